@@ -1,0 +1,3 @@
+module github.com/zonecast/zonecast/backend
+
+go 1.26

@@ -1,0 +1,60 @@
+// Package wire is Zonecast's protocol: what travels between a server and its clients, whatever the transport.
+//
+//	client ──▶ DecodeClient ──▶ server            {"event":"subscribe","id":1,"data":{"warehouse":"w1","zone":"a"}}
+//	client ◀── Append…      ◀── server            {"event":"ack","id":1,"data":{"room":"zone:w1:a","offset":"k3f9-17"}}
+//
+// It imports the standard library alone, keeps no state, and does no input or output. The load tester imports it, and
+// testdata/golden.json holds it and the TypeScript client to the same bytes.
+//
+// # Rooms
+//
+// A room is "warehouse:{warehouse}" or "zone:{warehouse}:{zone}". Warehouse and zone are names: 1 to 64 characters of
+// A-Z a-z 0-9 '.' '_' '-'. See [Room].
+//
+// # Offsets
+//
+// Each message of a room has an offset "{epoch}-{n}". Within an epoch n counts 1, 2, 3 … without holes, so a client that
+// sees n rise by more than one knows that it missed something. An epoch ends only when the room's history was lost; n
+// starts at 1 again then. A room without messages stands at n = 0. See [Offset].
+//
+// # Frames
+//
+// A frame is one JSON object in a text frame. From the client:
+//
+//	{"event":…, "data":…, "id":…}
+//
+// With an id (an integer, chosen by the client) the server answers exactly once, with an ack or an error of that id:
+//
+//	{"event":"ack","id":7,"data":…}
+//	{"event":"error","id":7,"data":{"code":"invalid_room","message":"…","retryAfter":1000}}
+//
+// The events a client may send:
+//
+//	subscribe     {"warehouse","zone"?,"offset"?}            ack {"room","offset"}: the room's current offset. With
+//	                                                         "offset" the messages after it follow, before anything newer
+//	unsubscribe   {"warehouse","zone"?}                      ack {"room"}
+//	publish       {"warehouse","zone"?,"event","data"}       ack {"room","offset"}; needs the permission to publish
+//	echo          anything                                   ack with the same bytes
+//	authenticate  {"token"}                                  ack {"expires"}: the new expiry, ms since 1970, 0 for never
+//
+// What the server sends without being asked:
+//
+//	connected     first: {"connectionId","rooms":[{"room","offset"}],"heartbeat","serverTime","node"}
+//	heartbeat     {"connections","time"}, every "heartbeat" ms, beside a WebSocket ping
+//	gap           {"room","from","to"}: the messages after from, up to and including to, cannot be recovered. The next
+//	              message of the room, if there is one, has the offset that follows to
+//	error         {"code","message","retryAfter"?}
+//	drain         {"retryAfter"}: this instance is leaving; reconnect after that many ms
+//
+// and the published events, whose data is byte for byte what the publisher sent:
+//
+//	{"event":"ZONE_UPDATE","room":"zone:w1:a","offset":"k3f9-18","time":1767225600000,"data":{…}}
+//
+// Names that the protocol uses itself can't be published ([IsReserved]). Times are milliseconds since 1970-01-01 UTC,
+// durations are milliseconds. A client ignores fields and events that it does not know.
+//
+// # Close codes
+//
+// Each way a connection ends has one [CloseCode]. Codes that tell the client to come back are those for which
+// [CloseCode.Reconnect] is true.
+package wire

@@ -1,0 +1,104 @@
+package wire
+
+import "fmt"
+
+// Events that a client sends.
+const (
+	EventSubscribe    = "subscribe"
+	EventUnsubscribe  = "unsubscribe"
+	EventPublish      = "publish"
+	EventEcho         = "echo"
+	EventAuthenticate = "authenticate"
+)
+
+// Events that the server sends on its own behalf.
+const (
+	EventConnected = "connected"
+	EventHeartbeat = "heartbeat"
+	EventAck       = "ack"
+	EventError     = "error"
+	EventGap       = "gap"
+	EventDrain     = "drain"
+)
+
+// Well-known events that warehouse services publish. Any other name that [CheckEvent] accepts works as well.
+const (
+	EventShiftSnapshot = "SHIFT_SNAPSHOT"
+	EventZoneUpdate    = "ZONE_UPDATE"
+	EventAlert         = "ALERT"
+)
+
+// MaxEventLen is the most characters that the name of an event may have.
+const MaxEventLen = 64
+
+// ClientEvents lists what a client may send, in the order of the documentation.
+func ClientEvents() []string {
+	return []string{EventSubscribe, EventUnsubscribe, EventPublish, EventEcho, EventAuthenticate}
+}
+
+// IsReserved reports whether the protocol uses the name itself, so that nobody can publish it. Names that transports and
+// client libraries give a meaning of their own (Server-Sent Events' "message", Socket.IO's "connect") are among them.
+func IsReserved(event string) bool {
+	switch event {
+	case EventSubscribe, EventUnsubscribe, EventPublish, EventEcho, EventAuthenticate,
+		EventConnected, EventHeartbeat, EventAck, EventError, EventGap, EventDrain,
+		"connect", "connect_error", "disconnect", "disconnecting", "message", "open", "close", "ping", "pong":
+		return true
+	}
+	return false
+}
+
+// CheckEvent reports whether a service may publish an event of this name: 1 to 64 characters of A-Z a-z 0-9 . _ - :
+// that the protocol does not use itself. The error is an *[Error] with [CodeInvalidEvent].
+func CheckEvent(event string) error {
+	switch {
+	case event == "":
+		return Errorf(CodeInvalidEvent, `event is missing: name it, like "ZONE_UPDATE"`)
+	case len(event) > MaxEventLen:
+		return Errorf(CodeInvalidEvent, "event name has %d characters: at most %d are allowed", len(event), MaxEventLen)
+	case IsReserved(event):
+		return Errorf(CodeInvalidEvent, "event %q is used by the protocol itself: choose another name", event)
+	}
+	for i := 0; i < len(event); i++ {
+		if c := event[i]; !isNameByte(c) && c != ':' {
+			return Errorf(CodeInvalidEvent, "event name %s: only A-Z a-z 0-9 . _ - : are allowed", quote(event))
+		}
+	}
+	return nil
+}
+
+// An ErrorCode says to a program what went wrong; [Error.Message] says it to a person.
+type ErrorCode string
+
+// The codes that error frames carry.
+const (
+	CodeBadFrame        ErrorCode = "bad_frame"       // not a JSON object of the form {"event","data","id"}
+	CodeUnknownEvent    ErrorCode = "unknown_event"   // not one of ClientEvents
+	CodeInvalidRoom     ErrorCode = "invalid_room"    // warehouse or zone is missing or malformed
+	CodeInvalidEvent    ErrorCode = "invalid_event"   // the name can't be published
+	CodeInvalidData     ErrorCode = "invalid_data"    // data is missing, malformed or not UTF-8
+	CodeInvalidOffset   ErrorCode = "invalid_offset"  // not an offset that this server could have given
+	CodeTooLarge        ErrorCode = "too_large"       // over a limit in bytes
+	CodeNotSubscribed   ErrorCode = "not_subscribed"  // unsubscribe from a room that the connection is not in
+	CodeLimitReached    ErrorCode = "limit_reached"   // over a limit in number
+	CodeRateLimited     ErrorCode = "rate_limited"    // too many messages; retryAfter tells when there is room again
+	CodeUnauthenticated ErrorCode = "unauthenticated" // no token, or one that is not valid
+	CodeForbidden       ErrorCode = "forbidden"       // the token does not permit this
+	CodeUnavailable     ErrorCode = "unavailable"     // the broker can't take it now; retryAfter tells when to try again
+	CodeInternal        ErrorCode = "internal"        // the server's own fault; its log has the details
+)
+
+// An Error is the data of an error frame, and the error of everything in this package that judges input.
+type Error struct {
+	Code    ErrorCode `json:"code"`
+	Message string    `json:"message"`
+	// RetryAfter is in milliseconds; 0 when trying again does not help.
+	RetryAfter int64 `json:"retryAfter,omitempty"`
+}
+
+// Errorf returns an *[Error] without RetryAfter. The message tells the caller what to change.
+func Errorf(code ErrorCode, format string, args ...any) error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+func (e *Error) Error() string { return e.Message }

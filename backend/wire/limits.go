@@ -1,0 +1,29 @@
+package wire
+
+import "time"
+
+// The protocol's limits. Each is a default that the server's configuration can change.
+const (
+	// InboundFrameBytes is the most bytes of one frame from a client. A larger one closes the connection with 1009.
+	InboundFrameBytes = 64 << 10
+	// QueuedBytes is the most bytes that wait for one client. More closes the connection with 4408.
+	QueuedBytes = 1 << 20
+	// HeartbeatInterval is the time between two heartbeats.
+	HeartbeatInterval = 30 * time.Second
+	// RoomsPerConnection is the most rooms that one connection may be in.
+	RoomsPerConnection = 128
+	// BadFramesInARow is how many frames that are not the protocol a client may send in a row; one more closes the
+	// connection with 4400.
+	BadFramesInARow = 10
+	// BatchMessages is the most messages of one batch over HTTP.
+	BatchMessages = 1000
+	// HistoryMessages and HistoryAge bound what is kept of each room to resume from.
+	HistoryMessages = 1000
+	HistoryAge      = 10 * time.Minute
+	// IdempotencyWindow is how long a publisher's Idempotency-Key is remembered.
+	IdempotencyWindow = 5 * time.Minute
+	// MaxIdempotencyKeyLen is the most bytes of an Idempotency-Key.
+	MaxIdempotencyKeyLen = 255
+	// ReconnectBackoffCap is the longest a client waits between two attempts.
+	ReconnectBackoffCap = 30 * time.Second
+)

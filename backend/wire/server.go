@@ -1,0 +1,161 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+)
+
+// A Message is one published event as the room's members receive it.
+type Message struct {
+	Room   Room
+	Event  string
+	Offset Offset
+	// Time is when the broker accepted it, in milliseconds since 1970.
+	Time int64
+	// Data is the publisher's JSON, byte for byte; nil stands for null.
+	Data json.RawMessage
+}
+
+// AppendMessage appends m's frame to dst. Room, event and offset are taken as valid.
+func AppendMessage(dst []byte, m *Message) []byte {
+	dst = append(dst, `{"event":"`...)
+	dst = append(dst, m.Event...)
+	dst = append(dst, `","room":"`...)
+	dst = append(dst, m.Room.String()...)
+	dst = append(dst, `","offset":"`...)
+	dst = m.Offset.append(dst)
+	dst = append(dst, `","time":`...)
+	dst = strconv.AppendInt(dst, m.Time, 10)
+	dst = append(dst, `,"data":`...)
+	if m.Data == nil {
+		dst = append(dst, "null"...)
+	} else {
+		dst = append(dst, m.Data...)
+	}
+	return append(dst, '}')
+}
+
+// Position is a room with an offset: in connected, and as the ack of subscribe and publish.
+type Position struct {
+	Room   string `json:"room"`
+	Offset string `json:"offset,omitempty"`
+}
+
+// PositionOf returns the position in its text form.
+func PositionOf(r Room, o Offset) Position { return Position{Room: r.String(), Offset: o.String()} }
+
+// Connected is the data of the first frame.
+type Connected struct {
+	ConnectionID string `json:"connectionId"`
+	// Rooms are those that the connection joined by its query parameters; never nil.
+	Rooms []Position `json:"rooms"`
+	// Heartbeat is the interval of heartbeats in milliseconds.
+	Heartbeat  int64  `json:"heartbeat"`
+	ServerTime int64  `json:"serverTime"`
+	Node       string `json:"node"`
+}
+
+// Heartbeat is the data of a heartbeat.
+type Heartbeat struct {
+	// Connections is how many connections this instance holds.
+	Connections int   `json:"connections"`
+	Time        int64 `json:"time"`
+}
+
+// Gap is the data of a gap: the messages after From, up to and including To, are lost to this client.
+type Gap struct {
+	Room string `json:"room"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Drain is the data of a drain.
+type Drain struct {
+	// RetryAfter is in milliseconds and differs from client to client.
+	RetryAfter int64 `json:"retryAfter"`
+}
+
+// Authenticated is the data of the ack of an authenticate.
+type Authenticated struct {
+	// Expires is in milliseconds since 1970; 0 when the token does not expire.
+	Expires int64 `json:"expires"`
+}
+
+// AppendFrame appends a frame that the server sends on its own behalf. data is one of the types above; a type that JSON
+// can't encode is a mistake in the program and panics.
+func AppendFrame(dst []byte, event string, data any) []byte {
+	dst = append(dst, `{"event":"`...)
+	dst = append(dst, event...)
+	dst = append(dst, `","data":`...)
+	return append(appendJSON(dst, data), '}')
+}
+
+// AppendAck appends the answer to the frame with this id. A json.RawMessage is kept byte for byte; nil data is null.
+func AppendAck(dst []byte, id int64, data any) []byte {
+	return appendAnswer(dst, EventAck, id, data)
+}
+
+// AppendError appends an error frame: the answer to the frame with this id, or to nothing in particular when hasID is
+// false. An error that is not an *[Error] goes out as [CodeInternal] without its text.
+func AppendError(dst []byte, id int64, hasID bool, err error) []byte {
+	e := AsError(err)
+	if !hasID {
+		return AppendFrame(dst, EventError, e)
+	}
+	return appendAnswer(dst, EventError, id, e)
+}
+
+// AsError returns err as an *[Error]; one that is none becomes [CodeInternal], without its text.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Code: CodeInternal, Message: "internal error"}
+}
+
+func appendAnswer(dst []byte, event string, id int64, data any) []byte {
+	dst = append(dst, `{"event":"`...)
+	dst = append(dst, event...)
+	dst = append(dst, `","id":`...)
+	dst = strconv.AppendInt(dst, id, 10)
+	dst = append(dst, `,"data":`...)
+	return append(appendJSON(dst, data), '}')
+}
+
+func appendJSON(dst []byte, data any) []byte {
+	if raw, ok := data.(json.RawMessage); ok {
+		if len(raw) == 0 {
+			return append(dst, "null"...)
+		}
+		return append(dst, raw...) // json.Marshal would compact it
+	}
+	p, err := json.Marshal(data)
+	if err != nil {
+		panic("wire: " + err.Error())
+	}
+	return append(dst, p...)
+}
+
+// A ServerFrame is what a server sent, as a client in Go reads it.
+type ServerFrame struct {
+	Event  string          `json:"event"`
+	ID     int64           `json:"id"`
+	Room   string          `json:"room"`
+	Offset string          `json:"offset"`
+	Time   int64           `json:"time"`
+	Data   json.RawMessage `json:"data"`
+}
+
+// DecodeServer reads one frame from a server.
+func DecodeServer(p []byte) (ServerFrame, error) {
+	var f ServerFrame
+	if err := json.Unmarshal(p, &f); err != nil {
+		return ServerFrame{}, badFrame(err)
+	}
+	if f.Event == "" {
+		return ServerFrame{}, Errorf(CodeBadFrame, "the frame has no event")
+	}
+	return f, nil
+}

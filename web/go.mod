@@ -1,0 +1,3 @@
+module github.com/zonecast/zonecast/web
+
+go 1.26
