@@ -1,7 +1,15 @@
 module github.com/zonecast/zonecast/loadtest
 
-go 1.26
+go 1.26.0
 
-require github.com/zonecast/zonecast/backend v0.0.0
+require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
+	github.com/alecthomas/kong v1.17.0
+	github.com/gorilla/websocket v1.5.3
+	github.com/zonecast/zonecast/backend v0.0.0
+	golang.org/x/term v0.47.0
+)
+
+require golang.org/x/sys v0.49.0 // indirect
 
 replace github.com/zonecast/zonecast/backend => ../backend

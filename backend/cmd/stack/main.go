@@ -1,0 +1,112 @@
+// Command stack runs Zonecast's whole deployment natively, without containers, until it is interrupted: redis-server,
+// the instances, nginx and Prometheus, each on a free port of 127.0.0.1.
+//
+//	stack --bin bin/zonecast ─▶ internal/stack ─▶ the processes
+//	                        └─▶ their addresses, and what to try, on the terminal
+//
+// It builds nothing. Exit codes: 0 stopped as asked, 1 failed, 2 wrong flags.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/zonecast/zonecast/backend/internal/stack"
+)
+
+type flags struct {
+	Bin       string            `default:"bin/zonecast" type:"existingfile" help:"The zonecast program; make build makes it." placeholder:"FILE"`
+	Root      string            `default:"." type:"existingdir" help:"The top folder of the repository, with nginx.conf and deploy/." placeholder:"FOLDER"`
+	Instances int               `default:"3" help:"How many instances run."`
+	Set       map[string]string `help:"A setting for every instance, like --set LOG_LEVEL=debug. Can be repeated." placeholder:"NAME=VALUE"`
+}
+
+func main() {
+	var f flags
+	parser := kong.Must(&f, kong.Name("stack"), kong.Description("Runs Zonecast with redis-server, nginx and Prometheus on this machine, without containers."))
+	if _, err := parser.Parse(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "stack: %v (see stack --help)\n", err)
+		os.Exit(2)
+	}
+	interrupted, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(interrupted, restore, f)
+	restore()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "stack: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// run returns when ctx is done and everything has stopped. It calls restore before it stops things, so that a second
+// interrupt ends the program at once.
+func run(ctx context.Context, restore func(), f flags) error {
+	options := stack.Full(f.Root, f.Bin)
+	options.Instances, options.Settings = f.Instances, f.Set
+	options.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+
+	began := time.Now()
+	s, err := stack.Start(ctx, options)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Zonecast's stack is ready after %v. Ctrl-C stops it.\n\n", time.Since(began).Round(10*time.Millisecond))
+	if err := describe(os.Stdout, s); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	<-ctx.Done()
+	restore()
+	fmt.Println("\nStopping: the instances take leave of their clients (Ctrl-C again does not wait for that).")
+	return errors.Join(settle(s), s.Close())
+}
+
+// settle keeps Close from reporting the processes that the person took away, as the text below invites them to. Their end
+// was logged when it came.
+func settle(s *stack.Stack) error {
+	var errs []error
+	for _, p := range s.Processes() {
+		if p.PID() == 0 {
+			errs = append(errs, p.Kill())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func describe(w io.Writer, s *stack.Stack) error {
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	row := func(name, address string) { fmt.Fprintf(table, "  %s\t%s\n", name, address) }
+	row("front door", s.Nginx.URL+"   (nginx)")
+	row("dashboard", s.Nginx.URL+"/ui/")
+	row("wall screen", s.Nginx.URL+"/screen/warehouse-1/zone-a")
+	row("WebSocket", s.Nginx.WebSocket()+"?warehouse=warehouse-1&zone=zone-a")
+	for _, i := range s.Instances {
+		row(i.Name(), fmt.Sprintf("%s   (pid %d)", i.URL, i.PID()))
+	}
+	row("Prometheus", s.Prometheus.URL)
+	row("Redis", s.Redis.URL)
+	row("logs", s.Dir())
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, `
+Open the wall screen, and send it an alert through the front door:
+
+  curl %[1]s/api/v1/warehouses/warehouse-1/zones/zone-a/broadcast \
+    -H 'Content-Type: application/json' \
+    -d '{"event":"ALERT","data":{"id":"try-1","severity":"critical","title":"Conveyor 3 stopped","detail":"Jam at the merge","raisedAt":%[2]d}}'
+
+Then take an instance away, send again, and watch the screen go on:
+
+  kill -9 %[3]d
+`, s.Nginx.URL, time.Now().UnixMilli(), s.Instances[0].PID())
+	return err
+}

@@ -1,0 +1,282 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+const dashboardFile = "grafana/dashboards/zonecast.json"
+
+type dashboard struct {
+	UID        string           `json:"uid"`
+	Title      string           `json:"title"`
+	Panels     []dashboardPanel `json:"panels"`
+	Templating struct {
+		List []struct {
+			Name       string           `json:"name"`
+			Definition string           `json:"definition"`
+			Datasource *datasourceOfUID `json:"datasource"`
+		} `json:"list"`
+	} `json:"templating"`
+}
+
+type datasourceOfUID struct {
+	Type string `json:"type"`
+	UID  string `json:"uid"`
+}
+
+type dashboardPanel struct {
+	ID          int              `json:"id"`
+	Type        string           `json:"type"`
+	Title       string           `json:"title"`
+	Description string           `json:"description"`
+	Datasource  *datasourceOfUID `json:"datasource"`
+	FieldConfig struct {
+		Defaults struct {
+			Unit string `json:"unit"`
+		} `json:"defaults"`
+	} `json:"fieldConfig"`
+	GridPos struct{ H, W, X, Y int } `json:"gridPos"`
+	Targets []struct {
+		Expr         string           `json:"expr"`
+		LegendFormat string           `json:"legendFormat"`
+		Datasource   *datasourceOfUID `json:"datasource"`
+	} `json:"targets"`
+}
+
+type ruleFile struct {
+	Groups []struct {
+		Rules []struct {
+			Alert string `yaml:"alert"`
+			Expr  string `yaml:"expr"`
+		} `yaml:"rules"`
+	} `yaml:"groups"`
+}
+
+func TestPrometheusAcceptsItsConfiguration(t *testing.T) {
+	folder := filepath.Join(repository, "deploy", "prometheus")
+	runProgram(t, "promtool", "check", "config", filepath.Join(folder, "prometheus.yml"))
+	runProgram(t, "promtool", "check", "rules", filepath.Join(folder, "rules.yml"))
+	runProgram(t, "promtool", "test", "rules", filepath.Join(folder, "rules_test.yml"))
+}
+
+func TestEveryAlertHasATest(t *testing.T) {
+	tests := readFile(t, "deploy/prometheus/rules_test.yml")
+	for _, alert := range readAlerts(t) {
+		if !regexp.MustCompile(`alertname: ` + alert.name + `\n\s+exp_alerts:\n`).MatchString(tests) {
+			t.Errorf("no test lets %s fire", alert.name)
+		}
+	}
+}
+
+func TestDashboardIsWhole(t *testing.T) {
+	board := readDashboard(t)
+	source := provisionedSource(t)
+	right := func(given *datasourceOfUID) bool {
+		return given != nil && given.UID == source && given.Type == "prometheus"
+	}
+	if board.UID == "" || board.Title == "" {
+		t.Error("the dashboard has no uid or no title")
+	}
+	for _, variable := range board.Templating.List {
+		if !right(variable.Datasource) {
+			t.Errorf("variable %s asks %+v, want %s", variable.Name, variable.Datasource, source)
+		}
+	}
+	ids := map[int]bool{}
+	for n, panel := range board.Panels {
+		if ids[panel.ID] {
+			t.Errorf("%s: id %d is there twice", panel.Title, panel.ID)
+		}
+		ids[panel.ID] = true
+		for _, other := range board.Panels[:n] {
+			if overlap(panel, other) {
+				t.Errorf("%s lies over %s", panel.Title, other.Title)
+			}
+		}
+		if panel.Type == "row" {
+			continue
+		}
+		if !right(panel.Datasource) {
+			t.Errorf("%s asks %+v, want %s", panel.Title, panel.Datasource, source)
+		}
+		if panel.FieldConfig.Defaults.Unit == "" || panel.Description == "" || panel.Title == "" || len(panel.Targets) == 0 {
+			t.Errorf("%s lacks a unit, a description, a title or something to show", panel.Title)
+		}
+		for _, target := range panel.Targets {
+			if !right(target.Datasource) {
+				t.Errorf("%s: a target asks %+v, want %s", panel.Title, target.Datasource, source)
+			}
+			if !strings.Contains(target.Expr, `instance=~"$instance"`) {
+				t.Errorf("%s: %s takes no notice of the chosen instances", panel.Title, target.Expr)
+			}
+		}
+	}
+}
+
+// What dashboards and alerts ask for is what an instance measures.
+func TestMetricsExist(t *testing.T) {
+	measured := measuredNames(t)
+	names := regexp.MustCompile(`\b(?:zonecast|process|go)_[a-z_]+\b`)
+	for _, query := range readQueries(t) {
+		for _, name := range names.FindAllString(query.expr, -1) {
+			if !measured(name) {
+				t.Errorf("%s asks for %s, which no instance measures", query.where, name)
+			}
+		}
+	}
+}
+
+func TestCloseCodesExist(t *testing.T) {
+	var known []string
+	for _, code := range wire.CloseCodes() {
+		known = append(known, code.String())
+	}
+	for _, query := range readQueries(t) {
+		for _, match := range regexp.MustCompile(`closed_total\{[^}]*code="([^"]+)"`).FindAllStringSubmatch(query.expr, -1) {
+			if !slices.Contains(known, match[1]) {
+				t.Errorf("%s asks for connections closed with %q; the codes are %v", query.where, match[1], known)
+			}
+		}
+	}
+}
+
+// measuredNames asks a running instance, and for what it has not counted yet, the source.
+func measuredNames(t *testing.T) func(string) bool {
+	t.Helper()
+	s := startStack(t, stack.Options{Binary: binary(), Instances: 1})
+	response, err := http.Get(s.Instances[0].URL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("GET /metrics: %s, %v", response.Status, err)
+	}
+	sources, err := filepath.Glob("../internal/metrics/*.go")
+	if err != nil || len(sources) == 0 {
+		t.Fatalf("no source of internal/metrics: %v", err)
+	}
+	var source strings.Builder
+	for _, file := range sources {
+		code, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(code)
+	}
+	return func(name string) bool {
+		base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
+		for _, candidate := range []string{name, base} {
+			if strings.Contains(string(text), "# TYPE "+candidate+" ") {
+				return true
+			}
+			short := strings.TrimPrefix(candidate, "zonecast_") // the source may add the prefix to all names at once
+			if strings.Contains(source.String(), `"`+candidate+`"`) || strings.Contains(source.String(), `"`+short+`"`) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// A query is one expression, with the place where it stands.
+type query struct{ where, expr, legend string }
+
+func readQueries(t *testing.T) []query {
+	t.Helper()
+	var queries []query
+	for _, panel := range readDashboard(t).Panels {
+		for _, target := range panel.Targets {
+			queries = append(queries, query{"the panel " + panel.Title, target.Expr, target.LegendFormat})
+		}
+	}
+	for _, alert := range readAlerts(t) {
+		queries = append(queries, query{"the alert " + alert.name, alert.expr, ""})
+	}
+	if len(queries) < 20 {
+		t.Fatalf("only %d queries were found in the dashboard and the alerts", len(queries))
+	}
+	return queries
+}
+
+type alert struct{ name, expr string }
+
+func readAlerts(t *testing.T) []alert {
+	t.Helper()
+	var rules ruleFile
+	if err := yaml.Unmarshal([]byte(readFile(t, "deploy/prometheus/rules.yml")), &rules); err != nil {
+		t.Fatalf("rules.yml: %v", err)
+	}
+	var alerts []alert
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			alerts = append(alerts, alert{rule.Alert, rule.Expr})
+		}
+	}
+	return alerts
+}
+
+func readDashboard(t *testing.T) dashboard {
+	t.Helper()
+	var board dashboard
+	if err := json.Unmarshal([]byte(readFile(t, dashboardFile)), &board); err != nil {
+		t.Fatalf("%s: %v", dashboardFile, err)
+	}
+	return board
+}
+
+// provisionedSource is the uid of the one data source.
+func provisionedSource(t *testing.T) string {
+	t.Helper()
+	var file struct {
+		Datasources []struct {
+			UID  string `yaml:"uid"`
+			Type string `yaml:"type"`
+		} `yaml:"datasources"`
+	}
+	if err := yaml.Unmarshal([]byte(readFile(t, "grafana/provisioning/datasources/prometheus.yml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Datasources) != 1 || file.Datasources[0].Type != "prometheus" || file.Datasources[0].UID == "" {
+		t.Fatalf("data sources are %+v, want one of the type prometheus with a uid", file.Datasources)
+	}
+	return file.Datasources[0].UID
+}
+
+// provisionedDashboards is the folder in the container that Grafana reads dashboards from.
+func provisionedDashboards(t *testing.T) string {
+	t.Helper()
+	var file struct {
+		Providers []struct {
+			Options struct {
+				Path string `yaml:"path"`
+			} `yaml:"options"`
+		} `yaml:"providers"`
+	}
+	if err := yaml.Unmarshal([]byte(readFile(t, "grafana/provisioning/dashboards/zonecast.yml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	if len(file.Providers) != 1 {
+		t.Fatalf("there are %d providers of dashboards, want 1", len(file.Providers))
+	}
+	return file.Providers[0].Options.Path
+}
+
+func overlap(a, b dashboardPanel) bool {
+	p, q := a.GridPos, b.GridPos
+	return p.X < q.X+q.W && q.X < p.X+p.W && p.Y < q.Y+q.H && q.Y < p.Y+p.H
+}

@@ -1,0 +1,363 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// patience bounds every wait of these tests. Nothing waits that long when all is well.
+const patience = 20 * time.Second
+
+// The whole topology is started once; the subtests look at it, and those that break something come last.
+func TestDeployedStack(t *testing.T) {
+	s := startStack(t, stack.Full(repository, binary()))
+	t.Run("a publish reaches clients of every instance", func(t *testing.T) { publishReachesAll(t, s) })
+	t.Run("pages come through nginx", func(t *testing.T) { pagesAnswer(t, s) })
+	t.Run("the dashboard's events flow at once", func(t *testing.T) { eventsFlow(t, s) })
+	t.Run("metrics stay inside", func(t *testing.T) { metricsStayInside(t, s) })
+	t.Run("a body over the limit is a problem", func(t *testing.T) { largeBodyIsRefused(t, s) })
+	t.Run("the health check of the containers", func(t *testing.T) { healthCheckTells(t, s) })
+	t.Run("Prometheus sees three instances", func(t *testing.T) { prometheusSeesAll(t, s) })
+	t.Run("Prometheus answers every panel and alert", func(t *testing.T) { queriesAnswer(t, s) })
+	t.Run("a lost instance is nobody's error", func(t *testing.T) { instanceMayGo(t, s) })
+}
+
+// Whichever instance takes a publish, it has clients of the two others to serve.
+func publishReachesAll(t *testing.T, s *stack.Stack) {
+	clients := map[string]*client{} // by node
+	for range 12 {
+		if len(clients) == len(s.Instances) {
+			break
+		}
+		c := dial(t, s.Nginx.WebSocket()+"?warehouse=warehouse-1&zone=zone-a")
+		clients[c.node] = c
+	}
+	if len(clients) != len(s.Instances) {
+		t.Fatalf("12 connections through nginx reached %d instances, want %d", len(clients), len(s.Instances))
+	}
+	const messages = 30
+	var offsets []string
+	for n := range messages {
+		answer := publish(t, s.Nginx.URL, fmt.Sprintf(`{"event":"ZONE_UPDATE","data":{"n":%d}}`, n))
+		offsets = append(offsets, answer.Offset)
+	}
+	for node, c := range clients {
+		for n := range messages {
+			got := c.next("ZONE_UPDATE")
+			if want := fmt.Sprintf(`{"n":%d}`, n); string(got.Data) != want || got.Offset != offsets[n] {
+				t.Fatalf("client of %s: message %d is %s at %s, want %s at %s", node, n, got.Data, got.Offset, want, offsets[n])
+			}
+		}
+	}
+}
+
+func pagesAnswer(t *testing.T, s *stack.Stack) {
+	for _, path := range []string{"/ui/", "/screen/warehouse-1/zone-a"} {
+		response := get(t, s.Nginx.URL+path)
+		if response.StatusCode != http.StatusOK || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") {
+			t.Errorf("GET %s: %s, %s", path, response.Status, response.Header.Get("Content-Type"))
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz", "/health/websocket/metrics"} {
+		if response := get(t, s.Nginx.URL+path); response.StatusCode != http.StatusOK {
+			t.Errorf("GET %s: %s", path, response.Status)
+		}
+	}
+}
+
+// nginx must not keep events until a buffer is full: the first line comes while the stream stays open.
+func eventsFlow(t *testing.T, s *stack.Stack) {
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Nginx.URL+"/ui/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", "text/event-stream")
+	request.Header.Set("Accept-Encoding", "gzip")
+	response, err := (&http.Client{Timeout: patience}).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
+		t.Fatalf("GET /ui/events: %s, %s", response.Status, response.Header.Get("Content-Type"))
+	}
+	if encoding := response.Header.Get("Content-Encoding"); encoding != "" {
+		t.Errorf("events come with Content-Encoding %s", encoding)
+	}
+	line, err := bufio.NewReader(response.Body).ReadString('\n')
+	if err != nil {
+		t.Errorf("the first line of events is %q: %v", line, err)
+	}
+}
+
+func metricsStayInside(t *testing.T, s *stack.Stack) {
+	for _, path := range []string{"/metrics", "/metrics/", "//metrics", "/%6detrics", "/ui/../metrics", "/metrics?x=1"} {
+		if response := get(t, s.Nginx.URL+path); response.StatusCode != http.StatusNotFound {
+			t.Errorf("GET %s through nginx: %s, want 404", path, response.Status)
+		}
+	}
+	if response := get(t, s.Instances[0].URL+"/metrics"); response.StatusCode != http.StatusOK {
+		t.Errorf("GET /metrics of an instance: %s, want 200", response.Status)
+	}
+}
+
+// nginx and the instances have the same limit, and both answer as RFC 9457 says.
+func largeBodyIsRefused(t *testing.T, s *stack.Stack) {
+	const limit = 1 << 20
+	body := fmt.Appendf(nil, `{"event":"ALERT","data":"%s"}`, bytes.Repeat([]byte("x"), limit))
+	for _, base := range []string{s.Nginx.URL, s.Instances[0].URL} {
+		response, err := http.Post(base+zonePath, "application/json", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if got := response.Header.Get("Content-Type"); response.StatusCode != http.StatusRequestEntityTooLarge || got != "application/problem+json" {
+			t.Errorf("POST of %d bytes to %s: %s, %s; want 413 as a problem", len(body), base, response.Status, got)
+		}
+	}
+}
+
+// healthCheckTells runs what the containers' HEALTHCHECK runs.
+func healthCheckTells(t *testing.T, s *stack.Stack) {
+	well := exec.Command(binary(), "health", "--url", s.Instances[0].URL+"/readyz")
+	if output, err := well.CombinedOutput(); err != nil {
+		t.Errorf("health of a ready instance: %v\n%s", err, output)
+	}
+	ill := exec.Command(binary(), "health", "--url", s.Instances[0].URL+"/nothing-here")
+	if output, err := ill.CombinedOutput(); err == nil || ill.ProcessState.ExitCode() != 1 {
+		t.Errorf("health of an address without an answer exits with %v, want 1\n%s", err, output)
+	}
+}
+
+func prometheusSeesAll(t *testing.T, s *stack.Stack) {
+	eventually(t, "Prometheus has scraped all instances", func() error {
+		for _, expr := range []string{`up{job="zonecast"} == 1`, "zonecast_build_info", "zonecast_connections"} {
+			result, err := ask(s, expr)
+			if err != nil {
+				return err
+			}
+			seen := map[string]bool{}
+			for _, series := range result {
+				seen[series.Metric["instance"]] = true
+			}
+			if len(seen) != len(s.Instances) {
+				return fmt.Errorf("%s: of the instances %v", expr, seen)
+			}
+		}
+		return nil
+	})
+}
+
+// Each expression is valid PromQL, and the labels that a legend shows are there.
+func queriesAnswer(t *testing.T, s *stack.Stack) {
+	variables := strings.NewReplacer("$instance", ".*", "$__rate_interval", "20s")
+	label := regexp.MustCompile(`\{\{(\w+)\}\}`)
+	answered := 0
+	for _, query := range readQueries(t) {
+		result, err := ask(s, variables.Replace(query.expr))
+		if err != nil {
+			t.Errorf("%s: %s: %v", query.where, query.expr, err)
+			continue
+		}
+		if len(result) == 0 {
+			continue // counts something that has not happened
+		}
+		answered++
+		for _, match := range label.FindAllStringSubmatch(query.legend, -1) {
+			if result[0].Metric[match[1]] == "" {
+				t.Errorf("%s: %s has no label %s, only %v", query.where, query.expr, match[1], result[0].Metric)
+			}
+		}
+	}
+	if answered < 15 {
+		t.Errorf("only %d queries had an answer", answered)
+	}
+}
+
+// While an instance is dead, every publish through nginx gets its 200 and every new client finds another instance.
+func instanceMayGo(t *testing.T, s *stack.Stack) {
+	lost := s.Instances[1]
+	if err := lost.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, s.Nginx.WebSocket()+"?warehouse=warehouse-1&zone=zone-a")
+	for n := range 20 {
+		want := publish(t, s.Nginx.URL, fmt.Sprintf(`{"event":"ALERT","data":{"n":%d}}`, n))
+		if got := c.next("ALERT"); got.Offset != want.Offset {
+			t.Fatalf("message %d has the offset %s, want %s", n, got.Offset, want.Offset)
+		}
+	}
+	for range 6 {
+		if c := dial(t, s.Nginx.WebSocket()); c.node == lost.Name() {
+			t.Errorf("a client reached %s, which is dead", c.node)
+		}
+	}
+	if err := lost.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "nginx sends clients to the instance that came back", func() error {
+		if c := dial(t, s.Nginx.WebSocket()); c.node != lost.Name() {
+			return fmt.Errorf("the last one went to %s", c.node)
+		}
+		return nil
+	})
+}
+
+const zonePath = "/api/v1/warehouses/warehouse-1/zones/zone-a/broadcast"
+
+// A client is a WebSocket with the node that it reached.
+type client struct {
+	t    *testing.T
+	conn *websocket.Conn
+	node string
+}
+
+// A frame is what any frame of the server may hold.
+type frame struct {
+	Event  string          `json:"event"`
+	Room   string          `json:"room"`
+	Offset string          `json:"offset"`
+	Data   json.RawMessage `json:"data"`
+}
+
+func dial(t *testing.T, address string) *client {
+	t.Helper()
+	conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), address, nil)
+	if err != nil {
+		t.Fatalf("dial %s: %v (%+v)", address, err, response)
+	}
+	t.Cleanup(func() { conn.Close() })
+	c := &client{t: t, conn: conn}
+	var hello wire.Connected
+	if err := json.Unmarshal(c.next(wire.EventConnected).Data, &hello); err != nil {
+		t.Fatal(err)
+	}
+	c.node = hello.Node
+	return c
+}
+
+// next is the next frame with this event; others are passed over.
+func (c *client) next(event string) frame {
+	c.t.Helper()
+	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		c.t.Fatal(err)
+	}
+	for {
+		var f frame
+		if err := c.conn.ReadJSON(&f); err != nil {
+			c.t.Fatalf("client of %q waits for %s: %v", c.node, event, err)
+		}
+		if f.Event == event {
+			return f
+		}
+	}
+}
+
+func publish(t *testing.T, base, body string) wire.Position {
+	t.Helper()
+	response, err := http.Post(base+zonePath, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("POST %s: %s, %v\n%s", zonePath, response.Status, err, text)
+	}
+	var position wire.Position
+	if err := json.Unmarshal(text, &position); err != nil || position.Offset == "" {
+		t.Fatalf("POST %s answered %s: %v", zonePath, text, err)
+	}
+	return position
+}
+
+func get(t *testing.T, address string) *http.Response {
+	t.Helper()
+	response, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response
+}
+
+// series is one line of an answer of Prometheus.
+type series struct {
+	Metric map[string]string `json:"metric"`
+}
+
+func ask(s *stack.Stack, expr string) ([]series, error) {
+	response, err := http.PostForm(s.Prometheus.URL+"/api/v1/query", url.Values{"query": {expr}})
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	var answer struct {
+		Status string `json:"status"`
+		Error  string `json:"error"`
+		Data   struct {
+			Result []series `json:"result"`
+		} `json:"data"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return nil, err
+	}
+	if answer.Status != "success" {
+		return nil, fmt.Errorf("%s: %s", answer.Status, answer.Error)
+	}
+	return answer.Data.Result, nil
+}
+
+// startStack starts a stack that ends with the test. How its processes end is part of the test.
+func startStack(t *testing.T, options stack.Options) *stack.Stack {
+	t.Helper()
+	s, err := stack.Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			logs(t, s)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// logs shows the end of each process's log.
+func logs(t *testing.T, s *stack.Stack) {
+	for _, p := range s.Processes() {
+		output, err := exec.Command("tail", "-n", "15", p.Log()).CombinedOutput()
+		t.Logf("%s (%v):\n%s", p.Name(), err, output)
+	}
+}
+
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	err := check()
+	for err != nil && time.Now().Before(deadline) {
+		time.Sleep(50 * time.Millisecond)
+		err = check()
+	}
+	if err != nil {
+		t.Fatalf("after %v still not so: %s: %v", patience, what, err)
+	}
+}

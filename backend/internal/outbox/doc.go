@@ -1,0 +1,19 @@
+// Package outbox is the one place where bytes wait for a client.
+//
+//	hub ── Pool.Fanout ──▶ Queue (one per connection, bounded in bytes)
+//	                          │ became non-empty
+//	                          ▼
+//	                       writer (a few per process) ── one writev per queue ──▶ socket
+//	                          │ socket full
+//	                          ▼
+//	                       a goroutine of the queue's own, until it is empty again
+//
+// A broadcast costs no goroutine wake-up per member: Fanout appends the same frame to each queue and hands the queues
+// that became non-empty to their writers, in one step per writer. What queues up while a writer is busy goes out in its
+// next round in one system call, so the system batches by itself exactly as far as it is loaded.
+//
+// Pushing never blocks. A queue over its bound drops what it holds, tells the client with a close frame, and ends. A
+// socket that takes no more holds up neither the writer nor any other connection.
+//
+// The package imports nothing of Zonecast but wire; how a frame looks on a socket is the transport's business ([Form]).
+package outbox

@@ -1,0 +1,57 @@
+package outbox
+
+import (
+	"sync/atomic"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A Frame is encoded once and shared by all queues that it is pushed to. It must not change after the first push.
+type Frame struct {
+	// JSON is the frame as the wire package encodes it; nil for what [Queue.WriteRaw] queues.
+	JSON []byte
+	// Accepted is when the broker accepted the message, in microseconds since 1970; 0 for frames of the protocol itself.
+	// It feeds the delivery latency.
+	Accepted int64
+
+	forms [formSlots]atomic.Pointer[[]byte]
+}
+
+// NewMessage returns the frame of a published event, which the broker accepted at that time in microseconds since 1970.
+func NewMessage(json []byte, accepted int64) *Frame { return &Frame{JSON: json, Accepted: accepted} }
+
+// NewControl returns a frame that the server sends on its own behalf.
+func NewControl(json []byte) *Frame { return &Frame{JSON: json} }
+
+// formSlots is how many forms one program may have: one per transport, and their compressed variants.
+const formSlots = 4
+
+// A Form is how one transport writes to its socket. What it makes of a frame is made once and kept with the frame.
+type Form struct {
+	// Slot tells the forms of one program apart: 0 to 3, each used once.
+	Slot int
+	// Frame returns a frame's bytes on the socket.
+	Frame func(json []byte) []byte
+	// Closing returns the bytes that tell the peer why the connection ends; empty when the transport has none.
+	Closing func(code wire.CloseCode, reason string) []byte
+}
+
+// In returns the frame's bytes in the given form. It may be called by several goroutines at once.
+func (f *Frame) In(form *Form) []byte {
+	p := &f.forms[form.Slot]
+	if b := p.Load(); b != nil {
+		return *b
+	}
+	b := form.Frame(f.JSON)
+	if !p.CompareAndSwap(nil, &b) {
+		return *p.Load()
+	}
+	return b
+}
+
+// rawFrame returns a frame that is these bytes in the given form.
+func rawFrame(form *Form, p []byte) *Frame {
+	f := new(Frame)
+	f.forms[form.Slot].Store(&p)
+	return f
+}

@@ -1,0 +1,351 @@
+package outbox_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// lines is the form of these tests: one frame a line.
+var lines = &outbox.Form{
+	Frame:   func(json []byte) []byte { return append(json[:len(json):len(json)], '\n') },
+	Closing: func(code wire.CloseCode, reason string) []byte { return fmt.Appendf(nil, "close %d\n", code) },
+}
+
+type meter struct{ messages, bytes, dropped, latencies atomic.Int64 }
+
+func (m *meter) Written(messages, bytes int) {
+	m.messages.Add(int64(messages))
+	m.bytes.Add(int64(bytes))
+}
+func (m *meter) Latency(time.Duration) { m.latencies.Add(1) }
+func (m *meter) Dropped(frames int)    { m.dropped.Add(int64(frames)) }
+
+// start returns a pool whose end is checked: nothing waits, no writer runs.
+func start(t testing.TB, opts outbox.Options) (*outbox.Pool, *meter) {
+	t.Helper()
+	m := new(meter)
+	opts.Meter = m
+	p := outbox.NewPool(opts)
+	t.Cleanup(func() {
+		p.Close()
+		if n := p.Waiting(); n != 0 {
+			t.Errorf("%d bytes still wait after the end", n)
+		}
+	})
+	return p, m
+}
+
+// pair returns the two ends of a TCP connection. The server's send buffer is small, so that a reader that stops is
+// noticed early.
+func pair(t testing.TB) (server, client *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); s.Close() })
+	s.(*net.TCPConn).SetWriteBuffer(16 << 10)
+	c.(*net.TCPConn).SetReadBuffer(16 << 10)
+	return s.(*net.TCPConn), c.(*net.TCPConn)
+}
+
+func message(i int) *outbox.Frame {
+	return outbox.NewMessage(fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", 100)), time.Now().UnixMicro())
+}
+
+// wantLines reads n lines that begin with rising numbers from first on.
+func wantLines(t testing.TB, r *bufio.Reader, first, n int) {
+	t.Helper()
+	for i := first; i < first+n; i++ {
+		line, err := r.ReadString('\n')
+		var got int
+		fmt.Sscanf(line, "%d", &got)
+		if err != nil || got != i {
+			t.Fatalf("read %.20q %v, want number %d", line, err, i)
+		}
+	}
+}
+
+// endAll hangs up and waits until the sockets are closed, as a transport does when its reader ends.
+func endAll(t testing.TB, clients []*net.TCPConn, queues ...*outbox.Queue) {
+	t.Helper()
+	for _, q := range queues {
+		q.Hangup(wire.CloseGoingAway)
+	}
+	for _, c := range clients {
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		io.Copy(io.Discard, c)
+	}
+}
+
+func TestFramesLeaveInOrderAndWholeThroughEverySpeedOfReader(t *testing.T) {
+	const n = 5000
+	p, m := start(t, outbox.Options{})
+	for _, pause := range []int{0, 100, 1000} { // after how many lines the reader rests
+		t.Run(fmt.Sprint(pause), func(t *testing.T) {
+			s, c := pair(t)
+			q := p.NewQueue(s, lines)
+			go func() {
+				for i := range n {
+					for q.Stats().Waiting > 100<<10 { // stay below the bound: this reader is slow, not dead
+						<-q.Low()
+					}
+					q.Push(message(i))
+				}
+			}()
+			r := bufio.NewReader(c)
+			for i := 0; i < n; i += 100 {
+				wantLines(t, r, i, 100)
+				if pause > 0 && i%pause == 0 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			endAll(t, []*net.TCPConn{c}, q)
+			if got := q.Stats(); got.Messages != n || got.Waiting != 0 {
+				t.Errorf("stats %+v, want %d messages and nothing waiting", got, n)
+			}
+		})
+	}
+	if m.messages.Load() != 3*n || m.latencies.Load() != 3*n || m.dropped.Load() != 0 {
+		t.Errorf("metered %d messages, %d latencies, %d dropped", m.messages.Load(), m.latencies.Load(), m.dropped.Load())
+	}
+}
+
+func TestAReaderThatStopsIsClosedAsSlowAndHoldsUpNobody(t *testing.T) {
+	const bound, frame = 64 << 10, 1 << 10
+	p, m := start(t, outbox.Options{MaxBytes: bound, Writers: 1})
+	slowS, slowC := pair(t)
+	fastS, fastC := pair(t)
+	slow, fast := p.NewQueue(slowS, lines), p.NewQueue(fastS, lines)
+	r := bufio.NewReader(fastC)
+	f := outbox.NewMessage([]byte(strings.Repeat("y", frame)), 1)
+	pushed := 0
+	for ; slow.Code() == 0; pushed++ {
+		if pushed > 10000 {
+			t.Fatal("10 MB were taken for a client that reads nothing")
+		}
+		p.Fanout(f, []*outbox.Queue{slow, fast})
+		if line, err := r.ReadString('\n'); err != nil || len(line) != frame+1 {
+			t.Fatalf("the fast client read %d bytes: %v", len(line), err)
+		}
+		if w := slow.Stats().Waiting; w > bound {
+			t.Fatalf("%d bytes wait, the bound is %d", w, bound)
+		}
+	}
+	if code := slow.Code(); code != wire.CloseSlowConsumer {
+		t.Errorf("closed with %v", code)
+	}
+	if err := slow.Push(f); err != outbox.ErrClosed {
+		t.Errorf("Push after the end: %v", err)
+	}
+	if m.dropped.Load() == 0 {
+		t.Error("what was dropped was not counted")
+	}
+	// The client that reads again finds whole frames, then the reason.
+	slowC.SetReadDeadline(time.Now().Add(10 * time.Second))
+	for sc := bufio.NewScanner(slowC); ; {
+		if !sc.Scan() {
+			t.Fatalf("the end without a reason: %v", sc.Err())
+		}
+		if sc.Text() == "close 4408" {
+			break
+		}
+		if len(sc.Text()) != frame {
+			t.Fatalf("a line has %d bytes: a frame was cut", len(sc.Text()))
+		}
+	}
+	endAll(t, []*net.TCPConn{fastC, slowC}, fast, slow)
+}
+
+func TestCloseSendsWhatWaitsThenTheReasonAndEndsWithoutAnAnswer(t *testing.T) {
+	p, _ := start(t, outbox.Options{CloseGrace: 100 * time.Millisecond})
+	s, c := pair(t)
+	q := p.NewQueue(s, lines)
+	for i := range 10 {
+		q.Push(message(i))
+	}
+	q.Close(wire.CloseRestart, "leaving")
+	q.Close(wire.CloseLimit, "a second reason") // does not count
+	if err := q.Push(message(11)); err != outbox.ErrClosed {
+		t.Errorf("Push after Close: %v", err)
+	}
+	r := bufio.NewReader(c)
+	wantLines(t, r, 0, 10)
+	if line, _ := r.ReadString('\n'); line != "close 1012\n" {
+		t.Errorf("read %q", line)
+	}
+	// A transport's reader, which nobody answers, gets an error when the grace is over; then it hangs up.
+	if _, err := s.Read(make([]byte, 1)); err == nil {
+		t.Error("the reader was not ended")
+	}
+	endAll(t, []*net.TCPConn{c}, q)
+	if q.Code() != wire.CloseRestart {
+		t.Errorf("code %v", q.Code())
+	}
+}
+
+func TestHangupWritesWhatTheSocketTakes(t *testing.T) {
+	p, _ := start(t, outbox.Options{})
+	s, c := pair(t)
+	q := p.NewQueue(s, lines)
+	q.WriteRaw([]byte("answer to the close\n"))
+	q.Hangup(wire.CloseGoingAway)
+	got, err := io.ReadAll(c)
+	if string(got) != "answer to the close\n" || err != nil {
+		t.Errorf("read %q %v", got, err)
+	}
+}
+
+func TestHangupEndsAStalledQueueAtOnce(t *testing.T) {
+	p, _ := start(t, outbox.Options{CloseGrace: time.Hour})
+	s, c := pair(t)
+	q := p.NewQueue(s, lines)
+	for i := 0; q.Stats().Waiting < 512<<10; i++ {
+		q.Push(message(i))
+	}
+	q.Hangup(wire.CloseGoingAway)
+	endAll(t, []*net.TCPConn{c}, q) // Pool.Close in the cleanup waits for the queue's goroutine
+}
+
+func TestLowTellsAReplayWhenToGoOn(t *testing.T) {
+	p, _ := start(t, outbox.Options{MaxBytes: 256 << 10})
+	s, c := pair(t)
+	q := p.NewQueue(s, lines)
+	n := 0
+	for ; q.Stats().Waiting < 128<<10; n++ {
+		q.Push(message(n))
+	}
+	low := q.Low()
+	select {
+	case <-low:
+		t.Fatal("low with half of the bound waiting")
+	default:
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() { io.CopyN(io.Discard, c, 100<<10) })
+	<-low
+	reading.Wait()
+	if w := q.Stats().Waiting; w > 64<<10 {
+		t.Errorf("low with %d bytes waiting", w)
+	}
+	q.Close(wire.CloseGoingAway, "")
+	<-q.Low() // a closing queue never lets a replay wait
+	endAll(t, nil, q)
+}
+
+func TestAConnectionWithoutDescriptorIsServedToo(t *testing.T) {
+	p, _ := start(t, outbox.Options{})
+	s, c := net.Pipe()
+	q := p.NewQueue(s, lines)
+	for i := range 100 {
+		q.Push(message(i))
+	}
+	wantLines(t, bufio.NewReader(c), 0, 100)
+	q.Hangup(wire.CloseGoingAway)
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestManyPublishersAndClosersAtOnce(t *testing.T) {
+	const members, publishers, each = 50, 4, 200
+	p, m := start(t, outbox.Options{})
+	var queues []*outbox.Queue
+	var clients []*net.TCPConn
+	var reading sync.WaitGroup
+	var received atomic.Int64
+	for range members {
+		s, c := pair(t)
+		queues, clients = append(queues, p.NewQueue(s, lines)), append(clients, c)
+		reading.Go(func() {
+			for sc := bufio.NewScanner(c); sc.Scan(); {
+				received.Add(1)
+			}
+		})
+	}
+	var publishing sync.WaitGroup
+	for range publishers {
+		publishing.Go(func() {
+			for i := range each {
+				p.Fanout(message(i), queues[:members/2])
+				p.Fanout(message(i), queues[members/2:])
+			}
+		})
+	}
+	for _, q := range queues[:5] {
+		go q.Close(wire.CloseGoingAway, "")
+		go q.Hangup(wire.CloseGoingAway)
+	}
+	publishing.Wait()
+	for _, q := range queues {
+		q.Close(wire.CloseRestart, "") // what waits goes out first
+	}
+	for _, c := range clients {
+		c.CloseWrite()
+	}
+	for _, q := range queues { // the transport's reader sees the client's end
+		for q.Stats().Waiting > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		q.Hangup(wire.CloseGoingAway)
+	}
+	reading.Wait()
+	if got, want := received.Load(), int64((members-5)*publishers*each); got < want {
+		t.Errorf("received %d lines, want at least the %d of those that nobody closed early", got, want)
+	}
+	if m.dropped.Load() != 0 {
+		t.Errorf("%d dropped", m.dropped.Load())
+	}
+}
+
+func BenchmarkFanout(b *testing.B) {
+	for _, members := range []int{10, 1000, 5000} {
+		b.Run(fmt.Sprint(members), func(b *testing.B) {
+			p, m := start(b, outbox.Options{})
+			var queues []*outbox.Queue
+			var clients []*net.TCPConn
+			for range members {
+				s, c := pair(b)
+				queues, clients = append(queues, p.NewQueue(s, lines)), append(clients, c)
+				go io.Copy(io.Discard, c)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				for p.Waiting() > 4<<20 {
+					time.Sleep(100 * time.Microsecond)
+				}
+				p.Fanout(message(0), queues)
+			}
+			for p.Waiting() > 0 {
+				time.Sleep(100 * time.Microsecond)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(m.messages.Load()), "ns/delivery")
+			for i, q := range queues {
+				q.Hangup(wire.CloseGoingAway)
+				clients[i].Close()
+			}
+			for p.Waiting() > 0 {
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+}

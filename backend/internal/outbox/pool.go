@@ -1,0 +1,126 @@
+package outbox
+
+import (
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// Options of a [Pool]. Zero values mean the defaults.
+type Options struct {
+	// MaxBytes is the most that waits for one connection (default wire.QueuedBytes).
+	MaxBytes int
+	// Writers is the number of goroutines that write (default GOMAXPROCS).
+	Writers int
+	// CloseGrace is how long a peer has to take what waits and to answer the closing frame (default 5 s).
+	CloseGrace time.Duration
+	// Meter is told what happens; it must not block.
+	Meter Meter
+}
+
+// A Meter counts what goes through the queues. Its methods are called by several goroutines at once.
+type Meter interface {
+	// Written tells that published events reached a socket.
+	Written(messages, bytes int)
+	// Latency tells how long one of them took from the broker's acceptance to the socket.
+	Latency(d time.Duration)
+	// Dropped tells that so many frames were lost with a client that was too slow for them.
+	Dropped(frames int)
+}
+
+// A Pool has the writers of one process, which all of its queues share.
+type Pool struct {
+	opts    Options
+	writers []*writer
+	waiting atomic.Int64
+	next    atomic.Uint32
+	stop    chan struct{}
+	running sync.WaitGroup // writers, and the goroutines of stalled queues
+	chunks  sync.Pool      // of *chunk
+}
+
+// NewPool starts the writers. Close ends them.
+func NewPool(opts Options) *Pool {
+	if opts.MaxBytes == 0 {
+		opts.MaxBytes = wire.QueuedBytes
+	}
+	if opts.Writers == 0 {
+		opts.Writers = runtime.GOMAXPROCS(0)
+	}
+	if opts.CloseGrace == 0 {
+		opts.CloseGrace = 5 * time.Second
+	}
+	p := &Pool{opts: opts, stop: make(chan struct{})}
+	p.chunks.New = func() any { return &chunk{byWriter: make([][]*Queue, opts.Writers)} }
+	for i := range opts.Writers {
+		w := newWriter(i)
+		p.writers = append(p.writers, w)
+		p.running.Go(func() { w.run(p.stop) })
+	}
+	return p
+}
+
+// NewQueue returns the queue of a connection. When conn has a descriptor it is written to directly, without waiting;
+// otherwise by a goroutine while there is something to write. The queue owns conn: nothing else may write to it or close
+// it.
+func (p *Pool) NewQueue(conn net.Conn, form *Form) *Queue {
+	q := &Queue{pool: p, form: form, conn: conn}
+	q.writer = p.writers[int(p.next.Add(1))%len(p.writers)]
+	if c, ok := conn.(syscall.Conn); ok {
+		q.raw, _ = c.SyscallConn()
+	}
+	return q
+}
+
+// Waiting returns how many bytes wait in all queues.
+func (p *Pool) Waiting() int64 { return p.waiting.Load() }
+
+// Close ends the writers. Call it when all connections have ended: what still waits is not written.
+func (p *Pool) Close() {
+	close(p.stop)
+	p.running.Wait()
+}
+
+// fanoutChunk is after how many members their writers are told: soon enough that the first members don't wait for the
+// last ones of a large room, and seldom enough that the list's lock costs nothing.
+const fanoutChunk = 256
+
+// A chunk collects the queues that became non-empty, by their writer.
+type chunk struct {
+	byWriter [][]*Queue
+	n        int
+}
+
+// Fanout pushes f to each queue. It never blocks; a queue that is closed, or closes because of f, is passed over.
+func (p *Pool) Fanout(f *Frame, queues []*Queue) {
+	c := p.chunks.Get().(*chunk)
+	for _, q := range queues {
+		became, _ := q.push(f)
+		if !became {
+			continue
+		}
+		i := q.writer.index
+		c.byWriter[i] = append(c.byWriter[i], q)
+		if c.n++; c.n == fanoutChunk {
+			p.hand(c)
+		}
+	}
+	p.hand(c)
+	p.chunks.Put(c)
+}
+
+func (p *Pool) hand(c *chunk) {
+	for i, list := range c.byWriter {
+		if len(list) > 0 {
+			p.writers[i].add(list...)
+			clear(list)
+			c.byWriter[i] = list[:0]
+		}
+	}
+	c.n = 0
+}

@@ -1,0 +1,220 @@
+package outbox
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// ErrClosed is returned for a queue that takes no more frames.
+var ErrClosed = errors.New("outbox: closed")
+
+// A Queue holds what waits for one connection, at most Options.MaxBytes. Its methods may be called by several goroutines;
+// frames leave in the order in which they were pushed.
+//
+// Frames are atomic on the socket: one that was begun is finished before anything else is written.
+type Queue struct {
+	// Static after construction.
+	pool   *Pool
+	writer *writer
+	form   *Form
+	conn   net.Conn
+	raw    syscall.RawConn // nil when conn has no descriptor: each write is a blocking one then
+
+	sent  atomic.Uint64 // published events written to the socket
+	wrote atomic.Uint64 // bytes written to the socket
+
+	mu      sync.Mutex
+	frames  []*Frame
+	waiting int            // bytes in frames and in flight
+	state   state          // who may write to the socket
+	code    wire.CloseCode // why the connection ends; 0 while it doesn't
+	closing bool           // no more frames are taken
+	hangup  bool           // the peer is not read any more: one more attempt to write, then the socket closes
+	low     chan struct{}  // closed when waiting is low again; nil while nobody waits for that
+}
+
+// state says who may write to the socket of a queue.
+type state uint8
+
+const (
+	idle    state = iota // nobody: there is nothing to write
+	ready                // the writer: the queue is on its list or in its hands
+	stalled              // the queue's own goroutine, for the socket was full
+	ended                // nobody any more: the socket is closed
+)
+
+// Push appends a frame. It never blocks. ErrClosed means that the queue takes no more, maybe because of this very frame:
+// over the bound, the queue drops what waits and closes with [wire.CloseSlowConsumer].
+func (q *Queue) Push(f *Frame) error {
+	became, err := q.push(f)
+	if became {
+		q.writer.add(q)
+	}
+	return err
+}
+
+// WriteRaw appends bytes that are in the form of the socket already: what a WebSocket library writes on its own behalf
+// (the response to the upgrade, pings, pongs, the answer to a close). p is copied.
+func (q *Queue) WriteRaw(p []byte) error {
+	return q.Push(rawFrame(q.form, append([]byte(nil), p...)))
+}
+
+// push appends f and reports whether the queue has to be given to its writer now.
+func (q *Queue) push(f *Frame) (became bool, err error) {
+	n := len(f.In(q.form))
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closing {
+		return false, ErrClosed
+	}
+	if q.waiting+n > q.pool.opts.MaxBytes {
+		q.pool.opts.Meter.Dropped(len(q.frames) + 1)
+		q.dropLocked()
+		return q.closeLocked(wire.CloseSlowConsumer, "too many bytes were waiting: reconnect and resume"), ErrClosed
+	}
+	return q.appendLocked(f, n), nil
+}
+
+func (q *Queue) appendLocked(f *Frame, n int) (became bool) {
+	q.frames = append(q.frames, f)
+	q.settleLocked(n)
+	return q.wakeLocked()
+}
+
+// wakeLocked reports whether the queue has to be given to its writer, which the caller then does without the lock.
+func (q *Queue) wakeLocked() bool {
+	if q.state != idle {
+		return false
+	}
+	q.state = ready
+	return true
+}
+
+// Close lets what waits go out, then a closing frame with the code and the reason; the peer has Options.CloseGrace to
+// take all of it and to answer. Only the first call counts.
+func (q *Queue) Close(code wire.CloseCode, reason string) {
+	q.mu.Lock()
+	became := q.closeLocked(code, reason)
+	q.mu.Unlock()
+	if became {
+		q.writer.add(q)
+	}
+}
+
+func (q *Queue) closeLocked(code wire.CloseCode, reason string) (became bool) {
+	if q.closing {
+		return false
+	}
+	q.refuseLocked(code)
+	if p := q.form.Closing(code, reason); len(p) > 0 {
+		became = q.appendLocked(rawFrame(q.form, p), len(p))
+	}
+	q.conn.SetDeadline(time.Now().Add(q.pool.opts.CloseGrace))
+	return q.wakeLocked() || became
+}
+
+// Hangup ends the connection because the peer is not read any more: it left, broke the protocol, or has answered the
+// closing frame. What waits is tried once. The code counts when no other did before.
+func (q *Queue) Hangup(code wire.CloseCode) {
+	q.mu.Lock()
+	q.refuseLocked(code)
+	q.hangup = true
+	if q.state == stalled {
+		q.conn.Close() // its goroutine finds out and does the rest
+	}
+	became := q.wakeLocked()
+	q.mu.Unlock()
+	if became {
+		q.writer.add(q)
+	}
+}
+
+// refuseLocked takes no more frames from now on.
+func (q *Queue) refuseLocked(code wire.CloseCode) {
+	if q.code == 0 {
+		q.code = code
+	}
+	q.closing = true
+	q.signalLocked()
+}
+
+// endLocked closes the socket, for the code that stands or because the peer is gone.
+func (q *Queue) endLocked() {
+	q.refuseLocked(wire.CloseGoingAway)
+	q.frames = nil
+	q.settleLocked(-q.waiting)
+	q.state = ended
+	q.conn.Close()
+}
+
+// Code returns why the connection ended or is ending; 0 while it isn't.
+func (q *Queue) Code() wire.CloseCode {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.code
+}
+
+// dropLocked forgets the frames that were not begun.
+func (q *Queue) dropLocked() {
+	n := 0
+	for _, f := range q.frames {
+		n += len(f.In(q.form))
+	}
+	q.frames = nil
+	q.settleLocked(-n)
+}
+
+// settleLocked adds n bytes to the account of the queue and of the pool.
+func (q *Queue) settleLocked(n int) {
+	q.waiting += n
+	q.pool.waiting.Add(int64(n))
+	if q.low != nil && q.isLowLocked() {
+		q.signalLocked()
+	}
+}
+
+func (q *Queue) isLowLocked() bool { return q.closing || q.waiting <= q.pool.opts.MaxBytes/4 }
+
+func (q *Queue) signalLocked() {
+	if q.low != nil {
+		close(q.low)
+		q.low = nil
+	}
+}
+
+// Low returns a channel that is closed when at most a quarter of the bound waits, or the queue takes no more. A replay of
+// many messages waits for it, so that nobody is thrown out as slow by the history that was asked for.
+func (q *Queue) Low() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.isLowLocked() {
+		return closed
+	}
+	if q.low == nil {
+		q.low = make(chan struct{})
+	}
+	return q.low
+}
+
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// Stats is the account of a queue.
+type Stats struct {
+	Messages uint64 // published events written to the socket
+	Bytes    uint64 // bytes written to the socket
+	Waiting  int    // bytes that wait
+}
+
+// Stats returns the account as it stands.
+func (q *Queue) Stats() Stats {
+	q.mu.Lock()
+	waiting := q.waiting
+	q.mu.Unlock()
+	return Stats{Messages: q.sent.Load(), Bytes: q.wrote.Load(), Waiting: waiting}
+}

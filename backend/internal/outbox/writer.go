@@ -1,0 +1,252 @@
+package outbox
+
+import (
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// maxWrite is the most bytes gathered into one write to a socket, and so the size of a writer's buffer. A larger frame is
+// written on its own, without being copied.
+const maxWrite = 64 << 10
+
+// keepFrames is how long an empty queue's list may stay, so that idle connections stay slim.
+const keepFrames = 16
+
+// A writer writes the queues on its list, each one's frames in as few system calls as they fit in.
+type writer struct {
+	index int
+	wake  chan struct{} // holds a token while the list is not empty
+
+	mu   sync.Mutex
+	list []*Queue
+
+	// Owned by run.
+	frames []*Frame
+	buf    []byte
+	try    attempt
+}
+
+func newWriter(index int) *writer {
+	w := &writer{index: index, wake: make(chan struct{}, 1), buf: make([]byte, 0, maxWrite)}
+	w.try.call = w.try.do
+	return w
+}
+
+func (w *writer) add(queues ...*Queue) {
+	w.mu.Lock()
+	w.list = append(w.list, queues...)
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *writer) run(stop <-chan struct{}) {
+	var batch []*Queue
+	for {
+		select {
+		case <-w.wake:
+		case <-stop:
+			return
+		}
+		w.mu.Lock()
+		batch, w.list = w.list, batch[:0]
+		w.mu.Unlock()
+		for i, q := range batch {
+			if w.flush(q) {
+				w.add(q)
+			}
+			batch[i] = nil
+		}
+	}
+}
+
+// flush writes once what the queue holds, and reports whether more came in meanwhile.
+func (w *writer) flush(q *Queue) (more bool) {
+	w.frames = q.take(w.frames[:0])
+	defer clear(w.frames)
+	if q.raw == nil {
+		q.stall(nil, nil, w.frames)
+		return false
+	}
+	for rest := w.frames; len(rest) > 0; {
+		p, n := gather(w.buf, rest, q.form)
+		done, err := w.try.write(q.raw, p)
+		switch {
+		case err == syscall.EAGAIN || err == nil && done < len(p):
+			q.account(0, done)
+			q.stall(append([]byte(nil), p[done:]...), append([]*Frame(nil), rest[:n]...), rest[n:])
+			return false
+		case err != nil:
+			q.end()
+			return false
+		}
+		q.written(rest[:n], len(p))
+		rest = rest[n:]
+	}
+	return q.release()
+}
+
+// gather returns the bytes of the first n frames as one slice: that of a single frame itself, or buf.
+func gather(buf []byte, frames []*Frame, form *Form) (p []byte, n int) {
+	first := frames[0].In(form)
+	if len(frames) == 1 || len(first)+len(frames[1].In(form)) > maxWrite {
+		return first, 1
+	}
+	p = append(buf[:0], first...)
+	for n = 1; n < len(frames); n++ {
+		b := frames[n].In(form)
+		if len(p)+len(b) > maxWrite {
+			break
+		}
+		p = append(p, b...)
+	}
+	return p, n
+}
+
+// An attempt is one write(2) that does not wait for the socket. It is kept by its writer, so that none is allocated.
+type attempt struct {
+	call func(fd uintptr) bool
+	p    []byte
+	n    int
+	err  error
+}
+
+// write returns how much of p the socket took. The error is EAGAIN when it was full.
+func (a *attempt) write(conn syscall.RawConn, p []byte) (n int, err error) {
+	a.p, a.n, a.err = p, 0, nil
+	err = conn.Write(a.call)
+	a.p = nil
+	if err == nil {
+		err = a.err
+	}
+	return max(a.n, 0), err
+}
+
+// do always reports true, which tells RawConn.Write not to wait until the descriptor is writable.
+func (a *attempt) do(fd uintptr) bool {
+	for {
+		a.n, a.err = syscall.Write(int(fd), a.p)
+		if a.err != syscall.EINTR {
+			return true
+		}
+	}
+}
+
+// The queue's side of writing. The caller is the one that q.state names.
+
+// take moves what waits to the end of frames. It stays in the account until it is written.
+func (q *Queue) take(frames []*Frame) []*Frame {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	frames = append(frames, q.frames...)
+	if cap(q.frames) > keepFrames {
+		q.frames = nil
+	} else {
+		clear(q.frames)
+		q.frames = q.frames[:0]
+	}
+	return frames
+}
+
+// release ends the writer's turn, and reports whether there is more to write already.
+func (q *Queue) release() (more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.frames) > 0 {
+		return true
+	}
+	if q.hangup {
+		q.endLocked()
+	} else {
+		q.state = idle
+	}
+	return false
+}
+
+// stall gives the queue to a goroutine of its own: first rest, the end of what the frames begun are, then the frames later,
+// then what came in meanwhile.
+func (q *Queue) stall(rest []byte, begun, later []*Frame) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.hangup {
+		q.endLocked() // nobody reads at the other end
+		return
+	}
+	if q.code == wire.CloseSlowConsumer { // while they were in the writer's hands; drop what Push would have dropped
+		for _, f := range later {
+			q.settleLocked(-len(f.In(q.form)))
+		}
+		q.pool.opts.Meter.Dropped(len(later))
+		later = nil
+	}
+	q.frames = append(append([]*Frame(nil), later...), q.frames...)
+	q.state = stalled
+	q.pool.running.Go(func() { q.drain(rest, begun) })
+}
+
+// drain writes until the queue is empty. Writing blocks while the socket is full; closing the socket ends it.
+func (q *Queue) drain(rest []byte, begun []*Frame) {
+	var buf []byte
+	for {
+		if len(rest) > 0 {
+			if _, err := q.conn.Write(rest); err != nil {
+				q.end()
+				return
+			}
+			q.written(begun, len(rest))
+		}
+		q.mu.Lock()
+		if len(q.frames) == 0 {
+			q.state = idle
+			if q.hangup {
+				q.endLocked()
+			}
+			q.mu.Unlock()
+			return
+		}
+		if buf == nil {
+			buf = make([]byte, 0, min(maxWrite, q.waiting))
+		}
+		var n int
+		rest, n = gather(buf, q.frames, q.form)
+		begun = append(begun[:0], q.frames[:n]...)
+		clear(q.frames[:n])
+		q.frames = q.frames[n:]
+		q.mu.Unlock()
+	}
+}
+
+// written takes frames that are on the socket, of which the last part had n bytes, out of the account.
+func (q *Queue) written(frames []*Frame, n int) {
+	messages := 0
+	now := time.Now().UnixMicro()
+	for _, f := range frames {
+		if f.Accepted != 0 {
+			messages++
+			q.pool.opts.Meter.Latency(time.Duration(now-f.Accepted) * time.Microsecond)
+		}
+	}
+	q.account(messages, n)
+}
+
+// account takes n bytes that are on the socket out of what waits.
+func (q *Queue) account(messages, n int) {
+	q.sent.Add(uint64(messages))
+	q.wrote.Add(uint64(n))
+	q.pool.opts.Meter.Written(messages, n)
+	q.mu.Lock()
+	q.settleLocked(-n)
+	q.mu.Unlock()
+}
+
+// end closes the socket and forgets what waits.
+func (q *Queue) end() {
+	q.mu.Lock()
+	q.endLocked()
+	q.mu.Unlock()
+}

@@ -1,0 +1,40 @@
+package stack
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestProgram(t *testing.T) {
+	folder := t.TempDir()
+	want := filepath.Join(folder, "redis-server")
+	if err := os.WriteFile(want, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", folder)
+	got, err := Program("redis-server")
+	if err != nil || got != want {
+		t.Errorf("Program is %q, %v; want %q", got, err, want)
+	}
+}
+
+func TestMissingProgramSaysWhatToInstall(t *testing.T) {
+	folders := systemFolders
+	systemFolders = []string{t.TempDir()}
+	t.Cleanup(func() { systemFolders = folders })
+	t.Setenv("PATH", t.TempDir())
+	tests := []struct{ give, want string }{
+		{"redis-server", "install it with apt-get install redis-server"},
+		{"nginx", "install it with apt-get install nginx"},
+		{"prometheus", "install it with apt-get install prometheus"},
+		{"promtool", "install it with apt-get install prometheus"},
+		{"unheard-of", "unheard-of is neither in PATH nor in"},
+	}
+	for _, tt := range tests {
+		if _, err := Program(tt.give); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("Program(%q) says %v, want it to contain %q", tt.give, err, tt.want)
+		}
+	}
+}

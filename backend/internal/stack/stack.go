@@ -1,0 +1,240 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Options say which parts a stack has. The zero value has none.
+type Options struct {
+	// Root is the top folder of the repository, with nginx.conf and deploy/.
+	Root string
+	// Binary is the zonecast program; needed for instances.
+	Binary string
+	// Instances is how many of them run. More than one needs Redis; without Redis, the one uses its embedded broker.
+	Instances int
+	// Redis, Nginx and Prometheus add these. Nginx and Prometheus need at least one instance.
+	Redis, Nginx, Prometheus bool
+	// Settings are environment variables for every instance, like "HISTORY_MESSAGES". They come after the stack's own
+	// ones (LISTEN, NODE_NAME, REDIS_URL) and so override them.
+	Settings map[string]string
+	// ReadyWithin bounds the wait for each process to become ready; 0 means 30 s.
+	ReadyWithin time.Duration
+	// Logger hears of processes that end by themselves; nil means nobody does.
+	Logger *slog.Logger
+}
+
+// Full are the options of the topology in docker-compose.yml, without Grafana.
+func Full(root, binary string) Options {
+	return Options{Root: root, Binary: binary, Instances: 3, Redis: true, Nginx: true, Prometheus: true}
+}
+
+func (o Options) check() error {
+	var errs []error
+	if o.Instances < 0 {
+		errs = append(errs, fmt.Errorf("Instances is %d: give 0 or more", o.Instances))
+	}
+	if o.Instances > 0 && o.Binary == "" {
+		errs = append(errs, errors.New("Binary is empty: instances need the path of the zonecast program"))
+	}
+	if o.Instances > 1 && !o.Redis {
+		errs = append(errs, fmt.Errorf("%d instances without Redis share nothing: add Redis, or run one", o.Instances))
+	}
+	if (o.Nginx || o.Prometheus) && o.Instances == 0 {
+		errs = append(errs, errors.New("Nginx and Prometheus have nothing to talk to: add instances"))
+	}
+	if (o.Redis || o.Nginx || o.Prometheus) && o.Root == "" {
+		errs = append(errs, errors.New("Root is empty: the configuration files are read from there"))
+	}
+	return errors.Join(errs...)
+}
+
+// A Stack is a running topology. Parts that were not asked for are nil.
+type Stack struct {
+	Redis      *Redis
+	Instances  []*Instance
+	Nginx      *Nginx
+	Prometheus *Prometheus
+
+	dir      string
+	options  Options
+	logger   *slog.Logger
+	launcher *launcher
+	ports    []*port
+}
+
+// Start starts the parts, those that others depend on first, and returns when all of them are ready. On an error nothing
+// is left running.
+func Start(ctx context.Context, options Options) (*Stack, error) {
+	if err := options.check(); err != nil {
+		return nil, fmt.Errorf("start the stack: %w", err)
+	}
+	if options.ReadyWithin == 0 {
+		options.ReadyWithin = 30 * time.Second
+	}
+	logger := options.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	dir, err := os.MkdirTemp("", "zonecast-stack-")
+	if err != nil {
+		return nil, fmt.Errorf("start the stack: %w", err)
+	}
+	s := &Stack{dir: dir, options: options, logger: logger, launcher: newLauncher()}
+	if err := s.startAll(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the stack: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Stack) startAll(ctx context.Context) error {
+	var err error
+	if s.options.Redis {
+		if s.Redis, err = s.startRedis(ctx); err != nil {
+			return err
+		}
+	}
+	for n := range s.options.Instances {
+		instance, err := s.startInstance(ctx, n+1)
+		if err != nil {
+			return err
+		}
+		s.Instances = append(s.Instances, instance)
+	}
+	if s.options.Nginx {
+		if s.Nginx, err = s.startNginx(ctx); err != nil {
+			return err
+		}
+	}
+	if s.options.Prometheus {
+		if s.Prometheus, err = s.startPrometheus(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Dir is the stack's folder: a log for each process, the rewritten configuration, the data of Redis and Prometheus.
+func (s *Stack) Dir() string { return s.dir }
+
+// Processes lists every process in the order in which they were started.
+func (s *Stack) Processes() []*Process {
+	var all []*Process
+	if s.Redis != nil {
+		all = append(all, s.Redis.Process)
+	}
+	for _, i := range s.Instances {
+		all = append(all, i.Process)
+	}
+	if s.Nginx != nil {
+		all = append(all, s.Nginx.Process)
+	}
+	if s.Prometheus != nil {
+		all = append(all, s.Prometheus.Process)
+	}
+	return all
+}
+
+// Close stops every process, those that depend on others first and the instances side by side, gives the ports back and
+// removes the folder. It goes on when something fails, and its error says all that did: a process that left with another
+// exit code than 0, or before it was asked to. A stack is closed once.
+func (s *Stack) Close() error {
+	var errs []error
+	if s.Prometheus != nil {
+		errs = append(errs, stopAll(s.Prometheus.Process))
+	}
+	if s.Nginx != nil {
+		errs = append(errs, stopAll(s.Nginx.Process))
+	}
+	var instances []*Process
+	for _, i := range s.Instances {
+		instances = append(instances, i.Process)
+	}
+	errs = append(errs, stopAll(instances...))
+	if s.Redis != nil {
+		errs = append(errs, stopAll(s.Redis.Process))
+	}
+	s.launcher.close()
+	for _, p := range s.ports {
+		errs = append(errs, p.release())
+	}
+	errs = append(errs, os.RemoveAll(s.dir))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close the stack: %w", err)
+	}
+	return nil
+}
+
+// stopAll stops the processes at the same time. Each one's own time to leave bounds the wait.
+func stopAll(processes ...*Process) error {
+	errs := make([]error, len(processes))
+	var wait sync.WaitGroup
+	for n, p := range processes {
+		wait.Go(func() { errs[n] = p.Stop(context.Background()) })
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// hold reserves a port until the stack is closed.
+func (s *Stack) hold() (*port, error) {
+	p, err := holdPort()
+	if err != nil {
+		return nil, err
+	}
+	s.ports = append(s.ports, p)
+	return p, nil
+}
+
+// start starts a process of the stack; recipe.log and the times are filled in.
+func (s *Stack) start(ctx context.Context, r recipe) (*Process, error) {
+	r.log = filepath.Join(s.dir, r.name+".log")
+	r.readyWithin = s.options.ReadyWithin
+	if r.graceful == 0 {
+		r.graceful = 10 * time.Second
+	}
+	p := &Process{recipe: r, launcher: s.launcher, logger: s.logger}
+	if err := p.Start(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// source reads a file of the repository.
+func (s *Stack) source(path ...string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(append([]string{s.options.Root}, path...)...))
+	return string(text), err
+}
+
+// folder makes a folder within the stack's own.
+func (s *Stack) folder(name string) (string, error) {
+	path := filepath.Join(s.dir, name)
+	return path, os.MkdirAll(path, 0o755)
+}
+
+// backends lists the addresses of the instances.
+func (s *Stack) backends() []string {
+	var addresses []string
+	for _, i := range s.Instances {
+		addresses = append(addresses, i.Address)
+	}
+	return addresses
+}
+
+// environment is what programs get of this process's environment: where things are, and what steers Go's own tools.
+// Settings of the person who runs the stack stay out.
+func environment(extra ...string) []string {
+	var env []string
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LANG", "TZ", "GORACE", "GOCOVERDIR", "GOTRACEBACK", "GODEBUG"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return append(env, extra...)
+}

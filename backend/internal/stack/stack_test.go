@@ -1,0 +1,289 @@
+package stack
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestFullStackRunsAndLeavesNothing(t *testing.T) {
+	s, err := Start(t.Context(), played("instance", Full(repository, "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids := map[string]int{}
+	for _, p := range s.Processes() {
+		pids[p.Name()] = p.PID()
+	}
+	if len(pids) != 6 {
+		t.Errorf("processes: %v, want redis, three backends, nginx and prometheus", pids)
+	}
+	answers := map[string]bool{}
+	for range 30 {
+		answers[fetch(t, s.Nginx.URL+"/livez")] = true
+	}
+	for _, i := range s.Instances {
+		if !answers[i.Name()] {
+			t.Errorf("30 requests through nginx never reached %s, but %v", i.Name(), answers)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	for name, pid := range pids {
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("%s (pid %d) is still there after Close: %v", name, pid, err)
+		}
+	}
+	if _, err := os.Stat(s.Dir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there after Close: %v", s.Dir(), err)
+	}
+}
+
+func TestProcessComesBackAtItsAddress(t *testing.T) {
+	s := start(t, played("instance", Options{Root: repository, Redis: true, Instances: 2}))
+	for _, p := range s.Processes() {
+		t.Run(p.Name(), func(t *testing.T) {
+			before := p.PID()
+			if err := p.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.PID(); got != 0 {
+				t.Errorf("PID is %d after Kill, want 0", got)
+			}
+			if err := p.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if after := p.PID(); after == before || after == 0 {
+				t.Errorf("PID is %d after another start, and was %d", after, before)
+			}
+			if err := p.Start(t.Context()); err == nil {
+				t.Error("starting a running process was no error")
+			}
+			if err := p.Restart(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if got, want := fetch(t, s.Instances[1].URL+"/readyz"), "backend-2"; got != want {
+		t.Errorf("the second address answers as %q, want %q", got, want)
+	}
+}
+
+func TestRedisKeepsItsDataWhenKilled(t *testing.T) {
+	s := start(t, Options{Root: repository, Redis: true})
+	if got, want := redis(t, s.Redis.Address, "SET room 17"), "+OK"; got != want {
+		t.Fatalf("SET was answered %q, want %q", got, want)
+	}
+	if err := s.Redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Redis.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := redis(t, s.Redis.Address, "STRLEN room"), ":2"; got != want {
+		t.Errorf("after a kill STRLEN was answered %q, want %q", got, want)
+	}
+}
+
+func TestInstancesGetTheirSettingsAndNoOthers(t *testing.T) {
+	t.Setenv("MAX_CONNECTIONS", "1")
+	t.Setenv("REDIS_URL", "redis://192.0.2.1:6379")
+	options := played("instance", Options{Instances: 1})
+	options.Settings["HISTORY_MESSAGES"] = "25"
+	s := start(t, options)
+	settings := "\n" + fetch(t, s.Instances[0].URL+"/settings") + "\n"
+	for _, want := range []string{"LISTEN=" + s.Instances[0].Address, "NODE_NAME=backend-1", "HISTORY_MESSAGES=25"} {
+		if !strings.Contains(settings, "\n"+want+"\n") {
+			t.Errorf("the instance was not given %s, but:%s", want, settings)
+		}
+	}
+	for _, stranger := range []string{"MAX_CONNECTIONS=", "REDIS_URL="} {
+		if strings.Contains(settings, "\n"+stranger) {
+			t.Errorf("the instance was given %s from the environment of the test", stranger)
+		}
+	}
+}
+
+func TestStartSaysWhyItFailed(t *testing.T) {
+	tests := []struct {
+		name string
+		give Options
+		want string
+	}{
+		{"instance ends", played("broken", Options{Instances: 1}),
+			"start backend-1: it ended at once: exit status 2\nREDIS_URL: no such host"},
+		{"no binary", Options{Instances: 1}, "Binary is empty: instances need the path of the zonecast program"},
+		{"missing binary", Options{Instances: 1, Binary: "/nowhere/zonecast"}, "/nowhere/zonecast: no such file"},
+		{"no root", Options{Redis: true}, "Root is empty: the configuration files are read from there"},
+		{"wrong root", played("instance", Options{Root: "/nowhere", Instances: 1, Nginx: true}), "open /nowhere/nginx.conf"},
+		{"alone together", played("instance", Options{Instances: 2}), "2 instances without Redis share nothing"},
+		{"negative", Options{Instances: -1}, "Instances is -1: give 0 or more"},
+		{"nothing behind nginx", Options{Root: repository, Nginx: true}, "have nothing to talk to: add instances"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := Start(t.Context(), tt.give)
+			if err == nil {
+				t.Fatalf("no error; closed: %v", s.Close())
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error is %q, want it to contain %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestStopReportsAnEndNobodyAskedFor(t *testing.T) {
+	s, err := Start(t.Context(), played("instance", Options{Instances: 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the instance is gone", func() error {
+		if pid := s.Instances[0].PID(); pid != 0 {
+			return fmt.Errorf("pid %d runs", pid)
+		}
+		return nil
+	})
+	err = s.Close()
+	if want := "backend-1: it had ended by itself"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Close says %v, want it to contain %q", err, want)
+	}
+}
+
+func TestKillSettlesAnEndNobodyAskedFor(t *testing.T) {
+	s := start(t, played("instance", Options{Instances: 1})) // its Close must find nothing to report
+	if err := syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the instance is gone", func() error {
+		if pid := s.Instances[0].PID(); pid != 0 {
+			return fmt.Errorf("pid %d runs", pid)
+		}
+		return nil
+	})
+	if err := s.Instances[0].Kill(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStopKillsWhoDoesNotLeave(t *testing.T) {
+	s, err := Start(t.Context(), played("deaf", Options{Instances: 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err = s.Instances[0].Stop(ctx)
+	if want := "context deadline exceeded: killed"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Stop says %v, want it to contain %q", err, want)
+	}
+	if pid := s.Instances[0].PID(); pid != 0 {
+		t.Errorf("pid %d still runs", pid)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The invariant: when the process that started a stack is killed, everything that it started ends too.
+func TestNothingOutlivesItsParent(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // the parent has no chance to remove its folder
+	parent := exec.Command(os.Args[0])
+	parent.Env = append(os.Environ(), roleVariable+"=parent")
+	parent.Stderr = os.Stderr
+	output, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(output).ReadString('\n')
+	if killed := parent.Process.Kill(); killed != nil {
+		t.Fatal(killed)
+	}
+	_ = parent.Wait() // "signal: killed"
+	if err != nil {
+		t.Fatalf("the parent printed %q: %v", line, err)
+	}
+	for _, address := range strings.Fields(line) {
+		eventually(t, address+" is free again", func() error {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				return nil
+			}
+			return errors.Join(errors.New("something listens there"), conn.Close())
+		})
+	}
+}
+
+func start(t *testing.T, options Options) *Stack {
+	t.Helper()
+	s, err := Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func fetch(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s, %v", url, response.Status, err)
+	}
+	return strings.TrimSpace(string(body))
+}
+
+// redis sends one command and returns the first line of the answer.
+func redis(t *testing.T, address, command string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "%s\r\n", command)
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(answer)
+}
+
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	err := check()
+	for err != nil && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+		err = check()
+	}
+	if err != nil {
+		t.Fatalf("after 10 s still not so: %s: %v", what, err)
+	}
+}

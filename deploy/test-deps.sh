@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Makes sure that the programs which the tests run are there: installs Debian's packages when it may, otherwise says
+# exactly what to install, and fails. Nothing is skipped for want of a program.
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+
+missing=()
+need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need redis-server redis-server
+need nginx nginx-light
+need prometheus prometheus
+need promtool prometheus
+need chromium chromium
+
+for tool in go node npm; do
+  command -v "$tool" >/dev/null 2>&1 || { echo "$tool is missing: install Go 1.26 or newer and Node 20 or newer first" >&2; exit 1; }
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+install="apt-get install -y --no-install-recommends ${missing[*]}"
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "the tests need programs that are not installed; install them with: sudo $install" >&2
+  exit 1
+fi
+# The packages' own services must not start: the tests start what they need on free ports.
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+apt-get update -qq
+$install

@@ -1,0 +1,162 @@
+// Package report is the outcome of a run: as a value, as text for a person and as JSON for a program.
+//
+//	scenario  ──▶ Result            what was measured
+//	threshold ──▶ Judge(result, …)  whether it is good enough
+//	main      ──▶ Result.WriteText, Result.WriteJSON
+package report
+
+import (
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
+	"github.com/zonecast/zonecast/loadtest/internal/latency"
+)
+
+// Schema is the version of the JSON form. It rises when a field changes its meaning or goes away.
+const Schema = 1
+
+// A Result is everything that is known about a run when it is over. Durations in JSON are milliseconds.
+type Result struct {
+	Schema     int       `json:"schema"`
+	Settings   Settings  `json:"settings"`
+	StartedAt  time.Time `json:"startedAt"` // when the first message was due; zero if it never came to that
+	DurationMs float64   `json:"durationMs"`
+	// Stopped says why the run ended before its time; empty when it did not.
+	Stopped string `json:"stopped,omitempty"`
+
+	Connections Connections `json:"connections"`
+	Messages    Messages    `json:"messages"`
+	Violations  Violations  `json:"violations"`
+	Throughput  Throughput  `json:"throughput"`
+	// SuccessPercent is Received of Expected.
+	SuccessPercent float64 `json:"successPercent"`
+
+	// Latency is from when a message was due to when a member had it.
+	Latency Times `json:"latencyMs"`
+	// Connect is from the beginning of a connection to the frame connected.
+	Connect Times `json:"connectMs"`
+	// Publish is the time of a request to the publish API; nothing with scenario echo.
+	Publish Times `json:"publishMs"`
+	// Lag is from when a message was due to when it was sent: the load tester's own part of the latency.
+	Lag Times `json:"lagMs"`
+
+	Errors    uint64          `json:"errors"`
+	ErrorsBy  []failure.Count `json:"errorsByKind"`
+	Generator Generator       `json:"generator"`
+
+	Thresholds []Outcome `json:"thresholds"`
+	// Failures says in sentences what makes this a failed run; missed thresholds are not among them.
+	Failures []string `json:"failures"`
+}
+
+// Settings are those of the run, without its secrets.
+type Settings struct {
+	Scenario     string   `json:"scenario"`
+	WSURLs       []string `json:"wsUrls"`
+	PublishURLs  []string `json:"publishUrls"`
+	Room         string   `json:"room"`
+	Connections  int      `json:"connections"`
+	MsgPerSec    float64  `json:"msgPerSec"`
+	DurationMs   float64  `json:"durationMs"`
+	PayloadBytes int      `json:"payloadBytes"`
+	Publishers   int      `json:"publishers"`
+	ConnectRate  float64  `json:"connectRate"`
+	SettleMs     float64  `json:"settleMs"`
+}
+
+// Connections counts the members.
+type Connections struct {
+	Asked  int `json:"asked"`
+	Joined int `json:"joined"` // received "connected" for the room
+	Lost   int `json:"lost"`   // of those: ended before the run did
+}
+
+// Messages counts what was sent and what arrived. Scheduled is Sent + Failed + NotSent.
+type Messages struct {
+	Scheduled uint64 `json:"scheduled"` // due before the end
+	Sent      uint64 `json:"sent"`      // and accepted by the server
+	Failed    uint64 `json:"failed"`    // refused, or unanswered
+	NotSent   uint64 `json:"notSent"`   // the load tester found no free worker in time
+	Late      uint64 `json:"late"`      // sent more than LateAfter after they were due; among Sent and Failed
+
+	Expected   uint64 `json:"expected"`   // each message sent, once for each member that must have it
+	Received   uint64 `json:"received"`   // of those
+	Lost       uint64 `json:"lost"`       // of those
+	Duplicated uint64 `json:"duplicated"` // arrived again
+	Reordered  uint64 `json:"reordered"`  // arrived after one with a higher offset
+
+	Unconfirmed uint64 `json:"unconfirmed"` // arrived although publishing it failed
+	Foreign     uint64 `json:"foreign"`     // arrived in the room, but not from this run
+}
+
+// LateAfter is the lag from which on a message counts as sent late.
+const LateAfter = 10 * time.Millisecond
+
+// Violations counts the broken promises of the protocol that are neither losses, duplicates nor reorderings of messages.
+type Violations struct {
+	Holes      uint64 `json:"holes"`      // offsets that no message had
+	Reused     uint64 `json:"reused"`     // offsets given to two different messages
+	Restarted  uint64 `json:"restarted"`  // changes of the room's epoch
+	Damaged    uint64 `json:"damaged"`    // data that is not byte for byte what was sent
+	Misrouted  uint64 `json:"misrouted"`  // messages of the run in another room
+	Unreadable uint64 `json:"unreadable"` // frames that are not the protocol
+	Gaps       uint64 `json:"gaps"`       // frames gap: the server itself said that it lost messages
+}
+
+// besideHoles returns the sum of all but the holes, which a lost message leaves behind as well.
+func (v Violations) besideHoles() uint64 {
+	return v.Reused + v.Restarted + v.Damaged + v.Misrouted + v.Unreadable + v.Gaps
+}
+
+// Throughput is per second of the run's duration.
+type Throughput struct {
+	Sent     float64 `json:"sentPerSec"`
+	Received float64 `json:"receivedPerSec"`
+}
+
+// Times sums up durations, in milliseconds.
+type Times struct {
+	Count uint64  `json:"count"`
+	Min   float64 `json:"min"`
+	Avg   float64 `json:"avg"`
+	Max   float64 `json:"max"`
+	P50   float64 `json:"p50"`
+	P95   float64 `json:"p95"`
+	P99   float64 `json:"p99"`
+	P99_9 float64 `json:"p99_9"`
+}
+
+// TimesOf returns a summary in milliseconds.
+func TimesOf(s latency.Summary) Times {
+	return Times{
+		Count: s.Count, Min: Millis(s.Min), Avg: Millis(s.Avg), Max: Millis(s.Max),
+		P50: Millis(s.P50), P95: Millis(s.P95), P99: Millis(s.P99), P99_9: Millis(s.P99_9),
+	}
+}
+
+// Millis returns a duration in milliseconds, to the microsecond.
+func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Generator is what the load tester itself used, from its start to its end; zero where the system does not tell.
+type Generator struct {
+	CPUSeconds      float64 `json:"cpuSeconds"`
+	CPUPercent      float64 `json:"cpuPercent"` // of one core, during the run
+	PeakMemoryBytes uint64  `json:"peakMemoryBytes"`
+}
+
+// An Outcome is one threshold and what was measured against it.
+type Outcome struct {
+	Threshold string `json:"threshold"`
+	Measured  string `json:"measured"`
+	Met       bool   `json:"met"`
+}
+
+// WriteJSON writes the result, indented.
+func (r *Result) WriteJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(r)
+}

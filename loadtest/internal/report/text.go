@@ -1,0 +1,198 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// WriteText writes the result for a person.
+func (r *Result) WriteText(w io.Writer) error {
+	var b bytes.Buffer
+	p := printer{&b}
+	s := r.Settings
+	p.linef("Zonecast load test: %s, %s connections, %s messages/s for %v",
+		s.Scenario, Thousands(uint64(s.Connections)), decimal(s.MsgPerSec), millis(s.DurationMs))
+	p.linef("")
+	p.row("room", "%s", s.Room)
+	p.row("members on", "%s", strings.Join(s.WSURLs, ", "))
+	if len(s.PublishURLs) > 0 {
+		p.row("published to", "%s", strings.Join(s.PublishURLs, ", "))
+	}
+	p.linef("")
+	r.counts(p)
+	p.linef("")
+	p.times("latency", r.Latency)
+	p.times("connect", r.Connect)
+	if r.Publish.Count > 0 {
+		p.times("publish", r.Publish)
+	}
+	p.times("send lag", r.Lag)
+	if g := r.Generator; g.CPUSeconds > 0 {
+		p.row("load tester", "%.1f s of CPU (%.0f %% of one core), at most %.0f MiB of memory",
+			g.CPUSeconds, g.CPUPercent, float64(g.PeakMemoryBytes)/(1<<20))
+	}
+	p.linef("")
+	r.errors(p)
+	r.thresholds(p)
+	r.verdict(p)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+func (r *Result) counts(p printer) {
+	m, c, v := r.Messages, r.Connections, r.Violations
+	stopped := ""
+	if r.Stopped != "" {
+		stopped = " (ended early: " + r.Stopped + ")"
+	}
+	p.row("duration", "%v%s", millis(r.DurationMs).Round(10*time.Millisecond), stopped)
+	p.row("connections", "%s of %s (%s), %s lost during the run",
+		Thousands(uint64(c.Joined)), Thousands(uint64(c.Asked)), Share(uint64(c.Joined), uint64(c.Asked)), Thousands(uint64(c.Lost)))
+	p.row("sent", "%s of %s due (%s failed, %s not sent in time, %s late)",
+		Thousands(m.Sent), Thousands(m.Scheduled), Thousands(m.Failed), Thousands(m.NotSent), Thousands(m.Late))
+	p.row("expected", "%s", Thousands(m.Expected))
+	p.row("received", "%s", Thousands(m.Received))
+	p.row("lost", "%s", Thousands(m.Lost))
+	p.row("duplicated", "%s", Thousands(m.Duplicated))
+	p.row("reordered", "%s", Thousands(m.Reordered))
+	if m.Unconfirmed > 0 {
+		p.row("unconfirmed", "%s arrived although publishing them failed", Thousands(m.Unconfirmed))
+	}
+	if m.Foreign > 0 {
+		p.row("foreign", "%s messages of others in the room", Thousands(m.Foreign))
+	}
+	if v != (Violations{}) {
+		p.row("violations", "%s", v)
+	}
+	p.row("throughput", "%s sent/s, %s received/s", decimal(r.Throughput.Sent), decimal(r.Throughput.Received))
+	p.row("success rate", "%s", Share(m.Received, m.Expected))
+}
+
+func (r *Result) errors(p printer) {
+	if len(r.ErrorsBy) == 0 {
+		p.row("errors", "none")
+		return
+	}
+	p.row("errors", "%s", Thousands(r.Errors))
+	for _, e := range r.ErrorsBy {
+		p.linef("    %9s  %s", Thousands(e.Count), e.Kind)
+		p.linef("    %9s  first: %s", "", e.First)
+	}
+}
+
+func (r *Result) thresholds(p printer) {
+	if len(r.Thresholds) == 0 {
+		return
+	}
+	p.linef("")
+	p.linef("  thresholds")
+	for _, t := range r.Thresholds {
+		mark := "met   "
+		if !t.Met {
+			mark = "MISSED"
+		}
+		p.linef("    %s  %-24s %s", mark, t.Threshold, t.Measured)
+	}
+}
+
+func (r *Result) verdict(p printer) {
+	p.linef("")
+	missed := 0
+	for _, t := range r.Thresholds {
+		if !t.Met {
+			missed++
+		}
+	}
+	for _, f := range r.Failures {
+		p.linef("FAILED: %s", f)
+	}
+	switch {
+	case missed > 0:
+		p.linef("FAILED: %d of %d thresholds missed", missed, len(r.Thresholds))
+	case len(r.Failures) == 0:
+		p.linef("PASSED")
+	}
+}
+
+// String lists the violations that there were.
+func (v Violations) String() string {
+	var parts []string
+	for _, c := range []struct {
+		n    uint64
+		what string
+	}{
+		{v.Holes, "holes in the offsets"}, {v.Reused, "offsets given twice"}, {v.Restarted, "changes of epoch"},
+		{v.Damaged, "damaged"}, {v.Misrouted, "in the wrong room"}, {v.Unreadable, "unreadable"}, {v.Gaps, "gaps told by the server"},
+	} {
+		if c.n > 0 {
+			parts = append(parts, Thousands(c.n)+" "+c.what)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// A printer writes the lines of a report.
+type printer struct{ *bytes.Buffer }
+
+func (p printer) linef(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+
+func (p printer) row(name, format string, args ...any) {
+	fmt.Fprintf(p, "  %-14s"+format+"\n", append([]any{name}, args...)...)
+}
+
+func (p printer) times(name string, t Times) {
+	if t.Count == 0 {
+		p.row(name, "nothing measured")
+		return
+	}
+	p.row(name, "min %s  avg %s  max %s", Ms(t.Min), Ms(t.Avg), Ms(t.Max))
+	p.row("", "P50 %s  P95 %s  P99 %s  P99.9 %s", Ms(t.P50), Ms(t.P95), Ms(t.P99), Ms(t.P99_9))
+}
+
+// Ms writes milliseconds with as many digits as tell something.
+func Ms(ms float64) string {
+	switch {
+	case ms < 10:
+		return fmt.Sprintf("%.2f ms", ms)
+	case ms < 100:
+		return fmt.Sprintf("%.1f ms", ms)
+	case ms < 10_000:
+		return fmt.Sprintf("%.0f ms", ms)
+	}
+	return fmt.Sprintf("%.1f s", ms/1000)
+}
+
+// Share writes a part of a whole in percent, rounded down: 100 % means all of it.
+func Share(part, whole uint64) string {
+	if whole == 0 {
+		return "nothing to measure"
+	}
+	if part == whole {
+		return "100 %"
+	}
+	return fmt.Sprintf("%.3f %%", math.Floor(100_000*float64(part)/float64(whole))/1000)
+}
+
+// Thousands writes a number with a comma after each third digit.
+func Thousands(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// decimal writes a rate: whole when it is large, with a digit behind the point when it is not a whole number.
+func decimal(f float64) string {
+	if f >= 1000 || f == math.Trunc(f) {
+		return Thousands(uint64(math.Round(f)))
+	}
+	return strconv.FormatFloat(f, 'f', 1, 64)
+}
+
+func millis(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }

@@ -1,0 +1,95 @@
+package threshold
+
+import (
+	"fmt"
+
+	"github.com/zonecast/zonecast/loadtest/internal/report"
+)
+
+// An expectation is what every run must fulfil, unless a threshold for one of its metrics says what is good enough.
+type expectation struct {
+	metrics []string
+	// failure returns a sentence when the result does not fulfil it, and "" when it does.
+	failure func(*report.Result) string
+}
+
+var expectations = []expectation{
+	{[]string{"connected"}, func(r *report.Result) string {
+		c := r.Connections
+		if c.Joined == c.Asked && c.Lost == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%s of %s members could not connect, and %s lost their connection during the run",
+			num(uint64(c.Asked-c.Joined)), num(uint64(c.Asked)), num(uint64(c.Lost)))
+	}},
+	{[]string{"sent"}, func(r *report.Result) string {
+		m := r.Messages
+		if m.Failed == 0 && m.NotSent == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%s of %s messages were refused or unanswered, and %s could not be sent in time",
+			num(m.Failed), num(m.Scheduled), num(m.NotSent))
+	}},
+	{[]string{"delivered", "lost"}, func(r *report.Result) string {
+		if r.Messages.Lost == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%s of %s deliveries were lost", num(r.Messages.Lost), num(r.Messages.Expected))
+	}},
+	{[]string{"duplicated"}, func(r *report.Result) string {
+		return some(r.Messages.Duplicated, "deliveries were duplicates")
+	}},
+	{[]string{"reordered"}, func(r *report.Result) string {
+		return some(r.Messages.Reordered, "deliveries came out of order")
+	}},
+	{[]string{"holes", "delivered", "lost"}, func(r *report.Result) string {
+		return some(r.Violations.Holes, "offsets are missing that must rise by one")
+	}},
+	{[]string{"violations"}, func(r *report.Result) string {
+		v := r.Violations
+		v.Holes = 0
+		if v == (report.Violations{}) {
+			return ""
+		}
+		return "the protocol was violated: " + v.String()
+	}},
+}
+
+func some(n uint64, what string) string {
+	if n == 0 {
+		return ""
+	}
+	return num(n) + " " + what
+}
+
+func num(n uint64) string { return report.Thousands(n) }
+
+// Judge measures the result against the thresholds and against what every run must fulfil, and enters the outcome.
+func Judge(r *report.Result, thresholds []Threshold) {
+	own := map[string]bool{}
+	r.Thresholds, r.Failures = []report.Outcome{}, []string{}
+	for _, t := range thresholds {
+		own[t.Metric()] = true
+		r.Thresholds = append(r.Thresholds, t.Check(r))
+	}
+	if r.Stopped != "" {
+		r.Failures = append(r.Failures, "the run ended early: "+r.Stopped)
+	}
+	for _, e := range expectations {
+		if e.replaced(own) {
+			continue
+		}
+		if text := e.failure(r); text != "" {
+			r.Failures = append(r.Failures, text)
+		}
+	}
+}
+
+func (e expectation) replaced(own map[string]bool) bool {
+	for _, m := range e.metrics {
+		if own[m] {
+			return true
+		}
+	}
+	return false
+}

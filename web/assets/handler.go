@@ -1,0 +1,79 @@
+package assets
+
+import (
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Handler serves the assets under [Prefix], to GET and HEAD.
+//
+// A name with the right hash may be kept by the browser for good. A name without a hash, or with that of another version,
+// gets the present content, to be asked for again next time: while a new version rolls out, a page from one instance may
+// ask another instance for its files, and a slightly different file is better than a broken page.
+func Handler() http.Handler { return handler{load()} }
+
+type handler struct{ *library }
+
+func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "assets are read with GET", http.StatusMethodNotAllowed)
+		return
+	}
+	f, exact := h.find(path.Base(r.URL.Path))
+	if f == nil {
+		http.NotFound(w, r)
+		return
+	}
+	head := w.Header()
+	if exact {
+		head.Set("Cache-Control", "public, max-age=31536000, immutable")
+	} else {
+		head.Set("Cache-Control", "no-cache")
+	}
+	head.Set("ETag", f.etag)
+	head.Set("X-Content-Type-Options", "nosniff")
+	if f.gzipped != nil {
+		head.Set("Vary", "Accept-Encoding")
+	}
+	if strings.Contains(r.Header.Get("If-None-Match"), f.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	body := f.body
+	if f.gzipped != nil && acceptsGzip(r) {
+		body = f.gzipped
+		head.Set("Content-Encoding", "gzip")
+	}
+	head.Set("Content-Type", f.contentType)
+	head.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method == http.MethodGet {
+		w.Write(body) // a browser that has gone needs no answer
+	}
+}
+
+// find returns the file and whether the name carries its very hash.
+func (h handler) find(name string) (f *file, exact bool) {
+	if f = h.byHashed[name]; f != nil {
+		return f, true
+	}
+	if f = h.byName[name]; f != nil {
+		return f, false
+	}
+	ext := path.Ext(name)
+	stem := strings.TrimSuffix(name, ext)
+	stem = strings.TrimSuffix(stem, path.Ext(stem)) // the other version's hash
+	return h.byName[stem+ext], false
+}
+
+func acceptsGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if name == "gzip" {
+			return strings.ReplaceAll(params, " ", "") != "q=0"
+		}
+	}
+	return false
+}

@@ -1,0 +1,87 @@
+// Builds assets/dist, which is committed and embedded into the server:
+//
+//   dashboard/*.ts, screen/*.ts (with client/src) ─ esbuild ─▶ dashboard.js, screen.js
+//   dashboard/*.css, screen/*.css ───────────────── esbuild ─▶ dashboard.css, screen.css
+//   htmx.org, the font, assets/mark.svg ─────────── copied ──▶ htmx.js, hx-sse.js, plex-*.woff2, mark.svg
+//
+// With --check it builds into memory, compares, and fails when what is committed is not what the sources give.
+import { readdir, readFile, rm, writeFile, mkdir } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const dist = join(here, 'assets', 'dist');
+const require = createRequire(import.meta.url);
+
+/** The folder of an installed package. */
+const packageOf = (name) => dirname(require.resolve(`${name}/package.json`));
+
+async function bundles() {
+  const { outputFiles } = await build({
+    absWorkingDir: here,
+    entryPoints: {
+      dashboard: 'dashboard/live.ts',
+      screen: 'screen/screen.ts',
+      'dashboard-style': 'dashboard/dashboard.css',
+      'screen-style': 'screen/screen.css',
+    },
+    outdir: 'out',
+    bundle: true,
+    minify: true,
+    write: false,
+    format: 'iife',
+    target: 'es2022',
+    charset: 'utf8',
+    legalComments: 'none',
+    // Fonts lie beside the style sheets; the server puts their hashed names in.
+    external: ['*.woff2'],
+  });
+  return outputFiles.map(({ path, contents }) => [path.split('/').at(-1).replace('-style', ''), Buffer.from(contents)]);
+}
+
+async function copies() {
+  const htmx = join(packageOf('htmx.org'), 'dist');
+  const plex = join(packageOf('@fontsource-variable/ibm-plex-sans'));
+  const sources = {
+    'htmx.js': join(htmx, 'htmx.min.js'),
+    'hx-sse.js': join(htmx, 'ext', 'hx-sse.min.js'),
+    'plex-latin.woff2': join(plex, 'files', 'ibm-plex-sans-latin-standard-normal.woff2'),
+    'plex-latin-ext.woff2': join(plex, 'files', 'ibm-plex-sans-latin-ext-standard-normal.woff2'),
+    'plex-license.txt': join(plex, 'LICENSE'),
+    'htmx-license.txt': join(packageOf('htmx.org'), 'LICENSE'),
+    'mark.svg': join(here, 'assets', 'mark.svg'),
+  };
+  return Promise.all(Object.entries(sources).map(async ([name, from]) => [name, await readFile(from)]));
+}
+
+/** Without the maps, which would be asked for only to answer 404. */
+const withoutMap = (content) => Buffer.from(content.toString().replace(/\n?\/\/# sourceMappingURL=\S+\s*$/, '\n'));
+
+async function outputs() {
+  const all = [...(await bundles()), ...(await copies())];
+  return new Map(all.map(([name, content]) => [name, name.endsWith('.js') ? withoutMap(content) : content]));
+}
+
+async function check(files) {
+  const present = await readdir(dist).catch(() => []);
+  const wrong = present.filter((name) => !files.has(name)).map((name) => `${name} is not built from anything any more`);
+  for (const [name, content] of files) {
+    const committed = await readFile(join(dist, name)).catch(() => undefined);
+    if (!committed) wrong.push(`${name} is missing`);
+    else if (!committed.equals(content)) wrong.push(`${name} is older than its sources`);
+  }
+  if (wrong.length === 0) return;
+  console.error(`assets/dist is stale:\n  ${wrong.join('\n  ')}\nRun "npm run build" in web and commit the result.`);
+  process.exitCode = 1;
+}
+
+async function replace(files) {
+  await rm(dist, { recursive: true, force: true });
+  await mkdir(dist, { recursive: true });
+  for (const [name, content] of files) await writeFile(join(dist, name), content);
+}
+
+const files = await outputs();
+await (process.argv.includes('--check') ? check(files) : replace(files));

@@ -1,0 +1,24 @@
+// Uses the built package by its name as another one would: from ESM, from CommonJS, and with the types of both.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+
+const exported = ['CloseCode', 'ZonecastError', 'createWebSocketClient', 'formatRoom', 'parseRoom'];
+const esm = await import('@zonecast/client');
+const cjs = createRequire(import.meta.url)('@zonecast/client');
+assert.deepEqual(Object.keys(esm).sort(), exported);
+assert.deepEqual(Object.keys(cjs).sort(), exported);
+
+execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--noEmit', '--project', 'test/package'], {
+  stdio: 'inherit',
+});
+
+// What would be published: the built files, and nothing of the sources or tests.
+const [packed] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { encoding: 'utf8' }));
+for (const { path } of packed.files) assert.match(path, /^(dist\/|package\.json$|README\.md$|LICENSE$)/);
+for (const path of ['dist/esm/index.js', 'dist/esm/index.d.ts', 'dist/cjs/index.js', 'dist/cjs/index.d.ts', 'README.md'])
+  assert.ok(packed.files.some((file) => file.path === path), `${path} is not in the package`);
+console.log(`ok: the package works from ESM and CommonJS, with types; it has ${packed.files.length} files`);

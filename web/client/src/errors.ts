@@ -1,0 +1,71 @@
+/** What the server says went wrong, in error frames. */
+export type ServerErrorCode =
+  | 'bad_frame'
+  | 'unknown_event'
+  | 'invalid_room'
+  | 'invalid_event'
+  | 'invalid_data'
+  | 'invalid_offset'
+  | 'too_large'
+  | 'not_subscribed'
+  | 'limit_reached'
+  | 'rate_limited'
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'unavailable'
+  | 'internal';
+
+/** What the client finds out by itself. */
+export type ClientErrorCode =
+  /** An option can't be used; the message says what to write instead. */
+  | 'invalid_option'
+  /** Nothing can be sent now: there is no connection. */
+  | 'not_connected'
+  /** A connection could not be made, or the server said nothing useful on it. */
+  | 'connect_failed'
+  /** The connection broke while an answer was awaited; the server may have done what was asked. */
+  | 'connection_lost'
+  /** No answer came in time; the server may have done what was asked. */
+  | 'timeout'
+  /** All attempts to reconnect failed. */
+  | 'gave_up'
+  /** disconnect() was called before the answer came. */
+  | 'closed'
+  /** The server closed the connection with CloseCode.too_big. */
+  | 'too_big';
+
+/** A later server may send codes that this version does not list. */
+export type ErrorCode = ServerErrorCode | ClientErrorCode | (string & {});
+
+export interface ErrorDetails {
+  /** After how many milliseconds trying again may help, as the server said. */
+  retryAfter?: number | undefined;
+  /** The code with which the connection was closed. */
+  closeCode?: number | undefined;
+  cause?: unknown;
+}
+
+/** Every error of this package: `code` is for programs, `message` says to a person what to change. */
+export class ZonecastError extends Error {
+  override readonly name = 'ZonecastError';
+  readonly code: ErrorCode;
+  readonly retryAfter: number | undefined;
+  readonly closeCode: number | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.retryAfter = details.retryAfter;
+    this.closeCode = details.closeCode;
+  }
+}
+
+/** Reads the data of an error frame. */
+export function serverError(data: unknown): ZonecastError {
+  const { code, message, retryAfter } = (data ?? {}) as Record<string, unknown>;
+  return new ZonecastError(
+    typeof code === 'string' ? code : 'internal',
+    typeof message === 'string' ? message : 'the server reported an error without a message',
+    { retryAfter: typeof retryAfter === 'number' && retryAfter > 0 ? retryAfter : undefined },
+  );
+}

@@ -1,0 +1,25 @@
+import type { ZonecastError } from './errors.js';
+import type { Connected } from './events.js';
+
+/**
+ * What the client is doing.
+ *
+ *     idle ─▶ connecting ─▶ connected ─▶ waiting ─▶ connecting …
+ *                  └─▶ waiting | failed      └─▶ failed
+ *     any ─▶ closed, by disconnect()
+ */
+export type State =
+  /** connect() was not called yet. */
+  | { readonly name: 'idle' }
+  /** attempt is 0 for the first try, then 1, 2, 3 … */
+  | { readonly name: 'connecting'; readonly attempt: number }
+  | { readonly name: 'connected'; readonly info: Connected }
+  /** The next try, which is `attempt`, is at `retryAt` (ms since 1970), since `error` happened. */
+  | { readonly name: 'waiting'; readonly attempt: number; readonly retryAt: number; readonly error: ZonecastError }
+  /** There is no further try until connect() is called. */
+  | { readonly name: 'failed'; readonly error: ZonecastError }
+  /** disconnect() was called. */
+  | { readonly name: 'closed' };
+
+/** Gets each state that the client enters. */
+export type StateListener = (state: State) => unknown;

@@ -1,0 +1,474 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { CloseCode, type State } from '@zonecast/client';
+import { fakeClient, fakeTime, settle } from './fake-socket.js';
+
+fakeTime({ beforeEach, afterEach });
+afterEach(() => void vi.unstubAllGlobals());
+
+const names = (states: State[]) => states.map(({ name }) => name);
+
+function recordStates(client: { onState(listener: (state: State) => void): () => void }): State[] {
+  const states: State[] = [];
+  client.onState((state) => states.push(state));
+  return states;
+}
+
+describe('connect', () => {
+  test('dials the address with the rooms and the user, and resolves with the connected frame', async () => {
+    const { client, socket } = fakeClient({ warehouse: 'w-1', zone: 'z', userId: 'ann lee' });
+    const states = recordStates(client);
+    expect(client.state).toEqual({ name: 'idle' });
+    const connected = client.connect();
+    await settle();
+    expect(socket().address.href).toBe('ws://localhost:3001/ws?warehouse=w-1&zone=z&userId=ann+lee');
+    socket().saysConnected([{ room: 'warehouse:w-1', offset: 'e-0' }]);
+    await expect(connected).resolves.toMatchObject({ connectionId: 'c-1', node: 'backend-1', heartbeat: 30_000 });
+    expect(states).toMatchObject([{ name: 'connecting', attempt: 0 }, { name: 'connected', info: { node: 'backend-1' } }]);
+    await expect(client.connect()).resolves.toMatchObject({ connectionId: 'c-1' });
+  });
+
+  test('leaves out what was not given', async () => {
+    const { client, socket } = fakeClient();
+    void client.connect();
+    await settle();
+    expect(socket().address.href).toBe('ws://localhost:3001/ws');
+  });
+
+  test('called twice dials once', async () => {
+    const { client, sockets, socket } = fakeClient();
+    const both = [client.connect(), client.connect()];
+    await settle();
+    socket().saysConnected();
+    await expect(Promise.all(both)).resolves.toHaveLength(2);
+    expect(sockets).toHaveLength(1);
+  });
+
+  test('rejects after the first failure without autoReconnect', async () => {
+    const { client, socket } = fakeClient({ autoReconnect: false });
+    const connected = client.connect();
+    await settle();
+    socket().onerror?.({ message: 'connect ECONNREFUSED' });
+    socket().closes(1006);
+    await expect(connected).rejects.toMatchObject({
+      code: 'connect_failed',
+      closeCode: 1006,
+      message: 'ws://localhost:3001/ws closed the connection with code 1006',
+      cause: 'connect ECONNREFUSED',
+    });
+    expect(client.state).toMatchObject({ name: 'failed', error: { code: 'connect_failed' } });
+  });
+
+  test('keeps trying with autoReconnect', async () => {
+    const { client, sockets, socket } = fakeClient();
+    const connected = client.connect();
+    await settle();
+    socket().closes(1006);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(sockets).toHaveLength(2);
+    socket().saysConnected();
+    await expect(connected).resolves.toMatchObject({ connectionId: 'c-1' });
+  });
+
+  test('takes silence instead of a connected frame for a failure', async () => {
+    const { client, socket } = fakeClient({ autoReconnect: false, connectTimeout: 2000 });
+    const connected = client.connect();
+    await settle();
+    socket().says({ event: 'heartbeat', data: { connections: 1, time: 0 } });
+    await vi.advanceTimersByTimeAsync(2000);
+    await expect(connected).rejects.toMatchObject({ code: 'connect_failed', message: expect.stringMatching(/within 2000 ms/) });
+  });
+
+  test.each([null, [], { rooms: 'all' }, { rooms: [null] }])('refuses a connected frame with data %j', async (data) => {
+    const { client, socket } = fakeClient({ autoReconnect: false });
+    const connected = client.connect();
+    await settle();
+    socket().says({ event: 'connected', data });
+    await expect(connected).rejects.toMatchObject({ code: 'connect_failed' });
+  });
+
+  test('takes the first connected frame alone', async () => {
+    const { client, socket, connect } = fakeClient();
+    await connect();
+    const states = recordStates(client);
+    socket().saysConnected([], 1);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(states).toEqual([]);
+  });
+
+  test('while waiting resolves with the next connection, not the last', async () => {
+    const { client, socket, connect } = fakeClient();
+    (await connect()).closes(1006);
+    const resolved = vi.fn();
+    void client.connect().then(resolved);
+    await settle();
+    expect(resolved).not.toHaveBeenCalled();
+    socket().saysConnected();
+    await settle();
+    expect(resolved).toHaveBeenCalledOnce();
+  });
+
+  test('reports a WebSocket that can not be made', async () => {
+    const WebSocket = class {
+      constructor() {
+        throw new Error('mixed content');
+      }
+    };
+    const { client } = fakeClient({ autoReconnect: false, WebSocket: WebSocket as never });
+    await expect(client.connect()).rejects.toMatchObject({ code: 'connect_failed', message: expect.stringMatching(/mixed content/) });
+  });
+
+  test('failing without anyone awaiting it goes to onError', async () => {
+    const { client, socket, onError } = fakeClient({ autoReconnect: false });
+    void client.connect();
+    await settle();
+    socket().closes(1006);
+    await settle();
+    expect(onError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code: 'connect_failed' }));
+  });
+});
+
+describe('token', () => {
+  test('is asked for anew before each try and stays out of messages', async () => {
+    let count = 0;
+    const { client, socket } = fakeClient({ token: async () => `t-${++count}`, warehouse: 'w' });
+    const states = recordStates(client);
+    void client.connect();
+    await settle();
+    expect(socket().address.search).toBe('?warehouse=w&token=t-1');
+    socket().closes(1006);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(socket().address.searchParams.get('token')).toBe('t-2');
+    expect(JSON.stringify(states, (_, value: unknown) => (value instanceof Error ? value.message : value))).not.toMatch(/t-\d/);
+  });
+
+  test.each([
+    { give: () => Promise.reject(new Error('login is down')), want: /login is down/ },
+    {
+      give: () => {
+        throw new Error('no login');
+      },
+      want: /no login/,
+    },
+    { give: () => undefined as never, want: /must return a non-empty string/ },
+  ])('that can not be had is a failed try: $want', async ({ give, want }) => {
+    const { client, sockets } = fakeClient({ token: give });
+    void client.connect();
+    await settle();
+    expect(client.state).toMatchObject({ name: 'waiting', error: { message: expect.stringMatching(want) } });
+    expect(sockets).toHaveLength(0);
+  });
+
+  test('that never comes is a failed try', async () => {
+    const { client } = fakeClient({ token: () => new Promise(() => {}) });
+    void client.connect();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(client.state).toMatchObject({ name: 'waiting', error: { code: 'connect_failed' } });
+  });
+
+  test('that comes after disconnect dials nothing', async () => {
+    let give: (token: string) => void = () => {};
+    const { client, sockets } = fakeClient({ token: () => new Promise((resolve) => (give = resolve)) });
+    void client.connect();
+    client.disconnect();
+    give('late');
+    await settle();
+    expect(sockets).toHaveLength(0);
+  });
+});
+
+describe('reconnect', () => {
+  test('waits with full jitter, longer and longer, then gives up', async () => {
+    const { client, socket, sockets } = fakeClient();
+    const states = recordStates(client);
+    const connected = client.connect();
+    const outcome = expect(connected).rejects.toMatchObject({
+      code: 'gave_up',
+      closeCode: 1006,
+      message: expect.stringMatching(/^gave up after 10 attempts: ws:/),
+    });
+    const waits: number[] = [];
+    for (;;) {
+      await settle();
+      socket().closes(1006);
+      if (client.state.name !== 'waiting') break;
+      waits.push(client.state.retryAt - Date.now());
+      await vi.advanceTimersToNextTimerAsync();
+    }
+    expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000, 15_000, 15_000]);
+    expect(sockets).toHaveLength(11);
+    expect(client.state).toMatchObject({ name: 'failed', error: { code: 'gave_up' } });
+    expect(states.at(-3)).toMatchObject({ name: 'waiting', attempt: 10 });
+    expect(states.at(-2)).toMatchObject({ name: 'connecting', attempt: 10 });
+    await outcome;
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('never gives up with maxAttempts Infinity', async () => {
+    const { client, socket } = fakeClient({ maxAttempts: Infinity, backoffCap: 2000 });
+    void client.connect();
+    for (let i = 0; i < 200; i++) {
+      await settle();
+      socket().closes(1006);
+      expect(client.state).toMatchObject({ name: 'waiting', attempt: i + 1 });
+      await vi.advanceTimersByTimeAsync(1000);
+    }
+  });
+
+  test('counts from the last good connection', async () => {
+    const { client, socket, connect } = fakeClient({ maxAttempts: 1 });
+    await connect();
+    for (let i = 0; i < 5; i++) {
+      socket().closes(1006);
+      expect(client.state).toMatchObject({ name: 'waiting', attempt: 1 });
+      await vi.advanceTimersByTimeAsync(500);
+      socket().saysConnected();
+      await settle();
+    }
+    socket().closes(1006);
+    await vi.advanceTimersByTimeAsync(500);
+    socket().closes(1006);
+    expect(client.state).toMatchObject({ name: 'failed', error: { code: 'gave_up' } });
+  });
+
+  test('does not happen without autoReconnect', async () => {
+    const { client, connect } = fakeClient({ autoReconnect: false });
+    (await connect()).closes(1012, 'restart');
+    expect(client.state).toMatchObject({ name: 'failed', error: { code: 'connection_lost', closeCode: 1012 } });
+  });
+
+  test.each([1001, 1005, 1006, 1011, 1012, 4408, 4429, 4999])('happens after close code %d', async (code) => {
+    const { client, connect } = fakeClient();
+    (await connect()).closes(code);
+    expect(client.state).toMatchObject({ name: 'waiting', error: { code: 'connection_lost', closeCode: code } });
+  });
+
+  test.each([
+    { code: CloseCode.too_big, name: 'too_big' },
+    { code: CloseCode.bad_frame, name: 'bad_frame' },
+    { code: CloseCode.unauthenticated, name: 'unauthenticated' },
+    { code: CloseCode.forbidden, name: 'forbidden' },
+  ])('does not happen after close code $code', async ({ code, name }) => {
+    const { client, socket, connect, sockets } = fakeClient({ maxAttempts: Infinity });
+    (await connect()).closes(code, 'says why');
+    expect(client.state).toMatchObject({
+      name: 'failed',
+      error: { code: name, closeCode: code, message: `ws://localhost:3001/ws closed the connection with code ${code}, ${name}, says why` },
+    });
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    expect(sockets).toHaveLength(1);
+
+    const again = client.connect();
+    expect(client.state).toEqual({ name: 'connecting', attempt: 0 });
+    await settle();
+    socket().saysConnected();
+    await expect(again).resolves.toMatchObject({ connectionId: 'c-1' });
+  });
+
+  test('rejects connect at once when the server refuses us, with what it said first', async () => {
+    const { client, socket } = fakeClient();
+    const connected = client.connect();
+    await settle();
+    socket().says({ event: 'error', data: { code: 'unauthenticated', message: 'the token expired' } });
+    socket().closes(4401);
+    await expect(connected).rejects.toMatchObject({ code: 'unauthenticated', cause: { message: 'the token expired' } });
+  });
+
+  test('comes back when drain says, without jitter', async () => {
+    const { client, socket, sockets, connect } = fakeClient();
+    await connect();
+    socket().says({ event: 'drain', data: { retryAfter: 1840 } });
+    socket().says({ event: 'error', data: { code: 'bad_frame', message: 'in between' } });
+    await vi.advanceTimersByTimeAsync(840);
+    socket().closes(1012);
+    expect(client.state).toMatchObject({ name: 'waiting', retryAt: Date.now() + 1000 });
+    await vi.advanceTimersByTimeAsync(999);
+    expect(sockets).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(sockets).toHaveLength(2);
+  });
+
+  test('leaves a draining server by itself', async () => {
+    const { client, socket, sockets, connect } = fakeClient();
+    await connect();
+    socket().says({ event: 'drain', data: { retryAfter: 1840 } });
+    await vi.advanceTimersByTimeAsync(1839);
+    expect(client.state.name).toBe('connected');
+    await vi.advanceTimersByTimeAsync(2);
+    expect(sockets).toHaveLength(2);
+    expect(sockets[0]?.closedWith).not.toBe('nothing');
+  });
+
+  test.each([
+    { what: 'an error frame', say: { event: 'error', data: { code: 'limit_reached', message: '', retryAfter: 4000 } }, reason: '' },
+    { what: 'the reason of the close', say: { event: 'heartbeat', data: {} }, reason: 'limit reached; retryAfter=4000' },
+  ])('waits longer when $what says so, with jitter', async ({ say, reason }) => {
+    const { client, connect } = fakeClient();
+    const socket = await connect();
+    socket.says(say);
+    socket.closes(4429, reason);
+    expect(client.state).toMatchObject({ name: 'waiting', retryAt: Date.now() + 4500 });
+  });
+
+  test('is not put off by a retryAfter that is over', async () => {
+    const { client, connect } = fakeClient();
+    const socket = await connect();
+    socket.says({ event: 'error', data: { code: 'rate_limited', message: '', retryAfter: 4000 } });
+    await vi.advanceTimersByTimeAsync(10_000);
+    socket.closes(1006);
+    expect(client.state).toMatchObject({ name: 'waiting', retryAt: Date.now() + 500 });
+  });
+
+  test('survives a wait longer than timers can be', async () => {
+    const { client, connect, sockets } = fakeClient();
+    const socket = await connect();
+    socket.says({ event: 'error', data: { code: 'limit_reached', message: '', retryAfter: 1e12 } });
+    socket.closes(4429);
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    expect(client.state.name).toBe('waiting');
+    expect(sockets).toHaveLength(1);
+  });
+
+  test('happens at once when the network is back, and when connect is called', async () => {
+    const network = new EventTarget();
+    vi.stubGlobal('addEventListener', network.addEventListener.bind(network));
+    vi.stubGlobal('removeEventListener', network.removeEventListener.bind(network));
+    const { client, socket, sockets } = fakeClient();
+    void client.connect();
+    await settle();
+    socket().closes(1006);
+    network.dispatchEvent(new Event('online'));
+    await settle();
+    expect(sockets).toHaveLength(2);
+    network.dispatchEvent(new Event('online'));
+    await settle();
+    expect(sockets).toHaveLength(2);
+    socket().closes(1006);
+    void client.connect();
+    await settle();
+    expect(sockets).toHaveLength(3);
+    const remove = vi.spyOn(globalThis, 'removeEventListener');
+    client.disconnect();
+    expect(remove).toHaveBeenCalledExactlyOnceWith('online', expect.any(Function));
+    network.dispatchEvent(new Event('online'));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(sockets).toHaveLength(3);
+  });
+});
+
+describe('watchdog', () => {
+  test('takes two heartbeats of silence for the end', async () => {
+    const { client, socket, sockets } = fakeClient();
+    void client.connect();
+    await settle();
+    socket().saysConnected([], 5000);
+    await vi.advanceTimersByTimeAsync(9999);
+    expect(client.state.name).toBe('connected');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(client.state).toMatchObject({
+      name: 'waiting',
+      error: { code: 'connection_lost', message: 'ws://localhost:3001/ws was silent for 10000 ms' },
+    });
+    expect(sockets[0]?.closedWith).not.toBe('nothing');
+  });
+
+  test('counts any frame as a sign of life, even one that makes no sense', async () => {
+    const { client, socket, onError } = fakeClient();
+    void client.connect();
+    await settle();
+    socket().saysConnected([], 5000);
+    for (const frame of [{ event: 'heartbeat', data: {} }, { event: 'ack', id: 99, data: null }, 'nonsense', { event: 'NEW' }]) {
+      await vi.advanceTimersByTimeAsync(9000);
+      socket().says(frame);
+    }
+    await vi.advanceTimersByTimeAsync(9999);
+    expect(client.state.name).toBe('connected');
+    expect(onError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code: 'bad_frame' }));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(client.state.name).toBe('waiting');
+  });
+
+  test('hangs up hard where the socket can', async () => {
+    const { client, socket } = fakeClient();
+    void client.connect();
+    await settle();
+    const terminate = vi.fn();
+    Object.assign(socket(), { terminate });
+    socket().saysConnected([], 5000);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(terminate).toHaveBeenCalledOnce();
+  });
+});
+
+describe('disconnect', () => {
+  test('closes politely and leaves no timer', async () => {
+    const { client, socket, connect, onError } = fakeClient();
+    const states = recordStates(client);
+    await connect();
+    const answers = [client.echo(), client.publish({ warehouse: 'w', event: 'A' }), client.subscribe('w')];
+    client.disconnect();
+    client.disconnect();
+    await Promise.all(answers.map((answer) => expect(answer).rejects.toMatchObject({ code: 'closed' })));
+    expect(socket().closedWith).toBe(1000);
+    expect(names(states)).toEqual(['connecting', 'connected', 'closed']);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(onError).not.toHaveBeenCalled();
+  });
+
+  test('while connecting rejects connect, silently when nobody awaits it', async () => {
+    const { client, onError } = fakeClient();
+    const connected = client.connect();
+    await settle();
+    client.disconnect();
+    await expect(connected).rejects.toMatchObject({ code: 'closed' });
+    void client.connect();
+    client.disconnect();
+    await settle();
+    expect(onError).not.toHaveBeenCalled();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('while waiting stops the next try', async () => {
+    const { client, connect, sockets } = fakeClient();
+    (await connect()).closes(1006);
+    client.disconnect();
+    expect(vi.getTimerCount()).toBe(0);
+    expect(sockets).toHaveLength(1);
+  });
+
+  test('from within a state listener counts', async () => {
+    const { client, sockets, socket } = fakeClient();
+    const heard = vi.fn();
+    client.on('connected', heard);
+    client.onState((state) => state.name === 'connected' && client.disconnect());
+    void client.connect();
+    await settle();
+    socket().saysConnected();
+    await settle();
+    expect(client.state.name).toBe('closed');
+    expect(heard).not.toHaveBeenCalled();
+    expect(sockets[0]?.closedWith).toBe(1000);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('is not the end: connect works again', async () => {
+    const { client, connect } = fakeClient();
+    await connect();
+    client.disconnect();
+    await connect();
+    expect(client.state.name).toBe('connected');
+  });
+});
+
+test('onState returns what removes the listener, and a listener that throws stops nobody', async () => {
+  const { client, connect, onError } = fakeClient();
+  const heard: string[] = [];
+  client.onState(() => {
+    throw new Error('mine');
+  });
+  const stop = client.onState(({ name }) => heard.push(name));
+  await connect();
+  stop();
+  client.disconnect();
+  expect(heard).toEqual(['connecting', 'connected']);
+  expect(onError).toHaveBeenCalledTimes(3);
+});

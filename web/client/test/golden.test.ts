@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { CloseCode, formatRoom, parseRoom } from '@zonecast/client';
+import { BACKOFF_CAP } from '../src/backoff.js';
+import { closeName, reconnectsAfter } from '../src/close.js';
+import { checkEvent, isReserved, MAX_EVENT_LENGTH } from '../src/events.js';
+import { decodeFrame, encodeFrame } from '../src/frame.js';
+import { parseOffset } from '../src/offset.js';
+import { makeRoom, MAX_NAME_LENGTH } from '../src/room.js';
+
+interface Golden {
+  server: { name: string; text: string; frame: object }[];
+  client: { name: string; text: string; event: string; id?: number; data?: unknown }[];
+  closeCodes: { code: number; name: string; reconnect: boolean }[];
+  rooms: { valid: { text: string; warehouse: string; zone: string }[]; invalid: string[] };
+  offsets: { valid: { text: string; epoch: string; n: number }[]; invalid: string[] };
+  reserved: string[];
+  limits: { nameLength: number; eventLength: number; reconnectBackoffCapMs: number };
+}
+
+/** The server's own tests hold it to the same file. */
+const path = new URL('../../../backend/wire/testdata/golden.json', import.meta.url);
+const golden = JSON.parse(readFileSync(path, 'utf8')) as Golden;
+
+describe('frames', () => {
+  test.each(golden.server)('reads: $name', ({ text, frame }) => {
+    expect(decodeFrame(text)).toEqual(frame);
+  });
+
+  test.each(golden.client)('writes: $name', ({ text, event, data, id }) => {
+    expect(JSON.parse(encodeFrame(event, data, id))).toEqual(JSON.parse(text));
+  });
+});
+
+describe('close codes', () => {
+  test('are the same in number and name', () => {
+    expect(CloseCode).toEqual(Object.fromEntries(golden.closeCodes.map(({ name, code }) => [name, code])));
+  });
+
+  test.each(golden.closeCodes)('$code $name', ({ code, name, reconnect }) => {
+    expect(closeName(code)).toBe(name);
+    expect(reconnectsAfter(code)).toBe(reconnect);
+  });
+});
+
+describe('rooms', () => {
+  test.each(golden.rooms.valid)('$text', ({ text, warehouse, zone }) => {
+    expect(parseRoom(text)).toEqual(zone ? { warehouse, zone } : { warehouse });
+    expect(formatRoom(makeRoom(warehouse, zone))).toBe(text);
+  });
+
+  test.each(golden.rooms.invalid)('refuses %j', (text) => {
+    expect(() => parseRoom(text)).toThrow(expect.objectContaining({ code: 'invalid_room' }));
+  });
+});
+
+describe('offsets', () => {
+  test.each(golden.offsets.valid)('$text', ({ text, epoch, n }) => {
+    expect(parseOffset(text)).toEqual({ text, epoch, n: BigInt(n) });
+  });
+
+  test.each(golden.offsets.invalid)('refuses %j', (text) => {
+    expect(parseOffset(text)).toBeUndefined();
+  });
+});
+
+test.each(golden.reserved)('%s is reserved', (name) => {
+  expect(isReserved(name)).toBe(true);
+  expect(() => checkEvent(name)).toThrow(expect.objectContaining({ code: 'invalid_event' }));
+});
+
+test('limits', () => {
+  expect({
+    nameLength: MAX_NAME_LENGTH,
+    eventLength: MAX_EVENT_LENGTH,
+    reconnectBackoffCapMs: BACKOFF_CAP,
+  }).toEqual(golden.limits);
+});

@@ -1,0 +1,209 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { WebSocket as NodeWebSocket } from 'ws';
+import { type ClientOptions, createWebSocketClient, type State } from '@zonecast/client';
+import { Cable, RealServer } from './real-server.js';
+
+let server: RealServer;
+beforeAll(async () => void (server = await RealServer.start()));
+afterAll(() => server?.stop());
+
+let rooms = 0;
+/** A zone that no other test uses. */
+const newZone = () => `zone-${++rooms}`;
+
+function clientOf(url: string, options: Partial<ClientOptions> = {}) {
+  const onError = vi.fn<(error: unknown) => void>();
+  const client = createWebSocketClient({ url, WebSocket: NodeWebSocket, backoffBase: 50, maxAttempts: Infinity, onError, ...options });
+  onTestFinished(() => client.disconnect());
+  return { client, onError };
+}
+
+type Client = ReturnType<typeof clientOf>['client'];
+
+/** What a client hears, as it comes: the data of ticks, and which rooms have gaps. */
+function record(client: Client): unknown[] {
+  const heard: unknown[] = [];
+  client.on('TICK', (data) => heard.push(data));
+  client.on('gap', ({ room }) => heard.push(`gap in ${room}`));
+  return heard;
+}
+
+const state = (client: Client, name: State['name']) =>
+  client.state.name === name
+    ? Promise.resolve(client.state)
+    : new Promise<State>((resolve) => {
+        const stop = client.onState((next) => {
+          if (next.name !== name) return;
+          stop();
+          resolve(next);
+        });
+      });
+
+const eventually = <T>(check: () => T) => vi.waitFor(check, { timeout: 20_000, interval: 10 });
+
+describe('a steady server', () => {
+  test('connects, joins by its options and receives what a service publishes', async () => {
+    const zone = newZone();
+    const { client, onError } = clientOf(server.url, { warehouse: 'w', zone, userId: 'ann' });
+    const info = await client.connect();
+    expect(info).toMatchObject({ connectionId: expect.any(String), heartbeat: 1000, node: expect.any(String) });
+    expect(info.rooms.map(({ room }) => room)).toEqual(['warehouse:w', `zone:w:${zone}`]);
+
+    const received = new Promise((resolve) => client.once('TICK', (...args) => resolve(args)));
+    const offset = await server.publish('w', zone, 'TICK', { n: 1, text: 'é <ü>' });
+    expect(await received).toEqual([
+      { n: 1, text: 'é <ü>' },
+      { event: 'TICK', room: `zone:w:${zone}`, offset, time: expect.any(Number) },
+    ]);
+    expect(onError).not.toHaveBeenCalled();
+  });
+
+  test('subscribes, unsubscribes, publishes and echoes', async () => {
+    const zone = newZone();
+    const { client } = clientOf(server.url);
+    await client.connect();
+    const heard = record(client);
+
+    await expect(client.subscribe('w', zone)).resolves.toMatchObject({ room: `zone:w:${zone}` });
+    const place = await client.publish({ warehouse: 'w', zone, event: 'TICK', data: 1 });
+    expect(place).toEqual({ room: `zone:w:${zone}`, offset: expect.stringMatching(/-1$/) });
+    await eventually(() => expect(heard).toEqual([1]));
+
+    await client.unsubscribe('w', zone);
+    await server.publish('w', zone, 'TICK', 2);
+    await client.subscribe('w', zone);
+    await server.publish('w', zone, 'TICK', 3);
+    await eventually(() => expect(heard).toEqual([1, 3]));
+
+    expect(await client.echo({ any: ['thing'] })).toBeGreaterThan(0);
+  });
+
+  test('delivers the retained message to whoever joins later, by options or subscribe', async () => {
+    const zone = newZone();
+    await server.publish('w', zone, 'TICK', 'retained', true);
+    await server.publish('w', zone, 'TICK', 'gone');
+    const byOptions = clientOf(server.url, { warehouse: 'w', zone }).client;
+    const bySubscribe = clientOf(server.url).client;
+    const heard = [record(byOptions), record(bySubscribe)];
+    await Promise.all([byOptions.connect(), bySubscribe.connect()]);
+    await bySubscribe.subscribe('w', zone);
+    await server.publish('w', zone, 'TICK', 'live');
+    for (const ticks of heard) await eventually(() => expect(ticks).toEqual(['retained', 'live']));
+  });
+
+  test('hears heartbeats and lives on them', async () => {
+    const { client } = clientOf(server.url);
+    await client.connect();
+    const beats: number[] = [];
+    client.on('heartbeat', ({ connections }) => beats.push(connections));
+    await eventually(() => expect(beats.length).toBeGreaterThanOrEqual(3));
+    expect(Math.min(...beats)).toBeGreaterThanOrEqual(1);
+    expect(client.state.name).toBe('connected');
+  });
+
+  test('answers what it refuses with errors that have codes', async () => {
+    const { client } = clientOf(server.url);
+    await client.connect();
+    await expect(client.publish({ warehouse: 'w', event: 'message' })).rejects.toMatchObject({ code: 'invalid_event' });
+    expect(client.state.name).toBe('connected');
+  });
+
+  test('resumes after a cut cable with all that was missed, in order and once', async () => {
+    const zone = newZone();
+    const cable = await Cable.to(server.port);
+    onTestFinished(() => cable.remove());
+    const { client, onError } = clientOf(cable.url, { warehouse: 'w', zone });
+    const heard = record(client);
+    const want: unknown[] = [];
+    const tick = async () => {
+      want.push(want.length);
+      await server.publish('w', zone, 'TICK', want.length - 1);
+    };
+    await client.connect();
+    for (let round = 0; round < 3; round++) {
+      await tick();
+      await tick();
+      cable.cut();
+      await state(client, 'waiting');
+      await tick();
+      await tick();
+      cable.mend();
+      await tick();
+      await state(client, 'connected');
+      await tick();
+      await eventually(() => expect(heard).toEqual(want));
+    }
+    expect(onError).not.toHaveBeenCalled();
+  });
+});
+
+describe('a server that goes away', () => {
+  test.each(['SIGTERM', 'SIGKILL'] as const)('with %s and comes back is found again', async (signal) => {
+    let instance = await RealServer.start();
+    onTestFinished(() => instance.stop());
+    const { client, onError } = clientOf(instance.url);
+    const heard = record(client);
+    await client.connect();
+    await client.subscribe('w', 'z');
+    await instance.publish('w', 'z', 'TICK', 'before');
+    await eventually(() => expect(heard).toEqual(['before']));
+
+    const waiting = state(client, 'waiting');
+    await instance.stop(signal);
+    await expect(waiting).resolves.toMatchObject({ error: { code: 'connection_lost' } });
+    instance = await RealServer.start(instance.port);
+    await state(client, 'connected');
+
+    // Its memory went with it: the client is told of the gap, and goes on.
+    await eventually(() => expect(heard).toEqual(['before', 'gap in zone:w:z']));
+    await instance.publish('w', 'z', 'TICK', 'after');
+    await eventually(() => expect(heard).toEqual(['before', 'gap in zone:w:z', 'after']));
+    expect(onError).not.toHaveBeenCalled();
+  });
+
+  test('for good makes the client give up', async () => {
+    const instance = await RealServer.start();
+    const { client } = clientOf(instance.url, { maxAttempts: 2 });
+    await client.connect();
+    await instance.stop('SIGKILL');
+    await expect(state(client, 'failed')).resolves.toMatchObject({ error: { code: 'gave_up' } });
+  });
+});
+
+describe('a program', () => {
+  test.each([
+    { what: 'the WebSocket of ws', setup: `import { WebSocket } from 'ws';` },
+    { what: "Node's own WebSocket", setup: 'const { WebSocket } = globalThis;' },
+  ])('with $what ends by itself after disconnect', async ({ setup }) => {
+    const contents = `
+      ${setup}
+      import { createWebSocketClient } from './src/index.js';
+      const ws = createWebSocketClient({ url: ${JSON.stringify(server.url)}, warehouse: 'w', zone: 'z', WebSocket });
+      await ws.connect();
+      await ws.subscribe('w2', 'z2');
+      console.log((await ws.publish({ warehouse: 'w2', zone: 'z2', event: 'TICK' })).room);
+      ws.disconnect();`;
+    const resolveDir = fileURLToPath(new URL('..', import.meta.url));
+    const { outputFiles } = await build({
+      stdin: { contents, resolveDir },
+      bundle: true,
+      external: ['ws'],
+      format: 'esm',
+      write: false,
+    });
+    const args = ['--no-warnings', '--experimental-websocket', '--input-type=module'];
+    const program = spawn(process.execPath, args, { cwd: resolveDir, stdio: ['pipe', 'pipe', 'inherit'] });
+    onTestFinished(() => void program.kill('SIGKILL'));
+    program.stdin.end(outputFiles[0]?.text);
+    let output = '';
+    program.stdout.on('data', (chunk) => (output += String(chunk)));
+    const started = performance.now();
+    const [code] = (await once(program, 'close')) as [number | null];
+    expect({ code, output }).toEqual({ code: 0, output: 'zone:w2:z2\n' });
+    expect(performance.now() - started).toBeLessThan(10_000);
+  });
+});

@@ -1,0 +1,117 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+const binary = process.env['ZONECAST_BIN'] || fileURLToPath(new URL('../../../bin/zonecast', import.meta.url));
+
+/** A Zonecast server with its embedded broker, on a port of its own. */
+export class RealServer {
+  readonly port: number;
+  readonly #process: ChildProcess;
+
+  private constructor(process: ChildProcess, port: number) {
+    this.#process = process;
+    this.port = port;
+  }
+
+  /** Starts one on this port, or on a free one, and waits until it says that it listens. */
+  static async start(port = 0): Promise<RealServer> {
+    if (!existsSync(binary))
+      throw new Error(
+        `There is no server at ${binary}: run "go build -o bin/zonecast ./backend/cmd/zonecast" in the repository's root, ` +
+          'or name another one in ZONECAST_BIN.',
+      );
+    const env = { PATH: process.env['PATH'], LISTEN: `127.0.0.1:${port}`, HEARTBEAT_INTERVAL: '1s', DRAIN_TIMEOUT: '2s' };
+    const server = spawn(binary, [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    const chosen = await new Promise<number>((resolve, reject) => {
+      const read = (chunk: Buffer) => {
+        output += String(chunk);
+        const [, found] = /(?:http:\/\/|addr=)127\.0\.0\.1:([1-9]\d*)/.exec(output) ?? [];
+        if (found) resolve(Number(found));
+      };
+      server.stdout.on('data', read);
+      server.stderr.on('data', read);
+      server.once('error', reject);
+      server.once('exit', (code) => reject(new Error(`The server ended with code ${code} before it listened:\n${output}`)));
+    });
+    return new RealServer(server, chosen);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Ends it: SIGTERM as a rolling restart would, SIGKILL as a power cut. */
+  async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGKILL'): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const gone = once(this.#process, 'exit');
+    this.#process.kill(signal);
+    await gone;
+  }
+
+  /** Publishes over HTTP, as a service does. Returns the offset. */
+  async publish(warehouse: string, zone: string, event: string, data: unknown, retain = false): Promise<string> {
+    const response = await fetch(`${this.url}/api/v1/warehouses/${warehouse}/zones/${zone}/broadcast`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(retain ? { event, data, retain } : { event, data }),
+    });
+    if (!response.ok) throw new Error(`publish: ${response.status} ${await response.text()}`);
+    return ((await response.json()) as { offset: string }).offset;
+  }
+}
+
+/** Stands between client and server, and can break all connections without either of them wanting it. */
+export class Cable {
+  readonly url: string;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #cut = false;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  static async to(port: number): Promise<Cable> {
+    const server = createServer();
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const cable = new Cable(server);
+    server.on('connection', (near) => cable.#plug(near, port));
+    return cable;
+  }
+
+  cut(): void {
+    this.#cut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  mend(): void {
+    this.#cut = false;
+  }
+
+  async remove(): Promise<void> {
+    this.cut();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #plug(near: Socket, port: number): void {
+    if (this.#cut) {
+      near.destroy();
+      return;
+    }
+    const far = connect(port, '127.0.0.1');
+    for (const [socket, other] of [[near, far], [far, near]] as const) {
+      this.#sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        other.destroy();
+      });
+      socket.pipe(other);
+    }
+  }
+}

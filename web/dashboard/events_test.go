@@ -1,0 +1,298 @@
+package dashboard
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/PuerkitoBio/goquery"
+)
+
+// answer is a source that always says the same.
+type answer struct {
+	Snapshot_ Snapshot
+	Err       error
+}
+
+func (a answer) Snapshot(context.Context) (Snapshot, error) { return a.Snapshot_, a.Err }
+
+// changing is a source whose answer a test replaces.
+type changing struct {
+	asked atomic.Int64
+	mu    sync.Mutex
+	next  answer
+}
+
+func (c *changing) set(a answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.next = a
+}
+
+func (c *changing) Snapshot(context.Context) (Snapshot, error) {
+	c.asked.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.next.Snapshot_, c.next.Err
+}
+
+// serve runs a dashboard behind a real server until the test ends, and checks that Run ends too.
+func serve(t *testing.T, source Source) (url string, d *Dashboard) {
+	t.Helper()
+	d = New(Options{Source: source, Interval: 5 * time.Millisecond, IdleInterval: 5 * time.Millisecond})
+	done := make(chan error, 1)
+	go func() { done <- d.Run(context.Background()) }()
+	server := httptest.NewServer(d)
+	t.Cleanup(func() {
+		d.Close()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		server.Close()
+	})
+	return server.URL, d
+}
+
+// An eventStream reads events as they come.
+type eventStream struct {
+	t    *testing.T
+	body *bufio.Reader
+}
+
+func open(t *testing.T, url string) eventStream {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { res.Body.Close() })
+	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("got %d, %s", res.StatusCode, res.Header.Get("Content-Type"))
+	}
+	return eventStream{t, bufio.NewReader(res.Body)}
+}
+
+// next returns the sections of the next event by their targets.
+func (s eventStream) next() (map[string]*goquery.Selection, error) {
+	var html strings.Builder
+	for {
+		line, err := s.body.ReadString('\n')
+		if err != nil {
+			return nil, err
+		}
+		if line == "\n" {
+			break
+		}
+		data, ok := strings.CutPrefix(line, "data: ")
+		if !ok {
+			s.t.Fatalf("an event holds the line %q", line)
+		}
+		html.WriteString(data)
+	}
+	doc, err := goquery.NewDocumentFromReader(strings.NewReader(html.String()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sections := map[string]*goquery.Selection{}
+	doc.Find("hx-partial").Each(func(_ int, p *goquery.Selection) {
+		target, _ := p.Attr("hx-target")
+		sections[target] = p
+	})
+	return sections, nil
+}
+
+// until reads events until one has a section with this text.
+func (s eventStream) until(target, want string) {
+	s.t.Helper()
+	for {
+		sections, err := s.next()
+		if err != nil {
+			s.t.Fatalf("no event with %q in %s: %v", want, target, err)
+		}
+		if section := sections[target]; section != nil && strings.Contains(spaced(section), want) {
+			return
+		}
+	}
+}
+
+func TestEventsBeginWithEverySection(t *testing.T) {
+	url, _ := serve(t, answer{Snapshot_: Snapshot{Connections: 7}})
+	sections, err := open(t, url+"/ui/events").next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range (view{picture: &picture{}}).sections() {
+		p := sections["#"+s.id]
+		if p == nil {
+			t.Errorf("#%s is not sent", s.id)
+		} else if p.Children().Length() != 1 || p.Children().AttrOr("id", "") != s.id {
+			t.Errorf("the section for #%s does not hold just that", s.id)
+		}
+	}
+}
+
+func TestEventsFollowTheSource(t *testing.T) {
+	source := &changing{}
+	source.set(answer{Snapshot_: Snapshot{Connections: 7}})
+	url, _ := serve(t, source)
+	s := open(t, url+"/ui/events")
+	s.until("#totals", "Connections 7 ")
+	source.set(answer{Snapshot_: Snapshot{Connections: 1247, Missing: []string{"node-2"}}})
+	s.until("#totals", "Connections 1,247 ")
+	source.set(answer{Err: errors.New("redis is away")})
+	s.until("#notices", "redis is away")
+	source.set(answer{Snapshot_: Snapshot{Connections: 8}})
+	s.until("#totals", "Connections 8 ")
+}
+
+// What did not change is not sent again, but something always is: silence means that the server is lost.
+func TestEventsSendOnlyWhatChanged(t *testing.T) {
+	url, _ := serve(t, answer{Snapshot_: Snapshot{Zones: []Zone{{"w", "z", 3}}, Connections: 3}})
+	s := open(t, url+"/ui/events")
+	s.until("#totals", "Connections 3 ")
+	seen := map[string]int{}
+	for range 6 {
+		sections, err := s.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sections["#asof"] == nil {
+			t.Error("an event without the time")
+		}
+		for target := range sections {
+			seen[target]++
+		}
+	}
+	if seen["#warehouses"]+seen["#zones"]+seen["#instances"] != 0 {
+		t.Errorf("six events without news held %v", seen)
+	}
+}
+
+func TestEventsAreFiltered(t *testing.T) {
+	source := answer{Snapshot_: Snapshot{Connections: 3, Zones: []Zone{{"w", "cold", 2}, {"w", "ambient", 1}}}}
+	url, _ := serve(t, source)
+	s := open(t, url+"/ui/events?filter=cold")
+	s.until("#zones", "1 of 2 zones match")
+}
+
+func TestManyViewersAtOnce(t *testing.T) {
+	source := &changing{}
+	url, _ := serve(t, source)
+	var wg sync.WaitGroup
+	for range 20 {
+		s := open(t, url+"/ui/events")
+		wg.Go(func() { s.until("#totals", "Connections 5 ") })
+	}
+	source.set(answer{Snapshot_: Snapshot{Connections: 5}})
+	wg.Wait()
+}
+
+func TestTooManyViewers(t *testing.T) {
+	d := New(Options{Source: answer{}})
+	d.viewers.Store(maxViewers)
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, httptest.NewRequest("GET", "/ui/events", nil))
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("got %d", w.Code)
+	}
+	if d.viewers.Load() != maxViewers {
+		t.Errorf("%d viewers are counted", d.viewers.Load())
+	}
+}
+
+func TestCloseEndsTheStreams(t *testing.T) {
+	url, d := serve(t, answer{})
+	s := open(t, url+"/ui/events")
+	d.Close()
+	for {
+		if _, err := s.next(); err != nil {
+			if !errors.Is(err, io.EOF) {
+				t.Errorf("the stream ended with %v", err)
+			}
+			return
+		}
+	}
+}
+
+func TestSamplingFollowsTheViewers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := &changing{}
+		d := New(Options{Source: source})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- d.Run(ctx) }()
+		askedIn := func(seconds int) int64 {
+			before := source.asked.Load()
+			time.Sleep(time.Duration(seconds) * time.Second)
+			synctest.Wait()
+			return source.asked.Load() - before
+		}
+		time.Sleep(time.Millisecond)
+		if n := askedIn(60); n != 12 {
+			t.Errorf("asked %d times in a minute that nobody looks, want 12", n)
+		}
+		viewing, leave := context.WithCancel(t.Context())
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			d.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(viewing, "GET", "/ui/events", nil))
+		}()
+		synctest.Wait()
+		if n := askedIn(60); n != 60 {
+			t.Errorf("asked %d times in a minute that someone looks, want 60", n)
+		}
+		leave()
+		<-left
+		askedIn(5)
+		if n := askedIn(60); n != 12 {
+			t.Errorf("asked %d times in a minute after the last viewer left, want 12", n)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// hanging is a source that answers only when it is given up.
+type hanging struct{}
+
+func (hanging) Snapshot(ctx context.Context) (Snapshot, error) {
+	<-ctx.Done()
+	return Snapshot{}, ctx.Err()
+}
+
+func TestASourceThatHangsIsStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{Source: hanging{}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- d.Run(ctx) }()
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		p := d.latest.Load()
+		if !errors.Is(p.trouble, context.DeadlineExceeded) || time.Since(p.troubleSince) != time.Second {
+			t.Errorf("after three seconds the trouble is %v, for %v", p.trouble, time.Since(p.troubleSince))
+		}
+		cancel()
+		<-done
+		if p := d.latest.Load(); errors.Is(p.trouble, context.Canceled) {
+			t.Error("the end of the program is shown as trouble")
+		}
+	})
+}

@@ -1,0 +1,81 @@
+/**
+ * Watches the page's event stream, so that a picture never looks live when it is not.
+ *
+ *     hx-sse ─ message ─▶ live         html[data-link] = connecting | live | stale | lost
+ *            ─ error ───▶ lost         #link, #lost: the same in words
+ *            ─ silence ─▶ lost, and the stream is opened anew
+ *
+ * htmx does the drawing and the ordinary reconnecting. What it does not notice is a connection that says nothing without
+ * being closed (a cable pulled, a server that hangs), and a first connection that could not be made: those are found here.
+ */
+
+/** The server sends something for every picture, at the latest every three seconds. In milliseconds. */
+const SILENCE = 6_000;
+
+/** The part of the stream's element that hx-sse hands out with its events. */
+interface Connection {
+  reader: ReadableStreamDefaultReader | null;
+}
+
+const page = document.documentElement;
+const title = document.title;
+
+/** When the last message came; before the first, when the page was made. Only differences count: the clock may be set. */
+let heardAt = performance.now();
+/** The same moment as a time of day. */
+let heardWhen = new Date();
+/** When silence began to count: the last message, or when the tab came to the front again. */
+let listeningSince = heardAt;
+let connection: Connection | undefined;
+
+function enter(link: 'connecting' | 'live' | 'stale' | 'lost'): void {
+  if (page.dataset.link === link) return;
+  page.dataset.link = link;
+  const since = heardWhen.toLocaleTimeString(undefined, { hour12: false });
+  say('link', link, false);
+  say('lost', `Connection to the server lost since ${since}. What stands below was true then.`, link !== 'lost');
+  document.title = link === 'lost' ? `Connection lost – ${title}` : title;
+}
+
+function say(id: string, text: string, hidden: boolean): void {
+  const place = document.getElementById(id);
+  if (!place) return;
+  place.hidden = hidden;
+  place.textContent = text;
+}
+
+function heard(): void {
+  heardAt = listeningSince = performance.now();
+  heardWhen = new Date();
+  // The server answers, but says itself that its figures are old.
+  enter(document.querySelector('[data-stale]') ? 'stale' : 'live');
+}
+
+/** Opens the stream anew: by ending what hangs, or where nothing is under way, by beginning. */
+function reconnect(): void {
+  listeningSince = performance.now();
+  if (connection) void connection.reader?.cancel().catch(() => {});
+  else document.getElementById('stream')?.dispatchEvent(new CustomEvent('zonecast:reconnect'));
+}
+
+function check(): void {
+  if (document.hidden) return; // hx-sse rests as well
+  if (performance.now() - listeningSince < SILENCE) return;
+  enter('lost');
+  reconnect();
+}
+
+document.addEventListener('htmx:sse:after:connection', (event) => {
+  connection = (event as CustomEvent<{ connection: Connection }>).detail.connection;
+});
+document.addEventListener('htmx:sse:close', (event) => {
+  if ((event as CustomEvent<{ connection: Connection }>).detail.connection === connection) connection = undefined;
+});
+document.addEventListener('htmx:sse:after:message', heard);
+document.addEventListener('htmx:sse:error', () => enter('lost'));
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) return;
+  listeningSince = performance.now();
+  if (page.dataset.link !== 'lost' && performance.now() - heardAt > SILENCE) enter('connecting');
+});
+setInterval(check, 1_000);

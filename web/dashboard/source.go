@@ -1,0 +1,103 @@
+package dashboard
+
+import (
+	"context"
+	"time"
+)
+
+// A Source answers for the whole cluster. The program that serves the dashboard adapts its own parts to it.
+type Source interface {
+	// Snapshot asks every instance and returns what those said that answered before ctx ended. It is called from one
+	// goroutine, about once a second while someone looks and less often otherwise. An error means that nothing can be said
+	// at all; an instance that stays silent is no error but stands in Snapshot.Missing.
+	Snapshot(ctx context.Context) (Snapshot, error)
+}
+
+// A Snapshot is the state of the cluster at one moment. The dashboard keeps it and never changes it; nor may the Source
+// after returning it.
+type Snapshot struct {
+	// Instances are those that answered, in any order.
+	Instances []Instance
+	// Missing names the instances that should have answered and did not. The figures are complete when it is empty.
+	Missing []string
+	// Connections is the number of clients connected to the instances that answered. A client that joined no warehouse is
+	// counted here alone.
+	Connections int
+	// Warehouses and Zones hold the rooms that someone is in, in any order. A client that is in two zones counts in both.
+	Warehouses []Warehouse
+	Zones      []Zone
+	// Broker is the kind of the broker: "memory" or "redis".
+	Broker string
+}
+
+// A Warehouse is the room of a whole warehouse.
+type Warehouse struct {
+	Name        string
+	Connections int
+}
+
+// A Zone is the room of one zone of a warehouse.
+type Zone struct {
+	Warehouse   string
+	Name        string
+	Connections int
+}
+
+// An Instance is one running server.
+type Instance struct {
+	// Name is unique in the cluster.
+	Name    string
+	Version string
+	UpSince time.Time
+	// State is what the instance's readiness says.
+	State       State
+	Connections int
+	// QueueBytes is what waits in the outboxes of all its clients.
+	QueueBytes int64
+	// Broker is the instance's own link to the broker.
+	Broker BrokerLink
+
+	// Published, Delivered and Latency count since UpSince and never fall while UpSince stays the same. The dashboard
+	// makes rates and percentiles of their growth.
+
+	// Published is how many messages the instance accepted from publishers.
+	Published uint64
+	// Delivered is how many messages it wrote to sockets: one published message counts once for each client that got it.
+	Delivered uint64
+	// Latency is the time of each delivery, from the broker's acceptance to the socket.
+	Latency Histogram
+}
+
+// A State tells whether an instance takes traffic.
+type State int
+
+// The states of an instance.
+const (
+	Ready State = iota
+	NotReady
+	Draining // it was told to stop and is sending its clients elsewhere
+)
+
+// A BrokerLink is how one instance stands with the broker.
+type BrokerLink struct {
+	Up bool
+	// Since is when Up last changed; zero when that is not known.
+	Since time.Time
+	// Detail says what is wrong, for an operator; empty while Up.
+	Detail string
+}
+
+// A Histogram counts values by size, as Prometheus's classic histograms do.
+type Histogram struct {
+	// Buckets rise in UpperBound.
+	Buckets []Bucket
+	// Count is the number of all values, those above the last bound included.
+	Count uint64
+}
+
+// A Bucket counts the values up to its bound, those of smaller buckets included.
+type Bucket struct {
+	// UpperBound is in seconds.
+	UpperBound      float64
+	CumulativeCount uint64
+}

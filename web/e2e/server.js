@@ -1,0 +1,82 @@
+// Starts the real server on a free port of the loopback address, and ends it. The program is ZONECAST_BIN, or bin/zonecast
+// of this repository.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, constants } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+const program = process.env.ZONECAST_BIN ?? fileURLToPath(new URL('../../bin/zonecast', import.meta.url));
+
+/** How long the server may take to say where it listens, in milliseconds. */
+const START = 10_000;
+
+export class Server {
+  #process;
+  url = '';
+
+  /** Starts a server; with the address of an earlier one it takes that one's place. */
+  static async start(address = '127.0.0.1:0') {
+    await access(program, constants.X_OK).catch(() => {
+      throw new Error(`there is no program ${program}: build the server first, or name it in ZONECAST_BIN`);
+    });
+    const server = new Server();
+    server.#process = spawn(program, [], {
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, LISTEN: address, NODE_NAME: 'e2e-node', LOG_FORMAT: 'text' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    server.url = await server.#said(/http:\/\/127\.0\.0\.1:\d+/);
+    return server;
+  }
+
+  get address() {
+    return new URL(this.url).host;
+  }
+
+  /** Reads what the server says until it names its address; afterwards the output is drained, so that it never blocks. */
+  #said(pattern) {
+    return new Promise((resolve, reject) => {
+      let output = '';
+      const fail = (why) => reject(new Error(`the server ${why}; it said:\n${output}`));
+      const timer = setTimeout(() => fail(`did not say where it listens within ${START} ms`), START);
+      const read = (chunk) => {
+        output = (output + chunk).slice(-10_000);
+        const found = pattern.exec(output);
+        if (!found) return;
+        clearTimeout(timer);
+        resolve(found[0]);
+      };
+      this.#process.stdout.on('data', read);
+      this.#process.stderr.on('data', read);
+      this.#process.once('error', (error) => fail(`could not be started: ${error.message}`));
+      this.#process.once('exit', (code) => fail(`ended with code ${code}`));
+    });
+  }
+
+  /** Ends it without a word to anybody, as a power cut does. */
+  async kill() {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const gone = once(this.#process, 'exit');
+    this.#process.kill('SIGKILL');
+    await gone;
+  }
+
+  /** Makes it hang: its connections stay, and nothing comes over them. */
+  freeze() {
+    this.#process.kill('SIGSTOP');
+  }
+
+  thaw() {
+    this.#process.kill('SIGCONT');
+  }
+
+  /** Publishes to a zone, or without a zone to the whole warehouse. */
+  async publish(warehouse, zone, message) {
+    const room = zone ? `${warehouse}/zones/${zone}` : warehouse;
+    const answer = await fetch(`${this.url}/api/v1/warehouses/${room}/broadcast`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(message),
+    });
+    if (!answer.ok) throw new Error(`publishing to ${room} was answered ${answer.status}: ${await answer.text()}`);
+  }
+}

@@ -1,0 +1,77 @@
+package screen
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/zonecast/zonecast/web/internal/example"
+	"github.com/zonecast/zonecast/web/internal/headers"
+)
+
+// A frame is what the server knows of a screen; the figures come over the socket.
+type frame struct {
+	Warehouse, Zone string
+	StaleAfter      time.Duration
+	Example         string
+}
+
+// A problem is why there is no screen at an address.
+type problem struct {
+	Title, Text string
+	Name        string // what was asked for, shown as it is
+}
+
+// maxIndexRows bounds the index page.
+const maxIndexRows = 500
+
+// listTimeout is how long the index waits for the list of zones.
+const listTimeout = 2 * time.Second
+
+func (s screens) serveIndex(w http.ResponseWriter, r *http.Request) {
+	var zones []Zone
+	var err error
+	if s.Zones != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), listTimeout)
+		defer cancel()
+		if zones, err = s.Zones(ctx); err != nil {
+			s.Log.Warn("list of screens is not complete", "error", err)
+		}
+	}
+	zones = slices.SortedFunc(slices.Values(zones), func(a, b Zone) int {
+		return cmp.Or(cmp.Compare(a.Warehouse, b.Warehouse), cmp.Compare(a.Name, b.Name))
+	})
+	hidden := max(0, len(zones)-maxIndexRows)
+	headers.Page(w.Header())
+	s.render(w, r, http.StatusOK, index(zones[:len(zones)-hidden], hidden, err != nil))
+}
+
+func (s screens) serveProblem(w http.ResponseWriter, r *http.Request, status int, p problem) {
+	headers.Page(w.Header())
+	s.render(w, r, status, problemPage(p))
+}
+
+func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
+	w.WriteHeader(status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	if err := c.Render(r.Context(), w); err != nil {
+		s.Log.Debug("screen page was not delivered", "error", err)
+	}
+}
+
+// shiftExample is a command that publishes a shift to this very screen: it began two hours ago and lasts six more.
+func shiftExample(r *http.Request, warehouse, zone string, keyRequired bool, now time.Time) string {
+	hour := now.Truncate(time.Hour)
+	body := fmt.Sprintf(`{"event":"SHIFT_SNAPSHOT","retain":true,"data":{"zone":"%s","name":"Ambient picking",`+
+		`"startsAt":%d,"endsAt":%d,"now":%d,"workers":12,"unitsPerHourTarget":1450,"unitsTarget":11600,"unitsDone":3120,`+
+		`"pickRate":1390,"ordersOpen":87}}`,
+		zone, hour.Add(-2*time.Hour).UnixMilli(), hour.Add(6*time.Hour).UnixMilli(), now.UnixMilli())
+	return example.Broadcast(example.Origin(r), warehouse, zone, body, keyRequired)
+}

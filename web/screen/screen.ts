@@ -1,0 +1,103 @@
+/**
+ * The program of a wall screen.
+ *
+ *     WebSocket client ─ events ─▶ Zone ─┐
+ *                      ─ state ──▶ Facts ┼─▶ View, at once and each second
+ *                        the clock ──────┘
+ *
+ * It is made to run for months: everything it keeps is bounded, the client never gives up, and when the server has a newer
+ * version of this page, the page loads itself anew.
+ */
+import { createWebSocketClient, type State } from '../client/src/index.js';
+import { status } from './status.js';
+import { View } from './view.js';
+import { type Scope, Zone } from './zone.js';
+
+/** How long after a refusal (a token that ran out, say) the screen asks again. In milliseconds. */
+const ASK_AGAIN = 60_000;
+/** The screens of a building reload within this time, not all at once. In milliseconds. */
+const RELOAD_SPREAD = 10_000;
+
+const { warehouse = '', zone: zoneName = '', build = '', staleAfter = '60000' } = document.documentElement.dataset;
+const token = new URLSearchParams(location.search).get('token') ?? undefined;
+const zone = new Zone();
+const view = new View(zoneName);
+
+/** What has to be added to this machine's clock to get the server's, in milliseconds. */
+let clockSkew = 0;
+let wasConnected = false;
+
+const client = createWebSocketClient({
+  url: location.origin,
+  warehouse,
+  zone: zoneName,
+  ...(token ? { token } : {}),
+  autoReconnect: true,
+  maxAttempts: Infinity,
+  backoffCap: 10_000,
+  onError: (error) => console.warn('zonecast screen:', error),
+});
+
+function show(): void {
+  const now = Date.now();
+  view.clock(now);
+  view.status(
+    status({
+      ...linkOf(client.state),
+      wasConnected,
+      now: now + clockSkew,
+      updatedAt: zone.updatedAt,
+      outdated: zone.outdated,
+      staleAfter: Number(staleAfter),
+    }),
+  );
+}
+
+function linkOf(state: State): { link: 'connecting' | 'connected' | 'failed'; reason?: string } {
+  if (state.name === 'connected') return { link: 'connected' };
+  if (state.name !== 'failed') return { link: 'connecting' };
+  const { code } = state.error;
+  if (code === 'unauthenticated' || code === 'forbidden')
+    return { link: 'failed', reason: 'open it with a valid token in its address: ?token=…' };
+  return { link: 'failed', reason: `the reason is ${code}` };
+}
+
+function connect(): void {
+  client.connect().catch(() => {}); // the state tells the same, also when a connection that was good is refused later
+}
+
+/** A screen that was away asks whether the server still has the page that it runs. */
+async function reloadWhenOutdated(): Promise<void> {
+  const answer = await fetch(location.href, { method: 'HEAD', cache: 'no-store' });
+  const present = answer.headers.get('Zonecast-Build');
+  if (answer.ok && present && present !== build) setTimeout(() => location.reload(), Math.random() * RELOAD_SPREAD);
+}
+
+function scopeOf(room: string | undefined): Scope {
+  return room === `warehouse:${warehouse}` ? 'warehouse' : 'zone';
+}
+
+client.on('connected', ({ serverTime }) => {
+  clockSkew = serverTime - Date.now();
+  if (wasConnected) reloadWhenOutdated().catch(() => {}); // the next connection asks again
+  wasConnected = true;
+  show();
+});
+client.on('gap', ({ room }) => {
+  zone.gap(scopeOf(room));
+  show();
+});
+client.onAny((data, { event, room, time }) => {
+  if (room === undefined) return;
+  zone.apply(event, scopeOf(room), data, time);
+  view.zone(zone);
+  show();
+});
+client.onState((state) => {
+  if (state.name === 'failed') setTimeout(connect, ASK_AGAIN);
+  show();
+});
+
+show();
+setInterval(show, 1_000);
+connect();

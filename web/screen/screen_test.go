@@ -1,0 +1,211 @@
+package screen
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/PuerkitoBio/goquery"
+	"github.com/a-h/templ"
+
+	"github.com/zonecast/zonecast/web/assets"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// hashes differ with each change of a style sheet, which is no change of the page.
+var hashes = regexp.MustCompile(`(/assets/[a-z-]+\.|data-build=")[0-9a-f]{10}`)
+
+func TestGolden(t *testing.T) {
+	pages := map[string]templ.Component{
+		"display": display(frame{Warehouse: "warehouse-1", Zone: "zone-a", StaleAfter: time.Minute, Example: "curl … 'data'"}),
+		"index":   index([]Zone{{"warehouse-1", "zone-a", 12}, {"warehouse-1", "zone-b", 3}}, 7, true),
+		"nobody":  index(nil, 0, false),
+		"problem": problemPage(problem{Title: "No zone can have this name", Text: "It does not fit:", Name: "<b>"}),
+	}
+	for name, c := range pages {
+		t.Run(name, func(t *testing.T) {
+			var html strings.Builder
+			if err := c.Render(t.Context(), &html); err != nil {
+				t.Fatal(err)
+			}
+			got := hashes.ReplaceAllString(strings.ReplaceAll(html.String(), "><", ">\n<"), "${1}HASH") + "\n"
+			golden := filepath.Join("testdata", name+".golden.html")
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("the page differs from %s: look at the change, then run go test -update\ngot:\n%s", golden, got)
+			}
+		})
+	}
+}
+
+func ask(t *testing.T, opts Options, method, path string) (*httptest.ResponseRecorder, *goquery.Document) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	New(opts).ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	doc, err := goquery.NewDocumentFromReader(strings.NewReader(w.Body.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, doc
+}
+
+func TestRoutes(t *testing.T) {
+	long := strings.Repeat("a", 65)
+	for _, tt := range []struct {
+		method, path string
+		wantCode     int
+		wantTitle    string
+	}{
+		{"GET", "/screen/", 200, "Wall screens"},
+		{"GET", "/screen/w1/zone-a", 200, "zone-a"},
+		{"GET", "/screen/w1/zone-a?token=abc", 200, "zone-a"},
+		{"GET", "/screen/W_1.x/Z-9", 200, "Z-9"},
+		{"HEAD", "/screen/w1/zone-a", 200, ""},
+		{"GET", "/screen/w1", 404, "A screen shows one zone of one warehouse"},
+		{"GET", "/screen/w1/", 404, "A screen shows one zone of one warehouse"},
+		{"GET", "/screen/w1/a/b", 404, "A screen shows one zone of one warehouse"},
+		{"GET", "/screen/w%201/a", 400, "No warehouse can have this name"},
+		{"GET", "/screen/w1/a%2Fb", 400, "No zone can have this name"},
+		{"GET", "/screen/w1/%3Cscript%3E", 400, "No zone can have this name"},
+		{"GET", "/screen/w1/" + long, 400, "No zone can have this name"},
+		{"POST", "/screen/w1/zone-a", 405, ""},
+	} {
+		w, doc := ask(t, Options{}, tt.method, tt.path)
+		if w.Code != tt.wantCode || doc.Find("h1").Text() != tt.wantTitle {
+			t.Errorf("%s %s: got %d %q, want %d %q", tt.method, tt.path, w.Code, doc.Find("h1").Text(), tt.wantCode, tt.wantTitle)
+		}
+	}
+}
+
+func TestABadNameIsShownAsText(t *testing.T) {
+	_, doc := ask(t, Options{}, "GET", "/screen/w1/%3Cimg%20src=x%3E")
+	if got := doc.Find("pre code").Text(); got != "<img src=x>" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestFrame(t *testing.T) {
+	w, doc := ask(t, Options{StaleAfter: 90 * time.Second}, "GET", "/screen/w1/zone-a")
+	html := doc.Find("html")
+	for name, want := range map[string]string{
+		"data-state": "connecting", "data-warehouse": "w1", "data-zone": "zone-a", "data-stale-after": "90000", "data-build": assets.Build(),
+	} {
+		if got := html.AttrOr(name, ""); got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+	if got := w.Header().Get(BuildHeader); got != assets.Build() {
+		t.Errorf("%s: %q", BuildHeader, got)
+	}
+	if got := w.Header().Get("Content-Security-Policy"); !strings.HasSuffix(got, "frame-ancestors 'self'") {
+		t.Errorf("Content-Security-Policy: %q", got)
+	}
+	if n := doc.Find("script:not([src]), style, [style]").Length(); n != 0 {
+		t.Errorf("%d elements that a strict policy refuses", n)
+	}
+	if doc.Find("#board[hidden]").Length() != 1 || doc.Find("#waiting[hidden]").Length() != 0 {
+		t.Error("a screen without data does not wait")
+	}
+}
+
+// Every place that view.ts writes to has to be there: it looks them up by these names.
+func TestFrameHasThePlacesOfTheProgram(t *testing.T) {
+	source, err := os.ReadFile("view.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, doc := ask(t, Options{}, "GET", "/screen/w1/zone-a")
+	names := regexp.MustCompile(`(?:place|write|set)\('([a-z-]+)'`).FindAllStringSubmatch(string(source), -1)
+	if len(names) < 20 {
+		t.Fatalf("only %d places found in view.ts", len(names))
+	}
+	for _, m := range names {
+		if doc.Find("#"+m[1]).Length() != 1 {
+			t.Errorf("view.ts writes to #%s, which the page lacks", m[1])
+		}
+	}
+	for _, severity := range []string{"critical", "warning", "info"} {
+		if doc.Find("template#alert-"+severity).Length() != 1 {
+			t.Errorf("no template for %s alerts", severity)
+		}
+	}
+}
+
+func TestExamplePublishesAShiftThatRuns(t *testing.T) {
+	now := time.Date(2026, 11, 24, 9, 40, 0, 0, time.UTC)
+	r := httptest.NewRequest("GET", "http://zonecast.example:8080/screen/w1/zone-a", nil)
+	command := shiftExample(r, "w1", "zone-a", true, now)
+	if !strings.HasPrefix(command, "curl http://zonecast.example:8080/api/v1/warehouses/w1/zones/zone-a/broadcast \\\n") ||
+		!strings.Contains(command, `"Authorization: Bearer $PUBLISH_KEY"`) {
+		t.Errorf("the command is %s", command)
+	}
+	_, body, _ := strings.Cut(command, "-d '")
+	var message struct {
+		Event  string
+		Retain bool
+		Data   struct{ StartsAt, EndsAt, Now int64 }
+	}
+	if err := json.Unmarshal([]byte(strings.TrimSuffix(body, "'")), &message); err != nil {
+		t.Fatal(err)
+	}
+	d := message.Data
+	if message.Event != "SHIFT_SNAPSHOT" || !message.Retain || d.StartsAt >= d.Now || d.Now >= d.EndsAt || d.Now != now.UnixMilli() {
+		t.Errorf("got %+v", message)
+	}
+}
+
+func TestIndex(t *testing.T) {
+	var many []Zone
+	for i := range maxIndexRows + 7 {
+		many = append(many, Zone{"w", fmt.Sprintf("zone-%03d", i), 1})
+	}
+	tests := []struct {
+		name     string
+		give     []Zone
+		err      error
+		wantRows int
+		wantMore string
+		wantNote bool
+	}{
+		{"nobody is connected", nil, nil, 0, "", false},
+		{"in order", []Zone{{"w2", "a", 1}, {"w1", "b", 2}, {"w1", "a", 3}}, nil, 3, "", false},
+		{"too many", many, nil, maxIndexRows, "and 7 more", false},
+		{"not everyone answered", []Zone{{"w1", "a", 1}}, errors.New("timeout"), 1, "", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			list := func(context.Context) ([]Zone, error) { return tt.give, tt.err }
+			_, doc := ask(t, Options{Zones: list}, "GET", "/screen/")
+			if n := doc.Find("tbody tr").Length(); n != tt.wantRows {
+				t.Errorf("%d rows, want %d", n, tt.wantRows)
+			}
+			if got := doc.Find(".more").Text(); got != tt.wantMore {
+				t.Errorf("got %q, want %q", got, tt.wantMore)
+			}
+			if got := doc.Find(".notice").Length() == 1; got != tt.wantNote {
+				t.Errorf("a note: %v", got)
+			}
+			if tt.name == "in order" && doc.Find("tbody a").First().AttrOr("href", "") != "/screen/w1/a" {
+				t.Error("the list is not in order")
+			}
+		})
+	}
+}
