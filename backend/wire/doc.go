@@ -50,6 +50,9 @@
 //
 //	{"event":"ZONE_UPDATE","room":"zone:w1:a","offset":"k3f9-18","time":1767225600000,"data":{…}}
 //
+// A member that comes without an offset gets the latest message of each retained event first, marked "retained":true,
+// with its first offset and time; it may be older than everything else and is no part of the counting.
+//
 // Names that the protocol uses itself can't be published ([IsReserved]). Times are milliseconds since 1970-01-01 UTC,
 // durations are milliseconds. A client ignores fields and events that it does not know.
 //

@@ -13,6 +13,8 @@ type Message struct {
 	Offset Offset
 	// Time is when the broker accepted it, in milliseconds since 1970.
 	Time int64
+	// Retained marks the copy that a new member gets of a message that was published before it came.
+	Retained bool
 	// Data is the publisher's JSON, byte for byte; nil stands for null.
 	Data json.RawMessage
 }
@@ -27,6 +29,9 @@ func AppendMessage(dst []byte, m *Message) []byte {
 	dst = m.Offset.append(dst)
 	dst = append(dst, `","time":`...)
 	dst = strconv.AppendInt(dst, m.Time, 10)
+	if m.Retained {
+		dst = append(dst, `,"retained":true`...)
+	}
 	dst = append(dst, `,"data":`...)
 	if m.Data == nil {
 		dst = append(dst, "null"...)
@@ -140,12 +145,14 @@ func appendJSON(dst []byte, data any) []byte {
 
 // A ServerFrame is what a server sent, as a client in Go reads it.
 type ServerFrame struct {
-	Event  string          `json:"event"`
-	ID     int64           `json:"id"`
-	Room   string          `json:"room"`
-	Offset string          `json:"offset"`
-	Time   int64           `json:"time"`
-	Data   json.RawMessage `json:"data"`
+	Event  string `json:"event"`
+	ID     int64  `json:"id"`
+	Room   string `json:"room"`
+	Offset string `json:"offset"`
+	Time   int64  `json:"time"`
+	// Retained marks a message that was published before this member came; its offset lies before the room's.
+	Retained bool            `json:"retained"`
+	Data     json.RawMessage `json:"data"`
 }
 
 // DecodeServer reads one frame from a server.

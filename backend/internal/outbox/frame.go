@@ -49,8 +49,8 @@ func (f *Frame) In(form *Form) []byte {
 	return b
 }
 
-// rawFrame returns a frame that is these bytes in the given form.
-func rawFrame(form *Form, p []byte) *Frame {
+// NewRaw returns a frame that is these bytes in the given form, and nothing in any other.
+func NewRaw(form *Form, p []byte) *Frame {
 	f := new(Frame)
 	f.forms[form.Slot].Store(&p)
 	return f

@@ -7,9 +7,14 @@ import (
 	"time"
 )
 
-// Grace is how long after its end a run still sends what was due and found no free worker. What is left then is counted
-// as not sent.
-const Grace = time.Second
+// A Pool is who sends.
+type Pool struct {
+	// Workers is how many messages can be on their way at once.
+	Workers int
+	// Grace is how long after the end what was due and found no free worker is still sent. What is left then is counted as
+	// not sent.
+	Grace time.Duration
+}
 
 // A Send issues message i, which was due late ago, and returns when the worker is free for the next one.
 type Send func(i uint32, late time.Duration)
@@ -20,15 +25,14 @@ type Tally struct {
 	NotSent uint32 // those for which no worker became free in time
 }
 
-// Drive calls send for each message when it is due, from so many workers at once, and returns when all of them have
-// returned. Messages are taken in order; with several workers those whose times are close can overtake one another.
+// Drive calls send for each message when it is due and returns when all calls have returned. Messages are taken in order; with several workers those whose times are close can overtake one another.
 //
 // When ctx ends, messages due by then still go out if a worker is free and later ones are not due at all.
-func Drive(ctx context.Context, s Constant, start time.Time, workers int, send Send) Tally {
+func Drive(ctx context.Context, s Constant, start time.Time, pool Pool, send Send) Tally {
 	var (
 		next    atomic.Uint64
 		sent    atomic.Uint32
-		cutoff  = start.Add(s.At(s.Count()) + Grace)
+		cutoff  = start.Add(s.At(s.Count()) + pool.Grace)
 		stopped atomic.Int64 // when ctx ended, counted from start; 0 while it has not
 	)
 	defer context.AfterFunc(ctx, func() { stopped.CompareAndSwap(0, max(1, int64(time.Since(start)))) })()
@@ -62,7 +66,7 @@ func Drive(ctx context.Context, s Constant, start time.Time, workers int, send S
 		}
 	}
 	var wg sync.WaitGroup
-	for range workers {
+	for range pool.Workers {
 		wg.Go(work)
 	}
 	wg.Wait()

@@ -34,6 +34,9 @@ func NewConstant(rate float64, d time.Duration) Constant {
 	return c
 }
 
+// ConstantOf returns the schedule of n messages at rate per second, both positive.
+func ConstantOf(rate float64, n uint32) Constant { return Constant{rate: rate, count: n} }
+
 // Count returns how many messages the run has.
 func (c Constant) Count() uint32 { return c.count }
 

@@ -32,6 +32,13 @@ func TestConstantCount(t *testing.T) {
 	}
 }
 
+func TestConstantOf(t *testing.T) {
+	c := ConstantOf(500, 3)
+	if c.Count() != 3 || c.At(2) != 4*time.Millisecond {
+		t.Errorf("%d messages, the last at %v; want 3, 4ms", c.Count(), c.At(2))
+	}
+}
+
 func TestConstantAt(t *testing.T) {
 	c := NewConstant(250, time.Minute)
 	for _, tt := range []struct {
@@ -90,7 +97,7 @@ func (j *journal) note(i uint32, late time.Duration) {
 func TestDriveSendsEachWhenDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, j := NewConstant(100, 2*time.Second), newJournal()
-		got := Drive(t.Context(), c, j.start, 4, j.note)
+		got := Drive(t.Context(), c, j.start, Pool{4, time.Second}, j.note)
 		if want := (Tally{Due: 200}); got != want {
 			t.Fatalf("tally %+v, want %+v", got, want)
 		}
@@ -107,7 +114,7 @@ func TestDriveSendsEachWhenDue(t *testing.T) {
 func TestDriveCountsWhatCouldNotBeSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, j := NewConstant(100, 2*time.Second), newJournal()
-		got := Drive(t.Context(), c, j.start, 1, func(i uint32, late time.Duration) {
+		got := Drive(t.Context(), c, j.start, Pool{1, time.Second}, func(i uint32, late time.Duration) {
 			j.note(i, late)
 			time.Sleep(30 * time.Millisecond)
 		})
@@ -128,7 +135,7 @@ func TestDriveStopsWhenTold(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 505*time.Millisecond)
 		defer cancel()
 		c, j := NewConstant(100, 2*time.Second), newJournal()
-		got := Drive(ctx, c, j.start, 4, j.note)
+		got := Drive(ctx, c, j.start, Pool{4, time.Second}, j.note)
 		if want := (Tally{Due: 51}); got != want || len(j.at) != 51 {
 			t.Fatalf("tally %+v and %d sent, want %+v and 51", got, len(j.at), want)
 		}
@@ -144,7 +151,7 @@ func TestDriveStoppedWhileBehind(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 505*time.Millisecond)
 		defer cancel()
 		c, j := NewConstant(100, 2*time.Second), newJournal()
-		got := Drive(ctx, c, j.start, 1, func(i uint32, late time.Duration) {
+		got := Drive(ctx, c, j.start, Pool{1, time.Second}, func(i uint32, late time.Duration) {
 			j.note(i, late)
 			time.Sleep(100 * time.Millisecond)
 		})

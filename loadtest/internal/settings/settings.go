@@ -41,7 +41,7 @@ type flags struct {
 	Settle       span     `env:"SETTLE" default:"5s" help:"How long to wait at the end for messages that are still on their way."`
 	MaxErrors    uint64   `env:"MAX_ERRORS" default:"1000" help:"End the run after this many errors; 0 for never."`
 
-	Threshold []string `env:"THRESHOLD" placeholder:"CONDITION" help:"What the result must fulfil, like 'latency.p95<100ms' or 'delivered>=99.9%%'; exit code 99 if it does not. Repeatable."`
+	Threshold []string `env:"THRESHOLD" placeholder:"CONDITION" help:"What the result must fulfil, like 'latency.p95<100ms' or 'delivered>=99.9%'; exit code 99 if it does not. Repeatable."`
 	JSON      string   `name:"json" env:"JSON_FILE" placeholder:"FILE" help:"Write the result there as JSON."`
 }
 

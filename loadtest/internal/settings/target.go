@@ -43,7 +43,7 @@ func (f *flags) urls(p *Plan, wrong *mistakes) {
 func wsURL(text string) (*url.URL, error) {
 	u, err := parseURL(text, "ws", "wss")
 	if err != nil {
-		return nil, fmt.Errorf("WebSocket address %q %w, like ws://127.0.0.1:3001/ws (--ws-url, WS_URL)", text, err)
+		return nil, fmt.Errorf("WebSocket address %q %w like ws://127.0.0.1:3001/ws (--ws-url, WS_URL)", text, err)
 	}
 	return u, nil
 }
@@ -54,7 +54,7 @@ func publishURL(text string) (string, error) {
 		err = fmt.Errorf("has more than the server's address: the API's path is added to it, so leave it out")
 	}
 	if err != nil {
-		return "", fmt.Errorf("publish address %q %w, like http://127.0.0.1:3001 (--publish-url, PUBLISH_URL)", text, err)
+		return "", fmt.Errorf("publish address %q %w like http://127.0.0.1:3001 (--publish-url, PUBLISH_URL)", text, err)
 	}
 	return strings.TrimSuffix(u.String(), "/"), nil
 }

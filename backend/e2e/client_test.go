@@ -1,0 +1,90 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A client is a WebSocket with the node that it reached.
+type client struct {
+	t    *testing.T
+	conn *websocket.Conn
+	node string
+}
+
+// A frame is what any frame of the server may hold.
+type frame struct {
+	Event  string          `json:"event"`
+	Room   string          `json:"room"`
+	Offset string          `json:"offset"`
+	Data   json.RawMessage `json:"data"`
+}
+
+func dial(t *testing.T, address string) *client {
+	t.Helper()
+	conn, response, err := websocket.DefaultDialer.DialContext(t.Context(), address, nil)
+	if err != nil {
+		t.Fatalf("dial %s: %v (%+v)", address, err, response)
+	}
+	t.Cleanup(func() { conn.Close() })
+	c := &client{t: t, conn: conn}
+	var hello wire.Connected
+	if err := json.Unmarshal(c.next(wire.EventConnected).Data, &hello); err != nil {
+		t.Fatal(err)
+	}
+	c.node = hello.Node
+	return c
+}
+
+// next is the next frame with this event; others are passed over.
+func (c *client) next(event string) frame {
+	c.t.Helper()
+	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		c.t.Fatal(err)
+	}
+	for {
+		var f frame
+		if err := c.conn.ReadJSON(&f); err != nil {
+			c.t.Fatalf("client of %q waits for %s: %v", c.node, event, err)
+		}
+		if f.Event == event {
+			return f
+		}
+	}
+}
+
+func publish(t *testing.T, base, body string) wire.Position {
+	t.Helper()
+	response, err := http.Post(base+zonePath, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("POST %s: %s, %v\n%s", zonePath, response.Status, err, text)
+	}
+	var position wire.Position
+	if err := json.Unmarshal(text, &position); err != nil || position.Offset == "" {
+		t.Fatalf("POST %s answered %s: %v", zonePath, text, err)
+	}
+	return position
+}
+
+func get(t *testing.T, address string) *http.Response {
+	t.Helper()
+	response, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response
+}

@@ -1,0 +1,88 @@
+// Package broker gives each message of a room its offset, keeps the recent ones, and hands them to the hub.
+//
+//	api, transport ── Publish ──▶ Broker ── Handler.Message, in the order of the room ──▶ hub
+//	hub ── Subscribe, Unsubscribe, History ──▶ Broker
+//
+// A broadcast goes through the broker with one instance too, so that there is one path with one semantics.
+package broker
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A Publication is what a service or a client wants to be sent to a room. Its parts have been validated.
+type Publication struct {
+	Room  wire.Room
+	Event string
+	Data  json.RawMessage
+	// IdempotencyKey, if not empty, makes a repetition within the idempotency window return the first one's offset and
+	// send nothing again. Keys of different rooms are different keys.
+	IdempotencyKey string
+	// Retain keeps the message as the room's latest of its event, for members that come later.
+	Retain bool
+}
+
+// A Receipt answers a publication that was accepted.
+type Receipt struct {
+	Offset wire.Offset
+	// Duplicate is true when the idempotency key was known and nothing was sent again.
+	Duplicate bool
+}
+
+// A Message is one that the broker accepted.
+type Message struct {
+	wire.Message
+	// Accepted is the time of acceptance in microseconds since 1970; Message.Time is the same in milliseconds.
+	Accepted int64
+	// Retain repeats the publication's wish.
+	Retain bool
+}
+
+// A Snapshot is how a room stands when a subscription begins.
+type Snapshot struct {
+	// Offset is that of the last message. Each message after it reaches the handler.
+	Offset wire.Offset
+	// Retained are the latest messages of each retained event, in the order of their offsets.
+	Retained []*Message
+}
+
+// A Page is what is kept of a room after an offset.
+type Page struct {
+	// Gap, if not nil, tells that messages between are not kept any more.
+	Gap *Gap
+	// Messages follow the offset asked for, or the gap, without holes.
+	Messages []*Message
+}
+
+// A Gap is a range of messages that can't be recovered: those after From, up to and including To.
+type Gap struct{ From, To wire.Offset }
+
+// A Handler receives the messages of the rooms that are subscribed to. Calls for one room come one after the other, with
+// rising offsets without holes; calls for different rooms may come at the same time. A call must not block and must not
+// call the broker.
+type Handler interface {
+	Message(m *Message)
+	Gap(room wire.Room, gap Gap)
+}
+
+// A Broker connects the publishers and the hubs of all instances. Its methods may be called by several goroutines.
+type Broker interface {
+	// Publish accepts a message. When it returns without error the message has its offset and is kept; it has reached or
+	// will reach each subscriber. Errors are *wire.Error for the publisher to read; wire.CodeUnavailable says that it was
+	// not accepted and can be tried again.
+	Publish(ctx context.Context, p Publication) (Receipt, error)
+	// Subscribe begins the delivery of a room to the handler. It is called once per room until Unsubscribe.
+	Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)
+	// Unsubscribe ends the delivery. A message that is under way may still arrive.
+	Unsubscribe(room wire.Room)
+	// History returns at most limit messages after the offset, oldest first. An offset that this room never had is
+	// answered with a gap, for there is nothing that follows it.
+	History(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error)
+	// Health returns nil while the broker works, otherwise why it doesn't. It answers at once.
+	Health() error
+	// Close ends all deliveries. Calls after it return an error of wire.CodeUnavailable.
+	Close() error
+}

@@ -1,0 +1,298 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// Limits bound what a broker keeps. Zero values mean the defaults.
+type Limits struct {
+	Messages int           // kept of each room (default wire.HistoryMessages)
+	Age      time.Duration // how long (default wire.HistoryAge)
+	Bytes    int           // of data kept of each room (default 4 MiB); older messages go first
+	Rooms    int           // that may be published to (default 1,000,000); then publishing to a new one is refused
+	Retained int           // events retained of each room (default 32); then retaining a new one is refused
+	Keys     int           // idempotency keys remembered (default 1,000,000); the oldest goes first
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		Messages: cmp.Or(l.Messages, wire.HistoryMessages),
+		Age:      cmp.Or(l.Age, wire.HistoryAge),
+		Bytes:    cmp.Or(l.Bytes, 4<<20),
+		Rooms:    cmp.Or(l.Rooms, 1_000_000),
+		Retained: cmp.Or(l.Retained, 32),
+		Keys:     cmp.Or(l.Keys, 1_000_000),
+	}
+}
+
+// Memory is the broker of a single instance: everything is lost with the process, and a new epoch tells so.
+type Memory struct {
+	epoch   string
+	limits  Limits
+	handler Handler
+	keys    keyring
+
+	mu     sync.RWMutex
+	rooms  map[wire.Room]*memoryRoom
+	closed bool
+}
+
+var _ Broker = (*Memory)(nil)
+
+type memoryRoom struct {
+	mu         sync.Mutex
+	n          uint64
+	bytes      int        // of data in history
+	history    []*Message // oldest first, without holes, the last one has number n
+	retained   map[string]*Message
+	subscribed bool
+	forgotten  bool // no longer in Memory.rooms
+}
+
+// NewMemory returns an empty broker with an epoch of its own. It delivers to handler within Publish.
+func NewMemory(limits Limits, handler Handler) *Memory {
+	limits = limits.withDefaults()
+	return &Memory{
+		epoch:   NewEpoch(),
+		limits:  limits,
+		handler: handler,
+		keys:    keyring{most: limits.Keys, known: map[string]wire.Offset{}},
+		rooms:   map[wire.Room]*memoryRoom{},
+	}
+}
+
+// NewEpoch returns an epoch that no room had before: the time in milliseconds and a random part, in base 36.
+func NewEpoch() string {
+	return strconv.FormatInt(time.Now().UnixMilli(), 36) + strconv.FormatUint(rand.Uint64N(36*36*36*36), 36)
+}
+
+func errClosed() error { return wire.Errorf(wire.CodeUnavailable, "the server is shutting down") }
+
+// lock returns the room, made if need be, with its mutex held.
+func (b *Memory) lock(room wire.Room) (*memoryRoom, error) {
+	for {
+		r, err := b.room(room, true)
+		if err != nil {
+			return nil, err
+		}
+		r.mu.Lock()
+		if !r.forgotten {
+			return r, nil
+		}
+		r.mu.Unlock()
+	}
+}
+
+// room returns the room, or nil; with create it makes it.
+func (b *Memory) room(room wire.Room, create bool) (*memoryRoom, error) {
+	b.mu.RLock()
+	r, closed := b.rooms[room], b.closed
+	b.mu.RUnlock()
+	if closed {
+		return nil, errClosed()
+	}
+	if r != nil || !create {
+		return r, nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r = b.rooms[room]; r != nil {
+		return r, nil
+	}
+	if len(b.rooms) >= b.limits.Rooms {
+		return nil, wire.Errorf(wire.CodeLimitReached, "there are %d rooms already, the most that this server keeps",
+			b.limits.Rooms)
+	}
+	r = new(memoryRoom)
+	b.rooms[room] = r
+	return r, nil
+}
+
+// Publish implements [Broker].
+func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
+	r, err := b.lock(p.Room)
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer r.mu.Unlock()
+	now := time.Now()
+	if p.IdempotencyKey != "" {
+		if first, ok := b.keys.find(p.Room, p.IdempotencyKey, now); ok {
+			return Receipt{Offset: first, Duplicate: true}, nil
+		}
+	}
+	if p.Retain && r.retained[p.Event] == nil && len(r.retained) >= b.limits.Retained {
+		return Receipt{}, wire.Errorf(wire.CodeLimitReached,
+			"%d events are retained in %s already: reuse one of their names", b.limits.Retained, p.Room)
+	}
+	r.n++
+	m := &Message{
+		Message: wire.Message{Room: p.Room, Event: p.Event, Offset: wire.Offset{Epoch: b.epoch, N: r.n},
+			Time: now.UnixMilli(), Data: p.Data},
+		Accepted: now.UnixMicro(),
+		Retain:   p.Retain,
+	}
+	r.keep(m, b.limits, now)
+	if p.IdempotencyKey != "" {
+		b.keys.add(p.Room, p.IdempotencyKey, m.Offset, now)
+	}
+	if r.subscribed {
+		b.handler.Message(m)
+	}
+	return Receipt{Offset: m.Offset}, nil
+}
+
+// keep adds m to the history and forgets what is over the limits.
+func (r *memoryRoom) keep(m *Message, l Limits, now time.Time) {
+	if m.Retain {
+		if r.retained == nil {
+			r.retained = map[string]*Message{}
+		}
+		r.retained[m.Event] = m
+	}
+	r.history = append(r.history, m)
+	r.bytes += len(m.Data)
+	r.expire(l, now)
+}
+
+func (r *memoryRoom) expire(l Limits, now time.Time) {
+	oldest := now.Add(-l.Age).UnixMicro()
+	drop := 0
+	for drop < len(r.history) &&
+		(len(r.history)-drop > l.Messages || r.bytes > l.Bytes || r.history[drop].Accepted < oldest) {
+		r.bytes -= len(r.history[drop].Data)
+		r.history[drop] = nil
+		drop++
+	}
+	r.history = r.history[drop:]
+}
+
+// Subscribe implements [Broker].
+func (b *Memory) Subscribe(_ context.Context, room wire.Room) (Snapshot, error) {
+	r, err := b.lock(room)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	defer r.mu.Unlock()
+	r.subscribed = true
+	s := Snapshot{Offset: wire.Offset{Epoch: b.epoch, N: r.n}}
+	for _, m := range r.retained {
+		s.Retained = append(s.Retained, m)
+	}
+	slices.SortFunc(s.Retained, func(a, b *Message) int { return cmp.Compare(a.Offset.N, b.Offset.N) })
+	return s, nil
+}
+
+// Unsubscribe implements [Broker]. A room that nobody published to is forgotten.
+func (b *Memory) Unsubscribe(room wire.Room) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.rooms[room]
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.subscribed = false
+	if r.n == 0 {
+		r.forgotten = true
+		delete(b.rooms, room)
+	}
+}
+
+// History implements [Broker].
+func (b *Memory) History(_ context.Context, room wire.Room, after wire.Offset, limit int) (Page, error) {
+	r, err := b.room(room, false)
+	if err != nil {
+		return Page{}, err
+	}
+	if r == nil {
+		r = new(memoryRoom)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expire(b.limits, time.Now())
+	return pageAfter(after, wire.Offset{Epoch: b.epoch, N: r.n}, r.history, limit), nil
+}
+
+// pageAfter cuts the page out of kept, which has no holes and ends with the message at current.
+func pageAfter(after, current wire.Offset, kept []*Message, limit int) Page {
+	first := current.N - uint64(len(kept)) + 1 // the number of kept[0]
+	var page Page
+	from := after.N
+	if after.Epoch != current.Epoch || after.N > current.N || after.N+1 < first {
+		page.Gap = &Gap{From: after, To: wire.Offset{Epoch: current.Epoch, N: first - 1}}
+		from = first - 1
+		if after.Epoch == current.Epoch && after.N > current.N {
+			page.Gap.To, from = current, current.N
+		}
+	}
+	kept = kept[from+1-first:]
+	page.Messages = slices.Clone(kept[:min(limit, len(kept))])
+	return page
+}
+
+// Health implements [Broker].
+func (b *Memory) Health() error {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if b.closed {
+		return errClosed()
+	}
+	return nil
+}
+
+// Close implements [Broker].
+func (b *Memory) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return nil
+}
+
+// A keyring remembers idempotency keys for wire.IdempotencyWindow, and at most so many.
+type keyring struct {
+	most int
+
+	mu    sync.Mutex
+	known map[string]wire.Offset
+	order []usedKey // oldest first
+}
+
+type usedKey struct {
+	key string
+	at  time.Time
+}
+
+func (k *keyring) find(room wire.Room, key string, now time.Time) (wire.Offset, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.expire(now)
+	first, ok := k.known[room.String()+" "+key]
+	return first, ok
+}
+
+func (k *keyring) add(room wire.Room, key string, o wire.Offset, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	full := room.String() + " " + key
+	k.known[full] = o
+	k.order = append(k.order, usedKey{full, now})
+	k.expire(now)
+}
+
+func (k *keyring) expire(now time.Time) {
+	for len(k.order) > 0 && (len(k.order) > k.most || now.Sub(k.order[0].at) >= wire.IdempotencyWindow) {
+		delete(k.known, k.order[0].key)
+		k.order[0] = usedKey{}
+		k.order = k.order[1:]
+	}
+}

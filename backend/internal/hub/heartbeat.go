@@ -1,0 +1,74 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// beatSlots is into how many parts the heartbeat interval is cut: each session beats in one of them, so that heartbeats
+// are spread over time and need one timer.
+const beatSlots = 128
+
+// beats are the sessions by the slot in which they beat.
+type beats struct {
+	mu    sync.Mutex
+	slots [beatSlots]map[*Session]struct{}
+	next  int
+}
+
+func (b *beats) add(s *Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s.beat = b.next
+	b.next = (b.next + 1) % beatSlots
+	if b.slots[s.beat] == nil {
+		b.slots[s.beat] = map[*Session]struct{}{}
+	}
+	b.slots[s.beat][s] = struct{}{}
+}
+
+func (b *beats) remove(s *Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.slots[s.beat], s)
+}
+
+// due returns the sessions of a slot.
+func (b *beats) due(slot int) []*Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	due := make([]*Session, 0, len(b.slots[slot]))
+	for s := range b.slots[slot] {
+		due = append(due, s)
+	}
+	return due
+}
+
+// Run sends heartbeats until ctx ends.
+func (h *Hub) Run(ctx context.Context) {
+	tick := time.NewTicker(h.opts.Heartbeat / beatSlots)
+	defer tick.Stop()
+	for slot := 0; ; slot = (slot + 1) % beatSlots {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		due := h.beats.due(slot)
+		if len(due) == 0 {
+			continue
+		}
+		beat := outbox.NewControl(wire.AppendFrame(nil, wire.EventHeartbeat,
+			wire.Heartbeat{Connections: h.Connections(), Time: time.Now().UnixMilli()}))
+		for _, s := range due {
+			s.Queue.Push(beat)
+			if s.ping != nil {
+				s.Queue.Push(s.ping)
+			}
+		}
+	}
+}

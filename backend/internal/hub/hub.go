@@ -1,0 +1,242 @@
+package hub
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// Options of a [Hub]. Zero values mean the defaults.
+type Options struct {
+	Pool *outbox.Pool
+	// Heartbeat is the time between two heartbeats of a session (default wire.HeartbeatInterval).
+	Heartbeat time.Duration
+	// MaxRooms is the most rooms of one session (default wire.RoomsPerConnection).
+	MaxRooms int
+	// OnGap, if not nil, is told of each gap that sessions are told of.
+	OnGap func()
+}
+
+const shards = 64
+
+// A Hub holds the rooms and the sessions of one instance. It is a broker.Handler.
+type Hub struct {
+	opts   Options
+	broker broker.Broker
+	seed   maphash.Seed
+	rooms  [shards]shard
+	beats  beats
+	count  atomic.Int64
+	held   atomic.Int64 // rooms with members
+
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+}
+
+type shard struct {
+	mu    sync.Mutex
+	rooms map[wire.Room]*room
+}
+
+var _ broker.Handler = (*Hub)(nil)
+
+// New returns an empty hub. Use must follow before the first session.
+func New(opts Options) *Hub {
+	if opts.Heartbeat == 0 {
+		opts.Heartbeat = wire.HeartbeatInterval
+	}
+	if opts.MaxRooms == 0 {
+		opts.MaxRooms = wire.RoomsPerConnection
+	}
+	h := &Hub{opts: opts, seed: maphash.MakeSeed(), sessions: map[*Session]struct{}{}}
+	for i := range h.rooms {
+		h.rooms[i].rooms = map[wire.Room]*room{}
+	}
+	return h
+}
+
+// Use sets the broker, whose handler the hub is.
+func (h *Hub) Use(b broker.Broker) { h.broker = b }
+
+func (h *Hub) shard(r wire.Room) *shard {
+	return &h.rooms[maphash.Comparable(h.seed, r)%shards]
+}
+
+// A room is one with members here, or about to have some.
+type room struct {
+	name wire.Room
+
+	refs int // members and those about to be; guarded by the shard's mutex
+
+	subscribing sync.Mutex // held while subscribed changes, with the broker's answer awaited
+	subscribed  bool
+
+	mu       sync.Mutex
+	offset   wire.Offset
+	queues   []*outbox.Queue // of the members; the same index as owners
+	owners   []*membership
+	recent   []recentFrame // the latest frames, without holes up to offset
+	bytes    int           // of recent
+	retained []retainedFrame
+}
+
+// What is kept of a room in the hub bridges the moments between reading history and joining; it is not the history.
+const (
+	recentMessages = 64
+	recentBytes    = 64 << 10
+)
+
+type recentFrame struct {
+	n     uint64
+	frame *outbox.Frame
+}
+
+type retainedFrame struct {
+	event string
+	n     uint64
+	frame *outbox.Frame
+}
+
+// acquire returns the room, subscribed to, and counts the caller in. Each needs a release.
+func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
+	s := h.shard(name)
+	s.mu.Lock()
+	r := s.rooms[name]
+	if r == nil {
+		r = &room{name: name}
+		s.rooms[name] = r
+		h.held.Add(1)
+	}
+	r.refs++
+	s.mu.Unlock()
+
+	r.subscribing.Lock()
+	defer r.subscribing.Unlock()
+	if r.subscribed {
+		return r, nil
+	}
+	r.mu.Lock() // messages that arrive before the snapshot wait
+	snapshot, err := h.broker.Subscribe(ctx, name)
+	if err == nil {
+		r.subscribed = true
+		r.begin(snapshot)
+	}
+	r.mu.Unlock()
+	if err != nil {
+		h.releaseSubscribing(r)
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *room) begin(s broker.Snapshot) {
+	r.offset, r.recent, r.bytes, r.retained = s.Offset, nil, 0, nil
+	for _, m := range s.Retained {
+		r.retain(m)
+	}
+}
+
+func (r *room) retain(m *broker.Message) {
+	marked := m.Message
+	marked.Retained = true
+	f := retainedFrame{m.Event, m.Offset.N, outbox.NewControl(wire.AppendMessage(nil, &marked))}
+	for i := range r.retained {
+		if r.retained[i].event == m.Event {
+			r.retained = append(r.retained[:i], r.retained[i+1:]...)
+			break
+		}
+	}
+	r.retained = append(r.retained, f)
+}
+
+func (h *Hub) release(r *room) {
+	r.subscribing.Lock()
+	defer r.subscribing.Unlock()
+	h.releaseSubscribing(r)
+}
+
+// releaseSubscribing is release with r.subscribing held. The broker is told before the room is forgotten, so that a
+// subscription that begins anew comes after the end of the old one.
+func (h *Hub) releaseSubscribing(r *room) {
+	s := h.shard(r.name)
+	s.mu.Lock()
+	r.refs--
+	last := r.refs == 0
+	s.mu.Unlock()
+	if !last {
+		return
+	}
+	if r.subscribed {
+		h.broker.Unsubscribe(r.name)
+		r.subscribed = false
+	}
+	s.mu.Lock()
+	if r.refs == 0 {
+		delete(s.rooms, r.name)
+		h.held.Add(-1)
+	}
+	s.mu.Unlock()
+}
+
+func (h *Hub) find(name wire.Room) *room {
+	s := h.shard(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rooms[name]
+}
+
+// Message implements broker.Handler: it sends m to the room's members.
+func (h *Hub) Message(m *broker.Message) {
+	r := h.find(m.Room)
+	if r == nil {
+		return // the last member has just left
+	}
+	f := outbox.NewMessage(wire.AppendMessage(nil, &m.Message), m.Accepted)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m.Offset.Epoch == r.offset.Epoch && m.Offset.N <= r.offset.N {
+		return // the snapshot or the history had it
+	}
+	r.offset = m.Offset
+	r.remember(f)
+	if m.Retain {
+		r.retain(m)
+	}
+	h.opts.Pool.Fanout(f, r.queues)
+}
+
+func (r *room) remember(f *outbox.Frame) {
+	r.recent = append(r.recent, recentFrame{r.offset.N, f})
+	r.bytes += len(f.JSON)
+	for len(r.recent) > recentMessages || r.bytes > recentBytes && len(r.recent) > 1 {
+		r.bytes -= len(r.recent[0].frame.JSON)
+		r.recent[0] = recentFrame{}
+		r.recent = r.recent[1:]
+	}
+}
+
+// Gap implements broker.Handler: it tells the room's members that messages are lost.
+func (h *Hub) Gap(name wire.Room, gap broker.Gap) {
+	r := h.find(name)
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.offset, r.recent, r.bytes = gap.To, nil, 0
+	h.opts.Pool.Fanout(h.gapFrame(name, gap), r.queues)
+}
+
+func (h *Hub) gapFrame(name wire.Room, gap broker.Gap) *outbox.Frame {
+	if h.opts.OnGap != nil {
+		h.opts.OnGap()
+	}
+	return outbox.NewControl(wire.AppendFrame(nil, wire.EventGap,
+		wire.Gap{Room: name.String(), From: gap.From.String(), To: gap.To.String()}))
+}

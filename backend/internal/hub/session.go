@@ -1,0 +1,283 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A Session is one connection, whatever its transport.
+type Session struct {
+	// Static after Open.
+	ID     string
+	User   string
+	Opened time.Time
+	Queue  *outbox.Queue
+	hub    *Hub
+	ping   *outbox.Frame // sent with each heartbeat; nil for none
+	beat   int           // its slot among the hub's beats
+
+	joining sync.Mutex // one Join or Leave at a time
+
+	mu     sync.Mutex
+	rooms  []*membership
+	closed bool
+}
+
+// A membership is one session in one room. Index is its place there, guarded by the room's mutex.
+type membership struct {
+	room    *room
+	session *Session
+	index   int
+}
+
+// Open adds a session, in no room yet. ping, if not nil, is sent beside each heartbeat.
+func (h *Hub) Open(id, user string, queue *outbox.Queue, ping *outbox.Frame) *Session {
+	s := &Session{ID: id, User: user, Opened: time.Now(), Queue: queue, hub: h, ping: ping}
+	h.mu.Lock()
+	h.sessions[s] = struct{}{}
+	h.mu.Unlock()
+	h.count.Add(1)
+	h.beats.add(s)
+	return s
+}
+
+// A Join asks for one room, and for what was missed there when After is known.
+type Join struct {
+	Room  wire.Room
+	After wire.Offset
+}
+
+// Join adds the session to rooms. announce is called once, when all of them can be joined, with their offsets at that
+// time; what it pushes comes before anything of these rooms. Then follow the messages after each Join's offset or, without
+// one, the retained events; then everything newer. Joining a room again sends what was asked for again.
+func (s *Session) Join(ctx context.Context, joins []Join, announce func([]wire.Offset)) error {
+	s.joining.Lock()
+	defer s.joining.Unlock()
+	if err := s.checkRoomLimit(joins); err != nil {
+		return err
+	}
+	rooms := make([]*room, 0, len(joins))
+	offsets := make([]wire.Offset, 0, len(joins))
+	for _, j := range joins {
+		r, err := s.hub.acquire(ctx, j.Room)
+		if err != nil {
+			for _, r := range rooms {
+				s.hub.release(r)
+			}
+			return err
+		}
+		rooms = append(rooms, r)
+		r.mu.Lock()
+		offsets = append(offsets, r.offset)
+		r.mu.Unlock()
+	}
+	announce(offsets)
+	var err error
+	for i, j := range joins {
+		if err == nil {
+			err = s.enter(ctx, rooms[i], j.After, offsets[i])
+		}
+		if err != nil {
+			s.hub.release(rooms[i])
+		}
+	}
+	return err
+}
+
+func (s *Session) checkRoomLimit(joins []Join) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.rooms)
+	for _, j := range joins {
+		if s.findLocked(j.Room) == nil {
+			n++
+		}
+	}
+	if most := s.hub.opts.MaxRooms; n > most {
+		return wire.Errorf(wire.CodeLimitReached, "a connection may be in at most %d rooms: unsubscribe from one first", most)
+	}
+	return nil
+}
+
+// replayPage is how many messages of history are asked for at once.
+const replayPage = 200
+
+// enter makes the session a member once it has everything up to the room's offset. It takes over the caller's count of the
+// room when it returns nil.
+func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offset) error {
+	fresh := after.IsZero()
+	if fresh {
+		after = announced
+	} else {
+		s.remove(r) // it may be a member already: what it asked for again must not mix with what is new
+	}
+	for {
+		done, err := s.tryEnter(r, &after, fresh)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-s.Queue.Low():
+		case <-ctx.Done():
+			return wire.Errorf(wire.CodeUnavailable, "the replay took too long: subscribe again with the last offset")
+		}
+		page, err := s.hub.broker.History(ctx, r.name, after, replayPage)
+		if err != nil {
+			return err
+		}
+		if page.Gap != nil {
+			s.Queue.Push(s.hub.gapFrame(r.name, *page.Gap))
+			after = page.Gap.To
+		}
+		for _, m := range page.Messages {
+			s.Queue.Push(outbox.NewMessage(wire.AppendMessage(nil, &m.Message), 0))
+			after = m.Offset
+		}
+	}
+}
+
+// tryEnter adds the session if the room's recent frames hold all that it lacks.
+func (s *Session) tryEnter(r *room, after *wire.Offset, fresh bool) (done bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if after.Epoch != r.offset.Epoch || after.N > r.offset.N {
+		return false, nil
+	}
+	lacking := int(r.offset.N - after.N)
+	if lacking > len(r.recent) {
+		return false, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false, errSessionClosed
+	}
+	if fresh {
+		for _, f := range r.retained {
+			if f.n <= after.N {
+				s.Queue.Push(f.frame)
+			}
+		}
+	}
+	if s.findLocked(r.name) != nil { // joined again: keep one membership, and one count
+		go s.hub.release(r)
+		return true, nil
+	}
+	for _, f := range r.recent[len(r.recent)-lacking:] {
+		s.Queue.Push(f.frame)
+	}
+	m := &membership{room: r, session: s, index: len(r.queues)}
+	r.queues = append(r.queues, s.Queue)
+	r.owners = append(r.owners, m)
+	s.rooms = append(s.rooms, m)
+	return true, nil
+}
+
+var errSessionClosed = errors.New("hub: the session is closed")
+
+func (s *Session) findLocked(name wire.Room) *membership {
+	for _, m := range s.rooms {
+		if m.room.name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// Leave takes the session out of a room. The error is a *wire.Error of wire.CodeNotSubscribed.
+func (s *Session) Leave(name wire.Room) error {
+	s.joining.Lock()
+	defer s.joining.Unlock()
+	s.mu.Lock()
+	m := s.findLocked(name)
+	s.mu.Unlock()
+	if m == nil {
+		return wire.Errorf(wire.CodeNotSubscribed, "not subscribed to %s", name)
+	}
+	s.remove(m.room)
+	return nil
+}
+
+// remove ends a membership, if there is one, and its count of the room.
+func (s *Session) remove(r *room) {
+	r.mu.Lock()
+	s.mu.Lock()
+	m := s.findLocked(r.name)
+	if m != nil {
+		for i := range s.rooms {
+			if s.rooms[i] == m {
+				s.rooms = append(s.rooms[:i], s.rooms[i+1:]...)
+				break
+			}
+		}
+		last := len(r.queues) - 1
+		r.queues[m.index], r.owners[m.index] = r.queues[last], r.owners[last]
+		r.owners[m.index].index = m.index
+		r.queues[last], r.owners[last] = nil, nil
+		r.queues, r.owners = r.queues[:last], r.owners[:last]
+	}
+	s.mu.Unlock()
+	r.mu.Unlock()
+	if m != nil {
+		s.hub.release(r)
+	}
+}
+
+// Close takes the session out of all rooms and out of the hub. The queue is the transport's to end.
+func (s *Session) Close() {
+	s.mu.Lock()
+	s.closed = true
+	rooms := append([]*membership(nil), s.rooms...)
+	s.mu.Unlock()
+	for _, m := range rooms {
+		s.remove(m.room)
+	}
+	h := s.hub
+	h.beats.remove(s)
+	h.mu.Lock()
+	_, known := h.sessions[s]
+	delete(h.sessions, s)
+	h.mu.Unlock()
+	if known {
+		h.count.Add(-1)
+	}
+}
+
+// Rooms returns the rooms that the session is in.
+func (s *Session) Rooms() []wire.Room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rooms := make([]wire.Room, len(s.rooms))
+	for i, m := range s.rooms {
+		rooms[i] = m.room.name
+	}
+	return rooms
+}
+
+// Publish gives a publication to the broker.
+func (h *Hub) Publish(ctx context.Context, p broker.Publication) (broker.Receipt, error) {
+	return h.broker.Publish(ctx, p)
+}
+
+// Connections returns how many sessions are open.
+func (h *Hub) Connections() int { return int(h.count.Load()) }
+
+// Rooms returns how many rooms have members here.
+func (h *Hub) Rooms() int { return int(h.held.Load()) }
+
+// Sessions returns the sessions that are open now, in no order.
+func (h *Hub) Sessions() []*Session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]*Session, 0, len(h.sessions))
+	for s := range h.sessions {
+		all = append(all, s)
+	}
+	return all
+}

@@ -1,0 +1,85 @@
+// Package metrics has every Prometheus metric in one place. It is made once and passed in.
+package metrics
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Metrics are the metrics of one instance.
+type Metrics struct {
+	Registry  *prometheus.Registry
+	Opened    *prometheus.CounterVec // by transport
+	Closed    *prometheus.CounterVec // by transport and the name of the close code
+	Refused   *prometheus.CounterVec // connections, by reason
+	Publishes *prometheus.CounterVec // by via and result
+	Accepting prometheus.Histogram   // seconds from the request to the offset
+	Received  *prometheus.CounterVec // frames from clients, by event
+	Requests  *prometheus.CounterVec // HTTP, by route, method and code
+	Gaps      prometheus.Counter
+
+	delivered prometheus.Counter
+	bytes     prometheus.Counter
+	dropped   *prometheus.CounterVec
+	latency   prometheus.Histogram
+}
+
+var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// New returns the metrics in a registry of their own, with those of the Go runtime and the process.
+func New(version string) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds,
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
+	}
+	m := &Metrics{
+		Registry:  prometheus.NewRegistry(),
+		Opened:    counter("zonecast_connections_opened_total", "Connections opened.", "transport"),
+		Closed:    counter("zonecast_connections_closed_total", "Connections closed, by the name of the close code.", "transport", "code"),
+		Refused:   counter("zonecast_connections_refused_total", "Connections refused before they were open.", "reason"),
+		Publishes: counter("zonecast_publishes_total", "Publications, by the way they came and what became of them.", "via", "result"),
+		Accepting: histogram("zonecast_publish_duration_seconds", "Time to accept a publication."),
+		Received:  counter("zonecast_messages_received_total", "Frames from clients.", "event"),
+		Requests:  counter("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code"),
+		Gaps:      prometheus.NewCounter(prometheus.CounterOpts{Name: "zonecast_gaps_total", Help: "Gaps that clients were told of."}),
+		latency:   histogram("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
+		dropped:   counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
+	}
+	m.delivered = prometheus.NewCounter(prometheus.CounterOpts{Name: "zonecast_messages_delivered_total",
+		Help: "Published events written to sockets.", ConstLabels: prometheus.Labels{"transport": "websocket"}})
+	m.bytes = prometheus.NewCounter(prometheus.CounterOpts{Name: "zonecast_delivered_bytes_total",
+		Help: "Bytes written to sockets.", ConstLabels: prometheus.Labels{"transport": "websocket"}})
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_build_info", Help: "Always 1.",
+		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()}})
+	build.Set(1)
+	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.Gaps,
+		m.latency, m.dropped, m.delivered, m.bytes, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Gauge registers a gauge that is read when it is scraped.
+func (m *Metrics) Gauge(name, help string, labels prometheus.Labels, read func() float64) {
+	m.Registry.MustRegister(prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read))
+}
+
+// Written implements outbox.Meter.
+func (m *Metrics) Written(messages, bytes int) {
+	m.delivered.Add(float64(messages))
+	m.bytes.Add(float64(bytes))
+}
+
+// Latency implements outbox.Meter.
+func (m *Metrics) Latency(d time.Duration) { m.latency.Observe(d.Seconds()) }
+
+// Dropped implements outbox.Meter.
+func (m *Metrics) Dropped(frames int) {
+	m.dropped.WithLabelValues("slow_consumer").Add(float64(frames))
+}

@@ -1,0 +1,164 @@
+package ws
+
+import (
+	"context"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// actionTimeout bounds what a frame from a client may take.
+const actionTimeout = 30 * time.Second
+
+// A session is one client's side of the protocol. It is used by the connection's reader alone.
+type session struct {
+	handler *Handler
+	queue   *outbox.Queue
+	hubs    *hub.Session
+	user    string
+	joins   []hub.Join
+	bad     int // frames in a row that were not the protocol
+}
+
+// start joins the rooms of the query and sends connected.
+func (c *session) start() {
+	ctx, cancel := context.WithTimeout(context.Background(), actionTimeout)
+	defer cancel()
+	err := c.hubs.Join(ctx, c.joins, func(offsets []wire.Offset) {
+		rooms := make([]wire.Position, len(offsets))
+		for i, o := range offsets {
+			rooms[i] = wire.PositionOf(c.joins[i].Room, o)
+		}
+		c.send(wire.AppendFrame(nil, wire.EventConnected, wire.Connected{ConnectionID: c.hubs.ID, Rooms: rooms,
+			Heartbeat: c.handler.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Node: c.handler.Node}))
+	})
+	c.joins = nil
+	if err != nil {
+		c.refuse(0, false, err)
+		c.queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
+	}
+}
+
+func (c *session) send(json []byte) { c.queue.Push(outbox.NewControl(json)) }
+
+// refuse answers with an error frame, and ends the connection of a client that doesn't speak the protocol.
+func (c *session) refuse(id int64, hasID bool, err error) {
+	e := wire.AsError(err)
+	if e.Code == wire.CodeInternal {
+		c.handler.Log.Error("frame failed", "connection", c.hubs.ID, "error", err)
+	}
+	c.send(wire.AppendError(nil, id, hasID, err))
+	if e.Code != wire.CodeBadFrame {
+		return
+	}
+	if c.bad++; c.bad > wire.BadFramesInARow {
+		c.queue.Close(wire.CloseBadFrame, "too many frames that are not the protocol")
+	}
+}
+
+func (c *session) handle(p []byte) {
+	f, err := wire.DecodeClient(p)
+	if err != nil {
+		c.handler.Metrics.Received.WithLabelValues("bad_frame").Inc()
+		c.refuse(f.ID, f.HasID, err)
+		return
+	}
+	c.bad = 0
+	ctx, cancel := context.WithTimeout(context.Background(), actionTimeout)
+	defer cancel()
+	label := f.Event
+	var answer any
+	switch f.Event {
+	case wire.EventSubscribe:
+		if err = c.subscribe(ctx, f); err == nil {
+			f.HasID = false // answered at the right place among the room's messages
+		}
+	case wire.EventUnsubscribe:
+		answer, err = c.unsubscribe(f)
+	case wire.EventPublish:
+		answer, err = c.publish(ctx, f)
+	case wire.EventEcho:
+		answer = f.Data
+	case wire.EventAuthenticate:
+		answer = wire.Authenticated{} // no token is needed here, so none expires
+	default:
+		label = "unknown"
+		err = wire.Errorf(wire.CodeUnknownEvent, "unknown event: send one of %v", wire.ClientEvents())
+	}
+	c.handler.Metrics.Received.WithLabelValues(label).Inc()
+	switch {
+	case err != nil:
+		c.refuse(f.ID, f.HasID, err)
+	case f.HasID:
+		c.send(wire.AppendAck(nil, f.ID, answer))
+	}
+}
+
+func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
+	var s wire.Subscribe
+	if err := wire.DecodeData(f.Data, &s); err != nil {
+		return err
+	}
+	room, err := s.Room()
+	if err != nil {
+		return err
+	}
+	join := hub.Join{Room: room}
+	if s.Offset != "" {
+		if join.After, err = wire.ParseOffset(s.Offset); err != nil {
+			return err
+		}
+	}
+	return c.hubs.Join(ctx, []hub.Join{join}, func(offsets []wire.Offset) {
+		if f.HasID {
+			c.send(wire.AppendAck(nil, f.ID, wire.PositionOf(room, offsets[0])))
+		}
+	})
+}
+
+func (c *session) unsubscribe(f wire.ClientFrame) (any, error) {
+	var t wire.Target
+	if err := wire.DecodeData(f.Data, &t); err != nil {
+		return nil, err
+	}
+	room, err := t.Room()
+	if err != nil {
+		return nil, err
+	}
+	return wire.Position{Room: room.String()}, c.hubs.Leave(room)
+}
+
+func (c *session) publish(ctx context.Context, f wire.ClientFrame) (answer any, err error) {
+	result := "ok"
+	defer func() {
+		if err != nil {
+			result = string(wire.AsError(err).Code)
+		}
+		c.handler.Metrics.Publishes.WithLabelValues(transport, result).Inc()
+	}()
+	if !c.handler.MayPublish {
+		return nil, wire.Errorf(wire.CodeForbidden, "clients may not publish here: use the HTTP API with a key")
+	}
+	var p wire.Publish
+	if err := wire.DecodeData(f.Data, &p); err != nil {
+		return nil, err
+	}
+	room, err := p.Room()
+	if err != nil {
+		return nil, err
+	}
+	if err := wire.CheckEvent(p.Event); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	receipt, err := c.handler.Hub.Publish(ctx, broker.Publication{Room: room, Event: p.Event,
+		Data: append([]byte(nil), p.Data...)})
+	if err != nil {
+		return nil, err
+	}
+	c.handler.Metrics.Accepting.Observe(time.Since(began).Seconds())
+	return wire.PositionOf(room, receipt.Offset), nil
+}

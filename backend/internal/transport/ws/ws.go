@@ -1,0 +1,277 @@
+// Package ws serves clients over WebSocket.
+//
+//	GET /ws ──▶ Handler ── Upgrade ──▶ melody (reading, the life cycle) ──▶ Session of the hub
+//	hub ──▶ outbox ──▶ conn, which melody's own control frames go through as well
+//
+// melody never writes data: each broadcast is one prepared frame in the outbox.
+package ws
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/labstack/echo/v4"
+	"github.com/olahol/melody"
+
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+const transport = "websocket"
+
+// Options of a [Handler]. All are needed.
+type Options struct {
+	Hub            *hub.Hub
+	Pool           *outbox.Pool
+	Metrics        *metrics.Metrics
+	Log            *slog.Logger
+	Node           string
+	Heartbeat      time.Duration
+	MaxFrameBytes  int
+	MaxConnections int
+	// MayPublish tells whether clients may publish.
+	MayPublish bool
+}
+
+// A Handler upgrades requests and serves the connections.
+type Handler struct {
+	Options
+	melody *melody.Melody
+	open   sync.WaitGroup
+
+	mu      sync.Mutex
+	leaving bool
+}
+
+// frames is how WebSocket looks on the socket: RFC 6455 section 5.2, one unmasked text frame.
+var frames = &outbox.Form{
+	Frame: func(json []byte) []byte { return append(header(0x81, len(json)), json...) },
+	Closing: func(code wire.CloseCode, reason string) []byte {
+		p := websocket.FormatCloseMessage(int(code), reason)
+		return append(header(0x88, len(p)), p...)
+	},
+}
+
+// pingFrame goes beside each heartbeat. Its JSON makes it a control frame of two bytes.
+var pingFrame = outbox.NewRaw(frames, []byte{0x89, 0})
+
+func header(first byte, n int) []byte {
+	h := make([]byte, 0, 10+n)
+	switch {
+	case n < 126:
+		return append(h, first, byte(n))
+	case n < 1<<16:
+		return binary.BigEndian.AppendUint16(append(h, first, 126), uint16(n))
+	}
+	return binary.BigEndian.AppendUint64(append(h, first, 127), uint64(n))
+}
+
+// New returns a handler.
+func New(o Options) *Handler {
+	h := &Handler{Options: o, melody: melody.New()}
+	m := h.melody
+	m.Upgrader = &websocket.Upgrader{ReadBufferSize: 1024, WriteBufferSize: 256, WriteBufferPool: new(sync.Pool),
+		CheckOrigin: func(*http.Request) bool { return true }}
+	m.Config.MaxMessageSize = int64(o.MaxFrameBytes)
+	m.Config.MessageBufferSize = 1
+	m.Config.PingPeriod = 100 * 365 * 24 * time.Hour // the hub's heartbeat pings
+	m.Config.PongWait = 2*o.Heartbeat + 5*time.Second
+	m.HandleConnect(h.connect)
+	m.HandleDisconnect(h.disconnect)
+	m.HandleMessage(func(s *melody.Session, p []byte) { client(s).handle(p) })
+	m.HandleMessageBinary(func(s *melody.Session, _ []byte) {
+		client(s).refuse(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
+	})
+	m.HandleError(h.failed)
+	return h
+}
+
+// A conn makes melody write through the outbox.
+type conn struct {
+	net.Conn
+	queue *outbox.Queue
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if err := c.queue.WriteRaw(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (c *conn) Close() error {
+	c.queue.Hangup(wire.CloseGoingAway)
+	return nil
+}
+
+// SetWriteDeadline does nothing: the outbox decides how long a write may take.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// SetReadDeadline leaves the deadline of a closing connection alone.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.queue.Code() != 0 {
+		return nil
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// hijacked is the response writer that melody upgrades.
+type hijacked struct{ conn *conn }
+
+func (h hijacked) Header() http.Header       { return http.Header{} }
+func (h hijacked) Write([]byte) (int, error) { return 0, http.ErrHijacked }
+func (h hijacked) WriteHeader(int)           {}
+func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(h.conn, 16), bufio.NewWriterSize(h.conn, 16)), nil
+}
+
+// Serve is the handler of GET /ws. It returns when the connection is taken over, not when it ends.
+func (h *Handler) Serve(c echo.Context) error {
+	r := c.Request()
+	rooms, err := roomsOf(r)
+	if err != nil {
+		h.Metrics.Refused.WithLabelValues(string(wire.CodeInvalidRoom)).Inc()
+		return err
+	}
+	if !websocket.IsWebSocketUpgrade(r) || r.Header.Get("Sec-WebSocket-Version") != "13" ||
+		r.Header.Get("Sec-WebSocket-Key") == "" {
+		h.Metrics.Refused.WithLabelValues(string(wire.CodeBadFrame)).Inc()
+		return echo.NewHTTPError(http.StatusUpgradeRequired, "this is a WebSocket endpoint: connect to it with a WebSocket client")
+	}
+	if err := h.enter(); err != nil {
+		return err
+	}
+	taken, _, err := http.NewResponseController(c.Response()).Hijack()
+	if err != nil {
+		h.open.Done()
+		return err
+	}
+	taken.SetDeadline(time.Time{})
+	wrapped := &conn{Conn: taken, queue: h.Pool.NewQueue(taken, frames)}
+	slim := &http.Request{Method: r.Method, Host: r.Host, Header: http.Header{}, Proto: r.Proto,
+		ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor}
+	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
+		slim.Header[name] = r.Header[name]
+	}
+	cl := &session{handler: h, queue: wrapped.queue, user: r.URL.Query().Get("userId"), joins: rooms}
+	go func() {
+		defer h.open.Done()
+		if err := h.melody.HandleRequestWithKeys(hijacked{wrapped}, slim, map[string]any{"session": cl}); err != nil {
+			wrapped.queue.Hangup(wire.CloseBadFrame)
+			h.Log.Debug("upgrade failed", "error", err)
+		}
+	}()
+	return nil
+}
+
+// enter counts a connection in, or refuses it.
+func (h *Handler) enter() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.leaving:
+		h.Metrics.Refused.WithLabelValues("draining").Inc()
+		return &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
+	case h.Hub.Connections() >= h.MaxConnections:
+		h.Metrics.Refused.WithLabelValues(string(wire.CodeLimitReached)).Inc()
+		return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: 5000,
+			Message: "this instance holds as many connections as it may: try another one, or later"}
+	}
+	h.open.Add(1)
+	return nil
+}
+
+func roomsOf(r *http.Request) ([]hub.Join, error) {
+	q := r.URL.Query()
+	warehouse, zone := q.Get("warehouse"), q.Get("zone")
+	if warehouse == "" && zone == "" {
+		return nil, nil
+	}
+	whole, err := wire.NewRoom(warehouse, "")
+	if err != nil {
+		return nil, err
+	}
+	joins := []hub.Join{{Room: whole}}
+	if zone != "" {
+		room, err := wire.NewRoom(warehouse, zone)
+		if err != nil {
+			return nil, err
+		}
+		joins = append(joins, hub.Join{Room: room})
+	}
+	return joins, nil
+}
+
+func client(s *melody.Session) *session { return s.MustGet("session").(*session) }
+
+func (h *Handler) connect(s *melody.Session) {
+	c := client(s)
+	c.hubs = h.Hub.Open("c-"+rand.Text()[:16], c.user, c.queue, pingFrame)
+	h.Metrics.Opened.WithLabelValues(transport).Inc()
+	c.start()
+}
+
+func (h *Handler) disconnect(s *melody.Session) {
+	c := client(s)
+	c.hubs.Close()
+	code := c.queue.Code()
+	h.Metrics.Closed.WithLabelValues(transport, code.String()).Inc()
+	h.Log.Debug("connection closed", "connection", c.hubs.ID, "code", uint16(code), "reason", code.String())
+}
+
+// failed learns why reading ended, before melody closes the connection.
+func (h *Handler) failed(s *melody.Session, err error) {
+	var closed *websocket.CloseError
+	switch {
+	case errors.Is(err, websocket.ErrReadLimit):
+		client(s).queue.Hangup(wire.CloseTooBig)
+	case errors.As(err, &closed), errors.Is(err, net.ErrClosed):
+	default:
+		var timeout net.Error
+		if !errors.As(err, &timeout) && err.Error() != "EOF" {
+			client(s).queue.Hangup(wire.CloseBadFrame)
+		}
+	}
+}
+
+// Drain tells each client to come back elsewhere and closes the connections, spread over the time given by ctx.
+func (h *Handler) Drain(ctx context.Context) {
+	h.mu.Lock()
+	h.leaving = true
+	h.mu.Unlock()
+	sessions := h.Hub.Sessions()
+	until, ok := ctx.Deadline()
+	if !ok {
+		until = time.Now()
+	}
+	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
+	for i, s := range sessions {
+		s.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: 100 + int64(i*37%1900)})))
+		s.Queue.Close(wire.CloseRestart, "restart: reconnect")
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+	gone := make(chan struct{})
+	go func() { h.open.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		for _, s := range h.Hub.Sessions() {
+			s.Queue.Hangup(wire.CloseRestart)
+		}
+		<-gone
+	}
+}

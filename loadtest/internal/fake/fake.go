@@ -1,0 +1,248 @@
+// Package fake is a small server for tests that speaks Zonecast's protocol and breaks its promises on purpose.
+//
+//	test ──▶ New(Faults{Lose: Every(10)})    an httptest server: /ws and the publish API
+//
+// Faults apply to messages that carry a sequence number, that is to those of a run and not to what is sent before it.
+package fake
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A When says for which sequence numbers a fault occurs.
+type When func(seq uint32) bool
+
+// Every returns a When for each nth message: n-1, 2n-1 …
+func Every(n uint32) When { return func(seq uint32) bool { return seq%n == n-1 } }
+
+// Only returns a When for one message.
+func Only(n uint32) When { return func(seq uint32) bool { return seq == n } }
+
+// Faults are the promises to break; the zero Faults breaks none. Each is broken for every member alike.
+type Faults struct {
+	Lose      When // not delivered
+	Duplicate When // delivered twice, one right after the other
+	Damage    When // delivered with a blank more in its data
+	Misroute  When // delivered as an event of the warehouse's own room
+	Swap      When // delivered after the message that follows it
+	Refuse    When // not published: HTTP 503
+	Deny      When // published, and answered with HTTP 503 all the same
+	Drop      When // the connection of the first member that is still there is cut before the message is delivered
+	Shut      When // all connections are closed with 1012 before the message is delivered
+	Delay     time.Duration
+	// Connections is how many connections are let in; the others get HTTP 503. 0 for all.
+	Connections int
+	// Deaf: the API takes messages, and no member ever gets one.
+	Deaf bool
+	// Token and Key are what members and publishers must show, if not empty.
+	Token, Key string
+}
+
+// A Server is the fake server. Close it when done.
+type Server struct {
+	*httptest.Server
+	faults Faults
+	queue  chan delivery
+	done   sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	n       uint64 // the room's latest offset
+	let     int    // connections let in
+	members []*member
+	echoes  map[*member]*wire.ClientFrame // held back by Swap
+	held    *delivery                     // held back by Swap; only the deliverer touches it
+}
+
+type member struct {
+	conn *websocket.Conn
+	mu   sync.Mutex // held while writing
+}
+
+func (m *member) write(p []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_ = m.conn.WriteMessage(websocket.TextMessage, p)
+}
+
+// A delivery is a message on its way to the members.
+type delivery struct {
+	wire.Message
+	seq    uint32
+	hasSeq bool
+	due    time.Time
+}
+
+func (d *delivery) hit(when When) bool { return d.hasSeq && when != nil && when(d.seq) }
+
+// Room is the only room that there is.
+var Room = wire.Room{Warehouse: "warehouse-1", Zone: "zone-a"}
+
+const epoch = "fake1"
+
+// New starts a server on a free port of 127.0.0.1.
+func New(faults Faults) *Server {
+	s := &Server{faults: faults, queue: make(chan delivery, 100_000), echoes: map[*member]*wire.ClientFrame{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ws", s.serveWS)
+	mux.HandleFunc("POST /api/v1/warehouses/warehouse-1/zones/zone-a/broadcast", s.servePublish)
+	s.Server = httptest.NewServer(mux)
+	s.done.Go(s.deliver)
+	return s
+}
+
+// WSURL returns where members connect.
+func (s *Server) WSURL() string { return "ws" + strings.TrimPrefix(s.URL, "http") + "/ws" }
+
+// Close ends the server and all its connections.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	members := s.members
+	s.members = nil
+	s.mu.Unlock()
+	for _, m := range members {
+		_ = m.conn.Close()
+	}
+	s.Server.Close()
+	close(s.queue)
+	s.done.Wait()
+}
+
+func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
+	if !authorized(r, s.faults.Key) {
+		refuse(w, http.StatusUnauthorized, "the API key is missing or wrong")
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	var in struct {
+		Event string
+		Data  json.RawMessage
+	}
+	if err != nil || json.Unmarshal(body, &in) != nil {
+		refuse(w, http.StatusBadRequest, "the body is not JSON")
+		return
+	}
+	d := delivery{Message: wire.Message{Room: Room, Event: in.Event, Data: in.Data}}
+	d.seq, d.hasSeq = sequence(in.Data)
+	if d.hit(s.faults.Refuse) {
+		refuse(w, http.StatusServiceUnavailable, "the broker is away")
+		return
+	}
+	offset := s.publish(d)
+	if d.hit(s.faults.Deny) {
+		refuse(w, http.StatusServiceUnavailable, "the broker is away")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(wire.PositionOf(Room, offset))
+}
+
+// publish gives a message its offset and queues it.
+func (s *Server) publish(d delivery) wire.Offset {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	d.Offset = wire.Offset{Epoch: epoch, N: s.n}
+	d.Time = time.Now().UnixMilli()
+	d.due = time.Now().Add(s.faults.Delay)
+	if !s.closed && !s.faults.Deaf {
+		s.queue <- d
+	}
+	return d.Offset
+}
+
+// deliver takes messages from the queue, one after the other.
+func (s *Server) deliver() {
+	for d := range s.queue {
+		time.Sleep(time.Until(d.due))
+		switch {
+		case d.hit(s.faults.Drop):
+			s.drop()
+		case d.hit(s.faults.Shut):
+			s.shut()
+		}
+		if d.hit(s.faults.Swap) {
+			s.held = &d
+			continue
+		}
+		s.fanOut(d)
+		if s.held != nil {
+			s.fanOut(*s.held)
+			s.held = nil
+		}
+	}
+}
+
+func (s *Server) fanOut(d delivery) {
+	if d.hit(s.faults.Lose) {
+		return
+	}
+	if d.hit(s.faults.Damage) {
+		d.Data = append(json.RawMessage("{ "), d.Data[1:]...)
+	}
+	if d.hit(s.faults.Misroute) {
+		d.Room = wire.Room{Warehouse: Room.Warehouse}
+	}
+	frame := wire.AppendMessage(nil, &d.Message)
+	s.mu.Lock()
+	members := append([]*member{}, s.members...)
+	s.mu.Unlock()
+	for _, m := range members {
+		m.write(frame)
+		if d.hit(s.faults.Duplicate) {
+			m.write(frame)
+		}
+	}
+}
+
+// drop cuts one connection, without a word.
+func (s *Server) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.members) > 0 {
+		_ = s.members[0].conn.Close()
+		s.members = s.members[1:]
+	}
+}
+
+// shut closes all connections as a server that restarts does.
+func (s *Server) shut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.members {
+		bye := websocket.FormatCloseMessage(int(wire.CloseRestart), "restarting")
+		_ = m.conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second))
+		_ = m.conn.Close()
+	}
+	s.members = nil
+}
+
+// sequence reads the number of a run's message.
+func sequence(data json.RawMessage) (uint32, bool) {
+	var d struct{ Seq *uint32 }
+	if json.Unmarshal(data, &d) != nil || d.Seq == nil {
+		return 0, false
+	}
+	return *d.Seq, true
+}
+
+func authorized(r *http.Request, want string) bool {
+	return want == "" || r.Header.Get("Authorization") == "Bearer "+want
+}
+
+func refuse(w http.ResponseWriter, code int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": code, "title": http.StatusText(code), "detail": detail})
+}
