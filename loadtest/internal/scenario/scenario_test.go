@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/internal/fake"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
+	"github.com/zonecast/zonecast/loadtest/internal/fake"
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 )

@@ -1,0 +1,137 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func someSettings() Settings {
+	return Settings{
+		Scenario: "fanout", WSURLs: []string{"ws://127.0.0.1:3001/ws", "ws://127.0.0.1:3002/ws"},
+		PublishURLs: []string{"http://127.0.0.1:3001"}, Room: "zone:warehouse-1:zone-a",
+		Connections: 1000, MsgPerSec: 100, DurationMs: 60_000, PayloadBytes: 128, Publishers: 16, ConnectRate: 500, SettleMs: 5000,
+	}
+}
+
+func latencies() Times {
+	return Times{Count: 6_000_000, Min: 0.412, Avg: 2.3, Max: 18.25, P50: 2.1, P95: 4.875, P99: 7.5, P99_9: 12.04}
+}
+
+func good() *Result {
+	return &Result{
+		Schema: Schema, Settings: someSettings(), StartedAt: time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC), DurationMs: 60_004.2,
+		Connections:    Connections{Asked: 1000, Joined: 1000},
+		Messages:       Messages{Scheduled: 6000, Sent: 6000, Expected: 6_000_000, Received: 6_000_000},
+		Throughput:     Throughput{Sent: 99.993, Received: 99_993},
+		SuccessPercent: 100, Latency: latencies(), Connect: Times{Count: 1000, Min: 0.5, Avg: 1, Max: 30, P50: 0.9, P95: 2, P99: 9, P99_9: 29},
+		Publish:   Times{Count: 6000, Min: 0.3, Avg: 0.6, Max: 9, P50: 0.5, P95: 1, P99: 2, P99_9: 8},
+		Lag:       Times{Count: 6000, Min: 0.01, Avg: 0.1, Max: 3, P50: 0.1, P95: 0.2, P99: 0.9, P99_9: 2.5},
+		Generator: Generator{CPUSeconds: 14.2, CPUPercent: 23.4, PeakMemoryBytes: 47 << 20},
+		ErrorsBy:  []failure.Count{},
+		Thresholds: []Outcome{
+			{Threshold: "latency.p95<100ms", Measured: "4.88 ms", Met: true},
+			{Threshold: "delivered>=99.9%", Measured: "100 %", Met: true},
+		},
+		Failures: []string{},
+	}
+}
+
+func bad() *Result {
+	return &Result{
+		Schema: Schema, Settings: someSettings(), StartedAt: time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC), DurationMs: 12_340,
+		Stopped:     "all connections were lost",
+		Connections: Connections{Asked: 1000, Joined: 998, Lost: 998},
+		Messages: Messages{
+			Scheduled: 1235, Sent: 1230, Failed: 3, NotSent: 2, Late: 17, Expected: 1_227_540, Received: 1_227_539, Lost: 1,
+			Duplicated: 4, Reordered: 5, Unconfirmed: 998, Foreign: 2000,
+		},
+		Violations: Violations{Holes: 1, Reused: 2, Restarted: 3, Damaged: 4, Misrouted: 5, Unreadable: 6, Gaps: 7},
+		Throughput: Throughput{Sent: 99.675, Received: 99_476.4}, SuccessPercent: 99.99991,
+		Latency: Times{Count: 1_227_539, Min: 0.9, Avg: 55.5, Max: 12_345, P50: 33.3, P95: 444.4, P99: 5555, P99_9: 12_000},
+		Errors:  1003,
+		ErrorsBy: []failure.Count{
+			{Kind: "connection: closed with 1012 restart", Count: 998, First: "the server closed with 1012 restart"},
+			{Kind: "send: HTTP 503", Count: 3, First: "the server answered HTTP 503 Service Unavailable: the broker is away"},
+			{Kind: "connect: timeout", Count: 2, First: "dial tcp 127.0.0.1:3001: i/o timeout"},
+		},
+		Thresholds: []Outcome{{Threshold: "latency.p95<100ms", Measured: "444 ms"}},
+		Failures:   []string{"the run ended early: all connections were lost"},
+	}
+}
+
+// nothing is the result of a run in which nobody could connect.
+func nothing() *Result {
+	s := someSettings()
+	s.Scenario, s.PublishURLs, s.MsgPerSec, s.DurationMs = "echo", nil, 0.5, 1500
+	return &Result{
+		Schema: Schema, Settings: s, Stopped: "no member could connect", Connections: Connections{Asked: 1000}, Errors: 1,
+		ErrorsBy: []failure.Count{{Kind: "connect: timeout", Count: 1, First: "i/o timeout"}},
+		Failures: []string{"the run ended early: no member could connect"},
+	}
+}
+
+func TestTextGolden(t *testing.T) {
+	for name, give := range map[string]*Result{"good": good(), "bad": bad(), "nothing": nothing()} {
+		t.Run(name, func(t *testing.T) {
+			var got bytes.Buffer
+			if err := give.WriteText(&got); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".txt", got.Bytes())
+		})
+	}
+}
+
+func TestJSONGolden(t *testing.T) {
+	var got bytes.Buffer
+	if err := good().WriteJSON(&got); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "good.json", got.Bytes())
+	var back Result
+	if err := json.Unmarshal(got.Bytes(), &back); err != nil || !reflect.DeepEqual(&back, good()) {
+		t.Errorf("read back: %v\n got %+v\nwant %+v", err, back, good())
+	}
+}
+
+// golden compares with a file; go test -update writes it.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs\n got:\n%s\nwant:\n%s", name, got, want)
+	}
+}
+
+func TestFigures(t *testing.T) {
+	for _, tt := range []struct{ got, want string }{
+		{Thousands(0), "0"}, {Thousands(999), "999"}, {Thousands(1000), "1,000"}, {Thousands(12_345_678), "12,345,678"},
+		{Share(3, 3), "100 %"}, {Share(999_999, 1_000_000), "99.999 %"}, {Share(9_999_999, 10_000_000), "99.999 %"},
+		{Share(0, 3), "0.000 %"}, {Share(0, 0), "nothing to measure"},
+		{Ms(0.0004), "0.00 ms"}, {Ms(9.994), "9.99 ms"}, {Ms(12.34), "12.3 ms"}, {Ms(1234.5), "1234 ms"}, {Ms(61_000), "61.0 s"},
+		{decimal(0.5), "0.5"}, {decimal(100), "100"}, {decimal(99_993.4), "99,993"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+}

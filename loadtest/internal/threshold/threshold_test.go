@@ -1,0 +1,141 @@
+package threshold
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/zonecast/zonecast/loadtest/internal/report"
+)
+
+// good is a result with nothing wrong in it.
+func good() *report.Result {
+	return &report.Result{
+		Connections: report.Connections{Asked: 1000, Joined: 1000},
+		Messages:    report.Messages{Scheduled: 100, Sent: 100, Expected: 100_000, Received: 100_000}, SuccessPercent: 100,
+		Latency:    report.Times{Count: 100_000, Min: 1, Avg: 3, Max: 90, P50: 2, P95: 12.5, P99: 40, P99_9: 80},
+		Throughput: report.Throughput{Received: 100_000},
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, tt := range []struct {
+		give     string
+		measured string
+		met      bool
+	}{
+		{"latency.p95<100ms", "12.5 ms", true},
+		{" latency.p95 < 100 ms ", "12.5 ms", true},
+		{"latency.p95<12.5ms", "12.5 ms", false},
+		{"latency.p95<=12500us", "12.5 ms", true},
+		{"latency.p99.9>1s", "80.0 ms", false},
+		{"delivered>=99.9%", "100 %", true},
+		{"delivered==100%", "100 %", true},
+		{"connected>99%", "100 %", true},
+		{"lost==0", "0", true},
+		{"errors<1", "0", true},
+		{"throughput>=100000", "100,000", true},
+		{"throughput>1e6", "100,000", false},
+		{"publish.p95<1h", "nothing measured", false},
+	} {
+		th, err := Parse(tt.give)
+		if err != nil {
+			t.Errorf("Parse(%q): %v", tt.give, err)
+			continue
+		}
+		if got := th.Check(good()); got.Measured != tt.measured || got.Met != tt.met {
+			t.Errorf("%s: %+v, want %q, %v", th, got, tt.measured, tt.met)
+		}
+	}
+}
+
+// A share that is not quite the whole is never shown as the whole.
+func TestCheckRoundsSharesDown(t *testing.T) {
+	r := good()
+	r.SuccessPercent = 99.9999
+	th, _ := Parse("delivered==100%")
+	if got := th.Check(r); got.Met || got.Measured != "99.999 %" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, tt := range []struct{ give, want string }{
+		{"", "write a metric"},
+		{"latency.p95", "write a metric"},
+		{"latency.p95<", "write a metric"},
+		{"latency.p95!=3ms", "write a metric"},
+		{"<100ms", "write a metric"},
+		{"latency.p94<100ms", "there is no metric latency.p94"},
+		{"latency<100ms", "there is no metric latency; there are {latency,"},
+		{"latency.p95<100", `a duration like 100ms or 1.5s, not "100"`},
+		{"latency.p95<-1ms", "a duration"},
+		{"latency.p95<99%", "a duration"},
+		{"delivered>=99.9", `a percentage like 99.9%, not "99.9"`},
+		{"delivered>=101%", "a percentage"},
+		{"delivered>=NaN%", "a percentage"},
+		{"lost<1ms", `a number like 0 or 1000, not "1ms"`},
+		{"lost<-1", "a number"},
+		{"lost<NaN", "a number"},
+	} {
+		_, err := Parse(tt.give)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("Parse(%q): %v, want it to say %q", tt.give, err, tt.want)
+		}
+	}
+}
+
+func TestJudge(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		change     func(*report.Result)
+		thresholds []string
+		failures   []string
+		met        []bool
+	}{
+		{"all good", func(*report.Result) {}, nil, nil, nil},
+		{"ended early", func(r *report.Result) { r.Stopped = "interrupted" }, nil,
+			[]string{"the run ended early: interrupted"}, nil},
+		{"connections missing", func(r *report.Result) { r.Connections.Joined, r.Connections.Lost = 990, 4 }, nil,
+			[]string{"10 of 1,000 members could not connect, and 4 lost their connection during the run"}, nil},
+		{"not all sent", func(r *report.Result) { r.Messages.Failed, r.Messages.NotSent, r.Messages.Sent = 2, 1, 97 }, nil,
+			[]string{"2 of 100 messages were refused or unanswered, and 1 could not be sent in time"}, nil},
+		{"losses", lossy, nil, []string{"50 of 100,000 deliveries were lost", "50 offsets are missing that must rise by one"}, nil},
+		{"losses that a threshold allows", lossy, []string{"delivered>=99.9%"}, nil, []bool{true}},
+		{"losses that a threshold does not allow", lossy, []string{"lost<50"}, nil, []bool{false}},
+		{"duplicates and reordering", func(r *report.Result) { r.Messages.Duplicated, r.Messages.Reordered = 3, 4 }, nil,
+			[]string{"3 deliveries were duplicates", "4 deliveries came out of order"}, nil},
+		{"violations", func(r *report.Result) { r.Violations.Damaged, r.Violations.Gaps = 2, 1 }, nil,
+			[]string{"the protocol was violated: 2 damaged, 1 gaps told by the server"}, nil},
+		{"a slow one", func(r *report.Result) { r.Latency.P95 = 101 }, []string{"latency.p95<100ms", "latency.p99<250ms"},
+			nil, []bool{false, true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := good()
+			tt.change(r)
+			var thresholds []Threshold
+			for _, text := range tt.thresholds {
+				th, err := Parse(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				thresholds = append(thresholds, th)
+			}
+			Judge(r, thresholds)
+			if !slices.Equal(r.Failures, tt.failures) {
+				t.Errorf("failures\n got %q\nwant %q", r.Failures, tt.failures)
+			}
+			var met []bool
+			for _, o := range r.Thresholds {
+				met = append(met, o.Met)
+			}
+			if !slices.Equal(met, tt.met) {
+				t.Errorf("thresholds met %v, want %v", met, tt.met)
+			}
+		})
+	}
+}
+
+func lossy(r *report.Result) {
+	r.Messages.Received, r.Messages.Lost, r.Violations.Holes, r.SuccessPercent = 99_950, 50, 50, 99.95
+}
