@@ -8,6 +8,14 @@ SHELL := /bin/bash
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: run
+run: ## Start the server with everything embedded
+	cd backend && go run ./cmd/zonecast
+
+.PHONY: build
+build: ## Build bin/zonecast
+	cd backend && go build -o ../bin/zonecast ./cmd/zonecast
+
 .PHONY: test
 test: deps lint test-go test-client ## Run all tests; install what they need first
 
@@ -18,8 +26,8 @@ test-go: ## Run the Go tests of all modules, with -race
 	cd loadtest && go test -race -p 2 ./...
 
 .PHONY: test-client
-test-client: web/client/node_modules ## Check types, size and behaviour of the TypeScript client
-	cd web/client && npm run typecheck && npx vitest run --exclude '**/real-server*'
+test-client: build web/client/node_modules ## Check types, size and behaviour of the TypeScript client
+	cd web/client && npm run typecheck && npm test
 
 .PHONY: lint
 lint: ## Check formatting and run go vet

@@ -109,6 +109,8 @@ func TestBatchItems(t *testing.T) {
 			map[string][]*wire.Error{"E2": {unavailable}, "E3": {unavailable}}, "1 2 3", "a/E1 a/E2 a/E3", 2, 3 * time.Second},
 		{"never behind a newer one of its room", room("a", "E1", "E2", "E3"),
 			map[string][]*wire.Error{"E2": {unavailable}}, "1 unavailable 2", "a/E1 a/E3", 1, 0},
+		{"whatever the code, if the server says when", room("a", "E1"),
+			map[string][]*wire.Error{"E1": {{Code: wire.CodeLimitReached, RetryAfter: 500}}}, "1", "a/E1", 2, time.Second / 2},
 		{"until the attempts are over", append(room("a", "E1"), room("b", "E2")...),
 			map[string][]*wire.Error{"E1": {unavailable, unavailable, unavailable}}, "unavailable 1", "b/E2", 3, 6 * time.Second},
 	}

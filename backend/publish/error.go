@@ -55,7 +55,7 @@ func (e *Error) Temporary() bool {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	case 0:
-		return e.Code == wire.CodeUnavailable || e.Code == wire.CodeRateLimited
+		return e.Code == wire.CodeUnavailable || e.Code == wire.CodeRateLimited || e.RetryAfter > 0
 	}
 	return false
 }

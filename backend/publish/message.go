@@ -10,7 +10,7 @@ import (
 )
 
 // MaxDataBytes is the most bytes of one event's data in JSON: what may wait for one client by default, so that more could
-// never be delivered. The server may be configured to accept less; it answers 413 then.
+// never be delivered. A server takes less, wire.InboundFrameBytes unless it is configured otherwise, and answers 413 to more.
 const MaxDataBytes = wire.QueuedBytes
 
 // A Message is one event for a room.

@@ -161,10 +161,10 @@ func Ms(ms float64) string {
 		return fmt.Sprintf("%.2f ms", ms)
 	case ms < 100:
 		return fmt.Sprintf("%.1f ms", ms)
-	case ms < 10_000:
+	case ms < 1000:
 		return fmt.Sprintf("%.0f ms", ms)
 	}
-	return fmt.Sprintf("%.1f s", ms/1000)
+	return fmt.Sprintf("%.2f s", ms/1000)
 }
 
 // Share writes a part of a whole in percent, rounded down: 100 % means all of it.
