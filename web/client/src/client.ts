@@ -217,9 +217,9 @@ export class WebSocketClient<Events = WellKnownEvents> {
     if (this.#connection === connection) this.#emit('connected', info, { event: 'connected' });
   }
 
-  #received({ event, data, room, offset, time }: ServerFrame): void {
+  #received({ event, data, room, offset, time, retained }: ServerFrame): void {
     if (room !== undefined) {
-      this.#message(data, { event, room, offset, time } as MessageMeta);
+      this.#message(data, { event, room, offset, time, ...(retained && { retained }) } as MessageMeta);
     } else if (event === 'gap') {
       const gap = data as Gap | null;
       const membership = this.#memberships.get(gap?.room);
@@ -236,7 +236,7 @@ export class WebSocketClient<Events = WellKnownEvents> {
   #message(data: unknown, meta: MessageMeta): void {
     const membership = this.#memberships.get(meta.room);
     if (!membership) return;
-    const { deliver, gap } = membership.admit(meta.offset);
+    const { deliver, gap } = meta.retained ? { deliver: true } : membership.admit(meta.offset);
     if (gap) this.#emit('gap', gap, { event: 'gap' });
     if (deliver && this.#connection) this.#emit(meta.event, data, meta);
   }

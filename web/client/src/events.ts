@@ -107,6 +107,8 @@ export interface MessageMeta {
   offset: string;
   /** When the server accepted it, in milliseconds since 1970. */
   time: number;
+  /** There and true when it is what the room's state was before we came: its publisher asked to retain it. */
+  retained?: boolean;
 }
 
 /** The meta of a protocol event, which belongs to the connection and not to a place in a room. */
@@ -115,6 +117,7 @@ export interface ProtocolMeta {
   room?: undefined;
   offset?: undefined;
   time?: undefined;
+  retained?: undefined;
 }
 
 export type EventData<Events, Name> = Name extends keyof ProtocolEvents

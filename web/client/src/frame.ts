@@ -8,6 +8,8 @@ export interface ServerFrame {
   room?: string;
   offset?: string;
   time?: number;
+  /** It was published before we came to the room, and is no part of the counting of offsets. */
+  retained?: boolean;
   data: unknown;
 }
 

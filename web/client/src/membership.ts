@@ -18,8 +18,6 @@ export class Membership {
 
   /** Nothing up to here is owed to us any more. */
   #position: Offset | undefined;
-  /** The last message that listeners got. It is before the position when the server sends a retained message on joining. */
-  #delivered: Offset | undefined;
   /** The position that the server could not resume from. */
   #abandoned: Offset | undefined;
   #inside = false;
@@ -60,7 +58,7 @@ export class Membership {
   /** The server does not know our offset: the next join begins at the room's newest message, and reports the hole. */
   abandonOffset(): void {
     this.#abandoned = this.#position;
-    this.#position = this.#delivered = undefined;
+    this.#position = undefined;
   }
 
   /**
@@ -80,27 +78,27 @@ export class Membership {
 
   /** The server says that what is up to `to` cannot be recovered. */
   skip(to: unknown): void {
-    this.#delivered = this.#advance(parseOffset(to)) ?? this.#delivered;
+    this.#advance(parseOffset(to));
   }
 
   /**
-   * Takes note of a message. Returns whether listeners should get it (not when they had it already), and the hole before it
-   * if there is one, which the server should have announced itself.
+   * Takes note of a message that counts, so of no retained one. Returns whether listeners should get it (not when they had it
+   * already), and the hole before it if there is one, which the server should have announced itself.
    */
   admit(text: unknown): { deliver: boolean; gap?: Gap } {
     const offset = parseOffset(text);
     if (!offset) return { deliver: true };
-    if (isAtOrBefore(offset, this.#delivered)) return { deliver: false };
-    this.#delivered = offset;
     const last = this.#position;
-    if (!this.#advance(offset) || !last || !this.#inside) return { deliver: true };
+    if (!this.#advance(offset)) return { deliver: false };
+    if (!last || !this.#inside) return { deliver: true };
     if (offset.epoch === last.epoch && offset.n === last.n + 1n) return { deliver: true };
     return { deliver: true, gap: { room: this.room, from: last.text, to: `${offset.epoch}-${offset.n - 1n}` } };
   }
 
-  /** Moves the position forward; returns undefined when it is there already. */
-  #advance(to: Offset | undefined): Offset | undefined {
-    if (!to || isAtOrBefore(to, this.#position)) return undefined;
-    return (this.#position = to);
+  /** Moves the position forward; returns false when it is there already. */
+  #advance(to: Offset | undefined): boolean {
+    if (!to || isAtOrBefore(to, this.#position)) return false;
+    this.#position = to;
+    return true;
   }
 }

@@ -89,10 +89,13 @@ describe('a steady server', () => {
     const byOptions = clientOf(server.url, { warehouse: 'w', zone }).client;
     const bySubscribe = clientOf(server.url).client;
     const heard = [record(byOptions), record(bySubscribe)];
+    const marks: unknown[] = [];
+    byOptions.on('TICK', (_, { retained }) => marks.push(retained));
     await Promise.all([byOptions.connect(), bySubscribe.connect()]);
     await bySubscribe.subscribe('w', zone);
     await server.publish('w', zone, 'TICK', 'live');
     for (const ticks of heard) await eventually(() => expect(ticks).toEqual(['retained', 'live']));
+    expect(marks).toEqual([true, undefined]);
   });
 
   test('hears heartbeats and lives on them', async () => {

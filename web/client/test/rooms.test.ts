@@ -302,17 +302,25 @@ describe('resume', () => {
 });
 
 describe('offsets', () => {
-  test('a retained message from before the join is delivered', async () => {
-    const { socket, heard } = await inRoom();
-    for (const offset of ['e-12', 'e-12', 'e-18']) socket().publishes(ROOM, offset);
-    expect(heard).toEqual(['e-12', 'e-18']);
+  test('retained messages are delivered as they come, and are no part of the counting', async () => {
+    const { client, socket, heard, reconnect } = await inRoom();
+    const metas = vi.fn();
+    client.on('ZONE_UPDATE', (_, { offset, retained }) => metas(offset, retained));
+    const retained = { event: 'ZONE_UPDATE', room: ROOM, time: 0, retained: true, data: {} };
+    socket().says({ ...retained, offset: 'e-15' });
+    socket().says({ ...retained, offset: 'e-12' });
+    socket().says({ ...retained, offset: 'd-99' });
+    socket().publishes(ROOM, 'e-18');
+    expect(heard).toEqual(['e-15', 'e-12', 'd-99', 'e-18']);
+    expect(metas.mock.calls).toEqual([['e-15', true], ['e-12', true], ['d-99', true], ['e-18', undefined]]);
+    await reconnect();
+    expect(socket().last('subscribe').data).toMatchObject({ offset: 'e-18' });
   });
 
-  test('a retained message does not move the place to resume from', async () => {
-    const { socket, reconnect } = await inRoom();
-    socket().publishes(ROOM, 'e-12');
-    await reconnect();
-    expect(socket().last('subscribe').data).toMatchObject({ offset: 'e-17' });
+  test('what lies before the place where we joined is not for us', async () => {
+    const { socket, heard } = await inRoom();
+    socket().publishes(ROOM, 'e-17');
+    expect(heard).toEqual([]);
   });
 
   test('messages before the ack leave no hole', async () => {
