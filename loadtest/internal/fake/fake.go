@@ -104,6 +104,13 @@ func New(faults Faults) *Server {
 // WSURL returns where members connect.
 func (s *Server) WSURL() string { return "ws" + strings.TrimPrefix(s.URL, "http") + "/ws" }
 
+// Published returns how many messages the server took.
+func (s *Server) Published() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
 // Close ends the server and all its connections.
 func (s *Server) Close() {
 	s.mu.Lock()

@@ -70,7 +70,7 @@ var buildingIncidents = []incidentKind{
 
 const (
 	// zoneGap and buildingGap are the mean times between two incidents at full crew, in seconds.
-	zoneGap     = 100 * minute
+	zoneGap     = 80 * minute
 	buildingGap = 9 * 60 * minute
 	// openIncidents is how many may be open in one place at the same time.
 	openIncidents = 2

@@ -1,0 +1,85 @@
+package failure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/zonecast/zonecast/loadtest/internal/problem"
+)
+
+func TestKind(t *testing.T) {
+	for _, tt := range []struct {
+		give error
+		want string
+	}{
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "connection refused"},
+		{fmt.Errorf("read: %w", syscall.ECONNRESET), "connection reset"},
+		{syscall.EPIPE, "connection reset"},
+		{syscall.EMFILE, "too many open files"},
+		{syscall.EADDRNOTAVAIL, "no local port left"},
+		{syscall.ENETUNREACH, "no route to the host"},
+		{&net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}, "host not found"},
+		{context.Canceled, "cancelled"},
+		{fmt.Errorf("post: %w", context.DeadlineExceeded), "timeout"},
+		{os.ErrDeadlineExceeded, "timeout"},
+		{io.ErrUnexpectedEOF, "connection closed"},
+		{net.ErrClosed, "connection closed"},
+		{problem.New(503, nil), "HTTP 503"},
+		{errors.New("something else"), "failed"},
+	} {
+		if got := Kind(fmt.Errorf("wrapped: %w", tt.give)); got != tt.want {
+			t.Errorf("Kind(%v) = %q, want %q", tt.give, got, tt.want)
+		}
+	}
+}
+
+func TestLogCounts(t *testing.T) {
+	l := NewLog(0)
+	l.AddKind("b", "first b")
+	l.Add("connect", syscall.ECONNREFUSED)
+	l.AddKind("a", "first a")
+	l.AddKind("b", "second b")
+	want := []Count{
+		{"b", 2, "first b"}, {"a", 1, "first a"}, {"connect: connection refused", 1, "connection refused"},
+	}
+	if got := l.Counts(); !slices.Equal(got, want) || l.Total() != 4 {
+		t.Errorf("%d: %+v, want %+v", l.Total(), got, want)
+	}
+}
+
+func TestLogIsFullAtItsLimit(t *testing.T) {
+	l := NewLog(3)
+	for i := range 5 {
+		select {
+		case <-l.Full():
+			if i < 3 {
+				t.Fatalf("full after %d", i)
+			}
+		default:
+			if i >= 3 {
+				t.Fatalf("not full after %d", i)
+			}
+		}
+		l.AddKind("a", "")
+	}
+	if l.Total() != 5 {
+		t.Errorf("%d counted, want 5", l.Total())
+	}
+}
+
+func TestLogKeepsFewKinds(t *testing.T) {
+	l := NewLog(0)
+	for i := range 3 * MaxKinds {
+		l.AddKind(fmt.Sprint(i), "")
+	}
+	if got := l.Counts(); len(got) != MaxKinds+1 || got[0] != (Count{Other, 2 * MaxKinds, ""}) {
+		t.Errorf("%d kinds, the first %+v", len(got), got[0])
+	}
+}
