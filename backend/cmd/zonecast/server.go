@@ -25,6 +25,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
 	"github.com/zonecast/zonecast/web/assets"
+	"github.com/zonecast/zonecast/web/dashboard"
 	"github.com/zonecast/zonecast/web/screen"
 )
 
@@ -38,6 +39,7 @@ type server struct {
 	pool     *outbox.Pool
 	broker   broker.Broker
 	ws       *ws.Handler
+	ui       *dashboard.Dashboard
 	leaving  atomic.Bool
 }
 
@@ -63,6 +65,10 @@ func newServer(c *config.Config) (*server, error) {
 	e.GET("/ws", s.ws.Serve)
 	api.Register(e, api.Options{Broker: s.broker, Hub: s.hub, Metrics: m, Log: s.log, Node: c.NodeName,
 		Keys: c.PublishKeys, MaxDataBytes: c.MaxFrameBytes, Leaving: s.leaving.Load})
+	s.ui = dashboard.New(dashboard.Options{Source: &figures{s, m, time.Now()}, Log: s.log,
+		KeyRequired: len(c.PublishKeys) > 0})
+	e.GET("/ui", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/ui/") })
+	e.GET("/ui/*", echo.WrapHandler(s.ui), s.protect)
 	e.GET("/assets/*", echo.WrapHandler(assets.Handler()))
 	e.GET("/screen/*", echo.WrapHandler(screen.New(screen.Options{Log: s.log, KeyRequired: len(c.PublishKeys) > 0})))
 
@@ -125,6 +131,7 @@ func (s *server) run(ctx context.Context) error {
 	var running sync.WaitGroup
 	beating, stopBeating := context.WithCancel(context.Background())
 	running.Go(func() { s.hub.Run(beating) })
+	running.Go(func() { s.ui.Run(beating) })
 	failed := make(chan error, 1)
 	running.Go(func() { failed <- s.http.Serve(s.listener) })
 
@@ -134,6 +141,7 @@ func (s *server) run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	s.leaving.Store(true)
+	s.ui.Close()
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	s.ws.Drain(drain)
