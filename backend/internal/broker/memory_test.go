@@ -1,0 +1,275 @@
+package broker_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/broker/brokertest"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+func TestMemory(t *testing.T) {
+	brokertest.Run(t, func(_ *testing.T, limits broker.Limits, h broker.Handler) broker.Broker {
+		return broker.NewMemory(limits, h)
+	})
+}
+
+// startMemory returns a broker and what it delivers.
+func startMemory(t testing.TB, limits broker.Limits) (*broker.Memory, *brokertest.Recorder) {
+	r := brokertest.NewRecorder(t)
+	return broker.NewMemory(limits, r), r
+}
+
+func room(i int) wire.Room { return wire.Room{Warehouse: "w", Zone: fmt.Sprint(i)} }
+
+// publish returns the receipt of a publication that must be taken.
+func publish(t testing.TB, b broker.Broker, p broker.Publication) broker.Receipt {
+	t.Helper()
+	if p.Event == "" {
+		p.Event = wire.EventZoneUpdate
+	}
+	if p.Data == nil {
+		p.Data = json.RawMessage(`{}`)
+	}
+	receipt, err := b.Publish(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return receipt
+}
+
+func kept(t testing.TB, b broker.Broker, room wire.Room, after wire.Offset) broker.Page {
+	t.Helper()
+	page, err := b.History(t.Context(), room, after, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+func TestMemoryDeliversWithinPublish(t *testing.T) {
+	b, r := startMemory(t, broker.Limits{})
+	if _, err := b.Subscribe(t.Context(), room(0)); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 3; n++ {
+		publish(t, b, broker.Publication{Room: room(0)})
+		if got := len(r.Messages(room(0))); got != n {
+			t.Fatalf("%d messages were delivered when Publish %d returned", got, n)
+		}
+	}
+}
+
+func TestMemoryOfAnotherProcessHasAnotherEpoch(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		b, _ := startMemory(t, broker.Limits{})
+		o := publish(t, b, broker.Publication{Room: room(0)}).Offset
+		if again, err := wire.ParseOffset(o.String()); err != nil || again != o {
+			t.Fatalf("offset %q does not survive its text form: %v", o, err)
+		}
+		seen[o.Epoch] = true
+	}
+	if len(seen) < 990 { // the random part of epochs of the same millisecond may meet
+		t.Errorf("1000 brokers had %d epochs", len(seen))
+	}
+}
+
+func TestMemoryForgetsByAgeToTheMillisecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const age = time.Minute
+		b, _ := startMemory(t, broker.Limits{Age: age})
+		first := publish(t, b, broker.Publication{Room: room(0), Event: "STATE", Retain: true}).Offset
+		begin := wire.Offset{Epoch: first.Epoch}
+		time.Sleep(age / 2)
+		last := publish(t, b, broker.Publication{Room: room(0)}).Offset
+
+		time.Sleep(age / 2)
+		if page := kept(t, b, room(0), begin); page.Gap != nil || len(page.Messages) != 2 {
+			t.Errorf("at the limit of age: gap %+v, %d messages; want both messages", page.Gap, len(page.Messages))
+		}
+		time.Sleep(time.Millisecond)
+		if page := kept(t, b, room(0), begin); page.Gap == nil || *page.Gap != (broker.Gap{From: begin, To: first}) ||
+			len(page.Messages) != 1 || page.Messages[0].Offset != last {
+			t.Errorf("beyond the limit of age of the first: gap %+v, %d messages", page.Gap, len(page.Messages))
+		}
+		time.Sleep(24 * time.Hour)
+		if page := kept(t, b, room(0), begin); page.Gap == nil || *page.Gap != (broker.Gap{From: begin, To: last}) ||
+			len(page.Messages) != 0 {
+			t.Errorf("a day later: gap %+v, %d messages", page.Gap, len(page.Messages))
+		}
+		if page := kept(t, b, room(0), last); page.Gap != nil || len(page.Messages) != 0 {
+			t.Errorf("a day later, after the last message: %+v, want no gap", page)
+		}
+		s, err := b.Subscribe(t.Context(), room(0))
+		if err != nil || s.Offset != last || len(s.Retained) != 1 {
+			t.Errorf("a day later the snapshot is %+v %v, want %s and the retained event", s, err, last)
+		}
+	})
+}
+
+func TestMemoryBoundsTheBytesOfARoom(t *testing.T) {
+	const n, size, most = 20, 300, 1000
+	b, _ := startMemory(t, broker.Limits{Bytes: most})
+	data := json.RawMessage(`"` + strings.Repeat("x", size-2) + `"`)
+	var last wire.Offset
+	for range n {
+		last = publish(t, b, broker.Publication{Room: room(0), Data: data}).Offset
+	}
+	publish(t, b, broker.Publication{Room: room(1), Data: data}) // other rooms have their own account
+	begin := wire.Offset{Epoch: last.Epoch}
+	page := kept(t, b, room(0), begin)
+	want := broker.Gap{From: begin, To: wire.Offset{Epoch: last.Epoch, N: n - most/size}}
+	if len(page.Messages) != most/size || page.Gap == nil || *page.Gap != want {
+		t.Errorf("%d messages after the gap %+v, want %d after %+v", len(page.Messages), page.Gap, most/size, want)
+	}
+	for i, m := range page.Messages {
+		if m.Offset.N != want.To.N+uint64(i)+1 {
+			t.Errorf("message %d is %s", i, m.Offset)
+		}
+	}
+}
+
+// A message larger than what is kept is delivered all the same; those who come back later are told that it is lost.
+func TestMemoryDeliversWhatItCannotKeep(t *testing.T) {
+	b, r := startMemory(t, broker.Limits{Bytes: 10})
+	if _, err := b.Subscribe(t.Context(), room(0)); err != nil {
+		t.Fatal(err)
+	}
+	last := publish(t, b, broker.Publication{Room: room(0), Data: json.RawMessage(`"0123456789"`)}).Offset
+	r.WantExactly(room(0), 1, 1)
+	begin := wire.Offset{Epoch: last.Epoch}
+	if page := kept(t, b, room(0), begin); page.Gap == nil || *page.Gap != (broker.Gap{From: begin, To: last}) {
+		t.Errorf("%+v, want a gap up to %s", page, last)
+	}
+}
+
+func TestMemoryBoundsTheNumberOfRooms(t *testing.T) {
+	const most = 3
+	b, _ := startMemory(t, broker.Limits{Rooms: most})
+	wantFull := func(what string, err error) {
+		t.Helper()
+		if err == nil || wire.AsError(err).Code != wire.CodeLimitReached {
+			t.Errorf("%s: %v, want the code %s", what, err, wire.CodeLimitReached)
+		}
+	}
+	for i := range most {
+		publish(t, b, broker.Publication{Room: room(i)})
+	}
+	_, err := b.Publish(t.Context(), broker.Publication{Room: room(most), Event: "E"})
+	wantFull("publishing to one room more", err)
+	_, err = b.Subscribe(t.Context(), room(most))
+	wantFull("subscribing to one room more", err)
+	for i := range most { // the others go on
+		if got := publish(t, b, broker.Publication{Room: room(i)}).Offset.N; got != 2 {
+			t.Errorf("room %d: the second message got number %d", i, got)
+		}
+	}
+	if err := b.Health(); err != nil {
+		t.Errorf("full is not ill: %v", err)
+	}
+}
+
+// Strangers may subscribe to whatever they like; that must not fill the broker.
+func TestMemoryForgetsRoomsThatNobodyPublishedTo(t *testing.T) {
+	b, _ := startMemory(t, broker.Limits{Rooms: 1})
+	for i := range 100 {
+		if _, err := b.Subscribe(t.Context(), room(i)); err != nil {
+			t.Fatalf("after %d rooms that came and went: %v", i, err)
+		}
+		if _, err := b.History(t.Context(), room(i+1), wire.Offset{Epoch: "e"}, 10); err != nil {
+			t.Fatal(err)
+		}
+		b.Unsubscribe(room(i))
+	}
+	publish(t, b, broker.Publication{Room: room(100)})
+}
+
+func TestMemoryForgetsARoomWhileOthersPublishToIt(t *testing.T) {
+	b, _ := startMemory(t, broker.Limits{})
+	const rounds = 300
+	for i := range rounds {
+		if _, err := b.Subscribe(t.Context(), room(i)); err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		all.Go(func() { b.Unsubscribe(room(i)) })
+		all.Go(func() { publish(t, b, broker.Publication{Room: room(i)}) })
+		all.Wait()
+		s, err := b.Subscribe(t.Context(), room(i))
+		if err != nil || s.Offset.N != 1 {
+			t.Fatalf("round %d: the room stands at %s, want number 1: %v", i, s.Offset, err)
+		}
+	}
+}
+
+func TestMemoryRemembersKeysForTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := startMemory(t, broker.Limits{})
+		p := broker.Publication{Room: room(0), IdempotencyKey: "k"}
+		first := publish(t, b, p)
+		time.Sleep(wire.IdempotencyWindow - time.Second)
+		if got := publish(t, b, p); !got.Duplicate || got.Offset != first.Offset {
+			t.Errorf("a second before the end of the window: %+v", got)
+		}
+		time.Sleep(time.Second) // a repetition does not make the window longer
+		second := publish(t, b, p)
+		if second.Duplicate || second.Offset.N != 2 {
+			t.Errorf("at the end of the window: %+v, want a new message", second)
+		}
+		time.Sleep(wire.IdempotencyWindow - time.Second)
+		if got := publish(t, b, p); !got.Duplicate || got.Offset != second.Offset {
+			t.Errorf("the second window: %+v, want a duplicate of %s", got, second.Offset)
+		}
+	})
+}
+
+func TestMemoryBoundsTheNumberOfKeys(t *testing.T) {
+	const most = 4
+	b, _ := startMemory(t, broker.Limits{Keys: most})
+	key := func(i int) broker.Publication {
+		return broker.Publication{Room: room(i), IdempotencyKey: fmt.Sprint("k", i)}
+	}
+	for i := range most + 1 {
+		publish(t, b, key(i))
+	}
+	for i := 1; i <= most; i++ {
+		if got := publish(t, b, key(i)); !got.Duplicate {
+			t.Errorf("key %d of the latest %d is forgotten", i, most)
+		}
+	}
+	if got := publish(t, b, key(0)); got.Duplicate {
+		t.Errorf("%d keys are remembered, the limit is %d", most+1, most)
+	}
+}
+
+func BenchmarkMemoryPublish(b *testing.B) {
+	for _, subscribed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("subscribed=%v", subscribed), func(b *testing.B) {
+			m := broker.NewMemory(broker.Limits{}, discard{})
+			if subscribed {
+				if _, err := m.Subscribe(b.Context(), room(0)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			p := broker.Publication{Room: room(0), Event: "E", Data: json.RawMessage(`"` + strings.Repeat("x", 126) + `"`)}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := m.Publish(b.Context(), p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+type discard struct{}
+
+func (discard) Message(*broker.Message)   {}
+func (discard) Gap(wire.Room, broker.Gap) {}

@@ -1,0 +1,197 @@
+package broker
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A redisRoom is one subscription: it turns what pub/sub delivers into messages without holes.
+//
+//	starting ── begin ──▶ live ── a hole, or a new confirmation ──▶ repairing ── caught up ──▶ live
+//
+// Only while it is live does the receiver call the handler; while it is repairing, its repair alone does. While it is
+// starting nobody does, since the hub waits for Subscribe with the room's lock held.
+type redisRoom struct {
+	// Static after construction.
+	broker    *Redis
+	name      wire.Room
+	confirmed chan struct{} // closed by the first confirmation
+
+	dead atomic.Bool // unsubscribed from
+
+	mu      sync.Mutex
+	state   roomState
+	known   bool        // confirmed is closed
+	last    wire.Offset // the handler has everything up to it
+	pending []*Message  // that arrived while the room was not live, in order
+	bytes   int         // of data in pending
+	again   bool        // the history has to be read once more: something may be missing after what was read
+}
+
+type roomState uint8
+
+const (
+	starting roomState = iota
+	live
+	repairing
+)
+
+// Bounds of pending. What does not fit is read from the history.
+const (
+	pendingMessages = 512
+	pendingBytes    = 256 << 10
+)
+
+// repairPage is how many messages a repair reads at once.
+const repairPage = 200
+
+func newRedisRoom(b *Redis, name wire.Room) *redisRoom {
+	return &redisRoom{broker: b, name: name, confirmed: make(chan struct{})}
+}
+
+// begin ends the start: the subscriber has everything up to offset.
+func (r *redisRoom) begin(offset wire.Offset) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = offset
+	r.dropKnownLocked()
+	if len(r.pending) == 0 && !r.again {
+		r.state = live
+		return
+	}
+	r.repairLocked()
+}
+
+// confirm is called for each confirmation of the subscription. All but the first mean that it was interrupted, and that
+// messages may be missing.
+func (r *redisRoom) confirm() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case !r.known:
+		r.known = true
+		close(r.confirmed)
+	case r.state == live:
+		r.again = true
+		r.repairLocked()
+	default:
+		r.again = true
+	}
+}
+
+// live takes a message that was just published.
+func (r *redisRoom) live(m *Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.dead.Load():
+	case r.state != live:
+		r.waitLocked(m)
+	case r.follows(m):
+		r.last = m.Offset
+		r.broker.handler.Message(m)
+	case r.isKnown(m):
+	default:
+		r.waitLocked(m)
+		r.again = true
+		r.repairLocked()
+	}
+}
+
+func (r *redisRoom) follows(m *Message) bool {
+	return m.Offset.Epoch == r.last.Epoch && m.Offset.N == r.last.N+1
+}
+
+func (r *redisRoom) isKnown(m *Message) bool {
+	return m.Offset.Epoch == r.last.Epoch && m.Offset.N <= r.last.N
+}
+
+func (r *redisRoom) waitLocked(m *Message) {
+	if len(r.pending) >= pendingMessages || r.bytes+len(m.Data) > pendingBytes {
+		r.pending, r.bytes, r.again = nil, 0, true
+		return
+	}
+	r.pending = append(r.pending, m)
+	r.bytes += len(m.Data)
+}
+
+func (r *redisRoom) repairLocked() {
+	r.state = repairing
+	r.broker.spawn(r.repair)
+}
+
+// repair reads what is missing and hands it on, until the room is live again or unsubscribed from.
+func (r *redisRoom) repair() {
+	if r.broker.opts.OnRepair != nil {
+		r.broker.opts.OnRepair()
+	}
+	pause := firstPause
+	for !r.dead.Load() {
+		r.mu.Lock()
+		after := r.last
+		if r.catchUpLocked() {
+			r.mu.Unlock()
+			return
+		}
+		r.pending, r.bytes, r.again = nil, 0, false // what arrived is in the history already
+		r.mu.Unlock()
+
+		page, err := r.broker.history(r.broker.ctx, r.name, after, repairPage)
+		if err != nil {
+			r.broker.opts.Log.Warn("repair", "room", r.name, "error", err)
+			r.mu.Lock()
+			r.again = true
+			r.mu.Unlock()
+			if !pauseFor(r.broker.ctx, pause) {
+				return
+			}
+			pause = min(2*pause, longestPause)
+			continue
+		}
+		pause = firstPause
+		r.deliver(page)
+	}
+}
+
+// deliver hands a page on, which nobody else does while the room is repairing.
+func (r *redisRoom) deliver(page Page) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if page.Gap != nil {
+		r.broker.handler.Gap(r.name, *page.Gap)
+		r.last = page.Gap.To
+	}
+	for _, m := range page.Messages {
+		r.last = m.Offset
+		r.broker.handler.Message(m)
+	}
+	if len(page.Messages) == repairPage {
+		r.again = true
+	}
+}
+
+// catchUpLocked hands on the pending messages that follow, and reports whether nothing is missing.
+func (r *redisRoom) catchUpLocked() bool {
+	r.dropKnownLocked()
+	for len(r.pending) > 0 && r.follows(r.pending[0]) {
+		m := r.pending[0]
+		r.last = m.Offset
+		r.bytes -= len(m.Data)
+		r.pending = r.pending[1:]
+		r.broker.handler.Message(m)
+	}
+	if len(r.pending) > 0 || r.again {
+		return false
+	}
+	r.pending, r.state = nil, live
+	return true
+}
+
+func (r *redisRoom) dropKnownLocked() {
+	for len(r.pending) > 0 && r.isKnown(r.pending[0]) {
+		r.bytes -= len(r.pending[0].Data)
+		r.pending = r.pending[1:]
+	}
+}

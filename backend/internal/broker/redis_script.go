@@ -1,0 +1,268 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// roomPreamble makes sure that the room has an epoch. Without one its history is lost, or never was: what may be left of it
+// is of another epoch and goes. A room that nobody has published to is forgotten after a day, since anybody may ask for any.
+//
+// KEYS: meta, stream, retained. ARGV[1]: an epoch that no room had before. The meta hash has the epoch, the number n of the
+// last message, the bytes of data in the stream, and the time of the last message (at, in ms).
+const roomPreamble = `
+local time = redis.call('TIME')
+local us = string.format('%.0f', time[1] * 1000000 + time[2])
+local ms = tonumber(string.sub(us, 1, -4))
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'n', 'bytes', 'at')
+local epoch, n = meta[1], tonumber(meta[2])
+if not epoch then
+  epoch, n = ARGV[1], 0
+  redis.call('DEL', KEYS[2], KEYS[3])
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'n', 0, 'bytes', 0, 'at', 0)
+end
+if n == 0 then redis.call('EXPIRE', KEYS[1], 86400) end
+local function text(number) return string.format('%.0f', number) end
+`
+
+// publishScript accepts one message. It answers "new epoch n", "again epoch n" for an idempotency key that is known, or
+// "full" when no further event may be retained.
+//
+// The stream's entries have the id n-µs, and the event in the field e, or r when it is retained. The stream is bounded in
+// bytes at each message; in number and age at each sixteenth, and exactly when it is read. All of it goes when nothing was
+// published for as long as messages are kept.
+//
+// KEYS[4], optional: the idempotency key. ARGV: epoch, channel, event, data, retain, messages, age in ms, bytes, retained
+// events, idempotency window in ms. What is published and retained is "epoch n µs retain event\ndata".
+var publishScript = redis.NewScript(`
+if KEYS[4] then
+  local first = redis.call('GET', KEYS[4])
+  if first then return 'again ' .. first end
+end
+` + roomPreamble + `
+local event, data, retain = ARGV[3], ARGV[4], ARGV[5] == '1'
+if retain and redis.call('HEXISTS', KEYS[3], event) == 0 and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[9]) then
+  return 'full'
+end
+if n == 0 then redis.call('PERSIST', KEYS[1]) end
+local messages, age, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local bytes = 0
+if ms - tonumber(meta[4] or 0) < age then bytes = tonumber(meta[3]) end
+n, bytes = n + 1, bytes + #data
+redis.call('XADD', KEYS[2], text(n) .. '-' .. us, retain and 'r' or 'e', event, 'd', data)
+if bytes > most or n % 16 == 0 then
+  local keep
+  repeat
+    local oldest = redis.call('XRANGE', KEYS[2], keep and text(keep) or '-', '+', 'COUNT', 32)
+    local more = #oldest == 32
+    for _, entry in ipairs(oldest) do
+      local of, at = string.match(entry[1], '^(%d+)-(%d+)$')
+      if bytes <= most and of + messages > n and ms - at / 1000 < age then
+        more = false
+        break
+      end
+      keep, bytes = of + 1, bytes - #entry[2][4]
+    end
+  until not more
+  if keep then redis.call('XTRIM', KEYS[2], 'MINID', text(keep)) end
+end
+redis.call('PEXPIRE', KEYS[2], age)
+redis.call('HSET', KEYS[1], 'n', text(n), 'bytes', text(bytes), 'at', text(ms))
+local position = epoch .. ' ' .. text(n)
+local message = position .. ' ' .. us .. ' ' .. ARGV[5] .. ' ' .. event .. '\n' .. data
+if retain then redis.call('HSET', KEYS[3], event, message) end
+if KEYS[4] then redis.call('SET', KEYS[4], position, 'PX', ARGV[10]) end
+redis.call('PUBLISH', ARGV[2], message)
+return 'new ' .. position
+`)
+
+// positionScript answers {epoch, n, retained values…}.
+var positionScript = redis.NewScript(roomPreamble + `
+local answer = redis.call('HVALS', KEYS[3])
+table.insert(answer, 1, text(n))
+table.insert(answer, 1, epoch)
+return answer
+`)
+
+// historyScript answers {epoch, n, entries} with at most ARGV[4] entries after the offset ARGV[2], ARGV[3], or after the
+// oldest that is kept when the offset is not of this history. ARGV[5], ARGV[6]: the messages that are kept, and their age.
+var historyScript = redis.NewScript(roomPreamble + `
+local limit, age = tonumber(ARGV[4]), tonumber(ARGV[6])
+local from = math.max(1, n - tonumber(ARGV[5]) + 1)
+local after = tonumber(ARGV[3])
+if epoch == ARGV[2] then
+  if after > n then return {epoch, text(n), {}} end
+  from = math.max(from, after + 1)
+end
+local entries = {}
+repeat
+  local found = redis.call('XRANGE', KEYS[2], text(from), '+', 'COUNT', limit)
+  for _, entry in ipairs(found) do
+    local of, at = string.match(entry[1], '^(%d+)-(%d+)$')
+    from = of + 1
+    if ms - at / 1000 < age then table.insert(entries, entry) end
+  end
+until #entries > 0 or #found < limit
+return {epoch, text(n), entries}
+`)
+
+// run evaluates a script that only one room is concerned with. Reading may be repeated.
+func (b *Redis) run(ctx context.Context, script *redis.Script, room wire.Room, args ...any) ([]any, error) {
+	k := keysOf(room)
+	return script.Run(ctx, b.client, []string{k.meta, k.stream, k.retained}, append([]any{NewEpoch()}, args...)...).Slice()
+}
+
+// position returns how the room stands.
+func (b *Redis) position(ctx context.Context, room wire.Room) (Snapshot, error) {
+	answer, err := b.run(ctx, positionScript, room)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	parts, err := texts(answer)
+	if err != nil || len(parts) < 2 {
+		return Snapshot{}, fmt.Errorf("position of %s: unexpected answer (%w)", room, err)
+	}
+	var s Snapshot
+	if s.Offset, err = parseOffset(parts[0], parts[1]); err != nil {
+		return Snapshot{}, err
+	}
+	for _, payload := range parts[2:] {
+		m, err := decodePayload(room, payload)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		s.Retained = append(s.Retained, m)
+	}
+	slices.SortFunc(s.Retained, func(a, b *Message) int { return cmp.Compare(a.Offset.N, b.Offset.N) })
+	return s, nil
+}
+
+func texts(values []any) ([]string, error) {
+	out := make([]string, len(values))
+	for i, v := range values {
+		s, ok := v.(string)
+		if !ok {
+			return nil, fmt.Errorf("not a text: %T", v)
+		}
+		out[i] = s
+	}
+	return out, nil
+}
+
+// decodePayload reads "epoch n µs retain event\ndata".
+func decodePayload(room wire.Room, payload string) (*Message, error) {
+	head, data, ok := strings.Cut(payload, "\n")
+	parts := strings.Split(head, " ")
+	if !ok || len(parts) != 5 {
+		return nil, fmt.Errorf("payload of %s is not one of Zonecast", room)
+	}
+	offset, err := parseOffset(parts[0], parts[1])
+	if err != nil {
+		return nil, err
+	}
+	us, err := strconv.ParseInt(parts[2], 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("payload of %s: time: %w", room, err)
+	}
+	return &Message{
+		Message:  wire.Message{Room: room, Event: parts[4], Offset: offset, Time: us / 1000, Data: []byte(data)},
+		Accepted: us,
+		Retain:   parts[3] == "1",
+	}, nil
+}
+
+// History implements [Broker].
+func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error) {
+	page, err := b.history(ctx, room, after, limit)
+	if err != nil {
+		return Page{}, b.unavailable("read history of "+room.String(), err)
+	}
+	return page, nil
+}
+
+func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	answer, err := b.run(ctx, historyScript, room, after.Epoch, after.N, limit, b.opts.Limits.Messages,
+		b.opts.Limits.Age.Milliseconds())
+	if err != nil {
+		return Page{}, err
+	}
+	if len(answer) != 3 {
+		return Page{}, errors.New("unexpected answer")
+	}
+	head, err := texts(answer[:2])
+	if err != nil {
+		return Page{}, err
+	}
+	current, err := parseOffset(head[0], head[1])
+	if err != nil {
+		return Page{}, err
+	}
+	entries, ok := answer[2].([]any)
+	if !ok {
+		return Page{}, errors.New("unexpected entries")
+	}
+	kept := make([]*Message, 0, len(entries))
+	for _, e := range entries {
+		m, err := decodeEntry(room, current.Epoch, e)
+		if err != nil {
+			return Page{}, err
+		}
+		if len(kept) > 0 && m.Offset.N != kept[len(kept)-1].Offset.N+1 {
+			break // what follows comes with the next page, after the gap
+		}
+		kept = append(kept, m)
+	}
+	return pageFrom(after, current, kept), nil
+}
+
+// pageFrom makes a page of the messages that were found after the offset, or after the oldest ones that are gone.
+func pageFrom(after, current wire.Offset, found []*Message) Page {
+	first := current.N + 1
+	if len(found) > 0 {
+		first = found[0].Offset.N
+	}
+	page := Page{Messages: found}
+	if after.Epoch != current.Epoch || after.N+1 < first || after.N > current.N {
+		page.Gap = &Gap{From: after, To: wire.Offset{Epoch: current.Epoch, N: first - 1}}
+	}
+	return page
+}
+
+// decodeEntry reads [id, [e or r, event, d, data]], as XRANGE gives it.
+func decodeEntry(room wire.Room, epoch string, entry any) (*Message, error) {
+	pair, _ := entry.([]any)
+	if len(pair) != 2 {
+		return nil, errors.New("an entry of the stream is not one of Zonecast")
+	}
+	id, _ := pair[0].(string)
+	list, _ := pair[1].([]any)
+	fields, err := texts(list)
+	number, us, ok := strings.Cut(id, "-")
+	if err != nil || !ok || len(fields) != 4 {
+		return nil, errors.New("an entry of the stream is not one of Zonecast")
+	}
+	offset, err := parseOffset(epoch, number)
+	if err != nil {
+		return nil, err
+	}
+	at, err := strconv.ParseInt(us, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("entry of the stream: time: %w", err)
+	}
+	return &Message{
+		Message:  wire.Message{Room: room, Event: fields[1], Offset: offset, Time: at / 1000, Data: []byte(fields[3])},
+		Accepted: at,
+		Retain:   fields[0] == "r",
+	}, nil
+}

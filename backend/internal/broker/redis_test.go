@@ -1,0 +1,279 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/broker/brokertest"
+	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// startRedis starts a real redis-server for the test.
+func startRedis(t *testing.T) *stack.Redis {
+	t.Helper()
+	s, err := stack.Start(t.Context(), stack.Options{Root: "../../..", Redis: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s.Redis
+}
+
+func openRedis(t *testing.T, opts broker.RedisOptions, h broker.Handler) *broker.Redis {
+	t.Helper()
+	b, err := broker.OpenRedis(t.Context(), opts, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func TestRedis(t *testing.T) {
+	url := startRedis(t).URL
+	brokertest.Run(t, func(t *testing.T, limits broker.Limits, h broker.Handler) broker.Broker {
+		return openRedis(t, broker.RedisOptions{URL: url, Limits: limits}, h)
+	})
+}
+
+// pair is two brokers on one Redis, as two instances have them: one publishes, the other is subscribed.
+type pair struct {
+	publisher *broker.Redis
+	recorder  *brokertest.Recorder
+	room      wire.Room
+	sent      uint64
+}
+
+func newPair(t *testing.T, url string, opts broker.RedisOptions) *pair {
+	t.Helper()
+	p := &pair{recorder: brokertest.NewRecorder(t), room: brokertest.Room(t)}
+	opts.URL = url
+	p.publisher = openRedis(t, broker.RedisOptions{URL: url, Limits: opts.Limits}, brokertest.NewRecorder(t))
+	subscriber := openRedis(t, opts, p.recorder)
+	if _, err := subscriber.Subscribe(t.Context(), p.room); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *pair) publish(t *testing.T) {
+	t.Helper()
+	if err := p.tryPublish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *pair) tryPublish(ctx context.Context) error {
+	_, err := p.publisher.Publish(ctx, broker.Publication{Room: p.room, Event: "E", Data: []byte("1")})
+	if err == nil {
+		p.sent++
+	}
+	return err
+}
+
+// publishUnheard does what the publish script does, except that pub/sub loses the message.
+func (p *pair) publishUnheard(t *testing.T, url string) {
+	t.Helper()
+	key := "zonecast:{" + p.room.String() + "}"
+	n := command(t, url, "HINCRBY", key+":meta", "n", 1)
+	command(t, url, "XADD", key+":stream", fmt.Sprintf("%v-%d", n, time.Now().UnixMicro()), "e", "E", "d", "1")
+	p.sent++
+}
+
+// command asks Redis directly.
+func command(t *testing.T, url string, args ...any) any {
+	t.Helper()
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(o)
+	defer client.Close()
+	answer, err := client.Do(t.Context(), args...).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// signal sends a signal to Redis; a stopped one goes on when the test ends.
+func signal(t *testing.T, server *stack.Redis, sig syscall.Signal) {
+	t.Helper()
+	pid := server.PID()
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatal(err)
+	}
+	if sig == syscall.SIGSTOP {
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	}
+}
+
+func TestRedisDeliversToAnotherInstance(t *testing.T) {
+	p := newPair(t, startRedis(t).URL, broker.RedisOptions{})
+	for range 100 {
+		p.publish(t)
+	}
+	p.recorder.WantExactly(p.room, 1, 100)
+}
+
+// What was published while the subscriptions were cut off is read from the stream, in order, before anything newer.
+func TestRedisRepairsLostSubscriptions(t *testing.T) {
+	url := startRedis(t).URL
+	repaired, reconnected := make(chan struct{}, 1000), make(chan struct{}, 1000)
+	p := newPair(t, url, broker.RedisOptions{OnRepair: func() { repaired <- struct{}{} },
+		OnReconnect: func() { reconnected <- struct{}{} }})
+	for round := range uint64(5) {
+		for range 50 {
+			p.publish(t)
+		}
+		command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
+		for range 50 {
+			p.publish(t)
+		}
+		p.recorder.WantExactly(p.room, 1, 100*(round+1))
+	}
+	if len(repaired) == 0 || len(reconnected) == 0 {
+		t.Errorf("told of %d repairs and %d connections, want some of both", len(repaired), len(reconnected))
+	}
+}
+
+// A message that pub/sub dropped is noticed by the number of the next one.
+func TestRedisRepairsHoles(t *testing.T) {
+	url := startRedis(t).URL
+	p := newPair(t, url, broker.RedisOptions{})
+	p.publish(t)
+	p.recorder.WantExactly(p.room, 1, 1)
+	for round := range uint64(3) {
+		p.publishUnheard(t, url)
+		p.publishUnheard(t, url)
+		p.publish(t)
+		p.recorder.WantExactly(p.room, 1, 1+3*(round+1))
+	}
+}
+
+// A server that is killed and comes back has what it had promised (appendfsync everysec keeps all but the last second; a
+// killed process loses nothing that the kernel has).
+func TestRedisAwayAndBack(t *testing.T) {
+	server := startRedis(t)
+	p := newPair(t, server.URL, broker.RedisOptions{})
+	for range 20 {
+		p.publish(t)
+	}
+	p.recorder.WantExactly(p.room, 1, 20)
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	err := p.tryPublish(t.Context())
+	if e := wire.AsError(err); err == nil || e.Code != wire.CodeUnavailable || e.RetryAfter == 0 {
+		t.Errorf("publishing while Redis is away: got %v, want unavailable with a time to try again", err)
+	}
+	brokertest.Eventually(t, "health tells that Redis is away", func() bool { return p.publisher.Health() != nil })
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	brokertest.Eventually(t, "health tells that Redis is back", func() bool { return p.publisher.Health() == nil })
+	for range 20 {
+		p.publish(t)
+	}
+	p.recorder.WantExactly(p.room, 1, 40)
+}
+
+// A Redis that hangs, with its connections open, is noticed.
+func TestRedisHangs(t *testing.T) {
+	server := startRedis(t)
+	p := newPair(t, server.URL, broker.RedisOptions{})
+	p.publish(t)
+	signal(t, server, syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := p.tryPublish(ctx); wire.AsError(err).Code != wire.CodeUnavailable {
+		t.Errorf("publishing to a Redis that hangs: got %v, want unavailable", err)
+	}
+	brokertest.Eventually(t, "health tells that Redis hangs", func() bool { return p.publisher.Health() != nil })
+	signal(t, server, syscall.SIGCONT)
+	brokertest.Eventually(t, "publishing works again", func() bool { return p.tryPublish(t.Context()) == nil })
+	// The publication that was given up may have been carried out by then, as its error said.
+	got := p.recorder.Wait(p.room, p.sent)
+	for i, m := range got {
+		if m.Offset.N != uint64(i+1) {
+			t.Fatalf("place %d holds %s", i, m.Offset)
+		}
+	}
+}
+
+// An emptied Redis is a new epoch: those who were subscribed are told of the gap and hear what comes.
+func TestRedisEmptied(t *testing.T) {
+	url := startRedis(t).URL
+	p := newPair(t, url, broker.RedisOptions{})
+	p.publish(t)
+	before := p.recorder.WantExactly(p.room, 1, 1)[0].Offset
+	command(t, url, "FLUSHALL")
+	p.publish(t)
+	brokertest.Eventually(t, "the message of the new epoch", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
+	after := p.recorder.Messages(p.room)[1].Offset
+	gaps := p.recorder.Gaps(p.room)
+	if after.N != 1 || after.Epoch == before.Epoch || len(gaps) != 1 || gaps[0].From != before ||
+		gaps[0].To != (wire.Offset{Epoch: after.Epoch}) {
+		t.Errorf("after %s came the gaps %v and %s, want one gap from %s to %s-0 and then %s-1",
+			before, gaps, after, before, after.Epoch, after.Epoch)
+	}
+}
+
+func TestOpenRedisSaysWhatIsWrong(t *testing.T) {
+	for _, c := range []struct{ name, give, want string }{
+		{"no scheme", "127.0.0.1:6379", "write for example redis://"},
+		{"another scheme", "http://127.0.0.1:6379", "write for example redis://"},
+		{"bad database", "redis://127.0.0.1:6379/first", "write for example redis://"},
+		{"nobody there", "redis://127.0.0.1:1/0", "127.0.0.1:1"},
+		{"password in a URL that is none", "redis://user:hunter2@127.0.0.1:port/0", "write for example redis://"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := broker.OpenRedis(t.Context(), broker.RedisOptions{URL: c.give}, nil)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("got %v, want an error with %q", err, c.want)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error %q holds the password", err)
+			}
+		})
+	}
+}
+
+func BenchmarkRedisPublish(b *testing.B) {
+	url := os.Getenv("REDIS_URL")
+	if url == "" {
+		b.Fatal("REDIS_URL is needed: the address of a redis-server that may be written to")
+	}
+	r, err := broker.OpenRedis(b.Context(), broker.RedisOptions{URL: url}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	data := fmt.Appendf(nil, `{"pad":%q}`, strings.Repeat("x", 100))
+	room, err := wire.NewRoom("bench", "zone-a")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetParallelism(32)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := r.Publish(b.Context(), broker.Publication{Room: room, Event: "E", Data: data}); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
