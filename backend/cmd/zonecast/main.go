@@ -1,16 +1,20 @@
 // Command zonecast is the server: without arguments it listens on 127.0.0.1:3001 with everything embedded.
+//
+// Exit codes: 0 it ended as it was told; 1 it failed while running; 2 it could not start as it was told.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/zonecast/zonecast/backend/internal/config"
 )
@@ -18,45 +22,97 @@ import (
 // version is set by the build.
 var version = "dev"
 
-func main() {
-	if len(os.Args) > 1 && os.Args[1] == "health" {
-		os.Exit(health(os.Args[2:]))
-	}
-	c, err := config.Parse(os.Args[1:])
+// program is the command line.
+type program struct {
+	Serve  serveCommand     `cmd:"" default:"withargs" help:"Serve. This is what happens without a command."`
+	Demo   demoCommand      `cmd:"" help:"Serve, and play a simulated shift of a few warehouses, so that dashboard and screens have something to show."`
+	Health healthCommand    `cmd:"" help:"Ask an instance whether it is ready; exit code 0 if it is."`
+	Quit   kong.VersionFlag `name:"version" help:"Show the version."`
+}
+
+type serveCommand struct{ config.Config }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is the program: everything but the exit.
+func run(args []string, stdout, stderr io.Writer) int {
+	var p program
+	left := -1 // by --help or --version
+	parser, err := kong.New(&p, kong.Name("zonecast"), kong.Vars{"version": "zonecast " + version + " " + runtime.Version()},
+		kong.Description("Zonecast pushes what happens in a warehouse to everyone who has to know. All settings: zonecast serve --help"),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { left = code }), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
-		for _, line := range strings.Split(err.Error(), "\n") {
-			fmt.Fprintln(os.Stderr, "zonecast:", line)
-		}
-		os.Exit(2)
+		return complain(stderr, err, 1)
 	}
-	s, err := newServer(c)
+	command, err := parser.Parse(args)
+	if left >= 0 {
+		return left
+	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "zonecast:", err)
-		os.Exit(2)
+		return complain(stderr, fmt.Errorf("%w; zonecast --help lists what there is", err), 2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := s.run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "zonecast:", err)
-		os.Exit(1)
+	context.AfterFunc(ctx, stop) // the second signal ends the program at once
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.BindTo(stdout, (*io.Writer)(nil))
+	err = command.Run()
+	var start *startError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &start):
+		return complain(stderr, start.error, 2)
 	}
+	return complain(stderr, err, 1)
 }
 
-// health asks an instance whether it is ready: for images that have no other program to ask with.
-func health(args []string) int {
-	url := "http://127.0.0.1:3001/readyz"
-	if len(args) == 2 && args[0] == "--url" {
-		url = args[1]
+// A startError is why the program could not start as it was told.
+type startError struct{ error }
+
+// complain writes each mistake on a line of its own.
+func complain(w io.Writer, err error, code int) int {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintln(w, "zonecast:", strings.TrimSpace(line))
 	}
-	client := http.Client{Timeout: 3 * time.Second}
-	r, err := client.Get(url)
+	return code
+}
+
+// Run is called by kong.
+func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
+	s, err := start(ctx, &c.Config)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "zonecast:", err)
-		return 1
+		return err
 	}
-	r.Body.Close()
-	if r.StatusCode != http.StatusOK {
-		return 1
+	s.greet(stdout)
+	return s.run(ctx)
+}
+
+// start checks the settings and wires a server.
+func start(ctx context.Context, c *config.Config) (*server, error) {
+	if err := c.Check(); err != nil {
+		return nil, &startError{err}
 	}
-	return 0
+	s, err := newServer(ctx, c)
+	if err != nil {
+		return nil, &startError{err}
+	}
+	return s, nil
+}
+
+// greet says where the server is and what to try.
+func (s *server) greet(w io.Writer) {
+	key := ""
+	if s.guard.ServiceNeedsKey() {
+		key = " -H 'Authorization: Bearer KEY'"
+	}
+	fmt.Fprintf(w, `Zonecast %s is at %[2]s
+
+  a screen      %[2]s/screen/warehouse-1/zone-a
+  the dashboard %[2]s/ui/
+  an event      curl %[2]s/api/v1/warehouses/warehouse-1/zones/zone-a/broadcast%[3]s \
+                  -H 'Content-Type: application/json' -d '{"event":"ALERT","data":{"id":"1","severity":"warning","title":"Hello"}}'
+
+`, version, s.url(), key)
 }

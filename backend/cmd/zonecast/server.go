@@ -18,12 +18,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonecast/zonecast/backend/internal/api"
+	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
+	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/web/assets"
 	"github.com/zonecast/zonecast/web/dashboard"
 	"github.com/zonecast/zonecast/web/screen"
@@ -33,52 +36,100 @@ import (
 type server struct {
 	config   *config.Config
 	log      *slog.Logger
+	guard    *auth.Guard
 	listener net.Listener
 	http     *http.Server
 	hub      *hub.Hub
 	pool     *outbox.Pool
 	broker   broker.Broker
+	cluster  cluster.Cluster
+	metrics  *metrics.Metrics
 	ws       *ws.Handler
 	ui       *dashboard.Dashboard
+	started  time.Time
 	leaving  atomic.Bool
 }
 
-func newServer(c *config.Config) (*server, error) {
-	s := &server{config: c, log: newLog(c)}
+// newServer wires a server and listens. Its errors tell the operator what to change.
+func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	if c.NodeName == "" {
 		host, _ := os.Hostname()
 		c.NodeName = host + "-" + rand.Text()[:4]
 	}
-	m := metrics.New(version)
-	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, Meter: m})
-	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc})
-	s.broker = broker.NewMemory(broker.Limits{Messages: c.HistoryMessages, Age: c.HistoryAge}, s.hub)
-	s.hub.Use(s.broker)
-	s.ws = ws.New(ws.Options{Hub: s.hub, Pool: s.pool, Metrics: m, Log: s.log, Node: c.NodeName,
-		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, MaxConnections: c.MaxConnections,
-		MayPublish: len(c.PublishKeys) == 0})
-	s.gauges(m)
-
-	e := echo.New()
-	e.HTTPErrorHandler = api.Problem(s.log)
-	e.Use(count(m))
-	e.GET("/ws", s.ws.Serve)
-	api.Register(e, api.Options{Broker: s.broker, Hub: s.hub, Metrics: m, Log: s.log, Node: c.NodeName,
-		Keys: c.PublishKeys, MaxDataBytes: c.MaxFrameBytes, Leaving: s.leaving.Load})
-	s.ui = dashboard.New(dashboard.Options{Source: &figures{s, m, time.Now()}, Log: s.log,
-		KeyRequired: len(c.PublishKeys) > 0})
-	e.GET("/ui", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/ui/") })
-	e.GET("/ui/*", echo.WrapHandler(s.ui), s.protect)
-	e.GET("/assets/*", echo.WrapHandler(assets.Handler()))
-	e.GET("/screen/*", echo.WrapHandler(screen.New(screen.Options{Log: s.log, KeyRequired: len(c.PublishKeys) > 0})))
-
+	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now(),
+		guard: auth.New(auth.Options{TokenSecret: c.AuthTokenSecret, PublishKeys: c.PublishKeys, OperatorPassword: c.OperatorPassword})}
 	var err error
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", c.Listen, err)
+		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
-	s.http = &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	m := s.metrics
+	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, Meter: m})
+	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc})
+	if err := s.connect(ctx); err != nil {
+		s.pool.Close()
+		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
+	}
+	s.hub.Use(s.broker)
+	s.ws = ws.New(ws.Options{Hub: s.hub, Pool: s.pool, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
+		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, MaxConnections: c.MaxConnections})
+	s.ui = dashboard.New(dashboard.Options{Source: (*figures)(s), Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
+	s.gauges()
+	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	return s, nil
+}
+
+// connect opens the broker and the cluster: those of this process alone, or those in Redis.
+func (s *server) connect(ctx context.Context) (err error) {
+	limits := broker.Limits{Messages: s.config.HistoryMessages, Age: s.config.HistoryAge}
+	if s.config.RedisURL == "" {
+		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone(s.node)
+		return nil
+	}
+	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{URL: s.config.RedisURL, Limits: limits, Log: s.log,
+		OnReconnect: s.metrics.Reconnects.Inc, OnRepair: s.metrics.Repairs.Inc}, s.hub)
+	if err != nil {
+		return err
+	}
+	s.cluster, err = cluster.OpenRedis(s.config.RedisURL, s.log, s.node)
+	return err
+}
+
+func (s *server) routes() http.Handler {
+	e := echo.New()
+	e.HTTPErrorHandler = api.Problem(s.log)
+	e.Use(count(s.metrics))
+	e.GET("/ws", s.ws.Serve)
+	api.Register(e, api.Options{Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
+		Node: s.config.NodeName, MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load})
+	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
+	e.GET("/ui", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
+	e.GET("/ui/*", echo.WrapHandler(s.ui), s.operatorsOnly)
+	e.GET("/assets/*", echo.WrapHandler(assets.Handler()))
+	screens := echo.WrapHandler(screen.New(screen.Options{Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
+	e.GET("/screen", func(c echo.Context) error { return c.Redirect(http.StatusFound, screen.Prefix) })
+	e.GET("/screen/*", screens)
+	return e
+}
+
+// operatorsOnly asks for the operator's password, if there is one (RFC 7617).
+func (s *server) operatorsOnly(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if s.guard.Operator(c.Request()) {
+			return next(c)
+		}
+		c.Response().Header().Set("WWW-Authenticate", `Basic realm="Zonecast", charset="UTF-8"`)
+		return wire.Errorf(wire.CodeUnauthenticated, "log in as %s with the password of this server", auth.OperatorUser)
+	}
+}
+
+// url is where this machine reaches the server.
+func (s *server) url() string {
+	address := s.listener.Addr().(*net.TCPAddr)
+	if address.IP.IsUnspecified() {
+		return "http://127.0.0.1:" + strconv.Itoa(address.Port)
+	}
+	return "http://" + address.String()
 }
 
 func newLog(c *config.Config) *slog.Logger {
@@ -91,20 +142,28 @@ func newLog(c *config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, o))
 }
 
-func (s *server) gauges(m *metrics.Metrics) {
+func (s *server) gauges() {
+	m := s.metrics
 	m.Gauge("zonecast_connections", "Open connections.", prometheus.Labels{"transport": "websocket"},
 		func() float64 { return float64(s.hub.Connections()) })
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
 	m.Gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil,
 		func() float64 { return float64(s.pool.Waiting()) })
-	m.Gauge("zonecast_broker_up", "1 while the broker works.", prometheus.Labels{"broker": "memory"},
+	m.Gauge("zonecast_broker_up", "1 while the broker works.", prometheus.Labels{"broker": s.brokerKind()},
 		func() float64 {
 			if s.broker.Health() != nil {
 				return 0
 			}
 			return 1
 		})
+}
+
+func (s *server) brokerKind() string {
+	if s.config.RedisURL == "" {
+		return "memory"
+	}
+	return "redis"
 }
 
 // count counts requests by route, never by path, which strangers choose.
@@ -121,17 +180,16 @@ func count(m *metrics.Metrics) echo.MiddlewareFunc {
 	}
 }
 
-// run serves until ctx ends, then leaves politely: not ready, clients told, connections closed, writers ended.
+// run serves until ctx ends, then leaves politely: not ready, clients told, connections closed, then the parts end that they
+// needed.
 func (s *server) run(ctx context.Context) error {
-	address := "http://" + s.listener.Addr().String()
-	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName)
-	fmt.Printf("Zonecast is at %s\nTry: curl -X POST %s/api/v1/warehouses/warehouse-1/zones/zone-a/broadcast "+
-		"-H 'Content-Type: application/json' -d '{\"event\":\"ALERT\",\"data\":{\"title\":\"Hello\"}}'\n", address, address)
-
+	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind())
 	var running sync.WaitGroup
 	beating, stopBeating := context.WithCancel(context.Background())
+	defer stopBeating()
 	running.Go(func() { s.hub.Run(beating) })
-	running.Go(func() { s.ui.Run(beating) })
+	running.Go(func() { s.cluster.Run(beating) })
+	running.Go(func() { _ = s.ui.Run(beating) }) // it ends with ctx or Close, and says which
 	failed := make(chan error, 1)
 	running.Go(func() { failed <- s.http.Serve(s.listener) })
 
@@ -139,6 +197,7 @@ func (s *server) run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+		err = fmt.Errorf("serve: %w", err)
 	}
 	s.leaving.Store(true)
 	s.ui.Close()
@@ -148,7 +207,6 @@ func (s *server) run(ctx context.Context) error {
 	err = errors.Join(err, s.http.Shutdown(drain))
 	stopBeating()
 	running.Wait()
-	err = errors.Join(err, s.broker.Close())
 	s.pool.Close()
-	return err
+	return errors.Join(err, s.cluster.Close(), s.broker.Close())
 }

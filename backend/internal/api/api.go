@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +19,9 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
-	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -29,12 +29,11 @@ import (
 // Options of an [API]. All are needed.
 type Options struct {
 	Broker  broker.Broker
-	Hub     *hub.Hub
+	Cluster cluster.Cluster
 	Metrics *metrics.Metrics
 	Log     *slog.Logger
 	Node    string
-	// Keys are those of services that may publish; without any, everyone may.
-	Keys []string
+	Guard   *auth.Guard
 	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
 	MaxDataBytes int
 	// Leaving tells whether the instance is shutting down.
@@ -68,7 +67,8 @@ type body struct {
 
 func (a *API) broadcast(c echo.Context) error {
 	var b body
-	if err := a.read(c, &b, a.MaxDataBytes+4096); err != nil {
+	who, err := a.read(c, &b, a.MaxDataBytes+4096)
+	if err != nil {
 		return err
 	}
 	b.Warehouse, b.Zone = c.Param("warehouse"), c.Param("zone")
@@ -76,7 +76,7 @@ func (a *API) broadcast(c echo.Context) error {
 		return wire.Errorf(wire.CodeInvalidRoom, "the zone in the path is empty")
 	}
 	b.IdempotencyKey = c.Request().Header.Get("Idempotency-Key")
-	position, err := a.publish(c.Request().Context(), b)
+	position, err := a.publish(c.Request().Context(), who, b)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,8 @@ func (a *API) batch(c echo.Context) error {
 	var batch struct {
 		Messages []body `json:"messages"`
 	}
-	if err := a.read(c, &batch, 16*a.MaxDataBytes); err != nil {
+	who, err := a.read(c, &batch, 16*a.MaxDataBytes)
+	if err != nil {
 		return err
 	}
 	switch n := len(batch.Messages); {
@@ -103,7 +104,7 @@ func (a *API) batch(c echo.Context) error {
 	}
 	results := make([]result, len(batch.Messages))
 	for i, b := range batch.Messages {
-		position, err := a.publish(c.Request().Context(), b)
+		position, err := a.publish(c.Request().Context(), who, b)
 		if err != nil {
 			results[i].Error = wire.AsError(err)
 			continue
@@ -113,38 +114,29 @@ func (a *API) batch(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]any{"results": results})
 }
 
-// read checks who publishes and decodes the body.
-func (a *API) read(c echo.Context, into any, limit int) error {
+// read tells who publishes and decodes the body.
+func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) {
 	r := c.Request()
-	if err := a.authorise(r); err != nil {
-		return err
+	who, err := a.Guard.Service(r)
+	if err != nil {
+		c.Response().Header().Set("WWW-Authenticate", "Bearer")
+		return nil, err
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return echo.NewHTTPError(http.StatusUnsupportedMediaType, "send the header Content-Type: application/json")
+		return nil, echo.NewHTTPError(http.StatusUnsupportedMediaType, "send the header Content-Type: application/json")
 	}
 	p, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, int64(limit)))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return wire.Errorf(wire.CodeTooLarge, "the body has more than %d bytes", limit)
+		return nil, wire.Errorf(wire.CodeTooLarge, "the body has more than %d bytes", limit)
 	case err != nil:
-		return wire.Errorf(wire.CodeInvalidData, "the body could not be read to its end")
+		return nil, wire.Errorf(wire.CodeInvalidData, "the body could not be read to its end")
 	}
-	return wire.DecodeData(p, into)
+	return who, wire.DecodeData(p, into)
 }
 
-func (a *API) authorise(r *http.Request) error {
-	if len(a.Keys) == 0 {
-		return nil
-	}
-	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok || !slices.Contains(a.Keys, key) {
-		return wire.Errorf(wire.CodeUnauthenticated, "send the header Authorization: Bearer with a key that may publish")
-	}
-	return nil
-}
-
-func (a *API) publish(ctx context.Context, b body) (position wire.Position, err error) {
+func (a *API) publish(ctx context.Context, who *auth.Identity, b body) (position wire.Position, err error) {
 	began, outcome := time.Now(), "ok"
 	defer func() {
 		if err != nil {
@@ -155,6 +147,9 @@ func (a *API) publish(ctx context.Context, b body) (position wire.Position, err 
 	}()
 	room, err := wire.NewRoom(b.Warehouse, b.Zone)
 	if err != nil {
+		return position, err
+	}
+	if err := who.MayPublish(room); err != nil {
 		return position, err
 	}
 	if err := wire.CheckEvent(b.Event); err != nil {
@@ -192,36 +187,57 @@ func (a *API) ready(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
 }
 
-// health answers GET /health/websocket/metrics. Durations are in milliseconds.
+// A Health is the answer of GET /health/websocket/metrics, for all instances together. Durations are in milliseconds.
+type Health struct {
+	TotalConnections         int            `json:"totalConnections"`
+	AvgMessagesPerConnection uint64         `json:"avgMessagesPerConnection"` // sent to those that are open
+	ConnectionsByWarehouse   map[string]int `json:"connectionsByWarehouse"`   // in at least one room of the warehouse
+	ConnectionsByZone        map[string]int `json:"connectionsByZone"`        // in rooms of zones of this name, in any warehouse
+	AvgConnectionDuration    int64          `json:"avgConnectionDuration"`    // of those that are open
+
+	// ConnectionsByRoom tells zones of the same name apart: "zone:warehouse-1:zone-a".
+	ConnectionsByRoom map[string]int `json:"connectionsByRoom"`
+	Nodes             []NodeHealth   `json:"nodes"`
+	// Complete is false when instances may be missing in all of these figures; Incomplete says why.
+	Complete   bool   `json:"complete"`
+	Incomplete string `json:"incomplete,omitempty"`
+}
+
+// NodeHealth is one instance.
+type NodeHealth struct {
+	Node        string `json:"node"`
+	Version     string `json:"version"`
+	State       string `json:"state"` // "ready", "not ready" or "draining"
+	Connections int    `json:"connections"`
+	Uptime      int64  `json:"uptime"`
+	QueueBytes  int64  `json:"queueBytes"`
+}
+
 func (a *API) health(c echo.Context) error {
-	warehouses, zones := map[string]int{}, map[string]int{}
-	var messages uint64
+	view := a.Cluster.View()
+	h := Health{ConnectionsByWarehouse: map[string]int{}, ConnectionsByZone: map[string]int{},
+		ConnectionsByRoom: map[string]int{}, Nodes: []NodeHealth{}, Complete: view.Incomplete == "", Incomplete: view.Incomplete}
+	var sent uint64
 	var lived time.Duration
-	sessions := a.Hub.Sessions()
-	for _, s := range sessions {
-		messages += s.Queue.Stats().Messages
-		lived += time.Since(s.Opened)
-		in, at := map[string]bool{}, map[string]bool{}
-		for _, r := range s.Rooms() {
-			if !in[r.Warehouse] {
-				in[r.Warehouse] = true
-				warehouses[r.Warehouse]++
-			}
-			if r.Zone != "" && !at[r.Zone] {
-				at[r.Zone] = true
-				zones[r.Zone]++
-			}
+	for _, n := range view.Nodes {
+		h.TotalConnections += n.Connections
+		sent += n.Sent
+		lived += n.Lived
+		for w, count := range n.Warehouses {
+			h.ConnectionsByWarehouse[w] += count
 		}
+		for _, z := range n.Zones {
+			h.ConnectionsByZone[z.Zone] += z.Connections
+			h.ConnectionsByRoom[wire.Room{Warehouse: z.Warehouse, Zone: z.Zone}.String()] += z.Connections
+		}
+		h.Nodes = append(h.Nodes, NodeHealth{Node: n.Name, Version: n.Version, State: n.State, Connections: n.Connections,
+			Uptime: time.Since(n.Started).Milliseconds(), QueueBytes: n.QueueBytes})
 	}
-	n := max(len(sessions), 1)
-	return c.JSON(http.StatusOK, map[string]any{
-		"totalConnections":         len(sessions),
-		"avgMessagesPerConnection": messages / uint64(n),
-		"connectionsByWarehouse":   warehouses,
-		"connectionsByZone":        zones,
-		"avgConnectionDuration":    lived.Milliseconds() / int64(n),
-		"node":                     a.Node,
-	})
+	if total := h.TotalConnections; total > 0 {
+		h.AvgMessagesPerConnection = sent / uint64(total)
+		h.AvgConnectionDuration = lived.Milliseconds() / int64(total)
+	}
+	return c.JSON(http.StatusOK, h)
 }
 
 // status is the HTTP status of each code that the protocol has.

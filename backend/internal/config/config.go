@@ -1,72 +1,101 @@
 // Package config holds every setting once: its flag, its environment name, its default and its help.
+//
+//	cmd/zonecast ── embeds Config in its commands ──▶ kong ──▶ Config ── Check ──▶ every mistake at once
+//
+// docs/configuration.md is generated from it: go test ./internal/config -update
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/alecthomas/kong"
+	"github.com/zonecast/zonecast/backend/internal/auth"
 )
 
 // Config is what the server can be told. The tags are the documentation.
 type Config struct {
-	Listen            string        `env:"LISTEN" default:"127.0.0.1:3001" help:"Address to listen on, host:port. Port 0 takes a free one."`
-	NodeName          string        `env:"NODE_NAME" help:"Name of this instance; the host name with a random end when empty."`
-	AllowAnonymous    bool          `env:"ALLOW_ANONYMOUS" help:"Permit an address that others can reach although no authentication is set."`
-	PublishKeys       []string      `env:"PUBLISH_KEYS" help:"Keys of the services that may publish, separated by commas (Authorization: Bearer KEY)."`
-	OperatorPassword  string        `env:"OPERATOR_PASSWORD" help:"Password of the user operator for the dashboard (HTTP Basic)."`
+	Listen   string `env:"LISTEN" default:"127.0.0.1:3001" help:"Address to listen on, host:port. Port 0 takes a free one."`
+	RedisURL string `env:"REDIS_URL" placeholder:"URL" help:"Redis that the instances share, like redis://127.0.0.1:6379/0; rediss:// for TLS. Without it the instance is alone and keeps everything in memory."`
+	NodeName string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Without it the host name with a random end."`
+
+	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Clients need a token: a JSON Web Token, signed with HS256 and this secret of at least 32 bytes."`
+	PublishKeys      []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Services need one of these keys to publish: Authorization: Bearer KEY. Separated by commas."`
+	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"The dashboard asks for it: HTTP Basic, user operator."`
+	AllowAnonymous   bool     `env:"ALLOW_ANONYMOUS" help:"Listen on an address that others can reach even if anyone may then connect, publish or see the dashboard."`
+
+	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages of each room that are kept for clients that come back."`
+	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"How long they are kept."`
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" default:"30s" help:"Time between two heartbeats of a connection."`
-	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time in which connections are closed on shutdown."`
-	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages kept of each room to resume from."`
-	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"How long messages are kept to resume from."`
-	MaxQueuedBytes    int           `env:"MAX_QUEUED_BYTES" default:"1048576" help:"Bytes that may wait for one connection before it is closed as slow (4408)."`
-	MaxFrameBytes     int           `name:"max-inbound-frame-bytes" env:"MAX_INBOUND_FRAME_BYTES" default:"65536" help:"Bytes of one frame or message from a client or a service."`
-	MaxConnections    int           `env:"MAX_CONNECTIONS" default:"19000" help:"Connections that this instance takes."`
-	LogLevel          string        `env:"LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least severe level that is logged: debug, info, warn or error."`
-	LogFormat         string        `env:"LOG_FORMAT" default:"text" enum:"text,json" help:"Format of the log: text or json."`
+	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time over which connections are closed on shutdown."`
+
+	MaxConnections int `env:"MAX_CONNECTIONS" default:"19000" help:"Connections that this instance takes."`
+	MaxQueuedBytes int `env:"MAX_QUEUED_BYTES" default:"1048576" help:"Bytes that may wait for one connection before it is closed as slow (4408)."`
+	MaxFrameBytes  int `name:"max-inbound-frame-bytes" env:"MAX_INBOUND_FRAME_BYTES" default:"65536" help:"Bytes of one frame from a client, and of the data of one message from a service."`
+
+	LogLevel  string `env:"LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least severe level that is logged: debug, info, warn or error."`
+	LogFormat string `env:"LOG_FORMAT" default:"text" enum:"text,json" help:"Format of the log: text or json."`
 }
 
-// Parse reads the settings from args and the environment. All mistakes are reported at once.
-func Parse(args []string, options ...kong.Option) (*Config, error) {
-	c := new(Config)
-	p, err := kong.New(c, append([]kong.Option{kong.Name("zonecast"),
-		kong.Description("Zonecast pushes what happens in a warehouse to everyone who has to know.")}, options...)...)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := p.Parse(args); err != nil {
-		return nil, err
-	}
-	return c, c.check()
-}
-
-func (c *Config) check() error {
+// Check reports all mistakes at once.
+func (c *Config) Check() error {
 	var all []error
 	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
 	host, _, err := net.SplitHostPort(c.Listen)
-	switch {
-	case err != nil:
+	if err != nil {
 		bad("--listen %q is not host:port: write for example 127.0.0.1:3001", c.Listen)
-	case !loopback(host) && !c.AllowAnonymous:
-		bad("--listen %s can be reached by others, and clients need no token: listen on 127.0.0.1, "+
-			"or set ALLOW_ANONYMOUS=true if that is wanted", c.Listen)
+	} else if open := c.open(); !loopback(host) && len(open) > 0 && !c.AllowAnonymous {
+		bad("--listen %s can be reached by others, and %s. Listen on 127.0.0.1, set what is missing, or set ALLOW_ANONYMOUS=true "+
+			"if that is wanted", c.Listen, strings.Join(open, ", "))
 	}
-	for name, v := range map[string]int64{
-		"--heartbeat-interval": int64(c.HeartbeatInterval), "--drain-timeout": int64(c.DrainTimeout),
-		"--history-messages": int64(c.HistoryMessages), "--history-age": int64(c.HistoryAge),
-		"--max-connections": int64(c.MaxConnections), "--max-inbound-frame-bytes": int64(c.MaxFrameBytes),
+	if n := len(c.AuthTokenSecret); n > 0 && n < auth.MinSecretBytes {
+		bad("AUTH_TOKEN_SECRET has %d bytes: at least %d are needed, for example from openssl rand -hex 32", n, auth.MinSecretBytes)
+	}
+	if slices.ContainsFunc(c.PublishKeys, func(k string) bool { return strings.TrimSpace(k) != k || k == "" }) {
+		bad("PUBLISH_KEYS has an empty key, or one with a space at its end: write them as KEY,KEY")
+	}
+	for _, s := range []struct {
+		name  string
+		least int64
+		value int64
+		unit  string
+	}{
+		{"--heartbeat-interval", int64(time.Second), int64(c.HeartbeatInterval), "1s"},
+		{"--drain-timeout", int64(100 * time.Millisecond), int64(c.DrainTimeout), "100ms"},
+		{"--history-messages", 1, int64(c.HistoryMessages), "1"},
+		{"--history-age", int64(time.Second), int64(c.HistoryAge), "1s"},
+		{"--max-connections", 1, int64(c.MaxConnections), "1"},
+		{"--max-inbound-frame-bytes", 1024, int64(c.MaxFrameBytes), "1024"},
 	} {
-		if v <= 0 {
-			bad("%s must be more than 0", name)
+		if s.value < s.least {
+			bad("%s must be at least %s", s.name, s.unit)
 		}
 	}
 	if c.MaxQueuedBytes < 4*c.MaxFrameBytes {
-		bad("--max-queued-bytes %d is too little: it must hold at least 4 frames of %d bytes", c.MaxQueuedBytes, c.MaxFrameBytes)
+		bad("--max-queued-bytes %d and --max-inbound-frame-bytes %d don't fit together: the first must be at least 4 times the second",
+			c.MaxQueuedBytes, c.MaxFrameBytes)
 	}
 	return errors.Join(all...)
+}
+
+// open lists what anyone could do who reaches the server.
+func (c *Config) open() []string {
+	var open []string
+	if c.AuthTokenSecret == "" {
+		open = append(open, "anyone may connect (set AUTH_TOKEN_SECRET)")
+	}
+	if cmp.Or(c.AuthTokenSecret, strings.Join(c.PublishKeys, "")) == "" {
+		open = append(open, "anyone may publish (set PUBLISH_KEYS)")
+	}
+	if c.OperatorPassword == "" {
+		open = append(open, "anyone may see the dashboard (set OPERATOR_PASSWORD)")
+	}
+	return open
 }
 
 func loopback(host string) bool {

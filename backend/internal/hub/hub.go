@@ -78,12 +78,20 @@ type room struct {
 	subscribed  bool
 
 	mu       sync.Mutex
+	begun    bool      // the snapshot is here
+	early    []arrival // what came before it: a few, for the broker delivers from the snapshot on
 	offset   wire.Offset
 	queues   []*outbox.Queue // of the members; the same index as owners
 	owners   []*membership
 	recent   []recentFrame // the latest frames, without holes up to offset
 	bytes    int           // of recent
 	retained []retainedFrame
+}
+
+// An arrival is one call of the broker: a message, or a gap.
+type arrival struct {
+	message *broker.Message
+	gap     *broker.Gap
 }
 
 // What is kept of a room in the hub bridges the moments between reading history and joining; it is not the history.
@@ -121,25 +129,36 @@ func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
 	if r.subscribed {
 		return r, nil
 	}
-	r.mu.Lock() // messages that arrive before the snapshot wait
-	snapshot, err := h.broker.Subscribe(ctx, name)
-	if err == nil {
-		r.subscribed = true
-		r.begin(snapshot)
-	}
+	r.mu.Lock()
+	r.begun, r.early = false, nil
 	r.mu.Unlock()
+	snapshot, err := h.broker.Subscribe(ctx, name)
 	if err != nil {
 		h.releaseSubscribing(r)
 		return nil, err
 	}
+	r.subscribed = true
+	h.begin(r, snapshot)
 	return r, nil
 }
 
-func (r *room) begin(s broker.Snapshot) {
+// begin ends the subscription of a room: it takes over the snapshot, and then what arrived since.
+func (h *Hub) begin(r *room, s broker.Snapshot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.offset, r.recent, r.bytes, r.retained = s.Offset, nil, 0, nil
 	for _, m := range s.Retained {
 		r.retain(m)
 	}
+	for _, a := range r.early {
+		switch {
+		case a.message != nil:
+			h.message(r, a.message)
+		case a.gap.To.Epoch != r.offset.Epoch || a.gap.To.N > r.offset.N: // else it is of an earlier subscription
+			h.gap(r, *a.gap)
+		}
+	}
+	r.begun, r.early = true, nil
 }
 
 func (r *room) retain(m *broker.Message) {
@@ -197,12 +216,21 @@ func (h *Hub) Message(m *broker.Message) {
 	if r == nil {
 		return // the last member has just left
 	}
-	f := outbox.NewMessage(wire.AppendMessage(nil, &m.Message), m.Accepted)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.begun {
+		r.early = append(r.early, arrival{message: m})
+		return
+	}
+	h.message(r, m)
+}
+
+// message is called with the room's mutex held.
+func (h *Hub) message(r *room, m *broker.Message) {
 	if m.Offset.Epoch == r.offset.Epoch && m.Offset.N <= r.offset.N {
 		return // the snapshot or the history had it
 	}
+	f := outbox.NewMessage(wire.AppendMessage(nil, &m.Message), m.Accepted)
 	r.offset = m.Offset
 	r.remember(f)
 	if m.Retain {
@@ -229,8 +257,17 @@ func (h *Hub) Gap(name wire.Room, gap broker.Gap) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.begun {
+		r.early = append(r.early, arrival{gap: &gap})
+		return
+	}
+	h.gap(r, gap)
+}
+
+// gap is called with the room's mutex held.
+func (h *Hub) gap(r *room, gap broker.Gap) {
 	r.offset, r.recent, r.bytes = gap.To, nil, 0
-	h.opts.Pool.Fanout(h.gapFrame(name, gap), r.queues)
+	h.opts.Pool.Fanout(h.gapFrame(r.name, gap), r.queues)
 }
 
 func (h *Hub) gapFrame(name wire.Room, gap broker.Gap) *outbox.Frame {

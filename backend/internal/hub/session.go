@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,43 +60,63 @@ type Join struct {
 func (s *Session) Join(ctx context.Context, joins []Join, announce func([]wire.Offset)) error {
 	s.joining.Lock()
 	defer s.joining.Unlock()
-	if err := s.checkRoomLimit(joins); err != nil {
+	if err := s.check(joins); err != nil {
 		return err
 	}
-	rooms := make([]*room, 0, len(joins))
-	offsets := make([]wire.Offset, 0, len(joins))
-	for _, j := range joins {
-		r, err := s.hub.acquire(ctx, j.Room)
-		if err != nil {
-			for _, r := range rooms {
+	rooms := make([]*room, len(joins))
+	releaseAll := func() {
+		for _, r := range rooms {
+			if r != nil {
 				s.hub.release(r)
 			}
+		}
+	}
+	for i, j := range joins {
+		if first(joins, i) != i {
+			continue // named twice, joined once
+		}
+		var err error
+		if rooms[i], err = s.hub.acquire(ctx, j.Room); err != nil {
+			releaseAll()
 			return err
 		}
-		rooms = append(rooms, r)
+	}
+	offsets := make([]wire.Offset, len(joins))
+	for i, r := range rooms {
+		if r == nil {
+			offsets[i] = offsets[first(joins, i)]
+			continue
+		}
+		s.remove(r) // joined again: nothing of the old membership may come between what follows
 		r.mu.Lock()
-		offsets = append(offsets, r.offset)
+		offsets[i] = r.offset
 		r.mu.Unlock()
 	}
 	announce(offsets)
-	var err error
-	for i, j := range joins {
-		if err == nil {
-			err = s.enter(ctx, rooms[i], j.After, offsets[i])
+	for i, r := range rooms {
+		if r == nil {
+			continue
 		}
-		if err != nil {
-			s.hub.release(rooms[i])
+		if err := s.enter(ctx, r, joins[i].After, offsets[i]); err != nil {
+			releaseAll()
+			return err
 		}
+		rooms[i] = nil // the membership has its count now
 	}
-	return err
+	return nil
 }
 
-func (s *Session) checkRoomLimit(joins []Join) error {
+// first returns the index of the first join of the room that joins[i] is for.
+func first(joins []Join, i int) int {
+	return slices.IndexFunc(joins, func(j Join) bool { return j.Room == joins[i].Room })
+}
+
+func (s *Session) check(joins []Join) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := len(s.rooms)
-	for _, j := range joins {
-		if s.findLocked(j.Room) == nil {
+	for i, j := range joins {
+		if first(joins, i) == i && s.findLocked(j.Room) == nil {
 			n++
 		}
 	}
@@ -111,21 +132,19 @@ const replayPage = 200
 // enter makes the session a member once it has everything up to the room's offset. It takes over the caller's count of the
 // room when it returns nil.
 func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offset) error {
-	fresh := after.IsZero()
-	if fresh {
+	if after.IsZero() {
 		after = announced
-	} else {
-		s.remove(r) // it may be a member already: what it asked for again must not mix with what is new
+		s.pushRetained(r, announced)
 	}
-	for {
-		done, err := s.tryEnter(r, &after, fresh)
+	for pause := time.Millisecond; ; {
+		done, err := s.tryEnter(r, after)
 		if done || err != nil {
 			return err
 		}
 		select {
 		case <-s.Queue.Low():
 		case <-ctx.Done():
-			return wire.Errorf(wire.CodeUnavailable, "the replay took too long: subscribe again with the last offset")
+			return errReplayTooLong()
 		}
 		page, err := s.hub.broker.History(ctx, r.name, after, replayPage)
 		if err != nil {
@@ -139,11 +158,40 @@ func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offs
 			s.Queue.Push(outbox.NewMessage(wire.AppendMessage(nil, &m.Message), 0))
 			after = m.Offset
 		}
+		if page.Gap != nil || len(page.Messages) > 0 {
+			continue
+		}
+		// The client, or the history, is ahead of what the broker has delivered here: another instance was faster.
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, longestEntryPause)
+		case <-ctx.Done():
+			return errReplayTooLong()
+		}
+	}
+}
+
+// longestEntryPause is between two looks at whether the broker has delivered what a session that joins has seen already.
+const longestEntryPause = 50 * time.Millisecond
+
+func errReplayTooLong() error {
+	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: 1000,
+		Message: "the replay took too long: subscribe again with the last offset"}
+}
+
+// pushRetained sends the retained events as they stood when the room was announced; newer ones come in their turn.
+func (s *Session) pushRetained(r *room, announced wire.Offset) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.retained {
+		if f.n <= announced.N {
+			s.Queue.Push(f.frame)
+		}
 	}
 }
 
 // tryEnter adds the session if the room's recent frames hold all that it lacks.
-func (s *Session) tryEnter(r *room, after *wire.Offset, fresh bool) (done bool, err error) {
+func (s *Session) tryEnter(r *room, after wire.Offset) (done bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if after.Epoch != r.offset.Epoch || after.N > r.offset.N {
@@ -157,17 +205,6 @@ func (s *Session) tryEnter(r *room, after *wire.Offset, fresh bool) (done bool, 
 	defer s.mu.Unlock()
 	if s.closed {
 		return false, errSessionClosed
-	}
-	if fresh {
-		for _, f := range r.retained {
-			if f.n <= after.N {
-				s.Queue.Push(f.frame)
-			}
-		}
-	}
-	if s.findLocked(r.name) != nil { // joined again: keep one membership, and one count
-		go s.hub.release(r)
-		return true, nil
 	}
 	for _, f := range r.recent[len(r.recent)-lacking:] {
 		s.Queue.Push(f.frame)
@@ -270,6 +307,40 @@ func (h *Hub) Connections() int { return int(h.count.Load()) }
 
 // Rooms returns how many rooms have members here.
 func (h *Hub) Rooms() int { return int(h.held.Load()) }
+
+// A Census counts who is here.
+type Census struct {
+	Connections int
+	// Warehouses counts the sessions that are in at least one room of a warehouse, Zones those in each zone's room.
+	Warehouses map[string]int
+	Zones      map[wire.Room]int
+	// Sent is how many messages the open sessions were sent, Lived the sum of how long they are open.
+	Sent  uint64
+	Lived time.Duration
+}
+
+// Census returns the counts of now.
+func (h *Hub) Census() Census {
+	c := Census{Warehouses: map[string]int{}, Zones: map[wire.Room]int{}}
+	now := time.Now()
+	in := map[string]bool{}
+	for _, s := range h.Sessions() {
+		c.Connections++
+		c.Sent += s.Queue.Stats().Messages
+		c.Lived += now.Sub(s.Opened)
+		clear(in)
+		for _, r := range s.Rooms() {
+			if !in[r.Warehouse] {
+				in[r.Warehouse] = true
+				c.Warehouses[r.Warehouse]++
+			}
+			if r.Zone != "" {
+				c.Zones[r]++
+			}
+		}
+	}
+	return c
+}
 
 // Sessions returns the sessions that are open now, in no order.
 func (h *Hub) Sessions() []*Session {

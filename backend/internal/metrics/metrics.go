@@ -20,6 +20,8 @@ type Metrics struct {
 	Received  *prometheus.CounterVec // frames from clients, by event
 	Requests  *prometheus.CounterVec // HTTP, by route, method and code
 	Gaps      prometheus.Counter
+	// Of the subscriptions to Redis: connections made anew, and rooms caught up from their history.
+	Reconnects, Repairs prometheus.Counter
 
 	delivered prometheus.Counter
 	bytes     prometheus.Counter
@@ -34,22 +36,27 @@ func New(version string) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
+	single := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
 	histogram := func(name, help string) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds,
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
 	}
 	m := &Metrics{
-		Registry:  prometheus.NewRegistry(),
-		Opened:    counter("zonecast_connections_opened_total", "Connections opened.", "transport"),
-		Closed:    counter("zonecast_connections_closed_total", "Connections closed, by the name of the close code.", "transport", "code"),
-		Refused:   counter("zonecast_connections_refused_total", "Connections refused before they were open.", "reason"),
-		Publishes: counter("zonecast_publishes_total", "Publications, by the way they came and what became of them.", "via", "result"),
-		Accepting: histogram("zonecast_publish_duration_seconds", "Time to accept a publication."),
-		Received:  counter("zonecast_messages_received_total", "Frames from clients.", "event"),
-		Requests:  counter("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code"),
-		Gaps:      prometheus.NewCounter(prometheus.CounterOpts{Name: "zonecast_gaps_total", Help: "Gaps that clients were told of."}),
-		latency:   histogram("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
-		dropped:   counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
+		Registry:   prometheus.NewRegistry(),
+		Opened:     counter("zonecast_connections_opened_total", "Connections opened.", "transport"),
+		Closed:     counter("zonecast_connections_closed_total", "Connections closed, by the name of the close code.", "transport", "code"),
+		Refused:    counter("zonecast_connections_refused_total", "Connections refused before they were open.", "reason"),
+		Publishes:  counter("zonecast_publishes_total", "Publications, by the way they came and what became of them.", "via", "result"),
+		Accepting:  histogram("zonecast_publish_duration_seconds", "Time to accept a publication."),
+		Received:   counter("zonecast_messages_received_total", "Frames from clients.", "event"),
+		Requests:   counter("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code"),
+		Gaps:       single("zonecast_gaps_total", "Gaps that clients were told of."),
+		Reconnects: single("zonecast_broker_reconnects_total", "Times that the subscriptions to Redis were lost and made anew."),
+		Repairs:    single("zonecast_broker_repairs_total", "Times that a room was caught up from its history, because messages may have been missed."),
+		latency:    histogram("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
+		dropped:    counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
 	}
 	m.delivered = prometheus.NewCounter(prometheus.CounterOpts{Name: "zonecast_messages_delivered_total",
 		Help: "Published events written to sockets.", ConstLabels: prometheus.Labels{"transport": "websocket"}})
@@ -58,7 +65,7 @@ func New(version string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()}})
 	build.Set(1)
-	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.Gaps,
+	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.Gaps, m.Reconnects, m.Repairs,
 		m.latency, m.dropped, m.delivered, m.bytes, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
@@ -19,12 +20,28 @@ type session struct {
 	queue   *outbox.Queue
 	hubs    *hub.Session
 	user    string
+	who     *auth.Identity
+	refused error // why the client was not let in; it learns so over the connection, since a browser tells it nothing else
+	expiry  *time.Timer
 	joins   []hub.Join
 	bad     int // frames in a row that were not the protocol
 }
 
 // start joins the rooms of the query and sends connected.
 func (c *session) start() {
+	if c.refused != nil {
+		c.refuse(0, false, c.refused)
+		c.queue.Close(wire.CloseUnauthenticated, c.refused.Error())
+		return
+	}
+	for _, j := range c.joins {
+		if err := c.who.MayJoin(j.Room); err != nil {
+			c.refuse(0, false, err)
+			c.queue.Close(wire.CloseForbidden, err.Error())
+			return
+		}
+	}
+	c.expireAt(c.who.Expires)
 	ctx, cancel := context.WithTimeout(context.Background(), actionTimeout)
 	defer cancel()
 	err := c.hubs.Join(ctx, c.joins, func(offsets []wire.Offset) {
@@ -83,7 +100,7 @@ func (c *session) handle(p []byte) {
 	case wire.EventEcho:
 		answer = f.Data
 	case wire.EventAuthenticate:
-		answer = wire.Authenticated{} // no token is needed here, so none expires
+		answer, err = c.authenticate(f)
 	default:
 		label = "unknown"
 		err = wire.Errorf(wire.CodeUnknownEvent, "unknown event: send one of %v", wire.ClientEvents())
@@ -97,6 +114,49 @@ func (c *session) handle(p []byte) {
 	}
 }
 
+// expireAt closes the connection at that time; never when it is zero.
+func (c *session) expireAt(t time.Time) {
+	if c.expiry != nil {
+		c.expiry.Stop()
+		c.expiry = nil
+	}
+	if !t.IsZero() {
+		queue := c.queue
+		c.expiry = time.AfterFunc(time.Until(t), func() {
+			queue.Close(wire.CloseUnauthenticated, "the token has expired: connect with a new one")
+		})
+	}
+}
+
+// authenticate takes a new token for the rest of the connection. One that permits less than what the connection is in
+// ends it.
+func (c *session) authenticate(f wire.ClientFrame) (any, error) {
+	var a wire.Authenticate
+	if err := wire.DecodeData(f.Data, &a); err != nil {
+		return nil, err
+	}
+	who, err := c.handler.Guard.Token(a.Token)
+	if err != nil {
+		return nil, err
+	}
+	if who.User != "" && who.User != c.user {
+		return nil, wire.Errorf(wire.CodeForbidden, "the token is of another user: connect anew with it")
+	}
+	c.who = who
+	c.expireAt(who.Expires)
+	for _, room := range c.hubs.Rooms() {
+		if err := who.MayJoin(room); err != nil {
+			c.queue.Close(wire.CloseForbidden, err.Error())
+			return nil, err
+		}
+	}
+	var answer wire.Authenticated
+	if !who.Expires.IsZero() {
+		answer.Expires = who.Expires.UnixMilli()
+	}
+	return answer, nil
+}
+
 func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 	var s wire.Subscribe
 	if err := wire.DecodeData(f.Data, &s); err != nil {
@@ -104,6 +164,9 @@ func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 	}
 	room, err := s.Room()
 	if err != nil {
+		return err
+	}
+	if err := c.who.MayJoin(room); err != nil {
 		return err
 	}
 	join := hub.Join{Room: room}
@@ -139,15 +202,15 @@ func (c *session) publish(ctx context.Context, f wire.ClientFrame) (answer any, 
 		}
 		c.handler.Metrics.Publishes.WithLabelValues(transport, result).Inc()
 	}()
-	if !c.handler.MayPublish {
-		return nil, wire.Errorf(wire.CodeForbidden, "clients may not publish here: use the HTTP API with a key")
-	}
 	var p wire.Publish
 	if err := wire.DecodeData(f.Data, &p); err != nil {
 		return nil, err
 	}
 	room, err := p.Room()
 	if err != nil {
+		return nil, err
+	}
+	if err := c.who.MayPublish(room); err != nil {
 		return nil, err
 	}
 	if err := wire.CheckEvent(p.Event); err != nil {

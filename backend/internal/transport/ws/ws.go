@@ -9,12 +9,15 @@ package ws
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +25,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/olahol/melody"
 
+	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
@@ -40,8 +44,7 @@ type Options struct {
 	Heartbeat      time.Duration
 	MaxFrameBytes  int
 	MaxConnections int
-	// MayPublish tells whether clients may publish.
-	MayPublish bool
+	Guard          *auth.Guard
 }
 
 // A Handler upgrades requests and serves the connections.
@@ -58,7 +61,8 @@ type Handler struct {
 var frames = &outbox.Form{
 	Frame: func(json []byte) []byte { return append(header(0x81, len(json)), json...) },
 	Closing: func(code wire.CloseCode, reason string) []byte {
-		p := websocket.FormatCloseMessage(int(code), reason)
+		const most = 123 // RFC 6455 section 5.5: 125 bytes, of which the code takes two
+		p := websocket.FormatCloseMessage(int(code), strings.ToValidUTF8(reason[:min(len(reason), most)], ""))
 		return append(header(0x88, len(p)), p...)
 	},
 }
@@ -126,10 +130,13 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// hijacked is the response writer that melody upgrades.
-type hijacked struct{ conn *conn }
+// hijacked is the response writer that melody upgrades. Its header holds the subprotocol that was chosen.
+type hijacked struct {
+	conn   *conn
+	header http.Header
+}
 
-func (h hijacked) Header() http.Header       { return http.Header{} }
+func (h hijacked) Header() http.Header       { return h.header }
 func (h hijacked) Write([]byte) (int, error) { return 0, http.ErrHijacked }
 func (h hijacked) WriteHeader(int)           {}
 func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -140,8 +147,11 @@ func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (h *Handler) Serve(c echo.Context) error {
 	r := c.Request()
 	rooms, err := roomsOf(r)
+	if err == nil {
+		err = checkUser(r)
+	}
 	if err != nil {
-		h.Metrics.Refused.WithLabelValues(string(wire.CodeInvalidRoom)).Inc()
+		h.Metrics.Refused.WithLabelValues(string(wire.AsError(err).Code)).Inc()
 		return err
 	}
 	if !websocket.IsWebSocketUpgrade(r) || r.Header.Get("Sec-WebSocket-Version") != "13" ||
@@ -164,15 +174,52 @@ func (h *Handler) Serve(c echo.Context) error {
 	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
 		slim.Header[name] = r.Header[name]
 	}
-	cl := &session{handler: h, queue: wrapped.queue, user: r.URL.Query().Get("userId"), joins: rooms}
+	cl := &session{handler: h, queue: wrapped.queue, joins: rooms}
+	cl.who, cl.refused = h.Guard.Client(r)
+	cl.user = user(r, cl.who)
+	answer := http.Header{}
+	if p := subprotocol(r); p != "" {
+		answer.Set("Sec-Websocket-Protocol", p)
+	}
 	go func() {
 		defer h.open.Done()
-		if err := h.melody.HandleRequestWithKeys(hijacked{wrapped}, slim, map[string]any{"session": cl}); err != nil {
+		if err := h.melody.HandleRequestWithKeys(hijacked{wrapped, answer}, slim, map[string]any{"session": cl}); err != nil {
 			wrapped.queue.Hangup(wire.CloseBadFrame)
 			h.Log.Debug("upgrade failed", "error", err)
 		}
 	}()
 	return nil
+}
+
+// maxUser is the most characters of ?userId=, which is shown to operators and kept as long as the connection.
+const maxUser = 128
+
+func checkUser(r *http.Request) error {
+	if n := len(r.URL.Query().Get("userId")); n > maxUser {
+		return wire.Errorf(wire.CodeInvalidData, "userId has %d bytes: at most %d are allowed", n, maxUser)
+	}
+	return nil
+}
+
+// user is who the token names or, without one, who the client says it is.
+func user(r *http.Request, who *auth.Identity) string {
+	if who != nil && who.User != "" {
+		return who.User
+	}
+	return r.URL.Query().Get("userId")
+}
+
+// subprotocol chooses one of those that the client offers, since a browser insists on one: ours, or else the first, which
+// may be its token.
+func subprotocol(r *http.Request) string {
+	offered := auth.Offered(r)
+	switch {
+	case len(offered) == 0:
+		return ""
+	case slices.Contains(offered, auth.Subprotocol):
+		return auth.Subprotocol
+	}
+	return offered[0]
 }
 
 // enter counts a connection in, or refuses it.
@@ -217,13 +264,14 @@ func client(s *melody.Session) *session { return s.MustGet("session").(*session)
 
 func (h *Handler) connect(s *melody.Session) {
 	c := client(s)
-	c.hubs = h.Hub.Open("c-"+rand.Text()[:16], c.user, c.queue, pingFrame)
+	c.hubs = h.Hub.Open("c-"+crand.Text()[:16], c.user, c.queue, pingFrame)
 	h.Metrics.Opened.WithLabelValues(transport).Inc()
 	c.start()
 }
 
 func (h *Handler) disconnect(s *melody.Session) {
 	c := client(s)
+	c.expireAt(time.Time{})
 	c.hubs.Close()
 	code := c.queue.Code()
 	h.Metrics.Closed.WithLabelValues(transport, code.String()).Inc()
@@ -256,8 +304,8 @@ func (h *Handler) Drain(ctx context.Context) {
 		until = time.Now()
 	}
 	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
-	for i, s := range sessions {
-		s.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: 100 + int64(i*37%1900)})))
+	for _, s := range sessions {
+		s.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: 100 + rand.Int64N(1900)})))
 		s.Queue.Close(wire.CloseRestart, "restart: reconnect")
 		select {
 		case <-time.After(pause):

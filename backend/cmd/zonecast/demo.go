@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/zonecast/zonecast/backend/internal/config"
+	"github.com/zonecast/zonecast/backend/internal/demo"
+	"github.com/zonecast/zonecast/backend/publish"
+)
+
+// demoCommand serves and publishes to itself, through the public API like any service.
+type demoCommand struct {
+	config.Config
+	Speed float64 `env:"DEMO_SPEED" default:"30" help:"Seconds that pass on the floor in one real second: 1 is real time, 60 an hour a minute."`
+	Seed  uint64  `env:"DEMO_SEED" default:"1" help:"Chooses the day: the same seed gives the same day."`
+	To    string  `env:"DEMO_TO" placeholder:"URL" help:"Publish to a server that runs already, with the first of --publish-keys, instead of serving."`
+}
+
+// Run is called by kong.
+func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
+	if c.To != "" {
+		return c.play(ctx, c.To)
+	}
+	if c.AuthTokenSecret != "" && len(c.PublishKeys) == 0 {
+		return &startError{errors.New("the demo needs a key to publish with: set PUBLISH_KEYS beside AUTH_TOKEN_SECRET")}
+	}
+	s, err := start(ctx, &c.Config)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, `Zonecast %s is at %[2]s, with a simulated shift
+
+  a screen      %[2]s/screen/warehouse-1/zone-a
+  the dashboard %[2]s/ui/
+
+`, version, s.url())
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var playing sync.WaitGroup
+	var played error
+	playing.Go(func() {
+		if played = c.play(ctx, s.url()); played != nil {
+			cancel()
+		}
+	})
+	err = s.run(ctx)
+	cancel()
+	playing.Wait()
+	return errors.Join(err, played)
+}
+
+func (c *demoCommand) play(ctx context.Context, url string) error {
+	key := ""
+	if len(c.PublishKeys) > 0 {
+		key = c.PublishKeys[0]
+	}
+	client, err := publish.New(url, publish.WithAPIKey(key))
+	if err != nil {
+		return &startError{fmt.Errorf("--to: %w", err)}
+	}
+	if err := demo.Run(ctx, demo.Options{Publisher: client, Logger: newLog(&c.Config), Seed: c.Seed, Speed: c.Speed}); err != nil {
+		return &startError{err}
+	}
+	return nil
+}

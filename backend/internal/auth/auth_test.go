@@ -1,0 +1,203 @@
+package auth_test
+
+import (
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+func sign(t testing.TB, key any, method jwt.SigningMethod, c jwt.MapClaims) string {
+	t.Helper()
+	s, err := jwt.NewWithClaims(method, c).SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func code(err error) wire.ErrorCode {
+	var e *wire.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+func room(t testing.TB, warehouse, zone string) wire.Room {
+	t.Helper()
+	r, err := wire.NewRoom(warehouse, zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestTokenIsRefused(t *testing.T) {
+	g := auth.New(auth.Options{TokenSecret: secret})
+	good := sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"sub": "u"})
+	for _, c := range []struct{ name, give, want string }{
+		{"none", "", "a token is needed"},
+		{"not a token", "abc", "is not a JSON Web Token"},
+		{"too long", strings.Repeat("a", 9000), "more than"},
+		{"expired", sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"exp": time.Now().Add(-time.Minute).Unix()}), "has expired"},
+		{"not valid yet", sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"nbf": time.Now().Add(time.Hour).Unix()}), "is not valid yet"},
+		{"another secret", sign(t, []byte(strings.ToUpper(secret)), jwt.SigningMethodHS256, jwt.MapClaims{}), "is not signed"},
+		{"another method", sign(t, []byte(secret), jwt.SigningMethodHS512, jwt.MapClaims{}), "is not signed"},
+		{"no signature", sign(t, jwt.UnsafeAllowNoneSignatureType, jwt.SigningMethodNone, jwt.MapClaims{}), "is not signed"},
+		{"changed", good[:len(good)-10] + "AAAAAAAAAA", "is not signed"},
+		{"claims of another type", sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"warehouses": "w1"}), "is not a JSON Web Token"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := g.Token(c.give)
+			if code(err) != wire.CodeUnauthenticated || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want unauthenticated with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestTokenPermits(t *testing.T) {
+	g := auth.New(auth.Options{TokenSecret: secret})
+	for _, c := range []struct {
+		name          string
+		give          jwt.MapClaims
+		join, publish wire.ErrorCode // for warehouse w1; empty for permitted
+	}{
+		{"nothing", jwt.MapClaims{}, wire.CodeForbidden, wire.CodeForbidden},
+		{"the warehouse", jwt.MapClaims{"warehouses": []string{"w0", "w1"}}, "", wire.CodeForbidden},
+		{"another warehouse", jwt.MapClaims{"warehouses": []string{"w2"}, "publish": true}, wire.CodeForbidden, wire.CodeForbidden},
+		{"all", jwt.MapClaims{"warehouses": []string{"*"}}, "", wire.CodeForbidden},
+		{"publishing", jwt.MapClaims{"warehouses": []string{"w1"}, "publish": true}, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			i, err := g.Token(sign(t, []byte(secret), jwt.SigningMethodHS256, c.give))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range []wire.Room{room(t, "w1", ""), room(t, "w1", "a")} {
+				if got := code(i.MayJoin(r)); got != c.join {
+					t.Errorf("MayJoin(%s): %q, want %q", r, got, c.join)
+				}
+				if got := code(i.MayPublish(r)); got != c.publish {
+					t.Errorf("MayPublish(%s): %q, want %q", r, got, c.publish)
+				}
+			}
+		})
+	}
+}
+
+func TestTokenIsFound(t *testing.T) {
+	token := sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"sub": "u-1", "exp": 4102444800})
+	g := auth.New(auth.Options{TokenSecret: secret})
+	for _, c := range []struct{ name, url, header, value string }{
+		{"header", "/ws", "Authorization", "Bearer " + token},
+		{"header in small letters", "/ws", "Authorization", "bearer " + token},
+		{"query", "/ws?token=" + token, "", ""},
+		{"subprotocol", "/ws", "Sec-WebSocket-Protocol", "zonecast, " + token},
+		{"subprotocol alone", "/ws", "Sec-WebSocket-Protocol", token},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", c.url, nil)
+			r.Header.Set(c.header, c.value)
+			i, err := g.Client(r)
+			if err != nil || i.User != "u-1" || i.Expires.Unix() != 4102444800 {
+				t.Errorf("got %+v, %v", i, err)
+			}
+		})
+	}
+}
+
+func TestService(t *testing.T) {
+	mayPublish := sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"warehouses": []string{"w1"}, "publish": true})
+	mayNot := sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"warehouses": []string{"w1"}})
+	for _, c := range []struct {
+		name string
+		give auth.Options
+		auth string
+		want wire.ErrorCode
+	}{
+		{"nothing is asked for", auth.Options{}, "", ""},
+		{"key", auth.Options{PublishKeys: []string{"k1", "k2"}}, "Bearer k2", ""},
+		{"no key", auth.Options{PublishKeys: []string{"k1"}}, "", wire.CodeUnauthenticated},
+		{"wrong key", auth.Options{PublishKeys: []string{"k1"}}, "Bearer k", wire.CodeUnauthenticated},
+		{"wrong scheme", auth.Options{PublishKeys: []string{"k1"}}, "Basic k1", wire.CodeUnauthenticated},
+		{"token", auth.Options{TokenSecret: secret}, "Bearer " + mayPublish, ""},
+		{"token beside keys", auth.Options{TokenSecret: secret, PublishKeys: []string{"k1"}}, "Bearer " + mayPublish, ""},
+		{"token without the claim", auth.Options{TokenSecret: secret}, "Bearer " + mayNot, wire.CodeForbidden},
+		{"no token", auth.Options{TokenSecret: secret}, "", wire.CodeUnauthenticated},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := httptest.NewRequest("POST", "/", nil)
+			if c.auth != "" {
+				r.Header.Set("Authorization", c.auth)
+			}
+			i, err := auth.New(c.give).Service(r)
+			if err == nil {
+				err = i.MayPublish(room(t, "w1", "a"))
+			}
+			if got := code(err); got != c.want {
+				t.Errorf("got %q (%v), want %q", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestClientsPublishUnlessServicesNeedKeys(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		give auth.Options
+		want wire.ErrorCode
+	}{
+		{"nothing set", auth.Options{}, ""},
+		{"keys set", auth.Options{PublishKeys: []string{"k"}}, wire.CodeForbidden},
+	} {
+		i, err := auth.New(c.give).Token("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := code(i.MayPublish(room(t, "w1", ""))); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestOperator(t *testing.T) {
+	for _, c := range []struct {
+		name, password, user, give string
+		want                       bool
+	}{
+		{"no password set", "", "", "", true},
+		{"right", "pw", "operator", "pw", true},
+		{"wrong password", "pw", "operator", "pw2", false},
+		{"wrong user", "pw", "admin", "pw", false},
+		{"nothing given", "pw", "", "", false},
+	} {
+		r := httptest.NewRequest("GET", "/ui/", nil)
+		if c.user != "" {
+			r.SetBasicAuth(c.user, c.give)
+		}
+		if got := auth.New(auth.Options{OperatorPassword: c.password}).Operator(r); got != c.want {
+			t.Errorf("%s: got %v", c.name, got)
+		}
+	}
+}
+
+func FuzzToken(f *testing.F) {
+	g := auth.New(auth.Options{TokenSecret: secret})
+	f.Add(sign(f, []byte(secret)[:31], jwt.SigningMethodHS256, jwt.MapClaims{"sub": "u"}))
+	f.Add("a.b.c")
+	f.Fuzz(func(t *testing.T, token string) {
+		if i, err := g.Token(token); err == nil && token != "" {
+			t.Errorf("%q was taken for a token of %q", token, i.User)
+		}
+	})
+}

@@ -1,0 +1,101 @@
+// Package cluster knows which instances live and what each one holds.
+//
+//	self func() Node ──▶ Cluster ── announce, every second ──▶ Redis hash zonecast:nodes ──▶ every other Cluster
+//	api (health), cmd (dashboard) ◀── Nodes ── Cluster
+//
+// An instance that has not announced itself for 4 s counts as silent, and as gone after a minute. One that leaves takes its
+// announcement back.
+package cluster
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	every     = time.Second     // between two announcements
+	gone      = 4 * time.Second // without one: silent
+	forgotten = time.Minute     // without one
+)
+
+// A Node is what one instance says about itself. Its JSON is what instances tell one another, so that instances of
+// neighbouring versions understand each other: fields may be added, never changed.
+type Node struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	// State is "ready", "not ready" or "draining"; Reason says why it is not ready.
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+
+	Connections int `json:"connections"`
+	// Warehouses counts the connections that are in at least one room of a warehouse, Zones those in each zone.
+	Warehouses map[string]int `json:"warehouses,omitempty"`
+	Zones      []Zone         `json:"zones,omitempty"`
+	// Sent is how many messages the open connections were sent, Lived the sum of how long they are open.
+	Sent  uint64        `json:"sent"`
+	Lived time.Duration `json:"lived"`
+
+	QueueBytes int64 `json:"queueBytes"`
+
+	// Since Started:
+	Published uint64    `json:"published"`
+	Delivered uint64    `json:"delivered"`
+	Latency   Histogram `json:"latency"`
+}
+
+// A Zone counts the connections in the room of a zone.
+type Zone struct {
+	Warehouse   string `json:"warehouse"`
+	Zone        string `json:"zone"`
+	Connections int    `json:"connections"`
+}
+
+// A Histogram counts the delivery latencies: Counts[i] are those up to Bounds[i] seconds, smaller ones included.
+type Histogram struct {
+	Bounds []float64 `json:"bounds,omitempty"`
+	Counts []uint64  `json:"counts,omitempty"`
+	Count  uint64    `json:"count"`
+}
+
+// The states of a node.
+const (
+	Ready    = "ready"
+	NotReady = "not ready"
+	Draining = "draining"
+)
+
+// A View is what is known of the cluster.
+type View struct {
+	// Nodes are the live ones by name. This one's figures are of now, those of others up to 2 s old.
+	Nodes []Node
+	// Silent names the instances that stopped announcing themselves without taking leave, in the last minute; while Redis
+	// is away, those that were there before.
+	Silent []string
+	// Incomplete says why others may be missing; empty when none are.
+	Incomplete string
+}
+
+// A Cluster knows its instances. Run keeps it up to date.
+type Cluster interface {
+	// View never blocks on the network.
+	View() View
+	// Run announces this instance until ctx ends, and takes the announcement back then.
+	Run(ctx context.Context)
+	// Close gives up the connections. Call it after Run has returned.
+	Close() error
+}
+
+// Alone is the cluster of a single instance.
+type Alone func() Node
+
+var _ Cluster = Alone(nil)
+
+// View implements [Cluster].
+func (self Alone) View() View { return View{Nodes: []Node{self()}} }
+
+// Run implements [Cluster].
+func (self Alone) Run(ctx context.Context) { <-ctx.Done() }
+
+// Close implements [Cluster].
+func (self Alone) Close() error { return nil }
