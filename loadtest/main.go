@@ -96,21 +96,26 @@ func usage(w io.Writer, err error) int {
 }
 
 // resultFile opens the file for the result before the run, so that nobody waits for a run whose result can't be kept. The
-// returned function writes the result, if there is one, and closes the file; an empty name gives one that does nothing.
+// returned function writes the result and closes the file. Without a result it leaves the file as it was found. An empty
+// name gives a function that does nothing.
 func resultFile(name string) (save func(*report.Result) error, err error) {
 	if name == "" {
 		return func(*report.Result) error { return nil }, nil
 	}
-	f, err := os.Create(name)
+	_, missing := os.Stat(name)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("--json (JSON_FILE): %w: name a file that can be written", err)
 	}
 	return func(r *report.Result) error {
-		var written error
-		if r != nil {
-			written = r.WriteJSON(f)
+		switch {
+		case r != nil:
+			_ = f.Truncate(0) // fails for a pipe or a terminal, which have no old content
+			return errors.Join(r.WriteJSON(f), f.Close())
+		case missing != nil:
+			return errors.Join(f.Close(), os.Remove(name))
 		}
-		return errors.Join(written, f.Close())
+		return f.Close()
 	}, nil
 }
 

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,8 +49,13 @@ func TestExitCodes(t *testing.T) {
 			want: exitGood, says: []string{"PASSED"}},
 		{name: "losses that are not", faults: fake.Faults{Lose: fake.Every(10)}, args: []string{"--threshold=delivered>=99.9%"},
 			want: exitMissed, says: []string{"MISSED  delivered>=99.9%         90.000 %"}},
-		{name: "the server goes away", faults: fake.Faults{Shut: fake.Only(20)}, want: exitFailed,
-			says: []string{"all connections were lost", "20  connection: closed with 1012 restart"}},
+		{name: "the server goes away", faults: fake.Faults{Shut: fake.Only(20), Away: time.Hour}, args: []string{"--reconnect=600ms", "--duration=60s"},
+			want: exitFailed, says: []string{"all connections were lost, and none came back within 600ms",
+				"20  connection: closed with 1012 restart", "20  reconnect: HTTP 503", "0 replaced, 20 missing at the end"}},
+		{name: "the server restarts", faults: fake.Faults{Shut: fake.Only(20)}, want: exitFailed, args: []string{"--settle=3s"},
+			says: []string{"success rate  100 %", "20 replaced, 0 missing at the end", "FAILED: 20 connections broke during the run"}},
+		{name: "a restart that is allowed", faults: fake.Faults{Shut: fake.Only(20)}, args: []string{"--settle=3s", "--threshold=broken<=20,offline.max<30s"},
+			want: exitGood, says: []string{"met     broken<=20", "PASSED"}},
 		{name: "not all connect", faults: fake.Faults{Connections: 16}, want: exitFailed,
 			says: []string{"connections   15 of 20 (75.000 %)", "5  connect: HTTP 503", "first: the server answered HTTP 503 Service Unavailable: too many connections"}},
 	} {
@@ -101,6 +109,9 @@ func TestJSONFile(t *testing.T) {
 	s := fake.New(fake.Faults{})
 	defer s.Close()
 	name := filepath.Join(t.TempDir(), "result.json")
+	if err := os.WriteFile(name, bytes.Repeat([]byte("an earlier, longer result\n"), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if code, stdout, stderr := short(t, s, "--json", name, "--publish-key=very-secret", "--token=very-secret"); code != exitGood {
 		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
 	}
@@ -117,6 +128,25 @@ func TestJSONFile(t *testing.T) {
 	}
 	if bytes.Contains(text, []byte("very-secret")) {
 		t.Errorf("the result gives a secret away: %s", text)
+	}
+}
+
+// A run that can't begin leaves no empty file behind, and an earlier result alone.
+func TestJSONFileWithoutAResult(t *testing.T) {
+	fresh, earlier := filepath.Join(t.TempDir(), "fresh.json"), filepath.Join(t.TempDir(), "earlier.json")
+	if err := os.WriteFile(earlier, []byte("an earlier result"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{fresh, earlier} {
+		if code := run(t.Context(), []string{"--ws-url=ws://127.0.0.1:1/ws", "--json", name}, io.Discard, io.Discard); code != exitUsage {
+			t.Errorf("exit code %d", code)
+		}
+	}
+	if _, err := os.Stat(fresh); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file without a result: %v", err)
+	}
+	if text, err := os.ReadFile(earlier); err != nil || string(text) != "an earlier result" {
+		t.Errorf("the earlier result is %q now, %v", text, err)
 	}
 }
 

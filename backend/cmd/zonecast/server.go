@@ -200,6 +200,9 @@ func (s *server) run(ctx context.Context) error {
 		err = fmt.Errorf("serve: %w", err)
 	}
 	s.leaving.Store(true)
+	if m, ok := s.broker.(*broker.Memory); ok {
+		m.Retire()
+	}
 	s.ui.Close()
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()

@@ -40,9 +40,10 @@ type Memory struct {
 	handler Handler
 	keys    keyring
 
-	mu     sync.RWMutex
-	rooms  map[wire.Room]*memoryRoom
-	closed bool
+	mu      sync.RWMutex
+	rooms   map[wire.Room]*memoryRoom
+	retired bool // takes no more publications
+	closed  bool
 }
 
 var _ Broker = (*Memory)(nil)
@@ -118,6 +119,10 @@ func (b *Memory) room(room wire.Room, create bool) (*memoryRoom, error) {
 
 // Publish implements [Broker].
 func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
+	if b.isRetired() {
+		return Receipt{}, &wire.Error{Code: wire.CodeUnavailable, RetryAfter: 1000,
+			Message: "the server is shutting down: try again"}
+	}
 	r, err := b.lock(p.Room)
 	if err != nil {
 		return Receipt{}, err
@@ -238,6 +243,19 @@ func pageAfter(after, current wire.Offset, kept []*Message, limit int) Page {
 	kept = kept[from+1-first:]
 	page.Messages = slices.Clone(kept[:min(limit, len(kept))])
 	return page
+}
+
+// Retire refuses publications from now on, since the process is about to end: nobody who comes back would get them.
+func (b *Memory) Retire() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.retired = true
+}
+
+func (b *Memory) isRetired() bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.retired
 }
 
 // Health implements [Broker].

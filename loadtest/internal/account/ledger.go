@@ -3,6 +3,8 @@
 //
 //	member ──▶ Ledger.Join      the room's offset when it joined
 //	member ──▶ Ledger.Message   each message, in the order of its arrival
+//	member ──▶ Ledger.Gap       what the server says is lost
+//	member ◀── Ledger.Position  from where to go on after a reconnect
 //	report ◀── Ledger.Score     against the Set of what was sent
 //
 // There are two sources of truth. The sequence number that the load tester wrote into the data says which message it is,
@@ -42,6 +44,31 @@ func (l *Ledger) Join(o wire.Offset) {
 		l.epoch = o.Epoch
 		l.offsets.AddBelow(o.N + 1)
 	}
+}
+
+// Position returns the highest offset that the member has, the zero Offset when it knows none.
+func (l *Ledger) Position() wire.Offset {
+	if l.epoch == "" {
+		return wire.Offset{}
+	}
+	return wire.Offset{Epoch: l.epoch, N: max(l.offsets.Next(), 1) - 1}
+}
+
+// Gap notes that the server declared the offsets up to and including to as lost: they are no silent holes.
+func (l *Ledger) Gap(to wire.Offset) {
+	if to.Epoch != l.epoch {
+		l.begin(to.Epoch)
+	}
+	l.offsets.AddBelow(to.N + 1)
+}
+
+// begin enters a new epoch.
+func (l *Ledger) begin(epoch string) {
+	if l.epoch != "" {
+		l.restarted++
+		l.pastHoles += l.offsets.Holes()
+	}
+	l.epoch, l.offsets = epoch, Set{}
 }
 
 // Message enters a message and reports whether it is one of ours that the member did not have yet.
@@ -85,15 +112,12 @@ func (l *Ledger) Answer(k uint32) bool {
 // place enters an offset. inOrder: it is above all others; fresh: it was not there yet.
 func (l *Ledger) place(epoch []byte, n uint64) (inOrder, fresh bool) {
 	if string(epoch) != l.epoch {
+		first := uint64(1) // of every epoch
 		if l.epoch == "" {
-			l.offsets.AddBelow(n) // joined without an offset: whatever comes first is the beginning
-		} else {
-			l.restarted++
-			l.pastHoles += l.offsets.Holes()
-			l.offsets = Set{}
-			l.offsets.AddBelow(1) // an epoch's first message has 1
+			first = n // joined without an offset: whatever comes first is the beginning
 		}
-		l.epoch = string(epoch)
+		l.begin(string(epoch))
+		l.offsets.AddBelow(first)
 	}
 	inOrder = n >= l.offsets.Next()
 	return inOrder, l.offsets.Add(n)
@@ -110,7 +134,7 @@ type Score struct {
 	Reordered   uint64 // messages that arrived after one with a higher offset
 	Unconfirmed uint64 // messages that arrived though sending them had failed
 	Foreign     uint64 // messages in the room that are not of this run
-	Holes       uint64 // offsets missing between two that arrived, or after the one at which the member joined
+	Holes       uint64 // offsets missing without a word between two that arrived, or after the one at which the member joined
 	Reused      uint64 // offsets given to two different messages
 	Restarted   uint64 // changes of the room's epoch
 }

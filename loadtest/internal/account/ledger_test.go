@@ -94,6 +94,69 @@ func TestLedgerScore(t *testing.T) {
 	}
 }
 
+func TestLedgerPosition(t *testing.T) {
+	var l Ledger
+	at := func(epoch string, n uint64) {
+		t.Helper()
+		if got, want := l.Position(), (wire.Offset{Epoch: epoch, N: n}); got != want {
+			t.Errorf("position %v, want %v", got, want)
+		}
+	}
+	at("", 0)
+	l.Join(wire.Offset{Epoch: "e1"})
+	at("e1", 0)
+	l.Message(ours(0, 1))
+	l.Message(ours(2, 3))
+	at("e1", 3)
+	l.Message(ours(1, 2))
+	at("e1", 3)
+	l.Gap(wire.Offset{Epoch: "e1", N: 7})
+	at("e1", 7)
+	l.Gap(wire.Offset{Epoch: "e2", N: 0})
+	at("e2", 0)
+}
+
+// What the server says is lost is no hole; what it skips without a word is.
+func TestLedgerGap(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		give func(l *Ledger)
+		want Score
+	}{
+		{"within an epoch", func(l *Ledger) {
+			l.Message(ours(0, 101))
+			l.Gap(wire.Offset{Epoch: "e1", N: 103})
+			l.Message(ours(3, 104))
+		}, Score{Expected: 4, Received: 2}},
+		{"and a hole behind it", func(l *Ledger) {
+			l.Message(ours(0, 101))
+			l.Gap(wire.Offset{Epoch: "e1", N: 102})
+			l.Message(ours(3, 104))
+		}, Score{Expected: 4, Received: 2, Holes: 1}},
+		{"of what it has", func(l *Ledger) {
+			l.Message(ours(0, 101))
+			l.Message(ours(1, 102))
+			l.Gap(wire.Offset{Epoch: "e1", N: 101})
+			l.Message(ours(2, 103))
+			l.Message(ours(3, 104))
+		}, Score{Expected: 4, Received: 4}},
+		{"to a new epoch", func(l *Ledger) {
+			l.Message(ours(0, 101))
+			l.Gap(wire.Offset{Epoch: "e2", N: 2})
+			l.Message(Message{Seq: 3, Ours: true, Epoch: []byte("e2"), N: 3})
+		}, Score{Expected: 4, Received: 2, Restarted: 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var l Ledger
+			l.Join(wire.Offset{Epoch: "e1", N: 100})
+			tt.give(&l)
+			if got := l.Score(setOf(0, 1, 2, 3)); got != tt.want {
+				t.Errorf("score\n got %+v\nwant %+v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestLedgerSaysWhatIsNew(t *testing.T) {
 	var l Ledger
 	for _, tt := range []struct {

@@ -55,11 +55,17 @@ func (s *Set) insert(n uint64) bool {
 	return true
 }
 
-// AddBelow puts all numbers below n into an empty set.
+// AddBelow puts the numbers from Next up to and without n into s; nothing when n is not above Next.
 func (s *Set) AddBelow(n uint64) {
-	if n > 0 && len(s.ranges) == 0 {
-		s.ranges, s.n = append(s.ranges, span{0, n}), n
+	next := s.Next()
+	if n <= next {
+		return
 	}
+	if len(s.ranges) == 0 {
+		s.ranges = append(s.ranges, span{})
+	}
+	s.ranges[len(s.ranges)-1].to = n
+	s.n += n - next
 }
 
 // Len returns how many numbers s has.

@@ -73,6 +73,35 @@ func TestSetAgainstMap(t *testing.T) {
 	}
 }
 
+func TestSetAddBelow(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		have []uint64
+		give uint64
+		want []span
+	}{
+		{"to an empty set", nil, 3, []span{{0, 3}}},
+		{"nothing to an empty set", nil, 0, nil},
+		{"onwards", []uint64{1, 4}, 7, []span{{1, 2}, {4, 7}}},
+		{"what it has", []uint64{1, 4}, 5, []span{{1, 2}, {4, 5}}},
+		{"backwards", []uint64{1, 4}, 3, []span{{1, 2}, {4, 5}}},
+	} {
+		s := setOf(tt.have...)
+		before := s.Len()
+		s.AddBelow(tt.give)
+		if !slices.Equal(s.ranges, tt.want) {
+			t.Errorf("%s: ranges %v, want %v", tt.name, s.ranges, tt.want)
+		}
+		var n uint64
+		for _, r := range s.ranges {
+			n += r.to - r.from
+		}
+		if s.Len() != n {
+			t.Errorf("%s: Len %d, before %d; the ranges hold %d", tt.name, s.Len(), before, n)
+		}
+	}
+}
+
 func TestEmptySet(t *testing.T) {
 	var s, o Set
 	o.AddBelow(3)

@@ -1,7 +1,6 @@
-// Package failure counts what went wrong during a run, by kind, and says when it is too much.
+// Package failure counts what went wrong during a run, by kind.
 //
 //	member, publisher ──▶ Log.Add      from any goroutine
-//	scenario          ◀── Log.Full     closed once there were more than the run's cap
 //	report            ◀── Log.Counts
 package failure
 
@@ -26,9 +25,6 @@ const Other = "other"
 
 // A Log counts failures. It is safe for use by several goroutines at once.
 type Log struct {
-	limit uint64
-	full  chan struct{}
-
 	mu    sync.Mutex
 	kinds map[string]*Count
 	total uint64
@@ -41,10 +37,8 @@ type Count struct {
 	First string `json:"first"`
 }
 
-// NewLog returns a log that is full after limit failures, or never when limit is 0.
-func NewLog(limit uint64) *Log {
-	return &Log{limit: limit, full: make(chan struct{}), kinds: map[string]*Count{}}
-}
+// NewLog returns an empty log.
+func NewLog() *Log { return &Log{kinds: map[string]*Count{}} }
 
 // Add counts a failure while doing something, like "publish" or "connect".
 func (l *Log) Add(doing string, err error) { l.AddKind(doing+": "+Kind(err), err.Error()) }
@@ -63,13 +57,7 @@ func (l *Log) AddKind(kind, text string) {
 	}
 	c.Count++
 	l.total++
-	if l.total == l.limit {
-		close(l.full)
-	}
 }
-
-// Full is closed when the limit is reached. Failures are counted after that as well.
-func (l *Log) Full() <-chan struct{} { return l.full }
 
 // Total returns how many failures there were.
 func (l *Log) Total() uint64 {

@@ -41,7 +41,7 @@ func TestKind(t *testing.T) {
 }
 
 func TestLogCounts(t *testing.T) {
-	l := NewLog(0)
+	l := NewLog()
 	l.AddKind("b", "first b")
 	l.Add("connect", syscall.ECONNREFUSED)
 	l.AddKind("a", "first a")
@@ -54,28 +54,8 @@ func TestLogCounts(t *testing.T) {
 	}
 }
 
-func TestLogIsFullAtItsLimit(t *testing.T) {
-	l := NewLog(3)
-	for i := range 5 {
-		select {
-		case <-l.Full():
-			if i < 3 {
-				t.Fatalf("full after %d", i)
-			}
-		default:
-			if i >= 3 {
-				t.Fatalf("not full after %d", i)
-			}
-		}
-		l.AddKind("a", "")
-	}
-	if l.Total() != 5 {
-		t.Errorf("%d counted, want 5", l.Total())
-	}
-}
-
 func TestLogKeepsFewKinds(t *testing.T) {
-	l := NewLog(0)
+	l := NewLog()
 	for i := range 3 * MaxKinds {
 		l.AddKind(fmt.Sprint(i), "")
 	}

@@ -6,6 +6,7 @@
 package fake
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -37,9 +38,16 @@ type Faults struct {
 	Swap      When // delivered after the message that follows it
 	Refuse    When // not published: HTTP 503
 	Deny      When // published, and answered with HTTP 503 all the same
-	Drop      When // the connection of the first member that is still there is cut before the message is delivered
-	Shut      When // all connections are closed with 1012 before the message is delivered
+	Drop      When // a connection is cut: that of the first member before the message is delivered, or of the echo's sender
+	Shut      When // all connections are closed before the message is delivered
 	Delay     time.Duration
+	// ShutCode is the close code of Shut, 1012 when it is 0. Away is how long nobody is let in after it. Forget: history is
+	// lost with it, and a new epoch begins.
+	ShutCode wire.CloseCode
+	Away     time.Duration
+	Forget   bool
+	// Stubborn: nobody may subscribe.
+	Stubborn bool
 	// Connections is how many connections are let in; the others get HTTP 503. 0 for all.
 	Connections int
 	// Deaf: the API takes messages, and no member ever gets one.
@@ -55,13 +63,17 @@ type Server struct {
 	queue  chan delivery
 	done   sync.WaitGroup
 
-	mu      sync.Mutex
-	closed  bool
-	n       uint64 // the room's latest offset
-	let     int    // connections let in
-	members []*member
-	echoes  map[*member]*wire.ClientFrame // held back by Swap
-	held    *delivery                     // held back by Swap; only the deliverer touches it
+	mu        sync.Mutex
+	closed    bool
+	epoch     string
+	n         uint64         // the room's latest offset
+	history   []wire.Message // of the epoch, as far as it was delivered
+	forgotten uint64         // messages that Forget took with it
+	back      time.Time      // until then nobody is let in
+	let       int            // connections let in
+	members   []*member
+	echoes    map[*member]*wire.ClientFrame // held back by Swap
+	held      *delivery                     // held back by Swap; only the deliverer touches it
 }
 
 type member struct {
@@ -88,11 +100,9 @@ func (d *delivery) hit(when When) bool { return d.hasSeq && when != nil && when(
 // Room is the only room that there is.
 var Room = wire.Room{Warehouse: "warehouse-1", Zone: "zone-a"}
 
-const epoch = "fake1"
-
 // New starts a server on a free port of 127.0.0.1.
 func New(faults Faults) *Server {
-	s := &Server{faults: faults, queue: make(chan delivery, 100_000), echoes: map[*member]*wire.ClientFrame{}}
+	s := &Server{faults: faults, queue: make(chan delivery, 100_000), epoch: "fake1", echoes: map[*member]*wire.ClientFrame{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", s.serveWS)
 	mux.HandleFunc("POST /api/v1/warehouses/warehouse-1/zones/zone-a/broadcast", s.servePublish)
@@ -109,6 +119,13 @@ func (s *Server) Published() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.n
+}
+
+// Forgotten returns how many messages were lost with the history.
+func (s *Server) Forgotten() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.forgotten
 }
 
 // Close ends the server and all its connections.
@@ -160,7 +177,7 @@ func (s *Server) publish(d delivery) wire.Offset {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.n++
-	d.Offset = wire.Offset{Epoch: epoch, N: s.n}
+	d.Offset = wire.Offset{Epoch: s.epoch, N: s.n}
 	d.Time = time.Now().UnixMilli()
 	d.due = time.Now().Add(s.faults.Delay)
 	if !s.closed && !s.faults.Deaf {
@@ -192,6 +209,7 @@ func (s *Server) deliver() {
 }
 
 func (s *Server) fanOut(d delivery) {
+	members := s.remember(d)
 	if d.hit(s.faults.Lose) {
 		return
 	}
@@ -202,15 +220,25 @@ func (s *Server) fanOut(d delivery) {
 		d.Room = wire.Room{Warehouse: Room.Warehouse}
 	}
 	frame := wire.AppendMessage(nil, &d.Message)
-	s.mu.Lock()
-	members := append([]*member{}, s.members...)
-	s.mu.Unlock()
 	for _, m := range members {
 		m.write(frame)
 		if d.hit(s.faults.Duplicate) {
 			m.write(frame)
 		}
 	}
+}
+
+// remember puts a message into the history and returns the members that are to have it now: who comes later has it from
+// the history. A message of an epoch that is over is for nobody.
+func (s *Server) remember(d delivery) []*member {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.Offset.Epoch != s.epoch {
+		s.forgotten++
+		return nil
+	}
+	s.history = append(s.history, d.Message)
+	return append([]*member{}, s.members...)
 }
 
 // drop cuts one connection, without a word.
@@ -223,12 +251,16 @@ func (s *Server) drop() {
 	}
 }
 
-// shut closes all connections as a server that restarts does.
+// shut closes all connections, as a server that restarts does.
 func (s *Server) shut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.back = time.Now().Add(s.faults.Away)
+	if s.faults.Forget {
+		s.epoch, s.n, s.history = "fake2", 0, nil
+	}
 	for _, m := range s.members {
-		bye := websocket.FormatCloseMessage(int(wire.CloseRestart), "restarting")
+		bye := websocket.FormatCloseMessage(int(cmp.Or(s.faults.ShutCode, wire.CloseRestart)), "restarting")
 		_ = m.conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second))
 		_ = m.conn.Close()
 	}

@@ -3,6 +3,7 @@ package fake
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -19,6 +20,10 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, "too many connections")
 		return
 	}
+	if s.isAway() {
+		refuse(w, http.StatusServiceUnavailable, "restarting")
+		return
+	}
 	conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
 	if err != nil {
 		return
@@ -33,8 +38,12 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			break
 		}
-		if f, err := wire.DecodeClient(p); err == nil && f.Event == wire.EventEcho {
+		switch f, err := wire.DecodeClient(p); {
+		case err != nil:
+		case f.Event == wire.EventEcho:
 			s.echo(m, f)
+		case f.Event == wire.EventSubscribe:
+			s.subscribe(m, f)
 		}
 	}
 	_ = conn.Close()
@@ -50,31 +59,70 @@ func (s *Server) letIn() bool {
 	return s.faults.Connections == 0 || s.let <= s.faults.Connections
 }
 
-// join adds a member to the room if it asked for it, and tells it where the room stands: both at once, so that it misses
-// nothing in between.
+func (s *Server) isAway() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Before(s.back)
+}
+
+// join adds a member to the room if its address asks for it, and tells it where the room stands: both at once, so that it
+// misses nothing in between.
 func (s *Server) join(m *member, r *http.Request) bool {
 	q := r.URL.Query()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	hello := wire.Connected{ConnectionID: "c", Rooms: []wire.Position{}, Heartbeat: 30_000, Node: "fake"}
 	room, err := wire.NewRoom(q.Get("warehouse"), q.Get("zone"))
-	if err == nil && room == Room {
+	asked := err == nil && room == Room
+	if asked {
 		hello.Rooms = append(hello.Rooms,
-			wire.PositionOf(wire.Room{Warehouse: room.Warehouse}, wire.Offset{Epoch: epoch}),
-			wire.PositionOf(Room, wire.Offset{Epoch: epoch, N: s.n}))
+			wire.PositionOf(wire.Room{Warehouse: room.Warehouse}, wire.Offset{Epoch: s.epoch}),
+			wire.PositionOf(Room, wire.Offset{Epoch: s.epoch, N: s.n}))
 	}
 	m.write(wire.AppendFrame(nil, wire.EventConnected, hello))
 	if s.closed {
 		return false
 	}
-	s.members = append(s.members, m)
+	if asked {
+		s.members = append(s.members, m)
+	}
 	return true
+}
+
+// subscribe adds a member to the room and sends what it missed.
+func (s *Server) subscribe(m *member, f wire.ClientFrame) {
+	if s.faults.Stubborn {
+		m.write(wire.AppendError(nil, f.ID, true, wire.Errorf(wire.CodeUnavailable, "not now")))
+		return
+	}
+	var in wire.Subscribe
+	_ = wire.DecodeData(f.Data, &in)
+	after, _ := wire.ParseOffset(in.Offset)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.write(wire.AppendAck(nil, f.ID, wire.PositionOf(Room, wire.Offset{Epoch: s.epoch, N: uint64(len(s.history))})))
+	begin := wire.Offset{Epoch: s.epoch}
+	switch {
+	case after.IsZero():
+		after = wire.Offset{Epoch: s.epoch, N: uint64(len(s.history))}
+	case after.Epoch != s.epoch:
+		m.write(wire.AppendFrame(nil, wire.EventGap, wire.Gap{Room: Room.String(), From: in.Offset, To: begin.String()}))
+		after = begin
+	}
+	for _, missed := range s.history[min(after.N, uint64(len(s.history))):] {
+		m.write(wire.AppendMessage(nil, &missed))
+	}
+	s.members = append(s.members, m)
 }
 
 // echo answers an echo, with the faults of its message.
 func (s *Server) echo(m *member, f wire.ClientFrame) {
 	seq, hasSeq := sequence(f.Data)
 	hit := func(when When) bool { return hasSeq && when != nil && when(seq) }
+	if hit(s.faults.Drop) {
+		_ = m.conn.Close()
+		return
+	}
 	answer := func(f wire.ClientFrame) { m.write(wire.AppendAck(nil, f.ID, f.Data)) }
 	if hit(s.faults.Lose) {
 		return

@@ -2,6 +2,7 @@
 // in the slowest thousandth.
 //
 //	member ──▶ Lane.Record          one HDR histogram per lane, each with its own lock
+//	scenario ──▶ Recorder.Count     how many there are by now, for the progress line
 //	scenario ──▶ Recorder.Rotate    once a second: the second that just ended, for the progress line
 //	report ◀── Recorder.Total       the whole run: all lanes merged
 //
@@ -74,6 +75,20 @@ func (r *Recorder) rotate() Summary {
 		r.total.merge(&r.last)
 	}
 	return r.last.summary()
+}
+
+// Count returns how many durations were recorded until now.
+func (r *Recorder) Count() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.total.count
+	for i := range r.lanes {
+		l := &r.lanes[i]
+		l.mu.Lock()
+		n += l.since.count
+		l.mu.Unlock()
+	}
+	return n
 }
 
 // Total returns all that was ever recorded.

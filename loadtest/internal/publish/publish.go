@@ -5,6 +5,7 @@ package publish
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,6 +50,8 @@ func New(o Options) *Client {
 			Transport: &http.Transport{
 				MaxIdleConnsPerHost: o.Connections,
 				DisableCompression:  true,
+				// Shorter than servers wait, or a rare message would meet a connection that is just being closed.
+				IdleConnTimeout: 20 * time.Second,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -85,7 +88,7 @@ func (c *Client) Publish(ctx context.Context, i int, data []byte) error {
 	req.Header = c.header.Clone()
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return err
+		return cause(err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswerBytes)) // to its end, or the connection is not used again
@@ -95,8 +98,14 @@ func (c *Client) Publish(ctx context.Context, i int, data []byte) error {
 	return err
 }
 
-// Endpoints returns how many instances the client publishes to.
-func (c *Client) Endpoints() int { return len(c.endpoints) }
+// cause takes the request's address off an error: it is the same for all of them.
+func cause(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
 
 // Close closes the connections that are not in use.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

@@ -26,12 +26,14 @@ type Metric struct {
 var metrics = slices.Concat(
 	times("latency", func(r *Result) *Times { return &r.Latency }),
 	times("connect", func(r *Result) *Times { return &r.Connect }),
+	times("offline", func(r *Result) *Times { return &r.Offline }),
 	times("publish", func(r *Result) *Times { return &r.Publish }),
 	times("lag", func(r *Result) *Times { return &r.Lag }),
 	[]Metric{
 		{"connected", Percent, func(r *Result) (float64, bool) {
 			return percent(uint64(r.Connections.Joined-r.Connections.Lost), uint64(r.Connections.Asked))
 		}},
+		count("broken", func(r *Result) uint64 { return uint64(r.Connections.Broken) }),
 		{"sent", Percent, func(r *Result) (float64, bool) { return percent(r.Messages.Sent, r.Messages.Scheduled) }},
 		{"delivered", Percent, func(r *Result) (float64, bool) {
 			return r.SuccessPercent, r.Messages.Expected > 0
@@ -58,7 +60,7 @@ func MetricByName(name string) (Metric, bool) {
 
 // MetricNames lists the metrics for a person: those of times once, with their statistics in braces.
 func MetricNames() string {
-	names := []string{"{latency,connect,publish,lag}.{min,avg,max,p50,p95,p99,p99.9}"}
+	names := []string{"{latency,connect,offline,publish,lag}.{min,avg,max,p50,p95,p99,p99.9}"}
 	for _, m := range metrics {
 		if !strings.Contains(m.Name, ".") {
 			names = append(names, m.Name)

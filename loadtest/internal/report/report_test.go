@@ -19,7 +19,7 @@ func someSettings() Settings {
 	return Settings{
 		Scenario: "fanout", WSURLs: []string{"ws://127.0.0.1:3001/ws", "ws://127.0.0.1:3002/ws"},
 		PublishURLs: []string{"http://127.0.0.1:3001"}, Room: "zone:warehouse-1:zone-a",
-		Connections: 1000, MsgPerSec: 100, DurationMs: 60_000, PayloadBytes: 128, Publishers: 16, ConnectRate: 500, SettleMs: 5000,
+		Connections: 1000, MsgPerSec: 100, DurationMs: 60_000, PayloadBytes: 128, Publishers: 16, ConnectRate: 500, SettleMs: 5000, ReconnectMs: 10_000,
 	}
 }
 
@@ -50,13 +50,14 @@ func bad() *Result {
 	return &Result{
 		Schema: Schema, Settings: someSettings(), StartedAt: time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC), DurationMs: 12_340,
 		Stopped:     "all connections were lost",
-		Connections: Connections{Asked: 1000, Joined: 998, Lost: 998},
+		Connections: Connections{Asked: 1000, Joined: 998, Broken: 1998, Resumed: 1000, Lost: 998},
 		Messages: Messages{
 			Scheduled: 1235, Sent: 1230, Failed: 3, NotSent: 2, Late: 17, Expected: 1_227_540, Received: 1_227_539, Lost: 1,
 			Duplicated: 4, Reordered: 5, Unconfirmed: 998, Foreign: 2000,
 		},
 		Violations: Violations{Holes: 1, Reused: 2, Restarted: 3, Damaged: 4, Misrouted: 5, Unreadable: 6, Gaps: 7},
 		Throughput: Throughput{Sent: 99.675, Received: 99_476.4}, SuccessPercent: 99.99991,
+		Offline: Times{Count: 1000, Min: 101, Avg: 640, Max: 1900, P50: 610, P95: 1700, P99: 1850, P99_9: 1900},
 		Latency: Times{Count: 1_227_539, Min: 0.9, Avg: 55.5, Max: 12_345, P50: 33.3, P95: 444.4, P99: 5555, P99_9: 12_000},
 		Errors:  1003,
 		ErrorsBy: []failure.Count{

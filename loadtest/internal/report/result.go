@@ -37,6 +37,8 @@ type Result struct {
 	Latency Times `json:"latencyMs"`
 	// Connect is from the beginning of a connection to the frame connected.
 	Connect Times `json:"connectMs"`
+	// Offline is from the end of a connection to the moment from which on another one goes on in its place.
+	Offline Times `json:"offlineMs"`
 	// Publish is the time of a request to the publish API; nothing with scenario echo.
 	Publish Times `json:"publishMs"`
 	// Lag is from when a message was due to when it was sent: the load tester's own part of the latency.
@@ -64,13 +66,17 @@ type Settings struct {
 	Publishers   int      `json:"publishers"`
 	ConnectRate  float64  `json:"connectRate"`
 	SettleMs     float64  `json:"settleMs"`
+	ReconnectMs  float64  `json:"reconnectMs"`
 }
 
 // Connections counts the members.
 type Connections struct {
 	Asked  int `json:"asked"`
 	Joined int `json:"joined"` // received "connected" for the room
-	Lost   int `json:"lost"`   // of those: ended before the run did
+	Lost   int `json:"lost"`   // of those: not connected at the end
+	// Broken counts connections that ended before the run did, Resumed those that replaced them.
+	Broken  int `json:"broken"`
+	Resumed int `json:"resumed"`
 }
 
 // Messages counts what was sent and what arrived. Scheduled is Sent + Failed + NotSent.
@@ -94,9 +100,9 @@ type Messages struct {
 // LateAfter is the lag from which on a message counts as sent late.
 const LateAfter = 10 * time.Millisecond
 
-// Violations counts the broken promises of the protocol that are neither losses, duplicates nor reorderings of messages.
+// Violations counts the server's broken promises that are neither losses, duplicates nor reorderings of messages.
 type Violations struct {
-	Holes      uint64 `json:"holes"`      // offsets that no message had
+	Holes      uint64 `json:"holes"`      // offsets that were skipped without a word
 	Reused     uint64 `json:"reused"`     // offsets given to two different messages
 	Restarted  uint64 `json:"restarted"`  // changes of the room's epoch
 	Damaged    uint64 `json:"damaged"`    // data that is not byte for byte what was sent

@@ -28,6 +28,9 @@ func (r *Result) WriteText(w io.Writer) error {
 	p.linef("")
 	p.times("latency", r.Latency)
 	p.times("connect", r.Connect)
+	if r.Offline.Count > 0 {
+		p.times("offline", r.Offline)
+	}
 	if r.Publish.Count > 0 {
 		p.times("publish", r.Publish)
 	}
@@ -51,8 +54,11 @@ func (r *Result) counts(p printer) {
 		stopped = " (ended early: " + r.Stopped + ")"
 	}
 	p.row("duration", "%v%s", millis(r.DurationMs).Round(10*time.Millisecond), stopped)
-	p.row("connections", "%s of %s (%s), %s lost during the run",
-		Thousands(uint64(c.Joined)), Thousands(uint64(c.Asked)), Share(uint64(c.Joined), uint64(c.Asked)), Thousands(uint64(c.Lost)))
+	p.row("connections", "%s of %s (%s)", whole(c.Joined), whole(c.Asked), Share(uint64(c.Joined), uint64(c.Asked)))
+	if c.Broken > 0 {
+		p.row("", "%s broke during the run, %s replaced, %s missing at the end",
+			whole(c.Broken), whole(c.Resumed), whole(c.Lost))
+	}
 	p.row("sent", "%s of %s due (%s failed, %s not sent in time, %s late)",
 		Thousands(m.Sent), Thousands(m.Scheduled), Thousands(m.Failed), Thousands(m.NotSent), Thousands(m.Late))
 	p.row("expected", "%s", Thousands(m.Expected))
@@ -186,6 +192,8 @@ func Thousands(n uint64) string {
 	}
 	return s
 }
+
+func whole(n int) string { return Thousands(uint64(n)) }
 
 // decimal writes a rate: whole when it is large, with a digit behind the point when it is not a whole number.
 func decimal(f float64) string {

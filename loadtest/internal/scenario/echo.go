@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -21,18 +20,19 @@ type echo struct{ run *Run }
 
 var _ load = (*echo)(nil)
 
-// errOffline is the error of an echo whose connection was lost before.
-var errOffline = errors.New("its connection was lost before")
+// errOffline is the error of an echo whose connection is lost.
+var errOffline = errors.New("its connection is lost")
 
 func (e *echo) send(_ context.Context, i uint32) error {
 	m := e.run.members[e.owner(i)]
-	if !m.alive.Load() {
-		return errOffline
-	}
 	m.sending.Lock()
 	defer m.sending.Unlock()
+	conn := m.current()
+	if conn == nil {
+		return errOffline
+	}
 	m.numbered++
-	if err := m.conn.Send(e.frame(m.numbered, e.run.stamp.Append(nil, i))); err != nil {
+	if err := conn.Send(e.frame(m.numbered, e.run.stamp.Append(nil, i))); err != nil {
 		return err
 	}
 	m.echoed.Add(uint64(m.numbered))
@@ -71,7 +71,7 @@ func (e *echo) receive(m *member, frame stamp.Frame, at time.Duration) {
 		m.ledger.Message(frame.Message) // of someone else, in the room: its order is checked all the same
 		m.mu.Unlock()
 	default:
-		e.run.control(frame)
+		e.run.control(m, frame)
 	}
 }
 
@@ -105,12 +105,12 @@ func (e *echo) probe(ctx context.Context) error {
 		return err
 	}
 	for _, p := range probes.all {
-		if err := p.conn.Send(e.frame(1, json.RawMessage(`"probe"`))); err != nil {
+		if err := p.conn.Send(e.frame(1, e.run.mark(0))); err != nil {
 			return explainDial(p.url, err)
 		}
 	}
-	if url, _, ok := probes.wait(ctx); !ok {
-		return &TargetError{fmt.Sprintf("%s did not answer an echo within %v: is it a Zonecast server?", url, probeTimeout)}
-	}
-	return nil
+	return probes.wait(ctx, func(url string, _ int) string {
+		return fmt.Sprintf("%s did not answer an echo of %d bytes within %v: is it a Zonecast server?",
+			url, e.run.plan.PayloadBytes, probeTimeout)
+	})
 }

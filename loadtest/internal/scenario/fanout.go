@@ -62,7 +62,7 @@ func (f *fanout) receive(m *member, frame stamp.Frame, at time.Duration) {
 		f.run.violations.damaged.Add(1)
 		f.run.failures.AddKind("frame: damaged data", "the data is not byte for byte what was published")
 	default:
-		f.run.control(frame)
+		f.run.control(m, frame)
 	}
 }
 
@@ -89,7 +89,7 @@ func (f *fanout) probe(ctx context.Context) error {
 	plan := f.run.plan
 	var marks [][]byte
 	for i := range plan.PublishBases {
-		marks = append(marks, fmt.Appendf(nil, `{"probe":%d,"of":%q}`, i, stamp.NewRun()))
+		marks = append(marks, f.run.mark(i))
 	}
 	probes, err := f.run.openProbes(ctx, func(frame wire.ServerFrame, missing map[int]bool) {
 		for i, mark := range marks {
@@ -107,9 +107,8 @@ func (f *fanout) probe(ctx context.Context) error {
 			return explainPublish(base, err)
 		}
 	}
-	if url, i, ok := probes.wait(ctx); !ok {
-		return &TargetError{fmt.Sprintf("an event published at %s did not reach a member at %s within %v: "+
-			"are both of one cluster, on the same Redis?", plan.PublishBases[i], url, probeTimeout)}
-	}
-	return nil
+	return probes.wait(ctx, func(url string, i int) string {
+		return fmt.Sprintf("an event published at %s did not reach a member at %s within %v: are both of one cluster, on the same Redis?",
+			plan.PublishBases[i], url, probeTimeout)
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -25,18 +24,32 @@ const dialers = 256
 type member struct {
 	// Static after joining.
 	index int
-	conn  *ws.Conn
+	home  int // which of the addresses it connected to
 	lane  *latency.Lane
 
-	alive atomic.Bool // its connection is open
-
 	mu     sync.Mutex
+	conn   *ws.Conn // nil while it is away
+	gone   bool     // it has given up
 	ledger account.Ledger
 	last   time.Duration // when it received its latest message, on the run's clock
+	pause  time.Duration // how long the server asked it to stay away, before it closed the connection
 
 	sending  sync.Mutex
 	numbered int64       // echoes sent
 	echoed   account.Set // the numbers of those that went out
+}
+
+// current returns the member's connection, nil while it is away.
+func (m *member) current() *ws.Conn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.conn
+}
+
+func (m *member) hasGivenUp() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gone
 }
 
 // connect opens the plan's connections at their rate and returns when each has joined or failed.
@@ -59,6 +72,7 @@ func (r *Run) join(ctx context.Context, i int) {
 	if err != nil {
 		if ctx.Err() == nil {
 			r.failures.Add("connect", err)
+			r.oneLess()
 		}
 		return
 	}
@@ -66,20 +80,20 @@ func (r *Run) join(ctx context.Context, i int) {
 	if !ok {
 		conn.Close()
 		r.failures.AddKind("connect: not in the room", notInRoom(hello, r.plan.Room))
+		r.oneLess()
 		return
 	}
 	r.connects.Lane(0).Record(time.Since(began))
 
-	m := &member{conn: conn}
+	m := &member{home: i % len(r.plan.WSURLs), conn: conn}
 	m.ledger.Join(at)
-	m.alive.Store(true)
 	r.mu.Lock()
 	m.index = len(r.members)
 	m.lane = r.latencies.Lane(m.index)
 	r.members = append(r.members, m)
 	r.mu.Unlock()
 	r.live.Add(1)
-	r.readers.Go(func() { r.read(m) }) // on a goroutine of its own: the stack that dialling needed is not kept
+	r.errands.Go(func() { r.read(m, conn) }) // on a goroutine of its own: the stack that dialling needed is not kept
 }
 
 // position returns where a room stood when the connection joined it.
@@ -101,24 +115,25 @@ func notInRoom(hello wire.Connected, room wire.Room) string {
 	return fmt.Sprintf("asked for the room %s, the server joined the connection to %q", room, joined)
 }
 
-// read takes a member's frames until its connection ends.
-func (r *Run) read(m *member) {
-	err := m.conn.Read(func(p []byte) {
+// read takes a member's frames until its connection ends, and sees to it that it comes back.
+func (r *Run) read(m *member, conn *ws.Conn) {
+	err := conn.Read(func(p []byte) {
 		if at := r.now(); !r.over.Load() {
 			r.load.receive(m, r.reader.Read(p), at)
 		}
 	})
-	m.alive.Store(false)
-	m.conn.Close()
-	left := r.live.Add(-1)
+	conn.Close()
+	r.live.Add(-1)
+	m.mu.Lock()
 	if r.over.Load() {
+		m.mu.Unlock()
 		return
 	}
-	r.lost.Add(1)
+	m.conn = nil
+	m.mu.Unlock()
+	r.broken.Add(1)
 	r.failures.Add("connection", err)
-	if left == 0 {
-		r.desert.Do(func() { close(r.deserts) })
-	}
+	r.errands.Go(func() { r.comeBack(m, err) })
 }
 
 // arrived records the latency of a message that was received at a time on the run's clock.
@@ -127,7 +142,7 @@ func (r *Run) arrived(m *member, seq uint32, at time.Duration) {
 }
 
 // control takes what every scenario treats alike: frames that are neither messages of the room nor answers.
-func (r *Run) control(f stamp.Frame) {
+func (r *Run) control(m *member, f stamp.Frame) {
 	switch {
 	case f.Kind == stamp.Unreadable:
 		r.violations.unreadable.Add(1)
@@ -139,10 +154,13 @@ func (r *Run) control(f stamp.Frame) {
 		r.failures.AddKind("frame: answer to nothing", fmt.Sprintf("ack with the id %d", f.ID))
 	case f.Kind != stamp.Control:
 	case f.Event == wire.EventGap:
-		r.violations.gaps.Add(1)
-		r.failures.AddKind("server: gap", string(f.Data))
+		r.gap(m, f.Data)
 	case f.Event == wire.EventDrain:
-		r.failures.AddKind("server: drain", string(f.Data))
+		var d wire.Drain
+		_ = json.Unmarshal(f.Data, &d) // what can't be read asks for no pause
+		m.mu.Lock()
+		m.pause = time.Duration(d.RetryAfter) * time.Millisecond
+		m.mu.Unlock()
 	case f.Event == wire.EventError:
 		var e wire.Error
 		_ = json.Unmarshal(f.Data, &e) // what can't be read is shown as it is
@@ -150,38 +168,58 @@ func (r *Run) control(f stamp.Frame) {
 	}
 }
 
-// disconnect closes all connections and waits for their readers.
+// gap notes that the server told a member of messages that it can't have.
+func (r *Run) gap(m *member, data json.RawMessage) {
+	var g wire.Gap
+	if json.Unmarshal(data, &g) == nil && g.Room != r.plan.Room.String() {
+		return // of the warehouse's own room, which the members of a zone are in as well
+	}
+	r.violations.gaps.Add(1)
+	r.failures.AddKind("server: gap", string(data))
+	if to, err := wire.ParseOffset(g.To); err == nil {
+		m.mu.Lock()
+		m.ledger.Gap(to)
+		m.mu.Unlock()
+	}
+}
+
+// disconnect closes all connections and waits until nothing is under way any more.
 func (r *Run) disconnect() {
-	r.over.Store(true)
 	r.enter("close", 0)
-	next := make(chan *member)
+	r.over.Store(true)
+	r.forbid()
+	next := make(chan *ws.Conn)
 	var closers sync.WaitGroup
 	for range dialers {
 		closers.Go(func() {
-			for m := range next {
-				m.conn.Close()
+			for conn := range next {
+				conn.Close()
 			}
 		})
 	}
 	for _, m := range r.members {
-		next <- m
+		if conn := m.current(); conn != nil {
+			next <- conn
+		}
 	}
 	close(next)
 	closers.Wait()
-	r.readers.Wait()
+	r.errands.Wait()
 }
 
-// total adds up the members' scores, and returns when the last message arrived on the run's clock.
-func (r *Run) total() (account.Score, time.Duration) {
-	var sum account.Score
-	var last time.Duration
+// total adds up the members' scores, and returns when the last message arrived on the run's clock, and how many members
+// are not connected at the end.
+func (r *Run) total() (sum account.Score, last time.Duration, lost int) {
 	for _, m := range r.members {
 		sum.Add(r.load.score(m))
 		m.mu.Lock()
 		last = max(last, m.last)
+		if m.conn == nil {
+			lost++
+		}
 		m.mu.Unlock()
 	}
-	return sum, last
+	return sum, last, lost
 }
 
 func (v *violations) report(s account.Score) report.Violations {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/limits"
 	"github.com/zonecast/zonecast/loadtest/internal/problem"
+	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 	"github.com/zonecast/zonecast/loadtest/internal/ws"
 )
 
@@ -40,12 +42,15 @@ func (r *Run) preflight(ctx context.Context) error {
 
 // A probe is a connection that is used before the run only.
 type probe struct {
-	url  string
+	url  string // without its query
 	conn *ws.Conn
+	done chan struct{} // closed when it has seen everything
+
+	ended chan struct{} // closed when its connection ended
+	why   error         // of that; set before
 
 	mu      sync.Mutex
-	missing map[int]bool  // what it has not seen yet
-	done    chan struct{} // closed when that is nothing
+	missing map[int]bool // what it has not seen yet
 }
 
 // probes are the probes of all instances.
@@ -63,21 +68,24 @@ func (r *Run) openProbes(ctx context.Context, see func(f wire.ServerFrame, missi
 		if err != nil {
 			return ps, explainDial(url, err)
 		}
-		p := &probe{url: url, conn: conn, missing: map[int]bool{}, done: make(chan struct{})}
+		p := &probe{
+			url: withoutQuery(url), conn: conn, missing: map[int]bool{}, done: make(chan struct{}), ended: make(chan struct{}),
+		}
 		for i := range n {
 			p.missing[i] = true
 		}
 		ps.all = append(ps.all, p)
 		ps.readers.Go(func() { p.read(see) })
 		if _, ok := position(hello, r.plan.Room); !ok {
-			return ps, &TargetError{fmt.Sprintf("%s: %s", url, notInRoom(hello, r.plan.Room))}
+			return ps, &TargetError{fmt.Sprintf("%s: %s", p.url, notInRoom(hello, r.plan.Room))}
 		}
 	}
 	return ps, nil
 }
 
 func (p *probe) read(see func(wire.ServerFrame, map[int]bool)) {
-	_ = p.conn.Read(func(b []byte) {
+	defer close(p.ended)
+	p.why = p.conn.Read(func(b []byte) {
 		f, err := wire.DecodeServer(b)
 		if err != nil {
 			return // the run itself will count what it can't read
@@ -93,22 +101,32 @@ func (p *probe) read(see func(wire.ServerFrame, map[int]bool)) {
 	})
 }
 
-// wait waits until all probes have seen everything. If one has not in time it returns its address, and what it missed.
-func (ps *probes) wait(ctx context.Context) (url string, missing int, ok bool) {
+// wait waits until all probes have seen everything. If one does not in time the error is what blame says about it, with
+// one of the things that it did not see.
+func (ps *probes) wait(ctx context.Context, blame func(url string, missing int) string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	for _, p := range ps.all {
 		select {
 		case <-p.done:
+		case <-p.ended:
+			return &TargetError{fmt.Sprintf("%s ended a connection before the run began: %v", p.url, p.why)}
 		case <-ctx.Done():
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			for i := range p.missing {
-				return p.url, i, false
+				return &TargetError{blame(p.url, i)}
 			}
 		}
 	}
-	return "", 0, true
+	return nil
+}
+
+// mark returns the data of probe i: as long as that of the run's messages, so that what is too long is known at once.
+func (r *Run) mark(i int) []byte {
+	p := fmt.Appendf(nil, `{"probe":%d,"of":%q,"pad":"`, i, stamp.NewRun())
+	const tail = `"}`
+	return append(append(p, strings.Repeat("x", max(r.plan.PayloadBytes-len(p)-len(tail), 0))...), tail...)
 }
 
 func (ps *probes) close() {
@@ -127,15 +145,15 @@ func explainDial(url string, err error) error {
 	case errors.As(err, &status) && (status.Code == 401 || status.Code == 403):
 		advice = "give a token that permits this room (--token, TOKEN)"
 	case errors.As(err, &status) && status.Code == 404:
-		advice = "the path is wrong: Zonecast's is /ws (--ws-url, WS_URL)"
+		advice = "Zonecast's path is /ws: correct --ws-url (WS_URL)"
 	case errors.As(err, &status) && (status.Code == 429 || status.Code == 503):
-		advice = "the server takes no connection now: try again later, or raise its limits"
+		advice = "try again later, or raise the server's limits"
 	case errors.As(err, &status), errors.As(err, &protocol):
 		advice = "is it a Zonecast server, and the path /ws? (--ws-url, WS_URL)"
 	default:
 		advice = explainNetwork(err, "WS_URL (--ws-url)")
 	}
-	return &TargetError{fmt.Sprintf("can't connect to %s: %v: %s", url, err, advice)}
+	return &TargetError{fmt.Sprintf("can't connect to %s: %v; %s", withoutQuery(url), err, advice)}
 }
 
 // explainPublish says what to do about an event that could not be published.
@@ -154,7 +172,7 @@ func explainPublish(base string, err error) error {
 	default:
 		advice = explainNetwork(err, "PUBLISH_URL (--publish-url)")
 	}
-	return &TargetError{fmt.Sprintf("can't publish at %s: %v: %s", base, err, advice)}
+	return &TargetError{fmt.Sprintf("can't publish at %s: %v; %s", base, err, advice)}
 }
 
 func explainNetwork(err error, setting string) string {

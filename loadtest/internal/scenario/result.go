@@ -16,7 +16,7 @@ func (r *Run) Snapshot() progress.Snapshot {
 	return progress.Snapshot{
 		Phase: p.name, Elapsed: time.Since(p.since), Of: p.of,
 		Connected: int(r.live.Load()), Connections: r.plan.Connections,
-		Sent: r.sent.Load(), Received: r.received.Load(), Errors: r.failures.Total(),
+		Sent: r.sent.Load(), Received: r.latencies.Count(), Errors: r.failures.Total(),
 		P99: time.Duration(r.p99.Load()),
 	}
 }
@@ -35,7 +35,8 @@ func (r *Run) newResult() *draft {
 	s := report.Settings{
 		Scenario: p.Scenario, PublishURLs: append([]string{}, p.PublishBases...), Room: p.Room.String(),
 		Connections: p.Connections, MsgPerSec: p.Rate, DurationMs: report.Millis(p.Duration), PayloadBytes: p.PayloadBytes,
-		Publishers: p.Publishers, ConnectRate: p.ConnectRate, SettleMs: report.Millis(p.Settle),
+		Publishers: p.Publishers, ConnectRate: p.ConnectRate,
+		SettleMs: report.Millis(p.Settle), ReconnectMs: report.Millis(p.Reconnect),
 	}
 	for _, u := range p.WSURLs {
 		s.WSURLs = append(s.WSURLs, withoutQuery(u))
@@ -69,10 +70,13 @@ func (d *draft) usedAfter() {
 func (r *Run) finish(d *draft, stopped string) *report.Result {
 	res := d.result
 	res.Stopped = stopped
-	score, last := r.total()
+	r.over.Store(true)
+	score, last, lost := r.total()
 
-	joined := len(r.members)
-	res.Connections = report.Connections{Asked: r.plan.Connections, Joined: joined, Lost: int(r.lost.Load())}
+	res.Connections = report.Connections{
+		Asked: r.plan.Connections, Joined: len(r.members),
+		Broken: int(r.broken.Load()), Resumed: int(r.resumed.Load()), Lost: lost,
+	}
 	res.Messages = report.Messages{
 		Scheduled: uint64(d.tally.Due), Sent: r.sent.Load(), Failed: r.failed.Load(),
 		NotSent: uint64(d.tally.NotSent), Late: r.late.Load(),
@@ -92,6 +96,7 @@ func (r *Run) finish(d *draft, stopped string) *report.Result {
 	}
 	res.Latency = report.TimesOf(r.latencies.Total())
 	res.Connect = report.TimesOf(r.connects.Total())
+	res.Offline = report.TimesOf(r.offline.Total())
 	res.Publish = report.TimesOf(r.sends.Total())
 	res.Lag = report.TimesOf(r.lag.Total())
 	res.Errors, res.ErrorsBy = r.failures.Total(), r.failures.Counts()

@@ -4,11 +4,13 @@
 //	                       Run.Snapshot  for the progress line, meanwhile
 //	schedule ──▶ load.send             each message when it is due
 //	ws       ──▶ load.receive          each frame that a member gets
+//	                └──▶ Run.comeBack    when its connection breaks: reconnect, and go on from the last offset
 //
 // What counts: messages that are sent once all members have joined (or given up), that is all of them, and that the
-// server accepted. They are waited for until each member that is still connected has them, at most for the plan's settle
-// time. What arrives after that, while connections are being closed, counts for nobody. A member that loses its connection
-// loses what is sent after that; a member that never joined is expected to receive nothing, and is reported as such.
+// server accepted. Each member that joined must have all of them, whatever happened to its connection; those that arrive
+// late because it was away are late by that much. They are waited for until each member has them that did not give up, at
+// most for the plan's settle time. What arrives after that, while connections are being closed, counts for nobody. A member
+// that never joined is expected to receive nothing, and is reported as such.
 package scenario
 
 import (
@@ -65,24 +67,28 @@ type Run struct {
 	created  time.Time // the zero of the run's own clock
 
 	// Each safe for use by several goroutines.
-	failures                        *failure.Log
-	latencies, connects, sends, lag *latency.Recorder
-	violations                      violations
-	phase                           atomic.Pointer[phase]
-	start                           atomic.Int64 // when message 0 is due, on the run's clock, in ns
-	live, lost                      atomic.Int64 // members connected now; members whose connection ended too early
-	sent, failed, late              atomic.Uint64
-	received                        atomic.Uint64 // as of the last second
-	p99                             atomic.Int64  // of the last second, in ns
-	over                            atomic.Bool   // the score is made: what arrives now counts no more
+	failures                                 *failure.Log
+	latencies, connects, sends, lag, offline *latency.Recorder
+	violations                               violations
+	phase                                    atomic.Pointer[phase]
+	start                                    atomic.Int64 // when message 0 is due, on the run's clock, in ns
+	sent, failed, late                       atomic.Uint64
+	p99                                      atomic.Int64 // of the last second, in ns
+	live                                     atomic.Int64 // members connected now
+	staying                                  atomic.Int64 // members that are connected or may still be
+	broken, resumed                          atomic.Int64 // connections that ended too early, and those that replaced them
+	over                                     atomic.Bool  // the score is made: what arrives now counts no more
 
 	mu      sync.Mutex
 	members []*member // joined; static once all have
 
-	joined  atomic.Int64   // how many those are, once all have
-	readers sync.WaitGroup // one per member
-	deserts chan struct{}  // closed when the last connection was lost
-	desert  sync.Once      // closes it
+	joined   atomic.Int64       // how many those are, once all have
+	errands  sync.WaitGroup     // one per member: its reader, or its way back
+	dialling chan struct{}      // a place for each member on its way back that may dial at the same time
+	closing  context.Context    // ends when nobody is to come back any more
+	forbid   context.CancelFunc // ends it
+	deserted chan struct{}      // closed when the last member has given up
+	refused  chan struct{}      // closed when the failed messages reach the plan's cap
 }
 
 // violations counts what [report.Violations] reports and the ledgers don't know.
@@ -104,10 +110,14 @@ func New(plan settings.Plan) *Run {
 		stamp:     stamp.New(stamp.NewRun(), plan.PayloadBytes),
 		dialer:    ws.NewDialer(plan.Token),
 		created:   time.Now(),
-		failures:  failure.NewLog(plan.MaxErrors),
-		latencies: latency.New(lanes), connects: latency.New(1), sends: latency.New(1), lag: latency.New(1),
-		deserts: make(chan struct{}),
+		failures:  failure.NewLog(),
+		latencies: latency.New(lanes), connects: latency.New(1), sends: latency.New(1), lag: latency.New(1), offline: latency.New(1),
+		dialling: make(chan struct{}, dialers),
+		deserted: make(chan struct{}),
+		refused:  make(chan struct{}),
 	}
+	r.staying.Store(int64(plan.Connections))
+	r.closing, r.forbid = context.WithCancel(context.Background())
 	r.reader = stamp.NewReader(r.stamp, plan.Room)
 	r.load = newLoad(r)
 	r.enter("check", 0)
@@ -131,7 +141,7 @@ func (r *Run) now() time.Duration { return time.Since(r.created) }
 // Causes for which a run ends before its time.
 var (
 	errInterrupted = errors.New("interrupted")
-	errTooMany     = errors.New("too many errors")
+	errRefused     = errors.New("too many messages were refused or unanswered")
 	errDeserted    = errors.New("all connections were lost")
 )
 
@@ -142,7 +152,8 @@ func (r *Run) Do(ctx context.Context) (*report.Result, error) {
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	ctx, cancel := r.untilItMakesNoSense(ctx)
+	told := ctx
+	ctx, cancel := r.untilItMakesNoSense(told)
 	defer cancel()
 	stopWatching := r.watchSeconds()
 	defer stopWatching()
@@ -151,17 +162,16 @@ func (r *Run) Do(ctx context.Context) (*report.Result, error) {
 	defer r.disconnect()
 	r.connect(ctx)
 	switch {
+	case told.Err() == nil && len(r.members) == 0:
+		return r.finish(res, "no member could connect"), nil
 	case ctx.Err() != nil:
 		return r.finish(res, r.cause(ctx)), nil
-	case r.live.Load() == 0:
-		return r.finish(res, "no member could connect"), nil
 	}
 
 	res.usedBefore()
 	res.result.StartedAt = time.Now().UTC()
 	res.tally = r.send(ctx)
 	r.settle()
-	r.over.Store(true)
 	res.usedAfter()
 	stopped := ""
 	if ctx.Err() != nil && res.tally.Due < r.schedule.Count() {
@@ -170,15 +180,15 @@ func (r *Run) Do(ctx context.Context) (*report.Result, error) {
 	return r.finish(res, stopped), nil
 }
 
-// untilItMakesNoSense returns a context that ends with ctx, when the errors reach their cap, and when no connection is left.
+// untilItMakesNoSense returns a context that ends with ctx, when too many messages were refused, and when no member is left.
 func (r *Run) untilItMakesNoSense(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		select {
 		case <-ctx.Done():
-		case <-r.failures.Full():
-			cancel(errTooMany)
-		case <-r.deserts:
+		case <-r.refused:
+			cancel(errRefused)
+		case <-r.deserted:
 			cancel(errDeserted)
 		}
 	}()
@@ -188,8 +198,10 @@ func (r *Run) untilItMakesNoSense(ctx context.Context) (context.Context, context
 // cause says why ctx ended, for the report.
 func (r *Run) cause(ctx context.Context) string {
 	switch err := context.Cause(ctx); {
-	case errors.Is(err, errTooMany):
+	case errors.Is(err, errRefused):
 		return fmt.Sprintf("%v (--max-errors %d)", err, r.plan.MaxErrors)
+	case errors.Is(err, errDeserted) && r.plan.Reconnect > 0:
+		return fmt.Sprintf("%v, and none came back within %v", err, r.plan.Reconnect)
 	case errors.Is(err, errDeserted):
 		return err.Error()
 	}
@@ -212,15 +224,17 @@ func (r *Run) send(ctx context.Context) schedule.Tally {
 			r.late.Add(1)
 		}
 		if err := r.load.send(sending, i); err != nil {
-			r.failed.Add(1)
 			r.failures.Add("send", err)
+			if r.failed.Add(1) == r.plan.MaxErrors {
+				close(r.refused)
+			}
 			return
 		}
 		r.sent.Add(1)
 	})
 }
 
-// settle waits until every member that is still connected has what it must have.
+// settle waits until every member that has not given up has what it must have.
 func (r *Run) settle() {
 	r.enter("settle", r.plan.Settle)
 	deadline := time.Now().Add(r.plan.Settle)
@@ -235,14 +249,14 @@ func (r *Run) settle() {
 
 func (r *Run) complete() bool {
 	for _, m := range r.members {
-		if m.alive.Load() && !r.load.holds(m) {
+		if !m.hasGivenUp() && !r.load.holds(m) {
 			return false
 		}
 	}
 	return true
 }
 
-// watchSeconds keeps the figures of the last second until the returned function is called.
+// watchSeconds keeps the P99 of the last second until the returned function is called.
 func (r *Run) watchSeconds() (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -254,9 +268,7 @@ func (r *Run) watchSeconds() (stop func()) {
 			case <-done:
 				return
 			case <-tick.C:
-				s := r.latencies.Rotate()
-				r.received.Add(s.Count)
-				r.p99.Store(int64(s.P99))
+				r.p99.Store(int64(r.latencies.Rotate().P99))
 			}
 		}
 	}()

@@ -46,6 +46,7 @@ func (f *flags) plan() (Plan, error) {
 		PayloadBytes: f.PayloadBytes,
 		ConnectRate:  f.ConnectRate,
 		Settle:       time.Duration(f.Settle),
+		Reconnect:    time.Duration(f.Reconnect),
 		MaxErrors:    f.MaxErrors,
 		JSONFile:     f.JSON,
 	}
@@ -77,8 +78,13 @@ func (f *flags) numbers(wrong *mistakes) {
 	if d := time.Duration(f.Duration); d <= 0 || d > maxSpan {
 		wrong.addf("--duration (DURATION) is %v: give a time above 0 and up to %v", d, maxSpan)
 	}
-	if d := time.Duration(f.Settle); d < 0 || d > maxSpan {
-		wrong.addf("--settle (SETTLE) is %v: give a time from 0 to %v", d, maxSpan)
+	for _, s := range []struct {
+		name  string
+		value span
+	}{{"settle (SETTLE)", f.Settle}, {"reconnect (RECONNECT)", f.Reconnect}} {
+		if d := time.Duration(s.value); d < 0 || d > maxSpan {
+			wrong.addf("--%s is %v: give a time from 0 to %v", s.name, d, maxSpan)
+		}
 	}
 	if f.PayloadBytes < stamp.MinBytes || f.PayloadBytes > stamp.MaxBytes {
 		wrong.addf("--payload-bytes (PAYLOAD_BYTES) is %d: give %d to %d; the name of the run and the number of the message need that much",

@@ -25,7 +25,7 @@ const (
 // flags is what can be set, each as a flag and in the environment: this struct is the documentation.
 type flags struct {
 	Scenario    string   `enum:"fanout,echo" default:"fanout" env:"SCENARIO" help:"What to do: fanout publishes through the HTTP API to the zone's room, and every member must receive everything; echo sends a round trip on one connection after the other."`
-	WSURL       []string `name:"ws-url" env:"WS_URL" default:"ws://127.0.0.1:3001/ws" placeholder:"URL" help:"Where members connect. Several, separated by commas or by repeating the flag, share them evenly."`
+	WSURL       []string `name:"ws-url" env:"WS_URL" default:"ws://127.0.0.1:3001/ws" placeholder:"URL" help:"Where members connect; http:// is understood too, and /ws is added to an address without a path. Several instances, separated by commas or by repeating the flag, share members and publishing evenly."`
 	Connections int      `env:"CONNECTIONS" default:"1000" help:"How many members."`
 	MsgPerSec   float64  `env:"MSG_PER_SEC" default:"100" help:"Messages per second, of all publishers (fanout) or all connections (echo) together."`
 	Duration    span     `env:"DURATION" default:"60s" help:"How long to send, like 60s or 5m; a plain number is seconds."`
@@ -39,7 +39,8 @@ type flags struct {
 	PayloadBytes int      `env:"PAYLOAD_BYTES" default:"128" help:"Bytes of data in each message."`
 	ConnectRate  float64  `env:"CONNECT_RATE" default:"500" help:"Connections to open per second."`
 	Settle       span     `env:"SETTLE" default:"5s" help:"How long to wait at the end for messages that are still on their way."`
-	MaxErrors    uint64   `env:"MAX_ERRORS" default:"1000" help:"End the run after this many errors; 0 for never."`
+	Reconnect    span     `env:"RECONNECT" default:"10s" help:"How long a member that lost its connection tries to come back, to go on from its last offset; 0 for not at all."`
+	MaxErrors    uint64   `env:"MAX_ERRORS" default:"1000" help:"End the run after this many messages that the server refused or did not answer; 0 for never."`
 
 	Threshold []string `env:"THRESHOLD" placeholder:"CONDITION" help:"What the result must fulfil, like 'latency.p95<100ms' or 'delivered>=99.9%'; exit code 99 if it does not. Repeatable."`
 	JSON      string   `name:"json" env:"JSON_FILE" placeholder:"FILE" help:"Write the result there as JSON."`
@@ -48,7 +49,8 @@ type flags struct {
 // A Plan is a run that can be carried out.
 type Plan struct {
 	Scenario     string
-	WSURLs       []string // with the room in the query
+	WSURLs       []string // with the room in the query, which joins it
+	ResumeURLs   []string // the same ones without it: a member that comes back subscribes from its last offset
 	PublishBases []string // of the HTTP API; empty with Echo
 	Room         wire.Room
 	Connections  int
@@ -60,6 +62,7 @@ type Plan struct {
 	PayloadBytes int
 	ConnectRate  float64 // connections per second
 	Settle       time.Duration
+	Reconnect    time.Duration
 	MaxErrors    uint64
 	Thresholds   []threshold.Threshold
 	JSONFile     string

@@ -17,7 +17,7 @@ func parse(t *testing.T, env map[string]string, args ...string) (Plan, error) {
 	t.Helper()
 	for _, name := range []string{
 		"SCENARIO", "WS_URL", "CONNECTIONS", "MSG_PER_SEC", "DURATION", "WAREHOUSE", "ZONE", "PUBLISH_URL", "PUBLISHERS",
-		"PUBLISH_KEY", "TOKEN", "PAYLOAD_BYTES", "CONNECT_RATE", "SETTLE", "MAX_ERRORS", "THRESHOLD", "JSON_FILE",
+		"PUBLISH_KEY", "TOKEN", "PAYLOAD_BYTES", "CONNECT_RATE", "SETTLE", "RECONNECT", "MAX_ERRORS", "THRESHOLD", "JSON_FILE",
 	} {
 		t.Setenv(name, "") // restores it after the test
 		os.Unsetenv(name)
@@ -39,9 +39,12 @@ func TestDefaults(t *testing.T) {
 		PublishBases: []string{"http://127.0.0.1:3001"},
 		Room:         wire.Room{Warehouse: "warehouse-1", Zone: "zone-a"},
 		Connections:  1000, Rate: 100, Duration: time.Minute, Publishers: 16, PayloadBytes: 128, ConnectRate: 500,
-		Settle: 5 * time.Second, MaxErrors: 1000,
+		Settle: 5 * time.Second, Reconnect: 10 * time.Second, MaxErrors: 1000,
 	}
 	samePlan(t, got, want)
+	if want := []string{"ws://127.0.0.1:3001/ws"}; !slices.Equal(got.ResumeURLs, want) {
+		t.Errorf("addresses to come back to %q, want %q", got.ResumeURLs, want)
+	}
 }
 
 func samePlan(t *testing.T, got, want Plan) {
@@ -62,7 +65,7 @@ func samePlan(t *testing.T, got, want Plan) {
 	if got.Scenario != want.Scenario || got.Room != want.Room || got.Connections != want.Connections || got.Rate != want.Rate ||
 		got.Duration != want.Duration || got.Publishers != want.Publishers || got.PublishKey != want.PublishKey ||
 		got.Token != want.Token || got.PayloadBytes != want.PayloadBytes || got.ConnectRate != want.ConnectRate ||
-		got.Settle != want.Settle || got.MaxErrors != want.MaxErrors || got.JSONFile != want.JSONFile {
+		got.Settle != want.Settle || got.Reconnect != want.Reconnect || got.MaxErrors != want.MaxErrors || got.JSONFile != want.JSONFile {
 		t.Errorf("plan\n got %+v\nwant %+v", got, want)
 	}
 }
@@ -76,18 +79,18 @@ func TestFlagsAndEnvironmentAlike(t *testing.T) {
 		{name: "environment", env: map[string]string{
 			"WS_URL": "wss://a.example/zc/ws,ws://b.example:81/ws", "CONNECTIONS": "20", "MSG_PER_SEC": "2.5", "DURATION": "90",
 			"WAREHOUSE": "w2", "ZONE": "", "PUBLISHERS": "3", "PUBLISH_KEY": "k", "TOKEN": "t", "PAYLOAD_BYTES": "4096",
-			"CONNECT_RATE": "10", "SETTLE": "0", "MAX_ERRORS": "0", "THRESHOLD": "lost==0,delivered>=99.9%", "JSON_FILE": "out.json",
+			"CONNECT_RATE": "10", "SETTLE": "0", "RECONNECT": "30", "MAX_ERRORS": "0", "THRESHOLD": "lost==0,delivered>=99.9%", "JSON_FILE": "out.json",
 		}},
 		{name: "flags", args: []string{
 			"--ws-url", "wss://a.example/zc/ws", "--ws-url", "ws://b.example:81/ws", "--connections", "20", "--msg-per-sec", "2.5",
 			"--duration", "1m30s", "--warehouse", "w2", "--zone", "", "--publishers", "3", "--publish-key", "k", "--token", "t",
-			"--payload-bytes", "4096", "--connect-rate", "10", "--settle", "0s", "--max-errors", "0", "--threshold", "lost==0",
+			"--payload-bytes", "4096", "--connect-rate", "10", "--settle", "0s", "--reconnect", "30s", "--max-errors", "0", "--threshold", "lost==0",
 			"--threshold", "delivered>=99.9%", "--json", "out.json",
 		}},
 		{name: "a flag wins", env: map[string]string{"CONNECTIONS": "7", "ZONE": "zone-b"}, args: []string{
 			"--ws-url", "wss://a.example/zc/ws,ws://b.example:81/ws", "--connections", "20", "--msg-per-sec", "2.5",
 			"--duration", "90s", "--warehouse", "w2", "--zone=", "--publishers", "3", "--publish-key", "k", "--token", "t",
-			"--payload-bytes", "4096", "--connect-rate", "10", "--settle", "0s", "--max-errors", "0",
+			"--payload-bytes", "4096", "--connect-rate", "10", "--settle", "0s", "--reconnect", "30s", "--max-errors", "0",
 			"--threshold", "lost==0,delivered>=99.9%", "--json", "out.json",
 		}},
 	} {
@@ -102,7 +105,7 @@ func TestFlagsAndEnvironmentAlike(t *testing.T) {
 				PublishBases: []string{"https://a.example/zc", "http://b.example:81"},
 				Room:         wire.Room{Warehouse: "w2"},
 				Connections:  20, Rate: 2.5, Duration: 90 * time.Second, Publishers: 3, PublishKey: "k", Token: "t",
-				PayloadBytes: 4096, ConnectRate: 10, JSONFile: "out.json", Thresholds: got.Thresholds,
+				PayloadBytes: 4096, ConnectRate: 10, Reconnect: 30 * time.Second, JSONFile: "out.json", Thresholds: got.Thresholds,
 			}
 			samePlan(t, got, want)
 			if len(got.Thresholds) != 2 || got.Thresholds[1].String() != "delivered>=99.9%" {
@@ -127,6 +130,9 @@ func TestAddresses(t *testing.T) {
 			[]string{"ws://h:1/ws?userId=u&warehouse=warehouse-1&zone=zone-a"}, []string{"http://h:1"}},
 		{"another path with its publish address", []string{"--ws-url=ws://h:1/socket", "--publish-url=http://h:1/zc/"},
 			[]string{"ws://h:1/socket?warehouse=warehouse-1&zone=zone-a"}, []string{"http://h:1/zc"}},
+		{"http addresses without a path", []string{"--ws-url=http://h:1,https://h:2/"},
+			[]string{"ws://h:1/ws?warehouse=warehouse-1&zone=zone-a", "wss://h:2/ws?warehouse=warehouse-1&zone=zone-a"},
+			[]string{"http://h:1", "https://h:2"}},
 		{"echo publishes nowhere", []string{"--ws-url=ws://h:1/socket", "--scenario=echo"},
 			[]string{"ws://h:1/socket?warehouse=warehouse-1&zone=zone-a"}, nil},
 	} {
@@ -154,6 +160,7 @@ func TestMistakes(t *testing.T) {
 		{"a negative time", nil, []string{"--duration=-1m"}, []string{"--duration (DURATION) is -1m0s"}},
 		{"words for a time", map[string]string{"DURATION": "long"}, nil, []string{`"long" is not a duration: write it like 60s or 5m`}},
 		{"a negative settle time", nil, []string{"--settle=-1s"}, []string{"--settle (SETTLE) is -1s"}},
+		{"a negative reconnect time", nil, []string{"--reconnect=-1s"}, []string{"--reconnect (RECONNECT) is -1s"}},
 		{"no publishers", nil, []string{"--publishers=0"}, []string{"--publishers (PUBLISHERS) is 0"}},
 		{"no connect rate", nil, []string{"--connect-rate=0"}, []string{"--connect-rate (CONNECT_RATE) is 0"}},
 		{"too little payload", nil, []string{"--payload-bytes=10"}, []string{"--payload-bytes (PAYLOAD_BYTES) is 10: give 44 to 1048576"}},
@@ -165,8 +172,8 @@ func TestMistakes(t *testing.T) {
 		{"a bad warehouse", nil, []string{"--warehouse=a b"}, []string{`warehouse name "a b"`}},
 		{"no warehouse", nil, []string{"--warehouse="}, []string{"warehouse is missing"}},
 		{"a bad zone", nil, []string{"--zone=a:b"}, []string{`zone name "a:b"`}},
-		{"http for a WebSocket", nil, []string{"--ws-url=http://h/ws"},
-			[]string{`WebSocket address "http://h/ws" must begin with ws:// or wss://: write it like ws://127.0.0.1:3001/ws (--ws-url, WS_URL)`}},
+		{"another scheme", nil, []string{"--ws-url=tcp://h/ws"},
+			[]string{`WebSocket address "tcp://h/ws" must begin with ws://, wss://, http:// or https://: write it like ws://127.0.0.1:3001/ws (--ws-url, WS_URL)`}},
 		{"no scheme", nil, []string{"--ws-url=127.0.0.1:3001"}, []string{`WebSocket address "127.0.0.1:3001" is not a URL`}},
 		{"no host", nil, []string{"--ws-url=ws:///ws"}, []string{"names no host"}},
 		{"a password in the address", nil, []string{"--ws-url=ws://u:p@h/ws"}, []string{"has a user name in it"}},

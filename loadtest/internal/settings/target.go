@@ -22,6 +22,7 @@ func (f *flags) urls(p *Plan, wrong *mistakes) {
 			continue
 		}
 		p.WSURLs = append(p.WSURLs, memberURL(u, p.Room))
+		p.ResumeURLs = append(p.ResumeURLs, memberURL(u, wire.Room{}))
 		if !derive {
 			continue
 		}
@@ -40,10 +41,17 @@ func (f *flags) urls(p *Plan, wrong *mistakes) {
 	}
 }
 
+// wsURL reads an address to connect to. An http address means the WebSocket behind it, and no path means /ws.
 func wsURL(text string) (*url.URL, error) {
-	u, err := parseURL(text, "ws", "wss")
+	u, err := parseURL(text, "ws", "wss", "http", "https")
 	if err != nil {
 		return nil, fmt.Errorf("WebSocket address %q %w like ws://127.0.0.1:3001/ws (--ws-url, WS_URL)", text, err)
+	}
+	if rest, ok := strings.CutPrefix(u.Scheme, "http"); ok {
+		u.Scheme = "ws" + rest
+	}
+	if strings.Trim(u.Path, "/") == "" {
+		u.Path = "/ws"
 	}
 	return u, nil
 }
@@ -66,7 +74,8 @@ func parseURL(text string, schemes ...string) (*url.URL, error) {
 	case err != nil:
 		return nil, fmt.Errorf("is not a URL: write it")
 	case !slices.Contains(schemes, u.Scheme):
-		return nil, fmt.Errorf("must begin with %s://: write it", strings.Join(schemes, ":// or "))
+		last := len(schemes) - 1
+		return nil, fmt.Errorf("must begin with %s:// or %s://: write it", strings.Join(schemes[:last], "://, "), schemes[last])
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("names no host: write it")
 	case u.User != nil:
@@ -77,14 +86,15 @@ func parseURL(text string, schemes ...string) (*url.URL, error) {
 	return u, nil
 }
 
-// memberURL returns the address at which a member connects to join the room.
+// memberURL returns the address at which a member connects to join the room, or none for the zero Room.
 func memberURL(u *url.URL, room wire.Room) string {
 	member := *u
 	q := member.Query()
-	q.Set("warehouse", room.Warehouse)
-	q.Del("zone")
-	if room.Zone != "" {
-		q.Set("zone", room.Zone)
+	for name, value := range map[string]string{"warehouse": room.Warehouse, "zone": room.Zone} {
+		q.Del(name)
+		if value != "" {
+			q.Set(name, value)
+		}
 	}
 	member.RawQuery = q.Encode()
 	return member.String()

@@ -22,6 +22,8 @@ const (
 	Damaged
 	// Elsewhere: an event of another room. Ours is set if it belongs to the run's room.
 	Elsewhere
+	// Retained: the copy of an event from before the member joined; it is no part of the counting.
+	Retained
 	// Answer: the ack with the number ID. Seq is set, and Ours, if its data is that of a message of the run.
 	Answer
 	// Control: a frame that the server sent on its own behalf. Event and Data say which.
@@ -151,6 +153,8 @@ func (r *Reader) event(w wire.ServerFrame) Frame {
 	f.Epoch, f.N = []byte(o.Epoch), o.N
 	f.Seq, f.Ours = r.stamp.Seq(w.Data)
 	switch {
+	case w.Retained:
+		f.Kind = Retained
 	case w.Room != r.room:
 		f.Kind = Elsewhere
 	case !f.Ours && r.ours(w):

@@ -82,6 +82,8 @@ func TestReaderKinds(t *testing.T) {
 			Frame{Kind: Published, Message: at(0, false)}},
 		{"another service's in another room", string(message(other, wire.EventAlert, nil)),
 			Frame{Kind: Elsewhere, Message: at(0, false)}},
+		{"a retained event", string(wire.AppendMessage(nil, &wire.Message{Retained: true, Room: room, Event: wire.EventShiftSnapshot,
+			Offset: wire.Offset{Epoch: "e1", N: 42}, Data: json.RawMessage(`{}`)})), Frame{Kind: Retained, Message: at(0, false)}},
 		{"the ack of an echo", string(wire.AppendAck(nil, 18, data(17))),
 			Frame{Kind: Answer, ID: 18, Message: account.Message{Seq: 17, Ours: true}}},
 		{"the ack of something else", string(wire.AppendAck(nil, 18, nil)), Frame{Kind: Answer, ID: 18}},

@@ -16,19 +16,18 @@ type expectation struct {
 var expectations = []expectation{
 	{[]string{"connected"}, func(r *report.Result) string {
 		c := r.Connections
-		if c.Joined == c.Asked && c.Lost == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%s of %s members could not connect, and %s lost their connection during the run",
-			num(uint64(c.Asked-c.Joined)), num(uint64(c.Asked)), num(uint64(c.Lost)))
+		return both(
+			some(uint64(c.Asked-c.Joined), fmt.Sprintf("of %s members could not connect", num(uint64(c.Asked)))),
+			some(uint64(c.Lost), fmt.Sprintf("of %s were not connected at the end", num(uint64(c.Joined)))))
+	}},
+	{[]string{"broken", "connected"}, func(r *report.Result) string {
+		return some(uint64(r.Connections.Broken), "connections broke during the run")
 	}},
 	{[]string{"sent"}, func(r *report.Result) string {
 		m := r.Messages
-		if m.Failed == 0 && m.NotSent == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%s of %s messages were refused or unanswered, and %s could not be sent in time",
-			num(m.Failed), num(m.Scheduled), num(m.NotSent))
+		return both(
+			some(m.Failed, fmt.Sprintf("of %s messages were refused or unanswered", num(m.Scheduled))),
+			some(m.NotSent, fmt.Sprintf("of %s messages could not be sent in time", num(m.Scheduled))))
 	}},
 	{[]string{"delivered", "lost"}, func(r *report.Result) string {
 		if r.Messages.Lost == 0 {
@@ -51,7 +50,7 @@ var expectations = []expectation{
 		if v == (report.Violations{}) {
 			return ""
 		}
-		return "the protocol was violated: " + v.String()
+		return "the server broke its promises: " + v.String()
 	}},
 }
 
@@ -60,6 +59,14 @@ func some(n uint64, what string) string {
 		return ""
 	}
 	return num(n) + " " + what
+}
+
+// both joins two parts of a sentence, either of which may be empty.
+func both(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + ", and " + b
 }
 
 func num(n uint64) string { return report.Thousands(n) }

@@ -97,16 +97,20 @@ func TestJudge(t *testing.T) {
 		{"ended early", func(r *report.Result) { r.Stopped = "interrupted" }, nil,
 			[]string{"the run ended early: interrupted"}, nil},
 		{"connections missing", func(r *report.Result) { r.Connections.Joined, r.Connections.Lost = 990, 4 }, nil,
-			[]string{"10 of 1,000 members could not connect, and 4 lost their connection during the run"}, nil},
+			[]string{"10 of 1,000 members could not connect, and 4 of 990 were not connected at the end"}, nil},
+		{"connections broken and replaced", brokenOnce, nil, []string{"1,000 connections broke during the run"}, nil},
+		{"breaks that a threshold allows", brokenOnce, []string{"broken<=1000", "offline.max<5s"}, nil, []bool{true, true}},
 		{"not all sent", func(r *report.Result) { r.Messages.Failed, r.Messages.NotSent, r.Messages.Sent = 2, 1, 97 }, nil,
-			[]string{"2 of 100 messages were refused or unanswered, and 1 could not be sent in time"}, nil},
+			[]string{"2 of 100 messages were refused or unanswered, and 1 of 100 messages could not be sent in time"}, nil},
+		{"refused only", func(r *report.Result) { r.Messages.Failed, r.Messages.Sent = 2, 98 }, nil,
+			[]string{"2 of 100 messages were refused or unanswered"}, nil},
 		{"losses", lossy, nil, []string{"50 of 100,000 deliveries were lost", "50 offsets are missing that must rise by one"}, nil},
 		{"losses that a threshold allows", lossy, []string{"delivered>=99.9%"}, nil, []bool{true}},
 		{"losses that a threshold does not allow", lossy, []string{"lost<50"}, nil, []bool{false}},
 		{"duplicates and reordering", func(r *report.Result) { r.Messages.Duplicated, r.Messages.Reordered = 3, 4 }, nil,
 			[]string{"3 deliveries were duplicates", "4 deliveries came out of order"}, nil},
 		{"violations", func(r *report.Result) { r.Violations.Damaged, r.Violations.Gaps = 2, 1 }, nil,
-			[]string{"the protocol was violated: 2 damaged, 1 gaps told by the server"}, nil},
+			[]string{"the server broke its promises: 2 damaged, 1 gaps told by the server"}, nil},
 		{"a slow one", func(r *report.Result) { r.Latency.P95 = 101 }, []string{"latency.p95<100ms", "latency.p99<250ms"},
 			nil, []bool{false, true}},
 	} {
@@ -134,6 +138,10 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
+}
+
+func brokenOnce(r *report.Result) {
+	r.Connections.Broken, r.Connections.Resumed, r.Offline = 1000, 1000, report.Times{Count: 1000, Max: 1900}
 }
 
 func lossy(r *report.Result) {

@@ -1,7 +1,8 @@
 // Package ws is one client's connection to Zonecast over WebSocket.
 //
-//	scenario ──▶ Dialer.Dial   upgrade, then wait for the frame "connected"
-//	scenario ──▶ Conn.Read     every frame that the server sends, until the connection ends
+//	scenario ──▶ Dialer.Dial      upgrade, then wait for the frame "connected"
+//	scenario ──▶ Conn.Subscribe   when it is a reconnect: go on from the last offset
+//	scenario ──▶ Conn.Read        every frame that the server sends, until the connection ends
 //	scenario ──▶ Conn.Send, Conn.Close
 //
 // A run holds many thousands of these, so a connection keeps a read buffer of 1 KiB and the stack of the goroutine in
@@ -82,18 +83,9 @@ func (d *Dialer) Dial(ctx context.Context, url string) (*Conn, wire.Connected, e
 
 // hello reads the first frame, until ctx ends.
 func (c *Conn) hello(ctx context.Context) (wire.Connected, error) {
-	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetReadDeadline(time.Now()) })
-	_, p, err := c.conn.ReadMessage()
-	if !stop() && err != nil {
-		return wire.Connected{}, fmt.Errorf("wait for the frame connected: %w", ctx.Err())
-	}
-	_ = c.conn.SetReadDeadline(time.Time{})
+	f, err := c.next(ctx, "the frame connected")
 	if err != nil {
-		return wire.Connected{}, fmt.Errorf("wait for the frame connected: %w", ended(err))
-	}
-	f, err := wire.DecodeServer(p)
-	if err != nil {
-		return wire.Connected{}, &ProtocolError{fmt.Sprintf("its first frame: %v", err)}
+		return wire.Connected{}, err
 	}
 	if f.Event != wire.EventConnected {
 		return wire.Connected{}, &ProtocolError{fmt.Sprintf("its first frame is %q and not %q", f.Event, wire.EventConnected)}
@@ -103,6 +95,24 @@ func (c *Conn) hello(ctx context.Context) (wire.Connected, error) {
 		return wire.Connected{}, &ProtocolError{fmt.Sprintf("the frame connected: %v", err)}
 	}
 	return hello, nil
+}
+
+// next reads one frame while something is waited for, until ctx ends.
+func (c *Conn) next(ctx context.Context, awaited string) (wire.ServerFrame, error) {
+	stop := context.AfterFunc(ctx, func() { _ = c.conn.SetReadDeadline(time.Now()) })
+	_, p, err := c.conn.ReadMessage()
+	if !stop() {
+		return wire.ServerFrame{}, fmt.Errorf("wait for %s: %w", awaited, ctx.Err())
+	}
+	_ = c.conn.SetReadDeadline(time.Time{})
+	if err != nil {
+		return wire.ServerFrame{}, fmt.Errorf("wait for %s: %w", awaited, ended(err))
+	}
+	f, err := wire.DecodeServer(p)
+	if err != nil {
+		return wire.ServerFrame{}, &ProtocolError{fmt.Sprintf("instead of %s: %v", awaited, err)}
+	}
+	return f, nil
 }
 
 // A ProtocolError says what a server sent that is not Zonecast's protocol.
