@@ -6,28 +6,77 @@ SHELL := /bin/bash
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## Start the server with everything embedded
+run: ## Start the server with everything embedded, on http://127.0.0.1:3001
 	cd backend && go run ./cmd/zonecast
 
+.PHONY: demo
+demo: ## Start the server with a simulated shift (DEMO_SPEED=60, DEMO_SEED=2 …)
+	cd backend && go run ./cmd/zonecast demo
+
 .PHONY: build
-build: ## Build bin/zonecast
-	cd backend && go build -o ../bin/zonecast ./cmd/zonecast
+build: ## Build bin/zonecast and bin/loadtest
+	cd backend && go build -ldflags "-X main.version=$(VERSION)" -o ../bin/zonecast ./cmd/zonecast
+	cd loadtest && go build -o ../bin/loadtest .
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: load
+load: build ## Measure a running server: 1,000 connections, 100 messages/s, 60 s (WS_URL=… CONNECTIONS=… DURATION=…)
+	bin/loadtest --threshold 'latency.p95<100ms' --threshold 'latency.p99<250ms' --threshold 'delivered==100%'
+
+.PHONY: stack
+stack: build deps ## Start Redis, three instances, nginx and Prometheus on this machine, without containers
+	cd backend && go run ./cmd/stack --root .. --bin ../bin/zonecast
+
+.PHONY: up
+up: ## Start the full stack with docker compose, on http://127.0.0.1:8080
+	VERSION=$(VERSION) docker compose up --build --wait
+
+.PHONY: down
+down: ## Stop what make up started
+	docker compose down
 
 .PHONY: test
-test: deps lint test-go test-client ## Run all tests; install what they need first
+test: deps lint stale test-go test-client test-web test-e2e ## Run all tests; install what they need first
 
 .PHONY: test-go
 test-go: ## Run the Go tests of all modules, with -race
-	cd backend && go test -race -p 2 -timeout 15m $$(cd . && go list ./... | grep -v /e2e)
-	cd web && go test -race -p 2 ./...
-	cd loadtest && go test -race -p 2 ./...
+	cd backend && go test -race -p 2 -timeout 10m $$(go list ./... | grep -v /e2e)
+	cd web && go test -race -p 2 -timeout 10m ./...
+	cd loadtest && go test -race -p 2 -timeout 10m ./...
+
+.PHONY: test-e2e
+test-e2e: build ## Test the deployment files and every promise over real processes
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -race -timeout 10m ./e2e
 
 .PHONY: test-client
-test-client: build web/client/node_modules ## Check types, size and behaviour of the TypeScript client
-	cd web/client && npm run typecheck && npm test
+test-client: build web/client/node_modules ## Check types, size, package and behaviour of the TypeScript client
+	cd web/client && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm run check
+
+.PHONY: test-web
+test-web: build web/node_modules web/e2e/node_modules ## Test dashboard and screen in headless Chromium
+	cd web && npm run typecheck && npm test
+	cd web/e2e && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm test
+
+.PHONY: generate
+generate: web/node_modules ## Make templ's Go code, the assets and docs/configuration.md anew
+	cd web && $(TEMPL) generate
+	cd web && npm run build
+	cd backend && go test ./internal/config -update
+
+.PHONY: stale
+stale: web/node_modules ## Check that committed generated files are what their sources make
+	cd web && $(TEMPL) generate -check
+	cd web && npm run check-stale
+
+TEMPL := go run github.com/a-h/templ/cmd/templ@v0.3.1020
+
+.PHONY: bench
+bench: ## Run the Go benchmarks
+	cd backend && go test -run '^$$' -bench . -benchmem ./wire ./internal/outbox ./internal/hub
 
 .PHONY: lint
 lint: ## Check formatting and run go vet

@@ -70,6 +70,8 @@ func TestGoldenServerFramesAreEncodedToTheByte(t *testing.T) {
 		"connected without rooms": wire.AppendFrame(nil, wire.EventConnected, connected),
 		"zone update": wire.AppendMessage(nil, &wire.Message{Room: zoneA, Event: wire.EventZoneUpdate, Offset: k(18),
 			Time: 1767225600123, Data: json.RawMessage(`{"pickRate":1402,"unitsDone":5250}`)}),
+		"retained": wire.AppendMessage(nil, &wire.Message{Room: zoneA, Event: wire.EventShiftSnapshot, Offset: k(9),
+			Time: 1767225600045, Retained: true, Data: json.RawMessage(`{"zone":"zone-a"}`)}),
 		"data keeps its bytes": wire.AppendMessage(nil, &wire.Message{Room: whole, Event: wire.EventAlert, Offset: k(1),
 			Time: 1767225600123, Data: json.RawMessage("{ \"b\" : 1.0,\t\"a\":\"\\u00e9 <ü>\", \"b\":[] }")}),
 		"null data": wire.AppendMessage(nil, &wire.Message{Room: w, Event: "PING_ALL",
