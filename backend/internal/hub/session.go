@@ -141,11 +141,6 @@ func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offs
 		if done || err != nil {
 			return err
 		}
-		select {
-		case <-s.Queue.Low():
-		case <-ctx.Done():
-			return errReplayTooLong()
-		}
 		page, err := s.hub.broker.History(ctx, r.name, after, replayPage)
 		if err != nil {
 			return err
@@ -155,6 +150,11 @@ func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offs
 			after = page.Gap.To
 		}
 		for _, m := range page.Messages {
+			select {
+			case <-s.Queue.Low():
+			case <-ctx.Done():
+				return errReplayTooLong()
+			}
 			s.Queue.Push(outbox.NewMessage(wire.AppendMessage(nil, &m.Message), 0))
 			after = m.Offset
 		}

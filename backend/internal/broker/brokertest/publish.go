@@ -191,6 +191,9 @@ func manyRooms(t *testing.T, open Open) {
 			}
 		}
 	})
+	if t.Failed() {
+		return // not every message was accepted: there is nothing to wait for
+	}
 	for i := range rooms {
 		for k, m := range r.WantExactly(wire.Room{Warehouse: warehouse, Zone: fmt.Sprint("zone-", i)}, 1, each) {
 			if want := fmt.Sprint(i*each + k); string(m.Data) != want {

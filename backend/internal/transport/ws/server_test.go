@@ -110,9 +110,18 @@ func start(t testing.TB, o options) *server {
 		stop()
 		running.Wait()
 		pool.Close()
-		eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+		if _, fuzzing := t.(*testing.F); !fuzzing { // the fuzzer has goroutines of its own
+			eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+		}
 	})
 	return s
+}
+
+// in returns the server for a test within the one that started it.
+func (s *server) in(t testing.TB) *server {
+	within := *s
+	within.t = t
+	return &within
 }
 
 var zone = wire.Room{Warehouse: "w1", Zone: "a"}

@@ -76,11 +76,19 @@ func (c *session) refuse(id int64, hasID bool, err error) {
 	}
 }
 
+// refuseFrame answers what is not the protocol.
+func (c *session) refuseFrame(id int64, hasID bool, err error) {
+	c.handler.Metrics.Received.WithLabelValues("bad_frame").Inc()
+	c.refuse(id, hasID, err)
+}
+
 func (c *session) handle(p []byte) {
+	if c.queue.Code() != 0 {
+		return // the connection is closing; whoever was refused must not go on meanwhile
+	}
 	f, err := wire.DecodeClient(p)
 	if err != nil {
-		c.handler.Metrics.Received.WithLabelValues("bad_frame").Inc()
-		c.refuse(f.ID, f.HasID, err)
+		c.refuseFrame(f.ID, f.HasID, err)
 		return
 	}
 	c.bad = 0

@@ -12,10 +12,12 @@ import (
 	crand "crypto/rand"
 	"encoding/binary"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -53,8 +55,9 @@ type Handler struct {
 	melody *melody.Melody
 	open   sync.WaitGroup
 
-	mu      sync.Mutex
-	leaving bool
+	mu          sync.Mutex
+	leaving     bool
+	connections int // that were taken over, or are about to be
 }
 
 // frames is how WebSocket looks on the socket: RFC 6455 section 5.2, one unmasked text frame.
@@ -95,7 +98,7 @@ func New(o Options) *Handler {
 	m.HandleDisconnect(h.disconnect)
 	m.HandleMessage(func(s *melody.Session, p []byte) { client(s).handle(p) })
 	m.HandleMessageBinary(func(s *melody.Session, _ []byte) {
-		client(s).refuse(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
+		client(s).refuseFrame(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
 	})
 	m.HandleError(h.failed)
 	return h
@@ -105,6 +108,18 @@ func New(o Options) *Handler {
 type conn struct {
 	net.Conn
 	queue *outbox.Queue
+	early []byte // that came with the request
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.early) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.early)
+	if c.early = c.early[n:]; len(c.early) == 0 {
+		c.early = nil
+	}
+	return n, nil
 }
 
 func (c *conn) Write(p []byte) (int, error) {
@@ -146,43 +161,45 @@ func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Serve is the handler of GET /ws. It returns when the connection is taken over, not when it ends.
 func (h *Handler) Serve(c echo.Context) error {
 	r := c.Request()
-	rooms, err := roomsOf(r)
-	if err == nil {
-		err = checkUser(r)
-	}
+	query, err := parseQuery(r)
 	if err != nil {
 		h.Metrics.Refused.WithLabelValues(string(wire.AsError(err).Code)).Inc()
 		return err
 	}
-	if !websocket.IsWebSocketUpgrade(r) || r.Header.Get("Sec-WebSocket-Version") != "13" ||
-		r.Header.Get("Sec-WebSocket-Key") == "" {
+	if err := checkHandshake(c); err != nil {
 		h.Metrics.Refused.WithLabelValues(string(wire.CodeBadFrame)).Inc()
-		return echo.NewHTTPError(http.StatusUpgradeRequired, "this is a WebSocket endpoint: connect to it with a WebSocket client")
+		return err
 	}
 	if err := h.enter(); err != nil {
 		return err
 	}
-	taken, _, err := http.NewResponseController(c.Response()).Hijack()
+	taken, buffered, err := http.NewResponseController(c.Response()).Hijack()
 	if err != nil {
-		h.open.Done()
+		h.leave()
 		return err
 	}
 	taken.SetDeadline(time.Time{})
 	wrapped := &conn{Conn: taken, queue: h.Pool.NewQueue(taken, frames)}
+	if n := buffered.Reader.Buffered(); n > 0 { // sent before the response: what is lost here would be lost silently
+		wrapped.early = make([]byte, n)
+		_, _ = io.ReadFull(buffered, wrapped.early)
+	}
 	slim := &http.Request{Method: r.Method, Host: r.Host, Header: http.Header{}, Proto: r.Proto,
 		ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor}
 	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
 		slim.Header[name] = r.Header[name]
 	}
-	cl := &session{handler: h, queue: wrapped.queue, joins: rooms}
-	cl.who, cl.refused = h.Guard.Client(r)
-	cl.user = user(r, cl.who)
+	cl := &session{handler: h, queue: wrapped.queue, joins: query.joins, user: query.user}
+	if cl.who, cl.refused = h.Guard.Client(r); cl.refused == nil && cl.who.User != "" {
+		cl.user = cl.who.User // the token names the user; without one the client says who it is
+	}
 	answer := http.Header{}
 	if p := subprotocol(r); p != "" {
 		answer.Set("Sec-Websocket-Protocol", p)
 	}
 	go func() {
-		defer h.open.Done()
+		defer h.leave()
+		defer h.survive(wrapped)
 		if err := h.melody.HandleRequestWithKeys(hijacked{wrapped, answer}, slim, map[string]any{"session": cl}); err != nil {
 			wrapped.queue.Hangup(wire.CloseBadFrame)
 			h.Log.Debug("upgrade failed", "error", err)
@@ -191,22 +208,13 @@ func (h *Handler) Serve(c echo.Context) error {
 	return nil
 }
 
-// maxUser is the most characters of ?userId=, which is shown to operators and kept as long as the connection.
-const maxUser = 128
-
-func checkUser(r *http.Request) error {
-	if n := len(r.URL.Query().Get("userId")); n > maxUser {
-		return wire.Errorf(wire.CodeInvalidData, "userId has %d bytes: at most %d are allowed", n, maxUser)
+// survive ends one connection, instead of all of them, when something panics: net/http does not look after a connection
+// that was taken over.
+func (h *Handler) survive(c *conn) {
+	if p := recover(); p != nil {
+		h.Log.Error("connection panicked", "panic", p, "stack", string(debug.Stack()))
+		c.queue.Hangup(wire.CloseGoingAway)
 	}
-	return nil
-}
-
-// user is who the token names or, without one, who the client says it is.
-func user(r *http.Request, who *auth.Identity) string {
-	if who != nil && who.User != "" {
-		return who.User
-	}
-	return r.URL.Query().Get("userId")
 }
 
 // subprotocol chooses one of those that the client offers, since a browser insists on one: ours, or else the first, which
@@ -230,34 +238,22 @@ func (h *Handler) enter() error {
 	case h.leaving:
 		h.Metrics.Refused.WithLabelValues("draining").Inc()
 		return &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
-	case h.Hub.Connections() >= h.MaxConnections:
+	case h.connections >= h.MaxConnections:
 		h.Metrics.Refused.WithLabelValues(string(wire.CodeLimitReached)).Inc()
 		return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: 5000,
 			Message: "this instance holds as many connections as it may: try another one, or later"}
 	}
+	h.connections++
 	h.open.Add(1)
 	return nil
 }
 
-func roomsOf(r *http.Request) ([]hub.Join, error) {
-	q := r.URL.Query()
-	warehouse, zone := q.Get("warehouse"), q.Get("zone")
-	if warehouse == "" && zone == "" {
-		return nil, nil
-	}
-	whole, err := wire.NewRoom(warehouse, "")
-	if err != nil {
-		return nil, err
-	}
-	joins := []hub.Join{{Room: whole}}
-	if zone != "" {
-		room, err := wire.NewRoom(warehouse, zone)
-		if err != nil {
-			return nil, err
-		}
-		joins = append(joins, hub.Join{Room: room})
-	}
-	return joins, nil
+// leave counts it out.
+func (h *Handler) leave() {
+	h.mu.Lock()
+	h.connections--
+	h.mu.Unlock()
+	h.open.Done()
 }
 
 func client(s *melody.Session) *session { return s.MustGet("session").(*session) }

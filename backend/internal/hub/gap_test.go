@@ -1,0 +1,135 @@
+package hub_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+func TestAGapIsToldToTheRoomsMembersAndBridged(t *testing.T) {
+	h := build(t, options{})
+	a, b, elsewhere := h.guest("a"), h.guest("b"), h.guest("elsewhere")
+	for _, g := range []*guest{a, b} {
+		if err := g.join(hub.Join{Room: room("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := elsewhere.join(hub.Join{Room: room("y")}); err != nil {
+		t.Fatal(err)
+	}
+	from := h.publish(room("x"), 3)
+	to := from
+	to.N = 7
+	h.Gap(room("x"), broker.Gap{From: from, To: to})
+	h.Gap(room("nobody is here"), broker.Gap{From: from, To: to})
+	h.Message(&broker.Message{Message: wire.Message{Room: room("x"), Event: "E", Offset: to.Next()}})
+	for _, g := range []*guest{a, b} {
+		wantNumbers(t, g, room("x"), "1", "2", "3", "gap 3-7", "8")
+		wantUnbroken(t, g.seen())
+	}
+	if got := elsewhere.flush(); len(got) != 1 {
+		t.Errorf("a member of another room got %d frames, want its joining alone", len(got))
+	}
+	if h.gaps.Load() == 0 {
+		t.Error("the gap was not counted")
+	}
+	late := h.guest("late") // whoever comes now stands after the gap
+	if err := late.join(hub.Join{Room: room("x")}); err != nil {
+		t.Fatal(err)
+	}
+	h.Message(&broker.Message{Message: wire.Message{Room: room("x"), Event: "E", Offset: to.Next().Next()}})
+	wantNumbers(t, late, room("x"), "9")
+	wantUnbroken(t, late.seen())
+}
+
+func TestANewEpochBeginsAfterAGap(t *testing.T) {
+	h := build(t, options{})
+	g := h.guest("g")
+	if err := g.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	last := h.publish(room("a"), 100)
+	epoch := wire.Offset{Epoch: "next"}
+	h.Gap(room("a"), broker.Gap{From: last, To: epoch})
+	late := h.guest("late")
+	if err := late.joinThen(t.Context(), func() {
+		for range 3 { // numbers that the old epoch had too
+			epoch = epoch.Next()
+			h.Message(&broker.Message{Message: wire.Message{Room: room("a"), Event: "E", Offset: epoch}})
+		}
+	}, hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	got := numbers(t, g.flush(), room("a"))
+	if len(got) != 104 || got[100] != "gap 100-0" || got[101] != "1" || got[103] != "3" {
+		t.Errorf("the member got %q", got[min(95, len(got)):])
+	}
+	wantUnbroken(t, g.seen())
+	wantNumbers(t, late, room("a"), "1", "2", "3")
+}
+
+func TestAMessageThatTheRoomHasIsNotSentAgain(t *testing.T) {
+	h := build(t, options{})
+	h.publish(room("a"), 4)
+	g := h.guest("g")
+	if err := g.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	last := h.publish(room("a"), 1)
+	for n := uint64(1); n <= last.N; n++ {
+		h.Message(&broker.Message{Message: wire.Message{Room: room("a"), Event: "E",
+			Offset: wire.Offset{Epoch: last.Epoch, N: n}}})
+	}
+	h.publish(room("a"), 1)
+	wantNumbers(t, g, room("a"), "5", "6")
+}
+
+func TestFreshMembersGetWhatIsRetained(t *testing.T) {
+	h := build(t, options{})
+	retain := func(event, data string) wire.Offset {
+		return h.send(broker.Publication{Room: room("a"), Event: event, Retain: true, Data: json.RawMessage(data)})
+	}
+	retain("A", `"old"`)
+	retain("B", `"b"`)
+	retain("A", `"new"`)
+	last := h.publish(room("a"), 1)
+
+	first := h.guest("first")
+	if err := first.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	wantNumbers(t, first, room("a"), "retained 2", "retained 3")
+
+	retain("B", `"b2"`) // while the room has members, the hub keeps it up to date by itself
+	retain("C", `"c"`)
+	second := h.guest("second")
+	if err := second.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	wantNumbers(t, second, room("a"), "retained 3", "retained 5", "retained 6")
+	wantNumbers(t, first, room("a"), "retained 2", "retained 3", "5", "6")
+	for i, want := range []struct{ event, data string }{{"A", `"new"`}, {"B", `"b2"`}, {"C", `"c"`}} {
+		f := second.seen()[1+i]
+		if f.Event != want.event || string(f.Data) != want.data || f.Time == 0 {
+			t.Errorf("retained event %d is %s %s of time %d, want %s %s", i, f.Event, f.Data, f.Time, want.event, want.data)
+		}
+	}
+
+	back := h.guest("back") // it has what was retained, or gets it with what it missed
+	if err := back.join(hub.Join{Room: room("a"), After: last}); err != nil {
+		t.Fatal(err)
+	}
+	wantNumbers(t, back, room("a"), "5", "6")
+
+	for _, g := range []*guest{first, second, back} {
+		g.Close()
+	}
+	third := h.guest("third") // the hub forgot the room; the broker did not
+	if err := third.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	wantNumbers(t, third, room("a"), "retained 3", "retained 5", "retained 6")
+}

@@ -1,0 +1,116 @@
+package hub_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+func TestHeartbeatsComeOncePerIntervalSpreadOverIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const guests, rounds, interval = 300, 4, 30 * time.Second
+		h := build(t, options{beat: interval, overPipe: true})
+		h.ping = outbox.NewRaw(lines, []byte(`{"event":"ping"}`+"\n"))
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { h.Run(ctx) })
+		var all []*guest
+		for i := range guests {
+			all = append(all, h.guest(fmt.Sprint(i)))
+		}
+		time.Sleep(interval / 256) // between two ticks, whatever the number of slots
+		synctest.Wait()
+		if err := all[0].join(hub.Join{Room: room("a")}); err != nil { // being in a room changes nothing
+			t.Fatal(err)
+		}
+		var perSecond []int
+		for before := 0; len(perSecond) < rounds*int(interval/time.Second); {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			n := 0
+			for _, g := range all {
+				n += count(g, wire.EventHeartbeat)
+			}
+			perSecond = append(perSecond, n-before)
+			before = n
+		}
+		for _, g := range all {
+			if beats, pings := count(g, wire.EventHeartbeat), count(g, "ping"); beats != rounds || pings != rounds {
+				t.Fatalf("%s got %d heartbeats and %d pings in %d intervals", g.ID, beats, pings, rounds)
+			}
+		}
+		if most := slices.Max(perSecond); most > 2*guests/30 {
+			t.Errorf("%d of %d sessions got their heartbeat in the same second of 30", most, guests)
+		}
+		last := all[1].seen()[2*rounds-2]
+		beat := decode[wire.Heartbeat](t, last.Data)
+		if ago := time.Since(time.UnixMilli(beat.Time)); beat.Connections != guests || ago < 0 || ago > interval {
+			t.Errorf("the heartbeat says %+v, %v ago; want %d connections", beat, ago, guests)
+		}
+
+		for _, g := range all[guests/3:] {
+			g.end()
+		}
+		time.Sleep(interval)
+		synctest.Wait()
+		for _, g := range all[guests/3:] {
+			if n := count(g, wire.EventHeartbeat); n != rounds {
+				t.Fatalf("%s got a heartbeat after its end", g.ID)
+			}
+		}
+		for _, g := range all[:guests/3] {
+			frames := slices.DeleteFunc(g.seen(), func(f wire.ServerFrame) bool { return f.Event != wire.EventHeartbeat })
+			beat := decode[wire.Heartbeat](t, frames[len(frames)-1].Data)
+			if len(frames) != rounds+1 || beat.Connections != guests/3 {
+				t.Fatalf("%s got %d heartbeats, the last says %+v; want %d connections", g.ID, len(frames), beat, guests/3)
+			}
+		}
+		cancel()
+		running.Wait()
+		time.Sleep(2 * interval)
+		synctest.Wait()
+		if n := count(all[0], wire.EventHeartbeat); n != rounds+1 {
+			t.Errorf("%d heartbeats, the last after the end of Run", n)
+		}
+	})
+}
+
+func count(g *guest, event string) (n int) {
+	for _, f := range g.seen() {
+		if f.Event == event {
+			n++
+		}
+	}
+	return n
+}
+
+// A session's first heartbeat comes within one interval, whenever it came.
+func TestTheFirstHeartbeatIsNotLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const interval = 30 * time.Second
+		h := build(t, options{beat: interval, overPipe: true})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { h.Run(ctx) })
+		for i := range 20 {
+			time.Sleep(time.Duration(math.Sqrt(float64(i))*7000) * time.Millisecond)
+			g := h.guest(fmt.Sprint(i))
+			time.Sleep(interval)
+			synctest.Wait()
+			if n := count(g, wire.EventHeartbeat); n != 1 {
+				t.Errorf("%s got %d heartbeats in its first interval, want 1", g.ID, n)
+			}
+		}
+		cancel()
+		running.Wait()
+	})
+}

@@ -1,0 +1,297 @@
+package hub_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// patience bounds every wait. Nothing waits that long when all is well.
+const patience = 10 * time.Second
+
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not so after %v: %s", patience, what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// lines is the form of these tests: one frame a line.
+var lines = &outbox.Form{
+	Frame: func(json []byte) []byte { return append(json[:len(json):len(json)], '\n') },
+	Closing: func(code wire.CloseCode, _ string) []byte {
+		return fmt.Appendf(nil, `{"event":"closed","id":%d}`+"\n", code)
+	},
+}
+
+type quiet struct{}
+
+func (quiet) Written(int, int)      {}
+func (quiet) Latency(time.Duration) {}
+func (quiet) Dropped(int)           {}
+
+// A house is a hub with real queues and a broker that can be told to be slow, late or broken.
+type house struct {
+	*hub.Hub
+	t      testing.TB
+	broker *controlled
+	pool   *outbox.Pool
+	gaps   atomic.Int64
+	ping   *outbox.Frame // of the sessions that are opened
+	dial   func(t testing.TB) (server, client net.Conn)
+}
+
+type options struct {
+	limits   broker.Limits
+	rooms    int // per session
+	bytes    int // per queue
+	beat     time.Duration
+	overPipe bool // connections in memory, for tests with a clock of their own
+}
+
+// endless keeps all that a test publishes, so that whoever is late finds it.
+var endless = broker.Limits{Messages: 1_000_000, Bytes: 1 << 30}
+
+// build returns a house whose end is checked: no session, no room, no subscription, no byte is left.
+func build(t testing.TB, o options) *house {
+	h := &house{t: t, dial: tcp}
+	if o.overPipe {
+		h.dial = func(testing.TB) (net.Conn, net.Conn) { return net.Pipe() }
+	}
+	h.pool = outbox.NewPool(outbox.Options{Meter: quiet{}, MaxBytes: o.bytes})
+	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) }})
+	h.broker = newControlled(t, o.limits, h.Hub)
+	h.Use(h.broker)
+	t.Cleanup(func() {
+		for _, s := range h.Sessions() {
+			s.Close()
+			s.Queue.Hangup(wire.CloseGoingAway)
+		}
+		eventually(t, "no room is left", func() bool { return h.Rooms() == 0 })
+		if n := h.Connections(); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+		if left := h.broker.subscribed(); len(left) > 0 {
+			t.Errorf("still subscribed to %v", left)
+		}
+		eventually(t, "no byte waits", func() bool { return h.pool.Waiting() == 0 })
+		h.pool.Close()
+	})
+	return h
+}
+
+func tcp(t testing.TB) (server, client net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if client, err = net.Dial("tcp", ln.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = ln.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	return server, client
+}
+
+func room(name string) wire.Room { return wire.Room{Warehouse: "w", Zone: name} }
+
+// publish publishes n messages to the room.
+func (h *house) publish(room wire.Room, n int) (last wire.Offset) {
+	h.t.Helper()
+	for range n {
+		last = h.send(broker.Publication{Room: room})
+	}
+	return last
+}
+
+func (h *house) send(p broker.Publication) wire.Offset {
+	h.t.Helper()
+	if p.Event == "" {
+		p.Event = wire.EventZoneUpdate
+	}
+	if p.Data == nil {
+		p.Data = json.RawMessage(`{}`)
+	}
+	receipt, err := h.Publish(context.Background(), p)
+	if err != nil {
+		h.t.Errorf("publish to %s: %v", p.Room, err)
+	}
+	return receipt.Offset
+}
+
+// flood publishes to the room until stop: a few messages each millisecond, less when the clients can't follow.
+func (h *house) flood(room wire.Room, publishers int) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	for range publishers {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				h.publish(room, 3)
+				time.Sleep(time.Millisecond)
+				for h.pool.Waiting() > 64<<10 && ctx.Err() == nil {
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+		})
+	}
+	stop = sync.OnceFunc(func() { cancel(); all.Wait() })
+	h.t.Cleanup(stop)
+	return stop
+}
+
+// A guest is a session with the client at its other end, which reads all that comes.
+type guest struct {
+	*hub.Session
+	t      testing.TB
+	client net.Conn
+	asleep chan struct{} // the client reads nothing until it is closed
+	wake   func()
+	done   chan struct{} // closed when the client has read to the end
+
+	mu     sync.Mutex
+	frames []wire.ServerFrame
+}
+
+func (h *house) guest(name string) *guest {
+	h.t.Helper()
+	g := h.sleeper(name)
+	g.wake()
+	return g
+}
+
+// sleeper is a guest whose client reads nothing until it is woken.
+func (h *house) sleeper(name string) *guest {
+	h.t.Helper()
+	server, client := h.dial(h.t)
+	g := &guest{t: h.t, client: client, asleep: make(chan struct{}), done: make(chan struct{}),
+		Session: h.Open(name, "user-of-"+name, h.pool.NewQueue(server, lines), h.ping)}
+	g.wake = sync.OnceFunc(func() { close(g.asleep) })
+	go g.read()
+	h.t.Cleanup(g.end)
+	return g
+}
+
+// end ends the connection as a transport does.
+func (g *guest) end() {
+	g.Close()
+	g.Queue.Hangup(wire.CloseGoingAway)
+	g.wake()
+	<-g.done
+}
+
+func (g *guest) read() {
+	defer close(g.done)
+	defer g.client.Close()
+	<-g.asleep
+	in := bufio.NewReader(g.client)
+	for {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			return // what was cut off with the connection is lost with it
+		}
+		f, err := wire.DecodeServer(line)
+		if err != nil {
+			g.t.Errorf("%s: %q: %v", g.ID, line, err)
+			return
+		}
+		g.mu.Lock()
+		g.frames = append(g.frames, f)
+		g.mu.Unlock()
+	}
+}
+
+// seen returns what the client got so far.
+func (g *guest) seen() []wire.ServerFrame {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.frames)
+}
+
+// got returns how many frames the client got so far.
+func (g *guest) got() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.frames)
+}
+
+// flush waits until the client has got all that was pushed so far, and returns it.
+func (g *guest) flush() []wire.ServerFrame {
+	g.t.Helper()
+	mark := fmt.Sprintf("mark-%d", time.Now().UnixNano())
+	if err := g.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, mark, nil))); err != nil {
+		g.t.Fatal(err)
+	}
+	looked := 0
+	eventually(g.t, g.ID+" gets what was pushed", func() bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for ; looked < len(g.frames); looked++ {
+			if g.frames[looked].Event == mark {
+				g.frames = slices.Delete(g.frames, looked, looked+1)
+				return true
+			}
+		}
+		return false
+	})
+	return g.seen()
+}
+
+// join joins rooms; the announcement becomes a frame "joined" for each of them.
+func (g *guest) join(joins ...hub.Join) error {
+	return g.joinThen(context.Background(), nil, joins...)
+}
+
+// joinThen calls then within the announcement, after its frames.
+func (g *guest) joinThen(ctx context.Context, then func(), joins ...hub.Join) error {
+	return g.Join(ctx, joins, func(offsets []wire.Offset) {
+		for i, j := range joins {
+			next := offsets[i].Next()
+			if !j.After.IsZero() {
+				next = j.After.Next()
+			}
+			g.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, "joined", joined{j.Room.String(), next.N, offsets[i].N})))
+		}
+		if then != nil {
+			then()
+		}
+	})
+}
+
+// joined is what the client is told when it joins: the number of the message that must come next, and where the room
+// stands.
+type joined struct {
+	Room string
+	Next uint64
+	At   uint64
+}
+
+func (g *guest) leave(room wire.Room) error {
+	err := g.Leave(room)
+	if err == nil {
+		g.Queue.Push(left(room))
+	}
+	return err
+}
+
+// left is the frame that tells the checker that nothing more of the room may come.
+func left(room wire.Room) *outbox.Frame {
+	return outbox.NewControl(wire.AppendFrame(nil, "left", joined{Room: room.String()}))
+}

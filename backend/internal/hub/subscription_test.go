@@ -1,0 +1,245 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+var errBroker = errors.New("the broker is away")
+
+func TestARoomIsSubscribedToWhileItHasMembers(t *testing.T) {
+	h := build(t, options{})
+	a, b := h.guest("a"), h.guest("b")
+	for _, g := range []*guest{a, b} {
+		if err := g.join(hub.Join{Room: room("x")}); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.broker.subscribed(); len(got) != 1 || got[0] != room("x") {
+			t.Errorf("subscribed to %v, want x", got)
+		}
+	}
+	if err := a.leave(room("x")); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.broker.subscribed(); len(got) != 1 {
+		t.Errorf("one of two left: subscribed to %v, want x still", got)
+	}
+	b.Close()
+	if got := h.broker.subscribed(); len(got) != 0 || h.Rooms() != 0 {
+		t.Errorf("the last one left: subscribed to %v, %d rooms", got, h.Rooms())
+	}
+	if subscribes, _ := h.broker.calls(); subscribes != 1 {
+		t.Errorf("subscribed %d times, want once", subscribes)
+	}
+	h.Message(&broker.Message{Message: wire.Message{Room: room("x"), Event: "LATE"}}) // under way when the last one left
+}
+
+func TestThoseWhoJoinAtOnceSubscribeOnce(t *testing.T) {
+	const guests = 8
+	h := build(t, options{})
+	var coming atomic.Int32
+	h.broker.on(func(context.Context, wire.Room) error {
+		eventually(t, "all are on their way", func() bool { return coming.Load() == guests })
+		return nil
+	}, nil)
+	var all sync.WaitGroup
+	for i := range guests {
+		g := h.guest(fmt.Sprint(i))
+		all.Go(func() {
+			coming.Add(1)
+			if err := g.join(hub.Join{Room: room("a")}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if subscribes, _ := h.broker.calls(); subscribes != 1 {
+		t.Errorf("subscribed %d times, want once", subscribes)
+	}
+	if h.Rooms() != 1 {
+		t.Errorf("%d rooms, want 1", h.Rooms())
+	}
+}
+
+func TestAFailedSubscriptionLeavesNothing(t *testing.T) {
+	h := build(t, options{})
+	h.broker.on(func(_ context.Context, r wire.Room) error {
+		if r == room("b") {
+			return errBroker
+		}
+		return nil
+	}, nil)
+	g := h.guest("g")
+	err := g.Join(t.Context(), []hub.Join{{Room: room("a")}, {Room: room("b")}, {Room: room("c")}},
+		func([]wire.Offset) { t.Error("a failed joining was announced") })
+	if !errors.Is(err, errBroker) {
+		t.Errorf("joining: %v, want the broker's error", err)
+	}
+	if h.Rooms() != 0 || len(h.broker.subscribed()) != 0 || len(g.Rooms()) != 0 {
+		t.Errorf("%d rooms, subscribed to %v, the session in %v; want none", h.Rooms(), h.broker.subscribed(), g.Rooms())
+	}
+	h.broker.on(nil, nil)
+	if err := g.join(hub.Join{Room: room("b")}); err != nil {
+		t.Errorf("joining later: %v", err)
+	}
+	h.publish(room("b"), 1)
+	wantNumbers(t, g, room("b"), "1")
+}
+
+func TestAFailedSubscriptionTakesNoRoomAway(t *testing.T) {
+	h := build(t, options{})
+	g := h.guest("g")
+	if err := g.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	h.broker.on(func(context.Context, wire.Room) error { return errBroker }, nil)
+	for _, joins := range [][]hub.Join{
+		{{Room: room("a")}, {Room: room("b")}},
+		{{Room: room("b")}, {Room: room("a"), After: h.publish(room("a"), 1)}},
+	} {
+		if err := g.join(joins...); !errors.Is(err, errBroker) {
+			t.Errorf("joining: %v, want the broker's error", err)
+		}
+	}
+	h.publish(room("a"), 1)
+	wantNumbers(t, g, room("a"), "1", "2")
+}
+
+func TestOnesFailureIsNotTheOthers(t *testing.T) {
+	const guests = 8
+	h := build(t, options{})
+	var coming, failed, calls atomic.Int32
+	h.broker.on(func(context.Context, wire.Room) error {
+		eventually(t, "all are on their way", func() bool { return coming.Load() == guests })
+		if calls.Add(1) == 1 {
+			return errBroker
+		}
+		return nil
+	}, nil)
+	var all sync.WaitGroup
+	for i := range guests {
+		g := h.guest(fmt.Sprint(i))
+		all.Go(func() {
+			coming.Add(1)
+			if g.join(hub.Join{Room: room("a")}) != nil {
+				failed.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if failed.Load() != 1 {
+		t.Errorf("%d of %d failed with the broker's one failure", failed.Load(), guests)
+	}
+	if got := h.broker.subscribed(); len(got) != 1 || h.Rooms() != 1 {
+		t.Errorf("subscribed to %v, %d rooms, want one", got, h.Rooms())
+	}
+}
+
+// The controlled broker fails the test when subscribing and unsubscribing overlap or are out of balance.
+func TestSubscriptionsNeverOverlap(t *testing.T) {
+	const guests, rounds = 8, 150
+	h := build(t, options{})
+	var all sync.WaitGroup
+	for i := range guests {
+		g := h.guest(fmt.Sprint(i))
+		all.Go(func() {
+			for range rounds {
+				if err := g.join(hub.Join{Room: room("a")}, hub.Join{Room: room("b")}); err != nil {
+					t.Error(err)
+				}
+				if err := errors.Join(g.Leave(room("b")), g.Leave(room("a"))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if h.Rooms() != 0 || len(h.broker.subscribed()) != 0 {
+		t.Errorf("%d rooms, subscribed to %v; want none", h.Rooms(), h.broker.subscribed())
+	}
+}
+
+// broker.Handler says that a call must not block. A message of an earlier subscription may still be under way when the
+// next one begins; if it waited for that, a broker with one receiver would wait for itself.
+func TestAMessageDuringTheSubscriptionDoesNotBlock(t *testing.T) {
+	h := build(t, options{})
+	last := h.publish(room("a"), 1)
+	h.broker.on(func(context.Context, wire.Room) error {
+		handled := make(chan struct{})
+		go func() {
+			defer close(handled)
+			h.Message(&broker.Message{Message: wire.Message{Room: room("a"), Event: "LATE", Offset: last}})
+		}()
+		select {
+		case <-handled:
+		case <-time.After(time.Second):
+			t.Error("the message waits for the subscription")
+		}
+		return nil
+	}, nil)
+	g := h.guest("g")
+	if err := g.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	h.publish(room("a"), 1)
+	eventually(t, "the message arrives", func() bool { return g.got() == 2 })
+	wantNumbers(t, g, room("a"), "2")
+}
+
+func TestASlowSubscriptionHoldsUpNoOtherRoom(t *testing.T) {
+	const rooms = 200
+	h := build(t, options{rooms: rooms})
+	slow, entered := make(chan struct{}), make(chan struct{})
+	h.broker.on(func(_ context.Context, r wire.Room) error {
+		if r == room("slow") {
+			close(entered)
+			<-slow
+		}
+		return nil
+	}, nil)
+	first := h.guest("first")
+	joined := make(chan error)
+	go func() { joined <- first.join(hub.Join{Room: room("slow")}) }()
+	<-entered
+	g := h.guest("g")
+	for i := range rooms {
+		at := room(fmt.Sprint(i))
+		if err := g.join(hub.Join{Room: at}); err != nil {
+			t.Fatal(err)
+		}
+		h.publish(at, 1)
+	}
+	for i := range rooms {
+		wantNumbers(t, g, room(fmt.Sprint(i)), "1")
+	}
+	close(slow)
+	if err := <-joined; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestJoiningGivesUpWithItsContext(t *testing.T) {
+	h := build(t, options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	h.broker.on(func(ctx context.Context, _ wire.Room) error {
+		cancel()
+		<-ctx.Done()
+		return ctx.Err()
+	}, nil)
+	g := h.guest("g")
+	if err := g.joinThen(ctx, nil, hub.Join{Room: room("a")}); !errors.Is(err, context.Canceled) {
+		t.Errorf("joining: %v, want that it was canceled", err)
+	}
+	if h.Rooms() != 0 || len(g.Rooms()) != 0 {
+		t.Errorf("%d rooms, the session in %v; want none", h.Rooms(), g.Rooms())
+	}
+}

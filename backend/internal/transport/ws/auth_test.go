@@ -1,0 +1,129 @@
+package ws_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/gorilla/websocket"
+
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+// token is one of warehouse w1 that expires after that time; negative has expired, 0 never does.
+func token(t testing.TB, expires time.Duration, publish bool) string {
+	t.Helper()
+	claims := jwt.MapClaims{"sub": "worker-7", "warehouses": []string{"w1"}, "publish": publish}
+	if expires != 0 {
+		claims["exp"] = jwt.NewNumericDate(time.Now().Add(expires))
+	}
+	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+func TestATokenIsTakenFromEachOfItsPlaces(t *testing.T) {
+	s := start(t, options{guard: auth.Options{TokenSecret: secret}})
+	valid := token(t, time.Hour, false)
+	for name, c := range map[string]*client{
+		"the header": s.dialWith("warehouse=w1", http.Header{"Authorization": {"Bearer " + valid}}),
+		"the query":  s.dialWith("warehouse=w1&token="+valid, nil),
+		"the subprotocols": s.dialWith("warehouse=w1",
+			http.Header{"Sec-Websocket-Protocol": {auth.Subprotocol + ", " + valid}}),
+		"the only subprotocol": s.dialWith("warehouse=w1", http.Header{"Sec-Websocket-Protocol": {valid}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if f := c.wait("connected", func(wire.ServerFrame) bool { return true }); f.Event != wire.EventConnected {
+				t.Errorf("the first frame is %s %s", f.Event, f.Data)
+			}
+		})
+	}
+	for _, session := range s.hub.Sessions() {
+		if session.User != "worker-7" {
+			t.Errorf("the session's user is %q, want the token's", session.User)
+		}
+	}
+}
+
+func TestWithoutAValidTokenTheConnectionEnds(t *testing.T) {
+	s := start(t, options{guard: auth.Options{TokenSecret: secret}})
+	for name, query := range map[string]string{
+		"no token":          "warehouse=w1",
+		"no JSON Web Token": "warehouse=w1&token=abc",
+		"an expired one":    "warehouse=w1&token=" + token(t, -time.Minute, false),
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := s.counter("zonecast_connections_closed_total", "code=unauthenticated")
+			c := s.in(t).dialWith(query, nil)
+			c.wantClosed(wire.CloseUnauthenticated)
+			frames := c.seen()
+			if len(frames) != 1 || frames[0].Event != wire.EventError {
+				t.Fatalf("the frames are %+v, want an error alone", frames)
+			}
+			if e := decode[wire.Error](t, frames[0].Data); e.Code != wire.CodeUnauthenticated {
+				t.Errorf("the error is %+v", e)
+			}
+			s.wantClosed(wire.CloseUnauthenticated, before+1)
+		})
+	}
+	// One that is closing is not served any more, however quick it is.
+	c := s.dialWith("", nil)
+	c.conn.WriteMessage(websocket.TextMessage, []byte(`{"event":"subscribe","id":1,"data":{"warehouse":"w1"}}`))
+	c.wantClosed(wire.CloseUnauthenticated)
+	if len(c.of(wire.EventAck)) > 0 {
+		t.Error("a stranger could subscribe")
+	}
+}
+
+func TestATokenPermitsItsWarehousesAlone(t *testing.T) {
+	s := start(t, options{guard: auth.Options{TokenSecret: secret}})
+	c := s.dialWith("warehouse=w2&token="+token(t, time.Hour, false), nil)
+	c.wantClosed(wire.CloseForbidden)
+
+	c = s.dial("warehouse=w1&zone=a&token=" + token(t, time.Hour, false))
+	for i, give := range []struct{ event, data string }{
+		{wire.EventSubscribe, `{"warehouse":"w2"}`},
+		{wire.EventSubscribe, `{"warehouse":"w2","zone":"a"}`},
+		{wire.EventPublish, `{"warehouse":"w1","event":"E","data":1}`}, // this token may not publish at all
+	} {
+		f := c.ask(give.event, int64(i+1), give.data)
+		if e := decode[wire.Error](t, f.Data); f.Event != wire.EventError || e.Code != wire.CodeForbidden || e.Message == "" {
+			t.Errorf("%s %s: %s %s, want the code %s", give.event, give.data, f.Event, f.Data, wire.CodeForbidden)
+		}
+	}
+	acked[wire.Position](c, wire.EventSubscribe, 10, `{"warehouse":"w1","zone":"b"}`)
+
+	p := s.dial("token=" + token(t, time.Hour, true))
+	acked[wire.Position](p, wire.EventPublish, 1, `{"warehouse":"w1","event":"E","data":1}`)
+	if f := p.ask(wire.EventPublish, 2, `{"warehouse":"w2","event":"E","data":1}`); f.Event != wire.EventError {
+		t.Errorf("publishing to another warehouse: %s %s", f.Event, f.Data)
+	}
+}
+
+func TestAConnectionEndsWithItsTokenUnlessItIsRenewed(t *testing.T) {
+	s := start(t, options{guard: auth.Options{TokenSecret: secret}})
+	// Expiries are whole seconds: this one is 1 to 2 seconds away.
+	ending := s.dial("warehouse=w1&token=" + token(t, 2*time.Second, false))
+	renewed := s.dial("warehouse=w1&token=" + token(t, 2*time.Second, false))
+	later := token(t, time.Hour, false)
+	got := acked[wire.Authenticated](renewed, wire.EventAuthenticate, 1, fmt.Sprintf(`{"token":%q}`, later))
+	if left := time.Until(time.UnixMilli(got.Expires)); left < 58*time.Minute || left > time.Hour {
+		t.Errorf("the new token expires in %v, want an hour", left)
+	}
+	if f := renewed.ask(wire.EventAuthenticate, 2, `{"token":"nonsense"}`); f.Event != wire.EventError {
+		t.Errorf("nonsense was taken for a token: %s", f.Data)
+	}
+	ending.wantClosed(wire.CloseUnauthenticated)
+	renewed.wantAlive()
+	forever := acked[wire.Authenticated](renewed, wire.EventAuthenticate, 3, fmt.Sprintf(`{"token":%q}`, token(t, 0, false)))
+	if forever.Expires != 0 {
+		t.Errorf("a token that never expires: %+v", forever)
+	}
+}

@@ -1,0 +1,291 @@
+package ws_test
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A raw connection speaks as much of RFC 6455 as a test tells it to.
+type raw struct {
+	net.Conn
+	t  testing.TB
+	in *bufio.Reader
+}
+
+// raw connects and shakes hands; what comes after the response waits to be read.
+func (s *server) raw(query string) *raw {
+	s.t.Helper()
+	r := s.rawWith(query, nil)
+	r.handshaken()
+	return r
+}
+
+// rawWith sends the handshake and extra in one piece.
+func (s *server) rawWith(query string, extra []byte) *raw {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	conn.Write(append(fmt.Appendf(nil, "GET /ws?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", query, s.address), extra...))
+	return &raw{Conn: conn, t: s.t, in: bufio.NewReader(conn)}
+}
+
+func (r *raw) handshaken() {
+	r.t.Helper()
+	answer, err := http.ReadResponse(r.in, nil)
+	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols ||
+		answer.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" { // the example of RFC 6455 section 1.3
+		r.t.Fatalf("handshake: %+v %v", answer, err)
+	}
+}
+
+// The opcodes of RFC 6455 section 5.2.
+const (
+	continuation, text, binaryData, closing, ping, pong = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+	final, masked                                       = 0x80, 0x80
+)
+
+// frame returns a masked frame; first is the opcode with or without final.
+func frame(first byte, payload string) []byte {
+	p := []byte{first}
+	switch n := len(payload); {
+	case n < 126:
+		p = append(p, masked|byte(n))
+	case n < 1<<16:
+		p = binary.BigEndian.AppendUint16(append(p, masked|126), uint16(n))
+	default:
+		p = binary.BigEndian.AppendUint64(append(p, masked|127), uint64(n))
+	}
+	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
+	p = append(p, key[:]...)
+	for i := range len(payload) {
+		p = append(p, payload[i]^key[i%4])
+	}
+	return p
+}
+
+// next reads one frame of the server, which must not be masked nor in parts.
+func (r *raw) next() (opcode byte, payload string, err error) {
+	var head [2]byte
+	if _, err = io.ReadFull(r.in, head[:]); err != nil {
+		return 0, "", err
+	}
+	if head[0]&0xF0 != final || head[1]&masked != 0 {
+		r.t.Errorf("the server sent a frame that begins with %x", head)
+	}
+	n := uint64(head[1])
+	switch n {
+	case 126:
+		var p [2]byte
+		_, err = io.ReadFull(r.in, p[:])
+		n = uint64(binary.BigEndian.Uint16(p[:]))
+	case 127:
+		var p [8]byte
+		_, err = io.ReadFull(r.in, p[:])
+		n = binary.BigEndian.Uint64(p[:])
+	}
+	if err != nil || n > 1<<20 {
+		return 0, "", fmt.Errorf("a frame of %d bytes: %w", n, err)
+	}
+	p := make([]byte, n)
+	_, err = io.ReadFull(r.in, p)
+	return head[0] &^ final, string(p), err
+}
+
+// until reads frames until one of this opcode, or the end.
+func (r *raw) until(opcode byte) (payload string) {
+	r.t.Helper()
+	for {
+		is, payload, err := r.next()
+		if err != nil {
+			r.t.Fatalf("the connection ended before a frame of kind %x: %v", opcode, err)
+		}
+		if is == opcode {
+			return payload
+		}
+	}
+}
+
+// answer reads frames until the ack or error with an id.
+func (r *raw) answer(id int64) wire.ServerFrame {
+	r.t.Helper()
+	for {
+		f, err := wire.DecodeServer([]byte(r.until(text)))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if f.ID == id {
+			return f
+		}
+	}
+}
+
+// end reads until the connection ends, and returns the code of the close frame; 0 when there was none.
+func (r *raw) end() (code int) {
+	r.t.Helper()
+	for {
+		opcode, payload, err := r.next()
+		switch {
+		case opcode == closing && err == nil && len(payload) >= 2:
+			code = int(binary.BigEndian.Uint16([]byte(payload)))
+		case err != nil:
+			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+				r.t.Errorf("the connection did not end within %v", patience)
+			}
+			return code
+		}
+	}
+}
+
+func TestAFrameMayComeInPartsWithAPingBetween(t *testing.T) {
+	s := start(t, options{})
+	r := s.raw("")
+	for i, p := range [][]byte{
+		frame(text, `{"event":"ec`), frame(continuation, ``), frame(final|ping, "are you there?"),
+		frame(continuation, `ho","id":5,`), frame(final|continuation, `"data":"parts"}`),
+	} {
+		for k := range p { // and the parts byte by byte
+			if _, err := r.Write(p[k : k+1]); err != nil {
+				t.Fatalf("part %d: %v", i, err)
+			}
+		}
+	}
+	if got := r.until(pong); got != "are you there?" {
+		t.Errorf("the ping was answered with %q", got)
+	}
+	if f := r.answer(5); f.Event != wire.EventAck || string(f.Data) != `"parts"` {
+		t.Errorf("the answer is %+v", f)
+	}
+}
+
+func TestManyFramesInOnePieceAreAnsweredInOrder(t *testing.T) {
+	s := start(t, options{})
+	r := s.raw("")
+	const n = 200
+	var all []byte
+	for i := range n {
+		all = append(all, frame(final|text, fmt.Sprintf(`{"event":"echo","id":%d,"data":%d}`, i+1, i))...)
+	}
+	if _, err := r.Write(all); err != nil {
+		t.Fatal(err)
+	}
+	r.until(text) // connected
+	for i := range n {
+		if f, err := wire.DecodeServer([]byte(r.until(text))); err != nil || f.ID != int64(i+1) {
+			t.Fatalf("answer %d is %+v %v", i+1, f, err)
+		}
+	}
+}
+
+// A client must wait for the response before it sends (RFC 6455 section 4.1); one that doesn't is served or cut off, but its
+// frames don't vanish.
+func TestAFrameWithTheHandshakeDoesNotVanish(t *testing.T) {
+	s := start(t, options{})
+	r := s.rawWith("", frame(final|text, `{"event":"echo","id":5,"data":"early"}`))
+	answer, err := http.ReadResponse(r.in, nil)
+	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
+		return // refused
+	}
+	if _, err := r.Write(frame(final|text, `{"event":"echo","id":6,"data":"later"}`)); err != nil {
+		return
+	}
+	for {
+		opcode, payload, err := r.next()
+		if err != nil || opcode == closing {
+			return // cut off
+		}
+		if f, _ := wire.DecodeServer([]byte(payload)); f.ID == 5 {
+			return // served
+		} else if f.ID == 6 {
+			t.Fatal("the second frame was answered, the first was not")
+		}
+	}
+}
+
+// Whoever breaks RFC 6455 is closed and counted under one name; others notice nothing.
+func TestBrokenFramesEndTheConnection(t *testing.T) {
+	unmasked := append([]byte{final | text, 2}, "{}"...)
+	huge := binary.BigEndian.AppendUint64([]byte{final | text, masked | 127}, 1<<63)
+	tests := []struct {
+		name string
+		give []byte
+		want wire.CloseCode // 0 when more than one would do
+	}{
+		{name: "unmasked", give: unmasked, want: wire.CloseBadFrame},
+		{name: "an unknown opcode", give: frame(final|0x3, "x"), want: wire.CloseBadFrame},
+		{name: "a reserved bit", give: frame(final|0x40|text, "{}"), want: wire.CloseBadFrame},
+		{name: "a continuation of nothing", give: frame(final|continuation, "x"), want: wire.CloseBadFrame},
+		{name: "text within text", give: append(frame(text, "{"), frame(final|text, "{}")...), want: wire.CloseBadFrame},
+		{name: "a ping in parts", give: frame(ping, "x"), want: wire.CloseBadFrame},
+		{name: "a ping that is too long", give: frame(final|ping, strings.Repeat("x", 126)), want: wire.CloseBadFrame},
+		{name: "a close frame of one byte", give: frame(final|closing, "x")},
+		{name: "a close frame with a bad code", give: frame(final|closing, "\x00\x01"), want: wire.CloseBadFrame},
+		{name: "a length beyond 63 bits", give: append(huge, 0, 0, 0, 0)},
+		{name: "too much in parts", give: append(frame(text, strings.Repeat("x", frameLimit)), frame(final|continuation, "x")...), want: wire.CloseTooBig},
+		{name: "a length over the limit without the bytes", give: frame(final|text, strings.Repeat("x", frameLimit+1))[:8], want: wire.CloseTooBig},
+	}
+	s := start(t, options{})
+	bystander := s.dial("warehouse=w1")
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := s.counter("zonecast_connections_closed_total", "code="+tt.want.String())
+			r := s.in(t).raw("warehouse=w1")
+			r.until(text)
+			if _, err := r.Write(tt.give); err != nil {
+				t.Fatal(err)
+			}
+			code := r.end()
+			r.Close()
+			eventually(t, "the connection is counted", func() bool {
+				return s.counter("zonecast_connections_closed_total") == float64(i+1)
+			})
+			if tt.want == 0 {
+				return
+			}
+			if code == 0 {
+				t.Error("the connection ended without a close frame")
+			}
+			if got := s.counter("zonecast_connections_closed_total", "code="+tt.want.String()); got != before+1 {
+				t.Errorf("not counted as %s", tt.want)
+			}
+		})
+	}
+	bystander.wantAlive()
+}
+
+func TestGarbageEndsTheConnection(t *testing.T) {
+	const rounds = 50
+	s := start(t, options{})
+	bystander := s.dial("")
+	noise := rand.New(rand.NewPCG(1, 2))
+	for i := range rounds {
+		r := s.raw("warehouse=w1")
+		p := make([]byte, 1+noise.IntN(4000))
+		for k := range p {
+			p[k] = byte(noise.Uint32())
+		}
+		r.Write(p)
+		r.Conn.(*net.TCPConn).CloseWrite()
+		r.end()
+		r.Close()
+		eventually(t, "the connection is gone", func() bool { return s.hub.Connections() == 1 })
+		if got := s.counter("zonecast_connections_closed_total"); got > float64(i+1) {
+			t.Fatalf("%v connections were counted after %d", got, i+1)
+		}
+	}
+	bystander.wantAlive()
+}
