@@ -40,7 +40,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	left := -1 // by --help or --version
 	parser, err := kong.New(&p, kong.Name("zonecast"), kong.Vars{"version": "zonecast " + version + " " + runtime.Version()},
 		kong.Description("Zonecast pushes what happens in a warehouse to everyone who has to know. All settings: zonecast serve --help"),
-		kong.Writers(stdout, stderr), kong.Exit(func(code int) { left = code }), kong.UsageOnError(),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { left = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 	if err != nil {
 		return complain(stderr, err, 1)

@@ -199,7 +199,7 @@ func (h *Handler) Serve(c echo.Context) error {
 	}
 	go func() {
 		defer h.leave()
-		defer h.survive(wrapped)
+		defer h.survive(cl)
 		if err := h.melody.HandleRequestWithKeys(hijacked{wrapped, answer}, slim, map[string]any{"session": cl}); err != nil {
 			wrapped.queue.Hangup(wire.CloseBadFrame)
 			h.Log.Debug("upgrade failed", "error", err)
@@ -210,10 +210,15 @@ func (h *Handler) Serve(c echo.Context) error {
 
 // survive ends one connection, instead of all of them, when something panics: net/http does not look after a connection
 // that was taken over.
-func (h *Handler) survive(c *conn) {
-	if p := recover(); p != nil {
-		h.Log.Error("connection panicked", "panic", p, "stack", string(debug.Stack()))
-		c.queue.Hangup(wire.CloseGoingAway)
+func (h *Handler) survive(c *session) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	h.Log.Error("connection panicked", "panic", p, "stack", string(debug.Stack()))
+	c.queue.Hangup(wire.CloseGoingAway)
+	if c.hubs != nil {
+		h.end(c)
 	}
 }
 
@@ -265,8 +270,9 @@ func (h *Handler) connect(s *melody.Session) {
 	c.start()
 }
 
-func (h *Handler) disconnect(s *melody.Session) {
-	c := client(s)
+func (h *Handler) disconnect(s *melody.Session) { h.end(client(s)) }
+
+func (h *Handler) end(c *session) {
 	c.expireAt(time.Time{})
 	c.hubs.Close()
 	code := c.queue.Code()

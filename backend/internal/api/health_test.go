@@ -1,0 +1,185 @@
+package api_test
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// contract are the five fields of the figures that other people's programs depend on, with their JSON types.
+type contract struct {
+	TotalConnections         *int            `json:"totalConnections"`
+	AvgMessagesPerConnection *int            `json:"avgMessagesPerConnection"`
+	ConnectionsByWarehouse   *map[string]int `json:"connectionsByWarehouse"`
+	ConnectionsByZone        *map[string]int `json:"connectionsByZone"`
+	AvgConnectionDuration    *int            `json:"avgConnectionDuration"`
+}
+
+// figures returns the five fields; each must be there, be of its type and not be null.
+func (s *server) figures() (c contract) {
+	s.t.Helper()
+	answer := s.get(health)
+	p := read(s.t, answer)
+	if kind := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "application/json") {
+		s.t.Fatalf("%s %s: %s", answer.Status, kind, p)
+	}
+	if err := json.Unmarshal(p, &c); err != nil {
+		s.t.Fatalf("%s: %v", p, err)
+	}
+	for i := range reflect.ValueOf(c).NumField() {
+		if reflect.ValueOf(c).Field(i).IsNil() {
+			s.t.Fatalf("%s is missing or null in %s", reflect.TypeOf(c).Field(i).Tag.Get("json"), p)
+		}
+	}
+	return c
+}
+
+// member opens a session in these rooms; its client reads and forgets.
+func (s *server) member(rooms ...wire.Room) *hub.Session {
+	s.t.Helper()
+	end, client := net.Pipe()
+	go io.Copy(io.Discard, client)
+	lines := &outbox.Form{Frame: func(p []byte) []byte { return append(p[:len(p):len(p)], '\n') },
+		Closing: func(wire.CloseCode, string) []byte { return nil }}
+	m := s.hub.Open("c", "", s.pool.NewQueue(end, lines), nil)
+	s.t.Cleanup(func() { m.Close(); m.Queue.Hangup(wire.CloseGoingAway); client.Close() })
+	var joins []hub.Join
+	for _, r := range rooms {
+		joins = append(joins, hub.Join{Room: r})
+	}
+	if err := m.Join(s.t.Context(), joins, func([]wire.Offset) {}); err != nil {
+		s.t.Fatal(err)
+	}
+	return m
+}
+
+func TestHealthFiguresOfNobody(t *testing.T) {
+	s := start(t, auth.Options{}, nil)
+	c := s.figures()
+	if *c.TotalConnections != 0 || *c.AvgMessagesPerConnection != 0 || *c.AvgConnectionDuration != 0 ||
+		len(*c.ConnectionsByWarehouse) != 0 || len(*c.ConnectionsByZone) != 0 {
+		t.Errorf("nobody is connected, yet the figures are %s", read(t, s.get(health)))
+	}
+}
+
+func TestHealthFigures(t *testing.T) {
+	s := start(t, auth.Options{}, nil)
+	room := func(warehouse, zone string) wire.Room { return wire.Room{Warehouse: warehouse, Zone: zone} }
+	s.member()
+	s.member(room("w1", ""))
+	s.member(room("w1", ""), room("w1", "a"))
+	last := s.member(room("w1", "a"), room("w1", "b"), room("w2", "a")) // the zones of both warehouses have this name
+	for range 6 {
+		if _, err := s.broker.Publish(t.Context(), broker.Publication{Room: room("w1", "a"), Event: "E"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for *s.figures().AvgMessagesPerConnection != 2*6/4 && time.Now().Before(deadline) { // two members, four connections
+		time.Sleep(time.Millisecond)
+	}
+	c := s.figures()
+	if *c.TotalConnections != 4 || *c.AvgMessagesPerConnection != 3 {
+		t.Errorf("%d connections with %d messages on average, want 4 with 3", *c.TotalConnections, *c.AvgMessagesPerConnection)
+	}
+	if want := map[string]int{"w1": 3, "w2": 1}; !reflect.DeepEqual(*c.ConnectionsByWarehouse, want) {
+		t.Errorf("by warehouse: %v, want %v: each connection once", *c.ConnectionsByWarehouse, want)
+	}
+	a := (*c.ConnectionsByZone)["a"]
+	if b := (*c.ConnectionsByZone)["b"]; len(*c.ConnectionsByZone) != 2 || b != 1 || a < 2 || a > 3 {
+		t.Errorf("by zone: %v, want a: 2 connections (3 places), b: 1", *c.ConnectionsByZone)
+	}
+	if ms := *c.AvgConnectionDuration; ms < 0 || ms > 60_000 {
+		t.Errorf("the connections are open for %d ms on average", ms)
+	}
+	last.Close()
+	if c = s.figures(); *c.TotalConnections != 3 || (*c.ConnectionsByWarehouse)["w2"] != 0 {
+		t.Errorf("after one left: %d connections, by warehouse %v", *c.TotalConnections, *c.ConnectionsByWarehouse)
+	}
+}
+
+func TestHealthFiguresOfAllInstances(t *testing.T) {
+	s := start(t, auth.Options{}, func() cluster.View {
+		return cluster.View{Incomplete: "Redis is away", Nodes: []cluster.Node{
+			{Name: "node-1", Connections: 3, Sent: 300, Lived: 30 * time.Second, Warehouses: map[string]int{"w1": 2, "w2": 1},
+				Zones: []cluster.Zone{{Warehouse: "w1", Zone: "a", Connections: 2}}},
+			{Name: "node-2", Connections: 1, Sent: 100, Lived: 50 * time.Second, Warehouses: map[string]int{"w1": 1},
+				Zones: []cluster.Zone{{Warehouse: "w1", Zone: "a", Connections: 1}, {Warehouse: "w1", Zone: "b", Connections: 1}}},
+			{Name: "node-3"},
+		}}
+	})
+	c := s.figures()
+	if *c.TotalConnections != 4 || *c.AvgMessagesPerConnection != 100 || *c.AvgConnectionDuration != 20_000 ||
+		!reflect.DeepEqual(*c.ConnectionsByWarehouse, map[string]int{"w1": 3, "w2": 1}) ||
+		!reflect.DeepEqual(*c.ConnectionsByZone, map[string]int{"a": 3, "b": 1}) {
+		t.Errorf("the figures are %s", read(t, s.get(health)))
+	}
+	if p := read(t, s.get(health)); !strings.Contains(string(p), `"complete":false`) || !strings.Contains(string(p), "Redis is away") {
+		t.Errorf("%s does not say that instances may be missing, and why", p)
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	s := start(t, auth.Options{}, nil)
+	type state struct {
+		Status  string
+		Reasons []string
+	}
+	if got := wantJSON[state](t, s.get("/readyz"), http.StatusOK); got.Status != "ready" {
+		t.Errorf("%+v, want ready", got)
+	}
+	s.leaving.Store(true)
+	if got := wantJSON[state](t, s.get("/readyz"), http.StatusServiceUnavailable); got.Status != "not ready" ||
+		len(got.Reasons) != 1 || !strings.Contains(got.Reasons[0], "shutting down") {
+		t.Errorf("while leaving: %+v", got)
+	}
+	s.broker.Close()
+	if got := wantJSON[state](t, s.get("/readyz"), http.StatusServiceUnavailable); len(got.Reasons) != 2 ||
+		!strings.HasPrefix(got.Reasons[1], "broker: ") {
+		t.Errorf("while leaving, without broker: %+v", got)
+	}
+	s.leaving.Store(false)
+	if got := wantJSON[state](t, s.get("/readyz"), http.StatusServiceUnavailable); len(got.Reasons) != 1 {
+		t.Errorf("without broker: %+v", got)
+	}
+	if got := wantJSON[state](t, s.get("/livez"), http.StatusOK); got.Status != "alive" { // a restart would not help
+		t.Errorf("without broker: %+v, want alive", got)
+	}
+}
+
+func TestMetricsAreAnExposition(t *testing.T) {
+	s := start(t, auth.Options{}, nil)
+	s.do(request{path: toZone, body: `{"event":"E"}`})
+	s.do(request{path: toZone, body: `{"event":"gap"}`})
+	answer := s.get("/metrics")
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK || !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/plain") {
+		t.Fatalf("%s %s: %v", answer.Status, answer.Header.Get("Content-Type"), err)
+	}
+	for _, name := range []string{"zonecast_build_info", "zonecast_publishes_total", "zonecast_publish_duration_seconds",
+		"zonecast_messages_delivered_total", "zonecast_delivered_bytes_total", "zonecast_delivery_latency_seconds",
+		"zonecast_gaps_total", "go_goroutines", "process_open_fds"} {
+		if f := families[name]; f == nil || f.GetHelp() == "" {
+			t.Errorf("%s is missing, or has no help", name)
+		}
+	}
+	if n := len(families["zonecast_publishes_total"].GetMetric()); n != 2 {
+		t.Errorf("%d results of publishing, want ok and invalid_event", n)
+	}
+}
