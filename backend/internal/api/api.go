@@ -133,7 +133,7 @@ func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) 
 	case err != nil:
 		return nil, wire.Errorf(wire.CodeInvalidData, "the body could not be read to its end")
 	}
-	return who, wire.DecodeData(p, into)
+	return who, decodeBody(p, into)
 }
 
 func (a *API) publish(ctx context.Context, who *auth.Identity, b body) (position wire.Position, err error) {
@@ -268,8 +268,11 @@ func Problem(log *slog.Logger) echo.HTTPErrorHandler {
 			}
 		case errors.As(err, &http_):
 			code, detail = http_.Code, fmt.Sprint(http_.Message)
-			if code == http.StatusNotFound {
+			switch code {
+			case http.StatusNotFound:
 				detail = "there is nothing at " + c.Request().URL.Path
+			case http.StatusMethodNotAllowed:
+				detail = "send " + strings.ReplaceAll(c.Response().Header().Get("Allow"), "OPTIONS, ", "")
 			}
 		default:
 			log.Error("request failed", "path", c.Path(), "error", err)

@@ -186,7 +186,11 @@ func (g *Guard) Service(r *http.Request) (*Identity, error) {
 	if len(g.secret) == 0 || given == "" {
 		return nil, wire.Errorf(wire.CodeUnauthenticated, "send the header Authorization: Bearer with a key or a token that may publish")
 	}
-	return g.Token(given)
+	who, err := g.Token(given)
+	if err != nil && len(g.keys) > 0 {
+		return nil, wire.Errorf(wire.CodeUnauthenticated, "this is none of the keys that may publish, and as a token: %v", err)
+	}
+	return who, err
 }
 
 // Operator reports whether the request is an operator's: HTTP Basic, RFC 7617.

@@ -1,0 +1,107 @@
+package ws
+
+import (
+	"bufio"
+	"encoding/binary"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// frames is how WebSocket looks on the socket: RFC 6455 section 5.2, one unmasked text frame.
+var frames = &outbox.Form{
+	Frame: func(json []byte) []byte { return append(header(0x81, len(json)), json...) },
+	Closing: func(code wire.CloseCode, reason string) []byte {
+		const most = 123 // RFC 6455 section 5.5: 125 bytes, of which the code takes two
+		p := websocket.FormatCloseMessage(int(code), strings.ToValidUTF8(reason[:min(len(reason), most)], ""))
+		return append(header(0x88, len(p)), p...)
+	},
+}
+
+// pingFrame goes beside each heartbeat. Its JSON makes it a control frame of two bytes.
+var pingFrame = outbox.NewRaw(frames, []byte{0x89, 0})
+
+func header(first byte, n int) []byte {
+	h := make([]byte, 0, 10+n)
+	switch {
+	case n < 126:
+		return append(h, first, byte(n))
+	case n < 1<<16:
+		return binary.BigEndian.AppendUint16(append(h, first, 126), uint16(n))
+	}
+	return binary.BigEndian.AppendUint64(append(h, first, 127), uint64(n))
+}
+
+// A conn makes melody write through the outbox.
+type conn struct {
+	net.Conn
+	queue *outbox.Queue
+	early []byte // that came with the request
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.early) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.early)
+	if c.early = c.early[n:]; len(c.early) == 0 {
+		c.early = nil
+	}
+	return n, nil
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	if brokenProtocol(p) {
+		c.queue.Close(wire.CloseBadFrame, string(p[4:]))
+		return len(p), nil
+	}
+	if err := c.queue.WriteRaw(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// brokenProtocol reports whether p is the close frame with which gorilla/websocket ends a connection that broke RFC 6455:
+// code 1002, or 1007 for text that is none. Zonecast has a code of its own for that.
+func brokenProtocol(p []byte) bool {
+	if len(p) < 4 || p[0] != 0x88 {
+		return false
+	}
+	code := binary.BigEndian.Uint16(p[2:])
+	return code == websocket.CloseProtocolError || code == websocket.CloseInvalidFramePayloadData
+}
+
+func (c *conn) Close() error {
+	c.queue.Hangup(wire.CloseGoingAway)
+	return nil
+}
+
+// SetWriteDeadline does nothing: the outbox decides how long a write may take.
+func (c *conn) SetWriteDeadline(time.Time) error { return nil }
+
+// SetReadDeadline leaves the deadline of a closing connection alone.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.queue.Code() != 0 {
+		return nil
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// hijacked is the response writer that melody upgrades. Its header holds the subprotocol that was chosen.
+type hijacked struct {
+	conn   *conn
+	header http.Header
+}
+
+func (h hijacked) Header() http.Header       { return h.header }
+func (h hijacked) Write([]byte) (int, error) { return 0, http.ErrHijacked }
+func (h hijacked) WriteHeader(int)           {}
+func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(h.conn, 16), bufio.NewWriterSize(h.conn, 16)), nil
+}
