@@ -151,6 +151,13 @@ func (w *watcher) take(f frame, retained bool) {
 		_ = json.Unmarshal(f.Data, &g)
 		w.gaps = append(w.gaps, g)
 		w.last = w.offset(g.To)
+	case f.Event == wire.EventConflated:
+		var c wire.Conflated
+		_ = json.Unmarshal(f.Data, &c)
+		if c.From != w.last.String() {
+			w.wrong = append(w.wrong, fmt.Sprintf("conflated from %s after %s", c.From, w.last))
+		}
+		w.last = w.offset(c.To)
 	case f.Event == wire.EventDrain:
 		var d wire.Drain
 		_ = json.Unmarshal(f.Data, &d)

@@ -80,6 +80,8 @@ type Publish struct {
 	Target
 	Event string          `json:"event"`
 	Data  json.RawMessage `json:"data,omitempty"`
+	// Conflate, if given, names what the event is the newest state of; see [CheckConflate].
+	Conflate string `json:"conflate,omitempty"`
 }
 
 // Authenticate is the data of an authenticate.

@@ -33,7 +33,8 @@
 //	subscribe     {"warehouse","zone"?,"offset"?}            ack {"room","offset"}: the room's current offset. With
 //	                                                         "offset" the messages after it follow, before anything newer
 //	unsubscribe   {"warehouse","zone"?}                      ack {"room"}
-//	publish       {"warehouse","zone"?,"event","data"}       ack {"room","offset"}; needs the permission to publish
+//	publish       {"warehouse","zone"?,"event","data",       ack {"room","offset"}; needs the permission to publish
+//	               "conflate"?}
 //	echo          anything                                   ack with the same bytes
 //	authenticate  {"token"}                                  ack {"expires"}: the new expiry, ms since 1970, 0 for never
 //
@@ -43,6 +44,8 @@
 //	heartbeat     {"connections","time"}, every "heartbeat" ms, beside a WebSocket ping
 //	gap           {"room","from","to"}: the messages after from, up to and including to, cannot be recovered. The next
 //	              message of the room, if there is one, has the offset that follows to
+//	conflated     {"room","from","to"}: the messages after from, up to and including to, were each replaced by a newer one
+//	              of the same conflate name, which follows, while they waited for this client. Nothing is missing
 //	error         {"code","message","retryAfter"?}
 //	drain         {"retryAfter"}: this instance is leaving; reconnect after that many ms
 //

@@ -19,6 +19,7 @@ const (
 	EventError     = "error"
 	EventGap       = "gap"
 	EventDrain     = "drain"
+	EventConflated = "conflated"
 )
 
 // Well-known events that warehouse services publish. Any other name that [CheckEvent] accepts works as well.
@@ -41,7 +42,7 @@ func ClientEvents() []string {
 func IsReserved(event string) bool {
 	switch event {
 	case EventSubscribe, EventUnsubscribe, EventPublish, EventEcho, EventAuthenticate,
-		EventConnected, EventHeartbeat, EventAck, EventError, EventGap, EventDrain,
+		EventConnected, EventHeartbeat, EventAck, EventError, EventGap, EventDrain, EventConflated,
 		"connect", "connect_error", "disconnect", "disconnecting", "message", "open", "close", "ping", "pong":
 		return true
 	}
@@ -62,6 +63,20 @@ func CheckEvent(event string) error {
 	for i := 0; i < len(event); i++ {
 		if c := event[i]; !isNameByte(c) && c != ':' {
 			return Errorf(CodeInvalidEvent, "event name %s: only A-Z a-z 0-9 . _ - : are allowed", quote(event))
+		}
+	}
+	return nil
+}
+
+// CheckConflate reports whether a publication may be conflated under this name: up to 64 characters of A-Z a-z 0-9 . _ - :
+// or empty for not at all. The error is an *[Error] with [CodeInvalidData].
+func CheckConflate(name string) error {
+	if len(name) > MaxEventLen {
+		return Errorf(CodeInvalidData, "conflate has %d characters: at most %d are allowed", len(name), MaxEventLen)
+	}
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; !isNameByte(c) && c != ':' {
+			return Errorf(CodeInvalidData, "conflate is %s: only A-Z a-z 0-9 . _ - : are allowed", quote(name))
 		}
 	}
 	return nil

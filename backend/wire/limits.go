@@ -8,6 +8,15 @@ const (
 	InboundFrameBytes = 64 << 10
 	// QueuedBytes is the most bytes that wait for one client. More closes the connection with 4408.
 	QueuedBytes = 1 << 20
+	// SlowAfter is how long the oldest message may wait for a client before it counts as slow.
+	SlowAfter = time.Second
+	// PublishWait is how long a publisher waits at most when the members of its room are behind.
+	PublishWait = 2 * time.Second
+	// RateLimitTokens is how many frames a client may send at once, RateLimitRefill how many more each second. One that goes
+	// on regardless is closed with 4429 after RefusalsInARow refused frames.
+	RateLimitTokens = 100
+	RateLimitRefill = 10
+	RefusalsInARow  = 100
 	// HeartbeatInterval is the time between two heartbeats.
 	HeartbeatInterval = 30 * time.Second
 	// RoomsPerConnection is the most rooms that one connection may be in.

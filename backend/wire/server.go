@@ -75,6 +75,14 @@ type Gap struct {
 	To   string `json:"to"`
 }
 
+// Conflated is the data of a conflated: the messages after From, up to and including To, were replaced by newer ones, which
+// follow, while they waited for this client. Nothing is missing.
+type Conflated struct {
+	Room string `json:"room"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
 // Drain is the data of a drain.
 type Drain struct {
 	// RetryAfter is in milliseconds and differs from client to client.

@@ -64,7 +64,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	}
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, Meter: m})
-	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc})
+	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.Waits.Inc})
 	if err := s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
@@ -100,7 +100,7 @@ func (s *server) routes() http.Handler {
 	e.HTTPErrorHandler = api.Problem(s.log)
 	e.Use(count(s.metrics))
 	e.GET("/ws", s.ws.Serve)
-	api.Register(e, api.Options{Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
+	api.Register(e, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
 		Node: s.config.NodeName, MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load})
 	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
 	e.GET("/ui", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })

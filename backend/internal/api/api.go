@@ -26,14 +26,20 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
+// A Publisher takes publications; hub.Hub is one. It may make the caller wait.
+type Publisher interface {
+	Publish(context.Context, broker.Publication) (broker.Receipt, error)
+}
+
 // Options of an [API]. All are needed.
 type Options struct {
-	Broker  broker.Broker
-	Cluster cluster.Cluster
-	Metrics *metrics.Metrics
-	Log     *slog.Logger
-	Node    string
-	Guard   *auth.Guard
+	Publisher Publisher
+	Broker    broker.Broker // for its health
+	Cluster   cluster.Cluster
+	Metrics   *metrics.Metrics
+	Log       *slog.Logger
+	Node      string
+	Guard     *auth.Guard
 	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
 	MaxDataBytes int
 	// Leaving tells whether the instance is shutting down.
@@ -62,6 +68,7 @@ type body struct {
 	Event          string          `json:"event"`
 	Data           json.RawMessage `json:"data"`
 	Retain         bool            `json:"retain"`
+	Conflate       string          `json:"conflate"`
 	IdempotencyKey string          `json:"idempotencyKey"`
 }
 
@@ -158,12 +165,15 @@ func (a *API) publish(ctx context.Context, who *auth.Identity, b body) (position
 	if err := wire.CheckPayload(b.Data, a.MaxDataBytes); err != nil {
 		return position, err
 	}
+	if err := wire.CheckConflate(b.Conflate); err != nil {
+		return position, err
+	}
 	if len(b.IdempotencyKey) > wire.MaxIdempotencyKeyLen {
 		return position, wire.Errorf(wire.CodeInvalidData, "the idempotency key has %d bytes: at most %d are allowed",
 			len(b.IdempotencyKey), wire.MaxIdempotencyKeyLen)
 	}
-	receipt, err := a.Broker.Publish(ctx, broker.Publication{Room: room, Event: b.Event, Data: b.Data,
-		IdempotencyKey: b.IdempotencyKey, Retain: b.Retain})
+	receipt, err := a.Publisher.Publish(ctx, broker.Publication{Room: room, Event: b.Event, Data: b.Data,
+		IdempotencyKey: b.IdempotencyKey, Retain: b.Retain, Conflate: b.Conflate})
 	if err != nil {
 		return position, err
 	}

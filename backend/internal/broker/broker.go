@@ -21,6 +21,9 @@ type Publication struct {
 	// IdempotencyKey, if not empty, makes a repetition within the idempotency window return the first one's offset and
 	// send nothing again. Keys of different rooms are different keys.
 	IdempotencyKey string
+	// Conflate, if not empty, names what the message is the newest state of: for a client that is behind it replaces one
+	// with the same name.
+	Conflate string
 	// Retain keeps the message as the room's latest of its event, for members that come later.
 	Retain bool
 }
@@ -37,8 +40,10 @@ type Message struct {
 	wire.Message
 	// Accepted is the time of acceptance in microseconds since 1970; Message.Time is the same in milliseconds.
 	Accepted int64
-	// Retain repeats the publication's wish.
-	Retain bool
+	// Retain and Conflate repeat the publication's wish. History may leave Conflate out: what is read from it is read
+	// because it was missed.
+	Retain   bool
+	Conflate string
 }
 
 // A Snapshot is how a room stands when a subscription begins.

@@ -144,6 +144,7 @@ func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
 			Time: now.UnixMilli(), Data: p.Data},
 		Accepted: now.UnixMicro(),
 		Retain:   p.Retain,
+		Conflate: p.Conflate,
 	}
 	r.keep(m, b.limits, now)
 	if p.IdempotencyKey != "" {

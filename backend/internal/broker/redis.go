@@ -168,7 +168,7 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	}
 	l := b.opts.Limits
 	answer, err := b.committer.commit(ctx, names, NewEpoch(), k.channel, p.Event, []byte(p.Data), retain,
-		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds())
+		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), p.Conflate)
 	if err != nil {
 		return Receipt{}, b.unavailable("publish to "+p.Room.String(), err)
 	}
@@ -196,7 +196,7 @@ func (b *Redis) unavailable(doing string, err error) error {
 		return errClosed()
 	}
 	if errors.Is(err, context.Canceled) {
-		return err
+		return wire.Errorf(wire.CodeUnavailable, "the request was canceled: it may have been carried out or not")
 	}
 	b.opts.Log.Warn("Redis failed", "doing", doing, "error", err)
 	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: redisRetryAfter.Milliseconds(),

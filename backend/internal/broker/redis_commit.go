@@ -35,6 +35,9 @@ func newCommitter(client *redis.Client) *committer {
 
 // commit waits for the answer, or for ctx to end; the publication may be accepted all the same then.
 func (c *committer) commit(ctx context.Context, keys []string, args ...any) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	one := &commit{ctx: ctx, keys: keys, args: args, done: make(chan struct{})}
 	select {
 	case c.queue <- one:
@@ -116,6 +119,11 @@ func (c *committer) send(ctx context.Context, batch []*commit) {
 func (c *committer) evaluate(ctx context.Context, batch []*commit) {
 	pipe := c.client.Pipeline()
 	for _, one := range batch {
+		if err := one.ctx.Err(); err != nil { // nobody waits for it any more
+			one.cmd = redis.NewCmd(ctx)
+			one.cmd.SetErr(err)
+			continue
+		}
 		one.cmd = pipe.EvalSha(ctx, publishScript.Hash(), one.keys, one.args...)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error

@@ -130,11 +130,11 @@ func (r *redisRoom) repair() {
 	pause := firstPause
 	for !r.dead.Load() {
 		r.mu.Lock()
-		after := r.last
 		if r.catchUpLocked() {
 			r.mu.Unlock()
 			return
 		}
+		after := r.last
 		r.pending, r.bytes, r.again = nil, 0, false // what arrived is in the history already
 		r.mu.Unlock()
 

@@ -42,7 +42,7 @@ local function text(number) return string.format('%.0f', number) end
 // published for as long as messages are kept.
 //
 // KEYS[4], optional: the idempotency key. ARGV: epoch, channel, event, data, retain, messages, age in ms, bytes, retained
-// events, idempotency window in ms. What is published and retained is "epoch n µs retain event\ndata".
+// events, idempotency window in ms, conflate. What is published and retained is "epoch n µs retain conflate event\ndata".
 var publishScript = redis.NewScript(`
 if KEYS[4] then
   local first = redis.call('GET', KEYS[4])
@@ -78,7 +78,7 @@ end
 redis.call('PEXPIRE', KEYS[2], age)
 redis.call('HSET', KEYS[1], 'n', text(n), 'bytes', text(bytes), 'at', text(ms))
 local position = epoch .. ' ' .. text(n)
-local message = position .. ' ' .. us .. ' ' .. ARGV[5] .. ' ' .. event .. '\n' .. data
+local message = position .. ' ' .. us .. ' ' .. ARGV[5] .. ' ' .. ARGV[11] .. ' ' .. event .. '\n' .. data
 if retain then redis.call('HSET', KEYS[3], event, message) end
 if KEYS[4] then redis.call('SET', KEYS[4], position, 'PX', ARGV[10]) end
 redis.call('PUBLISH', ARGV[2], message)
@@ -158,11 +158,11 @@ func texts(values []any) ([]string, error) {
 	return out, nil
 }
 
-// decodePayload reads "epoch n µs retain event\ndata".
+// decodePayload reads "epoch n µs retain conflate event\ndata".
 func decodePayload(room wire.Room, payload string) (*Message, error) {
 	head, data, ok := strings.Cut(payload, "\n")
 	parts := strings.Split(head, " ")
-	if !ok || len(parts) != 5 {
+	if !ok || len(parts) != 6 {
 		return nil, fmt.Errorf("payload of %s is not one of Zonecast", room)
 	}
 	offset, err := parseOffset(parts[0], parts[1])
@@ -174,9 +174,10 @@ func decodePayload(room wire.Room, payload string) (*Message, error) {
 		return nil, fmt.Errorf("payload of %s: time: %w", room, err)
 	}
 	return &Message{
-		Message:  wire.Message{Room: room, Event: parts[4], Offset: offset, Time: us / 1000, Data: []byte(data)},
+		Message:  wire.Message{Room: room, Event: parts[5], Offset: offset, Time: us / 1000, Data: []byte(data)},
 		Accepted: us,
 		Retain:   parts[3] == "1",
+		Conflate: parts[4],
 	}, nil
 }
 

@@ -44,6 +44,8 @@ type quiet struct{}
 func (quiet) Written(int, int)      {}
 func (quiet) Latency(time.Duration) {}
 func (quiet) Dropped(int)           {}
+func (quiet) Conflated()            {}
+func (quiet) Slow(int)              {}
 
 // A house is a hub with real queues and a broker that can be told to be slow, late or broken.
 type house struct {

@@ -19,6 +19,10 @@ type Options struct {
 	Heartbeat time.Duration
 	// MaxRooms is the most rooms of one session (default wire.RoomsPerConnection).
 	MaxRooms int
+	// PublishWait is how long a publisher waits at most for members that are behind (default wire.PublishWait).
+	PublishWait time.Duration
+	// OnWait, if not nil, is told of each publication that has to wait.
+	OnWait func()
 	// OnGap, if not nil, is told of each gap that sessions are told of.
 	OnGap func()
 }
@@ -50,6 +54,9 @@ var _ broker.Handler = (*Hub)(nil)
 func New(opts Options) *Hub {
 	if opts.Heartbeat == 0 {
 		opts.Heartbeat = wire.HeartbeatInterval
+	}
+	if opts.PublishWait == 0 {
+		opts.PublishWait = wire.PublishWait
 	}
 	if opts.MaxRooms == 0 {
 		opts.MaxRooms = wire.RoomsPerConnection
@@ -86,6 +93,7 @@ type room struct {
 	recent   []recentFrame // the latest frames, without holes up to offset
 	bytes    int           // of recent
 	retained []retainedFrame
+	press    press
 }
 
 // An arrival is one call of the broker: a message, or a gap.
@@ -230,13 +238,14 @@ func (h *Hub) message(r *room, m *broker.Message) {
 	if m.Offset.Epoch == r.offset.Epoch && m.Offset.N <= r.offset.N {
 		return // the snapshot or the history had it
 	}
-	f := outbox.NewMessage(wire.AppendMessage(nil, &m.Message), m.Accepted)
+	f := outbox.NewMessage(wire.AppendMessage(nil, &m.Message), m.Accepted,
+		outbox.Identity{Room: m.Room, Offset: m.Offset, Conflate: m.Conflate})
 	r.offset = m.Offset
 	r.remember(f)
 	if m.Retain {
 		r.retain(m)
 	}
-	h.opts.Pool.Fanout(f, r.queues)
+	r.press.members = h.opts.Pool.Fanout(f, r.queues)
 }
 
 func (r *room) remember(f *outbox.Frame) {

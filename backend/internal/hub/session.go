@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -155,7 +154,8 @@ func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offs
 			case <-ctx.Done():
 				return errReplayTooLong()
 			}
-			s.Queue.Push(outbox.NewMessage(wire.AppendMessage(nil, &m.Message), 0))
+			s.Queue.Push(outbox.NewMessage(wire.AppendMessage(nil, &m.Message), 0,
+				outbox.Identity{Room: m.Room, Offset: m.Offset}))
 			after = m.Offset
 		}
 		if page.Gap != nil || len(page.Messages) > 0 {
@@ -295,11 +295,6 @@ func (s *Session) Rooms() []wire.Room {
 		rooms[i] = m.room.name
 	}
 	return rooms
-}
-
-// Publish gives a publication to the broker.
-func (h *Hub) Publish(ctx context.Context, p broker.Publication) (broker.Receipt, error) {
-	return h.broker.Publish(ctx, p)
 }
 
 // Connections returns how many sessions are open.

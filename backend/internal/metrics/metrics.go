@@ -22,10 +22,13 @@ type Metrics struct {
 	Gaps      prometheus.Counter
 	// Of the subscriptions to Redis: connections made anew, and rooms caught up from their history.
 	Reconnects, Repairs prometheus.Counter
+	Waits               prometheus.Counter // publications that had to wait for members that were behind
 
 	delivered prometheus.Counter
 	bytes     prometheus.Counter
 	dropped   *prometheus.CounterVec
+	slow      prometheus.Gauge
+	slowed    prometheus.Counter
 	latency   prometheus.Histogram
 }
 
@@ -54,6 +57,7 @@ func New(version string) *Metrics {
 		Requests:   counter("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code"),
 		Gaps:       single("zonecast_gaps_total", "Gaps that clients were told of."),
 		Reconnects: single("zonecast_broker_reconnects_total", "Times that the subscriptions to Redis were lost and made anew."),
+		Waits:      single("zonecast_publish_waits_total", "Publications that had to wait, because the members of their room were behind."),
 		Repairs:    single("zonecast_broker_repairs_total", "Times that a room was caught up from its history, because messages may have been missed."),
 		latency:    histogram("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
 		dropped:    counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
@@ -62,10 +66,13 @@ func New(version string) *Metrics {
 		Help: "Published events written to sockets.", ConstLabels: prometheus.Labels{"transport": "websocket"}})
 	m.bytes = prometheus.NewCounter(prometheus.CounterOpts{Name: "zonecast_delivered_bytes_total",
 		Help: "Bytes written to sockets.", ConstLabels: prometheus.Labels{"transport": "websocket"}})
+	m.slow = prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_slow_clients",
+		Help: "Connections whose oldest message has waited for longer than SLOW_AFTER."})
+	m.slowed = single("zonecast_slow_clients_total", "Times that a connection became slow.")
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()}})
 	build.Set(1)
-	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.Gaps, m.Reconnects, m.Repairs,
+	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.Gaps, m.Reconnects, m.Repairs, m.Waits, m.slow, m.slowed,
 		m.latency, m.dropped, m.delivered, m.bytes, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -89,4 +96,15 @@ func (m *Metrics) Latency(d time.Duration) { m.latency.Observe(d.Seconds()) }
 // Dropped implements outbox.Meter.
 func (m *Metrics) Dropped(frames int) {
 	m.dropped.WithLabelValues("slow_consumer").Add(float64(frames))
+}
+
+// Conflated implements outbox.Meter.
+func (m *Metrics) Conflated() { m.dropped.WithLabelValues("conflated").Inc() }
+
+// Slow implements outbox.Meter.
+func (m *Metrics) Slow(connections int) {
+	m.slow.Add(float64(connections))
+	if connections > 0 {
+		m.slowed.Add(float64(connections))
+	}
 }

@@ -13,12 +13,27 @@ type Frame struct {
 	// Accepted is when the broker accepted the message, in microseconds since 1970; 0 for frames of the protocol itself.
 	// It feeds the delivery latency.
 	Accepted int64
+	// Message says which message this is; its room is empty for frames of the protocol itself.
+	Message Identity
+
+	skipped skipped // what this frame stands for, when it is a notice of conflated messages
 
 	forms [formSlots]atomic.Pointer[[]byte]
 }
 
+// An Identity is what the queues have to know of a message.
+type Identity struct {
+	Room   wire.Room
+	Offset wire.Offset
+	// Conflate, if not empty, names what the message is the newest state of: it replaces one with the same name and room
+	// that still waits.
+	Conflate string
+}
+
 // NewMessage returns the frame of a published event, which the broker accepted at that time in microseconds since 1970.
-func NewMessage(json []byte, accepted int64) *Frame { return &Frame{JSON: json, Accepted: accepted} }
+func NewMessage(json []byte, accepted int64, id Identity) *Frame {
+	return &Frame{JSON: json, Accepted: accepted, Message: id}
+}
 
 // NewControl returns a frame that the server sends on its own behalf.
 func NewControl(json []byte) *Frame { return &Frame{JSON: json} }

@@ -21,7 +21,7 @@ var lines = &outbox.Form{
 	Closing: func(code wire.CloseCode, reason string) []byte { return fmt.Appendf(nil, "close %d\n", code) },
 }
 
-type meter struct{ messages, bytes, dropped, latencies atomic.Int64 }
+type meter struct{ messages, bytes, dropped, latencies, conflated, slow atomic.Int64 }
 
 func (m *meter) Written(messages, bytes int) {
 	m.messages.Add(int64(messages))
@@ -29,6 +29,8 @@ func (m *meter) Written(messages, bytes int) {
 }
 func (m *meter) Latency(time.Duration) { m.latencies.Add(1) }
 func (m *meter) Dropped(frames int)    { m.dropped.Add(int64(frames)) }
+func (m *meter) Conflated()            { m.conflated.Add(1) }
+func (m *meter) Slow(n int)            { m.slow.Add(int64(n)) }
 
 // start returns a pool whose end is checked: nothing waits, no writer runs.
 func start(t testing.TB, opts outbox.Options) (*outbox.Pool, *meter) {
@@ -69,7 +71,7 @@ func pair(t testing.TB) (server, client *net.TCPConn) {
 }
 
 func message(i int) *outbox.Frame {
-	return outbox.NewMessage(fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", 100)), time.Now().UnixMicro())
+	return outbox.NewMessage(fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", 100)), time.Now().UnixMicro(), outbox.Identity{})
 }
 
 // wantLines reads n lines that begin with rising numbers from first on.
@@ -137,7 +139,7 @@ func TestAReaderThatStopsIsClosedAsSlowAndHoldsUpNobody(t *testing.T) {
 	fastS, fastC := pair(t)
 	slow, fast := p.NewQueue(slowS, lines), p.NewQueue(fastS, lines)
 	r := bufio.NewReader(fastC)
-	f := outbox.NewMessage([]byte(strings.Repeat("y", frame)), 1)
+	f := outbox.NewMessage([]byte(strings.Repeat("y", frame)), 1, outbox.Identity{})
 	pushed := 0
 	for ; slow.Code() == 0; pushed++ {
 		if pushed > 10000 {

@@ -17,6 +17,8 @@ type Options struct {
 	MaxBytes int
 	// Writers is the number of goroutines that write (default GOMAXPROCS).
 	Writers int
+	// SlowAfter is how long the oldest message may wait for a connection before it counts as slow (default wire.SlowAfter).
+	SlowAfter time.Duration
 	// CloseGrace is how long a peer has to take what waits and to answer the closing frame (default 5 s).
 	CloseGrace time.Duration
 	// Meter is told what happens; it must not block.
@@ -31,6 +33,10 @@ type Meter interface {
 	Latency(d time.Duration)
 	// Dropped tells that so many frames were lost with a client that was too slow for them.
 	Dropped(frames int)
+	// Conflated tells that a waiting message was replaced by a newer one.
+	Conflated()
+	// Slow tells that so many connections more (or fewer, when negative) are slow now.
+	Slow(connections int)
 }
 
 // A Pool has the writers of one process, which all of its queues share.
@@ -42,6 +48,9 @@ type Pool struct {
 	stop    chan struct{}
 	running sync.WaitGroup // writers, and the goroutines of stalled queues
 	chunks  sync.Pool      // of *chunk
+
+	mu      sync.Mutex
+	stalled map[*Queue]struct{} // whose sockets are full
 }
 
 // NewPool starts the writers. Close ends them.
@@ -55,13 +64,17 @@ func NewPool(opts Options) *Pool {
 	if opts.CloseGrace == 0 {
 		opts.CloseGrace = 5 * time.Second
 	}
-	p := &Pool{opts: opts, stop: make(chan struct{})}
+	if opts.SlowAfter == 0 {
+		opts.SlowAfter = wire.SlowAfter
+	}
+	p := &Pool{opts: opts, stop: make(chan struct{}), stalled: map[*Queue]struct{}{}}
 	p.chunks.New = func() any { return &chunk{byWriter: make([][]*Queue, opts.Writers)} }
 	for i := range opts.Writers {
 		w := newWriter(i)
 		p.writers = append(p.writers, w)
 		p.running.Go(func() { w.run(p.stop) })
 	}
+	p.running.Go(p.watch)
 	return p
 }
 
@@ -76,6 +89,9 @@ func (p *Pool) NewQueue(conn net.Conn, form *Form) *Queue {
 	}
 	return q
 }
+
+// Bound returns the most bytes that wait for one connection.
+func (p *Pool) Bound() int { return p.opts.MaxBytes }
 
 // Waiting returns how many bytes wait in all queues.
 func (p *Pool) Waiting() int64 { return p.waiting.Load() }
@@ -96,11 +112,15 @@ type chunk struct {
 	n        int
 }
 
-// Fanout pushes f to each queue. It never blocks; a queue that is closed, or closes because of f, is passed over.
-func (p *Pool) Fanout(f *Frame, queues []*Queue) {
+// Fanout pushes f to each queue. It never blocks; a queue that is closed, or closes because of f, is passed over. It returns
+// how many of the queues are pressed: see [Queue.Pressed].
+func (p *Pool) Fanout(f *Frame, queues []*Queue) (pressed int) {
 	c := p.chunks.Get().(*chunk)
 	for _, q := range queues {
-		became, _ := q.push(f)
+		became, isPressed, _ := q.push(f)
+		if isPressed {
+			pressed++
+		}
 		if !became {
 			continue
 		}
@@ -112,6 +132,7 @@ func (p *Pool) Fanout(f *Frame, queues []*Queue) {
 	}
 	p.hand(c)
 	p.chunks.Put(c)
+	return pressed
 }
 
 func (p *Pool) hand(c *chunk) {

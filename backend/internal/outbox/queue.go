@@ -36,6 +36,8 @@ type Queue struct {
 	code    wire.CloseCode // why the connection ends; 0 while it doesn't
 	closing bool           // no more frames are taken
 	hangup  bool           // the peer is not read any more: one more attempt to write, then the socket closes
+	slow    bool           // stalled for longer than Options.SlowAfter
+	oldest  int64          // since when the oldest message waits, in µs since 1970; while stalled
 	low     chan struct{}  // closed when waiting is low again; nil while nobody waits for that
 }
 
@@ -52,7 +54,7 @@ const (
 // Push appends a frame. It never blocks. ErrClosed means that the queue takes no more, maybe because of this very frame:
 // over the bound, the queue drops what waits and closes with [wire.CloseSlowConsumer].
 func (q *Queue) Push(f *Frame) error {
-	became, err := q.push(f)
+	became, _, err := q.push(f)
 	if became {
 		q.writer.add(q)
 	}
@@ -65,20 +67,35 @@ func (q *Queue) WriteRaw(p []byte) error {
 	return q.Push(NewRaw(q.form, append([]byte(nil), p...)))
 }
 
-// push appends f and reports whether the queue has to be given to its writer now.
-func (q *Queue) push(f *Frame) (became bool, err error) {
+// push appends f. became means that the queue has to be given to its writer now; pressed is what Pressed returns.
+func (q *Queue) push(f *Frame) (became, pressed bool, err error) {
 	n := len(f.In(q.form))
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closing {
-		return false, ErrClosed
+		return false, false, ErrClosed
+	}
+	if f.Message.Conflate != "" && len(q.frames) > 0 {
+		q.conflateLocked(f.Message)
 	}
 	if q.waiting+n > q.pool.opts.MaxBytes {
 		q.pool.opts.Meter.Dropped(len(q.frames) + 1)
 		q.dropLocked()
-		return q.closeLocked(wire.CloseSlowConsumer, "too many bytes were waiting: reconnect and resume"), ErrClosed
+		return q.closeLocked(wire.CloseSlowConsumer, "too many bytes were waiting: reconnect and resume"), false, ErrClosed
 	}
-	return q.appendLocked(f, n), nil
+	return q.appendLocked(f, n), q.pressedLocked(), nil
+}
+
+// Pressed reports whether more than a quarter of the bound waits for a client that is not slow: either the writers are behind,
+// or it fell behind only just now. When this is so for many members of a room, its publishers should wait.
+func (q *Queue) Pressed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.pressedLocked()
+}
+
+func (q *Queue) pressedLocked() bool {
+	return !q.slow && !q.closing && q.waiting > q.pool.opts.MaxBytes/4
 }
 
 func (q *Queue) appendLocked(f *Frame, n int) (became bool) {
@@ -149,6 +166,7 @@ func (q *Queue) endLocked() {
 	q.refuseLocked(wire.CloseGoingAway)
 	q.frames = nil
 	q.settleLocked(-q.waiting)
+	q.recoverLocked()
 	q.state = ended
 	q.conn.Close()
 }
@@ -209,12 +227,13 @@ type Stats struct {
 	Messages uint64 // published events written to the socket
 	Bytes    uint64 // bytes written to the socket
 	Waiting  int    // bytes that wait
+	Slow     bool   // the oldest message has waited for longer than Options.SlowAfter
 }
 
 // Stats returns the account as it stands.
 func (q *Queue) Stats() Stats {
 	q.mu.Lock()
-	waiting := q.waiting
+	waiting, slow := q.waiting, q.slow
 	q.mu.Unlock()
-	return Stats{Messages: q.sent.Load(), Bytes: q.wrote.Load(), Waiting: waiting}
+	return Stats{Messages: q.sent.Load(), Bytes: q.wrote.Load(), Waiting: waiting, Slow: slow}
 }

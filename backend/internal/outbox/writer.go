@@ -186,6 +186,8 @@ func (q *Queue) stall(rest []byte, begun, later []*Frame) {
 	}
 	q.frames = append(append([]*Frame(nil), later...), q.frames...)
 	q.state = stalled
+	q.oldest = time.Now().UnixMicro()
+	q.pool.addStalled(q)
 	q.pool.running.Go(func() { q.drain(rest, begun) })
 }
 
@@ -202,6 +204,7 @@ func (q *Queue) drain(rest []byte, begun []*Frame) {
 		}
 		q.mu.Lock()
 		if len(q.frames) == 0 {
+			q.recoverLocked()
 			q.state = idle
 			if q.hangup {
 				q.endLocked()
@@ -215,6 +218,9 @@ func (q *Queue) drain(rest []byte, begun []*Frame) {
 		var n int
 		rest, n = gather(buf, q.frames, q.form)
 		begun = append(begun[:0], q.frames[:n]...)
+		if at := begun[0].Accepted; at != 0 {
+			q.oldest = at
+		}
 		clear(q.frames[:n])
 		q.frames = q.frames[n:]
 		q.mu.Unlock()

@@ -133,7 +133,8 @@ func (r *Reader) decode(p []byte) Frame {
 		return Frame{Kind: Unreadable, Event: err.Error()}
 	}
 	switch w.Event {
-	case wire.EventConnected, wire.EventHeartbeat, wire.EventError, wire.EventGap, wire.EventDrain:
+	case wire.EventConnected, wire.EventHeartbeat, wire.EventError, wire.EventGap, wire.EventDrain,
+		wire.EventConflated:
 		return Frame{Kind: Control, Event: w.Event, ID: w.ID, Data: w.Data}
 	case wire.EventAck:
 		f := Frame{Kind: Answer, ID: w.ID}

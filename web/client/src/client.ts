@@ -220,7 +220,7 @@ export class WebSocketClient<Events = WellKnownEvents> {
   #received({ event, data, room, offset, time, retained }: ServerFrame): void {
     if (room !== undefined) {
       this.#message(data, { event, room, offset, time, ...(retained && { retained }) } as MessageMeta);
-    } else if (event === 'gap') {
+    } else if (event === 'gap' || event === 'conflated') {
       const gap = data as Gap | null;
       const membership = this.#memberships.get(gap?.room);
       membership?.skip(gap?.to);

@@ -93,6 +93,8 @@ export interface ProtocolEvents {
   connected: Connected;
   heartbeat: { connections: number; time: number };
   gap: Gap;
+  /** The messages after `from`, up to and including `to`, were replaced by newer ones that follow. Nothing is missing. */
+  conflated: Gap;
   /** The server instance is leaving; the client reconnects by itself after that many milliseconds. */
   drain: { retryAfter: number };
   /** An error that is the answer to no request in particular. */
@@ -139,7 +141,7 @@ export const MAX_EVENT_LENGTH = 64;
 
 const NAME = /^[A-Za-z0-9._:-]+$/;
 
-const RESERVED = /^((un)?subscribe|publish|echo|authenticate|connected|heartbeat|ack|error|gap|drain)$/;
+const RESERVED = /^((un)?subscribe|publish|echo|authenticate|connected|heartbeat|ack|error|gap|drain|conflated)$/;
 
 /**
  * Whether the protocol uses the name itself, so that nobody can publish it. The server also refuses names that transports and

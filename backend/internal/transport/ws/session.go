@@ -224,9 +224,12 @@ func (c *session) publish(ctx context.Context, f wire.ClientFrame) (answer any, 
 	if err := wire.CheckEvent(p.Event); err != nil {
 		return nil, err
 	}
+	if err := wire.CheckConflate(p.Conflate); err != nil {
+		return nil, err
+	}
 	began := time.Now()
 	receipt, err := c.handler.Hub.Publish(ctx, broker.Publication{Room: room, Event: p.Event,
-		Data: append([]byte(nil), p.Data...)})
+		Data: append([]byte(nil), p.Data...), Conflate: p.Conflate})
 	if err != nil {
 		return nil, err
 	}
