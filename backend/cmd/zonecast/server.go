@@ -23,6 +23,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
@@ -63,15 +64,21 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
 	m := s.metrics
-	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, Meter: m})
-	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.Waits.Inc})
+	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
+	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.Waits.Inc,
+		PublishWait: c.PublishWait})
 	if err := s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
 	}
 	s.hub.Use(s.broker)
 	s.ws = ws.New(ws.Options{Hub: s.hub, Pool: s.pool, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
-		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, MaxConnections: c.MaxConnections})
+		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, Limits: ws.Limits{
+			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
+			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
+			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
+			UserFrames:            limit.Rate{Tokens: c.UserRateLimitTokens, Refill: c.UserRateLimitRefill},
+			AddressFrames:         limit.Rate{Tokens: c.AddressRateLimitTokens, Refill: c.AddressRateLimitRefill}}})
 	s.ui = dashboard.New(dashboard.Options{Source: (*figures)(s), Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
 	s.gauges()
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -97,6 +104,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 
 func (s *server) routes() http.Handler {
 	e := echo.New()
+	e.IPExtractor = s.clientAddress()
 	e.HTTPErrorHandler = api.Problem(s.log)
 	e.Use(count(s.metrics))
 	e.GET("/ws", s.ws.Serve)
@@ -110,6 +118,19 @@ func (s *server) routes() http.Handler {
 	e.GET("/screen", func(c echo.Context) error { return c.Redirect(http.StatusFound, screen.Prefix) })
 	e.GET("/screen/*", screens)
 	return e
+}
+
+// clientAddress finds out where a request comes from: from X-Forwarded-For if a trusted proxy says so.
+func (s *server) clientAddress() echo.IPExtractor {
+	proxies, _ := s.config.Proxies() // checked already
+	if len(proxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range proxies {
+		trust = append(trust, echo.TrustIPRange(p))
+	}
+	return echo.ExtractIPFromXFFHeader(trust...)
 }
 
 // operatorsOnly asks for the operator's password, if there is one (RFC 7617).

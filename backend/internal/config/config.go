@@ -34,9 +34,20 @@ type Config struct {
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" default:"30s" help:"Time between two heartbeats of a connection."`
 	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time over which connections are closed on shutdown."`
 
-	MaxConnections int `env:"MAX_CONNECTIONS" default:"19000" help:"Connections that this instance takes."`
-	MaxQueuedBytes int `env:"MAX_QUEUED_BYTES" default:"1048576" help:"Bytes that may wait for one connection before it is closed as slow (4408)."`
-	MaxFrameBytes  int `name:"max-inbound-frame-bytes" env:"MAX_INBOUND_FRAME_BYTES" default:"65536" help:"Bytes of one frame from a client, and of the data of one message from a service."`
+	MaxConnections           int           `env:"MAX_CONNECTIONS" default:"19000" help:"Connections that this instance takes."`
+	MaxConnectionsPerUser    int           `env:"MAX_CONNECTIONS_PER_USER" default:"0" help:"Connections that it takes from one user, as named by the token; 0 for any number."`
+	MaxConnectionsPerAddress int           `env:"MAX_CONNECTIONS_PER_ADDRESS" default:"0" help:"Connections that it takes from one address; 0 for any number, since a whole warehouse may sit behind one."`
+	MaxQueuedBytes           int           `env:"MAX_QUEUED_BYTES" default:"1048576" help:"Bytes that may wait for one connection before it is closed as slow (4408)."`
+	SlowAfter                time.Duration `env:"SLOW_AFTER" default:"1s" help:"How long the oldest message may wait for a connection before it counts as slow."`
+	PublishWait              time.Duration `env:"PUBLISH_WAIT" default:"2s" help:"How long a publisher waits for members of its room that are behind, before it is refused (429)."`
+	RateLimitTokens          float64       `env:"RATE_LIMIT_TOKENS" default:"100" help:"Frames that a connection may send at once; 0 for any number."`
+	RateLimitRefill          float64       `env:"RATE_LIMIT_REFILL" default:"10" help:"Frames more that it may send each second."`
+	UserRateLimitTokens      float64       `env:"USER_RATE_LIMIT_TOKENS" default:"1000" help:"The same for all connections of one user, as named by the token, on this instance; 0 for any number."`
+	UserRateLimitRefill      float64       `env:"USER_RATE_LIMIT_REFILL" default:"100" help:"Frames more that they may send each second."`
+	AddressRateLimitTokens   float64       `env:"ADDRESS_RATE_LIMIT_TOKENS" default:"0" help:"The same for all connections from one address; 0 for any number."`
+	AddressRateLimitRefill   float64       `env:"ADDRESS_RATE_LIMIT_REFILL" default:"0" help:"Frames more that they may send each second."`
+	TrustedProxies           []string      `env:"TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Networks of proxies whose X-Forwarded-For names the client's address, like 10.0.0.0/8. Separated by commas."`
+	MaxFrameBytes            int           `name:"max-inbound-frame-bytes" env:"MAX_INBOUND_FRAME_BYTES" default:"65536" help:"Bytes of one frame from a client, and of the data of one message from a service."`
 
 	LogLevel  string `env:"LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least severe level that is logged: debug, info, warn or error."`
 	LogFormat string `env:"LOG_FORMAT" default:"text" enum:"text,json" help:"Format of the log: text or json."`
@@ -70,17 +81,53 @@ func (c *Config) Check() error {
 		{"--history-messages", 1, int64(c.HistoryMessages), "1"},
 		{"--history-age", int64(time.Second), int64(c.HistoryAge), "1s"},
 		{"--max-connections", 1, int64(c.MaxConnections), "1"},
+		{"--max-connections-per-user", 0, int64(c.MaxConnectionsPerUser), "0"},
+		{"--max-connections-per-address", 0, int64(c.MaxConnectionsPerAddress), "0"},
+		{"--slow-after", int64(10 * time.Millisecond), int64(c.SlowAfter), "10ms"},
+		{"--publish-wait", int64(time.Millisecond), int64(c.PublishWait), "1ms"},
 		{"--max-inbound-frame-bytes", 1024, int64(c.MaxFrameBytes), "1024"},
 	} {
 		if s.value < s.least {
 			bad("%s must be at least %s", s.name, s.unit)
 		}
 	}
+	for _, r := range []struct {
+		name           string
+		tokens, refill float64
+	}{
+		{"rate-limit", c.RateLimitTokens, c.RateLimitRefill},
+		{"user-rate-limit", c.UserRateLimitTokens, c.UserRateLimitRefill},
+		{"address-rate-limit", c.AddressRateLimitTokens, c.AddressRateLimitRefill},
+	} {
+		switch {
+		case !(r.tokens >= 0 && r.refill >= 0): // not a number is neither
+			bad("--%s-tokens and --%s-refill must be at least 0", r.name, r.name)
+		case r.tokens > 0 && (r.tokens < 1 || r.refill == 0):
+			bad("--%s-tokens %v with --%s-refill %v lets nothing through in the long run: set both to at least 1 and more than 0, or the tokens to 0",
+				r.name, r.tokens, r.name, r.refill)
+		}
+	}
+	if _, err := c.Proxies(); err != nil {
+		bad("%v", err)
+	}
 	if c.MaxQueuedBytes < 4*c.MaxFrameBytes {
 		bad("--max-queued-bytes %d and --max-inbound-frame-bytes %d don't fit together: the first must be at least 4 times the second",
 			c.MaxQueuedBytes, c.MaxFrameBytes)
 	}
 	return errors.Join(all...)
+}
+
+// Proxies are the networks of TrustedProxies.
+func (c *Config) Proxies() ([]*net.IPNet, error) {
+	var all []*net.IPNet
+	for _, p := range c.TrustedProxies {
+		_, network, err := net.ParseCIDR(strings.TrimSpace(p))
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-proxies %q is no network: write it like 10.0.0.0/8, or 192.0.2.7/32 for one address", p)
+		}
+		all = append(all, network)
+	}
+	return all, nil
 }
 
 // open lists what anyone could do who reaches the server.

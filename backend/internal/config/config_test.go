@@ -71,6 +71,9 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		{"all addresses", []string{"--listen=:3001"}, []string{"can be reached by others"}},
 		{"a name", []string{"--listen=warehouse.example:3001"}, []string{"can be reached by others"}},
 		{"public without a password", []string{"--listen=0.0.0.0:3001", secret}, []string{"OPERATOR_PASSWORD"}},
+		{"rate without refill", []string{"--rate-limit-refill=0"}, []string{"--rate-limit-tokens 100", "--rate-limit-refill 0"}},
+		{"negative rate", []string{"--user-rate-limit-refill=-1"}, []string{"--user-rate-limit-refill must be at least 0"}},
+		{"proxy that is none", []string{"--trusted-proxies=10.0.0.1"}, []string{"--trusted-proxies", "10.0.0.0/8"}},
 		{"several mistakes", []string{"--history-messages=0", "--max-connections=0"},
 			[]string{"--history-messages", "--max-connections"}},
 	} {

@@ -108,3 +108,6 @@ func (m *Metrics) Slow(connections int) {
 		m.slowed.Add(float64(connections))
 	}
 }
+
+// Refuse counts a message from a client that was refused, by reason.
+func (m *Metrics) Refuse(reason string) { m.dropped.WithLabelValues(reason).Inc() }

@@ -15,10 +15,16 @@ import (
 
 const secret = "0123456789abcdef0123456789abcdef"
 
-// token is one of warehouse w1 that expires after that time; negative has expired, 0 never does.
+// token is one of worker-7.
 func token(t testing.TB, expires time.Duration, publish bool) string {
 	t.Helper()
-	claims := jwt.MapClaims{"sub": "worker-7", "warehouses": []string{"w1"}, "publish": publish}
+	return tokenOf(t, "worker-7", expires, publish)
+}
+
+// tokenOf is one of warehouse w1 that expires after that time; negative has expired, 0 never does.
+func tokenOf(t testing.TB, user string, expires time.Duration, publish bool) string {
+	t.Helper()
+	claims := jwt.MapClaims{"sub": user, "warehouses": []string{"w1"}, "publish": publish}
 	if expires != 0 {
 		claims["exp"] = jwt.NewNumericDate(time.Now().Add(expires))
 	}

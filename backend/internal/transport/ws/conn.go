@@ -3,6 +3,7 @@ package ws
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -43,11 +45,19 @@ type conn struct {
 	net.Conn
 	queue *outbox.Queue
 	early []byte // that came with the request
+
+	rate limit.Rate // of bytes that may come in
+	read limit.Bucket
 }
 
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.early) == 0 {
-		return c.Conn.Read(p)
+		n, err := c.Conn.Read(p)
+		if c.read.Spend(c.rate, float64(n), time.Now()) > 0 {
+			c.queue.Close(wire.CloseLimit, "too many bytes were sent")
+			return 0, errTooManyBytes
+		}
+		return n, err
 	}
 	n := copy(p, c.early)
 	if c.early = c.early[n:]; len(c.early) == 0 {
@@ -55,6 +65,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+var errTooManyBytes = errors.New("ws: too many bytes came in")
 
 func (c *conn) Write(p []byte) (int, error) {
 	if brokenProtocol(p) {

@@ -1,6 +1,7 @@
 package ws_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,6 +68,7 @@ type options struct {
 	queued      int
 	connections int
 	guard       auth.Options
+	limits      ws.Limits
 }
 
 // frameLimit is the most bytes that these servers take in one frame.
@@ -79,9 +81,7 @@ func start(t testing.TB, o options) *server {
 	if o.heartbeat == 0 {
 		o.heartbeat = time.Hour
 	}
-	if o.connections == 0 {
-		o.connections = 1000
-	}
+	o.limits.Connections = cmp.Or(o.connections, 1000)
 	s := &server{t: t, metrics: metrics.New("test")}
 	pool := outbox.NewPool(outbox.Options{MaxBytes: o.queued, Meter: s.metrics, CloseGrace: time.Second})
 	s.hub = hub.New(hub.Options{Pool: pool, Heartbeat: o.heartbeat, OnGap: s.metrics.Gaps.Inc})
@@ -89,7 +89,7 @@ func start(t testing.TB, o options) *server {
 	s.hub.Use(s.broker)
 	log := slog.New(slog.DiscardHandler)
 	s.Handler = ws.New(ws.Options{Hub: s.hub, Pool: pool, Metrics: s.metrics, Log: log, Node: "node-1",
-		Heartbeat: o.heartbeat, MaxFrameBytes: frameLimit, MaxConnections: o.connections, Guard: auth.New(o.guard)})
+		Heartbeat: o.heartbeat, MaxFrameBytes: frameLimit, Guard: auth.New(o.guard), Limits: o.limits})
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)
 	e.GET("/ws", s.Serve)

@@ -7,6 +7,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -25,6 +26,11 @@ type session struct {
 	expiry  *time.Timer
 	joins   []hub.Join
 	bad     int // frames in a row that were not the protocol
+
+	frames   limit.Bucket
+	address  string
+	counted  string // the user of the token, whose connections and frames are counted together; empty for none
+	hammered int    // frames in a row that were refused because they came too early
 }
 
 // start joins the rooms of the query and sends connected.
@@ -34,6 +40,13 @@ func (c *session) start() {
 		c.queue.Close(wire.CloseUnauthenticated, c.refused.Error())
 		return
 	}
+	if !c.handler.users.Enter(c.who.User) {
+		c.refuse(0, false, wire.Errorf(wire.CodeLimitReached, "the user has %d connections already, the most that are allowed",
+			c.handler.users.Most()))
+		c.queue.Close(wire.CloseLimit, "too many connections of this user")
+		return
+	}
+	c.counted = c.who.User
 	for _, j := range c.joins {
 		if err := c.who.MayJoin(j.Room); err != nil {
 			c.refuse(0, false, err)
@@ -85,6 +98,10 @@ func (c *session) refuseFrame(id int64, hasID bool, err error) {
 func (c *session) handle(p []byte) {
 	if c.queue.Code() != 0 {
 		return // the connection is closing; whoever was refused must not go on meanwhile
+	}
+	if wait := c.within(time.Now()); wait > 0 {
+		c.limited(p, wait)
+		return
 	}
 	f, err := wire.DecodeClient(p)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"context"
 	crand "crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -26,6 +27,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -35,15 +37,25 @@ const transport = "websocket"
 
 // Options of a [Handler]. All are needed.
 type Options struct {
-	Hub            *hub.Hub
-	Pool           *outbox.Pool
-	Metrics        *metrics.Metrics
-	Log            *slog.Logger
-	Node           string
-	Heartbeat      time.Duration
-	MaxFrameBytes  int
-	MaxConnections int
-	Guard          *auth.Guard
+	Hub           *hub.Hub
+	Pool          *outbox.Pool
+	Metrics       *metrics.Metrics
+	Log           *slog.Logger
+	Node          string
+	Heartbeat     time.Duration
+	MaxFrameBytes int
+	Guard         *auth.Guard
+	Limits        Limits
+}
+
+// Limits are those of clients. Zero values are no limits.
+type Limits struct {
+	Connections           int
+	ConnectionsPerUser    int // of one user, as the token names it
+	ConnectionsPerAddress int
+	Frames                limit.Rate // that one connection sends
+	UserFrames            limit.Rate // that all connections of a user send
+	AddressFrames         limit.Rate // that all connections from an address send
 }
 
 // A Handler upgrades requests and serves the connections.
@@ -55,11 +67,17 @@ type Handler struct {
 	mu          sync.Mutex
 	leaving     bool
 	connections int // that were taken over, or are about to be
+
+	bytes                     limit.Rate // of one connection
+	users, addresses          *limit.Count
+	userFrames, addressFrames *limit.Keyed
 }
 
 // New returns a handler.
 func New(o Options) *Handler {
-	h := &Handler{Options: o, melody: melody.New()}
+	h := &Handler{Options: o, melody: melody.New(), bytes: bytesOf(o.Limits.Frames, o.MaxFrameBytes),
+		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
+		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
 	m := h.melody
 	m.Upgrader = &websocket.Upgrader{ReadBufferSize: 1024, WriteBufferSize: 256, WriteBufferPool: new(sync.Pool),
 		CheckOrigin: func(*http.Request) bool { return true }}
@@ -89,16 +107,17 @@ func (h *Handler) Serve(c echo.Context) error {
 		h.Metrics.Refused.WithLabelValues(string(wire.CodeBadFrame)).Inc()
 		return err
 	}
-	if err := h.enter(); err != nil {
+	address := c.RealIP()
+	if err := h.enter(address); err != nil {
 		return err
 	}
 	taken, buffered, err := http.NewResponseController(c.Response()).Hijack()
 	if err != nil {
-		h.leave()
+		h.leave(address)
 		return err
 	}
 	taken.SetDeadline(time.Time{})
-	wrapped := &conn{Conn: taken, queue: h.Pool.NewQueue(taken, frames)}
+	wrapped := &conn{Conn: taken, queue: h.Pool.NewQueue(taken, frames), rate: h.bytes}
 	if n := buffered.Reader.Buffered(); n > 0 { // sent before the response: what is lost here would be lost silently
 		wrapped.early = make([]byte, n)
 		_, _ = io.ReadFull(buffered, wrapped.early)
@@ -108,7 +127,7 @@ func (h *Handler) Serve(c echo.Context) error {
 	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
 		slim.Header[name] = r.Header[name]
 	}
-	cl := &session{handler: h, queue: wrapped.queue, joins: query.joins, user: query.user}
+	cl := &session{handler: h, queue: wrapped.queue, joins: query.joins, user: query.user, address: address}
 	if cl.who, cl.refused = h.Guard.Client(r); cl.refused == nil && cl.who.User != "" {
 		cl.user = cl.who.User // the token names the user; without one the client says who it is
 	}
@@ -117,7 +136,7 @@ func (h *Handler) Serve(c echo.Context) error {
 		answer.Set("Sec-Websocket-Protocol", p)
 	}
 	go func() {
-		defer h.leave()
+		defer h.leave(address)
 		defer h.survive(cl)
 		if err := h.melody.HandleRequestWithKeys(hijacked{wrapped, answer}, slim, map[string]any{"session": cl}); err != nil {
 			wrapped.queue.Hangup(wire.CloseBadFrame)
@@ -155,17 +174,21 @@ func subprotocol(r *http.Request) string {
 }
 
 // enter counts a connection in, or refuses it.
-func (h *Handler) enter() error {
+func (h *Handler) enter(address string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.leaving:
 		h.Metrics.Refused.WithLabelValues("draining").Inc()
 		return &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
-	case h.connections >= h.MaxConnections:
+	case h.Limits.Connections > 0 && h.connections >= h.Limits.Connections:
 		h.Metrics.Refused.WithLabelValues(string(wire.CodeLimitReached)).Inc()
 		return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: 5000,
 			Message: "this instance holds as many connections as it may: try another one, or later"}
+	case !h.addresses.Enter(address):
+		h.Metrics.Refused.WithLabelValues("address_limit").Inc()
+		return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: 5000,
+			Message: fmt.Sprintf("there are %d connections from this address already, the most that are allowed", h.addresses.Most())}
 	}
 	h.connections++
 	h.open.Add(1)
@@ -173,7 +196,8 @@ func (h *Handler) enter() error {
 }
 
 // leave counts it out.
-func (h *Handler) leave() {
+func (h *Handler) leave(address string) {
+	h.addresses.Leave(address)
 	h.mu.Lock()
 	h.connections--
 	h.mu.Unlock()
@@ -186,6 +210,7 @@ func (h *Handler) connect(s *melody.Session) {
 	c := client(s)
 	c.hubs = h.Hub.Open("c-"+crand.Text()[:16], c.user, c.queue, pingFrame)
 	h.Metrics.Opened.WithLabelValues(transport).Inc()
+	s.WebsocketConnection().SetPingHandler(c.ping)
 	c.start()
 }
 
@@ -193,6 +218,7 @@ func (h *Handler) disconnect(s *melody.Session) { h.end(client(s)) }
 
 func (h *Handler) end(c *session) {
 	c.expireAt(time.Time{})
+	h.users.Leave(c.counted)
 	c.hubs.Close()
 	code := c.queue.Code()
 	h.Metrics.Closed.WithLabelValues(transport, code.String()).Inc()

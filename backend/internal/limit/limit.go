@@ -1,0 +1,143 @@
+// Package limit bounds how much one connection, user or address may do.
+//
+//	transport ── Bucket.Spend, Keyed.Spend ──▶ how long to wait, or go ahead
+//	transport ── Count.Enter, Count.Leave ──▶ whether there is room
+package limit
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+// A Rate is a token bucket: Tokens at once, and Refill more each second. Without tokens there is no limit.
+type Rate struct {
+	Tokens float64
+	Refill float64 // per second
+}
+
+// Unlimited reports whether there is no limit.
+func (r Rate) Unlimited() bool { return r.Tokens == 0 }
+
+// A Bucket is full at first. It belongs to one goroutine.
+type Bucket struct {
+	spent float64 // tokens that are missing
+	at    int64   // when, in ns since 1970
+}
+
+// Spend takes n tokens and returns 0, or takes none and returns how long it takes until there are enough. More tokens than
+// the bucket can hold are taken when it is full.
+func (b *Bucket) Spend(r Rate, n float64, now time.Time) (wait time.Duration) {
+	if r.Unlimited() {
+		return 0
+	}
+	if passed := now.UnixNano() - b.at; passed > 0 { // a clock that goes back gives nothing and takes nothing
+		b.spent = max(0, b.spent-r.Refill*float64(passed)/float64(time.Second))
+		b.at = now.UnixNano()
+	}
+	if over := b.spent + min(n, r.Tokens) - r.Tokens; over > 0 {
+		if r.Refill == 0 {
+			return math.MaxInt64
+		}
+		return max(time.Millisecond, time.Duration(over/r.Refill*float64(time.Second)))
+	}
+	b.spent += n
+	return 0
+}
+
+// full reports whether the bucket has all its tokens, so that forgetting it changes nothing.
+func (b *Bucket) full(r Rate, now time.Time) bool {
+	return b.spent-r.Refill*float64(now.UnixNano()-b.at)/float64(time.Second) <= 0
+}
+
+// Keyed has a bucket for each key that was seen lately. Its methods may be called by several goroutines.
+type Keyed struct {
+	rate Rate
+
+	mu      sync.Mutex
+	buckets map[string]*Bucket
+	sweepAt int // how many buckets there may be before the full ones are forgotten
+}
+
+// NewKeyed returns an empty one.
+func NewKeyed(r Rate) *Keyed {
+	return &Keyed{rate: r, buckets: map[string]*Bucket{}, sweepAt: leastSweep}
+}
+
+const leastSweep = 1024
+
+// Spend is Bucket.Spend for the bucket of key. The empty key has no limit.
+func (k *Keyed) Spend(key string, n float64, now time.Time) (wait time.Duration) {
+	if key == "" || k.rate.Unlimited() {
+		return 0
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b := k.buckets[key]
+	if b == nil {
+		k.sweep(now)
+		b = new(Bucket)
+		k.buckets[key] = b
+	}
+	return b.Spend(k.rate, n, now)
+}
+
+// Len returns how many buckets are kept.
+func (k *Keyed) Len() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.buckets)
+}
+
+// sweep forgets the buckets that are full again, when there are twice as many as were left the last time.
+func (k *Keyed) sweep(now time.Time) {
+	if len(k.buckets) < k.sweepAt {
+		return
+	}
+	for key, b := range k.buckets {
+		if b.full(k.rate, now) {
+			delete(k.buckets, key)
+		}
+	}
+	k.sweepAt = max(leastSweep, 2*len(k.buckets))
+}
+
+// A Count counts how many there are of each key, up to Most. Its methods may be called by several goroutines.
+type Count struct {
+	most int
+
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+// NewCount returns an empty one; 0 is no limit.
+func NewCount(most int) *Count { return &Count{most: most, counts: map[string]int{}} }
+
+// Most is the limit; 0 is none.
+func (c *Count) Most() int { return c.most }
+
+// Enter counts one in, unless that is one too many. The empty key has no limit.
+func (c *Count) Enter(key string) bool {
+	if key == "" || c.most == 0 {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts[key] >= c.most {
+		return false
+	}
+	c.counts[key]++
+	return true
+}
+
+// Leave counts out one that entered.
+func (c *Count) Leave(key string) {
+	if key == "" || c.most == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts[key]--; c.counts[key] <= 0 {
+		delete(c.counts, key)
+	}
+}

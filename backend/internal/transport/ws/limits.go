@@ -1,0 +1,50 @@
+package ws
+
+import (
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/limit"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// bytesOf is how fast bytes may come in, given how fast frames may: a client that fragments forever, or sends frames that
+// never reach a handler, is bounded too.
+func bytesOf(frames limit.Rate, maxFrame int) limit.Rate {
+	return limit.Rate{Tokens: frames.Tokens * float64(maxFrame), Refill: frames.Refill * float64(maxFrame)}
+}
+
+// within spends one frame of what the connection, its user and its address may send. Otherwise it returns how long to wait,
+// and ends the connection of a client that doesn't.
+func (c *session) within(now time.Time) (wait time.Duration) {
+	h := c.handler
+	if wait = c.frames.Spend(h.Limits.Frames, 1, now); wait == 0 {
+		if wait = h.userFrames.Spend(c.counted, 1, now); wait == 0 {
+			wait = h.addressFrames.Spend(c.address, 1, now)
+		}
+	}
+	if wait == 0 {
+		c.hammered = 0
+		return 0
+	}
+	h.Metrics.Refuse("rate_limited")
+	if c.hammered++; c.hammered > wire.RefusalsInARow {
+		c.queue.Close(wire.CloseLimit, "too many frames were sent although they were refused")
+	}
+	return wait
+}
+
+// limited answers a frame that came too early. With the id, which has to be read for that.
+func (c *session) limited(p []byte, wait time.Duration) {
+	f, _ := wire.DecodeClient(p)
+	c.send(wire.AppendError(nil, f.ID, f.HasID, &wire.Error{Code: wire.CodeRateLimited,
+		Message: "too many frames: send the next one later", RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}))
+}
+
+// ping answers a ping (RFC 6455 section 5.5.2), which counts like any other frame.
+func (c *session) ping(data string) error {
+	if c.queue.Code() == 0 && c.within(time.Now()) == 0 {
+		c.queue.Push(outbox.NewRaw(frames, append(header(0x8a, len(data)), data...)))
+	}
+	return nil
+}

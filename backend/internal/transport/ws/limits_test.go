@@ -1,0 +1,136 @@
+package ws_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/limit"
+	"github.com/zonecast/zonecast/backend/internal/transport/ws"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+func TestFramesAreLimitedByRate(t *testing.T) {
+	s := start(t, options{limits: ws.Limits{Frames: limit.Rate{Tokens: 5, Refill: 10}}})
+	c, calm := s.dial(""), s.dial("")
+	for i := range 5 {
+		if f := c.ask("echo", int64(i+1), `1`); f.Event != wire.EventAck {
+			t.Fatalf("frame %d of 5: %s %s", i+1, f.Event, f.Data)
+		}
+	}
+	f := c.ask("echo", 6, `1`)
+	var e wire.Error
+	if err := wire.DecodeData(f.Data, &e); err != nil || f.Event != wire.EventError || e.Code != wire.CodeRateLimited ||
+		e.RetryAfter < 1 || e.RetryAfter > 100 {
+		t.Fatalf("the sixth frame was answered %s %s, want rate_limited with retryAfter up to 100", f.Event, f.Data)
+	}
+	if got := s.counter("zonecast_messages_dropped_total", "reason=rate_limited"); got != 1 {
+		t.Errorf("counted %v times", got)
+	}
+	time.Sleep(time.Duration(e.RetryAfter) * time.Millisecond)
+	if f := c.ask("echo", 7, `1`); f.Event != wire.EventAck {
+		t.Errorf("after retryAfter: %s %s", f.Event, f.Data)
+	}
+	calm.wantAlive()
+}
+
+func TestAClientThatHammersIsClosed(t *testing.T) {
+	hammers := map[string]func(c *client){
+		"frames":    func(c *client) { c.conn.WriteMessage(websocket.TextMessage, []byte(`{"event":"echo","id":1}`)) },
+		"no frames": func(c *client) { c.conn.WriteMessage(websocket.TextMessage, []byte(`x`)) },
+		"pings":     func(c *client) { c.conn.WriteControl(websocket.PingMessage, []byte("x"), time.Now().Add(time.Second)) },
+	}
+	for name, hammer := range hammers {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, options{limits: ws.Limits{Frames: limit.Rate{Tokens: 3, Refill: 0.001}}})
+			c, calm := s.dial(""), s.dial("")
+			for range 3 + wire.RefusalsInARow + 1 {
+				hammer(c)
+			}
+			c.wantClosed(wire.CloseLimit)
+			s.wantClosed(wire.CloseLimit, 1)
+			if got := s.counter("zonecast_messages_dropped_total", "reason=rate_limited"); got != wire.RefusalsInARow+1 {
+				t.Errorf("counted %v times, want %d", got, wire.RefusalsInARow+1)
+			}
+			calm.wantAlive()
+		})
+	}
+}
+
+// A client that never finishes a frame has only so many bytes.
+func TestBytesAreLimited(t *testing.T) {
+	s := start(t, options{limits: ws.Limits{Frames: limit.Rate{Tokens: 2, Refill: 0.001}}})
+	r := s.raw("")
+	defer r.Close()
+	calm := s.dial("")
+	r.Write(frame(text, `"`)) // begins a message of many fragments
+	empty := strings.Repeat(string(frame(0, "")), 1000)
+	for range 100 {
+		if _, err := r.Write([]byte(empty)); err != nil {
+			break
+		}
+	}
+	s.wantClosed(wire.CloseLimit, 1)
+	calm.wantAlive()
+}
+
+func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
+	s := start(t, options{limits: ws.Limits{ConnectionsPerAddress: 2}})
+	c, _ := s.dial(""), s.dial("")
+	_, answer, err := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws", nil)
+	if err == nil || answer == nil || answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
+		t.Fatalf("the third of two: %v, %v; want 429 with Retry-After", answer, err)
+	}
+	if got := s.counter("zonecast_connections_refused_total", "reason=address_limit"); got != 1 {
+		t.Errorf("counted %v times", got)
+	}
+	c.hangUp()
+	eventually(t, "there is room again", func() bool {
+		c, _, err := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws", nil)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+func TestConnectionsAndFramesOfAUserAreLimited(t *testing.T) {
+	s := start(t, options{guard: auth.Options{TokenSecret: secret}, limits: ws.Limits{ConnectionsPerUser: 2,
+		UserFrames: limit.Rate{Tokens: 3, Refill: 0.001}}})
+	as := func(user string) string { return "token=" + tokenOf(t, user, time.Hour, false) }
+	one, two := s.dial(as("u-1")), s.dial(as("u-1"))
+	third := s.dialWith(as("u-1"), nil)
+	third.wantClosed(wire.CloseLimit)
+	other := s.dial(as("u-2"))
+	for i, c := range []*client{one, two, one} {
+		if f := c.ask("echo", int64(i+1), `1`); f.Event != wire.EventAck {
+			t.Fatalf("frame %d of 3: %s", i+1, f.Data)
+		}
+	}
+	if f := two.ask("echo", 4, `1`); f.Event != wire.EventError || !strings.Contains(string(f.Data), "rate_limited") {
+		t.Errorf("the fourth frame of the user: %s %s", f.Event, f.Data)
+	}
+	other.wantAlive()
+	one.hangUp()
+	eventually(t, "the user may connect again", func() bool {
+		c := s.dialWith(as("u-1"), nil)
+		defer c.hangUp()
+		eventually(t, "the server says something", func() bool { return len(c.seen()) > 0 })
+		return c.seen()[0].Event == wire.EventConnected
+	})
+}
+
+// A compressed frame was never agreed on: it is a broken one, whatever it would inflate to.
+func TestACompressionBombIsABrokenFrame(t *testing.T) {
+	s := start(t, options{})
+	r := s.raw("")
+	defer r.Close()
+	const compressed = 0x40
+	r.Write(frame(final|compressed|text, fmt.Sprint(strings.Repeat("\x00", 100))))
+	s.wantClosed(wire.CloseBadFrame, 1)
+}
