@@ -18,11 +18,16 @@ type sample struct {
 	at          time.Time
 	failed      bool
 	connections int
-	published   float64 // messages per second since the sample before
-	delivered   float64
-	latency     latencies
-	rated       bool // false for the first sample: growth needs a before
-	p99         percentile
+	latency     latencies // since the sample before
+	rated       bool      // false for the first sample: growth needs a before
+
+	// Messages per second since the sample before. What an instance tells of itself may be a second old, so a single sample
+	// says little: nothing, and then twice as much.
+	published, delivered float64
+
+	// As they would have been shown at that moment.
+	meanPublished, meanDelivered float64
+	p99                          percentile
 }
 
 // A meter turns the counters of instances, which only ever grow, into rates and percentiles of the last moments. It
@@ -57,6 +62,8 @@ func (m *meter) observe(at time.Time, s Snapshot) {
 	m.remember(at, s)
 	m.push(now)
 	last := &m.samples[len(m.samples)-1]
+	published, delivered := m.rates(at)
+	last.meanPublished, last.meanDelivered = published.PerSecond, delivered.PerSecond
 	last.p99 = m.latency(at, rateWindow).at(0.99)
 }
 

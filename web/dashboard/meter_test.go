@@ -74,6 +74,19 @@ func TestRatesForgetAfterTheirWindow(t *testing.T) {
 	}
 }
 
+// An instance's own figures come once a second, and so do snapshots: at times one shows nothing new and the next two steps.
+func TestATrendOfFiguresThatComeUnevenlyIsEven(t *testing.T) {
+	var m meter
+	at := noon
+	for n := uint64(0); n < 20; n++ {
+		at = at.Add(time.Second)
+		m.observe(at, Snapshot{Instances: []Instance{counters("a", started, n/2*200)}})
+	}
+	if s := draw(m.samples, at, publishedOf); s.Max > 125 {
+		t.Errorf("100 a second show a peak of %g", s.Max)
+	}
+}
+
 func TestMeterIsBounded(t *testing.T) {
 	var m meter
 	at := noon

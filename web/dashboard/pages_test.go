@@ -136,10 +136,10 @@ func TestBusyPage(t *testing.T) {
 	doc := structure(t, viewOf(pictures()["busy"]))
 	for selector, want := range map[string]string{
 		"#totals .tile:nth-child(1) .value":        "12,470",
-		"#totals .tile:nth-child(1) .note":         "340 zones in 34 warehouses max 12,003",
+		"#totals .tile:nth-child(1) .note":         "340 zones in 34 warehouses max 12,003 in 5 min",
 		"#totals .tile:nth-child(2) .value":        "412 /s",
 		"#totals .tile:nth-child(3) .value":        "48,120 /s",
-		"#totals .tile:nth-child(3) .note":         "116.8 clients per message max 1,000",
+		"#totals .tile:nth-child(3) .note":         "116.8 clients per message max 1,000 in 5 min",
 		"#totals .percentiles":                     "p50 0.86 ms p95 3.4 ms p99 6.1 ms",
 		"#instances tbody tr:nth-child(3)":         "node-3 1.2.0 ready redis 4,156 39 KiB 1 d 2 h",
 		"#warehouses tbody tr:first-child":         "warehouse-0 1,000",
@@ -214,10 +214,25 @@ func TestPartialPage(t *testing.T) {
 	doc := structure(t, viewOf(pictures()["partial"]))
 	for selector, want := range map[string]string{
 		"#notices .warning":                "2 of 3 instances answered. The figures lack what node-3 holds.",
-		"#notices .critical":               "The broker (redis) can't be reached by 1 of 2 instances : clients stay connected, publishing is answered 503 until it is back.",
+		"#notices .critical":               "The broker (redis) can't be reached by 1 of 2 instances: clients stay connected, publishing is answered 503 until it is back. i/o timeout",
 		"#instances .count":                "2 of 3 answered",
 		"#instances tbody tr:nth-child(2)": "node-2 1.2.0 draining down for 47 s 4,078 20 KiB 1 d 2 h",
-		"#instances tbody tr:nth-child(3)": "node-3 – no answer –",
+		"#instances tbody tr:nth-child(3)": "node-3 – no answer – – – –",
+	} {
+		if got := spaced(doc.Find(selector)); got != want {
+			t.Errorf("%s: got %q, want %q", selector, got, want)
+		}
+	}
+}
+
+func TestAloneWithoutItsBroker(t *testing.T) {
+	p := pictures()["partial"]
+	p.Instances, p.Missing = p.Instances[1:], []string{"node-1", "node-3"}
+	doc := structure(t, viewOf(p))
+	for selector, want := range map[string]string{
+		"#notices .critical": "The broker (redis) can't be reached: clients stay connected, publishing is answered 503 until it is back. i/o timeout",
+		"#notices .warning": "1 of 3 instances answered. The figures lack what node-1, node-3 hold. " +
+			"They may be well: instances hear of one another through the broker.",
 	} {
 		if got := spaced(doc.Find(selector)); got != want {
 			t.Errorf("%s: got %q, want %q", selector, got, want)

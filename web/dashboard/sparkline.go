@@ -17,7 +17,7 @@ func sparkViewBox() string { return fmt.Sprintf("0 0 %d %d", sparkWidth, sparkHe
 // A sparkline is the course of one figure over trendWindow, ready to be drawn.
 type sparkline struct {
 	Label string   // for those who can't see it
-	Peak  string   // Max, as the page writes it
+	Peak  string   // Max, as the page writes it; empty when there was never anything but 0
 	Lines []string // SVG paths; several when there were holes
 	Areas []string // the same, closed down to the ground
 	Max   float64
@@ -66,9 +66,9 @@ func draw(trend []sample, now time.Time, value func(sample) (v float64, ok bool)
 // trendOf draws one figure of the trend; text writes its largest value.
 func (v view) trendOf(what string, text func(float64) string, value func(sample) (float64, bool)) sparkline {
 	s := draw(v.trend, v.at, value)
-	s.Peak = text(s.Max)
 	s.Label = what + ", last 5 minutes: nothing yet"
-	if len(s.Lines) > 0 {
+	if s.Max > 0 {
+		s.Peak = text(s.Max)
 		s.Label = what + ", last 5 minutes: at most " + s.Peak
 	}
 	return s
@@ -85,6 +85,6 @@ func latencyOf(s float64) string {
 }
 
 func connectionsOf(s sample) (float64, bool) { return float64(s.connections), !s.failed }
-func publishedOf(s sample) (float64, bool)   { return s.published, s.rated }
-func deliveredOf(s sample) (float64, bool)   { return s.delivered, s.rated }
+func publishedOf(s sample) (float64, bool)   { return s.meanPublished, s.rated }
+func deliveredOf(s sample) (float64, bool)   { return s.meanDelivered, s.rated }
 func p99Of(s sample) (float64, bool)         { return s.p99.Latency.Seconds(), s.p99.Known }

@@ -61,6 +61,37 @@ func (v view) brokerDown() (n int) {
 	return n
 }
 
+// brokerDownHeadline says who can't reach the broker.
+func (v view) brokerDownHeadline() string {
+	if len(v.Instances) == 1 {
+		return fmt.Sprintf("The broker (%s) can't be reached", v.Broker)
+	}
+	return fmt.Sprintf("The broker (%s) can't be reached by %d of %s", v.Broker, v.brokerDown(), plural(len(v.Instances), "instance"))
+}
+
+// brokerReason is what the first instance that can't reach the broker says about it.
+func (v view) brokerReason() string {
+	for _, inst := range v.Instances {
+		if !inst.Broker.Up {
+			return inst.Broker.Detail
+		}
+	}
+	return ""
+}
+
+// missingText says what the figures lack.
+func (v view) missingText() string {
+	hold := "hold"
+	if len(v.Missing) == 1 {
+		hold = "holds"
+	}
+	text := fmt.Sprintf("The figures lack what %s %s.", strings.Join(v.Missing, ", "), hold)
+	if v.brokerDown() == len(v.Instances) {
+		text += " They may be well: instances hear of one another through the broker."
+	}
+	return text
+}
+
 // brokerDownText says since when an instance can't reach the broker, if it knows.
 func (v view) brokerDownText(inst Instance) string {
 	if inst.Broker.Since.IsZero() {

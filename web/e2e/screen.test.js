@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { assertAccessible, assertRoot, assertText, closeCalm, openBrowser, openPage, picture } from './browser.js';
 import { Server } from './server.js';
@@ -159,15 +160,38 @@ test('a phone and an upright screen hold everything', async () => {
   }
 });
 
-test('the token of the address goes to the server', async () => {
-  const page = await openPage(browser, 'about:blank');
-  const dialled = page.waitForEvent('websocket');
-  await page.goto(`${server.url}/screen/warehouse-1/zone-token?token=a.b.c`);
-  const address = new URL((await dialled).url());
-  assert.equal(address.pathname, '/ws');
-  assert.deepEqual(Object.fromEntries(address.searchParams), { warehouse: 'warehouse-1', zone: 'zone-token', token: 'a.b.c' });
-  await page.context().close();
+test('a screen needs a token where clients do, and says so', async () => {
+  const secret = 'a secret of at least thirty-two bytes';
+  const locked = await Server.start('127.0.0.1:0', { AUTH_TOKEN_SECRET: secret, PUBLISH_KEYS: 'key' });
+  try {
+    const address = `${locked.url}/screen/warehouse-1/zone-token`;
+    for (const [hash, title] of [
+      ['', 'This screen needs a token'],
+      ['#token=nonsense', 'The token of this screen is not valid'],
+      [`#token=${token(secret, ['warehouse-2'])}`, 'The token of this screen is for other zones'],
+    ]) {
+      const page = await openPage(browser, address + hash);
+      await assertText(page, '#refused-title', title);
+      await assertAccessible(page);
+      if (hash === '') await picture(page, 'screen-refused');
+      await closeCalm(page);
+    }
+    for (const place of ['#', '?']) {
+      const page = await openPage(browser, `${address}${place}token=${token(secret, ['warehouse-1'])}`);
+      await assertRoot(page, 'data-state', 'waiting');
+      await closeCalm(page);
+    }
+  } finally {
+    await locked.kill();
+  }
 });
+
+/** A JSON Web Token (RFC 7519), signed with HS256. */
+function token(secret, warehouses) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: 'wall-7', warehouses })}`;
+  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
+}
 
 test('a bad address says what is wrong with it', async () => {
   const page = await openPage(browser, `${server.url}/screen/warehouse%201/zone-a`);

@@ -18,6 +18,7 @@ import (
 type frame struct {
 	Warehouse, Zone string
 	StaleAfter      time.Duration
+	Address         string // of this screen
 	Example         string
 }
 
@@ -27,6 +28,13 @@ type problem struct {
 	Name        string // what was asked for, shown as it is
 }
 
+// A listing is what the index page knows of zones; nothing unless Asked.
+type listing struct {
+	Asked, Incomplete bool
+	Zones             []Zone
+	Hidden            int // that did not fit
+}
+
 // maxIndexRows bounds the index page.
 const maxIndexRows = 500
 
@@ -34,21 +42,26 @@ const maxIndexRows = 500
 const listTimeout = 2 * time.Second
 
 func (s screens) serveIndex(w http.ResponseWriter, r *http.Request) {
-	var zones []Zone
-	var err error
-	if s.Zones != nil {
-		ctx, cancel := context.WithTimeout(r.Context(), listTimeout)
-		defer cancel()
-		if zones, err = s.Zones(ctx); err != nil {
-			s.Log.Warn("list of screens is not complete", "error", err)
-		}
+	headers.Page(w.Header())
+	s.render(w, r, http.StatusOK, index(s.list(r.Context())))
+}
+
+// list asks which zones there are.
+func (s screens) list(ctx context.Context) listing {
+	if s.Zones == nil {
+		return listing{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	zones, err := s.Zones(ctx)
+	if err != nil {
+		s.Log.Warn("list of screens is not complete", "error", err)
 	}
 	zones = slices.SortedFunc(slices.Values(zones), func(a, b Zone) int {
 		return cmp.Or(cmp.Compare(a.Warehouse, b.Warehouse), cmp.Compare(a.Name, b.Name))
 	})
-	hidden := max(0, len(zones)-maxIndexRows)
-	headers.Page(w.Header())
-	s.render(w, r, http.StatusOK, index(zones[:len(zones)-hidden], hidden, err != nil))
+	shown := min(len(zones), maxIndexRows)
+	return listing{Asked: true, Incomplete: err != nil, Zones: zones[:shown], Hidden: len(zones) - shown}
 }
 
 func (s screens) serveProblem(w http.ResponseWriter, r *http.Request, status int, p problem) {
@@ -69,9 +82,11 @@ func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c te
 // shiftExample is a command that publishes a shift to this very screen: it began two hours ago and lasts six more.
 func shiftExample(r *http.Request, warehouse, zone string, keyRequired bool, now time.Time) string {
 	hour := now.Truncate(time.Hour)
-	body := fmt.Sprintf(`{"event":"SHIFT_SNAPSHOT","retain":true,"data":{"zone":"%s","name":"Ambient picking",`+
-		`"startsAt":%d,"endsAt":%d,"now":%d,"workers":12,"unitsPerHourTarget":1450,"unitsTarget":11600,"unitsDone":3120,`+
-		`"pickRate":1390,"ordersOpen":87}}`,
+	body := fmt.Sprintf(`{"event":"SHIFT_SNAPSHOT","retain":true,"data":{
+      "zone":"%s","name":"Ambient picking",
+      "startsAt":%d,"endsAt":%d,"now":%d,
+      "workers":12,"unitsPerHourTarget":1450,"unitsTarget":11600,
+      "unitsDone":3120,"pickRate":1390,"ordersOpen":87}}`,
 		zone, hour.Add(-2*time.Hour).UnixMilli(), hour.Add(6*time.Hour).UnixMilli(), now.UnixMilli())
 	return example.Broadcast(example.Origin(r), warehouse, zone, body, keyRequired)
 }

@@ -7,6 +7,7 @@ describe('progress', () => {
   it.each([
     ['on plan', { now: 500, unitsDone: 5000 }, { time: 0.5, units: 0.5, ahead: 0, level: 'good' }],
     ['a little behind', { now: 500, unitsDone: 4600 }, { time: 0.5, units: 0.46, ahead: -400, level: 'warn' }],
+    ['further behind', { now: 500, unitsDone: 4000 }, { time: 0.5, units: 0.4, ahead: -1000, level: 'warn' }],
     ['far behind', { now: 500, unitsDone: 1000 }, { time: 0.5, units: 0.1, ahead: -4000, level: 'bad' }],
     ['ahead', { now: 500, unitsDone: 5100 }, { time: 0.5, units: 0.51, ahead: 100, level: 'good' }],
     ['at the first moment', { now: 0, unitsDone: 0 }, { time: 0, units: 0, ahead: 0, level: 'good' }],

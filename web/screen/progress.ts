@@ -5,7 +5,7 @@ export type Level = 'good' | 'warn' | 'bad';
 
 /** From which share of the target on. */
 const GOOD = 0.97;
-const WARN = 0.9;
+const WARN = 0.8;
 
 export function level(share: number): Level {
   return share >= GOOD ? 'good' : share >= WARN ? 'warn' : 'bad';

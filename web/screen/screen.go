@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/web/assets"
+	"github.com/zonecast/zonecast/web/internal/example"
 	"github.com/zonecast/zonecast/web/internal/headers"
 )
 
@@ -88,6 +89,7 @@ func (s screens) serveScreen(w http.ResponseWriter, r *http.Request) {
 		Warehouse:  warehouse,
 		Zone:       zone,
 		StaleAfter: s.StaleAfter,
+		Address:    example.Origin(r) + Prefix + warehouse + "/" + zone,
 		Example:    shiftExample(r, warehouse, zone, s.KeyRequired, time.Now()),
 	}))
 }

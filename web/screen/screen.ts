@@ -8,8 +8,10 @@
  * It is made to run for months: everything it keeps is bounded, the client never gives up, and when the server has a newer
  * version of this page, the page loads itself anew.
  */
-import { createWebSocketClient, type State } from '../client/src/index.js';
+import { createWebSocketClient } from '../client/src/index.js';
+import { type Refusal, refusal } from './refusal.js';
 import { status } from './status.js';
+import { tokenOf } from './token.js';
 import { View } from './view.js';
 import { type Scope, Zone } from './zone.js';
 
@@ -19,13 +21,15 @@ const ASK_AGAIN = 60_000;
 const RELOAD_SPREAD = 10_000;
 
 const { warehouse = '', zone: zoneName = '', build = '', staleAfter = '60000' } = document.documentElement.dataset;
-const token = new URLSearchParams(location.search).get('token') ?? undefined;
+const token = tokenOf(location);
 const zone = new Zone();
 const view = new View(zoneName);
 
 /** What has to be added to this machine's clock to get the server's, in milliseconds. */
 let clockSkew = 0;
 let wasConnected = false;
+/** Why the server does not let this screen in; it stands until the server is heard to have changed its mind, or is away. */
+let refused: Refusal | undefined;
 
 const client = createWebSocketClient({
   url: location.origin,
@@ -43,7 +47,7 @@ function show(): void {
   view.clock(now);
   view.status(
     status({
-      ...linkOf(client.state),
+      link: refused ? 'refused' : client.state.name === 'connected' ? 'connected' : 'connecting',
       wasConnected,
       now: now + clockSkew,
       updatedAt: zone.updatedAt,
@@ -53,22 +57,13 @@ function show(): void {
   );
 }
 
-function linkOf(state: State): { link: 'connecting' | 'connected' | 'failed'; reason?: string } {
-  if (state.name === 'connected') return { link: 'connected' };
-  if (state.name !== 'failed') return { link: 'connecting' };
-  const { code } = state.error;
-  if (code === 'unauthenticated' || code === 'forbidden')
-    return { link: 'failed', reason: 'open it with a valid token in its address: ?token=…' };
-  return { link: 'failed', reason: `the reason is ${code}` };
-}
-
 function connect(): void {
   client.connect().catch(() => {}); // the state tells the same, also when a connection that was good is refused later
 }
 
 /** A screen that was away asks whether the server still has the page that it runs. */
 async function reloadWhenOutdated(): Promise<void> {
-  const answer = await fetch(location.href, { method: 'HEAD', cache: 'no-store' });
+  const answer = await fetch(location.pathname, { cache: 'no-store' });
   const present = answer.headers.get('Zonecast-Build');
   if (answer.ok && present && present !== build) setTimeout(() => location.reload(), Math.random() * RELOAD_SPREAD);
 }
@@ -94,9 +89,15 @@ client.onAny((data, { event, room, time }) => {
   show();
 });
 client.onState((state) => {
-  if (state.name === 'failed') setTimeout(connect, ASK_AGAIN);
+  if (state.name === 'failed') {
+    refused = refusal(state.error, token !== undefined);
+    view.refusal(refused);
+    setTimeout(connect, ASK_AGAIN);
+  } else if (state.name !== 'connecting') refused = undefined;
   show();
 });
+// Whoever types another token behind # has not loaded the page with it yet.
+addEventListener('hashchange', () => location.reload());
 
 show();
 setInterval(show, 1_000);

@@ -27,9 +27,12 @@ var hashes = regexp.MustCompile(`(/assets/[a-z-]+\.|data-build=")[0-9a-f]{10}`)
 
 func TestGolden(t *testing.T) {
 	pages := map[string]templ.Component{
-		"display": display(frame{Warehouse: "warehouse-1", Zone: "zone-a", StaleAfter: time.Minute, Example: "curl … 'data'"}),
-		"index":   index([]Zone{{"warehouse-1", "zone-a", 12}, {"warehouse-1", "zone-b", 3}}, 7, true),
-		"nobody":  index(nil, 0, false),
+		"display": display(frame{Warehouse: "warehouse-1", Zone: "zone-a", StaleAfter: time.Minute,
+			Address: "http://localhost:3001/screen/warehouse-1/zone-a", Example: "curl … 'data'"}),
+		"index": index(listing{Asked: true, Incomplete: true, Hidden: 7,
+			Zones: []Zone{{"warehouse-1", "zone-a", 12}, {"warehouse-1", "zone-b", 3}}}),
+		"nobody":  index(listing{Asked: true}),
+		"unasked": index(listing{}),
 		"problem": problemPage(problem{Title: "No zone can have this name", Text: "It does not fit:", Name: "<b>"}),
 	}
 	for name, c := range pages {

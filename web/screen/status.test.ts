@@ -16,7 +16,7 @@ describe('status', () => {
     ['lost', { link: 'connecting' }, 'lost', ', 2 s ago'],
     ['lost before the first update', { link: 'connecting', updatedAt: undefined }, 'lost', 'nothing received yet'],
     ['not connected yet', { link: 'connecting', wasConnected: false, updatedAt: undefined }, 'connecting', 'nothing received yet'],
-    ['refused', { link: 'failed', reason: 'no token' }, 'refused', 'no token'],
+    ['refused', { link: 'refused' }, 'refused', 'asks again'],
   ])('%s', (_, given, state, detail) => {
     const got = status({ ...live, ...given });
     expect(got.state).toBe(state);

@@ -2,9 +2,7 @@ import { clock, span } from './format.js';
 
 /** What is known of the connection and of the figures at one moment. Times are ms since 1970 by the server's clock. */
 export interface Facts {
-  link: 'connecting' | 'connected' | 'failed';
-  /** Why there will be no connection, when link is failed. */
-  reason?: string;
+  link: 'connecting' | 'connected' | 'refused';
   /** Whether there ever was a connection. */
   wasConnected: boolean;
   now: number;
@@ -26,7 +24,7 @@ export function status(facts: Facts): Status {
   const { link, now, updatedAt, outdated, staleAfter, wasConnected } = facts;
   const age = updatedAt === undefined ? 0 : Math.max(0, now - updatedAt);
   const last = updatedAt === undefined ? 'nothing received yet' : `last update ${clock(updatedAt)}, ${span(age)} ago`;
-  if (link === 'failed') return { state: 'refused', headline: 'The server refuses this screen', detail: facts.reason ?? last };
+  if (link === 'refused') return { state: 'refused', headline: 'No access', detail: 'asks again every minute' };
   if (link === 'connecting') {
     return wasConnected
       ? { state: 'lost', headline: 'Connection lost', detail: last }

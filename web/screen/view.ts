@@ -1,6 +1,7 @@
 import type { Alert } from './data.js';
 import { hour, minutes, percent, whole } from './format.js';
 import { level, progress } from './progress.js';
+import type { Refusal } from './refusal.js';
 import type { Status } from './status.js';
 import type { Zone } from './zone.js';
 
@@ -25,6 +26,12 @@ export class View {
     if (this.#page.dataset.state !== state) this.#page.dataset.state = state;
     write('status-headline', headline);
     write('status-detail', detail);
+  }
+
+  /** The style sheet shows it in the state `refused`. */
+  refusal({ title, reason }: Refusal): void {
+    write('refused-title', title);
+    write('refused-reason', reason);
   }
 
   clock(at: number): void {

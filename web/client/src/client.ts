@@ -1,5 +1,5 @@
 import { backoff } from './backoff.js';
-import { Connection, type Loss } from './connection.js';
+import { type Address, Connection, type Loss } from './connection.js';
 import { serverError, ZonecastError } from './errors.js';
 import {
   type AnyListener,
@@ -37,6 +37,9 @@ export interface RequestOptions {
 }
 
 type EventName<Events> = (keyof Events & string) | keyof ProtocolEvents | (string & {});
+
+/** What a subprotocol may consist of: a token of RFC 9110, section 5.6.2. */
+const SUBPROTOCOL_TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
 /** Under this name are the listeners to everything; no event has it. */
 const ANY = '';
@@ -192,17 +195,21 @@ export class WebSocketClient<Events = WellKnownEvents> {
     this.#enter({ name: 'connecting', attempt: this.#attempt });
   }
 
-  async #address(): Promise<URL> {
+  async #address(): Promise<Address> {
     const { endpoint, rooms, userId, token } = this.#settings;
-    const address = new URL(endpoint);
+    const url = new URL(endpoint);
     // The server joins the rooms of the address at their newest messages: to resume we must ask for each room.
     const room = this.#joinedByAddress ? undefined : rooms.at(-1);
     const credential = typeof token === 'function' ? await token() : token;
     if (token !== undefined && (typeof credential !== 'string' || credential === ''))
       throw new TypeError('the token function must return a non-empty string');
-    for (const [name, value] of Object.entries({ ...room, userId, token: credential }))
-      if (value !== undefined) address.searchParams.set(name, value);
-    return address;
+    for (const [name, value] of Object.entries({ ...room, userId }))
+      if (value !== undefined) url.searchParams.set(name, value);
+    if (credential === undefined) return { url };
+    // Addresses end up in logs on the way, so the token goes among the subprotocols where its characters allow that.
+    if (SUBPROTOCOL_TOKEN.test(credential)) return { url, protocols: ['zonecast', credential] };
+    url.searchParams.set('token', credential);
+    return { url };
   }
 
   #connected(info: Connected): void {

@@ -8,9 +8,15 @@ import { later, type Timer } from './timer.js';
 export interface Dial {
   WebSocket: WebSocketConstructor;
   /** Where to connect to; asked once, since a token may have to be fetched first. */
-  address: () => Promise<URL>;
+  address: () => Promise<Address>;
   /** Milliseconds until the first frame must be there. */
   timeout: number;
+}
+
+export interface Address {
+  url: URL;
+  /** The subprotocols to offer, if any. */
+  protocols?: string[];
 }
 
 /** Why a connection is no more. */
@@ -147,10 +153,10 @@ export class Connection {
 
   async #open(): Promise<void> {
     try {
-      const address = await this.#dial.address();
+      const { url, protocols } = await this.#dial.address();
       if (this.#ended) return;
-      this.#where = address.origin + address.pathname; // without the query, where the token is
-      const socket = new this.#dial.WebSocket(address.href);
+      this.#where = url.origin + url.pathname; // without the query, where a token may be
+      const socket = new this.#dial.WebSocket(url.href, protocols);
       this.#socket = socket;
       socket.onmessage = (event: { data: unknown }) => this.#read(event.data);
       socket.onerror = (event: { error?: unknown; message?: unknown } | undefined) => {

@@ -14,7 +14,7 @@ export interface WebSocketLike {
   onclose: any;
 }
 
-export type WebSocketConstructor = new (url: string) => WebSocketLike;
+export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike;
 
 export interface ClientOptions {
   /** The server, like "https://zonecast.example.com" or "http://localhost:3001"; http, https, ws or wss. */

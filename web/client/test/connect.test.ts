@@ -128,17 +128,26 @@ describe('connect', () => {
 });
 
 describe('token', () => {
-  test('is asked for anew before each try and stays out of messages', async () => {
+  test('is asked for anew before each try and stays out of addresses and messages', async () => {
     let count = 0;
     const { client, socket } = fakeClient({ token: async () => `t-${++count}`, warehouse: 'w' });
     const states = recordStates(client);
     void client.connect();
     await settle();
-    expect(socket().address.search).toBe('?warehouse=w&token=t-1');
+    expect(socket().address.search).toBe('?warehouse=w');
+    expect(socket().protocols).toEqual(['zonecast', 't-1']);
     socket().closes(1006);
     await vi.advanceTimersByTimeAsync(500);
-    expect(socket().address.searchParams.get('token')).toBe('t-2');
+    expect(socket().protocols).toEqual(['zonecast', 't-2']);
     expect(JSON.stringify(states, (_, value: unknown) => (value instanceof Error ? value.message : value))).not.toMatch(/t-\d/);
+  });
+
+  test('goes into the address when it can be no subprotocol', async () => {
+    const { client, socket } = fakeClient({ token: 'käse = token', warehouse: 'w' });
+    void client.connect();
+    await settle();
+    expect(socket().address.searchParams.get('token')).toBe('käse = token');
+    expect(socket().protocols).toBeUndefined();
   });
 
   test.each([

@@ -13,12 +13,14 @@ export class FakeSocket {
   onerror: ((event: { message: string }) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
   readonly address: URL;
+  readonly protocols: string[] | undefined;
   readonly sent: SentFrame[] = [];
   /** With what the client closed it. */
   closedWith: number | undefined | 'nothing' = 'nothing';
 
-  constructor(address: string) {
+  constructor(address: string, protocols?: string[]) {
     this.address = new URL(address);
+    this.protocols = protocols;
   }
 
   send(text: string): void {
@@ -70,8 +72,8 @@ export const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
 export function fakeClient(options: Partial<ClientOptions> = {}) {
   const sockets: FakeSocket[] = [];
   class Recorded extends FakeSocket {
-    constructor(address: string) {
-      super(address);
+    constructor(address: string, protocols?: string[]) {
+      super(address, protocols);
       sockets.push(this);
     }
   }

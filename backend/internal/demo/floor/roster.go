@@ -18,7 +18,7 @@ type change struct {
 	by    int
 }
 
-// breaks are the pauses of a shift. One half of the people go first, the other half when these are back.
+// breaks are the pauses of a shift. A quarter of the people go at a time, the next when these are back: work goes on.
 var breaks = [...]struct{ after, length int64 }{
 	{2 * 60 * minute, 15 * minute},
 	{4 * 60 * minute, 30 * minute}, // the meal
@@ -26,6 +26,8 @@ var breaks = [...]struct{ after, length int64 }{
 }
 
 const (
+	// groups is how many parts of a crew take their breaks one after the other.
+	groups = 4
 	// absent is how likely a planned person is not to come. A crew of at most standIns gets somebody else for the day: it
 	// could not do without.
 	absent   = 0.04
@@ -48,7 +50,7 @@ func drawRoster(rng *rand.Rand, crew int, seconds int64) roster {
 		}
 		r.changes = append(r.changes, change{arrive, 1}, change{leave, -1})
 		for _, b := range breaks {
-			begin := b.after + shifted + int64(i%2)*b.length + rng.Int64N(minute)
+			begin := b.after + shifted + int64(i%groups)*b.length + rng.Int64N(minute)
 			r.changes = append(r.changes, change{begin, -1}, change{begin + b.length, 1})
 		}
 	}

@@ -53,8 +53,8 @@ func TestTheDayHasItsShape(t *testing.T) {
 	}{
 		{"at first people find their rhythm", clock(6, 0), clock(6, 10), between{0.2, 0.7}, between{0.5, 0.95}},
 		{"then they are above the average that the target is", clock(9, 0), clock(9, 50), between{1, 1.3}, between{0.9, 1}},
-		{"half of them are at lunch", clock(10, 15), clock(10, 55), between{0.4, 0.75}, between{0.4, 0.65}},
-		{"they come back", clock(11, 20), clock(12, 0), between{0.95, 1.25}, between{0.9, 1}},
+		{"a quarter of them is at lunch", clock(10, 15), clock(11, 55), between{0.7, 0.95}, between{0.65, 0.8}},
+		{"they are back", clock(12, 12), clock(12, 19), between{0.95, 1.25}, between{0.9, 1}},
 		{"they tire and tidy up", clock(13, 15), clock(13, 55), between{0.8, 1.1}, between{0.85, 1}},
 		{"they leave before the shift ends", clock(13, 59), clock(14, 0), between{0, 0.4}, between{0, 0.35}},
 		{"a few work at night", clock(22, 45), clock(24, 0), between{0.2, 0.45}, between{0.2, 0.4}},
