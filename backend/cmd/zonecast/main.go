@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -32,7 +33,17 @@ type program struct {
 
 type serveCommand struct{ config.Config }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+// gcPercent is how much garbage may come on top of what lives before the collector runs, unless GOGC says otherwise. What
+// lives is mostly idle connections, and broadcasting makes little garbage: half of Go's default costs hardly any time and
+// a fifth less memory.
+const gcPercent = 50
+
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run is the program: everything but the exit.
 func run(args []string, stdout, stderr io.Writer) int {

@@ -46,6 +46,8 @@ type conn struct {
 	queue *outbox.Queue
 	early []byte // that came with the request
 
+	upgraded bool // set before melody starts its writer
+
 	rate limit.Rate // of bytes that may come in
 	read limit.Bucket
 }
@@ -68,9 +70,9 @@ func (c *conn) Read(p []byte) (int, error) {
 
 var errTooManyBytes = errors.New("ws: too many bytes came in")
 
+// Write takes the response to the handshake. What melody writes later is the end of its writer, see connect.
 func (c *conn) Write(p []byte) (int, error) {
-	if brokenProtocol(p) {
-		c.queue.Close(wire.CloseBadFrame, string(p[4:]))
+	if c.upgraded {
 		return len(p), nil
 	}
 	if err := c.queue.WriteRaw(p); err != nil {
@@ -79,20 +81,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// brokenProtocol reports whether p is the close frame with which gorilla/websocket ends a connection that broke RFC 6455:
-// code 1002, or 1007 for text that is none. Zonecast has a code of its own for that.
-func brokenProtocol(p []byte) bool {
-	if len(p) < 4 || p[0] != 0x88 {
-		return false
-	}
-	code := binary.BigEndian.Uint16(p[2:])
-	return code == websocket.CloseProtocolError || code == websocket.CloseInvalidFramePayloadData
-}
-
-func (c *conn) Close() error {
-	c.queue.Hangup(wire.CloseGoingAway)
-	return nil
-}
+// Close does nothing: the connection ends with its reader or its queue.
+func (c *conn) Close() error { return nil }
 
 // SetWriteDeadline does nothing: the outbox decides how long a write may take.
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
@@ -18,6 +20,7 @@ const actionTimeout = 30 * time.Second
 // A session is one client's side of the protocol. It is used by the connection's reader alone.
 type session struct {
 	handler *Handler
+	conn    *conn
 	queue   *outbox.Queue
 	hubs    *hub.Session
 	user    string
@@ -31,6 +34,30 @@ type session struct {
 	address  string
 	counted  string // the user of the token, whose connections and frames are counted together; empty for none
 	hammered int    // frames in a row that were refused because they came too early
+}
+
+// aside runs f on a goroutine of its own and waits for it. The reader's goroutine lives as long as the connection, and so
+// does the stack that it once needed: here it stays small.
+func (c *session) aside(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { c.handler.survive(recover(), c) }()
+		f()
+	}()
+	<-done
+}
+
+// answerClose answers the peer's close frame with its own code (RFC 6455 section 5.5.1), unless it is the answer itself.
+func (c *session) answerClose(code int) {
+	if c.queue.Code() != 0 {
+		return
+	}
+	p := []byte(nil)
+	if code != websocket.CloseNoStatusReceived {
+		p = websocket.FormatCloseMessage(code, "")
+	}
+	c.queue.Push(outbox.NewRaw(frames, append(header(0x88, len(p)), p...)))
 }
 
 // start joins the rooms of the query and sends connected.

@@ -79,7 +79,7 @@ func New(o Options) *Handler {
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
 	m := h.melody
-	m.Upgrader = &websocket.Upgrader{ReadBufferSize: 1024, WriteBufferSize: 256, WriteBufferPool: new(sync.Pool),
+	m.Upgrader = &websocket.Upgrader{ReadBufferSize: 256, WriteBufferSize: 256, WriteBufferPool: new(sync.Pool),
 		CheckOrigin: func(*http.Request) bool { return true }}
 	m.Config.MaxMessageSize = int64(o.MaxFrameBytes)
 	m.Config.MessageBufferSize = 1
@@ -87,9 +87,13 @@ func New(o Options) *Handler {
 	m.Config.PongWait = 2*o.Heartbeat + 5*time.Second
 	m.HandleConnect(h.connect)
 	m.HandleDisconnect(h.disconnect)
-	m.HandleMessage(func(s *melody.Session, p []byte) { client(s).handle(p) })
+	m.HandleMessage(func(s *melody.Session, p []byte) { c := client(s); c.aside(func() { c.handle(p) }) })
 	m.HandleMessageBinary(func(s *melody.Session, _ []byte) {
 		client(s).refuseFrame(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
+	})
+	m.HandleClose(func(s *melody.Session, code int, _ string) error {
+		client(s).answerClose(code)
+		return nil
 	})
 	m.HandleError(h.failed)
 	return h
@@ -127,7 +131,7 @@ func (h *Handler) Serve(c echo.Context) error {
 	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
 		slim.Header[name] = r.Header[name]
 	}
-	cl := &session{handler: h, queue: wrapped.queue, joins: query.joins, user: query.user, address: address}
+	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, joins: query.joins, user: query.user, address: address}
 	if cl.who, cl.refused = h.Guard.Client(r); cl.refused == nil && cl.who.User != "" {
 		cl.user = cl.who.User // the token names the user; without one the client says who it is
 	}
@@ -137,7 +141,11 @@ func (h *Handler) Serve(c echo.Context) error {
 	}
 	go func() {
 		defer h.leave(address)
-		defer h.survive(cl)
+		defer func() {
+			if h.survive(recover(), cl) && cl.hubs != nil {
+				h.end(cl)
+			}
+		}()
 		if err := h.melody.HandleRequestWithKeys(hijacked{wrapped, answer}, slim, map[string]any{"session": cl}); err != nil {
 			wrapped.queue.Hangup(wire.CloseBadFrame)
 			h.Log.Debug("upgrade failed", "error", err)
@@ -146,18 +154,15 @@ func (h *Handler) Serve(c echo.Context) error {
 	return nil
 }
 
-// survive ends one connection, instead of all of them, when something panics: net/http does not look after a connection
-// that was taken over.
-func (h *Handler) survive(c *session) {
-	p := recover()
+// survive takes what recover returned, and ends one connection, instead of all of them, when something panicked: net/http
+// does not look after a connection that was taken over.
+func (h *Handler) survive(p any, c *session) (panicked bool) {
 	if p == nil {
-		return
+		return false
 	}
 	h.Log.Error("connection panicked", "panic", p, "stack", string(debug.Stack()))
 	c.queue.Hangup(wire.CloseGoingAway)
-	if c.hubs != nil {
-		h.end(c)
-	}
+	return true
 }
 
 // subprotocol chooses one of those that the client offers, since a browser insists on one: ours, or else the first, which
@@ -206,17 +211,33 @@ func (h *Handler) leave(address string) {
 
 func client(s *melody.Session) *session { return s.MustGet("session").(*session) }
 
+// connect begins a session. melody then starts a writer for it, which has nothing to do here and would cost each connection
+// a goroutine: the message that the session is closed, of which conn lets nothing through, ends it at once. melody goes on
+// reading all the same.
 func (h *Handler) connect(s *melody.Session) {
 	c := client(s)
+	s.Request = bare
+	c.conn.upgraded = true
+	if err := s.Close(); err != nil {
+		h.Log.Error("melody's writer does not end", "error", err)
+	}
+	c.aside(func() { h.begin(c) })
+	s.WebsocketConnection().SetPingHandler(c.ping)
+}
+
+// bare stands for the request that a session came with, which nobody needs any more.
+var bare = new(http.Request)
+
+func (h *Handler) begin(c *session) {
 	c.hubs = h.Hub.Open("c-"+crand.Text()[:16], c.user, c.queue, pingFrame)
 	h.Metrics.Opened.WithLabelValues(transport).Inc()
-	s.WebsocketConnection().SetPingHandler(c.ping)
 	c.start()
 }
 
 func (h *Handler) disconnect(s *melody.Session) { h.end(client(s)) }
 
 func (h *Handler) end(c *session) {
+	c.queue.Hangup(wire.CloseGoingAway)
 	c.expireAt(time.Time{})
 	h.users.Leave(c.counted)
 	c.hubs.Close()
@@ -230,12 +251,12 @@ func (h *Handler) failed(s *melody.Session, err error) {
 	var closed *websocket.CloseError
 	switch {
 	case errors.Is(err, websocket.ErrReadLimit):
-		client(s).queue.Hangup(wire.CloseTooBig)
+		client(s).queue.Close(wire.CloseTooBig, fmt.Sprintf("a frame has more than %d bytes", h.MaxFrameBytes))
 	case errors.As(err, &closed), errors.Is(err, net.ErrClosed):
 	default:
 		var timeout net.Error
 		if !errors.As(err, &timeout) && err.Error() != "EOF" {
-			client(s).queue.Hangup(wire.CloseBadFrame)
+			client(s).queue.Close(wire.CloseBadFrame, err.Error())
 		}
 	}
 }
