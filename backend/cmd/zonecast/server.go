@@ -73,7 +73,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	}
 	s.hub.Use(s.broker)
 	s.ws = ws.New(ws.Options{Hub: s.hub, Pool: s.pool, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
-		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, Limits: ws.Limits{
+		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, DeflateFrom: c.DeflateFrom, Limits: ws.Limits{
 			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},

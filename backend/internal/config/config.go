@@ -49,6 +49,8 @@ type Config struct {
 	TrustedProxies           []string      `env:"TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Networks of proxies whose X-Forwarded-For names the client's address, like 10.0.0.0/8. Separated by commas."`
 	MaxFrameBytes            int           `name:"max-inbound-frame-bytes" env:"MAX_INBOUND_FRAME_BYTES" default:"65536" help:"Bytes of one frame from a client, and of the data of one message from a service."`
 
+	DeflateFrom int `env:"DEFLATE_FROM" default:"1024" help:"Frames of at least so many bytes are compressed, once for all clients that can inflate them; 0 for never."`
+
 	LogLevel  string `env:"LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least severe level that is logged: debug, info, warn or error."`
 	LogFormat string `env:"LOG_FORMAT" default:"text" enum:"text,json" help:"Format of the log: text or json."`
 }
@@ -83,6 +85,7 @@ func (c *Config) Check() error {
 		{"--max-connections", 1, int64(c.MaxConnections), "1"},
 		{"--max-connections-per-user", 0, int64(c.MaxConnectionsPerUser), "0"},
 		{"--max-connections-per-address", 0, int64(c.MaxConnectionsPerAddress), "0"},
+		{"--deflate-from", 0, int64(c.DeflateFrom), "0"},
 		{"--slow-after", int64(10 * time.Millisecond), int64(c.SlowAfter), "10ms"},
 		{"--publish-wait", int64(time.Millisecond), int64(c.PublishWait), "1ms"},
 		{"--max-inbound-frame-bytes", 1024, int64(c.MaxFrameBytes), "1024"},

@@ -19,7 +19,7 @@ func TestHeartbeatsComeOncePerIntervalSpreadOverIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const guests, rounds, interval = 300, 4, 30 * time.Second
 		h := build(t, options{beat: interval, overPipe: true})
-		h.ping = outbox.NewRaw(lines, []byte(`{"event":"ping"}`+"\n"))
+		h.ping = outbox.NewRaw([]byte(`{"event":"ping"}` + "\n"))
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { h.Run(ctx) })

@@ -18,6 +18,7 @@ type Frame struct {
 
 	skipped skipped // what this frame stands for, when it is a notice of conflated messages
 
+	raw   []byte // set by NewRaw
 	forms [formSlots]atomic.Pointer[[]byte]
 }
 
@@ -53,6 +54,9 @@ type Form struct {
 
 // In returns the frame's bytes in the given form. It may be called by several goroutines at once.
 func (f *Frame) In(form *Form) []byte {
+	if f.raw != nil {
+		return f.raw
+	}
 	p := &f.forms[form.Slot]
 	if b := p.Load(); b != nil {
 		return *b
@@ -64,9 +68,5 @@ func (f *Frame) In(form *Form) []byte {
 	return b
 }
 
-// NewRaw returns a frame that is these bytes in the given form, and nothing in any other.
-func NewRaw(form *Form, p []byte) *Frame {
-	f := new(Frame)
-	f.forms[form.Slot].Store(&p)
-	return f
-}
+// NewRaw returns a frame that is these bytes on the socket, whatever the form: for what one transport pushes to its own queues.
+func NewRaw(p []byte) *Frame { return &Frame{raw: p} }

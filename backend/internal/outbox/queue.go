@@ -64,7 +64,7 @@ func (q *Queue) Push(f *Frame) error {
 // WriteRaw appends bytes that are in the form of the socket already: what a WebSocket library writes on its own behalf
 // (the response to the upgrade, pings, pongs, the answer to a close). p is copied.
 func (q *Queue) WriteRaw(p []byte) error {
-	return q.Push(NewRaw(q.form, append([]byte(nil), p...)))
+	return q.Push(NewRaw(append([]byte(nil), p...)))
 }
 
 // push appends f. became means that the queue has to be given to its writer now; pressed is what Pressed returns.
@@ -130,7 +130,7 @@ func (q *Queue) closeLocked(code wire.CloseCode, reason string) (became bool) {
 	}
 	q.refuseLocked(code)
 	if p := q.form.Closing(code, reason); len(p) > 0 {
-		became = q.appendLocked(NewRaw(q.form, p), len(p))
+		became = q.appendLocked(NewRaw(p), len(p))
 	}
 	q.conn.SetDeadline(time.Now().Add(q.pool.opts.CloseGrace))
 	return q.wakeLocked() || became

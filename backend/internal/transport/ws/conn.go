@@ -2,10 +2,12 @@ package ws
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +29,7 @@ var frames = &outbox.Form{
 }
 
 // pingFrame goes beside each heartbeat. Its JSON makes it a control frame of two bytes.
-var pingFrame = outbox.NewRaw(frames, []byte{0x89, 0})
+var pingFrame = outbox.NewRaw([]byte{0x89, 0})
 
 func header(first byte, n int) []byte {
 	h := make([]byte, 0, 10+n)
@@ -46,26 +48,44 @@ type conn struct {
 	queue *outbox.Queue
 	early []byte // that came with the request
 
-	upgraded bool // set before melody starts its writer
+	upgraded bool      // set before melody starts its writer
+	inflater *inflater // nil when deflate was not negotiated
 
 	rate limit.Rate // of bytes that may come in
 	read limit.Bucket
 }
 
 func (c *conn) Read(p []byte) (int, error) {
-	if len(c.early) == 0 {
-		n, err := c.Conn.Read(p)
-		if c.read.Spend(c.rate, float64(n), time.Now()) > 0 {
-			c.queue.Close(wire.CloseLimit, "too many bytes were sent")
-			return 0, errTooManyBytes
+	if c.inflater == nil {
+		return c.receive(p)
+	}
+	for {
+		if n, err := c.inflater.drain(p); n > 0 || err != nil {
+			return n, err
 		}
-		return n, err
+		n, err := c.receive(p)
+		if err != nil {
+			return 0, err
+		}
+		c.inflater.feed(p[:n])
 	}
-	n := copy(p, c.early)
-	if c.early = c.early[n:]; len(c.early) == 0 {
-		c.early = nil
+}
+
+// receive reads from the socket, as fast as bytes may come in.
+func (c *conn) receive(p []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		if c.early = c.early[n:]; len(c.early) == 0 {
+			c.early = nil
+		}
+		return n, nil
 	}
-	return n, nil
+	n, err := c.Conn.Read(p)
+	if c.read.Spend(c.rate, float64(n), time.Now()) > 0 {
+		c.queue.Close(wire.CloseLimit, "too many bytes were sent")
+		return 0, errTooManyBytes
+	}
+	return n, err
 }
 
 var errTooManyBytes = errors.New("ws: too many bytes came in")
@@ -75,7 +95,11 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.upgraded {
 		return len(p), nil
 	}
-	if err := c.queue.WriteRaw(p); err != nil {
+	response := p
+	if end := []byte("\r\n\r\n"); c.inflater != nil && bytes.HasSuffix(p, end) {
+		response = slices.Concat(bytes.TrimSuffix(p, end), []byte("\r\nSec-WebSocket-Extensions: "+extension), end)
+	}
+	if err := c.queue.WriteRaw(response); err != nil {
 		return 0, err
 	}
 	return len(p), nil

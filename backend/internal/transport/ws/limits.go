@@ -44,7 +44,7 @@ func (c *session) limited(p []byte, wait time.Duration) {
 // ping answers a ping (RFC 6455 section 5.5.2), which counts like any other frame.
 func (c *session) ping(data string) error {
 	if c.queue.Code() == 0 && c.within(time.Now()) == 0 {
-		c.queue.Push(outbox.NewRaw(frames, append(header(0x8a, len(data)), data...)))
+		c.queue.Push(outbox.NewRaw(append(header(0x8a, len(data)), data...)))
 	}
 	return nil
 }

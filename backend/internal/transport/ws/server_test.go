@@ -69,6 +69,7 @@ type options struct {
 	connections int
 	guard       auth.Options
 	limits      ws.Limits
+	deflate     int // from how many bytes on; 0 for never
 }
 
 // frameLimit is the most bytes that these servers take in one frame.
@@ -89,7 +90,7 @@ func start(t testing.TB, o options) *server {
 	s.hub.Use(s.broker)
 	log := slog.New(slog.DiscardHandler)
 	s.Handler = ws.New(ws.Options{Hub: s.hub, Pool: pool, Metrics: s.metrics, Log: log, Node: "node-1",
-		Heartbeat: o.heartbeat, MaxFrameBytes: frameLimit, Guard: auth.New(o.guard), Limits: o.limits})
+		Heartbeat: o.heartbeat, MaxFrameBytes: frameLimit, DeflateFrom: o.deflate, Guard: auth.New(o.guard), Limits: o.limits})
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)
 	e.GET("/ws", s.Serve)

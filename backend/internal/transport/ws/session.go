@@ -57,7 +57,7 @@ func (c *session) answerClose(code int) {
 	if code != websocket.CloseNoStatusReceived {
 		p = websocket.FormatCloseMessage(code, "")
 	}
-	c.queue.Push(outbox.NewRaw(frames, append(header(0x88, len(p)), p...)))
+	c.queue.Push(outbox.NewRaw(append(header(0x88, len(p)), p...)))
 }
 
 // start joins the rooms of the query and sends connected.

@@ -44,8 +44,10 @@ type Options struct {
 	Node          string
 	Heartbeat     time.Duration
 	MaxFrameBytes int
-	Guard         *auth.Guard
-	Limits        Limits
+	// DeflateFrom is from how many bytes on frames are compressed for those who can inflate them; 0 for never.
+	DeflateFrom int
+	Guard       *auth.Guard
+	Limits      Limits
 }
 
 // Limits are those of clients. Zero values are no limits.
@@ -61,8 +63,9 @@ type Limits struct {
 // A Handler upgrades requests and serves the connections.
 type Handler struct {
 	Options
-	melody *melody.Melody
-	open   sync.WaitGroup
+	melody   *melody.Melody
+	deflated *outbox.Form // nil when nothing is compressed
+	open     sync.WaitGroup
 
 	mu          sync.Mutex
 	leaving     bool
@@ -78,6 +81,9 @@ func New(o Options) *Handler {
 	h := &Handler{Options: o, melody: melody.New(), bytes: bytesOf(o.Limits.Frames, o.MaxFrameBytes),
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
+	if o.DeflateFrom > 0 {
+		h.deflated = deflated(o.DeflateFrom)
+	}
 	m := h.melody
 	m.Upgrader = &websocket.Upgrader{ReadBufferSize: 256, WriteBufferSize: 256, WriteBufferPool: new(sync.Pool),
 		CheckOrigin: func(*http.Request) bool { return true }}
@@ -121,7 +127,14 @@ func (h *Handler) Serve(c echo.Context) error {
 		return err
 	}
 	taken.SetDeadline(time.Time{})
-	wrapped := &conn{Conn: taken, queue: h.Pool.NewQueue(taken, frames), rate: h.bytes}
+	form := frames
+	if h.deflated != nil && offersDeflate(r) {
+		form = h.deflated
+	}
+	wrapped := &conn{Conn: taken, queue: h.Pool.NewQueue(taken, form), rate: h.bytes}
+	if form == h.deflated {
+		wrapped.inflater = &inflater{limit: h.MaxFrameBytes}
+	}
 	if n := buffered.Reader.Buffered(); n > 0 { // sent before the response: what is lost here would be lost silently
 		wrapped.early = make([]byte, n)
 		_, _ = io.ReadFull(buffered, wrapped.early)
@@ -250,7 +263,7 @@ func (h *Handler) end(c *session) {
 func (h *Handler) failed(s *melody.Session, err error) {
 	var closed *websocket.CloseError
 	switch {
-	case errors.Is(err, websocket.ErrReadLimit):
+	case errors.Is(err, websocket.ErrReadLimit), errors.Is(err, errInflatedTooBig):
 		client(s).queue.Close(wire.CloseTooBig, fmt.Sprintf("a frame has more than %d bytes", h.MaxFrameBytes))
 	case errors.As(err, &closed), errors.Is(err, net.ErrClosed):
 	default:

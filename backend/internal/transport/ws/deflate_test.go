@@ -1,0 +1,50 @@
+package ws_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// One who negotiated deflate and one who did not get the same; what a client compresses is understood.
+func TestDeflateIsTransparent(t *testing.T) {
+	s := start(t, options{deflate: 1024})
+	plain := s.dial("warehouse=w1")
+	websocket.DefaultDialer.EnableCompression = true
+	small := s.dial("warehouse=w1")
+	websocket.DefaultDialer.EnableCompression = false
+	data := `"` + strings.Repeat("pick rate ", 400) + `"`
+	s.publish(wire.Room{Warehouse: "w1"}, "BIG", data)
+	s.publish(wire.Room{Warehouse: "w1"}, "SMALL", `1`)
+	for name, c := range map[string]*client{"plain": plain, "deflated": small} {
+		f := c.wait("the small event", func(f wire.ServerFrame) bool { return f.Event == "SMALL" })
+		if got := c.of("BIG"); len(got) != 1 || string(got[0].Data) != data || string(f.Data) != `1` {
+			t.Errorf("%s got %d big events", name, len(got))
+		}
+		for i := range 3 { // gorilla compresses what it sends, too
+			if f := c.ask("echo", int64(i+1), data); f.Event != wire.EventAck || string(f.Data) != data {
+				t.Errorf("%s: echo was answered %s %.40s", name, f.Event, f.Data)
+			}
+		}
+	}
+	sent := s.counter("zonecast_delivered_bytes_total")
+	if sent > 4*4000+4000 { // of two big events and six echoes only those of one client are plain
+		t.Errorf("%v bytes were sent, so nothing was compressed", sent)
+	}
+}
+
+func TestACompressionBombIsClosed(t *testing.T) {
+	s := start(t, options{deflate: 1024})
+	calm := s.dial("")
+	websocket.DefaultDialer.EnableCompression = true
+	c := s.dial("")
+	websocket.DefaultDialer.EnableCompression = false
+	c.conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"event":"echo","data":%q}`, strings.Repeat("0", 5<<20)))
+	c.wantClosed(wire.CloseTooBig)
+	s.wantClosed(wire.CloseTooBig, 1)
+	calm.wantAlive()
+}

@@ -1,0 +1,149 @@
+package ws
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+)
+
+// masked is a client's frame: first byte, key, payload.
+func masked(first byte, key [4]byte, payload []byte) []byte {
+	p := header(first, len(payload))
+	p[1] |= 0x80
+	p = append(p, key[:]...)
+	for i, b := range payload {
+		p = append(p, b^key[i%4])
+	}
+	return p
+}
+
+var key = [4]byte{1, 2, 3, 4}
+
+// through feeds p in chunks of this size and returns all that comes out.
+func through(f *inflater, p []byte, chunk int) (out []byte, err error) {
+	for len(p) > 0 {
+		n := min(chunk, len(p))
+		f.feed(p[:n])
+		p = p[n:]
+	}
+	buf := make([]byte, 7)
+	for {
+		n, err := f.drain(buf)
+		if n == 0 || err != nil {
+			return out, err
+		}
+		out = append(out, buf[:n]...)
+	}
+}
+
+func TestInflaterTurnsCompressedMessagesIntoPlainOnes(t *testing.T) {
+	const fin, rsv1, text, more, ping = 0x80, 0x40, 1, 0, 9
+	long := []byte(strings.Repeat("a warehouse ", 1000))
+	small, large := compress([]byte("hello")), compress(long)
+	none := [4]byte{}
+	for _, c := range []struct {
+		name       string
+		give, want []byte
+	}{
+		{"plain frames pass", masked(fin|text, key, []byte("x")), masked(fin|text, key, []byte("x"))},
+		{"long plain frames pass", masked(fin|text, key, long), masked(fin|text, key, long)},
+		{"an empty frame passes", masked(fin|text, key, nil), masked(fin|text, key, nil)},
+		{"one frame", masked(fin|rsv1|text, key, small), masked(fin|text, none, []byte("hello"))},
+		{"much in little", masked(fin|rsv1|text, key, large), masked(fin|text, none, long)},
+		{"nothing", masked(fin|rsv1|text, key, []byte{0}), masked(fin|text, none, nil)},
+		{"two frames around a ping",
+			bytes.Join([][]byte{masked(rsv1|text, key, small[:2]), masked(fin|ping, key, []byte("p")), masked(fin|more, key, small[2:])}, nil),
+			bytes.Join([][]byte{masked(fin|ping, key, []byte("p")), masked(fin|text, none, []byte("hello"))}, nil)},
+		{"many frames, some empty",
+			bytes.Join([][]byte{masked(rsv1|text, key, nil), masked(more, key, small[:1]), masked(more, key, nil), masked(fin|more, key, small[1:])}, nil),
+			masked(fin|text, none, []byte("hello"))},
+		{"one after the other",
+			bytes.Join([][]byte{masked(fin|rsv1|text, key, small), masked(fin|text, key, []byte("x")), masked(fin|rsv1|text, key, small)}, nil),
+			bytes.Join([][]byte{masked(fin|text, none, []byte("hello")), masked(fin|text, key, []byte("x")), masked(fin|text, none, []byte("hello"))}, nil)},
+	} {
+		for _, chunk := range []int{1, 2, 3, 5, 256, 1 << 20} {
+			f := &inflater{limit: 64 << 10}
+			got, err := through(f, c.give, chunk)
+			if err != nil || !bytes.Equal(got, c.want) {
+				t.Errorf("%s, in chunks of %d: %d bytes %.60q %v, want %d bytes %.60q", c.name, chunk, len(got), got, err, len(c.want), c.want)
+			}
+			if f.out != nil || f.payload != nil {
+				t.Errorf("%s: something is kept", c.name)
+			}
+		}
+	}
+}
+
+func TestInflaterIsBounded(t *testing.T) {
+	bomb := compress(make([]byte, 10<<20))
+	for _, c := range []struct {
+		name string
+		give []byte
+		want error
+	}{
+		{"inflates to too much", masked(0xc1, key, bomb), errInflatedTooBig},
+		{"says that it is too much", masked(0xc1, key, make([]byte, 70<<10))[:14], errInflatedTooBig},
+		{"says that it is endless", []byte{0xc1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}, errInflatedTooBig},
+		{"is no deflate", masked(0xc1, key, []byte("\xff\xff\xff")), errNotDeflate},
+	} {
+		f := &inflater{limit: 64 << 10}
+		if _, err := through(f, c.give, 100); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+	}
+	f := &inflater{limit: 1 << 10}
+	f.feed(masked(0x41, key, make([]byte, 1<<10))) // begun, and as long as may be
+	for range 100 {
+		f.feed(masked(0, key, []byte{1}))
+	}
+	if !errors.Is(f.err, errInflatedTooBig) || len(f.payload) > 1<<10 {
+		t.Errorf("after endless fragments: %v with %d bytes", f.err, len(f.payload))
+	}
+}
+
+func TestOffersOfDeflate(t *testing.T) {
+	for offer, want := range map[string]bool{
+		"permessage-deflate":                             true,
+		" permessage-deflate ; client_max_window_bits":   true,
+		"permessage-deflate; server_max_window_bits=15":  true,
+		"permessage-deflate; server_max_window_bits=10":  false,
+		"permessage-deflate; server_no_context_takeover": true,
+		"permessage-deflate; something_else":             false,
+		"x-webkit-deflate-frame":                         false,
+		"":                                               false,
+	} {
+		if got := acceptable(offer); got != want {
+			t.Errorf("%q: %v, want %v", offer, got, want)
+		}
+	}
+}
+
+// However bytes come in, and whatever they are: what comes out does not depend on the chunks, and is bounded.
+func FuzzInflater(f *testing.F) {
+	f.Add(masked(0xc1, key, compress([]byte("hello"))), 3)
+	f.Add(append(masked(0x41, key, compress([]byte("hello"))[:2]), masked(0x80, key, compress([]byte("hello"))[2:])...), 1)
+	f.Add([]byte{0xc1, 0xff, 0, 0, 0, 0}, 2)
+	f.Fuzz(func(t *testing.T, give []byte, chunk int) {
+		if chunk < 1 || len(give) > 1<<16 {
+			return
+		}
+		const limit = 4 << 10
+		whole, err := through(&inflater{limit: limit}, give, len(give)+1)
+		parts, perr := through(&inflater{limit: limit}, give, chunk)
+		if !bytes.Equal(whole, parts) || !errors.Is(perr, err) {
+			t.Errorf("in one: %d bytes, %v; in chunks of %d: %d bytes, %v", len(whole), err, chunk, len(parts), perr)
+		}
+		if most := len(give) + len(give)/4*(limit+14); len(whole) > most+limit+14 {
+			t.Errorf("%d bytes became %d", len(give), len(whole))
+		}
+	})
+}
+
+func BenchmarkCompress(b *testing.B) {
+	p := []byte(`{"event":"SHIFT_SNAPSHOT","data":[` + strings.Repeat(`{"zone":"zone-a","pickRate":1402,"unitsDone":5250},`, 80) + `0]}`)
+	b.SetBytes(int64(len(p)))
+	for b.Loop() {
+		compress(p)
+	}
+}
