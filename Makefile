@@ -50,7 +50,7 @@ test-go: ## Run the Go tests of all modules, with -race
 
 .PHONY: test-e2e
 test-e2e: build ## Test the deployment files and every promise over real processes
-	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -race -timeout 10m ./e2e
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -race -count 1 -timeout 10m ./e2e
 
 .PHONY: test-client
 test-client: build web/client/node_modules ## Check types, size, package and behaviour of the TypeScript client
@@ -75,8 +75,16 @@ stale: web/node_modules ## Check that committed generated files are what their s
 TEMPL := go run github.com/a-h/templ/cmd/templ@v0.3.1020
 
 .PHONY: bench
-bench: ## Run the Go benchmarks
-	cd backend && go test -run '^$$' -bench . -benchmem ./wire ./internal/outbox ./internal/hub
+bench: ## Run the Go benchmarks; compare two outputs with benchstat
+	cd backend && go test -run '^$$' -bench . -benchmem -count 6 ./wire ./internal/outbox ./internal/hub ./internal/transport/ws
+
+.PHONY: bench-peers
+bench-peers: build loadtest/peers/socketio/node_modules ## Compare with Centrifuge and Socket.IO on this machine (10 minutes; PEERS='--only zonecast,centrifuge')
+	cd loadtest/peers && GOWORK=off go run . --zonecast ../../bin/zonecast --out ../../bin/peers.json $(PEERS)
+
+.PHONY: test-peers
+test-peers: build loadtest/peers/socketio/node_modules ## Try the comparison, briefly
+	cd loadtest/peers && GOWORK=off go vet ./... && GOWORK=off go test -race ./... && GOWORK=off go run . --zonecast ../../bin/zonecast --quick
 
 .PHONY: lint
 lint: ## Check formatting and run go vet

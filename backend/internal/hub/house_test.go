@@ -54,6 +54,7 @@ type house struct {
 	broker *controlled
 	pool   *outbox.Pool
 	gaps   atomic.Int64
+	waits  atomic.Int64  // of publishers
 	ping   *outbox.Frame // of the sessions that are opened
 	dial   func(t testing.TB) (server, client net.Conn)
 }
@@ -63,7 +64,9 @@ type options struct {
 	rooms    int // per session
 	bytes    int // per queue
 	beat     time.Duration
-	overPipe bool // connections in memory, for tests with a clock of their own
+	overPipe bool          // connections in memory, for tests with a clock of their own
+	slow     time.Duration // after which a client is slow
+	wait     time.Duration // of publishers
 }
 
 // endless keeps all that a test publishes, so that whoever is late finds it.
@@ -75,8 +78,9 @@ func build(t testing.TB, o options) *house {
 	if o.overPipe {
 		h.dial = func(testing.TB) (net.Conn, net.Conn) { return net.Pipe() }
 	}
-	h.pool = outbox.NewPool(outbox.Options{Meter: quiet{}, MaxBytes: o.bytes})
-	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) }})
+	h.pool = outbox.NewPool(outbox.Options{Meter: quiet{}, MaxBytes: o.bytes, SlowAfter: o.slow})
+	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
+		PublishWait: o.wait, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)
 	h.Use(h.broker)
 	t.Cleanup(func() {

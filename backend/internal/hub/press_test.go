@@ -1,0 +1,128 @@
+package hub_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// publishAll publishes from many publishers as fast as they are let, and returns how many messages were accepted.
+func (h *house) publishAll(room wire.Room, publishers, each int) (accepted int) {
+	data := json.RawMessage(`"` + strings.Repeat("x", 500) + `"`)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for range publishers {
+		all.Go(func() {
+			for range each {
+				h.send(broker.Publication{Room: room, Data: data})
+				mu.Lock()
+				accepted++
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return accepted
+}
+
+// When publishers outrun everybody, they wait; nobody is thrown out, and all that was accepted arrives.
+func TestAFloodIsDeliveredToEverybody(t *testing.T) {
+	const members = 40
+	h := build(t, options{bytes: 64 << 10, limits: endless, wait: 10 * time.Second})
+	guests := make([]*guest, members)
+	for i := range guests {
+		guests[i] = h.sleeper(fmt.Sprint("guest-", i))
+		if err := guests[i].join(hub.Join{Room: room("a")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go func() { // the readers begin late
+		time.Sleep(100 * time.Millisecond)
+		for _, g := range guests {
+			g.wake()
+		}
+	}()
+	accepted := h.publishAll(room("a"), 8, 600)
+	for _, g := range guests {
+		if code := g.Queue.Code(); code != 0 {
+			t.Fatalf("%s was closed with %s", g.ID, code)
+		}
+		if n := wantUnbroken(t, g.flush())[room("a").String()]; n != accepted {
+			t.Fatalf("%s got %d of %d messages", g.ID, n, accepted)
+		}
+	}
+	if h.waits.Load() == 0 {
+		t.Error("no publisher had to wait: this was no flood")
+	}
+}
+
+// One client that stops reading makes no publisher wait, costs no more than its bound, and nobody else notices it.
+func TestOneOfManyWhoStopsReadingHoldsUpNobody(t *testing.T) {
+	const members = 100
+	h := build(t, options{bytes: 64 << 10, limits: endless})
+	asleep := h.sleeper("asleep")
+	guests := []*guest{asleep}
+	for i := range members - 1 {
+		guests = append(guests, h.guest(fmt.Sprint("guest-", i)))
+	}
+	for _, g := range guests {
+		if err := g.join(hub.Join{Room: room("a")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	accepted := 0
+	data := json.RawMessage(`"` + strings.Repeat("x", 8000) + `"`)
+	for ; asleep.Queue.Code() == 0; accepted++ {
+		if accepted == 20_000 {
+			t.Fatal("the client that doesn't read is still there")
+		}
+		h.send(broker.Publication{Room: room("a"), Data: data})
+		for h.pool.Waiting() > int64(asleep.Queue.Stats().Waiting) { // as fast as the others read
+			time.Sleep(10 * time.Microsecond)
+		}
+	}
+	if code := asleep.Queue.Code(); code != wire.CloseSlowConsumer {
+		t.Errorf("closed with %s, want %s", code, wire.CloseSlowConsumer)
+	}
+	if n := h.waits.Load(); n != 0 {
+		t.Errorf("publishers had to wait %d times", n)
+	}
+	for _, g := range guests[1:] {
+		if n := wantUnbroken(t, g.flush())[room("a").String()]; n != accepted || g.Queue.Code() != 0 {
+			t.Fatalf("%s got %d of %d messages, code %s", g.ID, n, accepted, g.Queue.Code())
+		}
+	}
+}
+
+// A publisher waits so long and no longer; other rooms go on meanwhile.
+func TestPublishersAreRefusedWhenTheirMembersDoNotRecover(t *testing.T) {
+	h := build(t, options{bytes: 64 << 10, slow: time.Minute, wait: 50 * time.Millisecond})
+	g := h.sleeper("g")
+	if err := g.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	data := json.RawMessage(`"` + strings.Repeat("x", 4000) + `"`)
+	var refused *wire.Error
+	for range 10_000 {
+		if _, err := h.Publish(t.Context(), broker.Publication{Room: room("a"), Event: "E", Data: data}); err != nil {
+			refused = wire.AsError(err)
+			break
+		}
+	}
+	if refused == nil || refused.Code != wire.CodeRateLimited || refused.RetryAfter == 0 || g.Queue.Code() != 0 {
+		t.Fatalf("got %v, closed with %s; want rate_limited with a time to try again, and the client still there", refused, g.Queue.Code())
+	}
+	h.send(broker.Publication{Room: room("b"), Data: data})
+	g.wake()
+	eventually(t, "publishing works again", func() bool {
+		_, err := h.Publish(t.Context(), broker.Publication{Room: room("a"), Event: "E", Data: data})
+		return err == nil
+	})
+}
