@@ -24,6 +24,9 @@ type Message struct {
 	Data any
 	// Retain keeps the message as the room's current state: whoever joins later receives it first.
 	Retain bool
+	// Conflate, if not empty, names what the event is the newest state of, like "ZONE_UPDATE": for a client that is behind it
+	// replaces a waiting one of the same name. See wire.CheckConflate for what is allowed.
+	Conflate string
 	// IdempotencyKey is up to 255 visible ASCII characters. Two messages of a room with the same key are published once.
 	// The client makes one for each message that has none; set it when a process that was restarted may publish the same
 	// event again.
@@ -40,11 +43,12 @@ type Result struct {
 
 // envelope is a message that has been checked and encoded.
 type envelope struct {
-	room   wire.Room
-	event  string
-	data   json.RawMessage // never empty
-	retain bool
-	key    string
+	room     wire.Room
+	event    string
+	data     json.RawMessage // never empty
+	retain   bool
+	conflate string
+	key      string
 }
 
 func seal(m Message) (envelope, error) {
@@ -54,6 +58,9 @@ func seal(m Message) (envelope, error) {
 	}
 	if err == nil {
 		err = wire.CheckEvent(m.Event)
+	}
+	if err == nil {
+		err = wire.CheckConflate(m.Conflate)
 	}
 	if err != nil {
 		return envelope{}, err
@@ -70,7 +77,7 @@ func seal(m Message) (envelope, error) {
 		return envelope{}, fmt.Errorf("the idempotency key must be 1 to %d visible ASCII characters",
 			wire.MaxIdempotencyKeyLen)
 	}
-	return envelope{room: room, event: m.Event, data: data, retain: m.Retain, key: key}, nil
+	return envelope{room: room, event: m.Event, data: data, retain: m.Retain, conflate: m.Conflate, key: key}, nil
 }
 
 // checkPath refuses names that proxies and servers resolve away in a URL's path (RFC 3986 section 5.2.4): the message would
@@ -133,6 +140,10 @@ func (e *envelope) appendEvent(dst []byte) []byte {
 	dst = append(dst, e.data...)
 	if e.retain {
 		dst = append(dst, `,"retain":true`...)
+	}
+	if e.conflate != "" {
+		dst = append(dst, `,"conflate":`...)
+		dst = strconv.AppendQuote(dst, e.conflate)
 	}
 	return dst
 }

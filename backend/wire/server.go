@@ -33,7 +33,7 @@ func AppendMessage(dst []byte, m *Message) []byte {
 		dst = append(dst, `,"retained":true`...)
 	}
 	dst = append(dst, `,"data":`...)
-	if m.Data == nil {
+	if len(m.Data) == 0 {
 		dst = append(dst, "null"...)
 	} else {
 		dst = append(dst, m.Data...)

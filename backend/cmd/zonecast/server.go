@@ -195,10 +195,19 @@ func count(m *metrics.Metrics) echo.MiddlewareFunc {
 			if err != nil {
 				c.Error(err)
 			}
-			m.Requests.WithLabelValues(c.Path(), c.Request().Method, strconv.Itoa(c.Response().Status)).Inc()
+			m.Requests.WithLabelValues(c.Path(), method(c.Request()), strconv.Itoa(c.Response().Status)).Inc()
 			return nil
 		}
 	}
+}
+
+// method is the request's, as far as HTTP knows it: strangers make up others.
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "other"
 }
 
 // run serves until ctx ends, then leaves politely: not ready, clients told, connections closed, then the parts end that they
@@ -228,7 +237,12 @@ func (s *server) run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	s.ws.Drain(drain)
-	err = errors.Join(err, s.http.Shutdown(drain))
+	if left := s.http.Shutdown(drain); errors.Is(left, context.DeadlineExceeded) {
+		s.log.Warn("requests were still under way at the end of the drain time, and were cut off")
+		err = errors.Join(err, s.http.Close())
+	} else {
+		err = errors.Join(err, left)
+	}
 	stopBeating()
 	running.Wait()
 	s.pool.Close()

@@ -56,8 +56,9 @@ func Register(e *echo.Echo, o Options) {
 	e.POST("/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
 	e.POST("/api/v1/broadcast", a.batch)
 	e.GET("/health/websocket/metrics", a.health)
-	e.GET("/livez", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "alive"}) })
-	e.GET("/readyz", a.ready)
+	probes := []string{http.MethodGet, http.MethodHead}
+	e.Match(probes, "/livez", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "alive"}) })
+	e.Match(probes, "/readyz", a.ready)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
 }
 
@@ -121,6 +122,9 @@ func (a *API) batch(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]any{"results": results})
 }
 
+// bodyTimeout is how long a body may take to come in.
+const bodyTimeout = 10 * time.Second
+
 // read tells who publishes and decodes the body.
 func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) {
 	r := c.Request()
@@ -132,6 +136,9 @@ func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) 
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, echo.NewHTTPError(http.StatusUnsupportedMediaType, "send the header Content-Type: application/json")
 	}
+	control := http.NewResponseController(c.Response())
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // where it can't be set there is no connection to hold open
+	defer control.SetReadDeadline(time.Time{})
 	p, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, int64(limit)))
 	var large *http.MaxBytesError
 	switch {
@@ -288,7 +295,11 @@ func Problem(log *slog.Logger) echo.HTTPErrorHandler {
 			log.Error("request failed", "path", c.Path(), "error", err)
 			code, detail, kind = http.StatusInternalServerError, "internal error", wire.CodeInternal
 		}
-		p, _ := json.Marshal(map[string]any{"title": http.StatusText(code), "status": code, "detail": detail, "code": kind})
+		problem := map[string]any{"title": http.StatusText(code), "status": code, "detail": detail}
+		if kind != "" {
+			problem["code"] = kind
+		}
+		p, _ := json.Marshal(problem) // texts and a number
 		if err := c.Blob(code, "application/problem+json", p); err != nil {
 			log.Debug("answer not written", "error", err)
 		}

@@ -52,7 +52,8 @@ type Redis struct {
 	stop      context.CancelFunc
 	running   sync.WaitGroup // the receiver, the watch on Redis's health, committers and repairs
 
-	down atomic.Pointer[error] // why Redis can't be used; nil while it can
+	warned atomic.Int64          // when a failed command was logged last, in s since 1970
+	down   atomic.Pointer[error] // why Redis can't be used; nil while it can
 
 	mu     sync.RWMutex
 	rooms  map[string]*redisRoom // subscribed to, or about to be, by channel
@@ -198,7 +199,9 @@ func (b *Redis) unavailable(doing string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return wire.Errorf(wire.CodeUnavailable, "the request was canceled: it may have been carried out or not")
 	}
-	b.opts.Log.Warn("Redis failed", "doing", doing, "error", err)
+	if last, now := b.warned.Load(), time.Now().Unix(); now > last && b.warned.CompareAndSwap(last, now) { // once a second
+		b.opts.Log.Warn("Redis failed", "doing", doing, "error", err)
+	}
 	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: redisRetryAfter.Milliseconds(),
 		Message: "Redis is not available: try again"}
 }
@@ -277,12 +280,12 @@ func (b *Redis) Health() error {
 	return nil
 }
 
-// watch asks Redis once a second whether it is there.
+// watch asks Redis once a second whether it is there and takes writes, which it refuses when its memory is full.
 func (b *Redis) watch() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		err := b.client.Ping(b.ctx).Err()
+		err := b.client.Set(b.ctx, "zonecast:watch", 1, time.Minute).Err()
 		switch was := b.down.Load(); {
 		case b.ctx.Err() != nil:
 			return

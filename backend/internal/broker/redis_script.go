@@ -137,8 +137,9 @@ func (b *Redis) position(ctx context.Context, room wire.Room) (Snapshot, error) 
 	}
 	for _, payload := range parts[2:] {
 		m, err := decodePayload(room, payload)
-		if err != nil {
-			return Snapshot{}, err
+		if err != nil { // of another version; the next one that is retained replaces it
+			b.opts.Log.Warn("retained message ignored", "error", err)
+			continue
 		}
 		s.Retained = append(s.Retained, m)
 	}

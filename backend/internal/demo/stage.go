@@ -103,7 +103,9 @@ func (s *stage) due() []publish.Message {
 			due = append(due, r.message(wire.EventShiftSnapshot, r.snapshot(), true))
 		}
 		if r.update != nil && s.beats%updateBeats == r.turn%updateBeats {
-			due = append(due, r.message(wire.EventZoneUpdate, r.update(), false))
+			update := r.message(wire.EventZoneUpdate, r.update(), false)
+			update.Conflate = wire.EventZoneUpdate // who is behind needs the newest one only
+			due = append(due, update)
 		}
 	}
 	return due

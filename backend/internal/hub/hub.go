@@ -172,7 +172,8 @@ func (h *Hub) begin(r *room, s broker.Snapshot) {
 func (r *room) retain(m *broker.Message) {
 	marked := m.Message
 	marked.Retained = true
-	f := retainedFrame{m.Event, m.Offset.N, outbox.NewControl(wire.AppendMessage(nil, &marked))}
+	f := retainedFrame{m.Event, m.Offset.N, outbox.NewMessage(wire.AppendMessage(nil, &marked), 0,
+		outbox.Identity{Room: m.Room, Offset: m.Offset})}
 	for i := range r.retained {
 		if r.retained[i].event == m.Event {
 			r.retained = append(r.retained[:i], r.retained[i+1:]...)

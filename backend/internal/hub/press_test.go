@@ -65,7 +65,7 @@ func TestAFloodIsDeliveredToEverybody(t *testing.T) {
 
 // One client that stops reading makes no publisher wait, costs no more than its bound, and nobody else notices it.
 func TestOneOfManyWhoStopsReadingHoldsUpNobody(t *testing.T) {
-	const members = 100
+	const members = 50
 	h := build(t, options{bytes: 64 << 10, limits: endless})
 	asleep := h.sleeper("asleep")
 	guests := []*guest{asleep}

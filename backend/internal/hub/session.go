@@ -207,7 +207,7 @@ func (s *Session) tryEnter(r *room, after wire.Offset) (done bool, err error) {
 		return false, errSessionClosed
 	}
 	for _, f := range r.recent[len(r.recent)-lacking:] {
-		s.Queue.Push(f.frame)
+		s.Queue.Push(f.frame.Replay())
 	}
 	m := &membership{room: r, session: s, index: len(r.queues)}
 	r.queues = append(r.queues, s.Queue)

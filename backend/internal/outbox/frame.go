@@ -10,8 +10,8 @@ import (
 type Frame struct {
 	// JSON is the frame as the wire package encodes it; nil for what [Queue.WriteRaw] queues.
 	JSON []byte
-	// Accepted is when the broker accepted the message, in microseconds since 1970; 0 for frames of the protocol itself.
-	// It feeds the delivery latency.
+	// Accepted is when the broker accepted the message, in microseconds since 1970; it feeds the delivery latency. 0 for
+	// frames of the protocol itself and for messages that are late because their client was away.
 	Accepted int64
 	// Message says which message this is; its room is empty for frames of the protocol itself.
 	Message Identity
@@ -35,6 +35,11 @@ type Identity struct {
 func NewMessage(json []byte, accepted int64, id Identity) *Frame {
 	return &Frame{JSON: json, Accepted: accepted, Message: id}
 }
+
+// Replay returns the frame for a client that was away when the message was accepted.
+func (f *Frame) Replay() *Frame { return &Frame{JSON: f.JSON, Message: f.Message} }
+
+func (f *Frame) isMessage() bool { return f.Message.Room.Warehouse != "" && f.skipped == skipped{} }
 
 // NewControl returns a frame that the server sends on its own behalf.
 func NewControl(json []byte) *Frame { return &Frame{JSON: json} }

@@ -71,7 +71,8 @@ func pair(t testing.TB) (server, client *net.TCPConn) {
 }
 
 func message(i int) *outbox.Frame {
-	return outbox.NewMessage(fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", 100)), time.Now().UnixMicro(), outbox.Identity{})
+	return outbox.NewMessage(fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", 100)), time.Now().UnixMicro(),
+		outbox.Identity{Room: wire.Room{Warehouse: "w"}, Offset: wire.Offset{Epoch: "e", N: uint64(i + 1)}})
 }
 
 // wantLines reads n lines that begin with rising numbers from first on.

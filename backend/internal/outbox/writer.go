@@ -232,8 +232,10 @@ func (q *Queue) written(frames []*Frame, n int) {
 	messages := 0
 	now := time.Now().UnixMicro()
 	for _, f := range frames {
-		if f.Accepted != 0 {
+		if f.isMessage() {
 			messages++
+		}
+		if f.Accepted != 0 {
 			q.pool.opts.Meter.Latency(time.Duration(now-f.Accepted) * time.Microsecond)
 		}
 	}

@@ -227,11 +227,19 @@ func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 			return err
 		}
 	}
-	return c.hubs.Join(ctx, []hub.Join{join}, func(offsets []wire.Offset) {
+	announced := false
+	err = c.hubs.Join(ctx, []hub.Join{join}, func(offsets []wire.Offset) {
+		announced = true
 		if f.HasID {
 			c.send(wire.AppendAck(nil, f.ID, wire.PositionOf(room, offsets[0])))
 		}
 	})
+	if err != nil && announced { // the ack can't be taken back: only a new connection can tell the client where it stands
+		c.handler.Log.Warn("replay failed", "connection", c.hubs.ID, "room", room, "error", err)
+		c.queue.Close(wire.CloseRestart, "the replay failed: reconnect and resume")
+		return nil
+	}
+	return err
 }
 
 func (c *session) unsubscribe(f wire.ClientFrame) (any, error) {
