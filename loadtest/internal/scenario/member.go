@@ -158,7 +158,7 @@ func (r *Run) control(m *member, f stamp.Frame) {
 	case f.Event == wire.EventConflated: // of another publisher, for the load tester conflates nothing
 		var c wire.Conflated
 		_ = json.Unmarshal(f.Data, &c)
-		m.skip(r.plan.Room, c.Room, c.To)
+		m.passOver(r.plan.Room, c.Room, c.To)
 	case f.Event == wire.EventDrain:
 		var d wire.Drain
 		_ = json.Unmarshal(f.Data, &d) // what can't be read asks for no pause
@@ -180,11 +180,11 @@ func (r *Run) gap(m *member, data json.RawMessage) {
 	}
 	r.violations.gaps.Add(1)
 	r.failures.AddKind("server: gap", string(data))
-	m.skip(r.plan.Room, g.Room, g.To)
+	m.passOver(r.plan.Room, g.Room, g.To)
 }
 
-// skip notes that the messages of a room up to an offset do not come.
-func (m *member) skip(room wire.Room, of, to string) {
+// passOver notes that the messages of a room up to an offset do not come.
+func (m *member) passOver(room wire.Room, of, to string) {
 	if o, err := wire.ParseOffset(to); err == nil && of == room.String() {
 		m.mu.Lock()
 		m.ledger.Gap(o)
