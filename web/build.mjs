@@ -2,7 +2,8 @@
 //
 //   dashboard/*.ts, screen/*.ts (with client/src) ─ esbuild ─▶ dashboard.js, screen.js
 //   dashboard/*.css, screen/*.css ───────────────── esbuild ─▶ dashboard.css, screen.css
-//   htmx.org, the font, assets/mark.svg ─────────── copied ──▶ htmx.js, hx-sse.js, plex-*.woff2, mark.svg
+//   htmx.org with its extension hx-sse ──────────── joined ──▶ htmx.js
+//   the font, assets/mark.svg, licences ─────────── copied ──▶ plex-*.woff2, mark.svg, *-license.txt
 //
 // With --check it builds into memory, compares, and fails when what is committed is not what the sources give.
 import { readdir, readFile, rm, writeFile, mkdir } from 'node:fs/promises';
@@ -42,11 +43,8 @@ async function bundles() {
 }
 
 async function copies() {
-  const htmx = join(packageOf('htmx.org'), 'dist');
   const plex = join(packageOf('@fontsource-variable/ibm-plex-sans'));
   const sources = {
-    'htmx.js': join(htmx, 'htmx.min.js'),
-    'hx-sse.js': join(htmx, 'ext', 'hx-sse.min.js'),
     'plex-latin.woff2': join(plex, 'files', 'ibm-plex-sans-latin-standard-normal.woff2'),
     'plex-latin-ext.woff2': join(plex, 'files', 'ibm-plex-sans-latin-ext-standard-normal.woff2'),
     'plex-license.txt': join(plex, 'LICENSE'),
@@ -56,11 +54,22 @@ async function copies() {
   return Promise.all(Object.entries(sources).map(async ([name, from]) => [name, await readFile(from)]));
 }
 
+/**
+ * In one file, since htmx begins as soon as it is idle: an extension that arrives later than that is never asked, and the
+ * page's event stream would not open.
+ */
+async function htmx() {
+  const dist = join(packageOf('htmx.org'), 'dist');
+  const parts = [join(dist, 'htmx.min.js'), join(dist, 'ext', 'hx-sse.min.js')];
+  const texts = await Promise.all(parts.map(async (path) => withoutMap(await readFile(path)).toString().trimEnd()));
+  return [['htmx.js', Buffer.from(`${texts.join(';\n')}\n`)]];
+}
+
 /** Without the maps, which would be asked for only to answer 404. */
 const withoutMap = (content) => Buffer.from(content.toString().replace(/\n?\/\/# sourceMappingURL=\S+\s*$/, '\n'));
 
 async function outputs() {
-  const all = [...(await bundles()), ...(await copies())];
+  const all = [...(await bundles()), ...(await htmx()), ...(await copies())];
   return new Map(all.map(([name, content]) => [name, name.endsWith('.js') ? withoutMap(content) : content]));
 }
 

@@ -5,6 +5,8 @@
  *            ─ error ───▶ lost         #link, #lost: the same in words
  *            ─ silence ─▶ lost, and the stream is opened anew
  *
+ * This program runs before htmx, so that it misses none of its events.
+ *
  * htmx does the drawing and the ordinary reconnecting. What it does not notice is a connection that says nothing without
  * being closed (a cable pulled, a server that hangs), and a first connection that could not be made: those are found here.
  */

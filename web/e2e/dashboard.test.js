@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { assertAccessible, assertRoot, assertText, closeCalm, openBrowser, openPage, picture } from './browser.js';
+import { Redis } from './redis.js';
 import { Server } from './server.js';
 
 let browser;
@@ -46,6 +47,7 @@ test('an empty system says what to try', async () => {
     await picture(page, `dashboard-empty-${colorScheme}`);
     await closeCalm(page);
   }
+  await assertFitsAPhone('dashboard-empty-phone');
 });
 
 test('connections, messages and latency are counted live', async () => {
@@ -95,13 +97,46 @@ test('the filter finds zones while the page goes on', async () => {
 });
 
 test('on a phone nothing is wider than the window', async () => {
+  await assertFitsAPhone('dashboard-phone');
+});
+
+async function assertFitsAPhone(name) {
   const page = await openPage(browser, `${server.url}/ui/`, { viewport: { width: 390, height: 844 } });
   await assertText(page, '#link', 'live');
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   assert.ok(overflow <= 0, `${overflow} pixels too wide`);
   await assertAccessible(page);
-  await picture(page, 'dashboard-phone');
+  await picture(page, name);
   await closeCalm(page);
+}
+
+test('instances that share a Redis are one picture, and it says what is away', async () => {
+  const redis = await Redis.start();
+  const instances = await Server.startPair(redis.url);
+  try {
+    const page = await openPage(browser, `${instances[0].url}/ui/`);
+    await assertText(page, '#instances tbody tr:nth-child(1)', /^backend-1.*ready ?redis/);
+    await assertText(page, '#instances tbody tr:nth-child(2)', /^backend-2.*ready ?redis/);
+    await assertText(page, '#instances .count', '2');
+    await assertText(page, '#notices', '');
+
+    redis.freeze();
+    await assertText(page, '#notices .critical', /^The broker \(redis\) can't be reached: clients stay connected/);
+    await assertText(page, '#link', 'live');
+    await assertAccessible(page);
+    await picture(page, 'dashboard-no-redis');
+    redis.thaw();
+    await assertText(page, '#notices', '', 30_000);
+    await assertText(page, '#instances .count', '2');
+
+    await instances[1].kill();
+    await assertText(page, '#notices .warning', /^1 of 2 instances answered\. The figures lack what backend-2 holds\.$/);
+    await assertText(page, '#instances tbody tr:nth-child(2)', /^backend-2 ?– ?no answer/);
+    await closeCalm(page);
+  } finally {
+    for (const instance of instances) await instance.kill();
+    await redis.stop();
+  }
 });
 
 test('a server that hangs is as lost as one that is gone', async () => {

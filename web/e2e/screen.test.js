@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { assertAccessible, assertRoot, assertText, closeCalm, openBrowser, openPage, picture } from './browser.js';
+import { Redis } from './redis.js';
 import { Server } from './server.js';
+import { secret, sign } from './token.js';
 
 const HOUR = 3_600_000;
 
@@ -161,37 +162,48 @@ test('a phone and an upright screen hold everything', async () => {
 });
 
 test('a screen needs a token where clients do, and says so', async () => {
-  const secret = 'a secret of at least thirty-two bytes';
-  const locked = await Server.start('127.0.0.1:0', { AUTH_TOKEN_SECRET: secret, PUBLISH_KEYS: 'key' });
+  const guarded = await Server.start(undefined, { AUTH_TOKEN_SECRET: secret, PUBLISH_KEYS: 'the-key-of-a-service' });
+  const screen = `${guarded.url}/screen/warehouse-1/zone-a`;
   try {
-    const address = `${locked.url}/screen/warehouse-1/zone-token`;
-    for (const [hash, title] of [
-      ['', 'This screen needs a token'],
-      ['#token=nonsense', 'The token of this screen is not valid'],
-      [`#token=${token(secret, ['warehouse-2'])}`, 'The token of this screen is for other zones'],
+    for (const [name, address, title, reason] of [
+      ['none', '', /^This screen needs a token$/, /^$/],
+      ['bad', '#token=nonsense', /^This token is not valid$/, /JSON Web Token/],
+      ['expired', `#token=${sign(['warehouse-1'], -60)}`, /^This token is not valid$/, /has expired/],
+      ['foreign', `#token=${sign(['warehouse-2'])}`, /^This token is for other warehouses$/, /its claim warehouses is warehouse-2/],
     ]) {
-      const page = await openPage(browser, address + hash);
+      const page = await openPage(browser, screen + address);
+      await assertRoot(page, 'data-state', 'refused');
       await assertText(page, '#refused-title', title);
+      await assertText(page, '#refused-reason', reason);
+      await assertText(page, '#status-headline', 'No access');
+      await assertText(page, '.refused code', `${screen}#token=TOKEN`);
+      assert.equal(await page.locator('#waiting').isVisible(), false);
+      await assertFits(page);
       await assertAccessible(page);
-      if (hash === '') await picture(page, 'screen-refused');
+      await picture(page, `screen-refused-${name}`);
       await closeCalm(page);
     }
-    for (const place of ['#', '?']) {
-      const page = await openPage(browser, `${address}${place}token=${token(secret, ['warehouse-1'])}`);
-      await assertRoot(page, 'data-state', 'waiting');
+
+    await guarded.publish('warehouse-1', 'zone-a', snapshot(), 'the-key-of-a-service');
+    const token = sign(['warehouse-1']);
+    for (const mark of ['#', '?']) {
+      const page = await openPage(browser, 'about:blank');
+      const dialled = page.waitForEvent('websocket');
+      await page.goto(`${screen}${mark}token=${token}`);
+      assert.equal(new URL((await dialled).url()).search, '?warehouse=warehouse-1&zone=zone-a', 'the token is where logs are');
+      await assertRoot(page, 'data-state', 'live');
       await closeCalm(page);
     }
+
+    const page = await openPage(browser, screen);
+    await assertRoot(page, 'data-state', 'refused');
+    await page.goto(`${screen}#token=${token}`); // which loads nothing by itself
+    await assertRoot(page, 'data-state', 'live');
+    await closeCalm(page);
   } finally {
-    await locked.kill();
+    await guarded.kill();
   }
 });
-
-/** A JSON Web Token (RFC 7519), signed with HS256. */
-function token(secret, warehouses) {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: 'wall-7', warehouses })}`;
-  return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
-}
 
 test('a bad address says what is wrong with it', async () => {
   const page = await openPage(browser, `${server.url}/screen/warehouse%201/zone-a`);
@@ -225,6 +237,35 @@ test('a lost server is said so, and what comes after it is shown', async () => {
   await assertRoot(page, 'data-state', 'live');
   page.complaints = []; // the browser complained of the server that was away
   await closeCalm(page);
+});
+
+test('what a screen missed while its server was away is shown when it is back', async () => {
+  const redis = await Redis.start();
+  const [own, other] = await Server.startPair(redis.url);
+  let successor;
+  try {
+    const page = await openPage(browser, `${own.url}/screen/warehouse-1/zone-a`);
+    await assertRoot(page, 'data-state', 'waiting');
+    await other.publish('warehouse-1', 'zone-a', snapshot());
+    await other.publish('warehouse-1', 'zone-a', alert('warning', 'Cartons run low'));
+    await assertText(page, '#alerts li:nth-child(1) .title', 'Cartons run low');
+
+    await own.kill();
+    await assertRoot(page, 'data-state', 'lost');
+    await other.publish('warehouse-1', 'zone-a', alert('warning', 'Cartons run low', { clearedAt: Date.now() }));
+    await other.publish('warehouse-1', 'zone-a', alert('critical', 'Conveyor 3 stopped'));
+    await other.publish('warehouse-1', 'zone-a', { event: 'ZONE_UPDATE', data: { now: Date.now(), pickRate: 420 } });
+
+    successor = await Server.start(own.address, { REDIS_URL: redis.url, NODE_NAME: 'backend-3' });
+    await assertRoot(page, 'data-state', 'live', 45_000);
+    await assertText(page, '#rate', '420');
+    await assertText(page, '#alerts li:nth-child(1) .title', 'Conveyor 3 stopped');
+    assert.equal(await page.locator('#alerts li').count(), 1, 'an alert that was cleared meanwhile is still there');
+    await page.context().close();
+  } finally {
+    for (const instance of [own, other, successor]) await instance?.kill();
+    await redis.stop();
+  }
 });
 
 test('a screen loads itself anew when the server has a newer page', async () => {

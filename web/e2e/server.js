@@ -28,6 +28,11 @@ export class Server {
     return server;
   }
 
+  /** Starts two instances, backend-1 and backend-2, that share a Redis. */
+  static async startPair(REDIS_URL) {
+    return Promise.all(['backend-1', 'backend-2'].map((NODE_NAME) => Server.start(undefined, { REDIS_URL, NODE_NAME })));
+  }
+
   get address() {
     return new URL(this.url).host;
   }
@@ -69,12 +74,12 @@ export class Server {
     this.#process.kill('SIGCONT');
   }
 
-  /** Publishes to a zone, or without a zone to the whole warehouse. */
-  async publish(warehouse, zone, message) {
+  /** Publishes over HTTP, as a service does, to a zone or without a zone to the whole warehouse. */
+  async publish(warehouse, zone, message, key) {
     const room = zone ? `${warehouse}/zones/${zone}` : warehouse;
     const answer = await fetch(`${this.url}/api/v1/warehouses/${room}/broadcast`, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
+      headers: { 'Content-Type': 'application/json', ...(key && { Authorization: `Bearer ${key}` }) },
       body: JSON.stringify(message),
     });
     if (!answer.ok) throw new Error(`publishing to ${room} was answered ${answer.status}: ${await answer.text()}`);

@@ -13,9 +13,9 @@ export function refusal(error: Pick<ZonecastError, 'code' | 'message' | 'cause'>
   const reason = `The server says: ${said}.`;
   switch (error.code) {
     case 'unauthenticated':
-      return hasToken ? { title: 'The token of this screen is not valid', reason } : { title: 'This screen needs a token', reason: '' };
+      return hasToken ? { title: 'This token is not valid', reason } : { title: 'This screen needs a token', reason: '' };
     case 'forbidden':
-      return { title: 'The token of this screen is for other zones', reason };
+      return { title: 'This token is for other warehouses', reason };
   }
   return { title: 'The server refuses this screen', reason };
 }
