@@ -1,0 +1,236 @@
+//go:build linux
+
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/peers/internal/dialect"
+	"github.com/zonecast/zonecast/loadtest/peers/internal/machine"
+	"github.com/zonecast/zonecast/loadtest/peers/internal/payload"
+	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
+	"github.com/zonecast/zonecast/loadtest/peers/internal/swarm"
+)
+
+// An Outcome is what a scenario gave for one peer.
+type Outcome struct {
+	Scenario string `json:"scenario"`
+	Peer     string `json:"peer"`
+	// Failure says why there are no figures.
+	Failure string `json:"failure,omitempty"`
+	// Invalid says why the figures are not the server's.
+	Invalid string `json:"invalid,omitempty"`
+
+	// ConnectsPerSecond is how fast all connections came into their rooms.
+	ConnectsPerSecond float64 `json:"connectsPerSecond"`
+	// ResidentBefore is the server's memory in bytes before the first connection, Resident with all of them: of idle ones
+	// after they settled, else at the end of the run.
+	ResidentBefore int64 `json:"residentBeforeBytes"`
+	Resident       int64 `json:"residentBytes"`
+
+	// Usage is of the measured run; nil for idle connections, as is Run.
+	Usage *Usage        `json:"usage,omitempty"`
+	Run   *swarm.Result `json:"run,omitempty"`
+}
+
+// Usage is the CPU time that a run took.
+type Usage struct {
+	Wall      time.Duration `json:"wallNanoseconds"`
+	Server    time.Duration `json:"serverNanoseconds"`
+	Generator time.Duration `json:"generatorNanoseconds"`
+	// Others is what all other programs took, and the host from this machine; Idle is what nobody took.
+	Others time.Duration `json:"othersNanoseconds"`
+	Idle   time.Duration `json:"idleNanoseconds"`
+}
+
+// KiBPerConnection returns what an idle connection costs the server.
+func (o *Outcome) KiBPerConnection(connections int) float64 {
+	return float64(o.Resident-o.ResidentBefore) / 1024 / float64(connections)
+}
+
+// MicrosPerDelivery returns the server's CPU time for each delivered message in µs.
+func (o *Outcome) MicrosPerDelivery() float64 {
+	if o.Run.Delivered == 0 {
+		return 0
+	}
+	return float64(o.Usage.Server.Microseconds()) / float64(o.Run.Delivered)
+}
+
+// DeliveriesPerSecond returns the rate of the run until its last delivery.
+func (o *Outcome) DeliveriesPerSecond() float64 {
+	if o.Run.Elapsed <= 0 {
+		return 0
+	}
+	return float64(o.Run.Delivered) / o.Run.Elapsed.Seconds()
+}
+
+// BytesPerDelivery returns how many bytes of the connections each delivered message took, acks and headers included.
+func (o *Outcome) BytesPerDelivery() float64 {
+	if o.Run.Delivered == 0 {
+		return 0
+	}
+	return float64(o.Run.Bytes) / float64(o.Run.Delivered)
+}
+
+// Do puts a peer through the scenario. What goes wrong with the peer is the outcome's Failure; the error is that of ctx.
+func (s Scenario) Do(ctx context.Context, peer *server.Peer) (Outcome, error) {
+	o := Outcome{Scenario: s.Name, Peer: peer.Name}
+	if err := s.measure(ctx, peer, &o); err != nil {
+		if ctx.Err() != nil {
+			return o, context.Cause(ctx)
+		}
+		o.Failure = err.Error()
+	}
+	return o, nil
+}
+
+func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (err error) {
+	speech, err := dialect.New(peer.Dialect, s.Bytes)
+	if err != nil {
+		return err
+	}
+	template, err := payload.New(s.Bytes)
+	if err != nil {
+		return err
+	}
+	if err := limits.Descriptors(s.Connections + s.Publishers); err != nil {
+		return err
+	}
+	process, err := peer.Start(ctx, s.Deflate)
+	if err != nil {
+		return err
+	}
+	defer process.Kill()
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w%s", err, process.Said())
+		}
+	}()
+	if err := pause(ctx, time.Second); err != nil { // what a server does after its start is not the connections' cost
+		return err
+	}
+	if o.ResidentBefore, err = process.Resident(); err != nil {
+		return err
+	}
+	clients, took, err := swarm.Connect(ctx, swarm.Plan{
+		Addr: process.Addr, Dialect: speech, Deflate: s.Deflate, Template: template,
+		Members: s.Connections, Rooms: s.Rooms, Publishers: s.Publishers, Writers: s.Writers,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, clients.Close()) }()
+	o.ConnectsPerSecond = float64(s.Connections) / took.Seconds()
+	if s.Kind == Idle {
+		err = s.idle(ctx, clients, o)
+	} else {
+		err = s.load(ctx, clients, process, o)
+	}
+	if err != nil {
+		return err
+	}
+	o.Resident, err = process.Resident()
+	return err
+}
+
+func (s Scenario) idle(ctx context.Context, clients *swarm.Swarm, o *Outcome) error {
+	if err := clients.Idle(ctx, s.Duration); err != nil {
+		return err
+	}
+	if n := clients.Ready(); n < s.Connections {
+		o.Invalid = fmt.Sprintf("%d connections were ended by the server", s.Connections-n)
+	}
+	return nil
+}
+
+func (s Scenario) load(ctx context.Context, clients *swarm.Swarm, process *server.Process, o *Outcome) error {
+	if _, err := s.run(ctx, clients, s.WarmUp); err != nil {
+		return fmt.Errorf("warm-up: %w", err)
+	}
+	before, err := look(process)
+	if err != nil {
+		return err
+	}
+	result, err := s.run(ctx, clients, s.Duration)
+	if err != nil {
+		return err
+	}
+	after, err := look(process)
+	if err != nil {
+		return err
+	}
+	o.Run, o.Usage = &result, after.since(before)
+	o.Invalid = s.invalid(o)
+	return nil
+}
+
+func (s Scenario) run(ctx context.Context, clients *swarm.Swarm, d time.Duration) (swarm.Result, error) {
+	if s.Kind == Flood {
+		return clients.Flood(ctx, s.Window, d, s.Settle)
+	}
+	return clients.Steady(ctx, s.Rate, d, s.Settle)
+}
+
+// What makes a run's figures the generator's and not the server's.
+const (
+	// busy is the part of a core at which a thread has reached its limit.
+	busy = 0.9
+	// full is the idle part of the machine below which everything is saturated.
+	full = 0.05
+	// late is how long after its time the 99th of 100 messages may be sent.
+	late = 5 * time.Millisecond
+)
+
+// invalid says why the figures are not the server's; "" if they are.
+func (s Scenario) invalid(o *Outcome) string {
+	wall := o.Usage.Wall.Seconds()
+	generator, serving := o.Usage.Generator.Seconds()/wall, o.Usage.Server.Seconds()/wall
+	idle := o.Usage.Idle.Seconds() / (o.Usage.Idle + o.Usage.Server + o.Usage.Generator + o.Usage.Others).Seconds()
+	switch {
+	case generator > busy && serving < busy && idle > full:
+		return fmt.Sprintf("the generator used %.2f cores, the server %.2f, and %.0f %% of the machine was idle",
+			generator, serving, 100*idle)
+	case s.Kind == Steady && o.Run.Late.P99 > late:
+		return fmt.Sprintf("1 %% of the messages were sent more than %v late", o.Run.Late.P99.Round(100*time.Microsecond))
+	}
+	return ""
+}
+
+// A reading is of all clocks at one time.
+type reading struct {
+	at                      time.Time
+	server, generator, idle time.Duration
+}
+
+func look(process *server.Process) (r reading, err error) {
+	r.at = time.Now()
+	r.generator, _ = limits.Used()
+	if r.server, err = process.CPU(); err != nil {
+		return r, err
+	}
+	r.idle, err = machine.Idle()
+	return r, err
+}
+
+func (r reading) since(earlier reading) *Usage {
+	u := &Usage{
+		Wall: r.at.Sub(earlier.at), Server: r.server - earlier.server, Generator: r.generator - earlier.generator,
+		Idle: r.idle - earlier.idle,
+	}
+	u.Others = max(0, u.Wall*time.Duration(runtime.NumCPU())-u.Idle-u.Server-u.Generator)
+	return u
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

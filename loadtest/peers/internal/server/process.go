@@ -1,0 +1,166 @@
+//go:build linux
+
+// Package server starts the servers that are measured, one at a time, and reads what they cost from /proc.
+//
+//	Kit.Build ──▶ Peer ──▶ Peer.Start ──▶ Process: Addr, CPU, Resident, Kill
+package server
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// startLimit is how long a server may take until it prints its address.
+const startLimit = 20 * time.Second
+
+// A Process is a server that runs.
+type Process struct {
+	// Addr is where it listens.
+	Addr netip.AddrPort
+
+	command *exec.Cmd
+	output  sync.WaitGroup // whoever reads its standard output
+	errors  *lastLines
+}
+
+var address = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)`)
+
+// start runs a program and waits for the first http://127.0.0.1:… on its standard output.
+func start(ctx context.Context, command *exec.Cmd) (*Process, error) {
+	p := &Process{command: command, errors: &lastLines{}}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	command.Stderr = p.errors
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	found := make(chan string, 1)
+	p.output.Go(func() {
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() {
+			if m := address.FindStringSubmatch(lines.Text()); m != nil {
+				found <- m[1]
+				break
+			}
+		}
+		close(found)
+		_, _ = io.Copy(io.Discard, stdout) // until the process ends
+	})
+	select {
+	case text := <-found:
+		if p.Addr, err = netip.ParseAddrPort(text); err != nil {
+			err = errors.New("it ended without printing its address")
+		}
+	case <-time.After(startLimit):
+		err = fmt.Errorf("it did not print its address within %v", startLimit)
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("%w%s", err, p.errors)
+	}
+	return p, nil
+}
+
+// Kill ends the process and waits for its end.
+func (p *Process) Kill() {
+	_ = p.command.Process.Kill() // has ended already, if this fails
+	p.output.Wait()
+	_ = p.command.Wait() // "signal: killed"
+}
+
+// Said returns the last lines of the process's standard error.
+func (p *Process) Said() string { return p.errors.String() }
+
+// clockTick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// CPU returns the time that the process has computed, in user mode and in the kernel.
+func (p *Process) CPU() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the CPU time: %w%s", err, p.errors)
+	}
+	return parseCPU(string(text))
+}
+
+func parseCPU(stat string) (time.Duration, error) {
+	_, rest, _ := strings.Cut(stat[strings.LastIndexByte(stat, ')')+1:], " ") // the name may hold anything
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("read the CPU time: %.80q", stat)
+	}
+	var ticks int64
+	for _, f := range fields[11:13] { // utime and stime; the first field here is the process's state
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the CPU time: %w", err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * clockTick, nil
+}
+
+// Resident returns the bytes of memory that the process has (VmRSS).
+func (p *Process) Resident() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the memory: %w%s", err, p.errors)
+	}
+	return parseResident(string(text))
+}
+
+var resident = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
+
+func parseResident(status string) (int64, error) {
+	m := resident.FindStringSubmatch(status)
+	if m == nil {
+		return 0, errors.New("read the memory: no VmRSS")
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	return n << 10, err
+}
+
+// lastLines keeps the end of what is written to it.
+type lastLines struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+const keptBytes = 2000
+
+func (l *lastLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	if over := len(l.text) - keptBytes; over > 0 {
+		l.text = append(l.text[:0], l.text[over:]...)
+	}
+	return len(p), nil
+}
+
+// String returns it as the end of an error message.
+func (l *lastLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.text) == 0 {
+		return ""
+	}
+	return "; it wrote: " + strings.TrimSpace(string(l.text))
+}
