@@ -62,11 +62,13 @@ func (h *Hub) Run(ctx context.Context) {
 		if len(due) == 0 {
 			continue
 		}
+		now := time.Now()
 		beat := outbox.NewControl(wire.AppendFrame(nil, wire.EventHeartbeat,
-			wire.Heartbeat{Connections: h.Connections(), Time: time.Now().UnixMilli()}))
+			wire.Heartbeat{Connections: h.Connections(), Time: now.UnixMilli()}))
 		for _, s := range due {
 			s.Queue.Push(beat)
 			if s.ping != nil {
+				s.pinged.CompareAndSwap(0, now.UnixMicro())
 				s.Queue.Push(s.ping)
 			}
 		}

@@ -114,3 +114,29 @@ func TestTheFirstHeartbeatIsNotLate(t *testing.T) {
 		running.Wait()
 	})
 }
+
+func TestAConnectionIsTracked(t *testing.T) {
+	h := build(t, options{beat: 128 * time.Millisecond})
+	h.ping = outbox.NewRaw([]byte(`{"event":"ping"}` + "\n"))
+	g := h.guest("g")
+	if err := g.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	if g.Ponged(time.Now()) {
+		t.Error("a pong is an answer before the first ping")
+	}
+	h.publish(room("a"), 3)
+	g.Received()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go h.Run(ctx)
+	eventually(t, "a ping comes", func() bool { return count(g, "ping") > 0 })
+	if !g.Ponged(time.Now().Add(time.Second)) {
+		t.Error("the pong answered nothing")
+	}
+	got := g.Tracking()
+	if got.Messages != 3 || got.Received != 1 || got.Bytes == 0 || got.Waiting != 0 || got.Slow || got.Duration <= 0 ||
+		got.RTT < time.Second || got.RTT > time.Minute {
+		t.Errorf("got %+v", got)
+	}
+}

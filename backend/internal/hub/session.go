@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
@@ -21,6 +22,10 @@ type Session struct {
 	hub    *Hub
 	ping   *outbox.Frame // sent with each heartbeat; nil for none
 	beat   int           // its slot among the hub's beats
+
+	received atomic.Uint64 // frames from the client
+	pinged   atomic.Int64  // when, in µs since 1970; 0 when the ping has been answered
+	rtt      atomic.Int64  // of the last ping, in µs
 
 	joining sync.Mutex // one Join or Leave at a time
 
@@ -284,6 +289,32 @@ func (s *Session) Close() {
 	if known {
 		h.count.Add(-1)
 	}
+}
+
+// Received counts a frame from the client.
+func (s *Session) Received() { s.received.Add(1) }
+
+// Ponged takes the answer to a ping, and reports whether there was one to answer.
+func (s *Session) Ponged(at time.Time) bool {
+	sent := s.pinged.Swap(0)
+	if sent != 0 {
+		s.rtt.Store(at.UnixMicro() - sent)
+	}
+	return sent != 0
+}
+
+// A Tracking is the account of one connection.
+type Tracking struct {
+	outbox.Stats
+	Received uint64        // frames from the client
+	Duration time.Duration // since it was opened
+	RTT      time.Duration // of the last ping that was answered, from the queue to the client and back; 0 before the first
+}
+
+// Tracking returns the account as it stands.
+func (s *Session) Tracking() Tracking {
+	return Tracking{Stats: s.Queue.Stats(), Received: s.received.Load(), Duration: time.Since(s.Opened),
+		RTT: time.Duration(s.rtt.Load()) * time.Microsecond}
 }
 
 // Rooms returns the rooms that the session is in.

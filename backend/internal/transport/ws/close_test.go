@@ -212,3 +212,36 @@ func TestDrainEndsInTime(t *testing.T) {
 	}
 	s.wantClosed(wire.CloseRestart, 3)
 }
+
+// A client that reads a byte now and then is slow, as one that reads none, and others don't notice it.
+func TestAClientThatReadsByteByByteIsClosedAsSlow(t *testing.T) {
+	s := start(t, options{queued: 64 << 10})
+	healthy := s.dial("warehouse=w1")
+	r := s.raw("warehouse=w1")
+	defer r.Close()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		one := make([]byte, 1)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+				if _, err := r.Read(one); err != nil {
+					return
+				}
+			}
+		}
+	}()
+	data := `"` + strings.Repeat("x", 8000) + `"`
+	n := 0
+	for ; s.counter("zonecast_connections_closed_total", "code=slow_consumer") == 0; n++ {
+		if n > 20_000 {
+			t.Fatal("it is still there")
+		}
+		s.publish(wire.Room{Warehouse: "w1"}, "E", data)
+	}
+	eventually(t, "the other one has everything", func() bool { return len(healthy.of("E")) == n })
+	healthy.wantAlive()
+}

@@ -45,8 +45,9 @@ func header(first byte, n int) []byte {
 // A conn makes melody write through the outbox.
 type conn struct {
 	net.Conn
-	queue *outbox.Queue
-	early []byte // that came with the request
+	queue   *outbox.Queue
+	session *session
+	early   []byte // that came with the request
 
 	upgraded bool      // set before melody starts its writer
 	inflater *inflater // nil when deflate was not negotiated

@@ -41,6 +41,13 @@ func (c *session) limited(p []byte, wait time.Duration) {
 		Message: "too many frames: send the next one later", RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}))
 }
 
+// pong takes the answer to a ping. One that answers none counts like any other frame.
+func (c *session) pong() {
+	if now := time.Now(); !c.hubs.Ponged(now) {
+		c.within(now)
+	}
+}
+
 // ping answers a ping (RFC 6455 section 5.5.2), which counts like any other frame.
 func (c *session) ping(data string) error {
 	if c.queue.Code() == 0 && c.within(time.Now()) == 0 {

@@ -43,6 +43,7 @@ func TestAClientThatHammersIsClosed(t *testing.T) {
 	hammers := map[string]func(c *client){
 		"frames":    func(c *client) { c.conn.WriteMessage(websocket.TextMessage, []byte(`{"event":"echo","id":1}`)) },
 		"no frames": func(c *client) { c.conn.WriteMessage(websocket.TextMessage, []byte(`x`)) },
+		"pongs":     func(c *client) { c.conn.WriteControl(websocket.PongMessage, nil, time.Now().Add(time.Second)) },
 		"pings":     func(c *client) { c.conn.WriteControl(websocket.PingMessage, []byte("x"), time.Now().Add(time.Second)) },
 	}
 	for name, hammer := range hammers {

@@ -126,6 +126,7 @@ func (c *session) handle(p []byte) {
 	if c.queue.Code() != 0 {
 		return // the connection is closing; whoever was refused must not go on meanwhile
 	}
+	c.hubs.Received()
 	if wait := c.within(time.Now()); wait > 0 {
 		c.limited(p, wait)
 		return

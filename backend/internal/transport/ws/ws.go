@@ -97,6 +97,7 @@ func New(o Options) *Handler {
 	m.HandleMessageBinary(func(s *melody.Session, _ []byte) {
 		client(s).refuseFrame(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
 	})
+	m.HandlePong(func(s *melody.Session) { client(s).pong() })
 	m.HandleClose(func(s *melody.Session, code int, _ string) error {
 		client(s).answerClose(code)
 		return nil
@@ -145,6 +146,7 @@ func (h *Handler) Serve(c echo.Context) error {
 		slim.Header[name] = r.Header[name]
 	}
 	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, joins: query.joins, user: query.user, address: address}
+	wrapped.session = cl
 	if cl.who, cl.refused = h.Guard.Client(r); cl.refused == nil && cl.who.User != "" {
 		cl.user = cl.who.User // the token names the user; without one the client says who it is
 	}
@@ -159,7 +161,7 @@ func (h *Handler) Serve(c echo.Context) error {
 				h.end(cl)
 			}
 		}()
-		if err := h.melody.HandleRequestWithKeys(hijacked{wrapped, answer}, slim, map[string]any{"session": cl}); err != nil {
+		if err := h.melody.HandleRequest(hijacked{wrapped, answer}, slim); err != nil {
 			wrapped.queue.Hangup(wire.CloseBadFrame)
 			h.Log.Debug("upgrade failed", "error", err)
 		}
@@ -222,7 +224,8 @@ func (h *Handler) leave(address string) {
 	h.open.Done()
 }
 
-func client(s *melody.Session) *session { return s.MustGet("session").(*session) }
+// client returns our side of a session. It hangs on the connection, since a map of keys would weigh more than all else here.
+func client(s *melody.Session) *session { return s.WebsocketConnection().NetConn().(*conn).session }
 
 // connect begins a session. melody then starts a writer for it, which has nothing to do here and would cost each connection
 // a goroutine: the message that the session is closed, of which conn lets nothing through, ends it at once. melody goes on
@@ -253,10 +256,12 @@ func (h *Handler) end(c *session) {
 	c.queue.Hangup(wire.CloseGoingAway)
 	c.expireAt(time.Time{})
 	h.users.Leave(c.counted)
-	c.hubs.Close()
 	code := c.queue.Code()
-	h.Metrics.Closed.WithLabelValues(transport, code.String()).Inc()
-	h.Log.Debug("connection closed", "connection", c.hubs.ID, "code", uint16(code), "reason", code.String())
+	h.Metrics.Closed.WithLabelValues(transport, code.String()).Inc() // first, so that who sees it gone sees why
+	c.hubs.Close()
+	t := c.hubs.Tracking()
+	h.Log.Debug("connection closed", "connection", c.hubs.ID, "code", uint16(code), "reason", code.String(),
+		"after", t.Duration, "received", t.Received, "sent", t.Messages, "bytes", t.Bytes, "rtt", t.RTT)
 }
 
 // failed learns why reading ended, before melody closes the connection.
