@@ -27,7 +27,6 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
-	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/web/assets"
 	"github.com/zonecast/zonecast/web/dashboard"
 	"github.com/zonecast/zonecast/web/screen"
@@ -109,10 +108,10 @@ func (s *server) routes() http.Handler {
 	e.Use(count(s.metrics))
 	e.GET("/ws", s.ws.Serve)
 	api.Register(e, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
-		Node: s.config.NodeName, MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load})
+		Node: s.config.NodeName, MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load, Sessions: s.hub.Sessions})
 	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
 	e.GET("/ui", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
-	e.GET("/ui/*", echo.WrapHandler(s.ui), s.operatorsOnly)
+	e.GET("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))
 	e.GET("/assets/*", echo.WrapHandler(assets.Handler()))
 	screens := echo.WrapHandler(screen.New(screen.Options{Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
 	e.GET("/screen", func(c echo.Context) error { return c.Redirect(http.StatusFound, screen.Prefix) })
@@ -131,17 +130,6 @@ func (s *server) clientAddress() echo.IPExtractor {
 		trust = append(trust, echo.TrustIPRange(p))
 	}
 	return echo.ExtractIPFromXFFHeader(trust...)
-}
-
-// operatorsOnly asks for the operator's password, if there is one (RFC 7617).
-func (s *server) operatorsOnly(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if s.guard.Operator(c.Request()) {
-			return next(c)
-		}
-		c.Response().Header().Set("WWW-Authenticate", `Basic realm="Zonecast", charset="UTF-8"`)
-		return wire.Errorf(wire.CodeUnauthenticated, "log in as %s with the password of this server", auth.OperatorUser)
-	}
 }
 
 // url is where this machine reaches the server.

@@ -22,6 +22,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -40,6 +41,8 @@ type Options struct {
 	Log       *slog.Logger
 	Node      string
 	Guard     *auth.Guard
+	// Sessions returns those that are open on this instance, in a slice that is the caller's.
+	Sessions func() []*hub.Session
 	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
 	MaxDataBytes int
 	// Leaving tells whether the instance is shutting down.
@@ -56,10 +59,24 @@ func Register(e *echo.Echo, o Options) {
 	e.POST("/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
 	e.POST("/api/v1/broadcast", a.batch)
 	e.GET("/health/websocket/metrics", a.health)
+	e.GET("/api/v1/connections", a.connections, OperatorsOnly(o.Guard))
 	probes := []string{http.MethodGet, http.MethodHead}
 	e.Match(probes, "/livez", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "alive"}) })
 	e.Match(probes, "/readyz", a.ready)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
+}
+
+// OperatorsOnly asks for the operator's password, if there is one (RFC 7617).
+func OperatorsOnly(guard *auth.Guard) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if guard.Operator(c.Request()) {
+				return next(c)
+			}
+			c.Response().Header().Set("WWW-Authenticate", `Basic realm="Zonecast", charset="UTF-8"`)
+			return wire.Errorf(wire.CodeUnauthenticated, "log in as %s with the password of this server", auth.OperatorUser)
+		}
+	}
 }
 
 // body is a publication as it is sent.

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -56,7 +57,7 @@ func (s *server) member(rooms ...wire.Room) *hub.Session {
 	go io.Copy(io.Discard, client)
 	lines := &outbox.Form{Frame: func(p []byte) []byte { return append(p[:len(p):len(p)], '\n') },
 		Closing: func(wire.CloseCode, string) []byte { return nil }}
-	m := s.hub.Open("c", "", s.pool.NewQueue(end, lines), nil)
+	m := s.hub.Open(fmt.Sprint("c-", s.hub.Connections()), "", s.pool.NewQueue(end, lines), nil)
 	s.t.Cleanup(func() { m.Close(); m.Queue.Hangup(wire.CloseGoingAway); client.Close() })
 	var joins []hub.Join
 	for _, r := range rooms {

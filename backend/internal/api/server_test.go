@@ -68,7 +68,7 @@ func start(t testing.TB, guard auth.Options, view func() cluster.View) *server {
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	s.echo.HTTPErrorHandler = api.Problem(log)
 	api.Register(s.echo, api.Options{Publisher: s.broker, Broker: s.broker, Cluster: shows(view), Metrics: s.metrics, Log: log, Node: "node-1",
-		Guard: auth.New(guard), MaxDataBytes: dataLimit, Leaving: s.leaving.Load})
+		Guard: auth.New(guard), MaxDataBytes: dataLimit, Leaving: s.leaving.Load, Sessions: s.hub.Sessions})
 	return s
 }
 

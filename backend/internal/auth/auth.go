@@ -2,7 +2,7 @@
 //
 //	transport/ws ── Client, Token ──▶ Guard ──▶ Identity ── MayJoin, MayPublish
 //	api          ── Service ────────▶ Guard
-//	cmd (/ui/)   ── Operator ───────▶ Guard
+//	api, /ui/    ── Operator ───────▶ Guard
 //
 // What is not set is not asked for: without a token secret every client is welcome, without keys and secret every service.
 // The configuration refuses that on an address which others can reach.

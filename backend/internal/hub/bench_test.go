@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -14,58 +14,70 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// idle opens a session whose client throws away what it reads.
-func (h *house) idle(b *testing.B, name string) *hub.Session {
-	server, client := tcp(b)
-	s := h.Open(name, "", h.pool.NewQueue(server, lines), nil)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer client.Close()
-		io.Copy(io.Discard, client)
-	}()
-	b.Cleanup(func() {
-		s.Close()
-		s.Queue.Hangup(wire.CloseGoingAway)
-		<-done
-	})
-	return s
-}
-
 func BenchmarkJoinLeave(b *testing.B) {
 	for _, others := range []int{0, 100} { // without others each joining subscribes, and each leaving ends that
 		b.Run(fmt.Sprintf("among %d", others), func(b *testing.B) {
 			h := build(b, options{})
 			h.publish(room("a"), 100)
 			joins := []hub.Join{{Room: room("a")}}
-			silent := func([]wire.Offset) {}
 			for i := range others {
-				if err := h.idle(b, fmt.Sprint(i)).Join(b.Context(), joins, silent); err != nil {
+				if err := h.idle(b, fmt.Sprint(i), drain(b)).Join(b.Context(), joins, silent); err != nil {
 					b.Fatal(err)
 				}
 			}
-			s := h.idle(b, "s")
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := s.Join(context.Background(), joins, silent); err != nil {
-					b.Fatal(err)
-				}
-				if err := s.Leave(room("a")); err != nil {
-					b.Fatal(err)
-				}
-			}
+			comeAndGo(b, h, joins)
 		})
+	}
+}
+
+// BenchmarkJoinLeaveInManyRooms does so in a hub that holds so many other rooms, with one member each.
+func BenchmarkJoinLeaveInManyRooms(b *testing.B) {
+	const perSession = 200
+	for _, rooms := range []int{1_000, 100_000} {
+		b.Run(fmt.Sprintf("among %d rooms", rooms), func(b *testing.B) {
+			h := build(b, options{rooms: perSession, limits: broker.Limits{Messages: 1, Rooms: 2 * rooms}})
+			conn := drain(b)
+			for i := 0; i < rooms; i += perSession {
+				joins := make([]hub.Join, perSession)
+				for k := range joins {
+					joins[k].Room = room(fmt.Sprint("other-", i+k))
+				}
+				if err := h.idle(b, fmt.Sprint(i), conn).Join(b.Context(), joins, silent); err != nil {
+					b.Fatal(err)
+				}
+			}
+			comeAndGo(b, h, []hub.Join{{Room: room("a")}})
+		})
+	}
+}
+
+// comeAndGo joins and leaves as often as the benchmark wants.
+func comeAndGo(b *testing.B, h *house, joins []hub.Join) {
+	s := h.idle(b, "s", drain(b))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.Join(context.Background(), joins, silent); err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Leave(joins[0].Room); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
 // BenchmarkFanout measures one publication of 128 bytes from the broker to all sockets, as fast as the sockets take them.
 func BenchmarkFanout(b *testing.B) {
-	for _, members := range []int{10, 1000} {
+	const sockets = 5_000
+	for _, members := range []int{10, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("to %d", members), func(b *testing.B) {
 			h := build(b, options{})
+			conns := make([]net.Conn, min(members, sockets))
+			for i := range conns {
+				conns[i] = drain(b)
+			}
 			for i := range members {
-				s := h.idle(b, fmt.Sprint(i))
-				if err := s.Join(b.Context(), []hub.Join{{Room: room("a")}}, func([]wire.Offset) {}); err != nil {
+				s := h.idle(b, fmt.Sprint(i), conns[i%len(conns)])
+				if err := s.Join(b.Context(), []hub.Join{{Room: room("a")}}, silent); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -47,6 +48,39 @@ func (quiet) Dropped(int)           {}
 func (quiet) Conflated()            {}
 func (quiet) Slow(int)              {}
 
+// A stopwatch keeps how long messages took from the broker to a socket.
+type stopwatch struct {
+	quiet
+	mu   sync.Mutex
+	took []time.Duration
+}
+
+func (s *stopwatch) Latency(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.took = append(s.took, d)
+}
+
+// p99 returns the 99th percentile, once there are n.
+func (s *stopwatch) p99(t testing.TB, n int) time.Duration {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d messages are on their sockets", n), func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.took) >= n
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.Sort(s.took)
+	return s.took[len(s.took)*99/100]
+}
+
+func (s *stopwatch) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.took = nil
+}
+
 // A house is a hub with real queues and a broker that can be told to be slow, late or broken.
 type house struct {
 	*hub.Hub
@@ -67,6 +101,7 @@ type options struct {
 	overPipe bool          // connections in memory, for tests with a clock of their own
 	slow     time.Duration // after which a client is slow
 	wait     time.Duration // of publishers
+	meter    outbox.Meter  // quiet without one
 }
 
 // endless keeps all that a test publishes, so that whoever is late finds it.
@@ -78,7 +113,10 @@ func build(t testing.TB, o options) *house {
 	if o.overPipe {
 		h.dial = func(testing.TB) (net.Conn, net.Conn) { return net.Pipe() }
 	}
-	h.pool = outbox.NewPool(outbox.Options{Meter: quiet{}, MaxBytes: o.bytes, SlowAfter: o.slow})
+	if o.meter == nil {
+		o.meter = quiet{}
+	}
+	h.pool = outbox.NewPool(outbox.Options{Meter: o.meter, MaxBytes: o.bytes, SlowAfter: o.slow})
 	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
 		PublishWait: o.wait, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)
@@ -162,6 +200,35 @@ func (h *house) flood(room wire.Room, publishers int) (stop func()) {
 	h.t.Cleanup(stop)
 	return stop
 }
+
+// drain opens a connection whose client throws away what it reads.
+func drain(t testing.TB) net.Conn {
+	server, client := tcp(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer client.Close()
+		io.Copy(io.Discard, client)
+	}()
+	t.Cleanup(func() {
+		server.Close()
+		<-done
+	})
+	return server
+}
+
+// idle opens a session on a connection, which several may share: a process has descriptors for fewer than 10,000 pairs.
+func (h *house) idle(t testing.TB, name string, conn net.Conn) *hub.Session {
+	s := h.Open(name, "", h.pool.NewQueue(conn, lines), nil)
+	t.Cleanup(func() {
+		s.Close()
+		s.Queue.Hangup(wire.CloseGoingAway)
+	})
+	return s
+}
+
+// silent announces nothing.
+func silent([]wire.Offset) {}
 
 // A guest is a session with the client at its other end, which reads all that comes.
 type guest struct {

@@ -101,6 +101,48 @@ func TestOneOfManyWhoStopsReadingHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// When one of 1,000 stops reading, the others' latency stays what it was. The bound is far above what noise does to the
+// figures, and far below what they are when anyone waits for the one: it sleeps for the whole second half.
+func TestTheOthersKeepTheirLatencyWhenOneOfAThousandStopsReading(t *testing.T) {
+	const others, messages = 999, 200
+	watch := new(stopwatch)
+	h := build(t, options{bytes: 1 << 20, limits: endless, meter: watch})
+	asleep := h.sleeper("asleep")
+	steady := func() { // at the pace of those who read
+		for range messages {
+			h.send(broker.Publication{Room: room("a"), Data: json.RawMessage(`"` + strings.Repeat("x", 2000) + `"`)})
+			eventually(t, "those who read have read", func() bool { return h.pool.Waiting() == int64(asleep.Queue.Stats().Waiting) })
+		}
+	}
+	for i := range others {
+		if err := h.idle(t, fmt.Sprint(i), drain(t)).Join(t.Context(), []hub.Join{{Room: room("a")}}, silent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	steady()
+	before := watch.p99(t, others*messages)
+
+	if err := asleep.join(hub.Join{Room: room("a")}, hub.Join{Room: room("b")}); err != nil {
+		t.Fatal(err)
+	}
+	for asleep.Queue.Stats().Waiting == 0 { // until its socket is full
+		h.send(broker.Publication{Room: room("b"), Data: json.RawMessage(`"` + strings.Repeat("x", 60_000) + `"`)})
+		time.Sleep(time.Millisecond)
+	}
+	watch.forget()
+	steady()
+	after := watch.p99(t, others*messages)
+	t.Logf("p99 from the broker to the socket: %v, and with one of them asleep %v", before, after)
+	if after > 5*before+20*time.Millisecond {
+		t.Errorf("p99 was %v, and is %v with one of a thousand asleep", before, after)
+	}
+	for _, s := range h.Sessions() {
+		if code := s.Queue.Code(); code != 0 {
+			t.Fatalf("%s was closed with %s", s.ID, code)
+		}
+	}
+}
+
 // A publisher waits so long and no longer; other rooms go on meanwhile.
 func TestPublishersAreRefusedWhenTheirMembersDoNotRecover(t *testing.T) {
 	h := build(t, options{bytes: 64 << 10, slow: time.Minute, wait: 50 * time.Millisecond})
