@@ -31,7 +31,11 @@ func TestStart(t *testing.T) {
 	if cpu, err := p.CPU(); err != nil || cpu < 0 || cpu > time.Second {
 		t.Errorf("CPU %v, %v", cpu, err)
 	}
-	if n, err := p.Resident(); err != nil || n < 100<<10 || n > 100<<20 {
+	n, err := p.Resident()
+	for deadline := time.Now().Add(5 * time.Second); err == nil && n < 100<<10 && time.Now().Before(deadline); n, err = p.Resident() {
+		time.Sleep(time.Millisecond) // it has printed its address, and is still becoming sleep
+	}
+	if err != nil || n < 100<<10 || n > 100<<20 {
 		t.Errorf("resident %d bytes, %v", n, err)
 	}
 	pid := p.command.Process.Pid
