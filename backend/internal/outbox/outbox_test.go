@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -328,20 +329,26 @@ func BenchmarkFanout(b *testing.B) {
 			var clients []*net.TCPConn
 			for range members {
 				s, c := pair(b)
+				s.SetWriteBuffer(1 << 20) // not those of the tests, which are small to be full soon
+				c.SetReadBuffer(1 << 20)
 				queues, clients = append(queues, p.NewQueue(s, lines)), append(clients, c)
 				go io.Copy(io.Discard, c)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				for p.Waiting() > 4<<20 {
-					time.Sleep(100 * time.Microsecond)
+				for p.Waiting() > int64(members)<<13 { // so that nobody is closed as slow
+					runtime.Gosched()
 				}
 				p.Fanout(message(0), queues)
 			}
 			for p.Waiting() > 0 {
-				time.Sleep(100 * time.Microsecond)
+				runtime.Gosched()
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(m.messages.Load()), "ns/delivery")
+			delivered := m.messages.Load()
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(delivered), "ns/delivery")
+			if want := int64(b.N * members); int64(delivered) != want {
+				b.Fatalf("%d of %d were delivered", delivered, want)
+			}
 			for i, q := range queues {
 				q.Hangup(wire.CloseGoingAway)
 				clients[i].Close()
