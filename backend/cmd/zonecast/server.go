@@ -26,6 +26,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
 	"github.com/zonecast/zonecast/web/assets"
 	"github.com/zonecast/zonecast/web/dashboard"
@@ -92,13 +93,18 @@ func (s *server) connect(ctx context.Context) (err error) {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone(s.node)
 		return nil
 	}
-	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{URL: s.config.RedisURL, Limits: limits, Log: s.log,
-		OnReconnect: s.metrics.Reconnects.Inc, OnRepair: s.metrics.Repairs.Inc}, s.hub)
+	target, err := redisconn.Find(ctx, redisconn.Options{URL: s.config.RedisURL, CAFile: s.config.RedisCAFile,
+		CertFile: s.config.RedisCertFile, KeyFile: s.config.RedisKeyFile, Log: s.log})
 	if err != nil {
 		return err
 	}
-	s.cluster, err = cluster.OpenRedis(s.config.RedisURL, s.log, s.node)
-	return err
+	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
+		OnReconnect: s.metrics.Reconnects.Inc, OnRepair: s.metrics.Repairs.Inc, OnFork: s.metrics.Forks.Inc}, s.hub)
+	if err != nil {
+		return err
+	}
+	s.cluster = cluster.OpenRedis(target, s.log, s.node)
+	return nil
 }
 
 func (s *server) routes() http.Handler {

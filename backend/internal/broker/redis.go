@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,51 +13,58 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// RedisOptions of [OpenRedis]. URL is needed; zero values of the others mean the defaults.
+// RedisOptions of [OpenRedis]. Target is needed; zero values of the others mean the defaults.
 type RedisOptions struct {
-	// URL is redis://, rediss:// or unix://, as redis.ParseURL reads it.
-	URL    string
+	Target *redisconn.Target
 	Limits Limits // Rooms and Keys are for Redis's own memory limit to bound
 	Log    *slog.Logger
-	// OnReconnect, if not nil, is told when the subscriptions are back after they were lost.
+	// OnReconnect, if not nil, is told when a connection for subscriptions is back after it was lost.
 	OnReconnect func()
 	// OnRepair, if not nil, is told when a room's subscription is caught up from its history: after a lost connection, or
 	// because a message did not arrive.
 	OnRepair func()
+	// OnFork, if not nil, is told when Redis had lost messages of a room that were delivered already.
+	OnFork func()
 }
 
-// Redis is the broker of several instances, which share one Redis.
+// Redis is the broker of several instances, which share one Redis, or one Redis Cluster.
 //
 //	Publish ──▶ committer ── one script a message ──▶ Redis: offset, stream, retained value, idempotency key, PUBLISH
-//	handler ◀── redisRoom ◀── receiver ◀── pub/sub ──┘  │
-//	                └── what is missing ◀── History ────┘
+//	handler ◀── redisRoom ◀── feed (one to each shard) ◀── pub/sub ──┘  │
+//	                └───────── what is missing ◀── History ─────────────┘
 //
 // Pub/sub gives no guarantee, and none is asked of it: each message carries its number, so a room notices what did not
-// arrive and reads it from the stream before it goes on. The offset, the stream and the message are made by one script
-// (atomic in Redis), so a message that was answered with its offset is in the stream before anyone hears of it.
+// arrive and reads it from the stream before it goes on; and a room in which nothing arrives is compared with Redis every
+// few seconds. The offset, the stream and the message are made by one script (atomic in Redis), so a message that was
+// answered with its offset is in the stream before anyone hears of it.
 //
 // Keys of a room, which all hash to one slot: zonecast:{room}:meta (hash: epoch, n), :stream (entries n-µs), :retained (hash
 // by event), :key:… (idempotency keys). The channel is zonecast:{room}.
 type Redis struct {
 	// Static after construction.
 	opts      RedisOptions
-	client    *redis.Client
+	client    redis.UniversalClient
+	cluster   *redis.ClusterClient // client, when it is one of a cluster; otherwise nil
+	dialect   dialect
 	handler   Handler
 	committer *committer
+	reading   chan struct{}   // holds a token for each repair that reads its history
 	ctx       context.Context // ends with Close
 	stop      context.CancelFunc
-	running   sync.WaitGroup // the receiver, the watch on Redis's health, committers and repairs
+	running   sync.WaitGroup // feeds, the watches, committers and repairs
 
 	warned atomic.Int64          // when a failed command was logged last, in s since 1970
 	down   atomic.Pointer[error] // why Redis can't be used; nil while it can
 
-	mu     sync.RWMutex
-	rooms  map[string]*redisRoom // subscribed to, or about to be, by channel
-	pubsub *redis.PubSub         // nil while the connection is lost
-	closed bool
+	mu       sync.RWMutex
+	rooms    map[string]*redisRoom // subscribed to, or about to be, by channel
+	feeds    map[string]*feed      // by the address of the server
+	unplaced map[*redisRoom]*placing
+	closed   bool
 }
 
 var _ Broker = (*Redis)(nil)
@@ -70,79 +76,33 @@ const (
 	redisTimeout = 3 * time.Second
 	// subscribeTimeout bounds a subscription; the hub keeps those who join waiting for it.
 	subscribeTimeout = 5 * time.Second
+	// repairReads is how many repairs may read their histories at once, so that a new connection does not ask Redis for
+	// all rooms in the same moment.
+	repairReads = 16
 )
 
-// OpenRedis connects to Redis and starts to receive. It fails if Redis does not answer, or is too old.
+// OpenRedis begins to receive. It fails if the subscriptions can't be served.
 func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis, error) {
-	o, err := redis.ParseURL(opts.URL)
-	if err != nil {
-		return nil, fmt.Errorf("the URL is not one of Redis (%w): write for example redis://127.0.0.1:6379/0", withoutSecret(err))
-	}
-	o.MaxRetries = -1 // a publish whose answer was lost may have been accepted: only the publisher may repeat it, with a key
-	o.DialTimeout = cmp.Or(o.DialTimeout, redisTimeout)
-	o.ReadTimeout = cmp.Or(o.ReadTimeout, redisTimeout)
-	o.WriteTimeout = cmp.Or(o.WriteTimeout, redisTimeout)
-	o.ContextTimeoutEnabled = true
 	opts.Limits = opts.Limits.withDefaults()
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	redis.SetLogger(libraryLog{opts.Log})
-	b := &Redis{opts: opts, client: redis.NewClient(o), handler: handler, rooms: map[string]*redisRoom{}}
-	if err := b.greet(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("Redis at %s: %w", o.Addr, err), b.client.Close())
+	b := &Redis{opts: opts, client: opts.Target.Client(redisconn.Tuning{Timeout: redisTimeout}), handler: handler,
+		dialect: classic, reading: make(chan struct{}, repairReads),
+		rooms: map[string]*redisRoom{}, feeds: map[string]*feed{}, unplaced: map[*redisRoom]*placing{}}
+	b.cluster, _ = b.client.(*redis.ClusterClient)
+	if opts.Target.Sharded {
+		b.dialect = sharded
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.committer = newCommitter(b.client)
-	b.running.Go(func() { b.committer.run(b.ctx) })
-	receiving := make(chan struct{})
-	b.running.Go(func() { b.receive(receiving) })
+	b.committer = newCommitter(b)
 	b.running.Go(b.watch)
-	select {
-	case <-receiving:
-		return b, nil
-	case <-ctx.Done():
-		return nil, errors.Join(fmt.Errorf("Redis at %s: subscribe: %w", o.Addr, ctx.Err()), b.Close())
+	b.running.Go(b.sweep)
+	b.running.Go(b.audit)
+	if err := b.listen(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("Redis at %s: subscribe: %w", opts.Target, err), b.Close())
 	}
-}
-
-// libraryLog takes what go-redis itself logs, which the errors that it returns say as well. go-redis has one logger for the
-// whole program.
-type libraryLog struct{ log *slog.Logger }
-
-func (l libraryLog) Printf(ctx context.Context, format string, args ...any) {
-	l.log.DebugContext(ctx, "go-redis", "said", fmt.Sprintf(format, args...))
-}
-
-// withoutSecret takes the URL out of an error of url.Parse, since it may hold a password.
-func withoutSecret(err error) error {
-	var inner interface{ Unwrap() error }
-	if errors.As(err, &inner) && inner.Unwrap() != nil {
-		return inner.Unwrap()
-	}
-	return err
-}
-
-// greet checks that Redis is there, new enough (XTRIM MINID came with 6.2) and does not drop histories silently.
-func (b *Redis) greet(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*redisTimeout)
-	defer cancel()
-	if err := b.client.Ping(ctx).Err(); err != nil {
-		return err
-	}
-	info, err := b.client.InfoMap(ctx, "server", "memory").Result()
-	if err != nil {
-		return nil // not permitted to ask
-	}
-	version := info["Server"]["redis_version"]
-	var major, minor int
-	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n == 2 && (major < 6 || major == 6 && minor < 2) {
-		return fmt.Errorf("version %s is too old: 6.2 or newer is needed", version)
-	}
-	if policy := info["Memory"]["maxmemory_policy"]; policy != "" && policy != "noeviction" && info["Memory"]["maxmemory"] != "0" {
-		b.opts.Log.Warn("Redis may drop histories when its memory is full: set maxmemory-policy noeviction", "policy", policy)
-	}
-	return nil
+	return b, nil
 }
 
 // keys are the names of a room's keys.
@@ -151,6 +111,14 @@ type keys struct{ channel, meta, stream, retained string }
 func keysOf(room wire.Room) keys {
 	channel := "zonecast:{" + room.String() + "}"
 	return keys{channel, channel + ":meta", channel + ":stream", channel + ":retained"}
+}
+
+// shard returns a client of the server that holds the key. It is the cluster's own, and never to be closed.
+func (b *Redis) shard(ctx context.Context, key string) (*redis.Client, error) {
+	if b.cluster == nil {
+		return b.client.(*redis.Client), nil
+	}
+	return b.cluster.MasterForKey(ctx, key)
 }
 
 // Publish implements [Broker].
@@ -169,18 +137,20 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	}
 	l := b.opts.Limits
 	answer, err := b.committer.commit(ctx, names, NewEpoch(), k.channel, p.Event, []byte(p.Data), retain,
-		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), p.Conflate)
+		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), p.Conflate, b.dialect.publish)
 	if err != nil {
 		return Receipt{}, b.unavailable("publish to "+p.Room.String(), err)
 	}
-	switch parts := strings.Fields(answer); parts[0] {
-	case "full":
+	parts := strings.Fields(answer)
+	switch {
+	case len(parts) == 1 && parts[0] == "full":
 		return Receipt{}, wire.Errorf(wire.CodeLimitReached,
 			"%d events are retained in %s already: reuse one of their names", l.Retained, p.Room)
-	default:
-		o, err := parseOffset(parts[1], parts[2])
-		return Receipt{Offset: o, Duplicate: parts[0] == "again"}, err
+	case len(parts) != 3:
+		return Receipt{}, fmt.Errorf("publish to %s: Redis answered %q", p.Room, answer)
 	}
+	o, err := parseOffset(parts[1], parts[2])
+	return Receipt{Offset: o, Duplicate: parts[0] == "again"}, err
 }
 
 func parseOffset(epoch, n string) (wire.Offset, error) {
@@ -202,29 +172,37 @@ func (b *Redis) unavailable(doing string, err error) error {
 	if last, now := b.warned.Load(), time.Now().Unix(); now > last && b.warned.CompareAndSwap(last, now) { // once a second
 		b.opts.Log.Warn("Redis failed", "doing", doing, "error", err)
 	}
-	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: redisRetryAfter.Milliseconds(),
-		Message: "Redis is not available: try again"}
+	if redis.HasErrorPrefix(err, "WRONGTYPE") || strings.Contains(err.Error(), "WRONGTYPE") {
+		return wire.Errorf(wire.CodeInternal, "the room's keys in Redis hold something that is not of Zonecast: its operator has to "+
+			"delete them, or give Zonecast a database of its own")
+	}
+	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: redisRetryAfter.Milliseconds(), Message: away(err)}
+}
+
+// away says why Redis does not take a command, without what only its operator should know.
+func away(err error) string {
+	switch {
+	case redis.HasErrorPrefix(err, "OOM"):
+		return "Redis is out of memory: try again"
+	case redis.HasErrorPrefix(err, "READONLY"):
+		return "Redis takes no writes: try again"
+	}
+	return "Redis is not available: try again"
 }
 
 // Subscribe implements [Broker].
 func (b *Redis) Subscribe(ctx context.Context, room wire.Room) (Snapshot, error) {
-	k := keysOf(room)
 	r := newRedisRoom(b, room)
 	b.mu.Lock()
-	pubsub, closed := b.pubsub, b.closed
-	if pubsub != nil && !closed {
-		b.rooms[k.channel] = r
-	}
-	b.mu.Unlock()
-	if closed {
+	if b.closed {
+		b.mu.Unlock()
 		return Snapshot{}, errClosed()
 	}
-	if pubsub == nil {
-		return Snapshot{}, b.unavailable("subscribe to "+room.String(), errors.New("the connection is lost"))
-	}
+	b.rooms[r.keys.channel] = r
+	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
-	err := pubsub.Subscribe(ctx, k.channel)
+	err := b.place(ctx, r)
 	if err == nil {
 		select {
 		case <-r.confirmed:
@@ -233,14 +211,15 @@ func (b *Redis) Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)
 		}
 	}
 	var s Snapshot
+	var stamp int64
 	if err == nil {
-		s, err = b.position(ctx, room)
+		s, stamp, err = b.position(ctx, room)
 	}
 	if err != nil {
 		b.Unsubscribe(room)
 		return Snapshot{}, b.unavailable("subscribe to "+room.String(), err)
 	}
-	r.begin(s.Offset)
+	r.begin(s.Offset, stamp)
 	return s, nil
 }
 
@@ -248,70 +227,12 @@ func (b *Redis) Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)
 func (b *Redis) Unsubscribe(room wire.Room) {
 	channel := keysOf(room).channel
 	b.mu.Lock()
-	r, pubsub := b.rooms[channel], b.pubsub
+	r := b.rooms[channel]
 	delete(b.rooms, channel)
 	b.mu.Unlock()
-	if r == nil {
-		return
-	}
-	r.dead.Store(true)
-	if pubsub == nil {
-		return
-	}
-	// When this fails the connection is lost, and the next one does not subscribe to the channel.
-	if err := pubsub.Unsubscribe(b.ctx, channel); err != nil {
-		b.opts.Log.Debug("unsubscribe", "room", room, "error", err)
-	}
-}
-
-// Health implements [Broker].
-func (b *Redis) Health() error {
-	if b.ctx.Err() != nil {
-		return errClosed()
-	}
-	if err := b.down.Load(); err != nil {
-		return fmt.Errorf("Redis is not available: %w", *err)
-	}
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.pubsub == nil {
-		return errors.New("Redis is not available: the subscriptions are not back yet")
-	}
-	return nil
-}
-
-// watch asks Redis once a second whether it is there and takes writes, which it refuses when its memory is full.
-func (b *Redis) watch() {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		err := b.client.Set(b.ctx, "zonecast:watch", 1, time.Minute).Err()
-		switch was := b.down.Load(); {
-		case b.ctx.Err() != nil:
-			return
-		case err == nil && was != nil:
-			b.down.Store(nil)
-			b.opts.Log.Info("Redis is back")
-		case err != nil:
-			b.down.Store(&err)
-			if was == nil {
-				b.opts.Log.Error("Redis is away", "error", err)
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-b.ctx.Done():
-			return
-		}
-	}
-}
-
-// spawn runs f on a goroutine that Close waits for, unless it has been closed.
-func (b *Redis) spawn(f func()) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if !b.closed {
-		b.running.Go(f)
+	if r != nil {
+		r.dead.Store(true)
+		b.displace(r)
 	}
 }
 
@@ -326,12 +247,27 @@ func (b *Redis) Close() error {
 	for _, r := range b.rooms {
 		r.dead.Store(true)
 	}
-	pubsub := b.pubsub
+	var open []*redis.PubSub
+	for _, f := range b.feeds {
+		if f.pubsub != nil {
+			open = append(open, f.pubsub)
+		}
+	}
 	b.mu.Unlock()
 	b.stop()
-	if pubsub != nil {
-		pubsub.Close() // ends the receiver's waiting
+	for _, pubsub := range open {
+		pubsub.Close() // ends the feed's waiting
 	}
 	b.running.Wait()
 	return b.client.Close()
+}
+
+// spawn runs f on a goroutine that Close waits for. It does not, and reports false, when Close was called.
+func (b *Redis) spawn(f func()) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if !b.closed {
+		b.running.Go(f)
+	}
+	return !b.closed
 }

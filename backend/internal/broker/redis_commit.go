@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -10,15 +12,30 @@ import (
 const (
 	// commitBatch is the most publications that go to Redis in one round trip.
 	commitBatch = 128
-	// committers is how many round trips may be under way at once.
+	// committers is how many round trips to one server may be under way at once.
 	committers = 2
+	// redirectPause is between two tries of a publication whose slot is on its way to another server.
+	redirectPause = 20 * time.Millisecond
 )
 
 // A committer runs the publish script. Publications that come in while others are on their way leave together, so that the
-// number of round trips does not grow with the load.
+// number of round trips does not grow with the load. Each server has a lane of its own, so that one that hangs holds up
+// only its own rooms.
+//
+// It repeats what a server has not carried out, and nothing else: go-redis's own pipeline for clusters would also repeat what
+// may have been carried out, and a message would be published twice.
 type committer struct {
-	client *redis.Client
-	queue  chan *commit
+	broker *Redis
+
+	mu    sync.Mutex
+	lanes map[string]*lane // by the address of the server; those that are at work
+}
+
+// A lane is what waits for one server. Guarded by the committer's mutex.
+type lane struct {
+	client  *redis.Client
+	waiting []*commit
+	running int // goroutines that send, at most committers
 }
 
 type commit struct {
@@ -29,74 +46,87 @@ type commit struct {
 	cmd  *redis.Cmd
 }
 
-func newCommitter(client *redis.Client) *committer {
-	return &committer{client: client, queue: make(chan *commit, commitBatch)}
-}
+func newCommitter(b *Redis) *committer { return &committer{broker: b, lanes: map[string]*lane{}} }
 
 // commit waits for the answer, or for ctx to end; the publication may be accepted all the same then.
 func (c *committer) commit(ctx context.Context, keys []string, args ...any) (string, error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	one := &commit{ctx: ctx, keys: keys, args: args, done: make(chan struct{})}
-	select {
-	case c.queue <- one:
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	select {
-	case <-one.done:
-		return one.cmd.Text()
-	case <-ctx.Done():
-		return "", ctx.Err()
+	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	defer cancel()
+	one := &commit{ctx: ctx, keys: keys, args: args}
+	for {
+		one.done = make(chan struct{})
+		if err := c.enqueue(one); err != nil {
+			return "", err
+		}
+		select {
+		case <-one.done:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+		answer, err := one.cmd.Text()
+		if err == nil || !c.redirected(ctx, one, err) {
+			return answer, err
+		}
+		if answer, err, asked := c.ask(one, err); asked {
+			return answer, err
+		}
 	}
 }
 
-// run works until ctx ends. What waits then is answered with the error of ctx.
-func (c *committer) run(ctx context.Context) {
-	var running sync.WaitGroup
-	for range committers {
-		running.Go(func() {
-			for {
-				select {
-				case one := <-c.queue:
-					c.send(ctx, c.gather(one))
-				case <-ctx.Done():
-					return
-				}
-			}
-		})
+// enqueue gives a publication to the lane of its server.
+func (c *committer) enqueue(one *commit) error {
+	if err := one.ctx.Err(); err != nil {
+		return err
 	}
-	running.Wait()
+	client, err := c.broker.shard(one.ctx, one.keys[0])
+	if err != nil {
+		return err
+	}
+	address := client.Options().Addr
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.lanes[address]
+	if l == nil {
+		l = new(lane)
+		c.lanes[address] = l
+	}
+	l.client = client
+	l.waiting = append(l.waiting, one)
+	if l.running < committers && c.broker.spawn(func() { c.work(address, l) }) {
+		l.running++
+	}
+	if l.running == 0 {
+		return errClosed()
+	}
+	return nil
+}
+
+// work sends what waits in a lane until nothing does.
+func (c *committer) work(address string, l *lane) {
 	for {
-		select {
-		case one := <-c.queue:
-			c.send(ctx, []*commit{one})
-		default:
+		c.mu.Lock()
+		n := min(len(l.waiting), commitBatch)
+		if n == 0 {
+			if l.running--; l.running == 0 {
+				delete(c.lanes, address)
+			}
+			c.mu.Unlock()
 			return
 		}
+		batch := append([]*commit(nil), l.waiting[:n]...)
+		clear(l.waiting[:n])
+		l.waiting = l.waiting[n:]
+		client := l.client
+		c.mu.Unlock()
+		send(c.broker.ctx, client, batch)
 	}
-}
-
-// gather takes what waits besides first.
-func (c *committer) gather(first *commit) []*commit {
-	batch := []*commit{first}
-	for len(batch) < commitBatch {
-		select {
-		case one := <-c.queue:
-			batch = append(batch, one)
-		default:
-			return batch
-		}
-	}
-	return batch
 }
 
 // send runs the script for each, in one round trip; in two more when Redis does not know the script yet.
-func (c *committer) send(ctx context.Context, batch []*commit) {
+func send(ctx context.Context, client *redis.Client, batch []*commit) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	c.evaluate(ctx, batch)
+	evaluate(ctx, client, batch)
 	var unknown []*commit
 	for _, one := range batch {
 		if redis.HasErrorPrefix(one.cmd.Err(), "NOSCRIPT") {
@@ -108,16 +138,16 @@ func (c *committer) send(ctx context.Context, batch []*commit) {
 	if len(unknown) == 0 {
 		return
 	}
-	if err := publishScript.Load(ctx, c.client).Err(); err == nil {
-		c.evaluate(ctx, unknown)
+	if err := publishScript.Load(ctx, client).Err(); err == nil {
+		evaluate(ctx, client, unknown)
 	}
 	for _, one := range unknown {
 		close(one.done)
 	}
 }
 
-func (c *committer) evaluate(ctx context.Context, batch []*commit) {
-	pipe := c.client.Pipeline()
+func evaluate(ctx context.Context, client *redis.Client, batch []*commit) {
+	pipe := client.Pipeline()
 	for _, one := range batch {
 		if err := one.ctx.Err(); err != nil { // nobody waits for it any more
 			one.cmd = redis.NewCmd(ctx)
@@ -127,4 +157,63 @@ func (c *committer) evaluate(ctx context.Context, batch []*commit) {
 		one.cmd = pipe.EvalSha(ctx, publishScript.Hash(), one.keys, one.args...)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
+}
+
+// redirected reports whether a cluster's server said that it has not carried the publication out because its slot is, or is
+// about to be, elsewhere; it waits a moment then.
+func (c *committer) redirected(ctx context.Context, one *commit, err error) bool {
+	b := c.broker
+	if b.cluster == nil {
+		return false
+	}
+	for _, prefix := range []string{"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "READONLY"} {
+		if !redis.HasErrorPrefix(err, prefix) {
+			continue
+		}
+		if prefix != "ASK" {
+			b.cluster.ReloadState(ctx)
+			return pauseFor(ctx, redirectPause)
+		}
+		return true
+	}
+	b.cluster.ReloadState(ctx) // the server may be gone
+	return false
+}
+
+// ask carries a publication out at the server that a slot is on its way to, when all keys of the room are there already.
+func (c *committer) ask(one *commit, err error) (answer string, _ error, asked bool) {
+	target, ok := strings.CutPrefix(err.Error(), "ASK ")
+	if !ok {
+		return "", nil, false
+	}
+	_, address, _ := strings.Cut(target, " ")
+	client := c.broker.server(one.ctx, address)
+	if client == nil {
+		return "", nil, false
+	}
+	pipe := client.Pipeline()
+	pipe.Do(one.ctx, "ASKING")
+	// By its text, not its hash: the server may not know it yet.
+	cmd := publishScript.Eval(one.ctx, pipe, one.keys, one.args...)
+	_, _ = pipe.Exec(one.ctx)
+	if redis.HasErrorPrefix(cmd.Err(), "TRYAGAIN") || redis.HasErrorPrefix(cmd.Err(), "MOVED") {
+		return "", one.ctx.Err(), !pauseFor(one.ctx, redirectPause)
+	}
+	answer, err = cmd.Text()
+	return answer, err, true
+}
+
+// server returns the cluster's client of a server by its address; nil when it is not known.
+func (b *Redis) server(ctx context.Context, address string) *redis.Client {
+	var mu sync.Mutex
+	var found *redis.Client
+	_ = b.cluster.ForEachMaster(ctx, func(_ context.Context, client *redis.Client) error {
+		if client.Options().Addr == address {
+			mu.Lock()
+			found = client
+			mu.Unlock()
+		}
+		return nil
+	})
+	return found
 }

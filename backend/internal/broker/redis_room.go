@@ -3,6 +3,7 @@ package broker
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -17,14 +18,19 @@ type redisRoom struct {
 	// Static after construction.
 	broker    *Redis
 	name      wire.Room
+	keys      keys
 	confirmed chan struct{} // closed by the first confirmation
 
-	dead atomic.Bool // unsubscribed from
+	dead  atomic.Bool  // unsubscribed from
+	heard atomic.Int64 // when something was published, in ms since 1970
+
+	feed *feed // where it is placed, or nil; guarded by broker.mu
 
 	mu      sync.Mutex
 	state   roomState
 	known   bool        // confirmed is closed
 	last    wire.Offset // the handler has everything up to it
+	stamp   int64       // when the message at last was accepted, in µs since 1970; 0 if that is not known
 	pending []*Message  // that arrived while the room was not live, in order
 	bytes   int         // of data in pending
 	again   bool        // the history has to be read once more: something may be missing after what was read
@@ -48,14 +54,14 @@ const (
 const repairPage = 200
 
 func newRedisRoom(b *Redis, name wire.Room) *redisRoom {
-	return &redisRoom{broker: b, name: name, confirmed: make(chan struct{})}
+	return &redisRoom{broker: b, name: name, keys: keysOf(name), confirmed: make(chan struct{})}
 }
 
-// begin ends the start: the subscriber has everything up to offset.
-func (r *redisRoom) begin(offset wire.Offset) {
+// begin ends the start: the subscriber has everything up to offset, whose message was accepted at stamp.
+func (r *redisRoom) begin(offset wire.Offset, stamp int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last = offset
+	r.last, r.stamp = offset, stamp
 	r.dropKnownLocked()
 	if len(r.pending) == 0 && !r.again {
 		r.state = live
@@ -83,6 +89,7 @@ func (r *redisRoom) confirm() {
 
 // live takes a message that was just published.
 func (r *redisRoom) live(m *Message) {
+	r.heard.Store(time.Now().UnixMilli())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -90,14 +97,19 @@ func (r *redisRoom) live(m *Message) {
 	case r.state != live:
 		r.waitLocked(m)
 	case r.follows(m):
-		r.last = m.Offset
-		r.broker.handler.Message(m)
+		r.passLocked(m)
 	case r.isKnown(m):
 	default:
 		r.waitLocked(m)
 		r.again = true
 		r.repairLocked()
 	}
+}
+
+// passLocked hands on the message that follows.
+func (r *redisRoom) passLocked(m *Message) {
+	r.last, r.stamp = m.Offset, m.Accepted
+	r.broker.handler.Message(m)
 }
 
 func (r *redisRoom) follows(m *Message) bool {
@@ -134,11 +146,11 @@ func (r *redisRoom) repair() {
 			r.mu.Unlock()
 			return
 		}
-		after := r.last
+		after, stamp := r.last, r.stamp
 		r.pending, r.bytes, r.again = nil, 0, false // what arrived is in the history already
 		r.mu.Unlock()
 
-		page, err := r.broker.history(r.broker.ctx, r.name, after, repairPage)
+		page, err := r.broker.readForRepair(r.name, after, stamp)
 		if err != nil {
 			r.broker.opts.Log.Warn("repair", "room", r.name, "error", err)
 			r.mu.Lock()
@@ -155,17 +167,34 @@ func (r *redisRoom) repair() {
 	}
 }
 
+// readForRepair is history, a few at a time.
+func (b *Redis) readForRepair(room wire.Room, after wire.Offset, stamp int64) (Page, error) {
+	select {
+	case b.reading <- struct{}{}:
+		defer func() { <-b.reading }()
+	case <-b.ctx.Done():
+		return Page{}, errClosed()
+	}
+	return b.history(b.ctx, room, after, stamp, repairPage)
+}
+
+// position returns how far the room has come, and whether nothing was published for that long although it is live.
+func (r *redisRoom) position(quiet time.Duration) (last wire.Offset, isQuiet bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last, r.state == live && time.Since(time.UnixMilli(r.heard.Load())) > quiet
+}
+
 // deliver hands a page on, which nobody else does while the room is repairing.
 func (r *redisRoom) deliver(page Page) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if page.Gap != nil {
 		r.broker.handler.Gap(r.name, *page.Gap)
-		r.last = page.Gap.To
+		r.last, r.stamp = page.Gap.To, 0
 	}
 	for _, m := range page.Messages {
-		r.last = m.Offset
-		r.broker.handler.Message(m)
+		r.passLocked(m)
 	}
 	if len(page.Messages) == repairPage {
 		r.again = true
@@ -177,10 +206,9 @@ func (r *redisRoom) catchUpLocked() bool {
 	r.dropKnownLocked()
 	for len(r.pending) > 0 && r.follows(r.pending[0]) {
 		m := r.pending[0]
-		r.last = m.Offset
 		r.bytes -= len(m.Data)
 		r.pending = r.pending[1:]
-		r.broker.handler.Message(m)
+		r.passLocked(m)
 	}
 	if len(r.pending) > 0 || r.again {
 		return false

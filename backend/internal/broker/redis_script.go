@@ -8,11 +8,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/zonecast/zonecast/backend/wire"
 )
+
+// unusedFor is how long a room is remembered that nobody published to.
+const unusedFor = 24 * time.Hour
 
 // roomPreamble makes sure that the room has an epoch. Without one its history is lost, or never was: what may be left of it
 // is of another epoch and goes. A room that nobody has published to is forgotten after a day, since anybody may ask for any.
@@ -30,7 +34,7 @@ if not epoch then
   redis.call('DEL', KEYS[2], KEYS[3])
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'n', 0, 'bytes', 0, 'at', 0)
 end
-if n == 0 then redis.call('EXPIRE', KEYS[1], 86400) end
+if n == 0 then redis.call('EXPIRE', KEYS[1], 86400) end -- unusedFor
 local function text(number) return string.format('%.0f', number) end
 `
 
@@ -42,7 +46,7 @@ local function text(number) return string.format('%.0f', number) end
 // published for as long as messages are kept.
 //
 // KEYS[4], optional: the idempotency key. ARGV: epoch, channel, event, data, retain, messages, age in ms, bytes, retained
-// events, idempotency window in ms, conflate. What is published and retained is "epoch n µs retain conflate event\ndata".
+// events, idempotency window in ms, conflate, PUBLISH or SPUBLISH. What is published and retained is "epoch n µs retain conflate event\ndata".
 var publishScript = redis.NewScript(`
 if KEYS[4] then
   local first = redis.call('GET', KEYS[4])
@@ -81,27 +85,48 @@ local position = epoch .. ' ' .. text(n)
 local message = position .. ' ' .. us .. ' ' .. ARGV[5] .. ' ' .. ARGV[11] .. ' ' .. event .. '\n' .. data
 if retain then redis.call('HSET', KEYS[3], event, message) end
 if KEYS[4] then redis.call('SET', KEYS[4], position, 'PX', ARGV[10]) end
-redis.call('PUBLISH', ARGV[2], message)
+redis.call(ARGV[12], ARGV[2], message)
 return 'new ' .. position
 `)
 
-// positionScript answers {epoch, n, retained values…}.
+// positionScript answers {epoch, n, id of the last entry or ”, retained values…}.
 var positionScript = redis.NewScript(roomPreamble + `
 local answer = redis.call('HVALS', KEYS[3])
+local entry = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
+table.insert(answer, 1, entry and entry[1] or '')
 table.insert(answer, 1, text(n))
 table.insert(answer, 1, epoch)
 return answer
 `)
 
-// historyScript answers {epoch, n, entries} with at most ARGV[4] entries after the offset ARGV[2], ARGV[3], or after the
-// oldest that is kept when the offset is not of this history. ARGV[5], ARGV[6]: the messages that are kept, and their age.
+// historyScript answers {epoch, n, entries, forked} with at most ARGV[4] entries after the offset ARGV[2], ARGV[3], or after
+// the oldest that is kept when the offset is not of this history. ARGV[5], ARGV[6]: the messages that are kept, and their age.
+//
+// ARGV[7], if not empty, is the time in µs of the message at the offset, by which it is recognized: offsets are given again
+// when a Redis comes back that had lost its latest messages (a replica that lagged, an append-only file that was not
+// written). The history has forked then, which is told by a new epoch. The meta hash remembers the old one (was) and the
+// number of the last message that both have (fork), so that only what was lost is missed.
 var historyScript = redis.NewScript(roomPreamble + `
-local limit, age = tonumber(ARGV[4]), tonumber(ARGV[6])
-local from = math.max(1, n - tonumber(ARGV[5]) + 1)
+local limit, age, stamp = tonumber(ARGV[4]), tonumber(ARGV[6]), ARGV[7]
 local after = tonumber(ARGV[3])
+local function at(number)
+  local entry = redis.call('XRANGE', KEYS[2], text(number), text(number))[1]
+  return entry and string.match(entry[1], '%d+$')
+end
+local forked = 0
+if epoch == ARGV[2] and stamp ~= '' and (after > n or (at(after) or stamp) ~= stamp) then
+  local fork = math.min(after, n)
+  while fork > 0 and tonumber(at(fork) or 0) > tonumber(stamp) do fork = fork - 1 end
+  epoch, forked = ARGV[1], 1
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'was', ARGV[2], 'fork', text(fork))
+end
+local from = math.max(1, n - tonumber(ARGV[5]) + 1)
 if epoch == ARGV[2] then
-  if after > n then return {epoch, text(n), {}} end
+  if after > n then return {epoch, text(n), {}, forked} end
   from = math.max(from, after + 1)
+else
+  local past = redis.call('HMGET', KEYS[1], 'was', 'fork')
+  if past[1] == ARGV[2] then from = math.max(from, math.min(after, tonumber(past[2])) + 1) end
 end
 local entries = {}
 repeat
@@ -112,7 +137,7 @@ repeat
     if ms - at / 1000 < age then table.insert(entries, entry) end
   end
 until #entries > 0 or #found < limit
-return {epoch, text(n), entries}
+return {epoch, text(n), entries, forked}
 `)
 
 // run evaluates a script that only one room is concerned with. Reading may be repeated.
@@ -121,21 +146,25 @@ func (b *Redis) run(ctx context.Context, script *redis.Script, room wire.Room, a
 	return script.Run(ctx, b.client, []string{k.meta, k.stream, k.retained}, append([]any{NewEpoch()}, args...)...).Slice()
 }
 
-// position returns how the room stands.
-func (b *Redis) position(ctx context.Context, room wire.Room) (Snapshot, error) {
+// position returns how the room stands, and when its last message was accepted (0 if that is not kept).
+func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, stamp int64, err error) {
 	answer, err := b.run(ctx, positionScript, room)
 	if err != nil {
-		return Snapshot{}, err
+		return Snapshot{}, 0, err
 	}
 	parts, err := texts(answer)
-	if err != nil || len(parts) < 2 {
-		return Snapshot{}, fmt.Errorf("position of %s: unexpected answer (%w)", room, err)
+	if err != nil || len(parts) < 3 {
+		return Snapshot{}, 0, fmt.Errorf("position of %s: unexpected answer (%w)", room, err)
 	}
-	var s Snapshot
 	if s.Offset, err = parseOffset(parts[0], parts[1]); err != nil {
-		return Snapshot{}, err
+		return Snapshot{}, 0, err
 	}
-	for _, payload := range parts[2:] {
+	if n, at, ok := strings.Cut(parts[2], "-"); ok && n == parts[1] {
+		if stamp, err = strconv.ParseInt(at, 10, 64); err != nil {
+			return Snapshot{}, 0, fmt.Errorf("position of %s: time: %w", room, err)
+		}
+	}
+	for _, payload := range parts[3:] {
 		m, err := decodePayload(room, payload)
 		if err != nil { // of another version; the next one that is retained replaces it
 			b.opts.Log.Warn("retained message ignored", "error", err)
@@ -144,7 +173,7 @@ func (b *Redis) position(ctx context.Context, room wire.Room) (Snapshot, error) 
 		s.Retained = append(s.Retained, m)
 	}
 	slices.SortFunc(s.Retained, func(a, b *Message) int { return cmp.Compare(a.Offset.N, b.Offset.N) })
-	return s, nil
+	return s, stamp, nil
 }
 
 func texts(values []any) ([]string, error) {
@@ -184,22 +213,27 @@ func decodePayload(room wire.Room, payload string) (*Message, error) {
 
 // History implements [Broker].
 func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error) {
-	page, err := b.history(ctx, room, after, limit)
+	page, err := b.history(ctx, room, after, 0, limit)
 	if err != nil {
 		return Page{}, b.unavailable("read history of "+room.String(), err)
 	}
 	return page, nil
 }
 
-func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error) {
+// history reads a page. stamp is when the message at the offset was accepted, in µs since 1970; 0 if that is not known.
+func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, stamp int64, limit int) (Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
+	known := ""
+	if stamp != 0 {
+		known = strconv.FormatInt(stamp, 10)
+	}
 	answer, err := b.run(ctx, historyScript, room, after.Epoch, after.N, limit, b.opts.Limits.Messages,
-		b.opts.Limits.Age.Milliseconds())
+		b.opts.Limits.Age.Milliseconds(), known)
 	if err != nil {
 		return Page{}, err
 	}
-	if len(answer) != 3 {
+	if len(answer) != 4 {
 		return Page{}, errors.New("unexpected answer")
 	}
 	head, err := texts(answer[:2])
@@ -213,6 +247,13 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 	entries, ok := answer[2].([]any)
 	if !ok {
 		return Page{}, errors.New("unexpected entries")
+	}
+	if answer[3] == int64(1) {
+		b.opts.Log.Error("Redis came back without messages that were delivered already: the room has a new epoch",
+			"room", room, "delivered", after, "now", current)
+		if b.opts.OnFork != nil {
+			b.opts.OnFork()
+		}
 	}
 	kept := make([]*Message, 0, len(entries))
 	for _, e := range entries {

@@ -13,14 +13,18 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/broker/brokertest"
+	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // startRedis starts a real redis-server for the test.
-func startRedis(t *testing.T) *stack.Redis {
+func startRedis(t *testing.T) *stack.Redis { return startKind(t, stack.Single).Redis }
+
+// startKind starts real servers of this kind.
+func startKind(t *testing.T, kind stack.Kind) *stack.Stack {
 	t.Helper()
-	s, err := stack.Start(t.Context(), stack.Options{Root: "../../..", Redis: true})
+	s, err := stack.Start(t.Context(), stack.Options{Root: "../../..", Redis: true, Kind: kind})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +33,23 @@ func startRedis(t *testing.T) *stack.Redis {
 			t.Error(err)
 		}
 	})
-	return s.Redis
+	return s
+}
+
+// find finds what the stack's instances would be told to use.
+func find(t testing.TB, s *stack.Stack) *redisconn.Target {
+	t.Helper()
+	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: s.RedisURL, CAFile: s.RedisCAFile,
+		CertFile: s.RedisCertFile, KeyFile: s.RedisKeyFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target
+}
+
+func findURL(t testing.TB, url string) *redisconn.Target {
+	t.Helper()
+	return find(t, &stack.Stack{RedisURL: url})
 }
 
 func openRedis(t *testing.T, opts broker.RedisOptions, h broker.Handler) *broker.Redis {
@@ -42,11 +62,38 @@ func openRedis(t *testing.T, opts broker.RedisOptions, h broker.Handler) *broker
 	return b
 }
 
-func TestRedis(t *testing.T) {
-	url := startRedis(t).URL
+func TestRedis(t *testing.T) { holdKind(t, stack.Single) }
+
+func TestRedisOverTLS(t *testing.T) { holdKind(t, stack.Secured) }
+
+func TestRedisWatchedBySentinels(t *testing.T) { holdKind(t, stack.Watched) }
+
+func TestRedisCluster(t *testing.T) { holdKind(t, stack.Clustered) }
+
+// holdKind holds the broker to the contract on this kind of Redis.
+func holdKind(t *testing.T, kind stack.Kind) {
+	target := find(t, startKind(t, kind))
+	if target.Clustered() != (kind == stack.Clustered) {
+		t.Errorf("a cluster: %v", target.Clustered())
+	}
 	brokertest.Run(t, func(t *testing.T, limits broker.Limits, h broker.Handler) broker.Broker {
-		return openRedis(t, broker.RedisOptions{URL: url, Limits: limits}, h)
+		return openRedis(t, broker.RedisOptions{Target: target, Limits: limits}, h)
 	})
+}
+
+// A server that knows no sharded pub/sub is used with the classic one.
+func TestRedisClassicPubSub(t *testing.T) {
+	for name, kind := range map[string]stack.Kind{"one server": stack.Single, "a cluster": stack.Clustered} {
+		t.Run(name, func(t *testing.T) {
+			target := find(t, startKind(t, kind))
+			target.Sharded = false
+			p := newPairAt(t, target, broker.RedisOptions{})
+			for range 100 {
+				p.publish(t)
+			}
+			p.recorder.WantExactly(p.room, 1, 100)
+		})
+	}
 }
 
 // pair is two brokers on one Redis, as two instances have them: one publishes, the other is subscribed.
@@ -59,9 +106,14 @@ type pair struct {
 
 func newPair(t *testing.T, url string, opts broker.RedisOptions) *pair {
 	t.Helper()
+	return newPairAt(t, findURL(t, url), opts)
+}
+
+func newPairAt(t *testing.T, target *redisconn.Target, opts broker.RedisOptions) *pair {
+	t.Helper()
 	p := &pair{recorder: brokertest.NewRecorder(t), room: brokertest.Room(t)}
-	opts.URL = url
-	p.publisher = openRedis(t, broker.RedisOptions{URL: url, Limits: opts.Limits}, brokertest.NewRecorder(t))
+	opts.Target = target
+	p.publisher = openRedis(t, broker.RedisOptions{Target: target, Limits: opts.Limits}, brokertest.NewRecorder(t))
 	subscriber := openRedis(t, opts, p.recorder)
 	if _, err := subscriber.Subscribe(t.Context(), p.room); err != nil {
 		t.Fatal(err)
@@ -232,32 +284,12 @@ func TestRedisEmptied(t *testing.T) {
 	}
 }
 
-func TestOpenRedisSaysWhatIsWrong(t *testing.T) {
-	for _, c := range []struct{ name, give, want string }{
-		{"no scheme", "127.0.0.1:6379", "write for example redis://"},
-		{"another scheme", "http://127.0.0.1:6379", "write for example redis://"},
-		{"bad database", "redis://127.0.0.1:6379/first", "write for example redis://"},
-		{"nobody there", "redis://127.0.0.1:1/0", "127.0.0.1:1"},
-		{"password in a URL that is none", "redis://user:hunter2@127.0.0.1:port/0", "write for example redis://"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := broker.OpenRedis(t.Context(), broker.RedisOptions{URL: c.give}, nil)
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Fatalf("got %v, want an error with %q", err, c.want)
-			}
-			if strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("the error %q holds the password", err)
-			}
-		})
-	}
-}
-
 func BenchmarkRedisPublish(b *testing.B) {
 	url := os.Getenv("REDIS_URL")
 	if url == "" {
 		b.Fatal("REDIS_URL is needed: the address of a redis-server that may be written to")
 	}
-	r, err := broker.OpenRedis(b.Context(), broker.RedisOptions{URL: url}, nil)
+	r, err := broker.OpenRedis(b.Context(), broker.RedisOptions{Target: findURL(b, url)}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

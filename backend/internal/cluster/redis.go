@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/zonecast/zonecast/backend/internal/redisconn"
 )
 
 // nodesKey is a hash: name ─▶ "{time of the announcement, ms} {JSON}".
@@ -50,7 +52,7 @@ return {live, silent}
 type Redis struct {
 	// Static after construction.
 	self   func() Node
-	client *redis.Client
+	client redis.UniversalClient
 	log    *slog.Logger
 
 	mu     sync.Mutex
@@ -63,16 +65,8 @@ type Redis struct {
 var _ Cluster = (*Redis)(nil)
 
 // OpenRedis returns the cluster of all instances that use this Redis. It does not wait for Redis.
-func OpenRedis(url string, log *slog.Logger, self func() Node) (*Redis, error) {
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, fmt.Errorf("cluster: %w", err)
-	}
-	o.MaxRetries = -1
-	o.PoolSize = 2
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = every, every, every
-	o.ContextTimeoutEnabled = true
-	return &Redis{self: self, client: redis.NewClient(o), log: log}, nil
+func OpenRedis(target *redisconn.Target, log *slog.Logger, self func() Node) *Redis {
+	return &Redis{self: self, client: target.Client(redisconn.Tuning{Timeout: every, PoolSize: 2}), log: log}
 }
 
 // View implements [Cluster].

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
 )
 
@@ -25,14 +26,14 @@ type member struct {
 func join(t *testing.T, url, name string) *member {
 	t.Helper()
 	m := new(member)
-	var err error
-	m.Redis, err = cluster.OpenRedis(url, slog.New(slog.DiscardHandler), func() cluster.Node {
-		return cluster.Node{Name: name, Connections: int(m.connections.Load()), State: cluster.Ready,
-			Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}
-	})
+	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.Redis = cluster.OpenRedis(target, slog.New(slog.DiscardHandler), func() cluster.Node {
+		return cluster.Node{Name: name, Connections: int(m.connections.Load()), State: cluster.Ready,
+			Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { m.Run(ctx) })

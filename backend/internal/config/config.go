@@ -20,9 +20,12 @@ import (
 
 // Config is what the server can be told. The tags are the documentation.
 type Config struct {
-	Listen   string `env:"LISTEN" default:"127.0.0.1:3001" help:"Address to listen on, host:port. Port 0 takes a free one."`
-	RedisURL string `env:"REDIS_URL" placeholder:"URL" help:"Redis that the instances share, like redis://127.0.0.1:6379/0; rediss:// for TLS. Without it the instance is alone and keeps everything in memory."`
-	NodeName string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Without it the host name with a random end."`
+	Listen        string `env:"LISTEN" default:"127.0.0.1:3001" help:"Address to listen on, host:port. Port 0 takes a free one."`
+	RedisURL      string `env:"REDIS_URL" placeholder:"URL" help:"Redis that the instances share, like redis://127.0.0.1:6379/0; rediss:// for TLS; any server of a Redis Cluster; Sentinels with ?master_name=. Without it the instance is alone and keeps everything in memory."`
+	RedisCAFile   string `env:"REDIS_CA_FILE" placeholder:"FILE" help:"Certificates (PEM) that the certificate of Redis must descend from. Without it those that the system trusts."`
+	RedisCertFile string `env:"REDIS_CERT_FILE" placeholder:"FILE" help:"Certificate (PEM) to show to Redis, if it asks for one."`
+	RedisKeyFile  string `env:"REDIS_KEY_FILE" placeholder:"FILE" help:"Its key (PEM)."`
+	NodeName      string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Without it the host name with a random end."`
 
 	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Clients need a token: a JSON Web Token, signed with HS256 and this secret of at least 32 bytes."`
 	PublishKeys      []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Services need one of these keys to publish: Authorization: Bearer KEY. Separated by commas."`
@@ -109,6 +112,12 @@ func (c *Config) Check() error {
 			bad("--%s-tokens %v with --%s-refill %v lets nothing through in the long run: set both to at least 1 and more than 0, or the tokens to 0",
 				r.name, r.tokens, r.name, r.refill)
 		}
+	}
+	if (c.RedisCertFile == "") != (c.RedisKeyFile == "") {
+		bad("--redis-cert-file and --redis-key-file go together: give both or neither")
+	}
+	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
+		bad("certificates for Redis are given, but no --redis-url: give it, or leave them out")
 	}
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)

@@ -22,6 +22,7 @@ type Metrics struct {
 	Gaps      prometheus.Counter
 	// Of the subscriptions to Redis: connections made anew, and rooms caught up from their history.
 	Reconnects, Repairs prometheus.Counter
+	Forks               prometheus.Counter // rooms whose latest messages Redis had lost
 	Waits               prometheus.Counter // publications that had to wait for members that were behind
 
 	delivered prometheus.Counter
@@ -59,6 +60,7 @@ func New(version string) *Metrics {
 		Reconnects: single("zonecast_broker_reconnects_total", "Times that the subscriptions to Redis were lost and made anew."),
 		Waits:      single("zonecast_publish_waits_total", "Publications that had to wait, because the members of their room were behind."),
 		Repairs:    single("zonecast_broker_repairs_total", "Times that a room was caught up from its history, because messages may have been missed."),
+		Forks:      single("zonecast_broker_forks_total", "Times that Redis came back without messages of a room that had been delivered, and the room got a new epoch."),
 		latency:    histogram("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
 		dropped:    counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
 	}
@@ -72,7 +74,7 @@ func New(version string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()}})
 	build.Set(1)
-	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.Gaps, m.Reconnects, m.Repairs, m.Waits, m.slow, m.slowed,
+	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.Gaps, m.Reconnects, m.Repairs, m.Forks, m.Waits, m.slow, m.slowed,
 		m.latency, m.dropped, m.delivered, m.bytes, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -90,8 +92,8 @@ func (m *Metrics) Written(messages, bytes int) {
 	m.bytes.Add(float64(bytes))
 }
 
-// Latency implements outbox.Meter.
-func (m *Metrics) Latency(d time.Duration) { m.latency.Observe(d.Seconds()) }
+// Latency implements outbox.Meter. Where clocks differ, the one that accepted may be ahead.
+func (m *Metrics) Latency(d time.Duration) { m.latency.Observe(max(d, 0).Seconds()) }
 
 // Dropped implements outbox.Meter.
 func (m *Metrics) Dropped(frames int) {

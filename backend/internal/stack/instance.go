@@ -31,8 +31,11 @@ func (s *Stack) startInstance(ctx context.Context, number int) (*Instance, error
 	}
 	name, address := fmt.Sprintf("backend-%d", number), port.address()
 	env := environment("LISTEN="+address, "NODE_NAME="+name)
-	if s.Redis != nil {
-		env = append(env, "REDIS_URL="+s.Redis.URL)
+	for name, value := range map[string]string{"REDIS_URL": s.RedisURL, "REDIS_CA_FILE": s.RedisCAFile,
+		"REDIS_CERT_FILE": s.RedisCertFile, "REDIS_KEY_FILE": s.RedisKeyFile} {
+		if value != "" {
+			env = append(env, name+"="+value)
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.options.Settings)) {
 		env = append(env, key+"="+s.options.Settings[key])

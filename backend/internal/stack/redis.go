@@ -3,7 +3,9 @@ package stack
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -12,14 +14,68 @@ import (
 	"time"
 )
 
-// Redis is the stack's redis-server. Its data outlives a Kill as far as deploy/redis/redis.conf promises.
+// Redis is one redis-server. Its data outlives a Kill as far as deploy/redis/redis.conf promises.
 type Redis struct {
 	*Process
 	// Address is its host and port; URL is what REDIS_URL takes.
 	Address, URL string
+
+	secret *secret // of the connection; nil for none
 }
 
-func (s *Stack) startRedis(ctx context.Context) (*Redis, error) {
+// A Kind is a kind of Redis.
+type Kind int
+
+const (
+	// Single is one server.
+	Single Kind = iota
+	// Secured is one server that is spoken to over TLS, asks for the other side's certificate, and wants a password.
+	Secured
+	// Watched is a master with two replicas, and three Sentinels that make one of them the master when it is gone.
+	Watched
+	// Clustered is a Redis Cluster of three masters with a replica each.
+	Clustered
+)
+
+func (s *Stack) startRedis(ctx context.Context) error {
+	var err error
+	switch s.options.Kind {
+	case Secured:
+		err = s.startSecured(ctx)
+	case Watched:
+		err = s.startWatched(ctx)
+	case Clustered:
+		err = s.startClustered(ctx)
+	default:
+		err = s.startSingle(ctx)
+	}
+	if len(s.Redises) > 0 {
+		s.Redis = s.Redises[0]
+	}
+	return err
+}
+
+func (s *Stack) startSingle(ctx context.Context) error {
+	r, err := s.startServer(ctx, "redis", nil)
+	if err == nil {
+		s.RedisURL = r.URL
+	}
+	return err
+}
+
+// startServer starts a redis-server with the repository's configuration and what the arguments override of it, and adds it to
+// the stack.
+func (s *Stack) startServer(ctx context.Context, name string, secret *secret, args ...string) (*Redis, error) {
+	config, err := filepath.Abs(filepath.Join(s.options.Root, "deploy", "redis", "redis.conf"))
+	if err != nil {
+		return nil, err
+	}
+	// The repository's file as it is; what follows it overrides it.
+	return s.startProgram(ctx, name, secret, &s.Redises, append([]string{config, "--logfile", ""}, args...)...)
+}
+
+// startProgram starts redis-server as whatever the arguments make of it, at a port of its own.
+func (s *Stack) startProgram(ctx context.Context, name string, secret *secret, list *[]*Redis, args ...string) (*Redis, error) {
 	path, err := Program("redis-server")
 	if err != nil {
 		return nil, err
@@ -28,52 +84,118 @@ func (s *Stack) startRedis(ctx context.Context) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := s.folder("redis")
+	data, err := s.folder(name)
 	if err != nil {
 		return nil, err
 	}
-	config, err := filepath.Abs(filepath.Join(s.options.Root, "deploy", "redis", "redis.conf"))
-	if err != nil {
-		return nil, err
+	r := &Redis{Address: port.address(), URL: "redis://" + port.address() + "/0", secret: secret}
+	listen := []string{"--port", strconv.Itoa(port.number)}
+	if secret != nil {
+		listen = []string{"--port", "0", "--tls-port", strconv.Itoa(port.number)}
+		r.URL = "rediss://:" + secret.password + "@" + port.address() + "/0"
 	}
-	address := port.address()
-	process, err := s.start(ctx, recipe{
-		name: "redis",
-		path: path,
-		// The repository's file as it is; what follows it overrides it.
-		args: []string{config, "--port", strconv.Itoa(port.number), "--bind", "127.0.0.1",
-			"--daemonize", "no", "--pidfile", "", "--logfile", ""},
+	args = append(args, append(listen, "--bind", "127.0.0.1", "--daemonize", "no", "--pidfile", "")...)
+	r.Process, err = s.start(ctx, recipe{
+		name:     name,
+		path:     path,
+		args:     args,
 		env:      environment(),
 		dir:      data,
 		orphaned: syscall.SIGKILL,
-		ready:    func(ctx context.Context) error { return pingRedis(ctx, address) },
+		ready:    r.ping,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Redis{Process: process, Address: address, URL: "redis://" + address + "/0"}, nil
+	*list = append(*list, r)
+	return r, nil
 }
 
-// pingRedis fails until Redis takes commands: while it loads its data it answers an error.
-func pingRedis(ctx context.Context, address string) error {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+// ping fails until Redis takes commands: while it loads its data it answers an error.
+func (r *Redis) ping(ctx context.Context) error {
+	answer, err := r.Command(ctx, "PING")
+	if err == nil && answer != "PONG" {
+		return fmt.Errorf("PING was answered %q", answer)
+	}
+	return err
+}
+
+// Command sends one command, given as in redis-cli but without quotes, and returns the answer: a text, a number or the first
+// value of a list.
+func (r *Redis) Command(ctx context.Context, command string) (string, error) {
+	conn, err := r.dial(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return err
+		return "", err
 	}
-	if _, err := fmt.Fprint(conn, "PING\r\n"); err != nil {
-		return err
+	reader := bufio.NewReader(conn)
+	if r.secret != nil {
+		if _, err := say(conn, reader, "AUTH "+r.secret.password); err != nil {
+			return "", fmt.Errorf("AUTH: %w", err)
+		}
 	}
-	answer, err := bufio.NewReader(conn).ReadString('\n')
+	answer, err := say(conn, reader, command)
 	if err != nil {
-		return err
+		return "", fmt.Errorf("%s at %s: %w", command, r.Name(), err)
 	}
-	if answer = strings.TrimSpace(answer); answer != "+PONG" {
-		return fmt.Errorf("PING was answered %q", answer)
+	return answer, nil
+}
+
+// Name is the process's name; that of one that was not started yet is empty.
+func (r *Redis) Name() string {
+	if r.Process == nil {
+		return ""
 	}
-	return nil
+	return r.Process.Name()
+}
+
+func (r *Redis) dial(ctx context.Context) (net.Conn, error) {
+	if r.secret == nil {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", r.Address)
+	}
+	d := tls.Dialer{Config: r.secret.client}
+	return d.DialContext(ctx, "tcp", r.Address)
+}
+
+// say sends one inline command and reads the answer (RESP, https://redis.io/docs/latest/develop/reference/protocol-spec).
+func say(conn net.Conn, reader *bufio.Reader, command string) (string, error) {
+	if _, err := fmt.Fprint(conn, command+"\r\n"); err != nil {
+		return "", err
+	}
+	for {
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		line = strings.TrimSpace(line)
+		if line == "" {
+			return "", fmt.Errorf("%s was answered with an empty line", command)
+		}
+		switch kind, rest := line[0], line[1:]; kind {
+		case '+', ':':
+			return rest, nil
+		case '-':
+			return "", fmt.Errorf("answered %s", rest)
+		case '$':
+			n, err := strconv.Atoi(rest)
+			if err != nil || n < 0 {
+				return "", err
+			}
+			p := make([]byte, n)
+			if _, err := io.ReadFull(reader, p); err != nil {
+				return "", err
+			}
+			return string(p), nil
+		case '*': // the first value follows
+			if rest == "0" || rest == "-1" {
+				return "", nil
+			}
+		default:
+			return "", fmt.Errorf("answered %q", line)
+		}
+	}
 }

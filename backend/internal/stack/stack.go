@@ -21,6 +21,8 @@ type Options struct {
 	Instances int
 	// Redis, Nginx and Prometheus add these. Nginx and Prometheus need at least one instance.
 	Redis, Nginx, Prometheus bool
+	// Kind is the kind of Redis; one server unless it says otherwise.
+	Kind Kind
 	// Settings are environment variables for every instance, like "HISTORY_MESSAGES". They come after the stack's own
 	// ones (LISTEN, NODE_NAME, REDIS_URL) and so override them.
 	Settings map[string]string
@@ -57,7 +59,15 @@ func (o Options) check() error {
 
 // A Stack is a running topology. Parts that were not asked for are nil.
 type Stack struct {
-	Redis      *Redis
+	// Redis is the only server, or the first one of several; Redises are all of them, Sentinels what watches them.
+	Redis     *Redis
+	Redises   []*Redis
+	Sentinels []*Redis
+	// RedisURL and the files that go with it are what instances are told: REDIS_URL, REDIS_CA_FILE, REDIS_CERT_FILE and
+	// REDIS_KEY_FILE. The files are empty without TLS.
+	RedisURL                                 string
+	RedisCAFile, RedisCertFile, RedisKeyFile string
+
 	Instances  []*Instance
 	Nginx      *Nginx
 	Prometheus *Prometheus
@@ -96,7 +106,7 @@ func Start(ctx context.Context, options Options) (*Stack, error) {
 func (s *Stack) startAll(ctx context.Context) error {
 	var err error
 	if s.options.Redis {
-		if s.Redis, err = s.startRedis(ctx); err != nil {
+		if err = s.startRedis(ctx); err != nil {
 			return err
 		}
 	}
@@ -126,8 +136,8 @@ func (s *Stack) Dir() string { return s.dir }
 // Processes lists every process in the order in which they were started.
 func (s *Stack) Processes() []*Process {
 	var all []*Process
-	if s.Redis != nil {
-		all = append(all, s.Redis.Process)
+	for _, r := range append(s.Redises[:len(s.Redises):len(s.Redises)], s.Sentinels...) {
+		all = append(all, r.Process)
 	}
 	for _, i := range s.Instances {
 		all = append(all, i.Process)
@@ -157,8 +167,12 @@ func (s *Stack) Close() error {
 		instances = append(instances, i.Process)
 	}
 	errs = append(errs, stopAll(instances...))
-	if s.Redis != nil {
-		errs = append(errs, stopAll(s.Redis.Process))
+	for _, servers := range [][]*Redis{s.Sentinels, s.Redises} {
+		var processes []*Process
+		for _, r := range servers {
+			processes = append(processes, r.Process)
+		}
+		errs = append(errs, stopAll(processes...))
 	}
 	s.launcher.close()
 	for _, p := range s.ports {

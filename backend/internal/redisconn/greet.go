@@ -1,0 +1,93 @@
+package redisconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// greet asks the server what it is: whether it is there, new enough (XTRIM MINID came with 6.2), one of a cluster, and does
+// not drop histories silently. A server that we may not ask with INFO is taken for a single one of version 6.2.
+func (t *Target) greet(ctx context.Context, log *slog.Logger) error {
+	client := t.Client(Tuning{Timeout: timeout, PoolSize: 2})
+	defer client.Close()
+	if err := client.Ping(ctx).Err(); err != nil {
+		return t.explain(err)
+	}
+	info, err := client.InfoMap(ctx).Result() // all of it: 6.2 takes one section only
+	if err != nil {
+		log.Warn("Redis may not be asked what it is (INFO): a cluster is not recognized", "error", err)
+		return nil
+	}
+	version := info["Server"]["redis_version"]
+	var major, minor int
+	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n == 2 && (major < 6 || major == 6 && minor < 2) {
+		return fmt.Errorf("version %s is too old: 6.2 or newer is needed", version)
+	}
+	t.Sharded = major >= 7
+	switch mode := info["Server"]["redis_mode"]; {
+	case mode == "sentinel":
+		return errors.New("this is a Sentinel: add ?master_name= with the name of what it watches")
+	case mode == "cluster" && t.single != nil:
+		t.cluster, t.single = clusterOf(t.single), nil
+		if err := t.covers(ctx); err != nil {
+			return err
+		}
+	case mode == "standalone" && t.cluster != nil:
+		return errors.New("it is not of a Redis Cluster, so it can't be used with others: give one address")
+	case t.single != nil && info["Replication"]["role"] == "slave" && info["Replication"]["slave_read_only"] != "0":
+		return errors.New("this is a read-only replica: give the address of its master, or of the Sentinels with ?master_name=")
+	}
+	if policy := info["Memory"]["maxmemory_policy"]; policy != "" && policy != "noeviction" && info["Memory"]["maxmemory"] != "0" {
+		log.Warn("Redis may drop histories when its memory is full: set maxmemory-policy noeviction", "policy", policy)
+	}
+	return nil
+}
+
+// covers checks that the cluster works.
+func (t *Target) covers(ctx context.Context) error {
+	client := t.Client(Tuning{Timeout: timeout, PoolSize: 2})
+	defer client.Close()
+	return t.explain(client.Ping(ctx).Err())
+}
+
+// clusterOf makes of one server's options those of the cluster that it belongs to.
+func clusterOf(o *redis.Options) *redis.ClusterOptions {
+	return &redis.ClusterOptions{Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
+		ClientName: o.ClientName, Protocol: o.Protocol}
+}
+
+// explain adds to an error of Redis what to change, where that can be said.
+func (t *Target) explain(err error) error {
+	var network net.Error
+	switch {
+	case err == nil:
+		return nil
+	case redis.HasErrorPrefix(err, "NOAUTH"):
+		return fmt.Errorf("%w: write the password into the URL, like redis://:PASSWORD@host:6379", err)
+	case redis.HasErrorPrefix(err, "WRONGPASS"):
+		return fmt.Errorf("%w: user or password of the URL is wrong", err)
+	case redis.HasErrorPrefix(err, "NOPERM"):
+		return fmt.Errorf("%w: the user of the URL needs more rights, see docs/operations.md", err)
+	case strings.Contains(err.Error(), "SELECT is not allowed in cluster mode"):
+		return fmt.Errorf("%w: a Redis Cluster has no databases, leave the number out of the URL", err)
+	case t.encrypted() && (errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded)):
+		return fmt.Errorf("%w: the URL asks for TLS (rediss://): does the server speak it, and does it want a certificate (REDIS_CERT_FILE)?", err)
+	}
+	return err
+}
+
+func (t *Target) encrypted() bool {
+	switch {
+	case t.failover != nil:
+		return t.failover.TLSConfig != nil
+	case t.cluster != nil:
+		return t.cluster.TLSConfig != nil
+	}
+	return t.single.TLSConfig != nil
+}

@@ -1,0 +1,197 @@
+// Package redisconn finds the Redis that a URL names, whatever kind it is, and makes clients of it.
+//
+//	REDIS_URL ──▶ Find ──▶ Target ──▶ Client ──▶ broker (publishing, subscriptions), cluster (announcements, questions)
+//
+// It asks the server itself whether it is one of a Redis Cluster, so that one address is enough.
+package redisconn
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Options of [Find]. URL is needed.
+type Options struct {
+	// URL is one of
+	//
+	//	redis://user:password@host:6379/0                                   one server; or any server of a Redis Cluster
+	//	redis://user:password@host:6379?addr=host2:6379&addr=host3:6379     a Redis Cluster, found through any of these
+	//	redis://host:26379?addr=host2:26379&master_name=mymaster            what Sentinels of these addresses watch
+	//	unix:///run/redis.sock                                              one server on this machine
+	//
+	// With rediss:// the connection is encrypted. What go-redis knows besides can stand in the query.
+	URL string
+	// CAFile, if not empty, holds the certificates (PEM) that the server's certificate must descend from, instead of those
+	// that the system trusts. CertFile and KeyFile are what this side shows when the server asks for a certificate.
+	CAFile, CertFile, KeyFile string
+	Log                       *slog.Logger
+}
+
+// timeout bounds each of the commands that [Find] needs.
+const timeout = 3 * time.Second
+
+// A Target is a Redis that was found. Exactly one of its options is not nil.
+type Target struct {
+	single   *redis.Options
+	failover *redis.FailoverOptions
+	cluster  *redis.ClusterOptions
+	// Sharded says that the server knows sharded pub/sub (Redis 7): what is published to a channel then stays within the
+	// shard of a cluster that the channel belongs to.
+	Sharded bool
+}
+
+// A Tuning is what clients for different uses differ in.
+type Tuning struct {
+	Timeout  time.Duration // of connecting, and of each command
+	PoolSize int           // connections at most, to each server; 0 for go-redis's own default
+}
+
+// Find connects to the Redis, and finds out what it is. It fails if Redis does not answer, is too old, or can't be used. No
+// error contains the URL's password.
+func Find(ctx context.Context, opts Options) (*Target, error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	redis.SetLogger(libraryLog{opts.Log})
+	t, err := parse(opts)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*timeout)
+	defer cancel()
+	if err := t.greet(ctx, opts.Log); err != nil {
+		return nil, fmt.Errorf("Redis at %s: %w", t, err)
+	}
+	return t, nil
+}
+
+func parse(opts Options) (*Target, error) {
+	t := new(Target)
+	query := ""
+	if u, err := url.Parse(opts.URL); err == nil {
+		query = u.RawQuery
+	}
+	values, _ := url.ParseQuery(query) // the library says what is wrong with it
+	var err error
+	var secure **tls.Config
+	switch {
+	case values.Has("master_name"):
+		if t.failover, err = redis.ParseFailoverURL(opts.URL); err == nil {
+			secure = &t.failover.TLSConfig
+			// The URL's user and password open the master; the Sentinels may be asked without, or with the same.
+			if t.failover.Username == "" && t.failover.Password == "" {
+				t.failover.Username, t.failover.Password = t.failover.SentinelUsername, t.failover.SentinelPassword
+			}
+		}
+	case values.Has("addr"):
+		if t.cluster, err = redis.ParseClusterURL(opts.URL); err == nil {
+			secure = &t.cluster.TLSConfig
+		}
+	default:
+		if t.single, err = redis.ParseURL(opts.URL); err == nil {
+			secure = &t.single.TLSConfig
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the URL is not one of Redis (%w): write for example redis://127.0.0.1:6379/0", withoutSecret(err))
+	}
+	if err := opts.certify(*secure); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// certify adds the certificates to the configuration, which is nil without TLS.
+func (o Options) certify(c *tls.Config) error {
+	if o.CAFile == "" && o.CertFile == "" && o.KeyFile == "" {
+		return nil
+	}
+	if c == nil {
+		return errors.New("certificates are given, but the URL does not ask for TLS: write it as rediss://")
+	}
+	if o.CAFile != "" {
+		p, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return fmt.Errorf("read the certificates to trust: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(p) {
+			return fmt.Errorf("%s holds no certificate in PEM form", o.CAFile)
+		}
+	}
+	if o.CertFile != "" || o.KeyFile != "" {
+		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+		if err != nil {
+			return fmt.Errorf("read the certificate to show to Redis, and its key: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return nil
+}
+
+// withoutSecret takes the URL out of an error of url.Parse, since it may hold a password.
+func withoutSecret(err error) error {
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		return inner.Err
+	}
+	return err
+}
+
+// String names the addresses, without user and password.
+func (t *Target) String() string {
+	switch {
+	case t.failover != nil:
+		return fmt.Sprintf("%s (Sentinels of %s)", strings.Join(t.failover.SentinelAddrs, ", "), t.failover.MasterName)
+	case t.cluster != nil:
+		return strings.Join(t.cluster.Addrs, ", ")
+	}
+	return t.single.Addr
+}
+
+// Clustered says that it is a Redis Cluster, whose clients are *redis.ClusterClient; all others are *redis.Client.
+func (t *Target) Clustered() bool { return t.cluster != nil }
+
+// Client returns a client. It does not connect before it is used, and repeats no command: one whose answer was lost may have
+// been carried out. (That of a cluster follows a slot that moved, and may repeat.)
+func (t *Target) Client(tune Tuning) redis.UniversalClient {
+	switch {
+	case t.failover != nil:
+		o := *t.failover
+		o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
+		o.PoolSize, o.ContextTimeoutEnabled = tune.PoolSize, true
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
+		return redis.NewFailoverClient(&o)
+	case t.cluster != nil:
+		o := *t.cluster
+		o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
+		o.PoolSize, o.ContextTimeoutEnabled = tune.PoolSize, true
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
+		o.MaxRedirects = 8
+		return redis.NewClusterClient(&o)
+	}
+	o := *t.single
+	o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
+	o.PoolSize, o.ContextTimeoutEnabled = tune.PoolSize, true
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
+	return redis.NewClient(&o)
+}
+
+// libraryLog takes what go-redis itself logs, which the errors that it returns say as well. go-redis has one logger for the
+// whole program.
+type libraryLog struct{ log *slog.Logger }
+
+func (l libraryLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "go-redis", "said", fmt.Sprintf(format, args...))
+}
