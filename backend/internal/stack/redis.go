@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -66,11 +67,19 @@ func (s *Stack) startSingle(ctx context.Context) error {
 // startServer starts a redis-server with the repository's configuration and what the arguments override of it, and adds it to
 // the stack.
 func (s *Stack) startServer(ctx context.Context, name string, secret *secret, args ...string) (*Redis, error) {
-	config, err := filepath.Abs(filepath.Join(s.options.Root, "deploy", "redis", "redis.conf"))
+	text, err := s.source("deploy", "redis", "redis.conf")
 	if err != nil {
 		return nil, err
 	}
-	// The repository's file as it is; what follows it overrides it.
+	dir, err := s.folder(name)
+	if err != nil {
+		return nil, err
+	}
+	// The repository's file as it is; what follows it overrides it. It is a copy, since Sentinels let a server rewrite its file.
+	config := filepath.Join(dir, "redis.conf")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
 	return s.startProgram(ctx, name, secret, &s.Redises, append([]string{config, "--logfile", ""}, args...)...)
 }
 

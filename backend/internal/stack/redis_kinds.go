@@ -15,7 +15,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -155,74 +154,6 @@ func (s *Stack) Master(ctx context.Context) (*Redis, error) {
 		}
 	}
 	return nil, fmt.Errorf("no server is the master: %s", conn)
-}
-
-const slots = 16384
-
-func (s *Stack) startClustered(ctx context.Context) error {
-	const masters = 3
-	var bus []int
-	for n := range 2 * masters {
-		port, err := s.hold()
-		if err != nil {
-			return err
-		}
-		bus = append(bus, port.number)
-		if _, err := s.startServer(ctx, fmt.Sprint("redis-", n+1), nil, "--cluster-enabled", "yes", "--cluster-port",
-			strconv.Itoa(port.number), "--cluster-node-timeout", "1500", "--cluster-replica-validity-factor", "0",
-			"--repl-diskless-sync-delay", "0"); err != nil {
-			return err
-		}
-	}
-	for n, r := range s.Redises {
-		if n < masters {
-			if _, err := r.Command(ctx, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", n*slots/masters, (n+1)*slots/masters-1)); err != nil {
-				return err
-			}
-		}
-		host, port, _ := strings.Cut(s.Redises[0].Address, ":")
-		if _, err := r.Command(ctx, fmt.Sprintf("CLUSTER MEET %s %s %d", host, port, bus[0])); err != nil {
-			return err
-		}
-	}
-	for n, r := range s.Redises[masters:] {
-		id, err := s.Redises[n].Command(ctx, "CLUSTER MYID")
-		if err != nil {
-			return err
-		}
-		if err := s.await(ctx, r.Name()+" follows its master", func() error {
-			_, err := r.Command(ctx, "CLUSTER REPLICATE "+id)
-			return err
-		}); err != nil {
-			return err
-		}
-	}
-	s.RedisURL = s.Redises[0].URL
-	return s.await(ctx, "the cluster works", s.works(ctx))
-}
-
-// works fails until each server has a working cluster of six in view, and each replica its master's data.
-func (s *Stack) works(ctx context.Context) func() error {
-	return func() error {
-		for _, r := range s.Redises {
-			info, err := r.Command(ctx, "CLUSTER INFO")
-			if err != nil {
-				return err
-			}
-			if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprint("cluster_known_nodes:", len(s.Redises))) {
-				return fmt.Errorf("%s: %s", r.Name(), info)
-			}
-			info, err = r.Command(ctx, "INFO replication")
-			if err != nil {
-				return err
-			}
-			if strings.Contains(info, "role:slave") && !strings.Contains(info, "master_link_status:up") ||
-				strings.Contains(info, "role:master") && !strings.Contains(info, "connected_slaves:1") {
-				return fmt.Errorf("%s: %s", r.Name(), info)
-			}
-		}
-		return nil
-	}
 }
 
 // await asks until the answer is no error.

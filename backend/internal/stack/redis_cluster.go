@@ -1,0 +1,173 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+const slots = 16384
+
+func (s *Stack) startClustered(ctx context.Context) error {
+	const masters = 3
+	var bus []int
+	for n := range 2 * masters {
+		port, err := s.hold()
+		if err != nil {
+			return err
+		}
+		bus = append(bus, port.number)
+		if _, err := s.startServer(ctx, fmt.Sprint("redis-", n+1), nil, "--cluster-enabled", "yes", "--cluster-port",
+			strconv.Itoa(port.number), "--cluster-node-timeout", "1500", "--cluster-replica-validity-factor", "0",
+			"--repl-diskless-sync-delay", "0"); err != nil {
+			return err
+		}
+	}
+	for n, r := range s.Redises {
+		if n < masters {
+			if _, err := r.Command(ctx, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", n*slots/masters, (n+1)*slots/masters-1)); err != nil {
+				return err
+			}
+		}
+		host, port, _ := strings.Cut(s.Redises[0].Address, ":")
+		if _, err := r.Command(ctx, fmt.Sprintf("CLUSTER MEET %s %s %d", host, port, bus[0])); err != nil {
+			return err
+		}
+	}
+	for n, r := range s.Redises[masters:] {
+		id, err := s.Redises[n].Command(ctx, "CLUSTER MYID")
+		if err != nil {
+			return err
+		}
+		if err := s.await(ctx, r.Name()+" follows its master", func() error {
+			_, err := r.Command(ctx, "CLUSTER REPLICATE "+id)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	s.RedisURL = s.Redises[0].URL
+	return s.await(ctx, "the cluster works", s.works(ctx))
+}
+
+// works fails until each server has a working cluster of six in view, and each replica its master's data.
+func (s *Stack) works(ctx context.Context) func() error {
+	return func() error {
+		for _, r := range s.Redises {
+			info, err := r.Command(ctx, "CLUSTER INFO")
+			if err != nil {
+				return err
+			}
+			if !strings.Contains(info, "cluster_state:ok") || !strings.Contains(info, fmt.Sprint("cluster_known_nodes:", len(s.Redises))) {
+				return fmt.Errorf("%s: %s", r.Name(), info)
+			}
+			info, err = r.Command(ctx, "INFO replication")
+			if err != nil {
+				return err
+			}
+			if strings.Contains(info, "role:slave") && !strings.Contains(info, "master_link_status:up") ||
+				strings.Contains(info, "role:master") && !strings.Contains(info, "connected_slaves:1") {
+				return fmt.Errorf("%s: %s", r.Name(), info)
+			}
+		}
+		return nil
+	}
+}
+
+// Owner returns the server of the cluster that holds the key's slot, as the servers that are there see it, and the slot.
+func (s *Stack) Owner(ctx context.Context, key string) (*Redis, int, error) {
+	var errs []error
+	for _, r := range s.Redises {
+		if r.PID() == 0 {
+			continue
+		}
+		owner, slot, err := s.ownerAt(ctx, r, key)
+		if err == nil {
+			return owner, slot, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, 0, errors.Join(errs...)
+}
+
+func (s *Stack) ownerAt(ctx context.Context, r *Redis, key string) (*Redis, int, error) {
+	text, err := r.Command(ctx, "CLUSTER KEYSLOT "+key)
+	if err != nil {
+		return nil, 0, err
+	}
+	slot, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, 0, err
+	}
+	nodes, err := r.Command(ctx, "CLUSTER NODES")
+	if err != nil {
+		return nil, 0, err
+	}
+	for line := range strings.Lines(nodes) { // id address@bus flags master sent received epoch link slots…
+		fields := strings.Fields(line)
+		if len(fields) < 9 || strings.Contains(fields[2], "fail") || !covers(fields[8:], slot) {
+			continue
+		}
+		address, _, _ := strings.Cut(fields[1], "@")
+		for _, server := range s.Redises {
+			if server.Address == address {
+				return server, slot, nil
+			}
+		}
+	}
+	return nil, 0, fmt.Errorf("%s: nobody holds slot %d:\n%s", r.Name(), slot, nodes)
+}
+
+func covers(ranges []string, slot int) bool {
+	for _, text := range ranges {
+		from, to, isRange := strings.Cut(text, "-")
+		if !isRange {
+			to = from
+		}
+		first, err := strconv.Atoi(from)
+		last, err2 := strconv.Atoi(to)
+		if err == nil && err2 == nil && first <= slot && slot <= last {
+			return true
+		}
+	}
+	return false
+}
+
+// MoveSlot moves a slot and its keys to another master, as redis-cli --cluster reshard does.
+func (s *Stack) MoveSlot(ctx context.Context, slot int, from, to *Redis) error {
+	fromID, err := from.Command(ctx, "CLUSTER MYID")
+	if err != nil {
+		return err
+	}
+	toID, err := to.Command(ctx, "CLUSTER MYID")
+	if err != nil {
+		return err
+	}
+	host, port, _ := strings.Cut(to.Address, ":")
+	if _, err := to.Command(ctx, fmt.Sprintf("CLUSTER SETSLOT %d IMPORTING %s", slot, fromID)); err != nil {
+		return err
+	}
+	if _, err := from.Command(ctx, fmt.Sprintf("CLUSTER SETSLOT %d MIGRATING %s", slot, toID)); err != nil {
+		return err
+	}
+	for {
+		key, err := from.Command(ctx, fmt.Sprintf("CLUSTER GETKEYSINSLOT %d 1", slot))
+		if err != nil {
+			return err
+		}
+		if key == "" {
+			break
+		}
+		if _, err := from.Command(ctx, fmt.Sprintf("MIGRATE %s %s %s 0 5000", host, port, key)); err != nil {
+			return err
+		}
+	}
+	for _, r := range []*Redis{to, from} {
+		if _, err := r.Command(ctx, fmt.Sprintf("CLUSTER SETSLOT %d NODE %s", slot, toID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
