@@ -31,13 +31,14 @@ const shards = 64
 
 // A Hub holds the rooms and the sessions of one instance. It is a broker.Handler.
 type Hub struct {
-	opts   Options
-	broker broker.Broker
-	seed   maphash.Seed
-	rooms  [shards]shard
-	beats  beats
-	count  atomic.Int64
-	held   atomic.Int64 // rooms with members
+	opts    Options
+	broker  broker.Broker
+	seed    maphash.Seed
+	rooms   [shards]shard
+	beats   beats
+	count   atomic.Int64
+	held    atomic.Int64 // rooms with members
+	replays *replays
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -65,6 +66,7 @@ func New(opts Options) *Hub {
 	for i := range h.rooms {
 		h.rooms[i].rooms = map[wire.Room]*room{}
 	}
+	h.replays = newReplays(h)
 	return h
 }
 

@@ -130,9 +130,6 @@ func (s *Session) check(joins []Join) error {
 	return nil
 }
 
-// replayPage is how many messages of history are asked for at once.
-const replayPage = 200
-
 // enter makes the session a member once it has everything up to the room's offset. It takes over the caller's count of the
 // room when it returns nil.
 func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offset) error {
@@ -145,25 +142,24 @@ func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offs
 		if done || err != nil {
 			return err
 		}
-		page, err := s.hub.broker.History(ctx, r.name, after, replayPage)
+		frames, gap, err := s.hub.replays.after(ctx, r.name, after)
 		if err != nil {
 			return err
 		}
-		if page.Gap != nil {
-			s.Queue.Push(s.hub.gapFrame(r.name, *page.Gap))
-			after = page.Gap.To
+		if gap != nil {
+			s.Queue.Push(s.hub.gapFrame(r.name, *gap))
+			after = gap.To
 		}
-		for _, m := range page.Messages {
+		for _, f := range frames {
 			select {
 			case <-s.Queue.Low():
 			case <-ctx.Done():
 				return errReplayTooLong()
 			}
-			s.Queue.Push(outbox.NewMessage(wire.AppendMessage(nil, &m.Message), 0,
-				outbox.Identity{Room: m.Room, Offset: m.Offset}))
-			after = m.Offset
+			s.Queue.Push(f)
+			after = f.Message.Offset
 		}
-		if page.Gap != nil || len(page.Messages) > 0 {
+		if gap != nil || len(frames) > 0 {
 			continue
 		}
 		// The client, or the history, is ahead of what the broker has delivered here: another instance was faster.
