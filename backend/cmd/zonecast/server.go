@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonecast/zonecast/backend/internal/api"
+	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
@@ -88,9 +89,10 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
+	desk := &attendance.Desk{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
 	limits := broker.Limits{Messages: s.config.HistoryMessages, Age: s.config.HistoryAge}
 	if s.config.RedisURL == "" {
-		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone(s.node)
+		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: desk.Answer}
 		return nil
 	}
 	target, err := redisconn.Find(ctx, redisconn.Options{URL: s.config.RedisURL, CAFile: s.config.RedisCAFile,
@@ -103,7 +105,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.cluster = cluster.OpenRedis(target, s.log, s.node)
+	s.cluster = cluster.OpenRedis(target, s.log, s.node, desk.Answer)
 	return nil
 }
 
@@ -114,7 +116,8 @@ func (s *server) routes() http.Handler {
 	e.Use(count(s.metrics))
 	e.GET("/ws", s.ws.Serve)
 	api.Register(e, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
-		Node: s.config.NodeName, MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load, Sessions: s.hub.Sessions})
+		MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load,
+		Register: attendance.Register{Cluster: s.cluster}})
 	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
 	e.GET("/ui", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
 	e.GET("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))

@@ -19,10 +19,10 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
-	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -39,10 +39,9 @@ type Options struct {
 	Cluster   cluster.Cluster
 	Metrics   *metrics.Metrics
 	Log       *slog.Logger
-	Node      string
 	Guard     *auth.Guard
-	// Sessions returns those that are open on this instance, in a slice that is the caller's.
-	Sessions func() []*hub.Session
+	// Register knows the connections of all instances.
+	Register attendance.Register
 	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
 	MaxDataBytes int
 	// Leaving tells whether the instance is shutting down.
@@ -60,6 +59,8 @@ func Register(e *echo.Echo, o Options) {
 	e.POST("/api/v1/broadcast", a.batch)
 	e.GET("/health/websocket/metrics", a.health)
 	e.GET("/api/v1/connections", a.connections, OperatorsOnly(o.Guard))
+	e.DELETE("/api/v1/connections", a.disconnectMany, OperatorsOnly(o.Guard))
+	e.DELETE("/api/v1/connections/:id", a.disconnectOne, OperatorsOnly(o.Guard))
 	probes := []string{http.MethodGet, http.MethodHead}
 	e.Match(probes, "/livez", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "alive"}) })
 	e.Match(probes, "/readyz", a.ready)
@@ -245,6 +246,8 @@ type NodeHealth struct {
 	Connections int    `json:"connections"`
 	Uptime      int64  `json:"uptime"`
 	QueueBytes  int64  `json:"queueBytes"`
+	// Reason says why it is not ready.
+	Reason string `json:"reason,omitempty"`
 }
 
 func (a *API) health(c echo.Context) error {
@@ -265,7 +268,7 @@ func (a *API) health(c echo.Context) error {
 			h.ConnectionsByRoom[wire.Room{Warehouse: z.Warehouse, Zone: z.Zone}.String()] += z.Connections
 		}
 		h.Nodes = append(h.Nodes, NodeHealth{Node: n.Name, Version: n.Version, State: n.State, Connections: n.Connections,
-			Uptime: time.Since(n.Started).Milliseconds(), QueueBytes: n.QueueBytes})
+			Uptime: time.Since(n.Started).Milliseconds(), QueueBytes: n.QueueBytes, Reason: n.Reason})
 	}
 	if total := h.TotalConnections; total > 0 {
 		h.AvgMessagesPerConnection = sent / uint64(total)
@@ -304,6 +307,10 @@ func Problem(log *slog.Logger) echo.HTTPErrorHandler {
 			code, detail = http_.Code, fmt.Sprint(http_.Message)
 			switch code {
 			case http.StatusNotFound:
+				if why, ok := http_.Message.(error); ok {
+					detail = why.Error()
+					break
+				}
 				detail = "there is nothing at " + c.Request().URL.Path
 			case http.StatusMethodNotAllowed:
 				detail = "send " + strings.ReplaceAll(c.Response().Header().Get("Allow"), "OPTIONS, ", "")

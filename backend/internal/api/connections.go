@@ -1,104 +1,123 @@
 package api
 
 import (
-	"cmp"
+	"context"
+	"errors"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A page of connections has so many unless the caller says otherwise, and never more than maxPage.
 const (
+	// defaultPage is how many connections a page has unless the caller says otherwise.
 	defaultPage = 100
-	maxPage     = 1000
+	// askFor is how long the other instances have to answer, unless the caller says otherwise; maxAsk is the most that it
+	// may say.
+	askFor, maxAsk = 2 * time.Second, 10 * time.Second
 )
 
-// A connection is the account of one, as operators see it. Durations are in milliseconds.
-type connection struct {
-	ID          string   `json:"connectionId"`
-	User        string   `json:"userId,omitempty"`
-	Rooms       []string `json:"rooms"`
-	Duration    int64    `json:"duration"`
-	Received    uint64   `json:"framesReceived"`
-	Sent        uint64   `json:"messagesSent"`
-	SentBytes   uint64   `json:"bytesSent"`
-	QueuedBytes int      `json:"queuedBytes"`
-	Slow        bool     `json:"slow"`
-	// RTT is missing until the first ping was answered.
-	RTT float64 `json:"roundTripTime,omitempty"`
-}
-
-// connections answers with the connections of this instance in the order of their ids, page by page.
+// connections answers with the connections of all instances in the order of their ids, page by page.
 func (a *API) connections(c echo.Context) error {
 	wanted, err := parseSelection(c)
 	if err != nil {
 		return err
 	}
-	sessions := slices.DeleteFunc(a.Sessions(), func(s *hub.Session) bool { return !wanted.matches(s) })
-	slices.SortFunc(sessions, func(x, y *hub.Session) int { return strings.Compare(x.ID, y.ID) })
-	answer := struct {
-		Node        string       `json:"node"`
-		Total       int          `json:"total"` // after the place where the page begins
-		Connections []connection `json:"connections"`
-		Next        string       `json:"next,omitempty"`
-	}{Node: a.Node, Total: len(sessions), Connections: []connection{}}
-	if len(sessions) > wanted.limit {
-		sessions = sessions[:wanted.limit]
-		answer.Next = sessions[len(sessions)-1].ID
+	ctx, cancel, err := patience(c)
+	if err != nil {
+		return err
 	}
-	for _, s := range sessions {
-		answer.Connections = append(answer.Connections, account(s))
+	defer cancel()
+	page, outcome, err := a.Register.List(ctx, wanted)
+	if err != nil {
+		return err
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(http.StatusOK, answer)
+	return c.JSON(http.StatusOK, struct {
+		attendance.Page
+		attendance.Outcome
+	}{page, outcome})
 }
 
-func account(s *hub.Session) connection {
-	t := s.Tracking()
-	rooms := []string{}
-	for _, r := range s.Rooms() {
-		rooms = append(rooms, r.String())
+// disconnectOne ends one connection, wherever it is.
+func (a *API) disconnectOne(c echo.Context) error {
+	return a.disconnect(c, attendance.Selection{ID: c.Param("id")})
+}
+
+// disconnectMany ends those that the query means.
+func (a *API) disconnectMany(c echo.Context) error {
+	wanted, err := parseSelection(c)
+	if err != nil {
+		return err
 	}
-	return connection{ID: s.ID, User: s.User, Rooms: rooms, Duration: t.Duration.Milliseconds(), Received: t.Received,
-		Sent: t.Messages, SentBytes: t.Bytes, QueuedBytes: t.Waiting, Slow: t.Slow, RTT: float64(t.RTT.Microseconds()) / 1000}
+	if !wanted.Narrow() {
+		return wire.Errorf(wire.CodeInvalidData, "this would end every connection: say which, with warehouse, zone, userId, node or slow")
+	}
+	return a.disconnect(c, wanted)
 }
 
-// A selection is what a request asks for. What is empty is not asked for.
-type selection struct {
-	room, user, after string
-	slow              bool
-	limit             int
+func (a *API) disconnect(c echo.Context, wanted attendance.Selection) error {
+	ban := false
+	if text := c.QueryParam("ban"); text != "" {
+		var err error
+		if ban, err = strconv.ParseBool(text); err != nil {
+			return wire.Errorf(wire.CodeInvalidData, "ban is %.20q: say true, so that the clients don't come back, or leave it out", text)
+		}
+	}
+	ctx, cancel, err := patience(c)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	n, outcome, err := a.Register.Disconnect(ctx, wanted, ban)
+	if err != nil {
+		return err
+	}
+	if wanted.ID != "" && n == 0 && outcome.Complete {
+		return echo.NewHTTPError(http.StatusNotFound, errors.New("no connection has this id: it may have ended already"))
+	}
+	return c.JSON(http.StatusOK, struct {
+		Disconnected int `json:"disconnected"`
+		attendance.Outcome
+	}{n, outcome})
 }
 
-func parseSelection(c echo.Context) (s selection, err error) {
-	s = selection{user: c.QueryParam("userId"), after: c.QueryParam("after"), limit: defaultPage}
+// patience returns a context that ends when the caller does not want to wait any longer for other instances.
+func patience(c echo.Context) (context.Context, context.CancelFunc, error) {
+	wait := askFor
+	if text := c.QueryParam("timeout"); text != "" {
+		ms, err := strconv.Atoi(text)
+		if wait = time.Duration(ms) * time.Millisecond; err != nil || wait < time.Millisecond || wait > maxAsk {
+			return nil, nil, wire.Errorf(wire.CodeInvalidData, "timeout is %.20q: give milliseconds from 1 to %d", text, maxAsk.Milliseconds())
+		}
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), wait)
+	return ctx, cancel, nil
+}
+
+// parseSelection reads the query. The error is a *wire.Error.
+func parseSelection(c echo.Context) (s attendance.Selection, err error) {
+	s = attendance.Selection{User: c.QueryParam("userId"), Node: c.QueryParam("node"), After: c.QueryParam("after"), Limit: defaultPage}
 	if w, z := c.QueryParam("warehouse"), c.QueryParam("zone"); w != "" || z != "" {
 		room, err := wire.NewRoom(w, z)
 		if err != nil {
 			return s, err
 		}
-		s.room = room.String()
+		s.Room = room.String()
 	}
 	if text := c.QueryParam("slow"); text != "" {
-		if s.slow, err = strconv.ParseBool(text); err != nil {
+		if s.Slow, err = strconv.ParseBool(text); err != nil {
 			return s, wire.Errorf(wire.CodeInvalidData, "slow is %.20q: say true, or leave it out", text)
 		}
 	}
 	if text := c.QueryParam("limit"); text != "" {
-		if s.limit, err = strconv.Atoi(text); err != nil || s.limit < 1 || s.limit > maxPage {
-			return s, wire.Errorf(wire.CodeInvalidData, "limit is %.20q: give a number from 1 to %d", text, maxPage)
+		if s.Limit, err = strconv.Atoi(text); err != nil || s.Limit < 1 || s.Limit > attendance.MaxPage {
+			return s, wire.Errorf(wire.CodeInvalidData, "limit is %.20q: give a number from 1 to %d", text, attendance.MaxPage)
 		}
 	}
 	return s, nil
-}
-
-func (w selection) matches(s *hub.Session) bool {
-	return cmp.Compare(s.ID, w.after) > 0 && (w.user == "" || s.User == w.user) && (!w.slow || s.Queue.Stats().Slow) &&
-		(w.room == "" || slices.ContainsFunc(s.Rooms(), func(r wire.Room) bool { return r.String() == w.room }))
 }

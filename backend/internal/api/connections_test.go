@@ -12,11 +12,14 @@ import (
 )
 
 type listing struct {
-	Node        string `json:"node"`
-	Total       int    `json:"total"`
-	Next        string `json:"next"`
+	Total       int      `json:"total"`
+	Next        string   `json:"next"`
+	Asked       int      `json:"nodesAsked"`
+	Missing     []string `json:"nodesMissing"`
+	Complete    bool     `json:"complete"`
 	Connections []struct {
 		ID       string   `json:"connectionId"`
+		Node     string   `json:"node"`
 		Rooms    []string `json:"rooms"`
 		Received uint64   `json:"framesReceived"`
 		Duration *int64   `json:"duration"`
@@ -41,7 +44,7 @@ func (s *server) list(query string) (l listing) {
 // Operators page through the connections of an instance, each with its account.
 func TestConnectionsAreListedPageByPage(t *testing.T) {
 	s := start(t, auth.Options{}, nil)
-	if l := s.list(""); l.Total != 0 || l.Connections == nil {
+	if l := s.list(""); l.Total != 0 || l.Connections == nil || l.Asked != 1 || l.Missing == nil || !l.Complete {
 		t.Errorf("of an empty instance: %+v", l)
 	}
 	zone := wire.Room{Warehouse: "w1", Zone: "a"}
@@ -58,7 +61,7 @@ func TestConnectionsAreListedPageByPage(t *testing.T) {
 		l := s.list("?warehouse=w1&zone=a&limit=2&after=" + after)
 		for _, c := range l.Connections {
 			got = append(got, c.ID)
-			if c.Received != 1 || c.Duration == nil || c.Queued == nil || c.Slow == nil || !slices.Equal(c.Rooms, []string{zone.String()}) {
+			if c.Node != "node-1" || c.Received != 1 || c.Duration == nil || c.Queued == nil || c.Slow == nil || !slices.Equal(c.Rooms, []string{zone.String()}) {
 				t.Errorf("account %+v", c)
 			}
 		}
@@ -72,14 +75,16 @@ func TestConnectionsAreListedPageByPage(t *testing.T) {
 	if l := s.list("?slow=true"); l.Total != 0 {
 		t.Errorf("%d are slow", l.Total)
 	}
-	if l := s.list("?userId=nobody"); l.Total != 0 {
-		t.Errorf("%d of nobody", l.Total)
+	for _, query := range []string{"?userId=nobody", "?node=node-2"} {
+		if l := s.list(query); l.Total != 0 {
+			t.Errorf("%s: %d", query, l.Total)
+		}
 	}
 }
 
 func TestConnectionsRefuseWrongQueriesAndStrangers(t *testing.T) {
 	s := start(t, auth.Options{}, nil)
-	for _, query := range []string{"?limit=0", "?limit=1001", "?limit=x", "?slow=perhaps", "?zone=a", "?warehouse=%00"} {
+	for _, query := range []string{"?limit=0", "?limit=1001", "?limit=x", "?slow=perhaps", "?zone=a", "?warehouse=%00", "?timeout=0", "?timeout=x", "?timeout=10001"} {
 		if answer := s.get("/api/v1/connections" + query); answer.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: %s, want 400", query, answer.Status)
 		}
@@ -94,5 +99,45 @@ func TestConnectionsRefuseWrongQueriesAndStrangers(t *testing.T) {
 	s.echo.ServeHTTP(answer, request)
 	if answer.Code != http.StatusOK {
 		t.Errorf("an operator: %d %s", answer.Code, answer.Body)
+	}
+}
+
+// Operators end one connection, all of a zone, or all of a user; not all of them by mistake.
+func TestConnectionsAreEnded(t *testing.T) {
+	s := start(t, auth.Options{}, nil)
+	zone, other := wire.Room{Warehouse: "w1", Zone: "a"}, wire.Room{Warehouse: "w1", Zone: "b"}
+	one, two, three := s.member(zone), s.member(zone), s.member(other)
+	end := func(path string, status, want int) {
+		t.Helper()
+		answer := s.do(request{method: http.MethodDelete, path: "/api/v1/connections" + path})
+		var got struct{ Disconnected, NodesAnswered int }
+		p := read(t, answer)
+		if err := json.Unmarshal(p, &got); err != nil || answer.StatusCode != status || got.Disconnected != want {
+			t.Errorf("%s: %s %s, want %d and %d connections", path, answer.Status, p, status, want)
+		}
+	}
+	end("", http.StatusBadRequest, 0)
+	end("?ban=perhaps&zone=a&warehouse=w1", http.StatusBadRequest, 0)
+	end("/c-unknown", http.StatusNotFound, 0)
+	end("/"+one.ID+"?ban=true", http.StatusOK, 1)
+	end("?warehouse=w1&zone=a&userId=nobody", http.StatusOK, 0)
+	if code := two.Queue.Code(); code != 0 {
+		t.Errorf("one that was not meant: %s", code)
+	}
+	two.Close() // one that has gone is not there to be ended
+	end("?warehouse=w1&zone=a", http.StatusOK, 1)
+	end("?warehouse=w1&zone=b", http.StatusOK, 1)
+	if code := one.Queue.Code(); code != wire.CloseForbidden {
+		t.Errorf("banned: %s, want %s", code, wire.CloseForbidden)
+	}
+	if code := three.Queue.Code(); code != wire.CloseRestart {
+		t.Errorf("ended: %s, want %s", code, wire.CloseRestart)
+	}
+
+	s = start(t, auth.Options{OperatorPassword: "a long password"}, nil)
+	for _, path := range []string{"?warehouse=w1", "/c-1"} {
+		if answer := s.do(request{method: http.MethodDelete, path: "/api/v1/connections" + path}); answer.StatusCode != http.StatusUnauthorized {
+			t.Errorf("a stranger at %s: %s", path, answer.Status)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/api"
+	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
@@ -67,17 +68,20 @@ func start(t testing.TB, guard auth.Options, view func() cluster.View) *server {
 	}
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	s.echo.HTTPErrorHandler = api.Problem(log)
-	api.Register(s.echo, api.Options{Publisher: s.broker, Broker: s.broker, Cluster: shows(view), Metrics: s.metrics, Log: log, Node: "node-1",
-		Guard: auth.New(guard), MaxDataBytes: dataLimit, Leaving: s.leaving.Load, Sessions: s.hub.Sessions})
+	desk := &attendance.Desk{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
+	alone := cluster.Alone{Self: s.node, Answer: desk.Answer}
+	api.Register(s.echo, api.Options{Publisher: s.broker, Broker: s.broker, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
+		Guard: auth.New(guard), MaxDataBytes: dataLimit, Leaving: s.leaving.Load, Register: attendance.Register{Cluster: alone}})
 	return s
 }
 
 // shows is a cluster that shows what it is told to.
-type shows func() cluster.View
+type shows struct {
+	cluster.Alone
+	view func() cluster.View
+}
 
-func (s shows) View() cluster.View      { return s() }
-func (s shows) Run(ctx context.Context) { <-ctx.Done() }
-func (s shows) Close() error            { return nil }
+func (s shows) View() cluster.View { return s.view() }
 
 // node is what an instance says about itself.
 func (s *server) node() cluster.Node {

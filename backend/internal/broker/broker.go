@@ -76,8 +76,9 @@ type Handler interface {
 // A Broker connects the publishers and the hubs of all instances. Its methods may be called by several goroutines.
 type Broker interface {
 	// Publish accepts a message. When it returns without error the message has its offset and is kept; it has reached or
-	// will reach each subscriber. Errors are *wire.Error for the publisher to read; wire.CodeUnavailable says that it was
-	// not accepted and can be tried again.
+	// will reach each subscriber. Errors are *wire.Error for the publisher to read. With wire.CodeUnavailable it can be tried
+	// again: it was not accepted or, when the message of the error says so, may have been, and then only an idempotency key
+	// keeps it from being sent twice.
 	Publish(ctx context.Context, p Publication) (Receipt, error)
 	// Subscribe begins the delivery of a room to the handler. It is called once per room until Unsubscribe.
 	Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)

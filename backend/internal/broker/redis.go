@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -181,13 +182,19 @@ func (b *Redis) unavailable(doing string, err error) error {
 
 // away says why Redis does not take a command, without what only its operator should know.
 func away(err error) string {
+	var answered redis.Error
+	var network *net.OpError
 	switch {
 	case redis.HasErrorPrefix(err, "OOM"):
 		return "Redis is out of memory: try again"
 	case redis.HasErrorPrefix(err, "READONLY"):
 		return "Redis takes no writes: try again"
+	case errors.As(err, &answered), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, errFeedLost),
+		errors.As(err, &network) && network.Op == "dial":
+		return "Redis is not available, and nothing was done: try again"
 	}
-	return "Redis is not available: try again"
+	// What was sent may have been carried out although the answer is missing.
+	return "Redis did not answer, so this may have been done or not: try again, a publication with the same idempotency key"
 }
 
 // Subscribe implements [Broker].

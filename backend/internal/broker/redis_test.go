@@ -232,6 +232,10 @@ func TestRedisAwayAndBack(t *testing.T) {
 	if e := wire.AsError(err); err == nil || e.Code != wire.CodeUnavailable || e.RetryAfter == 0 {
 		t.Errorf("publishing while Redis is away: got %v, want unavailable with a time to try again", err)
 	}
+	err = p.tryPublish(t.Context()) // the connections are known to be broken by now
+	if e := wire.AsError(err); err == nil || e.Code != wire.CodeUnavailable || !strings.Contains(e.Message, "nothing was done") {
+		t.Errorf("publishing to nobody: got %v, want unavailable, and that nothing was done", err)
+	}
 	brokertest.Eventually(t, "health tells that Redis is away", func() bool { return p.publisher.Health() != nil })
 	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -251,8 +255,8 @@ func TestRedisHangs(t *testing.T) {
 	signal(t, server, syscall.SIGSTOP)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := p.tryPublish(ctx); wire.AsError(err).Code != wire.CodeUnavailable {
-		t.Errorf("publishing to a Redis that hangs: got %v, want unavailable", err)
+	if err := p.tryPublish(ctx); wire.AsError(err).Code != wire.CodeUnavailable || !strings.Contains(wire.AsError(err).Message, "idempotency key") {
+		t.Errorf("publishing to a Redis that hangs: got %v, want unavailable, and that it may have been done", err)
 	}
 	brokertest.Eventually(t, "health tells that Redis hangs", func() bool { return p.publisher.Health() != nil })
 	signal(t, server, syscall.SIGCONT)

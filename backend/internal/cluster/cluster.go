@@ -1,7 +1,8 @@
 // Package cluster knows which instances live and what each one holds.
 //
 //	self func() Node ──▶ Cluster ── announce, every second ──▶ Redis hash zonecast:nodes ──▶ every other Cluster
-//	api (health), cmd (dashboard) ◀── Nodes ── Cluster
+//	api (health), cmd (dashboard) ◀── View ── Cluster
+//	api (operators) ── Ask ──▶ Cluster ── pub/sub zonecast:questions ──▶ Answerer of every instance ── list ──▶ Answers
 //
 // An instance that has not announced itself for 4 s counts as silent, and as gone after a minute. One that leaves takes its
 // announcement back.
@@ -21,7 +22,9 @@ const (
 // A Node is what one instance says about itself. Its JSON is what instances tell one another, so that instances of
 // neighbouring versions understand each other: fields may be added, never changed.
 type Node struct {
-	Name    string    `json:"name"`
+	Name string `json:"name"`
+	// ID is this process's own, whatever its name. Filled in by the cluster.
+	ID      string    `json:"id,omitempty"`
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	// State is "ready", "not ready" or "draining"; Reason says why it is not ready.
@@ -80,6 +83,9 @@ type View struct {
 type Cluster interface {
 	// View never blocks on the network.
 	View() View
+	// Ask puts a question to all instances, this one included, and waits until all that live have answered or ctx ends.
+	// Asking twice is not harmful where answering is not: a question may reach an instance that is not heard in time.
+	Ask(ctx context.Context, q Question) Answers
 	// Run announces this instance until ctx ends, and takes the announcement back then.
 	Run(ctx context.Context)
 	// Close gives up the connections. Call it after Run has returned.
@@ -87,15 +93,25 @@ type Cluster interface {
 }
 
 // Alone is the cluster of a single instance.
-type Alone func() Node
+type Alone struct {
+	Self   func() Node
+	Answer Answerer
+}
 
-var _ Cluster = Alone(nil)
+var _ Cluster = Alone{}
 
 // View implements [Cluster].
-func (self Alone) View() View { return View{Nodes: []Node{self()}} }
+func (a Alone) View() View { return View{Nodes: []Node{a.Self()}} }
+
+// Ask implements [Cluster].
+func (a Alone) Ask(ctx context.Context, q Question) Answers {
+	answers := Answers{Asked: 1}
+	answers.add(a.Answer.answer(ctx, a.Self().Name, q))
+	return answers
+}
 
 // Run implements [Cluster].
-func (self Alone) Run(ctx context.Context) { <-ctx.Done() }
+func (a Alone) Run(ctx context.Context) { <-ctx.Done() }
 
 // Close implements [Cluster].
-func (self Alone) Close() error { return nil }
+func (a Alone) Close() error { return nil }

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -19,8 +20,20 @@ import (
 type member struct {
 	*cluster.Redis
 	connections atomic.Int64
-	leave       func() // and wait
-	vanish      func() // without a word
+	deaf        atomic.Bool // does not answer questions in time
+	leave       func()      // and wait
+	vanish      func()      // without a word
+}
+
+// answer says what was asked.
+func (m *member) answer(ctx context.Context, q cluster.Question) (any, error) {
+	switch {
+	case q.Kind != "echo":
+		return nil, errors.New("not known")
+	case m.deaf.Load():
+		<-ctx.Done()
+	}
+	return q.Data, nil
 }
 
 func join(t *testing.T, url, name string) *member {
@@ -33,7 +46,7 @@ func join(t *testing.T, url, name string) *member {
 	m.Redis = cluster.OpenRedis(target, slog.New(slog.DiscardHandler), func() cluster.Node {
 		return cluster.Node{Name: name, Connections: int(m.connections.Load()), State: cluster.Ready,
 			Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}
-	})
+	}, m.answer)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { m.Run(ctx) })
@@ -74,6 +87,7 @@ func eventually(t *testing.T, what string, m *member, holds func(cluster.View) b
 }
 
 func TestInstancesSeeOneAnother(t *testing.T) {
+	t.Parallel()
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
 	b.connections.Store(7)
@@ -90,6 +104,7 @@ func TestInstancesSeeOneAnother(t *testing.T) {
 }
 
 func TestAnInstanceThatDiesIsMissed(t *testing.T) {
+	t.Parallel()
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
 	eventually(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
@@ -100,6 +115,7 @@ func TestAnInstanceThatDiesIsMissed(t *testing.T) {
 }
 
 func TestWithoutRedisTheFiguresAreIncomplete(t *testing.T) {
+	t.Parallel()
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
 	eventually(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
@@ -115,9 +131,93 @@ func TestWithoutRedisTheFiguresAreIncomplete(t *testing.T) {
 	eventually(t, "both are seen again", b, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
 }
 
+// Two instances of one name are both counted, and one that comes back under its name takes its own earlier place.
+func TestNamesThatAreTheSame(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	a, b := join(t, server.URL, "a"), join(t, server.URL, "a")
+	b.connections.Store(7)
+	eventually(t, "both are counted", a, func(v cluster.View) bool {
+		return names(v) == "a a" && v.Incomplete == "" && v.Nodes[0].Connections+v.Nodes[1].Connections == 7
+	})
+	b.vanish()
+	c := join(t, server.URL, "a")
+	c.leave()
+	eventually(t, "what has died is not missed under a name that is there", a, func(v cluster.View) bool {
+		return names(v) == "a" && v.Incomplete == "" && len(v.Silent) == 0
+	})
+}
+
+// While instances come back after Redis was emptied, the figures are not taken for complete.
+func TestInstancesThatAreNotBackYetAreMissed(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
+	eventually(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Redis is missed", a, func(v cluster.View) bool { return v.Incomplete != "" })
+	b.vanish()
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Command(t.Context(), "FLUSHALL"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "Redis is back", a, func(v cluster.View) bool {
+		if names(v) == "a" && v.Incomplete == "" {
+			t.Errorf("complete without b as soon as Redis came back: %+v", v)
+		}
+		return !strings.Contains(v.Incomplete, "Redis")
+	})
+	eventually(t, "b is not waited for any longer", a, func(v cluster.View) bool { return names(v) == "a" && v.Incomplete == "" })
+}
+
+// A question is answered by all that live; those that do not answer in time are named.
+func TestQuestionsAreAnswered(t *testing.T) {
+	for name, kind := range map[string]stack.Kind{"one server": stack.Single, "a cluster": stack.Clustered} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := stack.Start(t.Context(), stack.Options{Root: "../../..", Redis: true, Kind: kind})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { s.Close() })
+			a, b, c := join(t, s.RedisURL, "a"), join(t, s.RedisURL, "b"), join(t, s.RedisURL, "c")
+			eventually(t, "all are seen", a, func(v cluster.View) bool { return names(v) == "a b c" && v.Incomplete == "" })
+			ask := func(kind string, wait time.Duration) cluster.Answers {
+				ctx, cancel := context.WithTimeout(t.Context(), wait)
+				defer cancel()
+				return a.Ask(ctx, cluster.Question{Kind: kind, Data: []byte(`{"n":1}`)})
+			}
+			got := ask("echo", 10*time.Second)
+			if !got.Complete() || got.Asked != 3 || len(got.All) != 3 || got.All[2].Node != "c" || string(got.All[2].Data) != `{"n":1}` {
+				t.Errorf("got %+v", got)
+			}
+			if got := ask("strange", 10*time.Second); len(got.All) != 0 || len(got.Missing) != 3 || !strings.Contains(got.Missing[1], "b (not known)") {
+				t.Errorf("a question that nobody knows: %+v", got)
+			}
+			b.deaf.Store(true)
+			if got := ask("echo", time.Second); got.Complete() || len(got.All) != 2 || !slices.Equal(got.Missing, []string{"b (no answer in time)"}) {
+				t.Errorf("with a deaf one: %+v", got)
+			}
+			c.vanish()
+			eventually(t, "the dead one is missed", a, func(v cluster.View) bool { return slices.Equal(v.Silent, []string{"c"}) })
+			if got := ask("echo", time.Second); got.Complete() || !slices.Equal(got.Missing, []string{"b (no answer in time)", "c"}) {
+				t.Errorf("with a dead one: %+v", got)
+			}
+		})
+	}
+}
+
 func TestAlone(t *testing.T) {
-	c := cluster.Alone(func() cluster.Node { return cluster.Node{Name: "a"} })
+	m := new(member)
+	c := cluster.Alone{Self: func() cluster.Node { return cluster.Node{Name: "a"} }, Answer: m.answer}
 	if v := c.View(); names(v) != "a" || v.Incomplete != "" {
 		t.Errorf("got %+v", v)
+	}
+	if a := c.Ask(t.Context(), cluster.Question{Kind: "echo", Data: []byte(`1`)}); !a.Complete() || len(a.All) != 1 || string(a.All[0].Data) != "1" {
+		t.Errorf("got %+v", a)
 	}
 }

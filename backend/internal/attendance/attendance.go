@@ -1,0 +1,113 @@
+// Package attendance knows who is connected: it lists the connections of one instance, and ends those that an operator
+// wants to end. Put together by the cluster, it does so for all instances.
+//
+//	operator ── api ──▶ Register ── cluster.Ask ──▶ Desk of every instance ──▶ the hub's sessions
+//	                       ◀── pages, merged ──────────────┘
+package attendance
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// MaxPage is the most connections in one page.
+const MaxPage = 1000
+
+// A Selection says which connections are meant. What is empty does not matter; the zero value means all.
+type Selection struct {
+	ID   string `json:"id,omitempty"`
+	Room string `json:"room,omitempty"` // in this room
+	User string `json:"user,omitempty"`
+	Slow bool   `json:"slow,omitempty"`
+	Node string `json:"node,omitempty"` // at the instance of this name
+	// After leaves out those whose ID is not greater; Limit bounds a page.
+	After string `json:"after,omitempty"`
+	Limit int    `json:"limit,omitempty"`
+}
+
+// Narrow reports whether the selection means some connections only.
+func (s Selection) Narrow() bool {
+	return s.ID != "" || s.Room != "" || s.User != "" || s.Slow || s.Node != ""
+}
+
+// A Connection is the account of one, as operators see it. Durations are in milliseconds.
+type Connection struct {
+	ID          string   `json:"connectionId"`
+	Node        string   `json:"node"`
+	User        string   `json:"userId,omitempty"`
+	Rooms       []string `json:"rooms"`
+	Duration    int64    `json:"duration"`
+	Received    uint64   `json:"framesReceived"`
+	Sent        uint64   `json:"messagesSent"`
+	SentBytes   uint64   `json:"bytesSent"`
+	QueuedBytes int      `json:"queuedBytes"`
+	Slow        bool     `json:"slow"`
+	// RTT is missing until the first ping was answered.
+	RTT float64 `json:"roundTripTime,omitempty"`
+}
+
+// A Page is part of a list, in the order of the IDs. It is also what one instance answers.
+type Page struct {
+	Total       int          `json:"total"` // after the place where the page begins
+	Connections []Connection `json:"connections"`
+	// Next is what to continue after; empty at the end.
+	Next string `json:"next,omitempty"`
+}
+
+// merge puts the pages of several instances together to one of at most limit connections.
+func merge(pages []Page, limit int) Page {
+	all := Page{Connections: []Connection{}}
+	for _, p := range pages {
+		all.Total += p.Total
+		all.Connections = append(all.Connections, p.Connections...)
+	}
+	slices.SortFunc(all.Connections, func(a, b Connection) int { return cmp.Compare(a.ID, b.ID) })
+	if len(all.Connections) > limit {
+		all.Connections = all.Connections[:limit]
+	}
+	if n := len(all.Connections); all.Total > n && n > 0 {
+		all.Next = all.Connections[n-1].ID
+	}
+	return all
+}
+
+// list returns a page of the sessions of one instance.
+func list(node string, sessions []*hub.Session, wanted Selection) Page {
+	sessions = choose(node, sessions, wanted)
+	page := Page{Total: len(sessions), Connections: []Connection{}}
+	if len(sessions) > wanted.Limit {
+		sessions = sessions[:wanted.Limit]
+		page.Next = sessions[len(sessions)-1].ID
+	}
+	for _, s := range sessions {
+		page.Connections = append(page.Connections, account(node, s))
+	}
+	return page
+}
+
+// choose returns the sessions that are meant, in the order of their IDs.
+func choose(node string, sessions []*hub.Session, wanted Selection) []*hub.Session {
+	chosen := slices.DeleteFunc(sessions, func(s *hub.Session) bool { return !wanted.matches(node, s) })
+	slices.SortFunc(chosen, func(x, y *hub.Session) int { return strings.Compare(x.ID, y.ID) })
+	return chosen
+}
+
+func (w Selection) matches(node string, s *hub.Session) bool {
+	return s.ID > w.After && (w.ID == "" || s.ID == w.ID) && (w.User == "" || s.User == w.User) && (w.Node == "" || w.Node == node) &&
+		(!w.Slow || s.Queue.Stats().Slow) &&
+		(w.Room == "" || slices.ContainsFunc(s.Rooms(), func(r wire.Room) bool { return r.String() == w.Room }))
+}
+
+func account(node string, s *hub.Session) Connection {
+	t := s.Tracking()
+	rooms := []string{}
+	for _, r := range s.Rooms() {
+		rooms = append(rooms, r.String())
+	}
+	return Connection{ID: s.ID, Node: node, User: s.User, Rooms: rooms, Duration: t.Duration.Milliseconds(), Received: t.Received,
+		Sent: t.Messages, SentBytes: t.Bytes, QueuedBytes: t.Waiting, Slow: t.Slow, RTT: float64(t.RTT.Microseconds()) / 1000}
+}
