@@ -53,6 +53,10 @@ test-go: ## Run the Go tests of all modules, with -race
 test-e2e: build ## Test the deployment files and every promise over real processes
 	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -race -count 1 -timeout 10m ./e2e
 
+.PHONY: chaos
+chaos: build deps ## Let Redis, its parts, instances and clocks fail for as long as they do in bad times; count every offset
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -race -count 1 -timeout 30m -v -run TestChaos ./e2e -full
+
 .PHONY: test-client
 test-client: build web/client/node_modules ## Check types, size, package and behaviour of the TypeScript client
 	cd web/client && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm run check

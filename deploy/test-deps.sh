@@ -11,6 +11,7 @@ need nginx nginx-light
 need prometheus prometheus
 need promtool prometheus
 need chromium chromium
+need gcc "gcc libc6-dev" # the race detector and a clock that jumps
 
 for tool in go node npm; do
   command -v "$tool" >/dev/null 2>&1 || { echo "$tool is missing: install Go 1.26 or newer and Node 20 or newer first" >&2; exit 1; }

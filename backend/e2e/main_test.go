@@ -101,6 +101,11 @@ func logs(t *testing.T, s *stack.Stack) {
 
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
+	eventuallyWithin(t, patience, what, check)
+}
+
+func eventuallyWithin(t *testing.T, patience time.Duration, what string, check func() error) {
+	t.Helper()
 	deadline := time.Now().Add(patience)
 	err := check()
 	for err != nil && time.Now().Before(deadline) {

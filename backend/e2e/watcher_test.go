@@ -1,12 +1,11 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,6 +33,14 @@ type watcher struct {
 	drained    []int64 // retryAfter of drain frames
 	connected  int
 	heartbeats int
+	seen       []sighting
+}
+
+// A sighting is one event that a watcher was sent.
+type sighting struct {
+	offset wire.Offset
+	data   string
+	at     time.Time
 }
 
 // watch starts a watcher and waits until it is in the room of the zone.
@@ -173,6 +180,7 @@ func (w *watcher) take(f frame, retained bool) {
 		}
 		w.last = at
 		w.got++
+		w.seen = append(w.seen, sighting{at, string(f.Data), time.Now()})
 	}
 }
 
@@ -218,27 +226,7 @@ func (w *watcher) want(t *testing.T, name string, last wire.Offset, messages uin
 
 // post publishes to a zone and returns the answer's offset, or an error for any answer but 200.
 func post(base, zone, key, body string) (wire.Offset, error) {
-	r, err := http.NewRequest(http.MethodPost, base+"/api/v1/warehouses/warehouse-1/zones/"+zone+"/broadcast", strings.NewReader(body))
-	if err != nil {
-		return wire.Offset{}, err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	if key != "" {
-		r.Header.Set("Idempotency-Key", key)
-	}
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return wire.Offset{}, err
-	}
-	defer response.Body.Close()
-	var position wire.Position
-	if err := json.NewDecoder(response.Body).Decode(&position); err != nil {
-		return wire.Offset{}, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return wire.Offset{}, &refusal{response.StatusCode, response.Header.Get("Retry-After")}
-	}
-	return wire.ParseOffset(position.Offset)
+	return postWithin(context.Background(), patience, base, zone, key, body)
 }
 
 // A refusal is an answer other than 200.

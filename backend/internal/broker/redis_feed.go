@@ -32,7 +32,7 @@ const (
 	// resubscribeChunk is how many channels go into one SUBSCRIBE.
 	resubscribeChunk = 500
 	// Between two attempts to connect; each pause is half to all of its length.
-	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
+	firstPause, longestPause = 100 * time.Millisecond, 2 * time.Second
 )
 
 // A feed is the connection for the subscriptions at one server: the only one, or a shard's. It makes a new one whenever it

@@ -15,6 +15,7 @@ var debianPackage = map[string]string{
 	"nginx":        "nginx",
 	"prometheus":   "prometheus",
 	"promtool":     "prometheus",
+	"gcc":          "gcc libc6-dev",
 }
 
 // systemFolders hold servers on Debian, and are not in everyone's PATH.

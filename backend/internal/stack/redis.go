@@ -40,6 +40,11 @@ const (
 
 func (s *Stack) startRedis(ctx context.Context) error {
 	var err error
+	if s.options.Clock {
+		if s.env, err = s.prepareClock(); err != nil {
+			return err
+		}
+	}
 	switch s.options.Kind {
 	case Secured:
 		err = s.startSecured(ctx)
@@ -108,7 +113,7 @@ func (s *Stack) startProgram(ctx context.Context, name string, secret *secret, l
 		name:     name,
 		path:     path,
 		args:     args,
-		env:      environment(),
+		env:      environment(s.env...),
 		dir:      data,
 		orphaned: syscall.SIGKILL,
 		ready:    r.ping,

@@ -23,6 +23,8 @@ type Options struct {
 	Redis, Nginx, Prometheus bool
 	// Kind is the kind of Redis; one server unless it says otherwise.
 	Kind Kind
+	// Clock lets SetClock set the wall clocks of the Redis servers.
+	Clock bool
 	// Settings are environment variables for every instance, like "HISTORY_MESSAGES". They come after the stack's own
 	// ones (LISTEN, NODE_NAME, REDIS_URL) and so override them.
 	Settings map[string]string
@@ -73,6 +75,8 @@ type Stack struct {
 	Prometheus *Prometheus
 
 	dir      string
+	clock    string   // the file that says how far ahead the servers' clocks are
+	env      []string // of the servers besides environment
 	options  Options
 	logger   *slog.Logger
 	launcher *launcher

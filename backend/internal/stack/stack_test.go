@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,6 +94,26 @@ func TestRedisKeepsItsDataWhenKilled(t *testing.T) {
 	}
 	if got, want := redis(t, s.Redis.Address, "STRLEN room"), ":2"; got != want {
 		t.Errorf("after a kill STRLEN was answered %q, want %q", got, want)
+	}
+}
+
+func TestClockOfRedisJumps(t *testing.T) {
+	s := start(t, Options{Root: repository, Redis: true, Clock: true})
+	for _, ahead := range []time.Duration{0, time.Hour, -time.Hour, 0} {
+		if err := s.SetClock(ahead); err != nil {
+			t.Fatal(err)
+		}
+		text, err := s.Redis.Command(t.Context(), "TIME")
+		if err != nil {
+			t.Fatal(err)
+		}
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Until(time.Unix(seconds, 0)); (got - ahead).Abs() > 10*time.Second {
+			t.Errorf("its clock is ahead by %v, want %v", got, ahead)
+		}
 	}
 }
 

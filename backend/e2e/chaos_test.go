@@ -1,0 +1,302 @@
+package e2e_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/stack"
+)
+
+// full makes the faults last as long as they do in bad times; without it they are short, and the same.
+var full = flag.Bool("full", false, "let the faults of TestChaos last for as long as they do in bad times")
+
+// long returns how long a fault lasts.
+func long(brief, whole time.Duration) time.Duration {
+	if *full {
+		return whole
+	}
+	return brief
+}
+
+// A fault happens to a stack while services publish and clients listen.
+type fault struct {
+	name    string
+	options stack.Options
+	// loses allows messages to be told as gaps: Redis itself has lost some.
+	loses  bool
+	happen func(t *testing.T, s *stack.Stack, load *load)
+}
+
+var faults = []fault{
+	{name: "Redis is killed and restarted", happen: func(t *testing.T, s *stack.Stack, l *load) {
+		for range 2 {
+			must(t, s.Redis.Kill())
+			time.Sleep(long(time.Second, 10*time.Second))
+			must(t, s.Redis.Start(t.Context()))
+			l.goOn(t)
+		}
+	}},
+	{name: "Redis hangs", happen: func(t *testing.T, s *stack.Stack, l *load) {
+		freeze(t, s.Redis.Process, long(7*time.Second, 20*time.Second))
+	}},
+	{name: "Redis comes back empty", loses: true, happen: func(t *testing.T, s *stack.Stack, l *load) {
+		must(t, s.Redis.Kill())
+		must(t, os.RemoveAll(s.Dir()+"/redis/appendonlydir"))
+		time.Sleep(long(0, 5*time.Second))
+		must(t, s.Redis.Start(t.Context()))
+	}},
+	{name: "subscriptions are cut off", happen: func(t *testing.T, s *stack.Stack, l *load) {
+		for range 10 {
+			if _, err := s.Redis.Command(t.Context(), "CLIENT KILL TYPE pubsub"); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(long(200*time.Millisecond, 2*time.Second))
+		}
+	}},
+	{name: "a cluster's master is killed", options: stack.Options{Kind: stack.Clustered}, loses: true,
+		happen: func(t *testing.T, s *stack.Stack, l *load) {
+			key := "zonecast:{zone:warehouse-1:" + l.zones[0] + "}:meta"
+			master, _, err := s.Owner(t.Context(), key)
+			must(t, err)
+			must(t, master.Kill())
+			eventually(t, "another server holds the room", func() error {
+				if owner, _, err := s.Owner(t.Context(), key); err != nil || owner == master {
+					return fmt.Errorf("%v, %v", owner, err)
+				}
+				return nil
+			})
+			l.goOn(t)
+			time.Sleep(long(0, 10*time.Second))
+			must(t, master.Start(t.Context()))
+		}},
+	{name: "a cluster's slots move", options: stack.Options{Kind: stack.Clustered}, happen: func(t *testing.T, s *stack.Stack, l *load) {
+		for round := range int(long(2, 10)) {
+			for _, zone := range l.zones {
+				owner, slot, err := s.Owner(t.Context(), "zonecast:{zone:warehouse-1:"+zone+"}:meta")
+				must(t, err)
+				to := s.Redises[round%3]
+				if to == owner {
+					to = s.Redises[(round+1)%3]
+				}
+				must(t, s.MoveSlot(t.Context(), slot, owner, to))
+				l.goOn(t)
+			}
+		}
+	}},
+	{name: "Sentinels make another master", options: stack.Options{Kind: stack.Watched}, loses: true,
+		happen: func(t *testing.T, s *stack.Stack, l *load) {
+			master, err := s.Master(t.Context())
+			must(t, err)
+			must(t, master.Kill())
+			eventually(t, "another server is the master", func() error {
+				if now, err := s.Master(t.Context()); err != nil || now == master {
+					return fmt.Errorf("%v, %v", now, err)
+				}
+				return nil
+			})
+			l.goOn(t)
+			time.Sleep(long(0, 10*time.Second))
+			must(t, master.Start(t.Context()))
+		}},
+	{name: "an instance is killed", happen: func(t *testing.T, s *stack.Stack, l *load) {
+		for _, i := range s.Instances {
+			must(t, i.Kill())
+			time.Sleep(long(time.Second, 10*time.Second))
+			must(t, i.Start(t.Context()))
+			l.goOn(t)
+		}
+	}},
+	{name: "an instance freezes and thaws", happen: func(t *testing.T, s *stack.Stack, l *load) {
+		for _, i := range s.Instances {
+			freeze(t, i.Process, long(3*time.Second, 20*time.Second))
+			l.goOn(t)
+		}
+	}},
+	{name: "clocks jump", options: stack.Options{Clock: true}, happen: func(t *testing.T, s *stack.Stack, l *load) {
+		// That of Redis, the only one that others are compared with: so it is the instances' clocks that are behind and ahead.
+		for _, ahead := range []time.Duration{time.Hour, -time.Hour, 3 * time.Second, 0} {
+			must(t, s.SetClock(ahead))
+			time.Sleep(long(500*time.Millisecond, 10*time.Second))
+			l.goOn(t)
+		}
+	}},
+}
+
+// Whatever happens to Redis, to a part of it, to an instance or to the clocks: each message that was answered with OK reaches
+// every client once and in order, or is told as a gap where Redis itself has lost it. Every offset is counted at every client.
+func TestChaos(t *testing.T) {
+	var mu sync.Mutex
+	results := map[string]*tally{}
+	t.Cleanup(func() { report(t, results) })
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			o := f.options
+			o.Root, o.Binary, o.Instances, o.Redis = repository, binary(), 2, true
+			s := startStack(t, o)
+			l := startLoad(t, s)
+			l.goOn(t)
+			f.happen(t, s, l)
+			l.goOn(t)
+			got := l.end(t)
+			mu.Lock()
+			results[f.name] = got
+			mu.Unlock()
+			if got.lost+got.duplicated+got.reordered > 0 {
+				t.Errorf("%d lost, %d duplicated, %d out of order", got.lost, got.duplicated, got.reordered)
+			}
+			if !f.loses && got.gaps+got.twice > 0 {
+				t.Errorf("%d gaps were told and %d messages published twice, although Redis lost nothing", got.gaps, got.twice)
+			}
+			for _, w := range got.wrong {
+				t.Error(w)
+			}
+		})
+	}
+}
+
+// report prints what happened, a line a fault.
+func report(t *testing.T, results map[string]*tally) {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "fault\tsent\treceived\tlost\tduplicated\treordered\tgaps told\tpublished twice\tlongest outage\t")
+	for _, f := range faults {
+		if r := results[f.name]; r != nil {
+			fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%v\t\n", f.name, r.sent, r.received, r.lost, r.duplicated, r.reordered, r.gaps,
+				r.twice, r.outage.Round(10*time.Millisecond))
+		}
+	}
+	w.Flush()
+	t.Logf("\n%s", text.String())
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// freeze stops a process for a while.
+func freeze(t *testing.T, p *stack.Process, d time.Duration) {
+	t.Helper()
+	pid := p.PID()
+	must(t, syscall.Kill(pid, syscall.SIGSTOP))
+	thaw := sync.OnceFunc(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	t.Cleanup(thaw)
+	time.Sleep(d)
+	thaw()
+}
+
+// A load is services that publish, each message until it is accepted and with an idempotency key, and clients that listen.
+type load struct {
+	zones   []string
+	clients map[string][]*watcher // by zone
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+
+	mu   sync.Mutex
+	sent map[string][]sighting // by zone: what was accepted
+}
+
+const (
+	loadZones, zoneClients = 3, 4
+	// loadPause is between two messages of a zone.
+	loadPause = 10 * time.Millisecond
+)
+
+func startLoad(t *testing.T, s *stack.Stack) *load {
+	t.Helper()
+	l := &load{clients: map[string][]*watcher{}, sent: map[string][]sighting{}}
+	var ctx context.Context
+	ctx, l.stop = context.WithCancel(t.Context())
+	for z := range loadZones {
+		zone := fmt.Sprint("zone-", z)
+		l.zones = append(l.zones, zone)
+		l.clients[zone] = crowd(t, s, zoneClients, zone)
+	}
+	for _, zone := range l.zones {
+		l.done.Go(func() { l.publish(ctx, t, zone, bases(s)) })
+	}
+	t.Cleanup(func() { l.stop(); l.done.Wait() })
+	return l
+}
+
+func (l *load) publish(ctx context.Context, t *testing.T, zone string, bases []string) {
+	for n := 0; ctx.Err() == nil; n++ {
+		key, text := fmt.Sprint("key-", n), body(n)
+		for try := n; ; try++ {
+			at, err := postWithin(ctx, 2*time.Second, bases[try%len(bases)], zone, key, text)
+			if err == nil {
+				l.mu.Lock()
+				l.sent[zone] = append(l.sent[zone], sighting{at, fmt.Sprintf(`{"n":%d}`, n), time.Now()})
+				l.mu.Unlock()
+				break
+			}
+			if ctx.Err() != nil {
+				return // it may have been accepted, and nobody counts it
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		time.Sleep(loadPause)
+	}
+}
+
+// goOn waits until each zone has been published to for a while.
+func (l *load) goOn(t *testing.T) {
+	t.Helper()
+	const more = 30
+	want := map[string]int{}
+	l.mu.Lock()
+	for _, zone := range l.zones {
+		want[zone] = len(l.sent[zone]) + more
+	}
+	l.mu.Unlock()
+	eventuallyWithin(t, time.Minute, "publications are accepted", func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for zone, n := range want {
+			if len(l.sent[zone]) < n {
+				return fmt.Errorf("%d of %d in %s", len(l.sent[zone]), n, zone)
+			}
+		}
+		return nil
+	})
+}
+
+// end stops publishing, waits until the clients have the last message, and counts.
+func (l *load) end(t *testing.T) *tally {
+	t.Helper()
+	l.stop()
+	l.done.Wait()
+	total := new(tally)
+	for _, zone := range l.zones {
+		sent := l.sent[zone]
+		last := sent[len(sent)-1]
+		for i, w := range l.clients[zone] {
+			eventuallyWithin(t, time.Minute, fmt.Sprintf("client %d of %s has the last message", i, zone), func() error {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				for n := len(w.seen) - 1; n >= 0; n-- {
+					if w.seen[n].offset == last.offset {
+						return nil
+					}
+				}
+				if w.last.Epoch != last.offset.Epoch && covered(w.gaps, last.offset) {
+					return nil
+				}
+				return fmt.Errorf("it is at %s, not at %s", w.last, last.offset)
+			})
+			total.count(sent, w)
+		}
+	}
+	return total
+}
