@@ -3,8 +3,11 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
+	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/broker/brokertest"
+	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -312,4 +316,54 @@ func BenchmarkRedisPublish(b *testing.B) {
 			}
 		}
 	})
+}
+
+// A user with the rights that docs/operations.md names can do all that is needed, on one server and on a cluster.
+func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rights := regexp.MustCompile(`(?m)^\s*ACL SETUSER zonecast on >PASSWORD (.*)$`).FindSubmatch(text)
+	if rights == nil {
+		t.Fatal("docs/operations.md names no rights")
+	}
+	for name, kind := range map[string]stack.Kind{"one server": stack.Single, "a cluster": stack.Clustered} {
+		t.Run(name, func(t *testing.T) {
+			s := startKind(t, kind)
+			for _, r := range s.Redises {
+				if _, err := r.Command(t.Context(), "ACL SETUSER zonecast on >secret "+string(rights[1])); err != nil {
+					t.Fatal(err)
+				}
+			}
+			target := findURL(t, strings.Replace(s.RedisURL, "//", "//zonecast:secret@", 1))
+			if target.Clustered() != (kind == stack.Clustered) || !target.Sharded {
+				t.Errorf("found %+v", target)
+			}
+			p := newPairAt(t, target, broker.RedisOptions{})
+			if _, err := p.publisher.Publish(t.Context(), broker.Publication{Room: p.room, Event: "E", Data: []byte("1"), Retain: true, IdempotencyKey: "k"}); err != nil {
+				t.Fatal(err)
+			}
+			p.sent++
+			for range 20 {
+				p.publish(t)
+			}
+			p.recorder.WantExactly(p.room, 1, 21)
+			if page, err := p.publisher.History(t.Context(), p.room, wire.Offset{}, 100); err != nil || len(page.Messages) != 21 {
+				t.Errorf("history: %+v, %v", page, err)
+			}
+			if err := p.publisher.Health(); err != nil {
+				t.Error(err)
+			}
+			c := cluster.OpenRedis(target, slog.New(slog.DiscardHandler), func() cluster.Node { return cluster.Node{Name: "a"} },
+				func(context.Context, cluster.Question) (any, error) { return 1, nil })
+			defer c.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { c.Run(ctx) })
+			brokertest.Eventually(t, "the instance announces itself", func() bool { return c.View().Incomplete == "" })
+			cancel()
+			running.Wait()
+		})
+	}
 }

@@ -193,7 +193,7 @@ func (c *Redis) reply(ctx context.Context, e envelope) {
 		return
 	}
 	key := answersPrefix + e.ID
-	pipe := c.client.TxPipeline()
+	pipe := c.client.Pipeline()
 	pipe.RPush(ctx, key, p)
 	pipe.PExpire(ctx, key, answerWithin)
 	if _, err := pipe.Exec(ctx); err != nil {
