@@ -193,9 +193,8 @@ func (a *API) publish(ctx context.Context, who *auth.Identity, b body) (position
 	if err := wire.CheckConflate(b.Conflate); err != nil {
 		return position, err
 	}
-	if len(b.IdempotencyKey) > wire.MaxIdempotencyKeyLen {
-		return position, wire.Errorf(wire.CodeInvalidData, "the idempotency key has %d bytes: at most %d are allowed",
-			len(b.IdempotencyKey), wire.MaxIdempotencyKeyLen)
+	if err := wire.CheckIdempotencyKey(b.IdempotencyKey); err != nil {
+		return position, err
 	}
 	receipt, err := a.Publisher.Publish(ctx, broker.Publication{Room: room, Event: b.Event, Data: b.Data,
 		IdempotencyKey: b.IdempotencyKey, Retain: b.Retain, Conflate: b.Conflate})
