@@ -42,11 +42,11 @@ var lines = &outbox.Form{
 
 type quiet struct{}
 
-func (quiet) Written(int, int)      {}
-func (quiet) Latency(time.Duration) {}
-func (quiet) Dropped(int)           {}
-func (quiet) Conflated()            {}
-func (quiet) Slow(int)              {}
+func (quiet) Written(string, int, int) {}
+func (quiet) Latency(time.Duration)    {}
+func (quiet) Dropped(int)              {}
+func (quiet) Conflated()               {}
+func (quiet) Slow(int)                 {}
 
 // A stopwatch keeps how long messages took from the broker to a socket.
 type stopwatch struct {

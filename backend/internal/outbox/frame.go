@@ -49,6 +49,8 @@ const formSlots = 4
 
 // A Form is how one transport writes to its socket. What it makes of a frame is made once and kept with the frame.
 type Form struct {
+	// Transport is the name of the transport, under which what is written is counted.
+	Transport string
 	// Slot tells the forms of one program apart: 0 to 3, each used once.
 	Slot int
 	// Frame returns a frame's bytes on the socket.

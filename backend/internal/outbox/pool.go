@@ -27,8 +27,8 @@ type Options struct {
 
 // A Meter counts what goes through the queues. Its methods are called by several goroutines at once.
 type Meter interface {
-	// Written tells that published events reached a socket.
-	Written(messages, bytes int)
+	// Written tells that published events reached a socket over this transport.
+	Written(transport string, messages, bytes int)
 	// Latency tells how long one of them took from the broker's acceptance to the socket.
 	Latency(d time.Duration)
 	// Dropped tells that so many frames were lost with a client that was too slow for them.

@@ -222,6 +222,9 @@ func (q *Queue) Low() <-chan struct{} {
 
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
+// Transport returns the name of the transport that the queue belongs to.
+func (q *Queue) Transport() string { return q.form.Transport }
+
 // Stats is the account of a queue.
 type Stats struct {
 	Messages uint64 // published events written to the socket

@@ -246,7 +246,7 @@ func (q *Queue) written(frames []*Frame, n int) {
 func (q *Queue) account(messages, n int) {
 	q.sent.Add(uint64(messages))
 	q.wrote.Add(uint64(n))
-	q.pool.opts.Meter.Written(messages, n)
+	q.pool.opts.Meter.Written(q.form.Transport, messages, n)
 	q.mu.Lock()
 	q.settleLocked(-n)
 	q.mu.Unlock()

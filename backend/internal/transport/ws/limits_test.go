@@ -11,12 +11,12 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/limit"
-	"github.com/zonecast/zonecast/backend/internal/transport/ws"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 func TestFramesAreLimitedByRate(t *testing.T) {
-	s := start(t, options{limits: ws.Limits{Frames: limit.Rate{Tokens: 5, Refill: 10}}})
+	s := start(t, options{limits: transport.Limits{Frames: limit.Rate{Tokens: 5, Refill: 10}}})
 	c, calm := s.dial(""), s.dial("")
 	for i := range 5 {
 		if f := c.ask("echo", int64(i+1), `1`); f.Event != wire.EventAck {
@@ -48,7 +48,7 @@ func TestAClientThatHammersIsClosed(t *testing.T) {
 	}
 	for name, hammer := range hammers {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, options{limits: ws.Limits{Frames: limit.Rate{Tokens: 3, Refill: 0.001}}})
+			s := start(t, options{limits: transport.Limits{Frames: limit.Rate{Tokens: 3, Refill: 0.001}}})
 			c, calm := s.dial(""), s.dial("")
 			for range 3 + wire.RefusalsInARow + 1 {
 				hammer(c)
@@ -65,7 +65,7 @@ func TestAClientThatHammersIsClosed(t *testing.T) {
 
 // A client that never finishes a frame has only so many bytes.
 func TestBytesAreLimited(t *testing.T) {
-	s := start(t, options{limits: ws.Limits{Frames: limit.Rate{Tokens: 2, Refill: 0.001}}})
+	s := start(t, options{limits: transport.Limits{Frames: limit.Rate{Tokens: 2, Refill: 0.001}}})
 	r := s.raw("")
 	defer r.Close()
 	calm := s.dial("")
@@ -81,7 +81,7 @@ func TestBytesAreLimited(t *testing.T) {
 }
 
 func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
-	s := start(t, options{limits: ws.Limits{ConnectionsPerAddress: 2}})
+	s := start(t, options{limits: transport.Limits{ConnectionsPerAddress: 2}})
 	c, _ := s.dial(""), s.dial("")
 	_, answer, err := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws", nil)
 	if err == nil || answer == nil || answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
@@ -101,7 +101,7 @@ func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
 }
 
 func TestConnectionsAndFramesOfAUserAreLimited(t *testing.T) {
-	s := start(t, options{guard: auth.Options{TokenSecret: secret}, limits: ws.Limits{ConnectionsPerUser: 2,
+	s := start(t, options{guard: auth.Options{TokenSecret: secret}, limits: transport.Limits{ConnectionsPerUser: 2,
 		UserFrames: limit.Rate{Tokens: 3, Refill: 0.001}}})
 	as := func(user string) string { return "token=" + tokenOf(t, user, time.Hour, false) }
 	one, two := s.dial(as("u-1")), s.dial(as("u-1"))

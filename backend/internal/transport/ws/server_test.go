@@ -22,6 +22,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -68,7 +69,7 @@ type options struct {
 	queued      int
 	connections int
 	guard       auth.Options
-	limits      ws.Limits
+	limits      transport.Limits
 	deflate     int // from how many bytes on; 0 for never
 }
 
@@ -83,14 +84,15 @@ func start(t testing.TB, o options) *server {
 		o.heartbeat = time.Hour
 	}
 	o.limits.Connections = cmp.Or(o.connections, 1000)
-	s := &server{t: t, metrics: metrics.New("test")}
+	s := &server{t: t, metrics: metrics.New("test", transport.Names()...)}
 	pool := outbox.NewPool(outbox.Options{MaxBytes: o.queued, Meter: s.metrics, CloseGrace: time.Second})
 	s.hub = hub.New(hub.Options{Pool: pool, Heartbeat: o.heartbeat, OnGap: s.metrics.Gaps.Inc})
 	s.broker = &fragile{Memory: broker.NewMemory(broker.Limits{Messages: 100}, s.hub)}
 	s.hub.Use(s.broker)
 	log := slog.New(slog.DiscardHandler)
-	s.Handler = ws.New(ws.Options{Hub: s.hub, Pool: pool, Metrics: s.metrics, Log: log, Node: "node-1",
-		Heartbeat: o.heartbeat, MaxFrameBytes: frameLimit, DeflateFrom: o.deflate, Guard: auth.New(o.guard), Limits: o.limits})
+	gate := transport.NewGate(transport.Options{Hub: s.hub, Metrics: s.metrics, Log: log, Node: "node-1",
+		Heartbeat: o.heartbeat, MaxFrameBytes: frameLimit, Guard: auth.New(o.guard), Limits: o.limits})
+	s.Handler = ws.New(ws.Options{Gate: gate, Pool: pool, DeflateFrom: o.deflate})
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)
 	e.GET("/ws", s.Serve)
