@@ -29,6 +29,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/internal/transport/sse"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
 	"github.com/zonecast/zonecast/web/assets"
 	"github.com/zonecast/zonecast/web/dashboard"
@@ -75,7 +76,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	}
 	s.hub.Use(s.broker)
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
-		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, Limits: transport.Limits{
+		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, Origins: c.AllowedOrigins, Limits: transport.Limits{
 			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
@@ -83,7 +84,10 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 			AddressFrames:         limit.Rate{Tokens: c.AddressRateLimitTokens, Refill: c.AddressRateLimitRefill}}})
 	s.ui = dashboard.New(dashboard.Options{Source: (*figures)(s), Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
 	s.gauges()
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // TLS is the proxy's
+	s.http = &http.Server{Handler: s.routes(), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	return s, nil
 }
@@ -116,6 +120,9 @@ func (s *server) routes() http.Handler {
 	e.HTTPErrorHandler = api.Problem(s.log)
 	e.Use(count(s.metrics))
 	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
+	e.GET("/sse", sse.New(s.gate, s.pool).Serve, s.gate.CrossOrigin)
+	e.POST("/sse", s.gate.Act(transport.SSE), s.gate.CrossOrigin)
+	e.OPTIONS("/sse", transport.Preflight, s.gate.CrossOrigin)
 	api.Register(e, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
 		MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load,
 		Register: attendance.Register{Cluster: s.cluster}})

@@ -174,7 +174,7 @@ func (h *Hub) begin(r *room, s broker.Snapshot) {
 func (r *room) retain(m *broker.Message) {
 	marked := m.Message
 	marked.Retained = true
-	f := retainedFrame{m.Event, m.Offset.N, outbox.NewMessage(wire.AppendMessage(nil, &marked), 0,
+	f := retainedFrame{m.Event, m.Offset.N, outbox.NewRetained(wire.AppendMessage(nil, &marked),
 		outbox.Identity{Room: m.Room, Offset: m.Offset})}
 	for i := range r.retained {
 		if r.retained[i].event == m.Event {
@@ -286,6 +286,6 @@ func (h *Hub) gapFrame(name wire.Room, gap broker.Gap) *outbox.Frame {
 	if h.opts.OnGap != nil {
 		h.opts.OnGap()
 	}
-	return outbox.NewControl(wire.AppendFrame(nil, wire.EventGap,
-		wire.Gap{Room: name.String(), From: gap.From.String(), To: gap.To.String()}))
+	return outbox.NewGap(wire.AppendFrame(nil, wire.EventGap,
+		wire.Gap{Room: name.String(), From: gap.From.String(), To: gap.To.String()}), name, gap.To)
 }

@@ -81,8 +81,11 @@ func NewPool(opts Options) *Pool {
 // NewQueue returns the queue of a connection. When conn has a descriptor it is written to directly, without waiting;
 // otherwise by a goroutine while there is something to write. The queue owns conn: nothing else may write to it or close
 // it.
-func (p *Pool) NewQueue(conn net.Conn, form *Form) *Queue {
-	q := &Queue{pool: p, form: form, conn: conn}
+func (p *Pool) NewQueue(conn net.Conn, form *Form) *Queue { return p.NewMarkedQueue(conn, form, nil) }
+
+// NewMarkedQueue returns one whose frames are marked on their way to the socket.
+func (p *Pool) NewMarkedQueue(conn net.Conn, form *Form, marker Marker) *Queue {
+	q := &Queue{pool: p, form: form, conn: conn, marker: marker}
 	q.writer = p.writers[int(p.next.Add(1))%len(p.writers)]
 	if c, ok := conn.(syscall.Conn); ok {
 		q.raw, _ = c.SyscallConn()

@@ -25,6 +25,7 @@ type Queue struct {
 	form   *Form
 	conn   net.Conn
 	raw    syscall.RawConn // nil when conn has no descriptor: each write is a blocking one then
+	marker Marker          // nil for none
 
 	sent  atomic.Uint64 // published events written to the socket
 	wrote atomic.Uint64 // bytes written to the socket

@@ -53,7 +53,7 @@ func New(o Options) *Handler {
 	}
 	m := h.melody
 	m.Upgrader = &websocket.Upgrader{ReadBufferSize: 256, WriteBufferSize: 256, WriteBufferPool: new(sync.Pool),
-		CheckOrigin: func(*http.Request) bool { return true }}
+		CheckOrigin: func(*http.Request) bool { return true }} // the gate did
 	m.Config.MaxMessageSize = int64(h.MaxFrameBytes)
 	m.Config.MessageBufferSize = 1
 	m.Config.PingPeriod = 100 * 365 * 24 * time.Hour // the hub's heartbeat pings
@@ -76,6 +76,9 @@ func New(o Options) *Handler {
 // Serve is the handler of GET /ws. It returns when the connection is taken over, not when it ends.
 func (h *Handler) Serve(c echo.Context) error {
 	r := c.Request()
+	if err := h.CheckOrigin(r); err != nil {
+		return h.Refuse(err)
+	}
 	query, err := transport.ParseQuery(r)
 	if err != nil {
 		return h.Refuse(err)

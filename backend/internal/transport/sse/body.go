@@ -1,0 +1,94 @@
+package sse
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// respond serves HTTP/2, and returns when the stream has ended.
+func (h *Handler) respond(c echo.Context, visit *transport.Visit) error {
+	header := c.Response().Header()
+	setHeader(header)
+	b := newBody(c.Response().Writer)
+	s := &stream{framing: plain}
+	queue := h.pool.NewMarkedQueue(b, plain.Form, s)
+	s.Session = h.gate.Open(visit.User, queue, nil)
+	s.ExpireAt(visit.Who.Expires)
+	announced, err := s.join(visit.Query)
+	if err != nil && !announced && queue.Stats().Bytes == 0 {
+		s.End()
+		<-b.closed
+		b.settle()
+		header.Del("Content-Type") // it is a problem's now
+		return err
+	}
+	if err != nil {
+		queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
+	}
+	select {
+	case <-c.Request().Context().Done():
+	case <-b.closed:
+	}
+	s.End()
+	<-b.closed
+	b.settle()
+	return nil
+}
+
+// A body is a response as the outbox's connection. Its other end is nobody's: the client is watched by net/http.
+type body struct {
+	net.Conn // no other method is called
+	w        http.ResponseWriter
+	control  *http.ResponseController
+	closed   chan struct{}
+	close    func()
+	writing  sync.Mutex // held while w is written to
+}
+
+func newBody(w http.ResponseWriter) *body {
+	b := &body{w: w, control: http.NewResponseController(w), closed: make(chan struct{})}
+	b.close = sync.OnceFunc(func() { close(b.closed) })
+	return b
+}
+
+// Write sends p at once.
+func (b *body) Write(p []byte) (int, error) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	select {
+	case <-b.closed:
+		return 0, net.ErrClosed
+	default:
+	}
+	n, err := b.w.Write(p)
+	if err != nil {
+		return n, err
+	}
+	return n, b.control.Flush()
+}
+
+// SetDeadline bounds how long writing may take.
+func (b *body) SetDeadline(t time.Time) error { return b.control.SetWriteDeadline(t) }
+
+// Close ends the stream. A write that is under way fails.
+func (b *body) Close() error {
+	b.close()
+	if b.writing.TryLock() {
+		b.writing.Unlock()
+		return nil
+	}
+	return b.control.SetWriteDeadline(time.Now())
+}
+
+// settle waits until nothing is written to the response any more, and nothing will be.
+func (b *body) settle() {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+}

@@ -1,0 +1,358 @@
+package sse_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+func TestAStreamTellsTheWholeCursorWithEachMessage(t *testing.T) {
+	for name, through := range over {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, options{})
+			for n := range 8 { // so that the next numbers have one digit more
+				s.publish(zone, "ZONE_UPDATE", fmt.Sprint(n))
+			}
+			c := s.open(through, "warehouse=w1&zone=a&userId=u-7")
+			for name, want := range map[string]string{"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"} {
+				if got := c.answer.Header.Get(name); got != want {
+					t.Errorf("%s is %q, want %q", name, got, want)
+				}
+			}
+			parts := strings.Split(c.id, ",")
+			if len(parts) != 2 || !strings.HasPrefix(parts[0], "warehouse:w1@") || !strings.HasPrefix(parts[1], "zone:w1:a@") ||
+				!strings.HasSuffix(parts[1], "-8") {
+				t.Fatalf("connected has the id %q", c.id)
+			}
+			for n := range 4 {
+				at := s.publish(zone, "ZONE_UPDATE", fmt.Sprintf(`{ "n":%d }`, n))
+				e := c.next()
+				if e.name != "" || e.frame.Offset != at.String() || string(e.frame.Data) != fmt.Sprintf(`{ "n":%d }`, n) {
+					t.Errorf("got %+v", e)
+				}
+				if want := parts[0] + ",zone:w1:a@" + at.String(); e.id != want {
+					t.Errorf("the id is %q, want %q", e.id, want)
+				}
+			}
+			whole := wire.Room{Warehouse: "w1"}
+			at := s.publish(whole, "ALERT", `1`)
+			if e := c.next(); !strings.HasPrefix(e.id, "warehouse:w1@"+at.String()+",zone:w1:a@") {
+				t.Errorf("the id is %q after %s", e.id, at)
+			}
+			if sessions := s.hub.Sessions(); len(sessions) != 1 || sessions[0].User != "u-7" || sessions[0].Queue.Transport() != "sse" {
+				t.Errorf("the sessions are %+v", sessions)
+			}
+			c.close()
+			s.wantClosed(wire.CloseGoingAway, 1)
+			if n := s.counter("zonecast_messages_delivered_total", "transport=sse"); n != 5 {
+				t.Errorf("%v messages are counted", n)
+			}
+		})
+	}
+}
+
+func TestLastEventIDResumesAndCountsMoreThanTheCursor(t *testing.T) {
+	for name, through := range over {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, options{})
+			at := s.publish(zone, "ZONE_UPDATE", "1")
+			c := s.open(through, "warehouse=w1&zone=a")
+			s.publish(zone, "ZONE_UPDATE", "2")
+			c.next()
+			c.close()
+			s.publish(zone, "ZONE_UPDATE", "3")
+			s.publish(zone, "ZONE_UPDATE", "4")
+			back := s.open(through, "warehouse=w1&zone=a&cursor=zone:w1:a@"+at.String(), "Last-Event-ID", c.id)
+			if back.id != c.id {
+				t.Errorf("connected has the id %q, want where the client stands: %q", back.id, c.id)
+			}
+			s.publish(zone, "ZONE_UPDATE", "5")
+			for want := 3; want <= 5; want++ {
+				if e := back.next(); string(e.frame.Data) != fmt.Sprint(want) || !strings.HasSuffix(e.id, "zone:w1:a@"+e.frame.Offset) {
+					t.Errorf("got %+v, want %d", e, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRetainedEventsGapsAndConflationOverAStream(t *testing.T) {
+	s := start(t, options{})
+	s.send(broker.Publication{Room: zone, Event: wire.EventShiftSnapshot, Data: []byte(`"old"`), Retain: true})
+	at := s.publish(zone, "ZONE_UPDATE", "1")
+	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")
+	before := c.id
+	if e := c.next(); !e.frame.Retained || e.id != "" || c.id != before {
+		t.Errorf("got %+v, want the retained event without an id", e)
+	}
+	forged := s.open(http.DefaultClient, "cursor=zone:w1:a@forged-7")
+	if forged.id != "zone:w1:a@forged-7" {
+		t.Errorf("connected has the id %q, want where the client says that it stands", forged.id)
+	}
+	e := forged.next()
+	if e.frame.Event != wire.EventGap || e.id != "zone:w1:a@"+at.Epoch+"-0" {
+		t.Errorf("got %+v, want a gap with an id", e)
+	}
+}
+
+// JSON may have line breaks between its values, which SSE can't carry within a line.
+func TestDataWithLineBreaksArrivesAsTheSameJSON(t *testing.T) {
+	s := start(t, options{})
+	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")
+	s.publish(zone, "ZONE_UPDATE", "{\n \"a\": 1,\r\n \"b\": [\r2 ]}\n")
+	if e := c.next(); string(e.frame.Data) != "{\n \"a\": 1,\n \"b\": [\n2 ]}" {
+		t.Errorf("got %q", e.frame.Data)
+	}
+	s.publish(zone, "ZONE_UPDATE", `"one line"`)
+	if e := c.next(); string(e.frame.Data) != `"one line"` {
+		t.Errorf("got %q", e.frame.Data)
+	}
+}
+
+func TestHeartbeatsAreNamedEvents(t *testing.T) {
+	s := start(t, options{heartbeat: 200 * time.Millisecond})
+	c := s.open(http.DefaultClient, "")
+	e := c.next()
+	if e.name != wire.EventHeartbeat || e.frame.Event != wire.EventHeartbeat || e.id != "" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// What is wrong is told as a problem, before the stream begins.
+func TestRefusalsBeforeTheStream(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	tests := []struct {
+		name, query, token string
+		broken             bool
+		limits             transport.Limits
+		want               int
+		code               string
+		retry              string
+	}{
+		{name: "a room", query: "room=nothing", want: 400, code: "invalid_room"},
+		{name: "a cursor", query: "cursor=zone:w1:a@x", want: 400, code: "invalid_offset"},
+		{name: "no token", query: "warehouse=w1", token: "-", want: 401, code: "unauthenticated"},
+		{name: "another warehouse", query: "warehouse=w2", want: 403, code: "forbidden"},
+		{name: "another warehouse in the cursor", query: "cursor=warehouse:w2@k-1", want: 403, code: "forbidden"},
+		{name: "too many connections", query: "warehouse=w1", limits: transport.Limits{Connections: 1}, want: 503, code: "unavailable", retry: "5"},
+		{name: "too many of the user", query: "warehouse=w1", limits: transport.Limits{ConnectionsPerUser: 1}, want: 429, code: "limit_reached", retry: "5"},
+		{name: "too many of the address", query: "warehouse=w1", limits: transport.Limits{ConnectionsPerAddress: 1}, want: 429, code: "limit_reached", retry: "5"},
+		{name: "no broker", query: "warehouse=w1&room=warehouse:w1", broken: true, want: 503, code: "unavailable", retry: "1"},
+	}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "u", "warehouses": []string{"w1"}}).SignedString([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range tests {
+		for name, through := range over {
+			t.Run(tt.name+" over "+name, func(t *testing.T) {
+				s := start(t, options{limits: tt.limits, guard: auth.Options{TokenSecret: secret}})
+				if tt.limits != (transport.Limits{}) {
+					s.open(through, "token="+token)
+				}
+				s.broker.broken.Store(tt.broken)
+				header := []string{"Authorization", "Bearer " + token}
+				if tt.token != "" {
+					header = nil
+				}
+				c := s.get(through, tt.query, header...)
+				body, _ := io.ReadAll(c.answer.Body)
+				h := c.answer.Header
+				if c.answer.StatusCode != tt.want || h.Get("Content-Type") != "application/problem+json" ||
+					!strings.Contains(string(body), `"code":"`+tt.code+`"`) || h.Get("Retry-After") != tt.retry {
+					t.Errorf("answered %s %v: %s", c.answer.Status, h, body)
+				}
+				if (tt.want == 401) != (h.Get("WWW-Authenticate") != "") {
+					t.Errorf("WWW-Authenticate is %q", h.Get("WWW-Authenticate"))
+				}
+				if n := s.counter("zonecast_connections_refused_total"); !tt.broken && n != 1 {
+					t.Errorf("%v refusals are counted", n)
+				}
+			})
+		}
+	}
+}
+
+func TestOtherMethodsAreToldWhatToSend(t *testing.T) {
+	s := start(t, options{})
+	for _, method := range []string{http.MethodHead, http.MethodPut, http.MethodDelete, "BREW"} {
+		r, _ := http.NewRequest(method, s.url+"/sse", nil)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if allow := answer.Header.Get("Allow"); answer.StatusCode != http.StatusMethodNotAllowed ||
+			!strings.Contains(allow, "GET") || !strings.Contains(allow, "POST") {
+			t.Errorf("%s: %s, Allow %q", method, answer.Status, allow)
+		}
+	}
+}
+
+func TestTheStreamEndsWithItsToken(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	s := start(t, options{guard: auth.Options{TokenSecret: secret}})
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "u", "warehouses": []string{"*"},
+		"exp": time.Now().Add(2 * time.Second).Unix()}).SignedString([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*client
+	for _, through := range over {
+		all = append(all, s.open(through, "warehouse=w1&token="+token))
+	}
+	for _, c := range all {
+		c.wantEnd(wire.CloseUnauthenticated)
+	}
+	s.wantClosed(wire.CloseUnauthenticated, 2)
+}
+
+func TestDrainTellsWhenToComeBackAndEndsTheStream(t *testing.T) {
+	for name, through := range over {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, options{})
+			c := s.open(through, "warehouse=w1&zone=a")
+			done := make(chan struct{})
+			go func() { defer close(done); s.gate.Drain(t.Context()) }()
+			e := c.next()
+			if e.frame.Event != wire.EventDrain || e.retry == "" || !strings.Contains(e.data, `"retryAfter":`+e.retry+`}`) {
+				t.Errorf("got %+v, want a drain that EventSource understands too", e)
+			}
+			c.wantEnd(wire.CloseRestart)
+			<-done
+			s.wantClosed(wire.CloseRestart, 1)
+			if again := s.get(through, ""); again.answer.StatusCode != http.StatusServiceUnavailable || again.answer.Header.Get("Retry-After") == "" {
+				t.Errorf("a new stream: %s", again.answer.Status)
+			}
+		})
+	}
+}
+
+// One who stops reading is closed at its bound and resumes; the others get everything meanwhile.
+func TestASlowReaderIsClosedAndHoldsUpNobody(t *testing.T) {
+	for name, through := range over {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, options{queued: 64 << 10})
+			slow, quick := s.open(through, "warehouse=w1&zone=a"), s.open(through, "warehouse=w1&zone=a")
+			data := `"` + strings.Repeat("x", 4000) + `"`
+			sent := 0
+			for ; s.counter("zonecast_messages_dropped_total", "reason=slow_consumer") == 0; sent++ {
+				if sent > 20_000 {
+					t.Fatal("the reader that stopped is still there")
+				}
+				at := s.publish(zone, "ZONE_UPDATE", data)
+				if e := quick.next(); e.frame.Offset != at.String() {
+					t.Fatalf("got %s, want %s", e.frame.Offset, at)
+				}
+			}
+			read := 0
+			for {
+				e, err := slow.read()
+				if err != nil {
+					break // it took too long for the last event, or has it
+				}
+				if e.frame.Room == "" {
+					continue
+				}
+				if read++; e.frame.Offset != fmt.Sprintf("%s-%d", strings.Split(e.frame.Offset, "-")[0], read) {
+					t.Fatalf("message %d has the offset %s", read, e.frame.Offset)
+				}
+			}
+			s.wantClosed(wire.CloseSlowConsumer, 1)
+			back := s.open(through, "", "Last-Event-ID", slow.id)
+			for ; read < sent; read++ {
+				e := back.next()
+				if !strings.HasSuffix(e.frame.Offset, fmt.Sprint("-", read+1)) {
+					t.Fatalf("resumed with %s, want %d", e.frame.Offset, read+1)
+				}
+			}
+		})
+	}
+}
+
+func TestEverythingIsFreedWhenClientsLeave(t *testing.T) {
+	s := start(t, options{}) // which checks that no goroutine, room or connection is left
+	for _, through := range over {
+		for range 20 {
+			c := s.open(through, "warehouse=w1&zone=a")
+			s.publish(zone, "ZONE_UPDATE", "1")
+			c.next()
+			c.close()
+		}
+	}
+	s.wantClosed(wire.CloseGoingAway, 40)
+	eventually(t, "no room is left", func() bool { return s.hub.Rooms() == 0 && s.gate.Connections(transport.SSE) == 0 })
+}
+
+// HTTP/1.0 has no chunks: the body ends with the connection.
+func TestAStreamOverHTTP10(t *testing.T) {
+	s := start(t, options{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /sse?warehouse=w1&zone=a HTTP/1.0\r\n\r\n")
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || len(answer.TransferEncoding) > 0 {
+		t.Fatalf("%+v %v", answer, err)
+	}
+	c := &client{t: t, answer: answer, in: bufio.NewReader(answer.Body)}
+	c.next()
+	s.publish(zone, "ZONE_UPDATE", "1")
+	if e := c.next(); string(e.frame.Data) != "1" {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestPagesOfOtherOrigins(t *testing.T) {
+	tests := []struct {
+		name    string
+		origins []string
+		origin  string
+		status  int
+		allowed string
+	}{
+		{name: "any, as with WebSocket", origin: "https://wall.example", status: 200, allowed: "*"},
+		{name: "a program", origins: []string{"https://wall.example"}, status: 200},
+		{name: "one of those", origins: []string{"https://wall.example"}, origin: "https://wall.example", status: 200, allowed: "https://wall.example"},
+		{name: "another one", origins: []string{"https://wall.example"}, origin: "https://evil.example", status: 403},
+		{name: "a file", origins: []string{"https://wall.example"}, origin: "null", status: 403},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t, options{origins: tt.origins})
+			header := []string{}
+			if tt.origin != "" {
+				header = []string{"Origin", tt.origin}
+			}
+			c := s.get(http.DefaultClient, "", header...)
+			if got := c.answer.Header.Get("Access-Control-Allow-Origin"); c.answer.StatusCode != tt.status || got != tt.allowed {
+				t.Errorf("answered %s, allowed for %q", c.answer.Status, got)
+			}
+			r, _ := http.NewRequest(http.MethodOptions, s.url+"/sse", nil)
+			r.Header.Set("Origin", tt.origin)
+			r.Header.Set("Access-Control-Request-Method", "POST")
+			answer, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if ok := answer.StatusCode == http.StatusNoContent && strings.Contains(answer.Header.Get("Access-Control-Allow-Headers"), "Authorization"); ok != (tt.status == 200) {
+				t.Errorf("the question before is answered %s %v", answer.Status, answer.Header)
+			}
+		})
+	}
+}
