@@ -29,12 +29,17 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/internal/transport/poll"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
 	"github.com/zonecast/zonecast/web/assets"
 	"github.com/zonecast/zonecast/web/dashboard"
 	"github.com/zonecast/zonecast/web/screen"
 )
+
+// linger is how long rooms stay subscribed to after their last member: longer than a client takes from one long poll to the
+// next.
+const linger = 10 * time.Second
 
 // A server is one instance, wired.
 type server struct {
@@ -69,7 +74,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.Waits.Inc,
-		PublishWait: c.PublishWait})
+		PublishWait: c.PublishWait, Linger: linger})
 	if err := s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
@@ -120,9 +125,8 @@ func (s *server) routes() http.Handler {
 	e.HTTPErrorHandler = api.Problem(s.log)
 	e.Use(count(s.metrics))
 	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
-	e.GET("/sse", sse.New(s.gate, s.pool).Serve, s.gate.CrossOrigin)
-	e.POST("/sse", s.gate.Act(transport.SSE), s.gate.CrossOrigin)
-	e.OPTIONS("/sse", transport.Preflight, s.gate.CrossOrigin)
+	s.gate.Register(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
+	s.gate.Register(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
 	api.Register(e, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
 		MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load,
 		Register: attendance.Register{Cluster: s.cluster}})
@@ -252,6 +256,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	stopBeating()
 	running.Wait()
+	s.hub.Settle()
 	s.pool.Close()
 	return errors.Join(err, s.cluster.Close(), s.broker.Close())
 }

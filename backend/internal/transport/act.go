@@ -12,6 +12,14 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
+// Register adds the routes of a transport whose connections go one way: GET for what the server sends, POST for what the
+// client does.
+func (g *Gate) Register(e *echo.Echo, path, name string, serve echo.HandlerFunc) {
+	e.GET(path, serve, g.crossOrigin)
+	e.POST(path, g.Act(name), g.crossOrigin)
+	e.OPTIONS(path, preflight, g.crossOrigin)
+}
+
 // Act returns the handler of POST /sse and POST /poll: clients whose connection goes one way send their frames here, one a
 // request, and get the ack or the error of the protocol as the answer's body.
 func (g *Gate) Act(via string) echo.HandlerFunc {

@@ -24,10 +24,10 @@ func (g *Gate) CheckOrigin(r *http.Request) error {
 	return wire.Errorf(wire.CodeForbidden, "pages of %.100q may not connect: add it to ALLOWED_ORIGINS", origin)
 }
 
-// CrossOrigin lets pages of other origins read the answers, as far as CheckOrigin lets them in, and answers the browser's
+// crossOrigin lets pages of other origins read the answers, as far as CheckOrigin lets them in, and answers the browser's
 // question before (https://fetch.spec.whatwg.org/#http-cors-protocol). Nothing that a browser sends by itself counts here,
 // neither cookies nor logins, so that any origin may be let in.
-func (g *Gate) CrossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+func (g *Gate) crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		if len(g.Origins) > 0 {
@@ -47,8 +47,8 @@ func (g *Gate) CrossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// Preflight answers the question itself.
-func Preflight(c echo.Context) error {
+// preflight answers the question itself.
+func preflight(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set("Allow", "GET, POST, OPTIONS")
 	h.Set("Access-Control-Allow-Methods", "GET, POST")

@@ -42,20 +42,13 @@ func appendChunk(dst, p []byte) []byte {
 func event(json []byte) []byte {
 	p := make([]byte, 0, len(json)+len("event: heartbeat\ndata: \n\n"))
 	switch {
-	case bytes.HasPrefix(json, heartbeats):
+	case transport.Is(json, wire.EventHeartbeat):
 		p = append(p, "event: heartbeat\n"...)
-	case bytes.HasPrefix(json, drains):
+	case transport.Is(json, wire.EventDrain):
 		p = append(p, "retry: "...)
 		p = append(strconv.AppendInt(p, retryAfter(json), 10), '\n')
 	}
 	return append(appendData(p, json), '\n')
-}
-
-var heartbeats, drains = prefixOf(wire.EventHeartbeat), prefixOf(wire.EventDrain)
-
-// prefixOf is how each frame of an event begins that the server sends on its own behalf, for nobody can publish one.
-func prefixOf(event string) []byte {
-	return wire.AppendFrame(nil, event, nil)[:len(`{"event":"","data":`)+len(event)]
 }
 
 func retryAfter(frame []byte) int64 {

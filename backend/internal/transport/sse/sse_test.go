@@ -15,15 +15,16 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 func TestAStreamTellsTheWholeCursorWithEachMessage(t *testing.T) {
-	for name, through := range over {
+	for name, through := range transporttest.Over {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, options{})
+			s := start(t, transporttest.Options{})
 			for n := range 8 { // so that the next numbers have one digit more
-				s.publish(zone, "ZONE_UPDATE", fmt.Sprint(n))
+				s.Publish(zone, "ZONE_UPDATE", fmt.Sprint(n))
 			}
 			c := s.open(through, "warehouse=w1&zone=a&userId=u-7")
 			for name, want := range map[string]string{"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"} {
@@ -37,7 +38,7 @@ func TestAStreamTellsTheWholeCursorWithEachMessage(t *testing.T) {
 				t.Fatalf("connected has the id %q", c.id)
 			}
 			for n := range 4 {
-				at := s.publish(zone, "ZONE_UPDATE", fmt.Sprintf(`{ "n":%d }`, n))
+				at := s.Publish(zone, "ZONE_UPDATE", fmt.Sprintf(`{ "n":%d }`, n))
 				e := c.next()
 				if e.name != "" || e.frame.Offset != at.String() || string(e.frame.Data) != fmt.Sprintf(`{ "n":%d }`, n) {
 					t.Errorf("got %+v", e)
@@ -47,16 +48,16 @@ func TestAStreamTellsTheWholeCursorWithEachMessage(t *testing.T) {
 				}
 			}
 			whole := wire.Room{Warehouse: "w1"}
-			at := s.publish(whole, "ALERT", `1`)
+			at := s.Publish(whole, "ALERT", `1`)
 			if e := c.next(); !strings.HasPrefix(e.id, "warehouse:w1@"+at.String()+",zone:w1:a@") {
 				t.Errorf("the id is %q after %s", e.id, at)
 			}
-			if sessions := s.hub.Sessions(); len(sessions) != 1 || sessions[0].User != "u-7" || sessions[0].Queue.Transport() != "sse" {
+			if sessions := s.Hub.Sessions(); len(sessions) != 1 || sessions[0].User != "u-7" || sessions[0].Queue.Transport() != "sse" {
 				t.Errorf("the sessions are %+v", sessions)
 			}
 			c.close()
-			s.wantClosed(wire.CloseGoingAway, 1)
-			if n := s.counter("zonecast_messages_delivered_total", "transport=sse"); n != 5 {
+			s.WantClosed(wire.CloseGoingAway, 1)
+			if n := s.Counter("zonecast_messages_delivered_total", "transport=sse"); n != 5 {
 				t.Errorf("%v messages are counted", n)
 			}
 		})
@@ -64,21 +65,21 @@ func TestAStreamTellsTheWholeCursorWithEachMessage(t *testing.T) {
 }
 
 func TestLastEventIDResumesAndCountsMoreThanTheCursor(t *testing.T) {
-	for name, through := range over {
+	for name, through := range transporttest.Over {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, options{})
-			at := s.publish(zone, "ZONE_UPDATE", "1")
+			s := start(t, transporttest.Options{})
+			at := s.Publish(zone, "ZONE_UPDATE", "1")
 			c := s.open(through, "warehouse=w1&zone=a")
-			s.publish(zone, "ZONE_UPDATE", "2")
+			s.Publish(zone, "ZONE_UPDATE", "2")
 			c.next()
 			c.close()
-			s.publish(zone, "ZONE_UPDATE", "3")
-			s.publish(zone, "ZONE_UPDATE", "4")
+			s.Publish(zone, "ZONE_UPDATE", "3")
+			s.Publish(zone, "ZONE_UPDATE", "4")
 			back := s.open(through, "warehouse=w1&zone=a&cursor=zone:w1:a@"+at.String(), "Last-Event-ID", c.id)
 			if back.id != c.id {
 				t.Errorf("connected has the id %q, want where the client stands: %q", back.id, c.id)
 			}
-			s.publish(zone, "ZONE_UPDATE", "5")
+			s.Publish(zone, "ZONE_UPDATE", "5")
 			for want := 3; want <= 5; want++ {
 				if e := back.next(); string(e.frame.Data) != fmt.Sprint(want) || !strings.HasSuffix(e.id, "zone:w1:a@"+e.frame.Offset) {
 					t.Errorf("got %+v, want %d", e, want)
@@ -89,9 +90,9 @@ func TestLastEventIDResumesAndCountsMoreThanTheCursor(t *testing.T) {
 }
 
 func TestRetainedEventsGapsAndConflationOverAStream(t *testing.T) {
-	s := start(t, options{})
-	s.send(broker.Publication{Room: zone, Event: wire.EventShiftSnapshot, Data: []byte(`"old"`), Retain: true})
-	at := s.publish(zone, "ZONE_UPDATE", "1")
+	s := start(t, transporttest.Options{})
+	s.Send(broker.Publication{Room: zone, Event: wire.EventShiftSnapshot, Data: []byte(`"old"`), Retain: true})
+	at := s.Publish(zone, "ZONE_UPDATE", "1")
 	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")
 	before := c.id
 	if e := c.next(); !e.frame.Retained || e.id != "" || c.id != before {
@@ -109,20 +110,20 @@ func TestRetainedEventsGapsAndConflationOverAStream(t *testing.T) {
 
 // JSON may have line breaks between its values, which SSE can't carry within a line.
 func TestDataWithLineBreaksArrivesAsTheSameJSON(t *testing.T) {
-	s := start(t, options{})
+	s := start(t, transporttest.Options{})
 	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")
-	s.publish(zone, "ZONE_UPDATE", "{\n \"a\": 1,\r\n \"b\": [\r2 ]}\n")
+	s.Publish(zone, "ZONE_UPDATE", "{\n \"a\": 1,\r\n \"b\": [\r2 ]}\n")
 	if e := c.next(); string(e.frame.Data) != "{\n \"a\": 1,\n \"b\": [\n2 ]}" {
 		t.Errorf("got %q", e.frame.Data)
 	}
-	s.publish(zone, "ZONE_UPDATE", `"one line"`)
+	s.Publish(zone, "ZONE_UPDATE", `"one line"`)
 	if e := c.next(); string(e.frame.Data) != `"one line"` {
 		t.Errorf("got %q", e.frame.Data)
 	}
 }
 
 func TestHeartbeatsAreNamedEvents(t *testing.T) {
-	s := start(t, options{heartbeat: 200 * time.Millisecond})
+	s := start(t, transporttest.Options{Heartbeat: 200 * time.Millisecond})
 	c := s.open(http.DefaultClient, "")
 	e := c.next()
 	if e.name != wire.EventHeartbeat || e.frame.Event != wire.EventHeartbeat || e.id != "" {
@@ -132,7 +133,6 @@ func TestHeartbeatsAreNamedEvents(t *testing.T) {
 
 // What is wrong is told as a problem, before the stream begins.
 func TestRefusalsBeforeTheStream(t *testing.T) {
-	const secret = "0123456789abcdef0123456789abcdef"
 	tests := []struct {
 		name, query, token string
 		broken             bool
@@ -151,18 +151,15 @@ func TestRefusalsBeforeTheStream(t *testing.T) {
 		{name: "too many of the address", query: "warehouse=w1", limits: transport.Limits{ConnectionsPerAddress: 1}, want: 429, code: "limit_reached", retry: "5"},
 		{name: "no broker", query: "warehouse=w1&room=warehouse:w1", broken: true, want: 503, code: "unavailable", retry: "1"},
 	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "u", "warehouses": []string{"w1"}}).SignedString([]byte(secret))
-	if err != nil {
-		t.Fatal(err)
-	}
+	token := transporttest.Token(t, jwt.MapClaims{"sub": "u", "warehouses": []string{"w1"}})
 	for _, tt := range tests {
-		for name, through := range over {
+		for name, through := range transporttest.Over {
 			t.Run(tt.name+" over "+name, func(t *testing.T) {
-				s := start(t, options{limits: tt.limits, guard: auth.Options{TokenSecret: secret}})
+				s := start(t, transporttest.Options{Limits: tt.limits, Guard: auth.Options{TokenSecret: transporttest.Secret}})
 				if tt.limits != (transport.Limits{}) {
 					s.open(through, "token="+token)
 				}
-				s.broker.broken.Store(tt.broken)
+				s.Broker.Broken.Store(tt.broken)
 				header := []string{"Authorization", "Bearer " + token}
 				if tt.token != "" {
 					header = nil
@@ -177,7 +174,7 @@ func TestRefusalsBeforeTheStream(t *testing.T) {
 				if (tt.want == 401) != (h.Get("WWW-Authenticate") != "") {
 					t.Errorf("WWW-Authenticate is %q", h.Get("WWW-Authenticate"))
 				}
-				if n := s.counter("zonecast_connections_refused_total"); !tt.broken && n != 1 {
+				if n := s.Counter("zonecast_connections_refused_total"); !tt.broken && n != 1 {
 					t.Errorf("%v refusals are counted", n)
 				}
 			})
@@ -186,9 +183,9 @@ func TestRefusalsBeforeTheStream(t *testing.T) {
 }
 
 func TestOtherMethodsAreToldWhatToSend(t *testing.T) {
-	s := start(t, options{})
+	s := start(t, transporttest.Options{})
 	for _, method := range []string{http.MethodHead, http.MethodPut, http.MethodDelete, "BREW"} {
-		r, _ := http.NewRequest(method, s.url+"/sse", nil)
+		r, _ := http.NewRequest(method, s.URL+"/sse", nil)
 		answer, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
@@ -202,37 +199,32 @@ func TestOtherMethodsAreToldWhatToSend(t *testing.T) {
 }
 
 func TestTheStreamEndsWithItsToken(t *testing.T) {
-	const secret = "0123456789abcdef0123456789abcdef"
-	s := start(t, options{guard: auth.Options{TokenSecret: secret}})
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "u", "warehouses": []string{"*"},
-		"exp": time.Now().Add(2 * time.Second).Unix()}).SignedString([]byte(secret))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := start(t, transporttest.Options{Guard: auth.Options{TokenSecret: transporttest.Secret}})
+	token := transporttest.Token(t, jwt.MapClaims{"sub": "u", "warehouses": []string{"*"}, "exp": time.Now().Add(2 * time.Second).Unix()})
 	var all []*client
-	for _, through := range over {
+	for _, through := range transporttest.Over {
 		all = append(all, s.open(through, "warehouse=w1&token="+token))
 	}
 	for _, c := range all {
 		c.wantEnd(wire.CloseUnauthenticated)
 	}
-	s.wantClosed(wire.CloseUnauthenticated, 2)
+	s.WantClosed(wire.CloseUnauthenticated, 2)
 }
 
 func TestDrainTellsWhenToComeBackAndEndsTheStream(t *testing.T) {
-	for name, through := range over {
+	for name, through := range transporttest.Over {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, options{})
+			s := start(t, transporttest.Options{})
 			c := s.open(through, "warehouse=w1&zone=a")
 			done := make(chan struct{})
-			go func() { defer close(done); s.gate.Drain(t.Context()) }()
+			go func() { defer close(done); s.Gate.Drain(t.Context()) }()
 			e := c.next()
 			if e.frame.Event != wire.EventDrain || e.retry == "" || !strings.Contains(e.data, `"retryAfter":`+e.retry+`}`) {
 				t.Errorf("got %+v, want a drain that EventSource understands too", e)
 			}
 			c.wantEnd(wire.CloseRestart)
 			<-done
-			s.wantClosed(wire.CloseRestart, 1)
+			s.WantClosed(wire.CloseRestart, 1)
 			if again := s.get(through, ""); again.answer.StatusCode != http.StatusServiceUnavailable || again.answer.Header.Get("Retry-After") == "" {
 				t.Errorf("a new stream: %s", again.answer.Status)
 			}
@@ -242,17 +234,17 @@ func TestDrainTellsWhenToComeBackAndEndsTheStream(t *testing.T) {
 
 // One who stops reading is closed at its bound and resumes; the others get everything meanwhile.
 func TestASlowReaderIsClosedAndHoldsUpNobody(t *testing.T) {
-	for name, through := range over {
+	for name, through := range transporttest.Over {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, options{queued: 64 << 10})
+			s := start(t, transporttest.Options{Queued: 64 << 10})
 			slow, quick := s.open(through, "warehouse=w1&zone=a"), s.open(through, "warehouse=w1&zone=a")
 			data := `"` + strings.Repeat("x", 4000) + `"`
 			sent := 0
-			for ; s.counter("zonecast_messages_dropped_total", "reason=slow_consumer") == 0; sent++ {
+			for ; s.Counter("zonecast_messages_dropped_total", "reason=slow_consumer") == 0; sent++ {
 				if sent > 20_000 {
 					t.Fatal("the reader that stopped is still there")
 				}
-				at := s.publish(zone, "ZONE_UPDATE", data)
+				at := s.Publish(zone, "ZONE_UPDATE", data)
 				if e := quick.next(); e.frame.Offset != at.String() {
 					t.Fatalf("got %s, want %s", e.frame.Offset, at)
 				}
@@ -270,7 +262,7 @@ func TestASlowReaderIsClosedAndHoldsUpNobody(t *testing.T) {
 					t.Fatalf("message %d has the offset %s", read, e.frame.Offset)
 				}
 			}
-			s.wantClosed(wire.CloseSlowConsumer, 1)
+			s.WantClosed(wire.CloseSlowConsumer, 1)
 			back := s.open(through, "", "Last-Event-ID", slow.id)
 			for ; read < sent; read++ {
 				e := back.next()
@@ -283,23 +275,23 @@ func TestASlowReaderIsClosedAndHoldsUpNobody(t *testing.T) {
 }
 
 func TestEverythingIsFreedWhenClientsLeave(t *testing.T) {
-	s := start(t, options{}) // which checks that no goroutine, room or connection is left
-	for _, through := range over {
+	s := start(t, transporttest.Options{}) // which checks that no goroutine, room or connection is left
+	for _, through := range transporttest.Over {
 		for range 20 {
 			c := s.open(through, "warehouse=w1&zone=a")
-			s.publish(zone, "ZONE_UPDATE", "1")
+			s.Publish(zone, "ZONE_UPDATE", "1")
 			c.next()
 			c.close()
 		}
 	}
-	s.wantClosed(wire.CloseGoingAway, 40)
-	eventually(t, "no room is left", func() bool { return s.hub.Rooms() == 0 && s.gate.Connections(transport.SSE) == 0 })
+	s.WantClosed(wire.CloseGoingAway, 40)
+	transporttest.Eventually(t, "no room is left", func() bool { return s.Hub.Rooms() == 0 && s.Gate.Connections(transport.SSE) == 0 })
 }
 
 // HTTP/1.0 has no chunks: the body ends with the connection.
 func TestAStreamOverHTTP10(t *testing.T) {
-	s := start(t, options{})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	s := start(t, transporttest.Options{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +303,7 @@ func TestAStreamOverHTTP10(t *testing.T) {
 	}
 	c := &client{t: t, answer: answer, in: bufio.NewReader(answer.Body)}
 	c.next()
-	s.publish(zone, "ZONE_UPDATE", "1")
+	s.Publish(zone, "ZONE_UPDATE", "1")
 	if e := c.next(); string(e.frame.Data) != "1" {
 		t.Errorf("got %+v", e)
 	}
@@ -333,7 +325,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, options{origins: tt.origins})
+			s := start(t, transporttest.Options{Origins: tt.origins})
 			header := []string{}
 			if tt.origin != "" {
 				header = []string{"Origin", tt.origin}
@@ -342,7 +334,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 			if got := c.answer.Header.Get("Access-Control-Allow-Origin"); c.answer.StatusCode != tt.status || got != tt.allowed {
 				t.Errorf("answered %s, allowed for %q", c.answer.Status, got)
 			}
-			r, _ := http.NewRequest(http.MethodOptions, s.url+"/sse", nil)
+			r, _ := http.NewRequest(http.MethodOptions, s.URL+"/sse", nil)
 			r.Header.Set("Origin", tt.origin)
 			r.Header.Set("Access-Control-Request-Method", "POST")
 			answer, err := http.DefaultClient.Do(r)
