@@ -14,7 +14,7 @@ import (
 func (s *server) node() cluster.Node {
 	census := s.hub.Census()
 	n := cluster.Node{Name: s.config.NodeName, Version: version, Started: s.started, State: cluster.Ready,
-		Connections: census.Connections, Warehouses: census.Warehouses, Sent: census.Sent, Lived: census.Lived,
+		Connections: census.Connections, Warehouses: census.Warehouses, Transports: census.Transports, Sent: census.Sent, Lived: census.Lived,
 		QueueBytes: s.pool.Waiting()}
 	for room, count := range census.Zones {
 		n.Zones = append(n.Zones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone, Connections: count})

@@ -219,7 +219,9 @@ type Health struct {
 
 	// ConnectionsByRoom tells zones of the same name apart: "zone:warehouse-1:zone-a".
 	ConnectionsByRoom map[string]int `json:"connectionsByRoom"`
-	Nodes             []NodeHealth   `json:"nodes"`
+	// ConnectionsByTransport tells websocket, sse and poll apart; a poll counts while it waits.
+	ConnectionsByTransport map[string]int `json:"connectionsByTransport"`
+	Nodes                  []NodeHealth   `json:"nodes"`
 	// Complete is false when instances may be missing in all of these figures; Incomplete says why.
 	Complete   bool   `json:"complete"`
 	Incomplete string `json:"incomplete,omitempty"`
@@ -240,7 +242,7 @@ type NodeHealth struct {
 func (a *API) health(c echo.Context) error {
 	view := a.Cluster.View()
 	h := Health{ConnectionsByWarehouse: map[string]int{}, ConnectionsByZone: map[string]int{},
-		ConnectionsByRoom: map[string]int{}, Nodes: []NodeHealth{}, Complete: view.Incomplete == "", Incomplete: view.Incomplete}
+		ConnectionsByRoom: map[string]int{}, ConnectionsByTransport: map[string]int{}, Nodes: []NodeHealth{}, Complete: view.Incomplete == "", Incomplete: view.Incomplete}
 	var sent uint64
 	var lived time.Duration
 	for _, n := range view.Nodes {
@@ -249,6 +251,9 @@ func (a *API) health(c echo.Context) error {
 		lived += n.Lived
 		for w, count := range n.Warehouses {
 			h.ConnectionsByWarehouse[w] += count
+		}
+		for t, count := range n.Transports {
+			h.ConnectionsByTransport[t] += count
 		}
 		for _, z := range n.Zones {
 			h.ConnectionsByZone[z.Zone] += z.Connections

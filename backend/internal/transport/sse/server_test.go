@@ -1,11 +1,9 @@
 package sse_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/labstack/echo/v4"
@@ -34,18 +32,11 @@ func start(t testing.TB, o transporttest.Options) *server {
 
 var zone = transporttest.Zone
 
-// An event is one Server-Sent Event as EventSource dispatches it.
-type event struct {
-	name, id, data, retry string
-	frame                 wire.ServerFrame // data, decoded
-}
-
 // A client reads a stream.
 type client struct {
 	t      testing.TB
 	answer *http.Response
-	in     *bufio.Reader
-	id     string // of the last event, as a client keeps it for Last-Event-ID
+	events *transporttest.Events
 }
 
 func (s *server) get(through *http.Client, query string, header ...string) *client {
@@ -62,7 +53,7 @@ func (s *server) get(through *http.Client, query string, header ...string) *clie
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { answer.Body.Close() })
-	return &client{t: s.t, answer: answer, in: bufio.NewReader(answer.Body)}
+	return &client{s.t, answer, transporttest.ReadEvents(answer.Body)}
 }
 
 // open opens a stream, which must be one, and reads connected.
@@ -73,7 +64,7 @@ func (s *server) open(through *http.Client, query string, header ...string) *cli
 		p, _ := io.ReadAll(c.answer.Body)
 		s.t.Fatalf("answered %s %s: %s", c.answer.Status, c.answer.Header, p)
 	}
-	if e := c.next(); e.frame.Event != wire.EventConnected || e.name != "" {
+	if e := c.next(); e.Frame.Event != wire.EventConnected || e.Name != "" {
 		s.t.Fatalf("the first event is %+v", e)
 	}
 	return c
@@ -81,46 +72,9 @@ func (s *server) open(through *http.Client, query string, header ...string) *cli
 
 func (c *client) close() { c.answer.Body.Close() }
 
-// read reads the next event, or why there is none: io.EOF at the end of the body.
-func (c *client) read() (e event, err error) {
-	data, hasData := []string(nil), false
-	id := c.id
-	for {
-		text, err := c.in.ReadString('\n')
-		if err != nil {
-			return e, err
-		}
-		text = strings.TrimSuffix(text, "\n")
-		if text == "" {
-			break
-		}
-		field, value, _ := strings.Cut(text, ": ")
-		switch field {
-		case "event":
-			e.name = value
-		case "id":
-			id, e.id = value, value
-		case "retry":
-			e.retry = value
-		case "data":
-			data, hasData = append(data, value), true
-		default:
-			c.t.Errorf("a line of no field: %q", text)
-		}
-	}
-	c.id = id
-	e.data = strings.Join(data, "\n")
-	if hasData && e.name != "close" {
-		if e.frame, err = wire.DecodeServer([]byte(e.data)); err != nil {
-			c.t.Errorf("data %q: %v", e.data, err)
-		}
-	}
-	return e, nil
-}
-
-func (c *client) next() event {
+func (c *client) next() transporttest.Event {
 	c.t.Helper()
-	e, err := c.read()
+	e, err := c.events.Next()
 	if err != nil {
 		c.t.Fatalf("the stream ended: %v", err)
 	}
@@ -131,21 +85,21 @@ func (c *client) next() event {
 func (c *client) wantEnd(code wire.CloseCode) {
 	c.t.Helper()
 	for {
-		e, err := c.read()
+		e, err := c.events.Next()
 		if err != nil {
 			c.t.Fatalf("the stream ended without a reason: %v", err)
 		}
-		if e.name != "close" {
+		if e.Name != "close" {
 			continue
 		}
 		var why struct {
 			Code   wire.CloseCode
 			Reason string
 		}
-		if err := json.Unmarshal([]byte(e.data), &why); err != nil || why.Code != code || why.Reason == "" {
-			c.t.Errorf("closed with %s, want %d", e.data, code)
+		if err := json.Unmarshal([]byte(e.Data), &why); err != nil || why.Code != code || why.Reason == "" {
+			c.t.Errorf("closed with %s, want %d", e.Data, code)
 		}
-		if _, err := c.read(); err != io.EOF {
+		if _, err := c.events.Next(); err != io.EOF {
 			c.t.Errorf("after close: %v, want the end of the body", err)
 		}
 		return

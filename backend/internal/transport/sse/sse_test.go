@@ -32,25 +32,25 @@ func TestAStreamTellsTheWholeCursorWithEachMessage(t *testing.T) {
 					t.Errorf("%s is %q, want %q", name, got, want)
 				}
 			}
-			parts := strings.Split(c.id, ",")
+			parts := strings.Split(c.events.LastID, ",")
 			if len(parts) != 2 || !strings.HasPrefix(parts[0], "warehouse:w1@") || !strings.HasPrefix(parts[1], "zone:w1:a@") ||
 				!strings.HasSuffix(parts[1], "-8") {
-				t.Fatalf("connected has the id %q", c.id)
+				t.Fatalf("connected has the id %q", c.events.LastID)
 			}
 			for n := range 4 {
 				at := s.Publish(zone, "ZONE_UPDATE", fmt.Sprintf(`{ "n":%d }`, n))
 				e := c.next()
-				if e.name != "" || e.frame.Offset != at.String() || string(e.frame.Data) != fmt.Sprintf(`{ "n":%d }`, n) {
+				if e.Name != "" || e.Frame.Offset != at.String() || string(e.Frame.Data) != fmt.Sprintf(`{ "n":%d }`, n) {
 					t.Errorf("got %+v", e)
 				}
-				if want := parts[0] + ",zone:w1:a@" + at.String(); e.id != want {
-					t.Errorf("the id is %q, want %q", e.id, want)
+				if want := parts[0] + ",zone:w1:a@" + at.String(); e.ID != want {
+					t.Errorf("the id is %q, want %q", e.ID, want)
 				}
 			}
 			whole := wire.Room{Warehouse: "w1"}
 			at := s.Publish(whole, "ALERT", `1`)
-			if e := c.next(); !strings.HasPrefix(e.id, "warehouse:w1@"+at.String()+",zone:w1:a@") {
-				t.Errorf("the id is %q after %s", e.id, at)
+			if e := c.next(); !strings.HasPrefix(e.ID, "warehouse:w1@"+at.String()+",zone:w1:a@") {
+				t.Errorf("the id is %q after %s", e.ID, at)
 			}
 			if sessions := s.Hub.Sessions(); len(sessions) != 1 || sessions[0].User != "u-7" || sessions[0].Queue.Transport() != "sse" {
 				t.Errorf("the sessions are %+v", sessions)
@@ -75,13 +75,13 @@ func TestLastEventIDResumesAndCountsMoreThanTheCursor(t *testing.T) {
 			c.close()
 			s.Publish(zone, "ZONE_UPDATE", "3")
 			s.Publish(zone, "ZONE_UPDATE", "4")
-			back := s.open(through, "warehouse=w1&zone=a&cursor=zone:w1:a@"+at.String(), "Last-Event-ID", c.id)
-			if back.id != c.id {
-				t.Errorf("connected has the id %q, want where the client stands: %q", back.id, c.id)
+			back := s.open(through, "warehouse=w1&zone=a&cursor=zone:w1:a@"+at.String(), "Last-Event-ID", c.events.LastID)
+			if back.events.LastID != c.events.LastID {
+				t.Errorf("connected has the id %q, want where the client stands: %q", back.events.LastID, c.events.LastID)
 			}
 			s.Publish(zone, "ZONE_UPDATE", "5")
 			for want := 3; want <= 5; want++ {
-				if e := back.next(); string(e.frame.Data) != fmt.Sprint(want) || !strings.HasSuffix(e.id, "zone:w1:a@"+e.frame.Offset) {
+				if e := back.next(); string(e.Frame.Data) != fmt.Sprint(want) || !strings.HasSuffix(e.ID, "zone:w1:a@"+e.Frame.Offset) {
 					t.Errorf("got %+v, want %d", e, want)
 				}
 			}
@@ -94,16 +94,16 @@ func TestRetainedEventsGapsAndConflationOverAStream(t *testing.T) {
 	s.Send(broker.Publication{Room: zone, Event: wire.EventShiftSnapshot, Data: []byte(`"old"`), Retain: true})
 	at := s.Publish(zone, "ZONE_UPDATE", "1")
 	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")
-	before := c.id
-	if e := c.next(); !e.frame.Retained || e.id != "" || c.id != before {
+	before := c.events.LastID
+	if e := c.next(); !e.Frame.Retained || e.ID != "" || c.events.LastID != before {
 		t.Errorf("got %+v, want the retained event without an id", e)
 	}
 	forged := s.open(http.DefaultClient, "cursor=zone:w1:a@forged-7")
-	if forged.id != "zone:w1:a@forged-7" {
-		t.Errorf("connected has the id %q, want where the client says that it stands", forged.id)
+	if forged.events.LastID != "zone:w1:a@forged-7" {
+		t.Errorf("connected has the id %q, want where the client says that it stands", forged.events.LastID)
 	}
 	e := forged.next()
-	if e.frame.Event != wire.EventGap || e.id != "zone:w1:a@"+at.Epoch+"-0" {
+	if e.Frame.Event != wire.EventGap || e.ID != "zone:w1:a@"+at.Epoch+"-0" {
 		t.Errorf("got %+v, want a gap with an id", e)
 	}
 }
@@ -113,12 +113,12 @@ func TestDataWithLineBreaksArrivesAsTheSameJSON(t *testing.T) {
 	s := start(t, transporttest.Options{})
 	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")
 	s.Publish(zone, "ZONE_UPDATE", "{\n \"a\": 1,\r\n \"b\": [\r2 ]}\n")
-	if e := c.next(); string(e.frame.Data) != "{\n \"a\": 1,\n \"b\": [\n2 ]}" {
-		t.Errorf("got %q", e.frame.Data)
+	if e := c.next(); string(e.Frame.Data) != "{\n \"a\": 1,\n \"b\": [\n2 ]}" {
+		t.Errorf("got %q", e.Frame.Data)
 	}
 	s.Publish(zone, "ZONE_UPDATE", `"one line"`)
-	if e := c.next(); string(e.frame.Data) != `"one line"` {
-		t.Errorf("got %q", e.frame.Data)
+	if e := c.next(); string(e.Frame.Data) != `"one line"` {
+		t.Errorf("got %q", e.Frame.Data)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestHeartbeatsAreNamedEvents(t *testing.T) {
 	s := start(t, transporttest.Options{Heartbeat: 200 * time.Millisecond})
 	c := s.open(http.DefaultClient, "")
 	e := c.next()
-	if e.name != wire.EventHeartbeat || e.frame.Event != wire.EventHeartbeat || e.id != "" {
+	if e.Name != wire.EventHeartbeat || e.Frame.Event != wire.EventHeartbeat || e.ID != "" {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -219,7 +219,7 @@ func TestDrainTellsWhenToComeBackAndEndsTheStream(t *testing.T) {
 			done := make(chan struct{})
 			go func() { defer close(done); s.Gate.Drain(t.Context()) }()
 			e := c.next()
-			if e.frame.Event != wire.EventDrain || e.retry == "" || !strings.Contains(e.data, `"retryAfter":`+e.retry+`}`) {
+			if e.Frame.Event != wire.EventDrain || e.Retry == "" || !strings.Contains(e.Data, `"retryAfter":`+e.Retry+`}`) {
 				t.Errorf("got %+v, want a drain that EventSource understands too", e)
 			}
 			c.wantEnd(wire.CloseRestart)
@@ -245,29 +245,29 @@ func TestASlowReaderIsClosedAndHoldsUpNobody(t *testing.T) {
 					t.Fatal("the reader that stopped is still there")
 				}
 				at := s.Publish(zone, "ZONE_UPDATE", data)
-				if e := quick.next(); e.frame.Offset != at.String() {
-					t.Fatalf("got %s, want %s", e.frame.Offset, at)
+				if e := quick.next(); e.Frame.Offset != at.String() {
+					t.Fatalf("got %s, want %s", e.Frame.Offset, at)
 				}
 			}
 			read := 0
 			for {
-				e, err := slow.read()
+				e, err := slow.events.Next()
 				if err != nil {
 					break // it took too long for the last event, or has it
 				}
-				if e.frame.Room == "" {
+				if e.Frame.Room == "" {
 					continue
 				}
-				if read++; e.frame.Offset != fmt.Sprintf("%s-%d", strings.Split(e.frame.Offset, "-")[0], read) {
-					t.Fatalf("message %d has the offset %s", read, e.frame.Offset)
+				if read++; e.Frame.Offset != fmt.Sprintf("%s-%d", strings.Split(e.Frame.Offset, "-")[0], read) {
+					t.Fatalf("message %d has the offset %s", read, e.Frame.Offset)
 				}
 			}
 			s.WantClosed(wire.CloseSlowConsumer, 1)
-			back := s.open(through, "", "Last-Event-ID", slow.id)
+			back := s.open(through, "", "Last-Event-ID", slow.events.LastID)
 			for ; read < sent; read++ {
 				e := back.next()
-				if !strings.HasSuffix(e.frame.Offset, fmt.Sprint("-", read+1)) {
-					t.Fatalf("resumed with %s, want %d", e.frame.Offset, read+1)
+				if !strings.HasSuffix(e.Frame.Offset, fmt.Sprint("-", read+1)) {
+					t.Fatalf("resumed with %s, want %d", e.Frame.Offset, read+1)
 				}
 			}
 		})
@@ -301,10 +301,10 @@ func TestAStreamOverHTTP10(t *testing.T) {
 	if err != nil || len(answer.TransferEncoding) > 0 {
 		t.Fatalf("%+v %v", answer, err)
 	}
-	c := &client{t: t, answer: answer, in: bufio.NewReader(answer.Body)}
+	c := &client{t, answer, transporttest.ReadEvents(answer.Body)}
 	c.next()
 	s.Publish(zone, "ZONE_UPDATE", "1")
-	if e := c.next(); string(e.frame.Data) != "1" {
+	if e := c.next(); string(e.Frame.Data) != "1" {
 		t.Errorf("got %+v", e)
 	}
 }
