@@ -70,6 +70,7 @@ type options struct {
 	connections int
 	guard       auth.Options
 	limits      transport.Limits
+	origins     []string
 	deflate     int // from how many bytes on; 0 for never
 }
 
@@ -91,7 +92,7 @@ func start(t testing.TB, o options) *server {
 	s.hub.Use(s.broker)
 	log := slog.New(slog.DiscardHandler)
 	gate := transport.NewGate(transport.Options{Hub: s.hub, Metrics: s.metrics, Log: log, Node: "node-1",
-		Heartbeat: o.heartbeat, MaxFrameBytes: frameLimit, Guard: auth.New(o.guard), Limits: o.limits})
+		Heartbeat: o.heartbeat, MaxFrameBytes: frameLimit, Guard: auth.New(o.guard), Limits: o.limits, Origins: o.origins})
 	s.Handler = ws.New(ws.Options{Gate: gate, Pool: pool, DeflateFrom: o.deflate})
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)
