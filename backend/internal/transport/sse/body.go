@@ -49,7 +49,11 @@ type body struct {
 	control  *http.ResponseController
 	closed   chan struct{}
 	close    func()
-	writing  sync.Mutex // held while w is written to
+
+	writing sync.Mutex // held while w is written to
+
+	mu   sync.Mutex
+	over bool // the handler returns: w must not be touched any more
 }
 
 func newBody(w http.ResponseWriter) *body {
@@ -75,7 +79,14 @@ func (b *body) Write(p []byte) (int, error) {
 }
 
 // SetDeadline bounds how long writing may take.
-func (b *body) SetDeadline(t time.Time) error { return b.control.SetWriteDeadline(t) }
+func (b *body) SetDeadline(t time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over {
+		return net.ErrClosed
+	}
+	return b.control.SetWriteDeadline(t)
+}
 
 // Close ends the stream. A write that is under way fails.
 func (b *body) Close() error {
@@ -84,11 +95,14 @@ func (b *body) Close() error {
 		b.writing.Unlock()
 		return nil
 	}
-	return b.control.SetWriteDeadline(time.Now())
+	return b.SetDeadline(time.Now())
 }
 
-// settle waits until nothing is written to the response any more, and nothing will be.
+// settle waits until the response is not written to any more, and will not be.
 func (b *body) settle() {
 	b.writing.Lock()
 	defer b.writing.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
 }

@@ -50,6 +50,7 @@ type Server struct {
 	Broker    *Fragile
 	Metrics   *metrics.Metrics
 	URL       string
+	Handler   http.Handler // what is at URL
 	t         testing.TB
 	transport string
 }
@@ -76,6 +77,7 @@ type Options struct {
 	Guard     auth.Options
 	Limits    transport.Limits
 	Origins   []string
+	History   int // messages of a room
 	Linger    time.Duration
 	// Transport is the one whose connections are counted.
 	Transport string
@@ -93,7 +95,7 @@ func Start(t testing.TB, o Options) *Server {
 	s := &Server{t: t, transport: o.Transport, Metrics: metrics.New("test", transport.Names()...)}
 	pool := outbox.NewPool(outbox.Options{MaxBytes: o.Queued, Meter: s.Metrics, CloseGrace: time.Second})
 	s.Hub = hub.New(hub.Options{Pool: pool, Heartbeat: o.Heartbeat, OnGap: s.Metrics.Gaps.Inc, Linger: o.Linger})
-	s.Broker = &Fragile{Memory: broker.NewMemory(broker.Limits{Messages: 100_000, Bytes: 1 << 30}, s.Hub)}
+	s.Broker = &Fragile{Memory: broker.NewMemory(broker.Limits{Messages: cmp.Or(o.History, 100_000), Bytes: 1 << 30}, s.Hub)}
 	s.Hub.Use(s.Broker)
 	log := slog.New(slog.DiscardHandler)
 	s.Gate = transport.NewGate(transport.Options{Hub: s.Hub, Metrics: s.Metrics, Log: log, Node: "node-1",
@@ -101,6 +103,7 @@ func Start(t testing.TB, o Options) *Server {
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)
 	o.Routes(e, s.Gate, pool)
+	s.Handler = e
 	web := httptest.NewUnstartedServer(e)
 	web.Config.Protocols = new(http.Protocols)
 	web.Config.Protocols.SetHTTP1(true)
@@ -125,9 +128,18 @@ func Start(t testing.TB, o Options) *Server {
 		pool.Close()
 		http.DefaultClient.CloseIdleConnections()
 		HTTP2.CloseIdleConnections()
-		Eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+		if _, fuzzing := t.(*testing.F); !fuzzing { // the fuzzer has goroutines of its own
+			Eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+		}
 	})
 	return s
+}
+
+// In returns the server for a test within the one that started it.
+func (s *Server) In(t testing.TB) *Server {
+	within := *s
+	within.t = t
+	return &within
 }
 
 // Zone is the room of these tests.

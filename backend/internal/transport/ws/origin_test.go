@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -27,7 +28,7 @@ func TestPagesOfOtherOriginsMayBeKeptOut(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, options{origins: tt.allowed})
+			s := start(t, options{Options: transporttest.Options{Origins: tt.allowed}})
 			header := http.Header{}
 			switch tt.origin {
 			case "":
@@ -43,7 +44,7 @@ func TestPagesOfOtherOriginsMayBeKeptOut(t *testing.T) {
 			if answer == nil || answer.StatusCode != tt.want {
 				t.Errorf("answered %+v, want %d", answer, tt.want)
 			}
-			if n := s.counter("zonecast_connections_refused_total", "reason=forbidden"); (n == 1) != (tt.want == 403) {
+			if n := s.Counter("zonecast_connections_refused_total", "reason=forbidden"); (n == 1) != (tt.want == 403) {
 				t.Errorf("%v refusals are counted", n)
 			}
 		})
@@ -60,7 +61,7 @@ func TestAPublishWithAKeyIsPublishedOnce(t *testing.T) {
 	if first != again {
 		t.Errorf("got %+v, then %+v", first, again)
 	}
-	last := s.publish(zone, "ALERT", "2")
+	last := s.Publish(zone, "ALERT", "2")
 	reader.wait("the last message", func(f wire.ServerFrame) bool { return f.Offset == last.String() })
 	if n := len(reader.of("ALERT")); n != 2 {
 		t.Errorf("%d messages were sent, want the first and the last", n)

@@ -15,13 +15,13 @@ func TestTheQueryResumesAllRooms(t *testing.T) {
 	whole := wire.Room{Warehouse: "w1"}
 	var at, atWhole wire.Offset
 	for n := range 5 {
-		at = s.publish(zone, "ZONE_UPDATE", fmt.Sprint(n))
-		atWhole = s.publish(whole, "ALERT", fmt.Sprint(n))
+		at = s.Publish(zone, "ZONE_UPDATE", fmt.Sprint(n))
+		atWhole = s.Publish(whole, "ALERT", fmt.Sprint(n))
 	}
 	cursor := wire.Cursor{{Room: zone, Offset: wire.Offset{Epoch: at.Epoch, N: 2}},
 		{Room: whole, Offset: wire.Offset{Epoch: atWhole.Epoch, N: 4}}}
 	c := s.dial("warehouse=w1&room=warehouse:other&cursor=" + url.QueryEscape(cursor.String()))
-	last := s.publish(zone, "ZONE_UPDATE", "5")
+	last := s.Publish(zone, "ZONE_UPDATE", "5")
 	c.wait("the newest message", func(f wire.ServerFrame) bool { return f.Offset == last.String() && f.Room == zone.String() })
 
 	got := map[string][]string{}
@@ -44,7 +44,7 @@ func TestTheQueryResumesAllRooms(t *testing.T) {
 
 func TestAForgedCursorIsToldAsAGap(t *testing.T) {
 	s := start(t, options{})
-	at := s.publish(zone, "ZONE_UPDATE", "1")
+	at := s.Publish(zone, "ZONE_UPDATE", "1")
 	for name, forged := range map[string]string{
 		"of another epoch": "zone:w1:a@forged-5",
 		"ahead":            fmt.Sprintf("zone:w1:a@%s-9999", at.Epoch),
@@ -53,7 +53,7 @@ func TestAForgedCursorIsToldAsAGap(t *testing.T) {
 			c := s.in(t).dial("cursor=" + forged)
 			defer c.hangUp()
 			gap := c.wait("the gap", func(f wire.ServerFrame) bool { return f.Event == wire.EventGap })
-			next := s.publish(zone, "ZONE_UPDATE", "2")
+			next := s.Publish(zone, "ZONE_UPDATE", "2")
 			c.wait("what follows", func(f wire.ServerFrame) bool { return f.Offset == next.String() })
 			if g := decode[wire.Gap](t, gap.Data); g.Room != zone.String() {
 				t.Errorf("the gap is %+v", g)
@@ -69,7 +69,7 @@ func TestAMalformedCursorIsRefusedBeforeTheUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer.Body.Close()
-	if answer.StatusCode != http.StatusBadRequest || s.counter("zonecast_connections_refused_total", "reason=invalid_offset") != 1 {
+	if answer.StatusCode != http.StatusBadRequest || s.Counter("zonecast_connections_refused_total", "reason=invalid_offset") != 1 {
 		t.Errorf("answered %s", answer.Status)
 	}
 }
