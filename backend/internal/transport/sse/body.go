@@ -21,25 +21,24 @@ func (h *Handler) respond(c echo.Context, visit *transport.Visit) error {
 	queue := h.pool.NewMarkedQueue(b, plain.Form, s)
 	s.Session = h.gate.Open(visit.User, queue, nil)
 	s.ExpireAt(visit.Who.Expires)
-	announced, err := s.join(visit.Query)
-	if err != nil && !announced && queue.Stats().Bytes == 0 {
-		s.End()
-		<-b.closed
-		b.settle()
-		header.Del("Content-Type") // it is a problem's now
-		return err
+	ctx := c.Request().Context()
+	announced, err := s.join(ctx, visit.Query)
+	if err != nil && announced {
+		queue.Close(wire.CloseRestart, "the replay failed: reconnect and resume")
 	}
-	if err != nil {
-		queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
-	}
-	select {
-	case <-c.Request().Context().Done():
-	case <-b.closed:
+	if err == nil || announced {
+		select {
+		case <-ctx.Done():
+		case <-b.closed:
+		}
 	}
 	s.End()
 	<-b.closed
-	b.settle()
-	return nil
+	if began := b.settle(); began || err == nil {
+		return nil
+	}
+	header.Del("Content-Type") // it is a problem's now
+	return err
 }
 
 // A body is a response as the outbox's connection. Its other end is nobody's: the client is watched by net/http.
@@ -51,6 +50,7 @@ type body struct {
 	close    func()
 
 	writing sync.Mutex // held while w is written to
+	began   bool       // something was written
 
 	mu   sync.Mutex
 	over bool // the handler returns: w must not be touched any more
@@ -71,6 +71,7 @@ func (b *body) Write(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	default:
 	}
+	b.began = true
 	n, err := b.w.Write(p)
 	if err != nil {
 		return n, err
@@ -98,11 +99,12 @@ func (b *body) Close() error {
 	return b.SetDeadline(time.Now())
 }
 
-// settle waits until the response is not written to any more, and will not be.
-func (b *body) settle() {
+// settle waits until the response is not written to any more, and will not be. It reports whether it ever was.
+func (b *body) settle() (began bool) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.over = true
+	return b.began
 }

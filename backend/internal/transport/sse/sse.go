@@ -76,14 +76,16 @@ func (h *Handler) takeOver(c echo.Context, visit *transport.Visit) error {
 		defer visit.Leave()
 		s.watch(conn, early)
 	}()
-	announced, err := s.join(visit.Query)
-	visit.Joins = nil // the visit lives as long as the connection
-	if err != nil && !announced && queue.Stats().Bytes == 0 {
+	announced, err := s.join(context.Background(), visit.Query)
+	visit.Joins = nil // what is left of the visit lives as long as the connection
+	switch {
+	case err == nil:
+	case announced || queue.Stats().Bytes > 0:
+		queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
+	default:
 		refusal := problem.Of(err)
 		c.Response().Status, c.Response().Committed = refusal.Status, true // for those who count
 		s.refuse(refusal, c.Response().Header())
-	} else if err != nil {
-		queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
 	}
 	return nil
 }
@@ -139,8 +141,8 @@ func (s *stream) Mark(dst []byte, f *outbox.Frame) []byte {
 }
 
 // join joins the rooms of the query, and tells the client so.
-func (s *stream) join(query transport.Query) (announced bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), transport.ActionTimeout)
+func (s *stream) join(ctx context.Context, query transport.Query) (announced bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, transport.ActionTimeout)
 	defer cancel()
 	err = s.Join(ctx, query.Joins, func(offsets []wire.Offset) {
 		announced = true
