@@ -308,6 +308,23 @@ func TestAPollEndsWithItsToken(t *testing.T) {
 	s.WantClosed(wire.CloseUnauthenticated, 1)
 }
 
+// An operator can end a poll for good.
+func TestAPollThatIsEndedByAnOperatorIsForbidden(t *testing.T) {
+	s := start(t, transporttest.Options{})
+	at := s.Publish(zone, "ZONE_UPDATE", "1")
+	var a answer
+	var polling sync.WaitGroup
+	polling.Go(func() { a = s.ask(http.DefaultClient, "cursor=zone:w1:a@"+at.String()) })
+	transporttest.Eventually(t, "the poll waits", func() bool { return s.Hub.Census().Zones[zone] == 1 })
+	for _, session := range s.Hub.Sessions() {
+		session.Queue.Close(wire.CloseForbidden, "disconnected by an operator")
+	}
+	if polling.Wait(); a.status != http.StatusForbidden {
+		t.Errorf("answered %d: %s", a.status, a.body)
+	}
+	s.WantClosed(wire.CloseForbidden, 1)
+}
+
 // Polls that wait when the instance leaves answer at once, and say when to come back; the next instance goes on from there.
 func TestDrainAnswersThePollsThatWait(t *testing.T) {
 	s := start(t, transporttest.Options{})
