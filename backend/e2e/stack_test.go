@@ -21,6 +21,8 @@ func TestDeployedStack(t *testing.T) {
 	t.Run("a publish reaches clients of every instance", func(t *testing.T) { publishReachesAll(t, s) })
 	t.Run("pages come through nginx", func(t *testing.T) { pagesAnswer(t, s) })
 	t.Run("the dashboard's events flow at once", func(t *testing.T) { eventsFlow(t, s) })
+	t.Run("streams flow event by event", func(t *testing.T) { streamsFlow(t, s) })
+	t.Run("polls are answered", func(t *testing.T) { pollsAnswer(t, s) })
 	t.Run("metrics stay inside", func(t *testing.T) { metricsStayInside(t, s) })
 	t.Run("a body over the limit is a problem", func(t *testing.T) { largeBodyIsRefused(t, s) })
 	t.Run("the health check of the containers", func(t *testing.T) { healthCheckTells(t, s) })

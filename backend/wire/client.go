@@ -82,6 +82,8 @@ type Publish struct {
 	Data  json.RawMessage `json:"data,omitempty"`
 	// Conflate, if given, names what the event is the newest state of; see [CheckConflate].
 	Conflate string `json:"conflate,omitempty"`
+	// IdempotencyKey, if given, makes it safe to send the publish again: see [CheckIdempotencyKey].
+	IdempotencyKey string `json:"idempotencyKey,omitempty"`
 }
 
 // Authenticate is the data of an authenticate.
@@ -118,6 +120,16 @@ func CheckPayload(data json.RawMessage, limit int) error {
 		return Errorf(CodeInvalidData, "data is not valid UTF-8")
 	case !json.Valid(data):
 		return Errorf(CodeInvalidData, "data is not valid JSON")
+	}
+	return nil
+}
+
+// CheckIdempotencyKey reports whether a publication may have this key: up to [MaxIdempotencyKeyLen] bytes, or none. The same
+// key within [IdempotencyWindow] is answered with the first offset and publishes nothing again. The error is an *[Error]
+// with [CodeInvalidData].
+func CheckIdempotencyKey(key string) error {
+	if n := len(key); n > MaxIdempotencyKeyLen {
+		return Errorf(CodeInvalidData, "the idempotency key has %d bytes: at most %d are allowed", n, MaxIdempotencyKeyLen)
 	}
 	return nil
 }

@@ -17,6 +17,8 @@
 // sees n rise by more than one knows that it missed something. An epoch ends only when the room's history was lost; n
 // starts at 1 again then. A room without messages stands at n = 0. See [Offset].
 //
+// Where a client stands in all of its rooms is a cursor, "{room}@{offset},{room}@{offset}". See [Cursor].
+//
 // # Frames
 //
 // A frame is one JSON object in a text frame. From the client:
@@ -34,7 +36,7 @@
 //	                                                         "offset" the messages after it follow, before anything newer
 //	unsubscribe   {"warehouse","zone"?}                      ack {"room"}
 //	publish       {"warehouse","zone"?,"event","data",       ack {"room","offset"}; needs the permission to publish
-//	               "conflate"?}
+//	               "conflate"?,"idempotencyKey"?}
 //	echo          anything                                   ack with the same bytes
 //	authenticate  {"token"}                                  ack {"expires"}: the new expiry, ms since 1970, 0 for never
 //

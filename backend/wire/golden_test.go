@@ -35,6 +35,13 @@ type golden struct {
 		}
 		Invalid []string
 	}
+	Cursors struct {
+		Valid []struct {
+			Text   string
+			Places []struct{ Room, Offset string }
+		}
+		Invalid []string
+	}
 	Reserved []string
 	Limits   struct {
 		NameLength, EventLength int
@@ -160,6 +167,27 @@ func TestGoldenOffsets(t *testing.T) {
 	for _, give := range g.Invalid {
 		if o, err := wire.ParseOffset(give); err == nil || wire.AsError(err).Code != wire.CodeInvalidOffset {
 			t.Errorf("ParseOffset(%q) = %+v %v, want %s", give, o, err, wire.CodeInvalidOffset)
+		}
+	}
+}
+
+func TestGoldenCursors(t *testing.T) {
+	g := readGolden(t).Cursors
+	for _, want := range g.Valid {
+		c, err := wire.ParseCursor(want.Text)
+		if err != nil || c.String() != want.Text || len(c) != len(want.Places) {
+			t.Errorf("ParseCursor(%q) = %v %v, want %+v", want.Text, c, err, want.Places)
+			continue
+		}
+		for i, p := range want.Places {
+			if c[i].Room.String() != p.Room || c[i].Offset.String() != p.Offset {
+				t.Errorf("place %d of %q is %+v, want %+v", i, want.Text, c[i], p)
+			}
+		}
+	}
+	for _, give := range g.Invalid {
+		if c, err := wire.ParseCursor(give); err == nil || wire.AsError(err).Code != wire.CodeInvalidOffset {
+			t.Errorf("ParseCursor(%q) = %v %v, want %s", give, c, err, wire.CodeInvalidOffset)
 		}
 	}
 }

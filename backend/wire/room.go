@@ -61,6 +61,14 @@ func (r Room) String() string {
 	return zonePrefix + r.Warehouse + ":" + r.Zone
 }
 
+func (r Room) append(dst []byte) []byte {
+	if r.Zone == "" {
+		return append(append(dst, warehousePrefix...), r.Warehouse...)
+	}
+	dst = append(append(append(dst, zonePrefix...), r.Warehouse...), ':')
+	return append(dst, r.Zone...)
+}
+
 // IsZero reports whether r is no room.
 func (r Room) IsZero() bool { return r == Room{} }
 

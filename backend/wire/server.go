@@ -24,7 +24,7 @@ func AppendMessage(dst []byte, m *Message) []byte {
 	dst = append(dst, `{"event":"`...)
 	dst = append(dst, m.Event...)
 	dst = append(dst, `","room":"`...)
-	dst = append(dst, m.Room.String()...)
+	dst = m.Room.append(dst)
 	dst = append(dst, `","offset":"`...)
 	dst = m.Offset.append(dst)
 	dst = append(dst, `","time":`...)

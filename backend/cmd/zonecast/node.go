@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	dto "github.com/prometheus/client_model/go"
 
@@ -13,7 +14,7 @@ import (
 func (s *server) node() cluster.Node {
 	census := s.hub.Census()
 	n := cluster.Node{Name: s.config.NodeName, Version: version, Started: s.started, State: cluster.Ready,
-		Connections: census.Connections, Warehouses: census.Warehouses, Sent: census.Sent, Lived: census.Lived,
+		Connections: census.Connections, Warehouses: census.Warehouses, Transports: census.Transports, Sent: census.Sent, Lived: census.Lived,
 		QueueBytes: s.pool.Waiting()}
 	for room, count := range census.Zones {
 		n.Zones = append(n.Zones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone, Connections: count})
@@ -37,21 +38,20 @@ func (s *server) count(n *cluster.Node) {
 	for _, family := range families {
 		switch family.GetName() {
 		case "zonecast_publishes_total":
-			n.Published = accepted(family)
+			n.Published = sum(family, "result", "ok")
 		case "zonecast_messages_delivered_total":
-			n.Delivered = uint64(family.GetMetric()[0].GetCounter().GetValue())
+			n.Delivered = sum(family, "", "")
 		case "zonecast_delivery_latency_seconds":
 			n.Latency = histogram(family.GetMetric()[0].GetHistogram())
 		}
 	}
 }
 
-func accepted(family *dto.MetricFamily) (n uint64) {
+// sum adds up a counter over all its labels, or those of one value.
+func sum(family *dto.MetricFamily, label, value string) (n uint64) {
 	for _, m := range family.GetMetric() {
-		for _, l := range m.GetLabel() {
-			if l.GetName() == "result" && l.GetValue() == "ok" {
-				n += uint64(m.GetCounter().GetValue())
-			}
+		if label == "" || slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == label && l.GetValue() == value }) {
+			n += uint64(m.GetCounter().GetValue())
 		}
 	}
 	return n

@@ -28,11 +28,18 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
+	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/internal/transport/poll"
+	"github.com/zonecast/zonecast/backend/internal/transport/sse"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
 	"github.com/zonecast/zonecast/web/assets"
 	"github.com/zonecast/zonecast/web/dashboard"
 	"github.com/zonecast/zonecast/web/screen"
 )
+
+// linger is how long rooms stay subscribed to after their last member: longer than a client takes from one long poll to the
+// next.
+const linger = 10 * time.Second
 
 // A server is one instance, wired.
 type server struct {
@@ -46,7 +53,7 @@ type server struct {
 	broker   broker.Broker
 	cluster  cluster.Cluster
 	metrics  *metrics.Metrics
-	ws       *ws.Handler
+	gate     *transport.Gate
 	ui       *dashboard.Dashboard
 	started  time.Time
 	leaving  atomic.Bool
@@ -58,7 +65,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		host, _ := os.Hostname()
 		c.NodeName = host + "-" + rand.Text()[:4]
 	}
-	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now(),
+	s := &server{config: c, log: newLog(c), metrics: metrics.New(version, transport.Names()...), started: time.Now(),
 		guard: auth.New(auth.Options{TokenSecret: c.AuthTokenSecret, PublishKeys: c.PublishKeys, OperatorPassword: c.OperatorPassword})}
 	var err error
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
@@ -67,14 +74,14 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.Waits.Inc,
-		PublishWait: c.PublishWait})
+		PublishWait: c.PublishWait, Linger: linger})
 	if err := s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
 	}
 	s.hub.Use(s.broker)
-	s.ws = ws.New(ws.Options{Hub: s.hub, Pool: s.pool, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
-		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, DeflateFrom: c.DeflateFrom, Limits: ws.Limits{
+	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
+		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, Origins: c.AllowedOrigins, Limits: transport.Limits{
 			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
@@ -82,7 +89,10 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 			AddressFrames:         limit.Rate{Tokens: c.AddressRateLimitTokens, Refill: c.AddressRateLimitRefill}}})
 	s.ui = dashboard.New(dashboard.Options{Source: (*figures)(s), Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
 	s.gauges()
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // TLS is the proxy's
+	s.http = &http.Server{Handler: s.routes(), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	return s, nil
 }
@@ -114,7 +124,9 @@ func (s *server) routes() http.Handler {
 	e.IPExtractor = s.clientAddress()
 	e.HTTPErrorHandler = api.Problem(s.log)
 	e.Use(count(s.metrics))
-	e.GET("/ws", s.ws.Serve)
+	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
+	s.gate.Register(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
+	s.gate.Register(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
 	api.Register(e, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
 		MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load,
 		Register: attendance.Register{Cluster: s.cluster}})
@@ -162,8 +174,10 @@ func newLog(c *config.Config) *slog.Logger {
 
 func (s *server) gauges() {
 	m := s.metrics
-	m.Gauge("zonecast_connections", "Open connections.", prometheus.Labels{"transport": "websocket"},
-		func() float64 { return float64(s.hub.Connections()) })
+	for _, name := range transport.Names() {
+		m.Gauge("zonecast_connections", "Open connections.", prometheus.Labels{"transport": name},
+			func() float64 { return float64(s.gate.Connections(name)) })
+	}
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
 	m.Gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil,
@@ -233,7 +247,7 @@ func (s *server) run(ctx context.Context) error {
 	s.ui.Close()
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
-	s.ws.Drain(drain)
+	s.gate.Drain(drain)
 	if left := s.http.Shutdown(drain); errors.Is(left, context.DeadlineExceeded) {
 		s.log.Warn("requests were still under way at the end of the drain time, and were cut off")
 		err = errors.Join(err, s.http.Close())
@@ -242,6 +256,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	stopBeating()
 	running.Wait()
+	s.hub.Settle()
 	s.pool.Close()
 	return errors.Join(err, s.cluster.Close(), s.broker.Close())
 }

@@ -6,13 +6,9 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,9 +17,11 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/problem"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -80,8 +78,8 @@ func OperatorsOnly(guard *auth.Guard) echo.MiddlewareFunc {
 	}
 }
 
-// body is a publication as it is sent.
-type body struct {
+// A publication is one as it is sent.
+type publication struct {
 	Warehouse      string          `json:"warehouse"`
 	Zone           string          `json:"zone"`
 	Event          string          `json:"event"`
@@ -92,7 +90,7 @@ type body struct {
 }
 
 func (a *API) broadcast(c echo.Context) error {
-	var b body
+	var b publication
 	who, err := a.read(c, &b, a.MaxDataBytes+4096)
 	if err != nil {
 		return err
@@ -116,7 +114,7 @@ type result struct {
 
 func (a *API) batch(c echo.Context) error {
 	var batch struct {
-		Messages []body `json:"messages"`
+		Messages []publication `json:"messages"`
 	}
 	who, err := a.read(c, &batch, 16*a.MaxDataBytes)
 	if err != nil {
@@ -140,9 +138,6 @@ func (a *API) batch(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]any{"results": results})
 }
 
-// bodyTimeout is how long a body may take to come in.
-const bodyTimeout = 10 * time.Second
-
 // read tells who publishes and decodes the body.
 func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) {
 	r := c.Request()
@@ -154,21 +149,14 @@ func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) 
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return nil, echo.NewHTTPError(http.StatusUnsupportedMediaType, "send the header Content-Type: application/json")
 	}
-	control := http.NewResponseController(c.Response())
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // where it can't be set there is no connection to hold open
-	defer control.SetReadDeadline(time.Time{})
-	p, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, int64(limit)))
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, wire.Errorf(wire.CodeTooLarge, "the body has more than %d bytes", limit)
-	case err != nil:
-		return nil, wire.Errorf(wire.CodeInvalidData, "the body could not be read to its end")
+	p, err := body.Read(c.Response(), r, limit)
+	if err != nil {
+		return nil, err
 	}
 	return who, decodeBody(p, into)
 }
 
-func (a *API) publish(ctx context.Context, who *auth.Identity, b body) (position wire.Position, err error) {
+func (a *API) publish(ctx context.Context, who *auth.Identity, b publication) (position wire.Position, err error) {
 	began, outcome := time.Now(), "ok"
 	defer func() {
 		if err != nil {
@@ -193,9 +181,8 @@ func (a *API) publish(ctx context.Context, who *auth.Identity, b body) (position
 	if err := wire.CheckConflate(b.Conflate); err != nil {
 		return position, err
 	}
-	if len(b.IdempotencyKey) > wire.MaxIdempotencyKeyLen {
-		return position, wire.Errorf(wire.CodeInvalidData, "the idempotency key has %d bytes: at most %d are allowed",
-			len(b.IdempotencyKey), wire.MaxIdempotencyKeyLen)
+	if err := wire.CheckIdempotencyKey(b.IdempotencyKey); err != nil {
+		return position, err
 	}
 	receipt, err := a.Publisher.Publish(ctx, broker.Publication{Room: room, Event: b.Event, Data: b.Data,
 		IdempotencyKey: b.IdempotencyKey, Retain: b.Retain, Conflate: b.Conflate})
@@ -232,7 +219,9 @@ type Health struct {
 
 	// ConnectionsByRoom tells zones of the same name apart: "zone:warehouse-1:zone-a".
 	ConnectionsByRoom map[string]int `json:"connectionsByRoom"`
-	Nodes             []NodeHealth   `json:"nodes"`
+	// ConnectionsByTransport tells websocket, sse and poll apart; a poll counts while it waits.
+	ConnectionsByTransport map[string]int `json:"connectionsByTransport"`
+	Nodes                  []NodeHealth   `json:"nodes"`
 	// Complete is false when instances may be missing in all of these figures; Incomplete says why.
 	Complete   bool   `json:"complete"`
 	Incomplete string `json:"incomplete,omitempty"`
@@ -253,7 +242,7 @@ type NodeHealth struct {
 func (a *API) health(c echo.Context) error {
 	view := a.Cluster.View()
 	h := Health{ConnectionsByWarehouse: map[string]int{}, ConnectionsByZone: map[string]int{},
-		ConnectionsByRoom: map[string]int{}, Nodes: []NodeHealth{}, Complete: view.Incomplete == "", Incomplete: view.Incomplete}
+		ConnectionsByRoom: map[string]int{}, ConnectionsByTransport: map[string]int{}, Nodes: []NodeHealth{}, Complete: view.Incomplete == "", Incomplete: view.Incomplete}
 	var sent uint64
 	var lived time.Duration
 	for _, n := range view.Nodes {
@@ -262,6 +251,9 @@ func (a *API) health(c echo.Context) error {
 		lived += n.Lived
 		for w, count := range n.Warehouses {
 			h.ConnectionsByWarehouse[w] += count
+		}
+		for t, count := range n.Transports {
+			h.ConnectionsByTransport[t] += count
 		}
 		for _, z := range n.Zones {
 			h.ConnectionsByZone[z.Zone] += z.Connections
@@ -277,54 +269,25 @@ func (a *API) health(c echo.Context) error {
 	return c.JSON(http.StatusOK, h)
 }
 
-// status is the HTTP status of each code that the protocol has.
-var status = map[wire.ErrorCode]int{
-	wire.CodeUnauthenticated: http.StatusUnauthorized, wire.CodeForbidden: http.StatusForbidden,
-	wire.CodeTooLarge: http.StatusRequestEntityTooLarge, wire.CodeLimitReached: http.StatusTooManyRequests,
-	wire.CodeRateLimited: http.StatusTooManyRequests, wire.CodeUnavailable: http.StatusServiceUnavailable,
-	wire.CodeInternal: http.StatusInternalServerError,
-}
-
 // Problem writes an error as application/problem+json (RFC 9457).
 func Problem(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		if c.Response().Committed {
 			return
 		}
-		code, detail, kind := http.StatusBadRequest, "", wire.ErrorCode("")
-		var mine *wire.Error
-		var http_ *echo.HTTPError
-		switch {
-		case errors.As(err, &mine):
-			detail, kind = mine.Message, mine.Code
-			if s, ok := status[mine.Code]; ok {
-				code = s
+		p := problem.Of(err)
+		switch p.Status {
+		case http.StatusNotFound:
+			if p.Detail == http.StatusText(http.StatusNotFound) { // else a handler says what there is not
+				p.Detail = "there is nothing at " + c.Request().URL.Path
 			}
-			if mine.RetryAfter > 0 {
-				c.Response().Header().Set("Retry-After", strconv.FormatInt((mine.RetryAfter+999)/1000, 10))
-			}
-		case errors.As(err, &http_):
-			code, detail = http_.Code, fmt.Sprint(http_.Message)
-			switch code {
-			case http.StatusNotFound:
-				if why, ok := http_.Message.(error); ok {
-					detail = why.Error()
-					break
-				}
-				detail = "there is nothing at " + c.Request().URL.Path
-			case http.StatusMethodNotAllowed:
-				detail = "send " + strings.ReplaceAll(c.Response().Header().Get("Allow"), "OPTIONS, ", "")
-			}
-		default:
+		case http.StatusMethodNotAllowed:
+			p.Detail = "send " + strings.ReplaceAll(c.Response().Header().Get("Allow"), "OPTIONS, ", "")
+		case http.StatusInternalServerError:
 			log.Error("request failed", "path", c.Path(), "error", err)
-			code, detail, kind = http.StatusInternalServerError, "internal error", wire.CodeInternal
 		}
-		problem := map[string]any{"title": http.StatusText(code), "status": code, "detail": detail}
-		if kind != "" {
-			problem["code"] = kind
-		}
-		p, _ := json.Marshal(problem) // texts and a number
-		if err := c.Blob(code, "application/problem+json", p); err != nil {
+		p.SetHeader(c.Response().Header())
+		if err := c.Blob(p.Status, problem.ContentType, p.JSON()); err != nil {
 			log.Debug("answer not written", "error", err)
 		}
 	}

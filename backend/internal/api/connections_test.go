@@ -20,6 +20,7 @@ type listing struct {
 	Connections []struct {
 		ID       string   `json:"connectionId"`
 		Node     string   `json:"node"`
+		Via      string   `json:"transport"`
 		Rooms    []string `json:"rooms"`
 		Received uint64   `json:"framesReceived"`
 		Duration *int64   `json:"duration"`
@@ -61,7 +62,7 @@ func TestConnectionsAreListedPageByPage(t *testing.T) {
 		l := s.list("?warehouse=w1&zone=a&limit=2&after=" + after)
 		for _, c := range l.Connections {
 			got = append(got, c.ID)
-			if c.Node != "node-1" || c.Received != 1 || c.Duration == nil || c.Queued == nil || c.Slow == nil || !slices.Equal(c.Rooms, []string{zone.String()}) {
+			if c.Node != "node-1" || c.Via != "websocket" || c.Received != 1 || c.Duration == nil || c.Queued == nil || c.Slow == nil || !slices.Equal(c.Rooms, []string{zone.String()}) {
 				t.Errorf("account %+v", c)
 			}
 		}

@@ -55,7 +55,7 @@ func (s *server) member(rooms ...wire.Room) *hub.Session {
 	s.t.Helper()
 	end, client := net.Pipe()
 	go io.Copy(io.Discard, client)
-	lines := &outbox.Form{Frame: func(p []byte) []byte { return append(p[:len(p):len(p)], '\n') },
+	lines := &outbox.Form{Transport: "websocket", Frame: func(p []byte) []byte { return append(p[:len(p):len(p)], '\n') },
 		Closing: func(wire.CloseCode, string) []byte { return nil }}
 	m := s.hub.Open(fmt.Sprint("c-", s.hub.Connections()), "", s.pool.NewQueue(end, lines), nil)
 	s.t.Cleanup(func() { m.Close(); m.Queue.Hangup(wire.CloseGoingAway); client.Close() })
@@ -117,9 +117,9 @@ func TestHealthFigures(t *testing.T) {
 func TestHealthFiguresOfAllInstances(t *testing.T) {
 	s := start(t, auth.Options{}, func() cluster.View {
 		return cluster.View{Incomplete: "Redis is away", Nodes: []cluster.Node{
-			{Name: "node-1", Connections: 3, Sent: 300, Lived: 30 * time.Second, Warehouses: map[string]int{"w1": 2, "w2": 1},
+			{Name: "node-1", Connections: 3, Sent: 300, Lived: 30 * time.Second, Transports: map[string]int{"websocket": 2, "sse": 1}, Warehouses: map[string]int{"w1": 2, "w2": 1},
 				Zones: []cluster.Zone{{Warehouse: "w1", Zone: "a", Connections: 2}}},
-			{Name: "node-2", Connections: 1, Sent: 100, Lived: 50 * time.Second, Warehouses: map[string]int{"w1": 1},
+			{Name: "node-2", Connections: 1, Sent: 100, Lived: 50 * time.Second, Transports: map[string]int{"sse": 1}, Warehouses: map[string]int{"w1": 1},
 				Zones: []cluster.Zone{{Warehouse: "w1", Zone: "a", Connections: 1}, {Warehouse: "w1", Zone: "b", Connections: 1}}},
 			{Name: "node-3"},
 		}}
@@ -129,6 +129,9 @@ func TestHealthFiguresOfAllInstances(t *testing.T) {
 		!reflect.DeepEqual(*c.ConnectionsByWarehouse, map[string]int{"w1": 3, "w2": 1}) ||
 		!reflect.DeepEqual(*c.ConnectionsByZone, map[string]int{"a": 3, "b": 1}) {
 		t.Errorf("the figures are %s", read(t, s.get(health)))
+	}
+	if p := read(t, s.get(health)); !strings.Contains(string(p), `"connectionsByTransport":{"sse":2,"websocket":2}`) {
+		t.Errorf("%s does not tell the transports apart", p)
 	}
 	if p := read(t, s.get(health)); !strings.Contains(string(p), `"complete":false`) || !strings.Contains(string(p), "Redis is away") {
 		t.Errorf("%s does not say that instances may be missing, and why", p)

@@ -57,7 +57,7 @@ const dataLimit = 1 << 10
 // start returns a server. view, if not nil, is what its cluster shows.
 func start(t testing.TB, guard auth.Options, view func() cluster.View) *server {
 	t.Helper()
-	s := &server{t: t, echo: echo.New(), metrics: metrics.New("v-test"), log: new(bytes.Buffer)}
+	s := &server{t: t, echo: echo.New(), metrics: metrics.New("v-test", "websocket"), log: new(bytes.Buffer)}
 	s.pool = outbox.NewPool(outbox.Options{Meter: s.metrics})
 	t.Cleanup(s.pool.Close)
 	s.hub = hub.New(hub.Options{Pool: s.pool})

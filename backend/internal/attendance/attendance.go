@@ -39,6 +39,7 @@ type Connection struct {
 	ID          string   `json:"connectionId"`
 	Node        string   `json:"node"`
 	User        string   `json:"userId,omitempty"`
+	Transport   string   `json:"transport"`
 	Rooms       []string `json:"rooms"`
 	Duration    int64    `json:"duration"`
 	Received    uint64   `json:"framesReceived"`
@@ -108,6 +109,7 @@ func account(node string, s *hub.Session) Connection {
 	for _, r := range s.Rooms() {
 		rooms = append(rooms, r.String())
 	}
-	return Connection{ID: s.ID, Node: node, User: s.User, Rooms: rooms, Duration: t.Duration.Milliseconds(), Received: t.Received,
+	return Connection{ID: s.ID, Node: node, User: s.User, Transport: s.Queue.Transport(), Rooms: rooms,
+		Duration: t.Duration.Milliseconds(), Received: t.Received,
 		Sent: t.Messages, SentBytes: t.Bytes, QueuedBytes: t.Waiting, Slow: t.Slow, RTT: float64(t.RTT.Microseconds()) / 1000}
 }

@@ -35,6 +35,7 @@ type Node struct {
 	// Warehouses counts the connections that are in at least one room of a warehouse, Zones those in each zone.
 	Warehouses map[string]int `json:"warehouses,omitempty"`
 	Zones      []Zone         `json:"zones,omitempty"`
+	Transports map[string]int `json:"transports,omitempty"` // connections by transport
 	// Sent is how many messages the open connections were sent, Lived the sum of how long they are open.
 	Sent  uint64        `json:"sent"`
 	Lived time.Duration `json:"lived"`

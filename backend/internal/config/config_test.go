@@ -74,6 +74,8 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		{"rate without refill", []string{"--rate-limit-refill=0"}, []string{"--rate-limit-tokens 100", "--rate-limit-refill 0"}},
 		{"negative rate", []string{"--user-rate-limit-refill=-1"}, []string{"--user-rate-limit-refill must be at least 0"}},
 		{"proxy that is none", []string{"--trusted-proxies=10.0.0.1"}, []string{"--trusted-proxies", "10.0.0.0/8"}},
+		{"an origin with a path", []string{"--allowed-origins=https://wall.example/"}, []string{"ALLOWED_ORIGINS", "https://wall.example/"}},
+		{"an origin without a scheme", []string{"--allowed-origins=wall.example"}, []string{"ALLOWED_ORIGINS", "wall.example"}},
 		{"several mistakes", []string{"--history-messages=0", "--max-connections=0"},
 			[]string{"--history-messages", "--max-connections"}},
 	} {

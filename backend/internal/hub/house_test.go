@@ -42,11 +42,11 @@ var lines = &outbox.Form{
 
 type quiet struct{}
 
-func (quiet) Written(int, int)      {}
-func (quiet) Latency(time.Duration) {}
-func (quiet) Dropped(int)           {}
-func (quiet) Conflated()            {}
-func (quiet) Slow(int)              {}
+func (quiet) Written(string, int, int) {}
+func (quiet) Latency(time.Duration)    {}
+func (quiet) Dropped(int)              {}
+func (quiet) Conflated()               {}
+func (quiet) Slow(int)                 {}
 
 // A stopwatch keeps how long messages took from the broker to a socket.
 type stopwatch struct {
@@ -101,6 +101,7 @@ type options struct {
 	overPipe bool          // connections in memory, for tests with a clock of their own
 	slow     time.Duration // after which a client is slow
 	wait     time.Duration // of publishers
+	linger   time.Duration // of rooms without members
 	meter    outbox.Meter  // quiet without one
 }
 
@@ -118,7 +119,7 @@ func build(t testing.TB, o options) *house {
 	}
 	h.pool = outbox.NewPool(outbox.Options{Meter: o.meter, MaxBytes: o.bytes, SlowAfter: o.slow})
 	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
-		PublishWait: o.wait, OnWait: func() { h.waits.Add(1) }})
+		PublishWait: o.wait, Linger: o.linger, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)
 	h.Use(h.broker)
 	t.Cleanup(func() {

@@ -19,6 +19,9 @@ type Options struct {
 	Heartbeat time.Duration
 	// MaxRooms is the most rooms of one session (default wire.RoomsPerConnection).
 	MaxRooms int
+	// Linger is how long a room stays subscribed to at the broker after its last member has left, so that members that come and
+	// go, as long polls do, don't subscribe anew each time (default not at all).
+	Linger time.Duration
 	// PublishWait is how long a publisher waits at most for members that are behind (default wire.PublishWait).
 	PublishWait time.Duration
 	// OnWait, if not nil, is told of each publication that has to wait.
@@ -38,6 +41,7 @@ type Hub struct {
 	beats   beats
 	count   atomic.Int64
 	held    atomic.Int64 // rooms with members
+	empty   atomic.Int64 // rooms that linger without
 	replays *replays
 
 	mu       sync.Mutex
@@ -85,6 +89,7 @@ type room struct {
 
 	subscribing sync.Mutex // held while subscribed changes, with the broker's answer awaited
 	subscribed  bool
+	linger      *time.Timer // until the room without members is forgotten; nil while there are some
 
 	mu       sync.Mutex
 	begun    bool      // the snapshot is here
@@ -129,13 +134,15 @@ func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
 	if r == nil {
 		r = &room{name: name}
 		s.rooms[name] = r
+	}
+	if r.refs++; r.refs == 1 {
 		h.held.Add(1)
 	}
-	r.refs++
 	s.mu.Unlock()
 
 	r.subscribing.Lock()
 	defer r.subscribing.Unlock()
+	h.stay(r)
 	if r.subscribed {
 		return r, nil
 	}
@@ -174,7 +181,7 @@ func (h *Hub) begin(r *room, s broker.Snapshot) {
 func (r *room) retain(m *broker.Message) {
 	marked := m.Message
 	marked.Retained = true
-	f := retainedFrame{m.Event, m.Offset.N, outbox.NewMessage(wire.AppendMessage(nil, &marked), 0,
+	f := retainedFrame{m.Event, m.Offset.N, outbox.NewRetained(wire.AppendMessage(nil, &marked),
 		outbox.Identity{Room: m.Room, Offset: m.Offset})}
 	for i := range r.retained {
 		if r.retained[i].event == m.Event {
@@ -191,8 +198,7 @@ func (h *Hub) release(r *room) {
 	h.releaseSubscribing(r)
 }
 
-// releaseSubscribing is release with r.subscribing held. The broker is told before the room is forgotten, so that a
-// subscription that begins anew comes after the end of the old one.
+// releaseSubscribing is release with r.subscribing held.
 func (h *Hub) releaseSubscribing(r *room) {
 	s := h.shard(r.name)
 	s.mu.Lock()
@@ -202,16 +208,11 @@ func (h *Hub) releaseSubscribing(r *room) {
 	if !last {
 		return
 	}
-	if r.subscribed {
-		h.broker.Unsubscribe(r.name)
-		r.subscribed = false
+	h.held.Add(-1)
+	if r.subscribed && h.linger(r) {
+		return
 	}
-	s.mu.Lock()
-	if r.refs == 0 {
-		delete(s.rooms, r.name)
-		h.held.Add(-1)
-	}
-	s.mu.Unlock()
+	h.forget(r)
 }
 
 func (h *Hub) find(name wire.Room) *room {
@@ -286,6 +287,6 @@ func (h *Hub) gapFrame(name wire.Room, gap broker.Gap) *outbox.Frame {
 	if h.opts.OnGap != nil {
 		h.opts.OnGap()
 	}
-	return outbox.NewControl(wire.AppendFrame(nil, wire.EventGap,
-		wire.Gap{Room: name.String(), From: gap.From.String(), To: gap.To.String()}))
+	return outbox.NewGap(wire.AppendFrame(nil, wire.EventGap,
+		wire.Gap{Room: name.String(), From: gap.From.String(), To: gap.To.String()}), name, gap.To)
 }

@@ -336,6 +336,7 @@ type Census struct {
 	// Warehouses counts the sessions that are in at least one room of a warehouse, Zones those in each zone's room.
 	Warehouses map[string]int
 	Zones      map[wire.Room]int
+	Transports map[string]int
 	// Sent is how many messages the open sessions were sent, Lived the sum of how long they are open.
 	Sent  uint64
 	Lived time.Duration
@@ -343,11 +344,12 @@ type Census struct {
 
 // Census returns the counts of now.
 func (h *Hub) Census() Census {
-	c := Census{Warehouses: map[string]int{}, Zones: map[wire.Room]int{}}
+	c := Census{Warehouses: map[string]int{}, Zones: map[wire.Room]int{}, Transports: map[string]int{}}
 	now := time.Now()
 	in := map[string]bool{}
 	for _, s := range h.Sessions() {
 		c.Connections++
+		c.Transports[s.Queue.Transport()]++
 		c.Sent += s.Queue.Stats().Messages
 		c.Lived += now.Sub(s.Opened)
 		clear(in)

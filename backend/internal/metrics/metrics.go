@@ -25,18 +25,20 @@ type Metrics struct {
 	Forks               prometheus.Counter // rooms whose latest messages Redis had lost
 	Waits               prometheus.Counter // publications that had to wait for members that were behind
 
-	delivered prometheus.Counter
-	bytes     prometheus.Counter
-	dropped   *prometheus.CounterVec
-	slow      prometheus.Gauge
-	slowed    prometheus.Counter
-	latency   prometheus.Histogram
+	delivered, bytes *prometheus.CounterVec // by transport
+	written          map[string]written     // the same, of each transport that New was told of; static
+	dropped          *prometheus.CounterVec
+	slow             prometheus.Gauge
+	slowed           prometheus.Counter
+	latency          prometheus.Histogram
 }
+
+type written struct{ messages, bytes prometheus.Counter }
 
 var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// New returns the metrics in a registry of their own, with those of the Go runtime and the process.
-func New(version string) *Metrics {
+// New returns the metrics in a registry of their own, with those of the Go runtime and the process; transports are those whose deliveries are counted.
+func New(version string, transports ...string) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
@@ -62,12 +64,14 @@ func New(version string) *Metrics {
 		Repairs:    single("zonecast_broker_repairs_total", "Times that a room was caught up from its history, because messages may have been missed."),
 		Forks:      single("zonecast_broker_forks_total", "Times that Redis came back without messages of a room that had been delivered, and the room got a new epoch."),
 		latency:    histogram("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
+		delivered:  counter("zonecast_messages_delivered_total", "Published events written to sockets.", "transport"),
+		bytes:      counter("zonecast_delivered_bytes_total", "Bytes written to sockets.", "transport"),
 		dropped:    counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
 	}
-	m.delivered = prometheus.NewCounter(prometheus.CounterOpts{Name: "zonecast_messages_delivered_total",
-		Help: "Published events written to sockets.", ConstLabels: prometheus.Labels{"transport": "websocket"}})
-	m.bytes = prometheus.NewCounter(prometheus.CounterOpts{Name: "zonecast_delivered_bytes_total",
-		Help: "Bytes written to sockets.", ConstLabels: prometheus.Labels{"transport": "websocket"}})
+	m.written = map[string]written{}
+	for _, t := range transports {
+		m.written[t] = written{m.delivered.WithLabelValues(t), m.bytes.WithLabelValues(t)}
+	}
 	m.slow = prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_slow_clients",
 		Help: "Connections whose oldest message has waited for longer than SLOW_AFTER."})
 	m.slowed = single("zonecast_slow_clients_total", "Times that a connection became slow.")
@@ -87,9 +91,13 @@ func (m *Metrics) Gauge(name, help string, labels prometheus.Labels, read func()
 }
 
 // Written implements outbox.Meter.
-func (m *Metrics) Written(messages, bytes int) {
-	m.delivered.Add(float64(messages))
-	m.bytes.Add(float64(bytes))
+func (m *Metrics) Written(transport string, messages, bytes int) {
+	w, ok := m.written[transport]
+	if !ok {
+		w = written{m.delivered.WithLabelValues(transport), m.bytes.WithLabelValues(transport)}
+	}
+	w.messages.Add(float64(messages))
+	w.bytes.Add(float64(bytes))
 }
 
 // Latency implements outbox.Meter. Where clocks differ, the one that accepted may be ahead.

@@ -44,11 +44,9 @@ type skipped struct{ from, to uint64 }
 
 func notice(of Identity, r skipped) *Frame {
 	at := func(n uint64) string { return wire.Offset{Epoch: of.Offset.Epoch, N: n}.String() }
-	f := NewControl(wire.AppendFrame(nil, wire.EventConflated,
-		wire.Conflated{Room: of.Room.String(), From: at(r.from - 1), To: at(r.to)}))
-	f.Message = Identity{Room: of.Room, Offset: wire.Offset{Epoch: of.Offset.Epoch, N: r.to}}
-	f.skipped = r
-	return f
+	json := wire.AppendFrame(nil, wire.EventConflated, wire.Conflated{Room: of.Room.String(), From: at(r.from - 1), To: at(r.to)})
+	return &Frame{JSON: json, kind: passing, skipped: r,
+		Message: Identity{Room: of.Room, Offset: wire.Offset{Epoch: of.Offset.Epoch, N: r.to}}}
 }
 
 // neighbourLocked returns the index of the nearest frame of the same room before (-1) or after (+1) i, or -1.

@@ -24,7 +24,7 @@ var lines = &outbox.Form{
 
 type meter struct{ messages, bytes, dropped, latencies, conflated, slow atomic.Int64 }
 
-func (m *meter) Written(messages, bytes int) {
+func (m *meter) Written(_ string, messages, bytes int) {
 	m.messages.Add(int64(messages))
 	m.bytes.Add(int64(bytes))
 }

@@ -27,8 +27,8 @@ type Options struct {
 
 // A Meter counts what goes through the queues. Its methods are called by several goroutines at once.
 type Meter interface {
-	// Written tells that published events reached a socket.
-	Written(messages, bytes int)
+	// Written tells that published events reached a socket over this transport.
+	Written(transport string, messages, bytes int)
 	// Latency tells how long one of them took from the broker's acceptance to the socket.
 	Latency(d time.Duration)
 	// Dropped tells that so many frames were lost with a client that was too slow for them.
@@ -81,8 +81,11 @@ func NewPool(opts Options) *Pool {
 // NewQueue returns the queue of a connection. When conn has a descriptor it is written to directly, without waiting;
 // otherwise by a goroutine while there is something to write. The queue owns conn: nothing else may write to it or close
 // it.
-func (p *Pool) NewQueue(conn net.Conn, form *Form) *Queue {
-	q := &Queue{pool: p, form: form, conn: conn}
+func (p *Pool) NewQueue(conn net.Conn, form *Form) *Queue { return p.NewMarkedQueue(conn, form, nil) }
+
+// NewMarkedQueue returns one whose frames are marked on their way to the socket.
+func (p *Pool) NewMarkedQueue(conn net.Conn, form *Form, marker Marker) *Queue {
+	q := &Queue{pool: p, form: form, conn: conn, marker: marker}
 	q.writer = p.writers[int(p.next.Add(1))%len(p.writers)]
 	if c, ok := conn.(syscall.Conn); ok {
 		q.raw, _ = c.SyscallConn()

@@ -25,6 +25,7 @@ type Queue struct {
 	form   *Form
 	conn   net.Conn
 	raw    syscall.RawConn // nil when conn has no descriptor: each write is a blocking one then
+	marker Marker          // nil for none
 
 	sent  atomic.Uint64 // published events written to the socket
 	wrote atomic.Uint64 // bytes written to the socket
@@ -221,6 +222,9 @@ func (q *Queue) Low() <-chan struct{} {
 }
 
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// Transport returns the name of the transport that the queue belongs to.
+func (q *Queue) Transport() string { return q.form.Transport }
 
 // Stats is the account of a queue.
 type Stats struct {

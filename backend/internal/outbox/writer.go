@@ -74,38 +74,59 @@ func (w *writer) flush(q *Queue) (more bool) {
 		return false
 	}
 	for rest := w.frames; len(rest) > 0; {
-		p, n := gather(w.buf, rest, q.form)
+		p, n, marks := q.gather(w.buf, rest)
 		done, err := w.try.write(q.raw, p)
 		switch {
 		case err == syscall.EAGAIN || err == nil && done < len(p):
-			q.account(0, done)
+			q.account(0, done, marks)
 			q.stall(append([]byte(nil), p[done:]...), append([]*Frame(nil), rest[:n]...), rest[n:])
 			return false
 		case err != nil:
 			q.end()
 			return false
 		}
-		q.written(rest[:n], len(p))
+		q.written(rest[:n], len(p), marks)
 		rest = rest[n:]
 	}
 	return q.release()
 }
 
-// gather returns the bytes of the first n frames as one slice: that of a single frame itself, or buf.
-func gather(buf []byte, frames []*Frame, form *Form) (p []byte, n int) {
-	first := frames[0].In(form)
-	if len(frames) == 1 || len(first)+len(frames[1].In(form)) > maxWrite {
-		return first, 1
+// gather returns the bytes of the first n frames as one slice: that of a single frame itself, or buf. marks is how many of
+// them did not wait.
+func (q *Queue) gather(buf []byte, frames []*Frame) (p []byte, n, marks int) {
+	if q.marker != nil {
+		return q.gatherMarked(buf, frames)
+	}
+	first := frames[0].In(q.form)
+	if len(frames) == 1 || len(first)+len(frames[1].In(q.form)) > maxWrite {
+		return first, 1, 0
 	}
 	p = append(buf[:0], first...)
 	for n = 1; n < len(frames); n++ {
-		b := frames[n].In(form)
+		b := frames[n].In(q.form)
 		if len(p)+len(b) > maxWrite {
 			break
 		}
 		p = append(p, b...)
 	}
-	return p, n
+	return p, n, 0
+}
+
+// gatherMarked always uses buf, or a larger one. A mark is supposed to be as long as the one before.
+func (q *Queue) gatherMarked(buf []byte, frames []*Frame) (p []byte, n, marks int) {
+	p = buf[:0]
+	for mark := 0; n < len(frames); n++ {
+		b := frames[n].In(q.form)
+		if n > 0 && len(p)+mark+len(b) > maxWrite {
+			break
+		}
+		before := len(p)
+		p = q.marker.Mark(p, frames[n])
+		mark = len(p) - before
+		marks += mark
+		p = append(p, b...)
+	}
+	return p, n, marks
 }
 
 // An attempt is one write(2) that does not wait for the socket. It is kept by its writer, so that none is allocated.
@@ -160,12 +181,17 @@ func (q *Queue) release() (more bool) {
 	if len(q.frames) > 0 {
 		return true
 	}
-	if q.hangup {
+	q.restLocked()
+	return false
+}
+
+// restLocked is called by the writer when nothing is left to write.
+func (q *Queue) restLocked() {
+	if q.hangup || q.closing && q.form.Final {
 		q.endLocked()
 	} else {
 		q.state = idle
 	}
-	return false
 }
 
 // stall gives the queue to a goroutine of its own: first rest, the end of what the frames begun are, then the frames later,
@@ -194,21 +220,19 @@ func (q *Queue) stall(rest []byte, begun, later []*Frame) {
 // drain writes until the queue is empty. Writing blocks while the socket is full; closing the socket ends it.
 func (q *Queue) drain(rest []byte, begun []*Frame) {
 	var buf []byte
+	marks := 0 // those in the first rest were taken out of the account with the part before it
 	for {
 		if len(rest) > 0 {
 			if _, err := q.conn.Write(rest); err != nil {
 				q.end()
 				return
 			}
-			q.written(begun, len(rest))
+			q.written(begun, len(rest), marks)
 		}
 		q.mu.Lock()
 		if len(q.frames) == 0 {
 			q.recoverLocked()
-			q.state = idle
-			if q.hangup {
-				q.endLocked()
-			}
+			q.restLocked()
 			q.mu.Unlock()
 			return
 		}
@@ -216,7 +240,7 @@ func (q *Queue) drain(rest []byte, begun []*Frame) {
 			buf = make([]byte, 0, min(maxWrite, q.waiting))
 		}
 		var n int
-		rest, n = gather(buf, q.frames, q.form)
+		rest, n, marks = q.gather(buf, q.frames)
 		begun = append(begun[:0], q.frames[:n]...)
 		if at := begun[0].Accepted; at != 0 {
 			q.oldest = at
@@ -227,8 +251,8 @@ func (q *Queue) drain(rest []byte, begun []*Frame) {
 	}
 }
 
-// written takes frames that are on the socket, of which the last part had n bytes, out of the account.
-func (q *Queue) written(frames []*Frame, n int) {
+// written takes frames that are on the socket, of which the last part had n bytes, marks among them, out of the account.
+func (q *Queue) written(frames []*Frame, n, marks int) {
 	messages := 0
 	now := time.Now().UnixMicro()
 	for _, f := range frames {
@@ -239,16 +263,16 @@ func (q *Queue) written(frames []*Frame, n int) {
 			q.pool.opts.Meter.Latency(time.Duration(now-f.Accepted) * time.Microsecond)
 		}
 	}
-	q.account(messages, n)
+	q.account(messages, n, marks)
 }
 
-// account takes n bytes that are on the socket out of what waits.
-func (q *Queue) account(messages, n int) {
+// account takes n bytes that are on the socket out of what waits, where marks of them never were.
+func (q *Queue) account(messages, n, marks int) {
 	q.sent.Add(uint64(messages))
 	q.wrote.Add(uint64(n))
-	q.pool.opts.Meter.Written(messages, n)
+	q.pool.opts.Meter.Written(q.form.Transport, messages, n)
 	q.mu.Lock()
-	q.settleLocked(-n)
+	q.settleLocked(marks - n)
 	q.mu.Unlock()
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -36,7 +37,7 @@ func tokenOf(t testing.TB, user string, expires time.Duration, publish bool) str
 }
 
 func TestATokenIsTakenFromEachOfItsPlaces(t *testing.T) {
-	s := start(t, options{guard: auth.Options{TokenSecret: secret}})
+	s := start(t, options{Options: transporttest.Options{Guard: auth.Options{TokenSecret: secret}}})
 	valid := token(t, time.Hour, false)
 	for name, c := range map[string]*client{
 		"the header": s.dialWith("warehouse=w1", http.Header{"Authorization": {"Bearer " + valid}}),
@@ -51,7 +52,7 @@ func TestATokenIsTakenFromEachOfItsPlaces(t *testing.T) {
 			}
 		})
 	}
-	for _, session := range s.hub.Sessions() {
+	for _, session := range s.Hub.Sessions() {
 		if session.User != "worker-7" {
 			t.Errorf("the session's user is %q, want the token's", session.User)
 		}
@@ -59,14 +60,14 @@ func TestATokenIsTakenFromEachOfItsPlaces(t *testing.T) {
 }
 
 func TestWithoutAValidTokenTheConnectionEnds(t *testing.T) {
-	s := start(t, options{guard: auth.Options{TokenSecret: secret}})
+	s := start(t, options{Options: transporttest.Options{Guard: auth.Options{TokenSecret: secret}}})
 	for name, query := range map[string]string{
 		"no token":          "warehouse=w1",
 		"no JSON Web Token": "warehouse=w1&token=abc",
 		"an expired one":    "warehouse=w1&token=" + token(t, -time.Minute, false),
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := s.counter("zonecast_connections_closed_total", "code=unauthenticated")
+			before := s.Counter("zonecast_connections_closed_total", "code=unauthenticated")
 			c := s.in(t).dialWith(query, nil)
 			c.wantClosed(wire.CloseUnauthenticated)
 			frames := c.seen()
@@ -76,7 +77,7 @@ func TestWithoutAValidTokenTheConnectionEnds(t *testing.T) {
 			if e := decode[wire.Error](t, frames[0].Data); e.Code != wire.CodeUnauthenticated {
 				t.Errorf("the error is %+v", e)
 			}
-			s.wantClosed(wire.CloseUnauthenticated, before+1)
+			s.WantClosed(wire.CloseUnauthenticated, before+1)
 		})
 	}
 	// One that is closing is not served any more, however quick it is.
@@ -89,7 +90,7 @@ func TestWithoutAValidTokenTheConnectionEnds(t *testing.T) {
 }
 
 func TestATokenPermitsItsWarehousesAlone(t *testing.T) {
-	s := start(t, options{guard: auth.Options{TokenSecret: secret}})
+	s := start(t, options{Options: transporttest.Options{Guard: auth.Options{TokenSecret: secret}}})
 	c := s.dialWith("warehouse=w2&token="+token(t, time.Hour, false), nil)
 	c.wantClosed(wire.CloseForbidden)
 
@@ -114,7 +115,7 @@ func TestATokenPermitsItsWarehousesAlone(t *testing.T) {
 }
 
 func TestAConnectionEndsWithItsTokenUnlessItIsRenewed(t *testing.T) {
-	s := start(t, options{guard: auth.Options{TokenSecret: secret}})
+	s := start(t, options{Options: transporttest.Options{Guard: auth.Options{TokenSecret: secret}}})
 	// Expiries are whole seconds: this one is 1 to 2 seconds away.
 	ending := s.dial("warehouse=w1&token=" + token(t, 2*time.Second, false))
 	renewed := s.dial("warehouse=w1&token=" + token(t, 2*time.Second, false))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -22,13 +23,13 @@ func TestAFrameOverTheLimitEndsTheConnection(t *testing.T) {
 		if err := c.conn.WriteMessage(kind, bytes.Repeat([]byte("x"), frameLimit+1)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the connection ends", func() bool { return s.hub.Connections() == 0 })
+		eventually(t, "the connection ends", func() bool { return s.Hub.Connections() == 0 })
 		<-c.done
 		if !websocket.IsCloseError(c.err, int(wire.CloseTooBig)) {
 			t.Errorf("the connection ended with %v, want %d", c.err, wire.CloseTooBig)
 		}
 	}
-	s.wantClosed(wire.CloseTooBig, 2)
+	s.WantClosed(wire.CloseTooBig, 2)
 }
 
 func TestAClientThatLeavesIsCountedAsGoingAway(t *testing.T) {
@@ -41,21 +42,21 @@ func TestAClientThatLeavesIsCountedAsGoingAway(t *testing.T) {
 	if !websocket.IsCloseError(polite.err, websocket.CloseNormalClosure) {
 		t.Errorf("the close frame was answered with %v, want the same code", polite.err)
 	}
-	s.wantClosed(wire.CloseGoingAway, 1)
+	s.WantClosed(wire.CloseGoingAway, 1)
 	silent.conn.UnderlyingConn().(*net.TCPConn).SetLinger(0) // a reset, as of a device that lost its power
 	silent.hangUp()
-	s.wantClosed(wire.CloseGoingAway, 2)
-	if s.hub.Rooms() != 0 || s.hub.Connections() != 0 {
-		t.Errorf("%d rooms, %d connections, want none", s.hub.Rooms(), s.hub.Connections())
+	s.WantClosed(wire.CloseGoingAway, 2)
+	if s.Hub.Rooms() != 0 || s.Hub.Connections() != 0 {
+		t.Errorf("%d rooms, %d connections, want none", s.Hub.Rooms(), s.Hub.Connections())
 	}
-	if opened, all := s.counter("zonecast_connections_opened_total"), s.counter("zonecast_connections_closed_total"); opened != 2 || all != 2 {
+	if opened, all := s.Counter("zonecast_connections_opened_total"), s.Counter("zonecast_connections_closed_total"); opened != 2 || all != 2 {
 		t.Errorf("%v opened, %v closed, want 2 and 2", opened, all)
 	}
 }
 
 func TestHeartbeatsComeWithPings(t *testing.T) {
 	const interval = 50 * time.Millisecond
-	s := start(t, options{heartbeat: interval})
+	s := start(t, options{Options: transporttest.Options{Heartbeat: interval}})
 	c := s.dialWith("", nil)
 	other := s.dial("")
 	f := c.wait("a heartbeat", func(f wire.ServerFrame) bool { return f.Event == wire.EventHeartbeat })
@@ -72,19 +73,19 @@ func TestHeartbeatsComeWithPings(t *testing.T) {
 
 // A peer that answers pings lives, however silent it is otherwise; one that does not is found and closed.
 func TestADeadPeerIsFound(t *testing.T) {
-	s := start(t, options{heartbeat: 20 * time.Millisecond})
+	s := start(t, options{Options: transporttest.Options{Heartbeat: 20 * time.Millisecond}})
 	alive := s.dial("warehouse=w1")
 	dead := s.raw("warehouse=w1") // never reads, never answers
-	eventually(t, "both are there", func() bool { return s.hub.Connections() == 2 })
-	eventually(t, "the dead peer is found", func() bool { return s.hub.Connections() == 1 })
-	s.wantClosed(wire.CloseGoingAway, 1)
+	eventually(t, "both are there", func() bool { return s.Hub.Connections() == 2 })
+	eventually(t, "the dead peer is found", func() bool { return s.Hub.Connections() == 1 })
+	s.WantClosed(wire.CloseGoingAway, 1)
 	dead.Close()
 	alive.wantAlive()
 }
 
 func TestASlowReaderIsClosedAndDisturbsNobody(t *testing.T) {
 	const size = 32 << 10
-	s := start(t, options{queued: 256 << 10})
+	s := start(t, options{Options: transporttest.Options{Queued: 256 << 10}})
 	quick := s.dial("warehouse=w1&zone=a")
 	dialer := websocket.Dialer{NetDial: func(network, address string) (net.Conn, error) {
 		c, err := net.Dial(network, address)
@@ -98,16 +99,16 @@ func TestASlowReaderIsClosedAndDisturbsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer slow.Close()
-	eventually(t, "both are there", func() bool { return s.hub.Connections() == 2 })
+	eventually(t, "both are there", func() bool { return s.Hub.Connections() == 2 })
 	data := `"` + strings.Repeat("x", size) + `"`
 	sent := 0
 	for slowClosed := false; !slowClosed; sent++ {
 		if sent > 2000 {
 			t.Fatalf("%d MB were taken for a client that reads nothing", sent*size>>20)
 		}
-		s.publish(zone, "E", data)
+		s.Publish(zone, "E", data)
 		eventually(t, "the quick one gets it", func() bool { return quick.messages() == sent+1 })
-		for _, h := range s.hub.Sessions() {
+		for _, h := range s.Hub.Sessions() {
 			slowClosed = slowClosed || h.Queue.Code() == wire.CloseSlowConsumer
 		}
 	}
@@ -120,12 +121,12 @@ func TestASlowReaderIsClosedAndDisturbsNobody(t *testing.T) {
 		t.Errorf("the slow one ended with %v, want %d", err, wire.CloseSlowConsumer)
 	}
 	slow.Close()
-	s.wantClosed(wire.CloseSlowConsumer, 1)
+	s.WantClosed(wire.CloseSlowConsumer, 1)
 	quick.wantAlive()
-	if got := s.counter("zonecast_messages_dropped_total", "reason=slow_consumer"); got == 0 {
+	if got := s.Counter("zonecast_messages_dropped_total", "reason=slow_consumer"); got == 0 {
 		t.Error("nothing was counted as dropped")
 	}
-	if got := s.counter("zonecast_messages_delivered_total"); got < float64(sent) {
+	if got := s.Counter("zonecast_messages_delivered_total"); got < float64(sent) {
 		t.Errorf("%v messages were counted as delivered, the quick one alone got %d", got, sent)
 	}
 }
@@ -152,7 +153,7 @@ func TestDrainSendsEverybodyAway(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	done := make(chan struct{})
-	go func() { defer close(done); s.Drain(ctx) }()
+	go func() { defer close(done); s.Gate.Drain(ctx) }()
 	eventually(t, "newcomers are refused", func() bool {
 		_, answer, err := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws", nil)
 		if err == nil || answer == nil {
@@ -178,11 +179,11 @@ func TestDrainSendsEverybodyAway(t *testing.T) {
 		t.Errorf("%d clients are told to come back at %d different times only", clients, len(later))
 	}
 	<-done
-	if n := s.hub.Connections(); n != 0 {
+	if n := s.Hub.Connections(); n != 0 {
 		t.Errorf("%d connections are left when Drain returns", n)
 	}
-	s.wantClosed(wire.CloseRestart, clients)
-	if got := s.counter("zonecast_connections_refused_total", "reason=draining"); got == 0 {
+	s.WantClosed(wire.CloseRestart, clients)
+	if got := s.Counter("zonecast_connections_refused_total", "reason=draining"); got == 0 {
 		t.Error("the refused newcomers were not counted")
 	}
 }
@@ -199,23 +200,23 @@ func TestDrainEndsInTime(t *testing.T) {
 	}
 	defer halfway.Close()
 	fmt.Fprintf(halfway, "GET /ws HTTP/1.1\r\nHost: %s\r\n", s.address)
-	eventually(t, "they are there", func() bool { return s.hub.Connections() == 3 })
+	eventually(t, "they are there", func() bool { return s.Hub.Connections() == 3 })
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	s.Drain(ctx)
+	s.Gate.Drain(ctx)
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("draining took %v, it had 200 ms", took)
 	}
-	if n := s.hub.Connections(); n != 0 {
+	if n := s.Hub.Connections(); n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
-	s.wantClosed(wire.CloseRestart, 3)
+	s.WantClosed(wire.CloseRestart, 3)
 }
 
 // A client that reads a byte now and then is slow, as one that reads none, and others don't notice it.
 func TestAClientThatReadsByteByByteIsClosedAsSlow(t *testing.T) {
-	s := start(t, options{queued: 64 << 10})
+	s := start(t, options{Options: transporttest.Options{Queued: 64 << 10}})
 	healthy := s.dial("warehouse=w1")
 	r := s.raw("warehouse=w1")
 	defer r.Close()
@@ -236,11 +237,11 @@ func TestAClientThatReadsByteByByteIsClosedAsSlow(t *testing.T) {
 	}()
 	data := `"` + strings.Repeat("x", 8000) + `"`
 	n := 0
-	for ; s.counter("zonecast_connections_closed_total", "code=slow_consumer") == 0; n++ {
+	for ; s.Counter("zonecast_connections_closed_total", "code=slow_consumer") == 0; n++ {
 		if n > 20_000 {
 			t.Fatal("it is still there")
 		}
-		s.publish(wire.Room{Warehouse: "w1"}, "E", data)
+		s.Publish(wire.Room{Warehouse: "w1"}, "E", data)
 	}
 	eventually(t, "the other one has everything", func() bool { return len(healthy.of("E")) == n })
 	healthy.wantAlive()

@@ -15,12 +15,14 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // frames is how WebSocket looks on the socket: RFC 6455 section 5.2, one unmasked text frame.
 var frames = &outbox.Form{
-	Frame: func(json []byte) []byte { return append(header(0x81, len(json)), json...) },
+	Transport: transport.WebSocket,
+	Frame:     func(json []byte) []byte { return append(header(0x81, len(json)), json...) },
 	Closing: func(code wire.CloseCode, reason string) []byte {
 		const most = 123 // RFC 6455 section 5.5: 125 bytes, of which the code takes two
 		p := websocket.FormatCloseMessage(int(code), strings.ToValidUTF8(reason[:min(len(reason), most)], ""))

@@ -13,12 +13,14 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 func TestConnectedComesFirstAndTellsTheRooms(t *testing.T) {
-	s := start(t, options{heartbeat: 30 * time.Second})
-	at := s.publish(zone, "ALERT", `{}`)
+	s := start(t, options{Options: transporttest.Options{Heartbeat: 30 * time.Second}})
+	at := s.Publish(zone, "ALERT", `{}`)
 	whole := wire.Room{Warehouse: "w1"}
 	tests := []struct {
 		name, query string
@@ -52,7 +54,7 @@ func TestConnectedComesFirstAndTellsTheRooms(t *testing.T) {
 				}
 			}
 			if len(tt.want) > 0 {
-				s.publish(whole, "HELLO", `1`)
+				s.Publish(whole, "HELLO", `1`)
 				c.wait("the message to the warehouse", func(f wire.ServerFrame) bool { return f.Event == "HELLO" })
 			}
 			c.wantAlive()
@@ -63,7 +65,7 @@ func TestConnectedComesFirstAndTellsTheRooms(t *testing.T) {
 func TestTheUserIsKnownToTheHub(t *testing.T) {
 	s := start(t, options{})
 	s.dial("userId=scanner+7")
-	if sessions := s.hub.Sessions(); len(sessions) != 1 || sessions[0].User != "scanner 7" {
+	if sessions := s.Hub.Sessions(); len(sessions) != 1 || sessions[0].User != "scanner 7" {
 		t.Errorf("the sessions are %+v, want one of scanner 7", sessions)
 	}
 }
@@ -110,7 +112,7 @@ func TestRefusedUpgrades(t *testing.T) {
 	s := start(t, options{})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			before := s.counter("zonecast_connections_refused_total")
+			before := s.Counter("zonecast_connections_refused_total")
 			r, err := http.NewRequest(http.MethodGet, "http://"+s.address+"/ws?"+tt.query, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -130,7 +132,7 @@ func TestRefusedUpgrades(t *testing.T) {
 			if tt.wantStatus == http.StatusUpgradeRequired && !strings.EqualFold(answer.Header.Get("Upgrade"), "websocket") {
 				t.Errorf("the header Upgrade is %q, want websocket (RFC 9110 section 15.5.22)", answer.Header.Get("Upgrade"))
 			}
-			if got := s.counter("zonecast_connections_refused_total"); got != before+1 {
+			if got := s.Counter("zonecast_connections_refused_total"); got != before+1 {
 				t.Errorf("%v refusals were counted, want 1", got-before)
 			}
 		})
@@ -160,7 +162,7 @@ func wantProblem(t *testing.T, answer *http.Response, status int, code wire.Erro
 
 func TestNoMoreConnectionsThanTheLimit(t *testing.T) {
 	const most = 3
-	s := start(t, options{connections: most})
+	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Connections: most}}})
 	var all []*client
 	for range most {
 		all = append(all, s.dial(""))
@@ -173,18 +175,18 @@ func TestNoMoreConnectionsThanTheLimit(t *testing.T) {
 	if answer.Header.Get("Retry-After") == "" {
 		t.Error("the refusal does not say when to try again")
 	}
-	if got := s.counter("zonecast_connections_refused_total", "reason=limit_reached"); got != 1 {
+	if got := s.Counter("zonecast_connections_refused_total", "reason=limit_reached"); got != 1 {
 		t.Errorf("%v refusals were counted, want 1", got)
 	}
 	all[0].hangUp()
-	eventually(t, "the place is free", func() bool { return s.hub.Connections() < most })
+	eventually(t, "the place is free", func() bool { return s.Hub.Connections() < most })
 	s.dial("").wantAlive()
 }
 
 // Those who come at the same moment must not pass the limit together.
 func TestTheLimitHoldsForThoseWhoComeAtOnce(t *testing.T) {
 	const most, coming = 10, 60
-	s := start(t, options{connections: most})
+	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Connections: most}}})
 	var opened, refused atomic.Int32
 	var all sync.WaitGroup
 	for range coming {
@@ -209,14 +211,14 @@ func TestTheLimitHoldsForThoseWhoComeAtOnce(t *testing.T) {
 
 func TestARoomThatCannotBeJoinedEndsTheConnection(t *testing.T) {
 	s := start(t, options{})
-	s.broker.broken.Store(true)
+	s.Broker.Broken.Store(true)
 	c := s.dialWith("warehouse=w1", nil)
 	f := c.wait("an error", func(f wire.ServerFrame) bool { return f.Event == wire.EventError })
 	if e := decode[wire.Error](t, f.Data); e.Code != wire.CodeUnavailable {
 		t.Errorf("the error is %+v", e)
 	}
 	c.wantClosed(wire.CloseRestart)
-	s.wantClosed(wire.CloseRestart, 1)
-	s.broker.broken.Store(false)
+	s.WantClosed(wire.CloseRestart, 1)
+	s.Broker.Broken.Store(false)
 	s.dial("warehouse=w1").wantAlive()
 }

@@ -58,7 +58,7 @@ func acceptable(offer string) bool {
 
 // deflated is how WebSocket looks to those who negotiated deflate: frames of at least that many bytes are compressed.
 func deflated(from int) *outbox.Form {
-	return &outbox.Form{Slot: 1, Closing: frames.Closing, Frame: func(json []byte) []byte {
+	return &outbox.Form{Transport: frames.Transport, Slot: 1, Closing: frames.Closing, Frame: func(json []byte) []byte {
 		if len(json) >= from {
 			if p := compress(json); len(p) < len(json) {
 				return append(header(0xc1, len(p)), p...)

@@ -18,8 +18,8 @@ func TestDeflateIsTransparent(t *testing.T) {
 	small := s.dial("warehouse=w1")
 	websocket.DefaultDialer.EnableCompression = false
 	data := `"` + strings.Repeat("pick rate ", 400) + `"`
-	s.publish(wire.Room{Warehouse: "w1"}, "BIG", data)
-	s.publish(wire.Room{Warehouse: "w1"}, "SMALL", `1`)
+	s.Publish(wire.Room{Warehouse: "w1"}, "BIG", data)
+	s.Publish(wire.Room{Warehouse: "w1"}, "SMALL", `1`)
 	for name, c := range map[string]*client{"plain": plain, "deflated": small} {
 		f := c.wait("the small event", func(f wire.ServerFrame) bool { return f.Event == "SMALL" })
 		if got := c.of("BIG"); len(got) != 1 || string(got[0].Data) != data || string(f.Data) != `1` {
@@ -31,7 +31,7 @@ func TestDeflateIsTransparent(t *testing.T) {
 			}
 		}
 	}
-	sent := s.counter("zonecast_delivered_bytes_total")
+	sent := s.Counter("zonecast_delivered_bytes_total")
 	if sent > 4*4000+4000 { // of two big events and six echoes only those of one client are plain
 		t.Errorf("%v bytes were sent, so nothing was compressed", sent)
 	}
@@ -45,6 +45,6 @@ func TestACompressionBombIsClosed(t *testing.T) {
 	websocket.DefaultDialer.EnableCompression = false
 	c.conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"event":"echo","data":%q}`, strings.Repeat("0", 5<<20)))
 	c.wantClosed(wire.CloseTooBig)
-	s.wantClosed(wire.CloseTooBig, 1)
+	s.WantClosed(wire.CloseTooBig, 1)
 	calm.wantAlive()
 }

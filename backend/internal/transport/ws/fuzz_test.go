@@ -1,15 +1,11 @@
 package ws_test
 
 import (
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
-	"github.com/labstack/echo/v4"
-
-	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -63,11 +59,11 @@ func FuzzBytes(f *testing.F) {
 		r.Write(give)
 		r.Conn.(*net.TCPConn).CloseWrite()
 		r.end()
-		eventually(t, "nothing is left", func() bool { return s.hub.Connections() == 0 && s.hub.Rooms() == 0 })
-		closed, opened := s.counter("zonecast_connections_closed_total"), s.counter("zonecast_connections_opened_total")
-		if closed > opened || s.counter("zonecast_connections_closed_total", "code=unknown") > 0 {
+		eventually(t, "nothing is left", func() bool { return s.Hub.Connections() == 0 && s.Hub.Rooms() == 0 })
+		closed, opened := s.Counter("zonecast_connections_closed_total"), s.Counter("zonecast_connections_opened_total")
+		if closed > opened || s.Counter("zonecast_connections_closed_total", "code=unknown") > 0 {
 			t.Fatalf("%v connections were opened, %v closed, %v of them for no reason", opened, closed,
-				s.counter("zonecast_connections_closed_total", "code=unknown"))
+				s.Counter("zonecast_connections_closed_total", "code=unknown"))
 		}
 	})
 }
@@ -79,16 +75,13 @@ func FuzzQuery(f *testing.F) {
 		f.Add(query)
 	}
 	s := start(f, options{})
-	e := echo.New()
-	e.HTTPErrorHandler = api.Problem(slog.New(slog.DiscardHandler))
-	e.GET("/ws", s.Serve)
 	f.Fuzz(func(t *testing.T, query string) {
 		r := httptest.NewRequest(http.MethodGet, "/ws", nil)
 		r.URL.RawQuery = query
 		w := httptest.NewRecorder()
-		e.ServeHTTP(w, r)
-		if w.Code == http.StatusBadRequest {
-			wantProblem(t, w.Result(), http.StatusBadRequest, "", "")
+		s.Handler.ServeHTTP(w, r)
+		if w.Code == http.StatusBadRequest || w.Code == http.StatusTooManyRequests { // malformed, or too many rooms
+			wantProblem(t, w.Result(), w.Code, "", "")
 			return
 		}
 		wantProblem(t, w.Result(), http.StatusUpgradeRequired, "", "")

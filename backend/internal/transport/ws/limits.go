@@ -5,6 +5,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -19,9 +20,7 @@ func bytesOf(frames limit.Rate, maxFrame int) limit.Rate {
 func (c *session) within(now time.Time) (wait time.Duration) {
 	h := c.handler
 	if wait = c.frames.Spend(h.Limits.Frames, 1, now); wait == 0 {
-		if wait = h.userFrames.Spend(c.counted, 1, now); wait == 0 {
-			wait = h.addressFrames.Spend(c.address, 1, now)
-		}
+		wait = h.Spend(c.counted, c.address, now)
 	}
 	if wait == 0 {
 		c.hammered = 0
@@ -37,13 +36,12 @@ func (c *session) within(now time.Time) (wait time.Duration) {
 // limited answers a frame that came too early. With the id, which has to be read for that.
 func (c *session) limited(p []byte, wait time.Duration) {
 	f, _ := wire.DecodeClient(p)
-	c.send(wire.AppendError(nil, f.ID, f.HasID, &wire.Error{Code: wire.CodeRateLimited,
-		Message: "too many frames: send the next one later", RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}))
+	c.send(wire.AppendError(nil, f.ID, f.HasID, transport.TooEarly(wait)))
 }
 
 // pong takes the answer to a ping. One that answers none counts like any other frame.
 func (c *session) pong() {
-	if now := time.Now(); !c.hubs.Ponged(now) {
+	if now := time.Now(); !c.Ponged(now) {
 		c.within(now)
 	}
 }

@@ -11,12 +11,13 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/limit"
-	"github.com/zonecast/zonecast/backend/internal/transport/ws"
+	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 func TestFramesAreLimitedByRate(t *testing.T) {
-	s := start(t, options{limits: ws.Limits{Frames: limit.Rate{Tokens: 5, Refill: 10}}})
+	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Frames: limit.Rate{Tokens: 5, Refill: 10}}}})
 	c, calm := s.dial(""), s.dial("")
 	for i := range 5 {
 		if f := c.ask("echo", int64(i+1), `1`); f.Event != wire.EventAck {
@@ -29,7 +30,7 @@ func TestFramesAreLimitedByRate(t *testing.T) {
 		e.RetryAfter < 1 || e.RetryAfter > 100 {
 		t.Fatalf("the sixth frame was answered %s %s, want rate_limited with retryAfter up to 100", f.Event, f.Data)
 	}
-	if got := s.counter("zonecast_messages_dropped_total", "reason=rate_limited"); got != 1 {
+	if got := s.Counter("zonecast_messages_dropped_total", "reason=rate_limited"); got != 1 {
 		t.Errorf("counted %v times", got)
 	}
 	time.Sleep(time.Duration(e.RetryAfter) * time.Millisecond)
@@ -48,14 +49,14 @@ func TestAClientThatHammersIsClosed(t *testing.T) {
 	}
 	for name, hammer := range hammers {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, options{limits: ws.Limits{Frames: limit.Rate{Tokens: 3, Refill: 0.001}}})
+			s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Frames: limit.Rate{Tokens: 3, Refill: 0.001}}}})
 			c, calm := s.dial(""), s.dial("")
 			for range 3 + wire.RefusalsInARow + 1 {
 				hammer(c)
 			}
 			c.wantClosed(wire.CloseLimit)
-			s.wantClosed(wire.CloseLimit, 1)
-			if got := s.counter("zonecast_messages_dropped_total", "reason=rate_limited"); got != wire.RefusalsInARow+1 {
+			s.WantClosed(wire.CloseLimit, 1)
+			if got := s.Counter("zonecast_messages_dropped_total", "reason=rate_limited"); got != wire.RefusalsInARow+1 {
 				t.Errorf("counted %v times, want %d", got, wire.RefusalsInARow+1)
 			}
 			calm.wantAlive()
@@ -65,7 +66,7 @@ func TestAClientThatHammersIsClosed(t *testing.T) {
 
 // A client that never finishes a frame has only so many bytes.
 func TestBytesAreLimited(t *testing.T) {
-	s := start(t, options{limits: ws.Limits{Frames: limit.Rate{Tokens: 2, Refill: 0.001}}})
+	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Frames: limit.Rate{Tokens: 2, Refill: 0.001}}}})
 	r := s.raw("")
 	defer r.Close()
 	calm := s.dial("")
@@ -76,18 +77,18 @@ func TestBytesAreLimited(t *testing.T) {
 			break
 		}
 	}
-	s.wantClosed(wire.CloseLimit, 1)
+	s.WantClosed(wire.CloseLimit, 1)
 	calm.wantAlive()
 }
 
 func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
-	s := start(t, options{limits: ws.Limits{ConnectionsPerAddress: 2}})
+	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{ConnectionsPerAddress: 2}}})
 	c, _ := s.dial(""), s.dial("")
 	_, answer, err := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws", nil)
 	if err == nil || answer == nil || answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
 		t.Fatalf("the third of two: %v, %v; want 429 with Retry-After", answer, err)
 	}
-	if got := s.counter("zonecast_connections_refused_total", "reason=address_limit"); got != 1 {
+	if got := s.Counter("zonecast_connections_refused_total", "reason=address_limit"); got != 1 {
 		t.Errorf("counted %v times", got)
 	}
 	c.hangUp()
@@ -101,8 +102,8 @@ func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
 }
 
 func TestConnectionsAndFramesOfAUserAreLimited(t *testing.T) {
-	s := start(t, options{guard: auth.Options{TokenSecret: secret}, limits: ws.Limits{ConnectionsPerUser: 2,
-		UserFrames: limit.Rate{Tokens: 3, Refill: 0.001}}})
+	s := start(t, options{Options: transporttest.Options{Guard: auth.Options{TokenSecret: secret}, Limits: transport.Limits{ConnectionsPerUser: 2,
+		UserFrames: limit.Rate{Tokens: 3, Refill: 0.001}}}})
 	as := func(user string) string { return "token=" + tokenOf(t, user, time.Hour, false) }
 	one, two := s.dial(as("u-1")), s.dial(as("u-1"))
 	third := s.dialWith(as("u-1"), nil)
@@ -133,5 +134,5 @@ func TestACompressionBombIsABrokenFrame(t *testing.T) {
 	defer r.Close()
 	const compressed = 0x40
 	r.Write(frame(final|compressed|text, fmt.Sprint(strings.Repeat("\x00", 100))))
-	s.wantClosed(wire.CloseBadFrame, 1)
+	s.WantClosed(wire.CloseBadFrame, 1)
 }

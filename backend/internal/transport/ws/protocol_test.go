@@ -12,27 +12,27 @@ import (
 
 func TestSubscribeAndUnsubscribe(t *testing.T) {
 	s := start(t, options{})
-	last := s.publish(zone, "ALERT", `1`)
+	last := s.Publish(zone, "ALERT", `1`)
 	c := s.dial("")
 	if got, want := acked[wire.Position](c, wire.EventSubscribe, 1, `{"warehouse":"w1","zone":"a"}`), wire.PositionOf(zone, last); got != want {
 		t.Errorf("subscribe: %+v, want %+v", got, want)
 	}
-	o := s.publish(zone, "ALERT", "{ \"x\" :\t[1, 2],\"ä\":\"<&>\" }")
+	o := s.Publish(zone, "ALERT", "{ \"x\" :\t[1, 2],\"ä\":\"<&>\" }")
 	text, f := c.find("the message", func(f wire.ServerFrame) bool { return f.Event == "ALERT" })
 	if want := fmt.Sprintf(`{"event":"ALERT","room":"zone:w1:a","offset":%q,"time":%d,"data":{ "x" :`+"\t"+`[1, 2],"ä":"<&>" }}`, o, f.Time); text != want {
 		t.Errorf("the message came as\n%s, want\n%s", text, want)
 	}
-	s.publish(wire.Room{Warehouse: "w1"}, "OTHER", `1`) // a zone's room is not the warehouse's
+	s.Publish(wire.Room{Warehouse: "w1"}, "OTHER", `1`) // a zone's room is not the warehouse's
 	if got := acked[wire.Position](c, wire.EventUnsubscribe, 2, `{"warehouse":"w1","zone":"a"}`); got != (wire.Position{Room: zone.String()}) {
 		t.Errorf("unsubscribe: %+v", got)
 	}
-	s.publish(zone, "ALERT", `2`)
+	s.Publish(zone, "ALERT", `2`)
 	c.wantAlive()
 	if n, others := len(c.of("ALERT")), len(c.of("OTHER")); n != 1 || others != 0 {
 		t.Errorf("%d messages of the zone and %d of another room, want 1 and 0", n, others)
 	}
 	for event, n := range map[string]float64{"subscribe": 1, "unsubscribe": 1, "echo": 1} {
-		if got := s.counter("zonecast_messages_received_total", "event="+event); got != n {
+		if got := s.Counter("zonecast_messages_received_total", "event="+event); got != n {
 			t.Errorf("%v frames %s were counted, want %v", got, event, n)
 		}
 	}
@@ -40,13 +40,13 @@ func TestSubscribeAndUnsubscribe(t *testing.T) {
 
 func TestSubscribeWithAnOffsetResumes(t *testing.T) {
 	s := start(t, options{})
-	first := s.publish(zone, "E", `1`)
+	first := s.Publish(zone, "E", `1`)
 	for i := 2; i <= 5; i++ {
-		s.publish(zone, "E", fmt.Sprint(i))
+		s.Publish(zone, "E", fmt.Sprint(i))
 	}
 	c := s.dial("")
 	at := acked[wire.Position](c, wire.EventSubscribe, 1, fmt.Sprintf(`{"warehouse":"w1","zone":"a","offset":%q}`, first))
-	s.publish(zone, "E", `6`)
+	s.Publish(zone, "E", `6`)
 	c.wait("the last message", func(f wire.ServerFrame) bool { return string(f.Data) == "6" })
 	var got []string
 	for _, f := range c.seen()[1:] {
@@ -96,7 +96,7 @@ func TestPublish(t *testing.T) {
 	if n := len(publisher.seen()); n != 3 {
 		t.Errorf("the publisher got %d frames, want connected and two acks", n)
 	}
-	if got := s.counter("zonecast_publishes_total", "via=websocket", "result=ok"); got != 2 {
+	if got := s.Counter("zonecast_publishes_total", "via=websocket", "result=ok"); got != 2 {
 		t.Errorf("%v publications were counted, want 2", got)
 	}
 }
@@ -187,7 +187,7 @@ func TestWhatIsNoFrameIsAnsweredWithoutID(t *testing.T) {
 	if last := answers[len(answers)-1]; len(answers) != 7 || !strings.Contains(string(last.Data), "text frame") {
 		t.Errorf("a binary frame was answered with %s", last.Data)
 	}
-	if got := s.counter("zonecast_messages_received_total", "event=bad_frame"); got != 7 {
+	if got := s.Counter("zonecast_messages_received_total", "event=bad_frame"); got != 7 {
 		t.Errorf("%v bad frames were counted, want 7: six of text and a binary one", got)
 	}
 }
@@ -199,10 +199,10 @@ func TestUnknownEventsAreCountedUnderOneName(t *testing.T) {
 	for i := range 20 {
 		c.ask(fmt.Sprint("made-up-", i), int64(i+1), `null`)
 	}
-	if got := s.counter("zonecast_messages_received_total", "event=unknown"); got != 20 {
+	if got := s.Counter("zonecast_messages_received_total", "event=unknown"); got != 20 {
 		t.Errorf("%v unknown events were counted, want 20", got)
 	}
-	if got := s.counter("zonecast_messages_received_total"); got != 20 {
+	if got := s.Counter("zonecast_messages_received_total"); got != 20 {
 		t.Errorf("%v frames were counted, want 20", got)
 	}
 }
@@ -224,7 +224,7 @@ func TestManyFramesThatAreNotTheProtocolEndTheConnection(t *testing.T) {
 		}
 	}
 	c.wantClosed(wire.CloseBadFrame)
-	s.wantClosed(wire.CloseBadFrame, 1)
+	s.WantClosed(wire.CloseBadFrame, 1)
 }
 
 func TestRoomsOfAConnectionAreLimited(t *testing.T) {

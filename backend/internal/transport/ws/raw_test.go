@@ -242,7 +242,7 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 	bystander := s.dial("warehouse=w1")
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			before := s.counter("zonecast_connections_closed_total", "code="+tt.want.String())
+			before := s.Counter("zonecast_connections_closed_total", "code="+tt.want.String())
 			r := s.in(t).raw("warehouse=w1")
 			r.until(text)
 			if _, err := r.Write(tt.give); err != nil {
@@ -251,7 +251,7 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 			code := r.end()
 			r.Close()
 			eventually(t, "the connection is counted", func() bool {
-				return s.counter("zonecast_connections_closed_total") == float64(i+1)
+				return s.Counter("zonecast_connections_closed_total") == float64(i+1)
 			})
 			if tt.want == 0 {
 				return
@@ -259,7 +259,7 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 			if code == 0 {
 				t.Error("the connection ended without a close frame")
 			}
-			if got := s.counter("zonecast_connections_closed_total", "code="+tt.want.String()); got != before+1 {
+			if got := s.Counter("zonecast_connections_closed_total", "code="+tt.want.String()); got != before+1 {
 				t.Errorf("not counted as %s", tt.want)
 			}
 		})
@@ -282,8 +282,8 @@ func TestGarbageEndsTheConnection(t *testing.T) {
 		r.Conn.(*net.TCPConn).CloseWrite()
 		r.end()
 		r.Close()
-		eventually(t, "the connection is gone", func() bool { return s.hub.Connections() == 1 })
-		if got := s.counter("zonecast_connections_closed_total"); got > float64(i+1) {
+		eventually(t, "the connection is gone", func() bool { return s.Hub.Connections() == 1 })
+		if got := s.Counter("zonecast_connections_closed_total"); got > float64(i+1) {
 			t.Fatalf("%v connections were counted after %d", got, i+1)
 		}
 	}

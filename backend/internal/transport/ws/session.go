@@ -7,28 +7,24 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
-	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// actionTimeout bounds what a frame from a client may take.
-const actionTimeout = 30 * time.Second
-
 // A session is one client's side of the protocol. It is used by the connection's reader alone.
 type session struct {
+	transport.Session // from begin on
+
 	handler *Handler
 	conn    *conn
 	queue   *outbox.Queue
-	hubs    *hub.Session
-	user    string
+	query   transport.Query // its user is that of the token, if there is one; its rooms are forgotten when they are joined
 	who     *auth.Identity
 	refused error // why the client was not let in; it learns so over the connection, since a browser tells it nothing else
-	expiry  *time.Timer
-	joins   []hub.Join
-	bad     int // frames in a row that were not the protocol
+	bad     int   // frames in a row that were not the protocol
 
 	frames   limit.Bucket
 	address  string
@@ -67,32 +63,24 @@ func (c *session) start() {
 		c.queue.Close(wire.CloseUnauthenticated, c.refused.Error())
 		return
 	}
-	if !c.handler.users.Enter(c.who.User) {
-		c.refuse(0, false, wire.Errorf(wire.CodeLimitReached, "the user has %d connections already, the most that are allowed",
-			c.handler.users.Most()))
+	if err := c.handler.EnterUser(c.who.User); err != nil {
+		c.refuse(0, false, err)
 		c.queue.Close(wire.CloseLimit, "too many connections of this user")
 		return
 	}
 	c.counted = c.who.User
-	for _, j := range c.joins {
+	for _, j := range c.query.Joins {
 		if err := c.who.MayJoin(j.Room); err != nil {
 			c.refuse(0, false, err)
 			c.queue.Close(wire.CloseForbidden, err.Error())
 			return
 		}
 	}
-	c.expireAt(c.who.Expires)
-	ctx, cancel := context.WithTimeout(context.Background(), actionTimeout)
+	c.ExpireAt(c.who.Expires)
+	ctx, cancel := context.WithTimeout(context.Background(), transport.ActionTimeout)
 	defer cancel()
-	err := c.hubs.Join(ctx, c.joins, func(offsets []wire.Offset) {
-		rooms := make([]wire.Position, len(offsets))
-		for i, o := range offsets {
-			rooms[i] = wire.PositionOf(c.joins[i].Room, o)
-		}
-		c.send(wire.AppendFrame(nil, wire.EventConnected, wire.Connected{ConnectionID: c.hubs.ID, Rooms: rooms,
-			Heartbeat: c.handler.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Node: c.handler.Node}))
-	})
-	c.joins = nil
+	err := c.Join(ctx, c.query.Joins, func(offsets []wire.Offset) { c.send(c.Connected(c.query.Positions(offsets))) })
+	c.query.Joins = nil
 	if err != nil {
 		c.refuse(0, false, err)
 		c.queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
@@ -105,7 +93,7 @@ func (c *session) send(json []byte) { c.queue.Push(outbox.NewControl(json)) }
 func (c *session) refuse(id int64, hasID bool, err error) {
 	e := wire.AsError(err)
 	if e.Code == wire.CodeInternal {
-		c.handler.Log.Error("frame failed", "connection", c.hubs.ID, "error", err)
+		c.handler.Log.Error("frame failed", "connection", c.ID, "error", err)
 	}
 	c.send(wire.AppendError(nil, id, hasID, err))
 	if e.Code != wire.CodeBadFrame {
@@ -126,7 +114,7 @@ func (c *session) handle(p []byte) {
 	if c.queue.Code() != 0 {
 		return // the connection is closing; whoever was refused must not go on meanwhile
 	}
-	c.hubs.Received()
+	c.Received()
 	if wait := c.within(time.Now()); wait > 0 {
 		c.limited(p, wait)
 		return
@@ -137,7 +125,7 @@ func (c *session) handle(p []byte) {
 		return
 	}
 	c.bad = 0
-	ctx, cancel := context.WithTimeout(context.Background(), actionTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), transport.ActionTimeout)
 	defer cancel()
 	label := f.Event
 	var answer any
@@ -149,7 +137,7 @@ func (c *session) handle(p []byte) {
 	case wire.EventUnsubscribe:
 		answer, err = c.unsubscribe(f)
 	case wire.EventPublish:
-		answer, err = c.publish(ctx, f)
+		answer, err = c.handler.Publish(ctx, transport.WebSocket, c.who, f)
 	case wire.EventEcho:
 		answer = f.Data
 	case wire.EventAuthenticate:
@@ -167,20 +155,6 @@ func (c *session) handle(p []byte) {
 	}
 }
 
-// expireAt closes the connection at that time; never when it is zero.
-func (c *session) expireAt(t time.Time) {
-	if c.expiry != nil {
-		c.expiry.Stop()
-		c.expiry = nil
-	}
-	if !t.IsZero() {
-		queue := c.queue
-		c.expiry = time.AfterFunc(time.Until(t), func() {
-			queue.Close(wire.CloseUnauthenticated, "the token has expired: connect with a new one")
-		})
-	}
-}
-
 // authenticate takes a new token for the rest of the connection. One that permits less than what the connection is in
 // ends it.
 func (c *session) authenticate(f wire.ClientFrame) (any, error) {
@@ -192,12 +166,12 @@ func (c *session) authenticate(f wire.ClientFrame) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if who.User != "" && who.User != c.user {
+	if who.User != "" && who.User != c.query.User {
 		return nil, wire.Errorf(wire.CodeForbidden, "the token is of another user: connect anew with it")
 	}
 	c.who = who
-	c.expireAt(who.Expires)
-	for _, room := range c.hubs.Rooms() {
+	c.ExpireAt(who.Expires)
+	for _, room := range c.Rooms() {
 		if err := who.MayJoin(room); err != nil {
 			c.queue.Close(wire.CloseForbidden, err.Error())
 			return nil, err
@@ -229,14 +203,14 @@ func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 		}
 	}
 	announced := false
-	err = c.hubs.Join(ctx, []hub.Join{join}, func(offsets []wire.Offset) {
+	err = c.Join(ctx, []hub.Join{join}, func(offsets []wire.Offset) {
 		announced = true
 		if f.HasID {
 			c.send(wire.AppendAck(nil, f.ID, wire.PositionOf(room, offsets[0])))
 		}
 	})
 	if err != nil && announced { // the ack can't be taken back: only a new connection can tell the client where it stands
-		c.handler.Log.Warn("replay failed", "connection", c.hubs.ID, "room", room, "error", err)
+		c.handler.Log.Warn("replay failed", "connection", c.ID, "room", room, "error", err)
 		c.queue.Close(wire.CloseRestart, "the replay failed: reconnect and resume")
 		return nil
 	}
@@ -252,40 +226,5 @@ func (c *session) unsubscribe(f wire.ClientFrame) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wire.Position{Room: room.String()}, c.hubs.Leave(room)
-}
-
-func (c *session) publish(ctx context.Context, f wire.ClientFrame) (answer any, err error) {
-	result := "ok"
-	defer func() {
-		if err != nil {
-			result = string(wire.AsError(err).Code)
-		}
-		c.handler.Metrics.Publishes.WithLabelValues(transport, result).Inc()
-	}()
-	var p wire.Publish
-	if err := wire.DecodeData(f.Data, &p); err != nil {
-		return nil, err
-	}
-	room, err := p.Room()
-	if err != nil {
-		return nil, err
-	}
-	if err := c.who.MayPublish(room); err != nil {
-		return nil, err
-	}
-	if err := wire.CheckEvent(p.Event); err != nil {
-		return nil, err
-	}
-	if err := wire.CheckConflate(p.Conflate); err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	receipt, err := c.handler.Hub.Publish(ctx, broker.Publication{Room: room, Event: p.Event,
-		Data: append([]byte(nil), p.Data...), Conflate: p.Conflate})
-	if err != nil {
-		return nil, err
-	}
-	c.handler.Metrics.Accepting.Observe(time.Since(began).Seconds())
-	return wire.PositionOf(room, receipt.Offset), nil
+	return wire.Position{Room: room.String()}, c.Leave(room)
 }

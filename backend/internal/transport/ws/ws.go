@@ -7,13 +7,9 @@
 package ws
 
 import (
-	"context"
-	crand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -26,71 +22,42 @@ import (
 	"github.com/olahol/melody"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
-	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
-	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-const transport = "websocket"
-
 // Options of a [Handler]. All are needed.
 type Options struct {
-	Hub           *hub.Hub
-	Pool          *outbox.Pool
-	Metrics       *metrics.Metrics
-	Log           *slog.Logger
-	Node          string
-	Heartbeat     time.Duration
-	MaxFrameBytes int
+	Gate *transport.Gate
+	Pool *outbox.Pool
 	// DeflateFrom is from how many bytes on frames are compressed for those who can inflate them; 0 for never.
 	DeflateFrom int
-	Guard       *auth.Guard
-	Limits      Limits
-}
-
-// Limits are those of clients. Zero values are no limits.
-type Limits struct {
-	Connections           int
-	ConnectionsPerUser    int // of one user, as the token names it
-	ConnectionsPerAddress int
-	Frames                limit.Rate // that one connection sends
-	UserFrames            limit.Rate // that all connections of a user send
-	AddressFrames         limit.Rate // that all connections from an address send
 }
 
 // A Handler upgrades requests and serves the connections.
 type Handler struct {
-	Options
+	*transport.Gate
+	pool     *outbox.Pool
 	melody   *melody.Melody
 	deflated *outbox.Form // nil when nothing is compressed
-	open     sync.WaitGroup
-
-	mu          sync.Mutex
-	leaving     bool
-	connections int // that were taken over, or are about to be
-
-	bytes                     limit.Rate // of one connection
-	users, addresses          *limit.Count
-	userFrames, addressFrames *limit.Keyed
+	bytes    limit.Rate   // of one connection
 }
 
 // New returns a handler.
 func New(o Options) *Handler {
-	h := &Handler{Options: o, melody: melody.New(), bytes: bytesOf(o.Limits.Frames, o.MaxFrameBytes),
-		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
-		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
+	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New(), bytes: bytesOf(o.Gate.Limits.Frames, o.Gate.MaxFrameBytes)}
 	if o.DeflateFrom > 0 {
 		h.deflated = deflated(o.DeflateFrom)
 	}
 	m := h.melody
 	m.Upgrader = &websocket.Upgrader{ReadBufferSize: 256, WriteBufferSize: 256, WriteBufferPool: new(sync.Pool),
-		CheckOrigin: func(*http.Request) bool { return true }}
-	m.Config.MaxMessageSize = int64(o.MaxFrameBytes)
+		CheckOrigin: func(*http.Request) bool { return true }} // the gate did
+	m.Config.MaxMessageSize = int64(h.MaxFrameBytes)
 	m.Config.MessageBufferSize = 1
 	m.Config.PingPeriod = 100 * 365 * 24 * time.Hour // the hub's heartbeat pings
-	m.Config.PongWait = 2*o.Heartbeat + 5*time.Second
+	m.Config.PongWait = 2*h.Heartbeat + 5*time.Second
 	m.HandleConnect(h.connect)
 	m.HandleDisconnect(h.disconnect)
 	m.HandleMessage(func(s *melody.Session, p []byte) { c := client(s); c.aside(func() { c.handle(p) }) })
@@ -109,22 +76,24 @@ func New(o Options) *Handler {
 // Serve is the handler of GET /ws. It returns when the connection is taken over, not when it ends.
 func (h *Handler) Serve(c echo.Context) error {
 	r := c.Request()
-	query, err := parseQuery(r)
+	if err := h.CheckOrigin(r); err != nil {
+		return h.Refuse(err)
+	}
+	query, err := transport.ParseQuery(r)
 	if err != nil {
-		h.Metrics.Refused.WithLabelValues(string(wire.AsError(err).Code)).Inc()
-		return err
+		return h.Refuse(err)
 	}
 	if err := checkHandshake(c); err != nil {
 		h.Metrics.Refused.WithLabelValues(string(wire.CodeBadFrame)).Inc()
 		return err
 	}
 	address := c.RealIP()
-	if err := h.enter(address); err != nil {
+	if err := h.Enter(address); err != nil {
 		return err
 	}
 	taken, buffered, err := http.NewResponseController(c.Response()).Hijack()
 	if err != nil {
-		h.leave(address)
+		h.Leave(address)
 		return err
 	}
 	taken.SetDeadline(time.Time{})
@@ -132,7 +101,7 @@ func (h *Handler) Serve(c echo.Context) error {
 	if h.deflated != nil && offersDeflate(r) {
 		form = h.deflated
 	}
-	wrapped := &conn{Conn: taken, queue: h.Pool.NewQueue(taken, form), rate: h.bytes}
+	wrapped := &conn{Conn: taken, queue: h.pool.NewQueue(taken, form), rate: h.bytes}
 	if form == h.deflated {
 		wrapped.inflater = &inflater{limit: h.MaxFrameBytes}
 	}
@@ -145,19 +114,19 @@ func (h *Handler) Serve(c echo.Context) error {
 	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
 		slim.Header[name] = r.Header[name]
 	}
-	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, joins: query.joins, user: query.user, address: address}
+	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, query: query, address: address}
 	wrapped.session = cl
 	if cl.who, cl.refused = h.Guard.Client(r); cl.refused == nil && cl.who.User != "" {
-		cl.user = cl.who.User // the token names the user; without one the client says who it is
+		cl.query.User = cl.who.User // the token names the user; without one the client says who it is
 	}
 	answer := http.Header{}
 	if p := subprotocol(r); p != "" {
 		answer.Set("Sec-Websocket-Protocol", p)
 	}
 	go func() {
-		defer h.leave(address)
+		defer h.Leave(address)
 		defer func() {
-			if h.survive(recover(), cl) && cl.hubs != nil {
+			if h.survive(recover(), cl) && cl.IsOpen() {
 				h.end(cl)
 			}
 		}()
@@ -193,37 +162,6 @@ func subprotocol(r *http.Request) string {
 	return offered[0]
 }
 
-// enter counts a connection in, or refuses it.
-func (h *Handler) enter(address string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case h.leaving:
-		h.Metrics.Refused.WithLabelValues("draining").Inc()
-		return &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
-	case h.Limits.Connections > 0 && h.connections >= h.Limits.Connections:
-		h.Metrics.Refused.WithLabelValues(string(wire.CodeLimitReached)).Inc()
-		return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: 5000,
-			Message: "this instance holds as many connections as it may: try another one, or later"}
-	case !h.addresses.Enter(address):
-		h.Metrics.Refused.WithLabelValues("address_limit").Inc()
-		return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: 5000,
-			Message: fmt.Sprintf("there are %d connections from this address already, the most that are allowed", h.addresses.Most())}
-	}
-	h.connections++
-	h.open.Add(1)
-	return nil
-}
-
-// leave counts it out.
-func (h *Handler) leave(address string) {
-	h.addresses.Leave(address)
-	h.mu.Lock()
-	h.connections--
-	h.mu.Unlock()
-	h.open.Done()
-}
-
 // client returns our side of a session. It hangs on the connection, since a map of keys would weigh more than all else here.
 func client(s *melody.Session) *session { return s.WebsocketConnection().NetConn().(*conn).session }
 
@@ -245,23 +183,15 @@ func (h *Handler) connect(s *melody.Session) {
 var bare = new(http.Request)
 
 func (h *Handler) begin(c *session) {
-	c.hubs = h.Hub.Open("c-"+crand.Text()[:16], c.user, c.queue, pingFrame)
-	h.Metrics.Opened.WithLabelValues(transport).Inc()
+	c.Session = h.Open(c.query.User, c.queue, pingFrame)
 	c.start()
 }
 
 func (h *Handler) disconnect(s *melody.Session) { h.end(client(s)) }
 
 func (h *Handler) end(c *session) {
-	c.queue.Hangup(wire.CloseGoingAway)
-	c.expireAt(time.Time{})
-	h.users.Leave(c.counted)
-	code := c.queue.Code()
-	h.Metrics.Closed.WithLabelValues(transport, code.String()).Inc() // first, so that who sees it gone sees why
-	c.hubs.Close()
-	t := c.hubs.Tracking()
-	h.Log.Debug("connection closed", "connection", c.hubs.ID, "code", uint16(code), "reason", code.String(),
-		"after", t.Duration, "received", t.Received, "sent", t.Messages, "bytes", t.Bytes, "rtt", t.RTT)
+	h.LeaveUser(c.counted)
+	c.End()
 }
 
 // failed learns why reading ended, before melody closes the connection.
@@ -276,36 +206,5 @@ func (h *Handler) failed(s *melody.Session, err error) {
 		if !errors.As(err, &timeout) && err.Error() != "EOF" {
 			client(s).queue.Close(wire.CloseBadFrame, err.Error())
 		}
-	}
-}
-
-// Drain tells each client to come back elsewhere and closes the connections, spread over the time given by ctx.
-func (h *Handler) Drain(ctx context.Context) {
-	h.mu.Lock()
-	h.leaving = true
-	h.mu.Unlock()
-	sessions := h.Hub.Sessions()
-	until, ok := ctx.Deadline()
-	if !ok {
-		until = time.Now()
-	}
-	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
-	for _, s := range sessions {
-		s.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: 100 + rand.Int64N(1900)})))
-		s.Queue.Close(wire.CloseRestart, "restart: reconnect")
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
-	}
-	gone := make(chan struct{})
-	go func() { h.open.Wait(); close(gone) }()
-	select {
-	case <-gone:
-	case <-ctx.Done():
-		for _, s := range h.Hub.Sessions() {
-			s.Queue.Hangup(wire.CloseRestart)
-		}
-		<-gone
 	}
 }

@@ -1,0 +1,79 @@
+package hub
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// A room whose last member has left may stay subscribed to for a while: members that come and go, as each long poll does, would
+// else make two requests of the broker each time, and find no recent frames. r.subscribing is held by the callers of all of
+// these.
+
+// maxLingering is the most rooms that linger. Above it they are forgotten at once, so that someone who joins one room after
+// the other costs no more than that.
+const maxLingering = 4096
+
+// linger keeps a room that has no members, and reports whether it does.
+func (h *Hub) linger(r *room) bool {
+	if h.opts.Linger == 0 {
+		return false
+	}
+	if h.empty.Add(1) > maxLingering {
+		h.empty.Add(-1)
+		return false
+	}
+	r.linger = time.AfterFunc(h.opts.Linger, func() {
+		r.subscribing.Lock()
+		defer r.subscribing.Unlock()
+		if r.linger != nil { // else someone came just now
+			h.stay(r)
+			h.forget(r)
+		}
+	})
+	return true
+}
+
+// stay ends the lingering of a room, if it does.
+func (h *Hub) stay(r *room) {
+	if r.linger != nil {
+		r.linger.Stop()
+		r.linger = nil
+		h.empty.Add(-1)
+	}
+}
+
+// forget ends the subscription. The broker is told before the room is forgotten, so that a subscription that begins anew
+// comes after the end of the old one.
+func (h *Hub) forget(r *room) {
+	if r.subscribed {
+		h.broker.Unsubscribe(r.name)
+		r.subscribed = false
+	}
+	s := h.shard(r.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.refs == 0 {
+		delete(s.rooms, r.name)
+	}
+}
+
+// Settle forgets all rooms that linger, at the end of the instance.
+func (h *Hub) Settle() {
+	for i := range h.rooms {
+		for _, r := range h.rooms[i].all() {
+			r.subscribing.Lock()
+			if r.linger != nil {
+				h.stay(r)
+				h.forget(r)
+			}
+			r.subscribing.Unlock()
+		}
+	}
+}
+
+func (s *shard) all() []*room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.rooms))
+}

@@ -1,0 +1,75 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/internal/body"
+	"github.com/zonecast/zonecast/backend/internal/problem"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// Register adds the routes of a transport whose connections go one way: GET for what the server sends, POST for what the
+// client does.
+func (g *Gate) Register(e *echo.Echo, path, name string, serve echo.HandlerFunc) {
+	e.GET(path, serve, g.crossOrigin)
+	e.POST(path, g.Act(name), g.crossOrigin)
+	e.OPTIONS(path, preflight, g.crossOrigin)
+}
+
+// Act returns the handler of POST /sse and POST /poll: clients whose connection goes one way send their frames here, one a
+// request, and get the ack or the error of the protocol as the answer's body.
+func (g *Gate) Act(via string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		f, answer, err := g.act(c, via)
+		c.Response().Header().Set("Cache-Control", "no-store")
+		switch {
+		case err != nil:
+			p := problem.Of(err)
+			p.SetHeader(c.Response().Header())
+			if p.Code == wire.CodeInternal {
+				g.Log.Error("frame failed", "transport", via, "error", err)
+			}
+			return c.Blob(p.Status, echo.MIMEApplicationJSON, wire.AppendError(nil, f.ID, f.HasID, err))
+		case f.HasID:
+			return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, wire.AppendAck(nil, f.ID, answer))
+		}
+		return c.Blob(http.StatusOK, echo.MIMEApplicationJSON, wire.AppendFrame(nil, wire.EventAck, answer))
+	}
+}
+
+func (g *Gate) act(c echo.Context, via string) (f wire.ClientFrame, answer any, err error) {
+	who, err := g.identify(c)
+	if err != nil {
+		return f, nil, err
+	}
+	p, err := body.Read(c.Response(), c.Request(), g.MaxFrameBytes)
+	if err != nil {
+		return f, nil, err
+	}
+	f, err = wire.DecodeClient(p)
+	if wait := g.Spend(who.User, c.RealIP(), time.Now()); wait > 0 { // after reading, for the answer needs the id
+		g.Metrics.Refuse(string(wire.CodeRateLimited))
+		return f, nil, TooEarly(wait)
+	}
+	label := f.Event
+	switch {
+	case err != nil:
+		label = string(wire.CodeBadFrame)
+	case f.Event == wire.EventEcho:
+		answer = f.Data
+	case f.Event == wire.EventPublish:
+		ctx, cancel := context.WithTimeout(c.Request().Context(), ActionTimeout)
+		defer cancel()
+		answer, err = g.Publish(ctx, via, who, f)
+	default:
+		label = "unknown"
+		err = wire.Errorf(wire.CodeUnknownEvent, "this can't be sent by POST: send one of %v; rooms are chosen by the query of GET",
+			[]string{wire.EventEcho, wire.EventPublish})
+	}
+	g.Metrics.Received.WithLabelValues(label).Inc()
+	return f, answer, err
+}

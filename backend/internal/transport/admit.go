@@ -1,0 +1,62 @@
+package transport
+
+import (
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/internal/auth"
+)
+
+// A Visit is a request that was let in. Leave has to follow.
+type Visit struct {
+	Query
+	Who     *auth.Identity
+	gate    *Gate
+	address string
+}
+
+// Admit lets in who asks for a stream or a poll, or refuses the request over HTTP: its query, its token, the rooms that the
+// token permits, and the limits of connections. (WebSocket tells some of this over the connection, since a browser tells
+// its page nothing about a refused handshake.)
+func (g *Gate) Admit(c echo.Context) (*Visit, error) {
+	r := c.Request()
+	q, err := ParseQuery(r)
+	if err != nil {
+		return nil, g.Refuse(err)
+	}
+	who, err := g.identify(c)
+	if err != nil {
+		return nil, g.Refuse(err)
+	}
+	for _, j := range q.Joins {
+		if err := who.MayJoin(j.Room); err != nil {
+			return nil, g.Refuse(err)
+		}
+	}
+	if who.User != "" {
+		q.User = who.User // the token names the user; without one the client says who it is
+	}
+	v := &Visit{Query: q, Who: who, gate: g, address: c.RealIP()}
+	if err := g.EnterUser(who.User); err != nil {
+		return nil, g.Refuse(err)
+	}
+	if err := g.Enter(v.address); err != nil {
+		g.LeaveUser(who.User)
+		return nil, err
+	}
+	return v, nil
+}
+
+// Leave counts the visit out.
+func (v *Visit) Leave() {
+	v.gate.LeaveUser(v.Who.User)
+	v.gate.Leave(v.address)
+}
+
+// identify returns who sends a request, by its token.
+func (g *Gate) identify(c echo.Context) (*auth.Identity, error) {
+	who, err := g.Guard.Client(c.Request())
+	if err != nil {
+		c.Response().Header().Set("WWW-Authenticate", "Bearer")
+	}
+	return who, err
+}

@@ -1,0 +1,186 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/limit"
+	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// The names of the transports: the label of the metrics, and what operators are shown.
+const (
+	WebSocket = "websocket"
+	SSE       = "sse"
+	Poll      = "poll"
+)
+
+// Names lists all of them.
+func Names() []string { return []string{WebSocket, SSE, Poll} }
+
+// ActionTimeout bounds what joining rooms, or one frame from a client, may take.
+const ActionTimeout = 30 * time.Second
+
+// Options of a [Gate]. All are needed, but for Origins.
+type Options struct {
+	Hub           *hub.Hub
+	Metrics       *metrics.Metrics
+	Log           *slog.Logger
+	Node          string
+	Heartbeat     time.Duration
+	MaxFrameBytes int
+	Guard         *auth.Guard
+	Limits        Limits
+	// Origins are those whose pages may connect, like "https://wall.example"; without any, all may.
+	Origins []string
+}
+
+// Limits are those of clients, over all transports together. Zero values are no limits.
+type Limits struct {
+	Connections           int
+	ConnectionsPerUser    int // of one user, as the token names it
+	ConnectionsPerAddress int
+	Frames                limit.Rate // that one connection sends
+	UserFrames            limit.Rate // that all connections of a user send
+	AddressFrames         limit.Rate // that all connections from an address send
+}
+
+// A Gate counts connections in and out. All transports of an instance share one.
+type Gate struct {
+	Options
+	open                      sync.WaitGroup // connections
+	users, addresses          *limit.Count
+	userFrames, addressFrames *limit.Keyed
+	counts                    map[string]*atomic.Int64 // open sessions by transport; static
+
+	mu          sync.Mutex
+	leaving     bool
+	connections int // that were taken over, or are about to be
+}
+
+// NewGate returns a gate that is open.
+func NewGate(o Options) *Gate {
+	g := &Gate{Options: o, counts: map[string]*atomic.Int64{},
+		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
+		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
+	for _, name := range Names() {
+		g.counts[name] = new(atomic.Int64)
+	}
+	return g
+}
+
+// Connections returns how many sessions of a transport are open.
+func (g *Gate) Connections(transport string) int { return int(g.counts[transport].Load()) }
+
+// Enter counts a connection in, or refuses it. Without an error, Leave has to follow.
+func (g *Gate) Enter(address string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.leaving:
+		g.Metrics.Refused.WithLabelValues("draining").Inc()
+		return &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
+	case g.Limits.Connections > 0 && g.connections >= g.Limits.Connections:
+		g.Metrics.Refused.WithLabelValues(string(wire.CodeLimitReached)).Inc()
+		return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryWhenFull,
+			Message: "this instance holds as many connections as it may: try another one, or later"}
+	case !g.addresses.Enter(address):
+		g.Metrics.Refused.WithLabelValues("address_limit").Inc()
+		return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
+			Message: fmt.Sprintf("there are %d connections from this address already, the most that are allowed", g.addresses.Most())}
+	}
+	g.connections++
+	g.open.Add(1)
+	return nil
+}
+
+// retryWhenFull is after how many ms it makes sense to look for room again.
+const retryWhenFull = 5000
+
+// Leave counts it out.
+func (g *Gate) Leave(address string) {
+	g.addresses.Leave(address)
+	g.mu.Lock()
+	g.connections--
+	g.mu.Unlock()
+	g.open.Done()
+}
+
+// EnterUser counts a connection of a user in, or refuses it; someone without a name is never refused. Without an error,
+// LeaveUser has to follow.
+func (g *Gate) EnterUser(user string) error {
+	if g.users.Enter(user) {
+		return nil
+	}
+	return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
+		Message: fmt.Sprintf("the user has %d connections already, the most that are allowed", g.users.Most())}
+}
+
+// LeaveUser counts it out.
+func (g *Gate) LeaveUser(user string) { g.users.Leave(user) }
+
+// Refuse counts a connection that is refused before it is open, and returns the error.
+func (g *Gate) Refuse(err error) error {
+	g.Metrics.Refused.WithLabelValues(string(wire.AsError(err).Code)).Inc()
+	return err
+}
+
+// Spend takes a frame out of what a user and an address may send; otherwise it returns how long to wait. What is empty has
+// no limit.
+func (g *Gate) Spend(user, address string, now time.Time) (wait time.Duration) {
+	if wait = g.userFrames.Spend(user, 1, now); wait == 0 {
+		wait = g.addressFrames.Spend(address, 1, now)
+	}
+	return wait
+}
+
+// TooEarly is the error for a frame that has to wait.
+func TooEarly(wait time.Duration) error {
+	return &wire.Error{Code: wire.CodeRateLimited, Message: "too many frames: send the next one later",
+		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
+}
+
+// ComeBack is after how many ms a client of an instance that leaves should connect elsewhere. It differs from client to
+// client.
+func ComeBack() int64 { return 100 + rand.Int64N(1900) }
+
+// Drain lets nobody in any more, tells each client to come back elsewhere and closes the connections, spread over the time
+// given by ctx.
+func (g *Gate) Drain(ctx context.Context) {
+	g.mu.Lock()
+	g.leaving = true
+	g.mu.Unlock()
+	sessions := g.Hub.Sessions()
+	until, ok := ctx.Deadline()
+	if !ok {
+		until = time.Now()
+	}
+	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
+	for _, s := range sessions {
+		s.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: ComeBack()})))
+		s.Queue.Close(wire.CloseRestart, "restart: reconnect")
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+	gone := make(chan struct{})
+	go func() { g.open.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		for _, s := range g.Hub.Sessions() {
+			s.Queue.Hangup(wire.CloseRestart)
+		}
+		<-gone
+	}
+}

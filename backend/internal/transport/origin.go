@@ -1,0 +1,58 @@
+package transport
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// CheckOrigin refuses a request of a web page that may not connect: one from another host than this, when Options.Origins
+// names others. A request without Origin comes from no page. It is one rule for all transports: a browser opens a WebSocket to
+// any host, and asks before it hands the answer of an HTTP request to a page of another origin.
+func (g *Gate) CheckOrigin(r *http.Request) error {
+	origin := r.Header.Get("Origin")
+	if origin == "" || len(g.Origins) == 0 || slices.Contains(g.Origins, origin) {
+		return nil
+	}
+	if u, err := url.Parse(origin); err == nil && u.Host != "" && u.Host == r.Host {
+		return nil
+	}
+	return wire.Errorf(wire.CodeForbidden, "pages of %.100q may not connect: add it to ALLOWED_ORIGINS", origin)
+}
+
+// crossOrigin lets pages of other origins read the answers, as far as CheckOrigin lets them in, and answers the browser's
+// question before (https://fetch.spec.whatwg.org/#http-cors-protocol). Nothing that a browser sends by itself counts here,
+// neither cookies nor logins, so that any origin may be let in.
+func (g *Gate) crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		if len(g.Origins) > 0 {
+			h.Add("Vary", "Origin")
+		}
+		if err := g.CheckOrigin(c.Request()); err != nil {
+			return g.Refuse(err)
+		}
+		switch origin := c.Request().Header.Get("Origin"); {
+		case len(g.Origins) == 0:
+			h.Set("Access-Control-Allow-Origin", "*")
+		case origin != "":
+			h.Set("Access-Control-Allow-Origin", origin)
+		}
+		h.Set("Access-Control-Expose-Headers", "Retry-After")
+		return next(c)
+	}
+}
+
+// preflight answers the question itself.
+func preflight(c echo.Context) error {
+	h := c.Response().Header()
+	h.Set("Allow", "GET, POST, OPTIONS")
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, Cache-Control")
+	h.Set("Access-Control-Max-Age", "600")
+	return c.NoContent(http.StatusNoContent)
+}

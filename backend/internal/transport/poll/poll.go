@@ -1,0 +1,152 @@
+// Package poll serves clients by long polling, which every network lets through.
+//
+//	GET /poll?…&cursor= ──▶ Handler ── Admit, Open ──▶ Gate ──▶ Session of the hub, for the time of one request
+//	hub ──▶ outbox ──▶ answer ──▶ {"cursor":"…","messages":[…]}
+//
+// Nothing is kept between two requests: the cursor says where the client stands, and any instance can answer the next one.
+// What is in the answer and where the cursor stands change in one step, so nothing is lost or told twice wherever it breaks.
+package poll
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+const (
+	// longestWait is how long a poll waits for something to come, unless it asks for less. Proxies give up after 30 s or more.
+	longestWait = 25 * time.Second
+	// writeTimeout is how long the client may take to take its answer.
+	writeTimeout = 10 * time.Second
+)
+
+// A Handler answers polls.
+type Handler struct {
+	gate *transport.Gate
+	pool *outbox.Pool
+}
+
+// New returns a handler.
+func New(gate *transport.Gate, pool *outbox.Pool) *Handler { return &Handler{gate, pool} }
+
+// Serve is the handler of GET /poll.
+func (h *Handler) Serve(c echo.Context) error {
+	wait, err := waitOf(c.Request())
+	if err != nil {
+		return h.gate.Refuse(err)
+	}
+	visit, err := h.gate.Admit(c)
+	if err != nil {
+		return err
+	}
+	defer visit.Leave()
+	a, err := h.collect(c.Request().Context(), visit, wait)
+	if err != nil {
+		return err
+	}
+	return h.write(c, a)
+}
+
+// waitOf reads ?wait=, in milliseconds.
+func waitOf(r *http.Request) (time.Duration, error) {
+	text := r.URL.Query().Get("wait")
+	if text == "" {
+		return longestWait, nil
+	}
+	ms, err := strconv.Atoi(text)
+	if err != nil || ms < 0 || ms > int(longestWait.Milliseconds()) {
+		return 0, wire.Errorf(wire.CodeInvalidData, "wait is %.20q: give milliseconds from 0 to %d, or leave it out", text, longestWait.Milliseconds())
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}
+
+// collect joins the rooms and gathers what is to be answered: at once what is there, or what comes first within wait.
+func (h *Handler) collect(ctx context.Context, visit *transport.Visit, wait time.Duration) (*answer, error) {
+	isNew := func(j hub.Join) bool { return j.After.IsZero() }
+	// Retained events are in no cursor: they come first, so that a long replay can't crowd them out.
+	slices.SortStableFunc(visit.Joins, func(x, y hub.Join) int { return order(isNew(x)) - order(isNew(y)) })
+	atOnce := len(visit.Joins) == 0 || isNew(visit.Joins[0])
+
+	joining, cancel := context.WithTimeout(ctx, transport.ActionTimeout)
+	defer cancel()
+	a := newAnswer(h.pool.Bound()/4, cancel)
+	if atOnce {
+		a.limit = h.pool.Bound()
+	}
+	queue := h.pool.NewMarkedQueue(a, form, a)
+	s := h.gate.Open(visit.User, queue, nil)
+	defer s.End()
+	s.ExpireAt(visit.Who.Expires)
+	announced := false
+	err := s.Join(joining, visit.Joins, func(offsets []wire.Offset) {
+		announced = true
+		a.begin(visit.Cursor(offsets))
+	})
+	if !announced {
+		return nil, err
+	}
+	if err == nil && !atOnce {
+		a.await(ctx, wait)
+	}
+	s.Close() // the session leaves its rooms: nothing comes in any more
+	queue.Close(wire.CloseGoingAway, "the poll is answered")
+	<-a.done
+	a.why = queue.Code()
+	switch {
+	case a.lost, atOnce && a.why == wire.CloseSlowConsumer:
+		return nil, wire.Errorf(wire.CodeTooLarge, "the retained events of these rooms have more than %d bytes together: ask for fewer rooms at once", a.limit)
+	case a.why == wire.CloseForbidden:
+		return nil, wire.Errorf(wire.CodeForbidden, "an operator has ended this connection: don't come back")
+	case len(a.body) > 0 || a.full:
+		return a, nil
+	case err != nil:
+		return nil, err
+	case a.why == wire.CloseUnauthenticated:
+		return nil, wire.Errorf(wire.CodeUnauthenticated, "the token has expired: poll with a new one")
+	}
+	return a, nil
+}
+
+// order is 0 for what comes first.
+func order(first bool) int {
+	if first {
+		return 0
+	}
+	return 1
+}
+
+// write sends the answer: where the client stands, and the frames that lead there. An instance that leaves tells after how
+// many milliseconds to poll elsewhere.
+func (h *Handler) write(c echo.Context, a *answer) error {
+	node, _ := json.Marshal(h.gate.Node) // a text
+	p := append(a.cursor.Append([]byte(`{"cursor":"`)), `","messages":`...)
+	p = append(p, a.messages()...) // byte for byte: json.Marshal would compact them
+	p = fmt.Appendf(p, `,"node":%s,"serverTime":%d`, node, time.Now().UnixMilli())
+	if a.why == wire.CloseRestart {
+		p = fmt.Appendf(p, `,"retryAfter":%d`, transport.ComeBack())
+	}
+	p = append(p, '}')
+	header := c.Response().Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Length", strconv.Itoa(len(p)))
+	control := http.NewResponseController(c.Response())
+	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout)) // where it can't be set there is no connection to hold open
+	defer control.SetWriteDeadline(time.Time{})
+	if err := c.Blob(http.StatusOK, echo.MIMEApplicationJSON, p); err != nil {
+		h.gate.Log.Debug("answer not written", "error", err)
+		return nil
+	}
+	c.Response().Flush()
+	return nil
+}

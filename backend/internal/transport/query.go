@@ -1,0 +1,113 @@
+package transport
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A Query is what the parameters of a request ask for; they are the same for all transports.
+type Query struct {
+	// Joins are the rooms, each once: those of warehouse and zone, of room, and of the cursor, with where the client stands
+	// in those that the cursor names.
+	Joins []hub.Join
+	User  string
+}
+
+// maxUser is the most bytes of ?userId=, which is shown to operators and kept as long as the connection.
+const maxUser = 128
+
+// ParseQuery reads ?warehouse=&zone=&userId=&room=&cursor=, and the header Last-Event-ID, which counts more than the
+// cursor: a browser's EventSource that comes back by itself sends it to the address of the beginning. The error is a
+// *wire.Error.
+func ParseQuery(r *http.Request) (Query, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return Query{}, wire.Errorf(wire.CodeInvalidData, "the query can't be read: write it as ?warehouse=…&zone=…, percent-encoded")
+	}
+	// What is kept of it lives as long as the connection, and must not keep all of the request with it.
+	q := Query{User: strings.Clone(values.Get("userId"))}
+	if n := len(q.User); n > maxUser {
+		return Query{}, wire.Errorf(wire.CodeInvalidData, "userId has %d bytes: at most %d are allowed", n, maxUser)
+	}
+	if err := q.addNamed(values); err != nil {
+		return Query{}, err
+	}
+	text := values.Get("cursor")
+	if last := r.Header.Get("Last-Event-ID"); last != "" {
+		text = last
+	}
+	cursor, err := wire.ParseCursor(strings.Clone(text))
+	if err != nil {
+		return Query{}, err
+	}
+	for _, p := range cursor {
+		q.add(p.Room)
+	}
+	for i, j := range q.Joins {
+		q.Joins[i].After = cursor.At(j.Room)
+	}
+	if n := len(q.Joins); n > wire.RoomsPerConnection {
+		return Query{}, wire.Errorf(wire.CodeLimitReached, "the query names %d rooms: a connection may be in at most %d",
+			n, wire.RoomsPerConnection)
+	}
+	return q, nil
+}
+
+// addNamed adds the rooms of warehouse, zone and room.
+func (q *Query) addNamed(values url.Values) error {
+	if warehouse, zone := strings.Clone(values.Get("warehouse")), strings.Clone(values.Get("zone")); warehouse != "" || zone != "" {
+		whole, err := wire.NewRoom(warehouse, "")
+		if err != nil {
+			return err
+		}
+		q.add(whole)
+		if zone != "" {
+			part, err := wire.NewRoom(warehouse, zone)
+			if err != nil {
+				return err
+			}
+			q.add(part)
+		}
+	}
+	for _, name := range values["room"] {
+		room, err := wire.ParseRoom(strings.Clone(name))
+		if err != nil {
+			return err
+		}
+		q.add(room)
+	}
+	return nil
+}
+
+func (q *Query) add(room wire.Room) {
+	if !slices.ContainsFunc(q.Joins, func(j hub.Join) bool { return j.Room == room }) {
+		q.Joins = append(q.Joins, hub.Join{Room: room})
+	}
+}
+
+// Cursor returns where the client stands once it is told that it joined, when the rooms stood at these offsets: where it
+// said, or else at the newest message.
+func (q Query) Cursor(offsets []wire.Offset) wire.Cursor {
+	c := make(wire.Cursor, len(q.Joins))
+	for i, j := range q.Joins {
+		c[i] = wire.Place{Room: j.Room, Offset: j.After}
+		if j.After.IsZero() {
+			c[i].Offset = offsets[i]
+		}
+	}
+	return c
+}
+
+// Positions are the rooms with the offsets at which they stand, for the frame connected.
+func (q Query) Positions(offsets []wire.Offset) []wire.Position {
+	all := make([]wire.Position, len(offsets))
+	for i, o := range offsets {
+		all[i] = wire.PositionOf(q.Joins[i].Room, o)
+	}
+	return all
+}

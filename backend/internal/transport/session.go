@@ -1,0 +1,62 @@
+package transport
+
+import (
+	"crypto/rand"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A Session is one client's connection to the hub, with what all transports do for it.
+type Session struct {
+	*hub.Session
+	gate   *Gate
+	expiry *time.Timer
+}
+
+// Open begins a session on a queue. ping, if not nil, goes beside each heartbeat. End has to follow.
+func (g *Gate) Open(user string, queue *outbox.Queue, ping *outbox.Frame) Session {
+	s := Session{Session: g.Hub.Open("c-"+rand.Text()[:16], user, queue, ping), gate: g}
+	g.counts[queue.Transport()].Add(1)
+	g.Metrics.Opened.WithLabelValues(queue.Transport()).Inc()
+	return s
+}
+
+// IsOpen reports whether the session was begun.
+func (s *Session) IsOpen() bool { return s.Session != nil }
+
+// ExpireAt closes the connection at that time, when the token of its client expires; never when it is zero.
+func (s *Session) ExpireAt(t time.Time) {
+	if s.expiry != nil {
+		s.expiry.Stop()
+		s.expiry = nil
+	}
+	if !t.IsZero() {
+		queue := s.Queue
+		s.expiry = time.AfterFunc(time.Until(t), func() {
+			queue.Close(wire.CloseUnauthenticated, "the token has expired: connect with a new one")
+		})
+	}
+}
+
+// End ends the session, because its client is not read any more.
+func (s *Session) End() {
+	g, queue := s.gate, s.Queue
+	queue.Hangup(wire.CloseGoingAway)
+	s.ExpireAt(time.Time{})
+	code := queue.Code()
+	g.Metrics.Closed.WithLabelValues(queue.Transport(), code.String()).Inc() // first, so that who sees it gone sees why
+	g.counts[queue.Transport()].Add(-1)
+	s.Close()
+	t := s.Tracking()
+	g.Log.Debug("connection closed", "connection", s.ID, "transport", queue.Transport(), "code", uint16(code), "reason", code.String(),
+		"after", t.Duration, "received", t.Received, "sent", t.Messages, "bytes", t.Bytes, "rtt", t.RTT)
+}
+
+// Connected is the first frame of a session.
+func (s *Session) Connected(rooms []wire.Position) []byte {
+	return wire.AppendFrame(nil, wire.EventConnected, wire.Connected{ConnectionID: s.ID, Rooms: rooms,
+		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Node: s.gate.Node})
+}

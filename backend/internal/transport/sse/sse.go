@@ -1,0 +1,174 @@
+// Package sse serves clients by Server-Sent Events, for networks that let no WebSocket through.
+//
+//	GET /sse ──▶ Handler ── Admit, Open ──▶ Gate ──▶ Session of the hub
+//	hub ──▶ outbox ── the shared frame, and before it the id line of this connection (stream.Mark) ──▶ socket
+//
+// Over HTTP/1.1 the connection is taken over and written to by the outbox's writers, like a WebSocket. Over HTTP/2 the stream
+// belongs to net/http: the outbox writes to it through a body, with a goroutine while there is something to write.
+package sse
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/problem"
+	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A Handler serves streams.
+type Handler struct {
+	gate *transport.Gate
+	pool *outbox.Pool
+}
+
+// New returns a handler.
+func New(gate *transport.Gate, pool *outbox.Pool) *Handler { return &Handler{gate, pool} }
+
+// Serve is the handler of GET /sse. Over HTTP/1 it returns when the connection is taken over and has joined its rooms, not
+// when it ends.
+func (h *Handler) Serve(c echo.Context) error {
+	visit, err := h.gate.Admit(c)
+	if err != nil {
+		return err
+	}
+	if c.Request().ProtoMajor >= 2 {
+		defer visit.Leave()
+		return h.respond(c, visit)
+	}
+	return h.takeOver(c, visit)
+}
+
+// setHeader says what follows, and keeps proxies from storing, changing and holding it back.
+func setHeader(header http.Header) {
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-store, no-transform")
+	header.Set("X-Accel-Buffering", "no")
+}
+
+// takeOver serves HTTP/1.
+func (h *Handler) takeOver(c echo.Context, visit *transport.Visit) error {
+	conn, buffered, err := http.NewResponseController(c.Response()).Hijack()
+	if err != nil {
+		visit.Leave()
+		return fmt.Errorf("take over the connection: %w", err)
+	}
+	conn.SetDeadline(time.Time{})
+	boundUnacknowledged(conn, 2*h.gate.Heartbeat+5*time.Second)
+	setHeader(c.Response().Header())
+	framing := chunked
+	if !c.Request().ProtoAtLeast(1, 1) {
+		framing = plain
+	}
+	s := &stream{framing: framing, head: head(c, framing)}
+	queue := h.pool.NewMarkedQueue(conn, framing.Form, s)
+	s.Session = h.gate.Open(visit.User, queue, nil)
+	s.ExpireAt(visit.Who.Expires)
+	early := buffered.Reader.Buffered() > 0
+	go func() {
+		defer visit.Leave()
+		s.watch(conn, early)
+	}()
+	announced, err := s.join(context.Background(), visit.Query)
+	visit.Joins = nil // what is left of the visit lives as long as the connection
+	switch {
+	case err == nil:
+	case announced || queue.Stats().Bytes > 0:
+		queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
+	default:
+		refusal := problem.Of(err)
+		c.Response().Status, c.Response().Committed = refusal.Status, true // for those who count
+		s.refuse(refusal, c.Response().Header())
+	}
+	return nil
+}
+
+// head is the response up to its body.
+func head(c echo.Context, framing framing) []byte {
+	header := c.Response().Header()
+	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	header.Set("Connection", "close")
+	if framing.Form == chunked.Form {
+		header.Set("Transfer-Encoding", "chunked")
+	}
+	return response(http.StatusOK, header)
+}
+
+// statusLine is how a response begins, and no event does.
+var statusLine = []byte("HTTP/1.1 ")
+
+func response(status int, header http.Header) []byte {
+	b := bytes.NewBuffer(fmt.Appendf(nil, "%s%d %s\r\n", statusLine, status, http.StatusText(status)))
+	_ = header.Write(b) // to memory
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// A stream is one client's connection.
+type stream struct {
+	transport.Session
+
+	framing framing
+
+	// Owned by whoever writes to the socket; the line from connected on.
+	head []byte // what has to come first; nil when it is written
+	line line
+}
+
+var _ outbox.Marker = (*stream)(nil)
+
+// Mark implements outbox.Marker: the field id of an event, which tells the place that its data leads to. Both are parts of one
+// event, which counts for nothing when the connection is cut in between.
+func (s *stream) Mark(dst []byte, f *outbox.Frame) []byte {
+	if s.head != nil {
+		if !bytes.HasPrefix(f.In(s.framing.Form), statusLine) { // that would be a refusal, which has a head of its own
+			dst = append(dst, s.head...)
+		}
+		s.head = nil
+	}
+	if place, ok := f.Place(); ok {
+		s.line.move(place)
+		dst = append(dst, s.line.text...)
+	}
+	return dst
+}
+
+// join joins the rooms of the query, and tells the client so.
+func (s *stream) join(ctx context.Context, query transport.Query) (announced bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, transport.ActionTimeout)
+	defer cancel()
+	err = s.Join(ctx, query.Joins, func(offsets []wire.Offset) {
+		announced = true
+		s.line = newLine(s.framing, query.Cursor(offsets))
+		first := append(bytes.Clone(s.line.text), s.framing.Frame(s.Connected(query.Positions(offsets)))...)
+		s.Queue.Push(outbox.NewRaw(first))
+	})
+	return announced, err
+}
+
+// refuse answers with a problem instead of the stream, and ends the connection.
+func (s *stream) refuse(p problem.Problem, header http.Header) {
+	header.Del("Transfer-Encoding")
+	header.Set("Content-Type", problem.ContentType)
+	header.Set("Content-Length", fmt.Sprint(len(p.JSON())))
+	p.SetHeader(header)
+	s.Queue.Push(outbox.NewRaw(append(response(p.Status, header), p.JSON()...)))
+	s.Queue.Hangup(wire.CloseRestart)
+}
+
+// watch waits for the end of the connection. The client has nothing to say: one that sends a further request before it has
+// the answer to this one gets none.
+func (s *stream) watch(conn net.Conn, early bool) {
+	if !early {
+		var one [1]byte
+		_, _ = conn.Read(one[:])
+	}
+	s.End()
+}

@@ -1,0 +1,69 @@
+package ws_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A browser lets a page open a WebSocket to any host, so it is the server that looks at the page's origin.
+func TestPagesOfOtherOriginsMayBeKeptOut(t *testing.T) {
+	const mine = "https://wall.example"
+	tests := []struct {
+		name    string
+		allowed []string
+		origin  string
+		want    int
+	}{
+		{name: "any when none is named", origin: "https://elsewhere.example", want: 101},
+		{name: "a program", allowed: []string{mine}, want: 101},
+		{name: "a page of the list", allowed: []string{mine}, origin: mine, want: 101},
+		{name: "a page of the server itself", allowed: []string{mine}, origin: "same", want: 101},
+		{name: "any other", allowed: []string{mine}, origin: "https://elsewhere.example", want: 403},
+		{name: "one that looks like it", allowed: []string{mine}, origin: mine + ".evil.example", want: 403},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t, options{Options: transporttest.Options{Origins: tt.allowed}})
+			header := http.Header{}
+			switch tt.origin {
+			case "":
+			case "same":
+				header.Set("Origin", "http://"+s.address)
+			default:
+				header.Set("Origin", tt.origin)
+			}
+			conn, answer, _ := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws", header)
+			if conn != nil {
+				conn.Close()
+			}
+			if answer == nil || answer.StatusCode != tt.want {
+				t.Errorf("answered %+v, want %d", answer, tt.want)
+			}
+			if n := s.Counter("zonecast_connections_refused_total", "reason=forbidden"); (n == 1) != (tt.want == 403) {
+				t.Errorf("%v refusals are counted", n)
+			}
+		})
+	}
+}
+
+// A client that got no answer, since its network broke, may send its publish again.
+func TestAPublishWithAKeyIsPublishedOnce(t *testing.T) {
+	s := start(t, options{})
+	reader := s.dial("warehouse=w1&zone=a")
+	const data = `{"warehouse":"w1","zone":"a","event":"ALERT","data":1,"idempotencyKey":"k-1"}`
+	first := acked[wire.Position](s.dial(""), wire.EventPublish, 1, data)
+	again := acked[wire.Position](s.dial(""), wire.EventPublish, 1, data)
+	if first != again {
+		t.Errorf("got %+v, then %+v", first, again)
+	}
+	last := s.Publish(zone, "ALERT", "2")
+	reader.wait("the last message", func(f wire.ServerFrame) bool { return f.Offset == last.String() })
+	if n := len(reader.of("ALERT")); n != 2 {
+		t.Errorf("%d messages were sent, want the first and the last", n)
+	}
+}
