@@ -81,7 +81,7 @@ TEMPL := go run github.com/a-h/templ/cmd/templ@v0.3.1020
 
 .PHONY: bench
 bench: ## Run the Go benchmarks; compare two outputs with benchstat
-	cd backend && go test -run '^$$' -bench . -benchmem -count 6 ./wire ./internal/outbox ./internal/hub ./internal/transport/ws
+	cd backend && go test -run '^$$' -bench . -benchmem -count 6 ./wire ./internal/outbox ./internal/hub ./internal/transport ./internal/transport/ws
 
 .PHONY: bench-peers
 bench-peers: build loadtest/peers/socketio/node_modules ## Compare with Centrifuge and Socket.IO on this machine (10 minutes; PEERS='--only zonecast,centrifuge')

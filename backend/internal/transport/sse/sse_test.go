@@ -2,10 +2,13 @@ package sse_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -276,6 +279,7 @@ func TestASlowReaderIsClosedAndHoldsUpNobody(t *testing.T) {
 
 func TestEverythingIsFreedWhenClientsLeave(t *testing.T) {
 	s := start(t, transporttest.Options{}) // which checks that no goroutine, room or connection is left
+	before := descriptors(t)
 	for _, through := range transporttest.Over {
 		for range 20 {
 			c := s.open(through, "warehouse=w1&zone=a")
@@ -285,7 +289,24 @@ func TestEverythingIsFreedWhenClientsLeave(t *testing.T) {
 		}
 	}
 	s.WantClosed(wire.CloseGoingAway, 40)
+	for _, through := range transporttest.Over {
+		through.CloseIdleConnections()
+	}
+	transporttest.Eventually(t, "no descriptor is left", func() bool { return descriptors(t) <= before })
 	transporttest.Eventually(t, "no room is left", func() bool { return s.Hub.Rooms() == 0 && s.Gate.Connections(transport.SSE) == 0 })
+}
+
+// descriptors returns how many this process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	open, err := os.ReadDir("/proc/self/fd")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0 // not Linux
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(open)
 }
 
 // HTTP/1.0 has no chunks: the body ends with the connection.
