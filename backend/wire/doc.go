@@ -61,6 +61,12 @@
 // Names that the protocol uses itself can't be published ([IsReserved]). Times are milliseconds since 1970-01-01 UTC,
 // durations are milliseconds. A client ignores fields and events that it does not know.
 //
+// # Transports
+//
+// Over WebSocket a frame is a text frame. Over Server-Sent Events it is the data of an event, whose id is the cursor of the
+// connection after it. A long poll is answered with the frames that lead from one cursor to the next. Over these two a
+// client sends each frame as the body of a POST, whose answer is the ack or the error.
+//
 // # Close codes
 //
 // Each way a connection ends has one [CloseCode]. Codes that tell the client to come back are those for which
