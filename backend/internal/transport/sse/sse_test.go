@@ -92,7 +92,7 @@ func TestLastEventIDResumesAndCountsMoreThanTheCursor(t *testing.T) {
 	}
 }
 
-func TestRetainedEventsGapsAndConflationOverAStream(t *testing.T) {
+func TestRetainedEventsAndGapsOverAStream(t *testing.T) {
 	s := start(t, transporttest.Options{})
 	s.Send(broker.Publication{Room: zone, Event: wire.EventShiftSnapshot, Data: []byte(`"old"`), Retain: true})
 	at := s.Publish(zone, "ZONE_UPDATE", "1")
@@ -108,6 +108,43 @@ func TestRetainedEventsGapsAndConflationOverAStream(t *testing.T) {
 	e := forged.next()
 	if e.Frame.Event != wire.EventGap || e.ID != "zone:w1:a@"+at.Epoch+"-0" {
 		t.Errorf("got %+v, want a gap with an id", e)
+	}
+}
+
+// One who reads too slowly for state that is replaced gets the newest, and its cursor leads past what was replaced.
+func TestConflatedMessagesMoveTheCursor(t *testing.T) {
+	s := start(t, transporttest.Options{})
+	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")
+	data := strings.Repeat("x", 4000)
+	var last wire.Offset
+	for n := 0; s.Counter("zonecast_messages_dropped_total", "reason=conflated") < 100; n++ {
+		if n == 20_000 {
+			t.Fatal("nothing is conflated for a reader that stopped")
+		}
+		last = s.Send(broker.Publication{Room: zone, Event: "STATE", Conflate: "state", Data: fmt.Appendf(nil, `"%s"`, data)})
+	}
+	at, told := uint64(0), false
+	for at < last.N {
+		e := c.next()
+		switch e.Frame.Event {
+		case wire.EventConflated:
+			var skipped wire.Conflated
+			if err := wire.DecodeData(e.Frame.Data, &skipped); err != nil || skipped.From != fmt.Sprintf("%s-%d", last.Epoch, at) {
+				t.Fatalf("%s after number %d: %v", e.Frame.Data, at, err)
+			}
+			to, _ := wire.ParseOffset(skipped.To)
+			at, told = to.N, true
+		case "STATE":
+			if at++; e.Frame.Offset != fmt.Sprintf("%s-%d", last.Epoch, at) {
+				t.Fatalf("%s instead of number %d", e.Frame.Offset, at)
+			}
+		}
+		if !strings.HasSuffix(e.ID, fmt.Sprintf("zone:w1:a@%s-%d", last.Epoch, at)) {
+			t.Fatalf("the id is %q at number %d", e.ID, at)
+		}
+	}
+	if !told {
+		t.Error("nobody told that messages were replaced")
 	}
 }
 
