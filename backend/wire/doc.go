@@ -25,12 +25,13 @@
 //
 //	{"event":…, "data":…, "id":…}
 //
-// With an id (an integer, chosen by the client) the server answers exactly once, with an ack or an error of that id:
+// With an id (an integer of 64 bits, chosen by the client) the server answers exactly once, with an ack or an error of that id:
 //
 //	{"event":"ack","id":7,"data":…}
 //	{"event":"error","id":7,"data":{"code":"invalid_room","message":"…","retryAfter":1000}}
 //
-// The events a client may send:
+// Names are compared exactly. What the server does not know is ignored in a frame and refused in its data. The events a client
+// may send:
 //
 //	subscribe     {"warehouse","zone"?,"offset"?}            ack {"room","offset"}: the room's current offset. With
 //	                                                         "offset" the messages after it follow, before anything newer

@@ -167,7 +167,7 @@ type ServerFrame struct {
 func DecodeServer(p []byte) (ServerFrame, error) {
 	var f ServerFrame
 	if err := json.Unmarshal(p, &f); err != nil {
-		return ServerFrame{}, badFrame(err)
+		return ServerFrame{}, Errorf(CodeBadFrame, "the frame is not one of a server: %v", err)
 	}
 	if f.Event == "" {
 		return ServerFrame{}, Errorf(CodeBadFrame, "the frame has no event")
