@@ -130,13 +130,16 @@ func (s *server) routes() http.Handler {
 	api.Register(e, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
 		MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load,
 		Register: attendance.Register{Cluster: s.cluster}})
-	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
-	e.GET("/ui", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
-	e.GET("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))
-	e.GET("/assets/*", echo.WrapHandler(assets.Handler()))
-	screens := echo.WrapHandler(screen.New(screen.Options{Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
-	e.GET("/screen", func(c echo.Context) error { return c.Redirect(http.StatusFound, screen.Prefix) })
-	e.GET("/screen/*", screens)
+	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
+	to := func(url string) echo.HandlerFunc {
+		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
+	}
+	read("/", to(dashboard.Prefix))
+	read("/ui", to(dashboard.Prefix))
+	read("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))
+	read("/assets/*", echo.WrapHandler(assets.Handler()))
+	read("/screen", to(screen.Prefix))
+	read("/screen/*", echo.WrapHandler(screen.New(screen.Options{Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})))
 	return e
 }
 
