@@ -22,11 +22,11 @@ type demoCommand struct {
 
 // Run is called by kong.
 func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
+	if err := c.check(); err != nil {
+		return &startError{err}
+	}
 	if c.To != "" {
 		return c.play(ctx, c.To)
-	}
-	if c.AuthTokenSecret != "" && len(c.PublishKeys) == 0 {
-		return &startError{errors.New("the demo needs a key to publish with: set PUBLISH_KEYS beside AUTH_TOKEN_SECRET")}
 	}
 	s, err := start(ctx, &c.Config)
 	if err != nil {
@@ -51,6 +51,25 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
 	cancel()
 	playing.Wait()
 	return errors.Join(err, played)
+}
+
+// check reports all mistakes at once.
+func (c *demoCommand) check() error {
+	if c.To == "" {
+		err := c.Config.Check()
+		if c.AuthTokenSecret != "" && len(c.PublishKeys) == 0 {
+			err = errors.Join(err, errors.New("the demo needs a key to publish with: set PUBLISH_KEYS beside AUTH_TOKEN_SECRET"))
+		}
+		return err
+	}
+	var all []error
+	if c.Listen != config.DefaultListen {
+		all = append(all, fmt.Errorf("--to and --listen %s don't go together: with --to nothing is served here", c.Listen))
+	}
+	if c.RedisURL != "" {
+		all = append(all, errors.New("--to and --redis-url don't go together: the server at --to knows its own Redis"))
+	}
+	return errors.Join(all...)
 }
 
 func (c *demoCommand) play(ctx context.Context, url string) error {

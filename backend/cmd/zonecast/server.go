@@ -72,6 +72,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
 	m := s.metrics
+	s.listener = &watched{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.Waits.Inc,
 		PublishWait: c.PublishWait, Linger: linger})
@@ -93,7 +94,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true) // TLS is the proxy's
 	s.http = &http.Server{Handler: s.routes(), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+		MaxHeaderBytes: 16 << 10, ErrorLog: httpLog(s.log)}
 	return s, nil
 }
 
