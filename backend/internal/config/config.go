@@ -33,7 +33,7 @@ type Config struct {
 	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Clients need a token: a JSON Web Token, signed with HS256 and this secret of at least 32 bytes."`
 	PublishKeys      []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Services need one of these keys to publish: Authorization: Bearer KEY. Separated by commas."`
 	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"The dashboard asks for it: HTTP Basic, user operator."`
-	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Web pages that may connect, by their origin, like https://wall.example; those of this server's own host always may. Without it all may. Separated by commas."`
+	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Web pages that may connect, by their origin, like https://wall.example, beside those of this server's own host; * for all. Separated by commas."`
 	AllowAnonymous   bool     `env:"ALLOW_ANONYMOUS" help:"Listen on an address that others can reach even if anyone may then connect, publish or see the dashboard."`
 
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages of each room that are kept for clients that come back."`
@@ -110,6 +110,9 @@ func (c *Config) Check() error {
 		bad("PUBLISH_KEYS has an empty key, or one with a space at its end: write them as KEY,KEY")
 	}
 	for _, o := range c.AllowedOrigins {
+		if o == "*" {
+			continue
+		}
 		if u, err := url.Parse(o); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o {
 			bad("ALLOWED_ORIGINS has %q, which is no origin: write it as browsers send it, like https://wall.example or http://10.0.0.7:8080", o)
 		}
