@@ -41,7 +41,8 @@ func TestABatchIsAnsweredItemByItem(t *testing.T) {
 		{give: `{"warehouse":"w1","zone":"","event":"E"}`, code: wire.CodeInvalidRoom},
 		{give: `{"warehouse":"w1","zone":null,"event":"E"}`, code: wire.CodeInvalidRoom},
 		{give: `{"warehouse":"w1","zone":"a","event":"E","data":2,"idempotencyKey":"k"}`, room: "zone:w1:a"},
-		{give: `{"warehouse":"w1","zone":"a","event":"E","data":3,"idempotencyKey":"k"}`, room: "zone:w1:a"}, // the same again
+		{give: `{"warehouse":"w1","zone":"a","event":"E","data":2,"idempotencyKey":"k"}`, room: "zone:w1:a"}, // the same again
+		{give: `{"warehouse":"w1","zone":"a","event":"E","data":3,"idempotencyKey":"k"}`, code: wire.CodeIdempotencyConflict},
 		{give: `{"warehouse":"w1","zone":"a","event":"E","idempotencyKey":"` + strings.Repeat("k", 256) + `"}`, code: wire.CodeInvalidData},
 		{give: `{"warehouse":"w1","zone":"a","event":"R1","retain":true}`, room: "zone:w1:a"},
 		{give: `{"warehouse":"w1","zone":"a","event":"R2","retain":true}`, room: "zone:w1:a"},

@@ -82,6 +82,8 @@ func TestARepetitionWithTheSameKeyIsPublishedOnce(t *testing.T) {
 	if again := send(toZone, "order-7"); again != first {
 		t.Errorf("the repetition was answered with %+v, want %+v", again, first)
 	}
+	wantProblem(t, s.do(request{path: toZone, body: `{"event":"E","data":2}`, header: map[string]string{"Idempotency-Key": "order-7"}}),
+		http.StatusConflict, wire.CodeIdempotencyConflict, "give each message a key of its own")
 	if other := send(toZone, "order-8"); other == first {
 		t.Error("another key got the same offset")
 	}
