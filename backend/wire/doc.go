@@ -46,7 +46,8 @@
 //	connected     first: {"connectionId","rooms":[{"room","offset"}],"heartbeat","serverTime","node"}
 //	heartbeat     {"connections","time"}, every "heartbeat" ms, beside a WebSocket ping
 //	gap           {"room","from","to"}: the messages after from, up to and including to, cannot be recovered. The next
-//	              message of the room, if there is one, has the offset that follows to
+//	              message of the room, if there is one, has the offset that follows to. To may be behind from in the same
+//	              epoch, when from is ahead of the room: its latest messages were lost, and their offsets are given again
 //	conflated     {"room","from","to"}: the messages after from, up to and including to, were each replaced by a newer one
 //	              of the same conflate name, which follows, while they waited for this client. Nothing is missing
 //	error         {"code","message","retryAfter"?}

@@ -68,7 +68,8 @@ type Heartbeat struct {
 	Time        int64 `json:"time"`
 }
 
-// Gap is the data of a gap: the messages after From, up to and including To, are lost to this client.
+// Gap is the data of a gap: the messages after From, up to and including To, are lost to this client. To behind From in the same
+// epoch says that the room goes on there, since it lost its latest messages.
 type Gap struct {
 	Room string `json:"room"`
 	From string `json:"from"`

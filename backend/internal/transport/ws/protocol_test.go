@@ -65,6 +65,25 @@ func TestSubscribeWithAnOffsetResumes(t *testing.T) {
 	}
 }
 
+// An offset can be ahead of the room: Redis lost its latest messages. The gap leads back to where the room goes on.
+func TestAnOffsetAheadOfTheRoomLeadsBack(t *testing.T) {
+	s := start(t, options{})
+	last := s.Publish(zone, "E", `1`)
+	ahead := wire.Offset{Epoch: last.Epoch, N: 9999}
+	c := s.dial("")
+	at := acked[wire.Position](c, wire.EventSubscribe, 1, fmt.Sprintf(`{"warehouse":"w1","zone":"a","offset":%q}`, ahead))
+	next := s.Publish(zone, "E", `2`)
+	c.wait("the next message", func(f wire.ServerFrame) bool { return string(f.Data) == "2" })
+	var got []string
+	for _, f := range c.seen()[2:] {
+		got = append(got, f.Event+" "+f.Offset+" "+string(f.Data))
+	}
+	want := []string{fmt.Sprintf(`gap  {"room":"zone:w1:a","from":%q,"to":%q}`, ahead, last), fmt.Sprintf("E %s 2", next)}
+	if at.Offset != last.String() || next != last.Next() || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("acknowledged at %s, got %q, want %q", at.Offset, got, want)
+	}
+}
+
 func TestEchoIsByteForByte(t *testing.T) {
 	s := start(t, options{})
 	c := s.dial("")
