@@ -27,6 +27,11 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 load: build ## Measure a running server: 1,000 connections, 100 messages/s, 60 s (WS_URL=… CONNECTIONS=… DURATION=…)
 	bin/loadtest --threshold 'latency.p95<100ms' --threshold 'latency.p99<250ms' --threshold 'delivered==100%'
 
+.PHONY: load-redis
+load-redis: build deps ## The same through two instances that share a real redis-server, which it starts
+	cd backend && go run ./cmd/stack --root .. --bin ../bin/zonecast --instances 2 --bare -- ../bin/loadtest \
+		--threshold 'latency.p95<100ms' --threshold 'latency.p99<250ms' --threshold 'delivered==100%'
+
 .PHONY: stack
 stack: build deps ## Start Redis, three instances, nginx and Prometheus on this machine, without containers
 	cd backend && go run ./cmd/stack --root .. --bin ../bin/zonecast
@@ -47,11 +52,11 @@ test-go: ## Run the Go tests of all modules, with -race
 	cd backend && go test -race -p 2 -timeout 10m $$(go list ./... | grep -v /e2e)
 	cd web && go test -race -p 2 -timeout 10m ./...
 	cd loadtest && go test -race -p 2 -timeout 10m ./...
-	cd loadtest/peers && GOWORK=off go test -p 2 -timeout 10m ./...
+	cd loadtest/peers && GOWORK=off go test -race -p 2 -timeout 10m ./...
 
 .PHONY: test-e2e
 test-e2e: build ## Test the deployment files and every promise over real processes
-	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -race -count 1 -timeout 10m ./e2e
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast LOADTEST_BIN=$(CURDIR)/bin/loadtest go test -race -count 1 -timeout 10m ./e2e
 
 .PHONY: chaos
 chaos: build deps ## Let Redis, its parts, instances and clocks fail for as long as they do in bad times; count every offset
@@ -97,6 +102,7 @@ lint: ## Check formatting and run go vet
 	cd backend && go vet ./...
 	cd web && go vet ./...
 	cd loadtest && go vet ./...
+	cd loadtest/peers && GOWORK=off go vet ./...
 
 %/node_modules: %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund

@@ -1,9 +1,10 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -19,44 +20,54 @@ type ClientFrame struct {
 	Data json.RawMessage
 }
 
-// DecodeClient reads one frame. It checks the form alone: the event may be unknown and data of any shape. The error is an
+// DecodeClient reads one frame. It checks the form alone: the event may be unknown and data of any shape. Names are compared
+// exactly, and what else stands in the frame is ignored, so that clients may be newer than the server. The error is an
 // *[Error] with [CodeBadFrame]; the ID is returned with it when it could be read, so that the answer can carry it.
-func DecodeClient(p []byte) (ClientFrame, error) {
+func DecodeClient(p []byte) (f ClientFrame, err error) {
 	if !utf8.Valid(p) {
-		return ClientFrame{}, Errorf(CodeBadFrame, "the frame is not valid UTF-8")
+		return f, Errorf(CodeBadFrame, "the frame is not valid UTF-8")
 	}
-	var raw struct {
-		Event *string         `json:"event"`
-		Data  json.RawMessage `json:"data"`
-		ID    *int64          `json:"id"`
+	if !json.Valid(p) {
+		return f, notJSON(p)
 	}
-	err := json.Unmarshal(p, &raw)
-	f := ClientFrame{Data: raw.Data}
-	if raw.ID != nil {
-		f.ID, f.HasID = *raw.ID, true
+	if p[skipSpace(p, 0)] != '{' {
+		return f, Errorf(CodeBadFrame, "the frame must be a JSON object with event, data and id")
 	}
-	if err != nil {
-		return f, badFrame(err)
+	var event, id json.RawMessage
+	for name, value := range members(p) {
+		switch string(name) {
+		case "event":
+			event = value
+		case "data":
+			f.Data = value
+		case "id":
+			id = value
+		}
 	}
-	if raw.Event == nil || *raw.Event == "" {
+	if id != nil && string(id) != "null" {
+		if f.ID, err = strconv.ParseInt(string(id), 10, 64); err != nil {
+			f.ID = 0
+			return f, Errorf(CodeBadFrame, "id is %.40s: it must be an integer from %d to %d, without fraction and exponent",
+				id, math.MinInt64, math.MaxInt64)
+		}
+		f.HasID = true
+	}
+	switch {
+	case event == nil || string(event) == "null" || string(event) == `""`:
 		return f, Errorf(CodeBadFrame, `the frame has no event: send {"event":"subscribe","data":{…},"id":1}`)
+	case event[0] != '"':
+		return f, Errorf(CodeBadFrame, "event is %.40s: it must be a string", event)
 	}
-	f.Event = *raw.Event
+	f.Event = string(unquoted(event))
 	return f, nil
 }
 
-func badFrame(err error) error {
+func notJSON(p []byte) error {
 	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
+	if err := json.Unmarshal(p, new(json.RawMessage)); errors.As(err, &syntax) {
 		return Errorf(CodeBadFrame, "the frame is not JSON: %v at byte %d", syntax, syntax.Offset)
-	case errors.As(err, &kind) && kind.Field == "id":
-		return Errorf(CodeBadFrame, "id is a JSON %s: it must be an integer", kind.Value)
-	case errors.As(err, &kind) && kind.Field == "event":
-		return Errorf(CodeBadFrame, "event is a JSON %s: it must be a string", kind.Value)
 	}
-	return Errorf(CodeBadFrame, "the frame must be a JSON object with event, data and id")
+	return Errorf(CodeBadFrame, "the frame is not JSON")
 }
 
 // Target names the room of a subscribe, unsubscribe or publish.
@@ -68,7 +79,7 @@ type Target struct {
 // Room validates the target.
 func (t Target) Room() (Room, error) { return NewRoom(t.Warehouse, t.Zone) }
 
-// Subscribe is the data of a subscribe and, without Offset, of an unsubscribe.
+// Subscribe is the data of a subscribe. That of an unsubscribe is a [Target].
 type Subscribe struct {
 	Target
 	// Offset, if given, asks for the messages after it.
@@ -91,21 +102,25 @@ type Authenticate struct {
 	Token string `json:"token"`
 }
 
-// DecodeData reads the data of a frame into one of the types above. The error is an *[Error] with [CodeInvalidData].
+// DecodeRequest reads the data of a client's frame into one of the types above, as strictly as [DecodeObject]. The error is
+// an *[Error] with [CodeInvalidData], or [CodeInvalidRoom] for a zone without a name.
+func DecodeRequest(data json.RawMessage, into any) error {
+	if len(data) == 0 || string(data) == "null" {
+		return Errorf(CodeInvalidData, "data is missing: send an object with %s", strings.Join(fieldNames(into), ", "))
+	}
+	return DecodeObject("data", data, into)
+}
+
+// DecodeData reads the data of a server's frame, which may have fields that this version does not know. The error is an
+// *[Error] with [CodeInvalidData].
 func DecodeData(data json.RawMessage, into any) error {
-	if len(data) == 0 || bytes.Equal(data, []byte("null")) {
-		return Errorf(CodeInvalidData, "data is missing")
+	if len(data) == 0 || string(data) == "null" {
+		return Errorf(CodeInvalidData, "data is missing: it must be a JSON object with %s", strings.Join(fieldNames(into), ", "))
 	}
-	err := json.Unmarshal(data, into)
-	if err == nil {
-		return nil
+	if err := json.Unmarshal(data, into); err != nil {
+		return badObject("data", err, into)
 	}
-	var kind *json.UnmarshalTypeError
-	if errors.As(err, &kind) && kind.Field != "" {
-		field := strings.TrimPrefix(kind.Field, "Target.") // encoding/json names the embedded struct too
-		return Errorf(CodeInvalidData, "data.%s is a JSON %s: it must be a %s", field, kind.Value, kind.Type)
-	}
-	return Errorf(CodeInvalidData, "data must be a JSON object")
+	return nil
 }
 
 // CheckPayload reports whether data can be published: one JSON value in UTF-8 of at most limit bytes. Absent data is

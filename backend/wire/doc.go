@@ -25,12 +25,13 @@
 //
 //	{"event":…, "data":…, "id":…}
 //
-// With an id (an integer, chosen by the client) the server answers exactly once, with an ack or an error of that id:
+// With an id (an integer of 64 bits, chosen by the client) the server answers exactly once, with an ack or an error of that id:
 //
 //	{"event":"ack","id":7,"data":…}
 //	{"event":"error","id":7,"data":{"code":"invalid_room","message":"…","retryAfter":1000}}
 //
-// The events a client may send:
+// Names are compared exactly. What the server does not know is ignored in a frame and refused in its data. The events a client
+// may send:
 //
 //	subscribe     {"warehouse","zone"?,"offset"?}            ack {"room","offset"}: the room's current offset. With
 //	                                                         "offset" the messages after it follow, before anything newer
@@ -45,7 +46,8 @@
 //	connected     first: {"connectionId","rooms":[{"room","offset"}],"heartbeat","serverTime","node"}
 //	heartbeat     {"connections","time"}, every "heartbeat" ms, beside a WebSocket ping
 //	gap           {"room","from","to"}: the messages after from, up to and including to, cannot be recovered. The next
-//	              message of the room, if there is one, has the offset that follows to
+//	              message of the room, if there is one, has the offset that follows to. To may be behind from in the same
+//	              epoch, when from is ahead of the room: its latest messages were lost, and their offsets are given again
 //	conflated     {"room","from","to"}: the messages after from, up to and including to, were each replaced by a newer one
 //	              of the same conflate name, which follows, while they waited for this client. Nothing is missing
 //	error         {"code","message","retryAfter"?}

@@ -87,20 +87,21 @@ type ErrorCode string
 
 // The codes that error frames carry.
 const (
-	CodeBadFrame        ErrorCode = "bad_frame"       // not a JSON object of the form {"event","data","id"}
-	CodeUnknownEvent    ErrorCode = "unknown_event"   // not one of ClientEvents
-	CodeInvalidRoom     ErrorCode = "invalid_room"    // warehouse or zone is missing or malformed
-	CodeInvalidEvent    ErrorCode = "invalid_event"   // the name can't be published
-	CodeInvalidData     ErrorCode = "invalid_data"    // data is missing, malformed or not UTF-8
-	CodeInvalidOffset   ErrorCode = "invalid_offset"  // not an offset that this server could have given
-	CodeTooLarge        ErrorCode = "too_large"       // over a limit in bytes
-	CodeNotSubscribed   ErrorCode = "not_subscribed"  // unsubscribe from a room that the connection is not in
-	CodeLimitReached    ErrorCode = "limit_reached"   // over a limit in number
-	CodeRateLimited     ErrorCode = "rate_limited"    // too many messages; retryAfter tells when there is room again
-	CodeUnauthenticated ErrorCode = "unauthenticated" // no token, or one that is not valid
-	CodeForbidden       ErrorCode = "forbidden"       // the token does not permit this
-	CodeUnavailable     ErrorCode = "unavailable"     // the broker can't take it now; retryAfter tells when to try again
-	CodeInternal        ErrorCode = "internal"        // the server's own fault; its log has the details
+	CodeBadFrame            ErrorCode = "bad_frame"            // not a JSON object of the form {"event","data","id"}
+	CodeUnknownEvent        ErrorCode = "unknown_event"        // not one of ClientEvents
+	CodeInvalidRoom         ErrorCode = "invalid_room"         // warehouse or zone is missing or malformed
+	CodeInvalidEvent        ErrorCode = "invalid_event"        // the name can't be published
+	CodeInvalidData         ErrorCode = "invalid_data"         // data is missing, malformed or not UTF-8
+	CodeInvalidOffset       ErrorCode = "invalid_offset"       // not an offset that this server could have given
+	CodeTooLarge            ErrorCode = "too_large"            // over a limit in bytes
+	CodeNotSubscribed       ErrorCode = "not_subscribed"       // unsubscribe from a room that the connection is not in
+	CodeLimitReached        ErrorCode = "limit_reached"        // over a limit in number
+	CodeRateLimited         ErrorCode = "rate_limited"         // too many messages; retryAfter tells when there is room again
+	CodeUnauthenticated     ErrorCode = "unauthenticated"      // no token, or one that is not valid
+	CodeForbidden           ErrorCode = "forbidden"            // the token does not permit this
+	CodeUnavailable         ErrorCode = "unavailable"          // the broker can't take it now; retryAfter tells when to try again
+	CodeIdempotencyConflict ErrorCode = "idempotency_conflict" // the idempotency key was used for another message
+	CodeInternal            ErrorCode = "internal"             // the server's own fault; its log has the details
 )
 
 // An Error is the data of an error frame, and the error of everything in this package that judges input.

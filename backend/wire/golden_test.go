@@ -86,6 +86,7 @@ func TestGoldenServerFramesAreEncodedToTheByte(t *testing.T) {
 		"heartbeat": wire.AppendFrame(nil, wire.EventHeartbeat, wire.Heartbeat{Connections: 1247, Time: 1767225630000}),
 		"gap": wire.AppendFrame(nil, wire.EventGap, wire.Gap{Room: zoneA.String(), From: k(18).String(),
 			To: wire.Offset{Epoch: "m1x2", N: 4}.String()}),
+		"gap that leads back": wire.AppendFrame(nil, wire.EventGap, wire.Gap{Room: zoneA.String(), From: k(9999).String(), To: k(6).String()}),
 		"conflated": wire.AppendFrame(nil, wire.EventConflated, wire.Conflated{Room: zoneA.String(), From: k(18).String(),
 			To: k(41).String()}),
 		"drain": wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: 1840}),

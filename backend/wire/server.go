@@ -68,7 +68,8 @@ type Heartbeat struct {
 	Time        int64 `json:"time"`
 }
 
-// Gap is the data of a gap: the messages after From, up to and including To, are lost to this client.
+// Gap is the data of a gap: the messages after From, up to and including To, are lost to this client. To behind From in the same
+// epoch says that the room goes on there, since it lost its latest messages.
 type Gap struct {
 	Room string `json:"room"`
 	From string `json:"from"`
@@ -167,7 +168,7 @@ type ServerFrame struct {
 func DecodeServer(p []byte) (ServerFrame, error) {
 	var f ServerFrame
 	if err := json.Unmarshal(p, &f); err != nil {
-		return ServerFrame{}, badFrame(err)
+		return ServerFrame{}, Errorf(CodeBadFrame, "the frame is not one of a server: %v", err)
 	}
 	if f.Event == "" {
 		return ServerFrame{}, Errorf(CodeBadFrame, "the frame has no event")

@@ -22,6 +22,11 @@ type section struct {
 // serveEvents sends every section at once, then each one as it changes, until the viewer leaves. Something is sent for
 // every picture, if only the time of it: a viewer that hears nothing for a few seconds takes the server for lost.
 func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead { // which asks for the header alone, and would wait for the end of the stream
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Cache-Control", "no-store")
+		return
+	}
 	if d.viewers.Add(1) > maxViewers {
 		d.viewers.Add(-1)
 		w.Header().Set("Retry-After", "10")

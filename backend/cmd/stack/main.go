@@ -4,7 +4,9 @@
 //	stack --bin bin/zonecast ─▶ internal/stack ─▶ the processes
 //	                        └─▶ their addresses, and what to try, on the terminal
 //
-// It builds nothing. Exit codes: 0 stopped as asked, 1 failed, 2 wrong flags.
+//	stack --bare --instances 2 -- bin/loadtest …     the same around one command, which finds the instances in WS_URL
+//
+// It builds nothing. Exit codes: 0 stopped as asked, 1 failed, 2 wrong flags; with a command, the command's.
 package main
 
 import (
@@ -14,7 +16,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -29,6 +33,8 @@ type flags struct {
 	Root      string            `default:"." type:"existingdir" help:"The top folder of the repository, with nginx.conf and deploy/." placeholder:"FOLDER"`
 	Instances int               `default:"3" help:"How many instances run."`
 	Set       map[string]string `help:"A setting for every instance, like --set LOG_LEVEL=debug. Can be repeated." placeholder:"NAME=VALUE"`
+	Bare      bool              `help:"Redis and the instances alone, without nginx and Prometheus."`
+	Command   []string          `arg:"" optional:"" passthrough:"" help:"Run this while the stack is up, instead of waiting for an interrupt. WS_URL names the instances' WebSocket endpoints."`
 }
 
 func main() {
@@ -41,10 +47,15 @@ func main() {
 	interrupted, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(interrupted, restore, f)
 	restore()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "stack: %v\n", err)
-		os.Exit(1)
+	if err == nil {
+		return
 	}
+	fmt.Fprintf(os.Stderr, "stack: %v\n", err)
+	var ended *exec.ExitError
+	if errors.As(err, &ended) && ended.ExitCode() > 0 {
+		os.Exit(ended.ExitCode())
+	}
+	os.Exit(1)
 }
 
 // run returns when ctx is done and everything has stopped. It calls restore before it stops things, so that a second
@@ -52,12 +63,18 @@ func main() {
 func run(ctx context.Context, restore func(), f flags) error {
 	options := stack.Full(f.Root, f.Bin)
 	options.Instances, options.Settings = f.Instances, f.Set
+	if f.Bare {
+		options.Nginx, options.Prometheus = false, false
+	}
 	options.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 
 	began := time.Now()
 	s, err := stack.Start(ctx, options)
 	if err != nil {
 		return err
+	}
+	if len(f.Command) > 0 {
+		return errors.Join(during(ctx, s, f.Command), settle(s), s.Close())
 	}
 	fmt.Printf("Zonecast's stack is ready after %v. Ctrl-C stops it.\n\n", time.Since(began).Round(10*time.Millisecond))
 	if err := describe(os.Stdout, s); err != nil {
@@ -67,6 +84,26 @@ func run(ctx context.Context, restore func(), f flags) error {
 	restore()
 	fmt.Println("\nStopping: the instances take leave of their clients (Ctrl-C again does not wait for that).")
 	return errors.Join(settle(s), s.Close())
+}
+
+// during runs the command. An interrupt reaches it as well, and the stack stays up until it has ended.
+func during(ctx context.Context, s *stack.Stack, command []string) error {
+	var sockets []string
+	for _, i := range s.Instances {
+		sockets = append(sockets, i.WebSocket())
+	}
+	if command[0] == "--" {
+		command = command[1:]
+	}
+	c := exec.CommandContext(ctx, command[0], command[1:]...)
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	c.Env = append(os.Environ(), "WS_URL="+strings.Join(sockets, ","))
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = time.Minute
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("%s: %w", command[0], err)
+	}
+	return nil
 }
 
 // settle keeps Close from reporting the processes that the person took away, as the text below invites them to. Their end
@@ -84,14 +121,20 @@ func settle(s *stack.Stack) error {
 func describe(w io.Writer, s *stack.Stack) error {
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	row := func(name, address string) { fmt.Fprintf(table, "  %s\t%s\n", name, address) }
-	row("front door", s.Nginx.URL+"   (nginx)")
-	row("dashboard", s.Nginx.URL+"/ui/")
-	row("wall screen", s.Nginx.URL+"/screen/warehouse-1/zone-a")
-	row("WebSocket", s.Nginx.WebSocket()+"?warehouse=warehouse-1&zone=zone-a")
+	door, socket := s.Instances[0].URL, s.Instances[0].WebSocket()
+	if s.Nginx != nil {
+		door, socket = s.Nginx.URL, s.Nginx.WebSocket()
+		row("front door", door+"   (nginx)")
+	}
+	row("dashboard", door+"/ui/")
+	row("wall screen", door+"/screen/warehouse-1/zone-a")
+	row("WebSocket", socket+"?warehouse=warehouse-1&zone=zone-a")
 	for _, i := range s.Instances {
 		row(i.Name(), fmt.Sprintf("%s   (pid %d)", i.URL, i.PID()))
 	}
-	row("Prometheus", s.Prometheus.URL)
+	if s.Prometheus != nil {
+		row("Prometheus", s.Prometheus.URL)
+	}
 	row("Redis", s.Redis.URL)
 	row("logs", s.Dir())
 	if err := table.Flush(); err != nil {
@@ -107,6 +150,6 @@ Open the wall screen, and send it an alert through the front door:
 Then take an instance away, send again, and watch the screen go on:
 
   kill -9 %[3]d
-`, s.Nginx.URL, time.Now().UnixMilli(), s.Instances[0].PID())
+`, door, time.Now().UnixMilli(), s.Instances[0].PID())
 	return err
 }

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/demo"
@@ -15,18 +18,19 @@ import (
 // demoCommand serves and publishes to itself, through the public API like any service.
 type demoCommand struct {
 	config.Config
-	Speed float64 `env:"DEMO_SPEED" default:"30" help:"Seconds that pass on the floor in one real second: 1 is real time, 60 an hour a minute."`
-	Seed  uint64  `env:"DEMO_SEED" default:"1" help:"Chooses the day: the same seed gives the same day."`
-	To    string  `env:"DEMO_TO" placeholder:"URL" help:"Publish to a server that runs already, with the first of --publish-keys, instead of serving."`
+	Speed   float64 `env:"DEMO_SPEED" default:"30" help:"Seconds that pass on the floor in one real second: 1 is real time, 60 an hour a minute."`
+	Seed    uint64  `env:"DEMO_SEED" default:"1" help:"Chooses the day: the same seed gives the same day."`
+	Clients int     `env:"DEMO_CLIENTS" default:"120" help:"Screens and handhelds that connect and look on, some of them away at any time; 0 for none."`
+	To      string  `env:"DEMO_TO" placeholder:"URL" help:"Publish to a server that runs already, with the first of --publish-keys, instead of serving."`
 }
 
 // Run is called by kong.
 func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
+	if err := c.check(); err != nil {
+		return &startError{err}
+	}
 	if c.To != "" {
 		return c.play(ctx, c.To)
-	}
-	if c.AuthTokenSecret != "" && len(c.PublishKeys) == 0 {
-		return &startError{errors.New("the demo needs a key to publish with: set PUBLISH_KEYS beside AUTH_TOKEN_SECRET")}
 	}
 	s, err := start(ctx, &c.Config)
 	if err != nil {
@@ -53,6 +57,25 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
 	return errors.Join(err, played)
 }
 
+// check reports all mistakes at once.
+func (c *demoCommand) check() error {
+	if c.To == "" {
+		err := c.Config.Check()
+		if c.AuthTokenSecret != "" && len(c.PublishKeys) == 0 {
+			err = errors.Join(err, errors.New("the demo needs a key to publish with: set PUBLISH_KEYS beside AUTH_TOKEN_SECRET"))
+		}
+		return err
+	}
+	var all []error
+	if c.Listen != config.DefaultListen {
+		all = append(all, fmt.Errorf("--to and --listen %s don't go together: with --to nothing is served here", c.Listen))
+	}
+	if c.RedisURL != "" {
+		all = append(all, errors.New("--to and --redis-url don't go together: the server at --to knows its own Redis"))
+	}
+	return errors.Join(all...)
+}
+
 func (c *demoCommand) play(ctx context.Context, url string) error {
 	key := ""
 	if len(c.PublishKeys) > 0 {
@@ -62,8 +85,36 @@ func (c *demoCommand) play(ctx context.Context, url string) error {
 	if err != nil {
 		return &startError{fmt.Errorf("--to: %w", err)}
 	}
-	if err := demo.Run(ctx, demo.Options{Publisher: client, Logger: newLog(&c.Config), Seed: c.Seed, Speed: c.Speed}); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	log := newLog(&c.Config)
+	var looking sync.WaitGroup
+	var looked error
+	looking.Go(func() {
+		if looked = demo.RunCrowd(ctx, c.crowd(url, log)); looked != nil {
+			cancel()
+		}
+	})
+	err = demo.Run(ctx, demo.Options{Publisher: client, Logger: log, Seed: c.Seed, Speed: c.Speed})
+	cancel()
+	looking.Wait()
+	if err == nil {
+		err = looked
+	}
+	if err != nil {
 		return &startError{err}
 	}
 	return nil
+}
+
+// crowd are those who look on. They make their own tokens where the server wants some, since they know its secret.
+func (c *demoCommand) crowd(url string, log *slog.Logger) demo.CrowdOptions {
+	o := demo.CrowdOptions{URL: url, Clients: c.Clients, Seed: c.Seed, Speed: c.Speed, Logger: log}
+	if c.AuthTokenSecret != "" {
+		o.Token = func(user string) (string, error) {
+			return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": user, "warehouses": []string{"*"}}).
+				SignedString([]byte(c.AuthTokenSecret))
+		}
+	}
+	return o
 }

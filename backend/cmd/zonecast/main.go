@@ -49,19 +49,15 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	var p program
 	left := -1 // by --help or --version
-	parser, err := kong.New(&p, kong.Name("zonecast"), kong.Vars{"version": "zonecast " + version + " " + runtime.Version()},
+	command, err := config.Parse(&p, args, kong.Name("zonecast"), kong.Vars{"version": "zonecast " + version + " " + runtime.Version()},
 		kong.Description("Zonecast pushes what happens in a warehouse to everyone who has to know. All settings: zonecast serve --help"),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { left = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
-	if err != nil {
-		return complain(stderr, err, 1)
-	}
-	command, err := parser.Parse(args)
 	if left >= 0 {
 		return left
 	}
 	if err != nil {
-		return complain(stderr, fmt.Errorf("%w; zonecast --help lists what there is", err), 2)
+		return complain(stderr, errors.Join(err, p.check(command), errors.New("see zonecast --help for what there is")), 2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -77,6 +73,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return complain(stderr, start.error, 2)
 	}
 	return complain(stderr, err, 1)
+}
+
+// check finds what else is wrong with the settings of a command whose line could not be read in full.
+func (p *program) check(command *kong.Context) error {
+	switch {
+	case command == nil:
+		return nil
+	case command.Command() == "serve":
+		return p.Serve.Check()
+	case command.Command() == "demo":
+		return p.Demo.check()
+	}
+	return nil
 }
 
 // A startError is why the program could not start as it was told.
@@ -102,9 +111,15 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
 
 // start checks the settings and wires a server.
 func start(ctx context.Context, c *config.Config) (*server, error) {
-	if err := c.Check(); err != nil {
+	connections, err := c.Connections(descriptors())
+	if err := errors.Join(c.Check(), err); err != nil {
 		return nil, &startError{err}
 	}
+	if connections < config.DefaultConnections && c.MaxConnections == 0 {
+		newLog(c).Warn("the limit of open files leaves fewer connections than usual: raise it (ulimit -Hn)",
+			"connections", connections, "usual", config.DefaultConnections)
+	}
+	c.MaxConnections = connections
 	s, err := newServer(ctx, c)
 	if err != nil {
 		return nil, &startError{err}

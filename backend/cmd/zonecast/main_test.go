@@ -32,6 +32,10 @@ func TestStartIsRefused(t *testing.T) {
 		{"demo without a key", []string{"demo", "--auth-token-secret=" + strings.Repeat("x", 32)}, "set PUBLISH_KEYS"},
 		{"demo to nowhere", []string{"demo", "--to=nowhere"}, "--to: "},
 		{"demo faster than time", []string{"demo", "--to=http://127.0.0.1:1", "--speed=9999"}, "speed is 9999"},
+		{"demo elsewhere and here", []string{"demo", "--to=http://127.0.0.1:1", "--listen=127.0.0.1:0"}, "--to and --listen 127.0.0.1:0 don't go together"},
+		{"demo elsewhere with Redis", []string{"demo", "--to=http://127.0.0.1:1", "--redis-url=redis://127.0.0.1:1"}, "--to and --redis-url don't go together"},
+		{"more connections than descriptors", []string{free, "--max-connections=2000000000"}, "--max-connections 2000000000 needs 2000000200 open files"},
+		{"mistakes of all kinds", []string{"--history-age=10", "--lisen=x", "--max-queued-bytes=1"}, "--max-queued-bytes 1 and"},
 		{"health of no URL", []string{"health", "--url=:"}, "--url: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -54,9 +58,19 @@ func TestStartIsRefused(t *testing.T) {
 
 func TestSeveralMistakesAreSaidAtOnce(t *testing.T) {
 	var stderr bytes.Buffer
-	run([]string{"--history-messages=0", "--max-connections=0"}, &bytes.Buffer{}, &stderr)
+	run([]string{"--history-messages=0", "--max-connections=-1"}, &bytes.Buffer{}, &stderr)
 	if n := strings.Count(stderr.String(), "zonecast: "); n != 2 {
 		t.Errorf("said %q, want two lines", stderr.String())
+	}
+}
+
+func TestMistakesOfTheLineAndOfTheSettingsAreSaidAtOnce(t *testing.T) {
+	var stderr bytes.Buffer
+	run([]string{"--history-age=10", "--lisen=x", "--heartbeat-interval=1ms"}, &bytes.Buffer{}, &stderr)
+	for _, part := range []string{"--history-age (HISTORY_AGE): ", "unknown flag --lisen", "--heartbeat-interval must be at least 1s", "see zonecast --help"} {
+		if !strings.Contains(stderr.String(), part) {
+			t.Errorf("said %q, want %q in it", stderr.String(), part)
+		}
 	}
 }
 

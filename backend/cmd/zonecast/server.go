@@ -72,6 +72,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
 	m := s.metrics
+	s.listener = &watched{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.Waits.Inc,
 		PublishWait: c.PublishWait, Linger: linger})
@@ -93,7 +94,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true) // TLS is the proxy's
 	s.http = &http.Server{Handler: s.routes(), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+		MaxHeaderBytes: 16 << 10, ErrorLog: httpLog(s.log)}
 	return s, nil
 }
 
@@ -130,13 +131,16 @@ func (s *server) routes() http.Handler {
 	api.Register(e, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
 		MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load,
 		Register: attendance.Register{Cluster: s.cluster}})
-	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
-	e.GET("/ui", func(c echo.Context) error { return c.Redirect(http.StatusFound, dashboard.Prefix) })
-	e.GET("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))
-	e.GET("/assets/*", echo.WrapHandler(assets.Handler()))
-	screens := echo.WrapHandler(screen.New(screen.Options{Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
-	e.GET("/screen", func(c echo.Context) error { return c.Redirect(http.StatusFound, screen.Prefix) })
-	e.GET("/screen/*", screens)
+	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
+	to := func(url string) echo.HandlerFunc {
+		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
+	}
+	read("/", to(dashboard.Prefix))
+	read("/ui", to(dashboard.Prefix))
+	read("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))
+	read("/assets/*", echo.WrapHandler(assets.Handler()))
+	read("/screen", to(screen.Prefix))
+	read("/screen/*", echo.WrapHandler(screen.New(screen.Options{Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})))
 	return e
 }
 

@@ -6,9 +6,10 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
-	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -49,20 +50,22 @@ type Options struct {
 // An API serves its routes; see Register.
 type API struct{ Options }
 
+// Reading are the methods of what is only read. HEAD is GET without the body (RFC 9110 section 9.3.2); net/http leaves it out.
+var Reading = []string{http.MethodGet, http.MethodHead}
+
 // Register adds the routes to e.
 func Register(e *echo.Echo, o Options) {
 	a := &API{o}
 	e.POST("/api/v1/warehouses/:warehouse/broadcast", a.broadcast)
 	e.POST("/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
 	e.POST("/api/v1/broadcast", a.batch)
-	e.GET("/health/websocket/metrics", a.health)
-	e.GET("/api/v1/connections", a.connections, OperatorsOnly(o.Guard))
+	e.Match(Reading, "/health/websocket/metrics", a.health)
+	e.Match(Reading, "/api/v1/connections", a.connections, OperatorsOnly(o.Guard))
 	e.DELETE("/api/v1/connections", a.disconnectMany, OperatorsOnly(o.Guard))
 	e.DELETE("/api/v1/connections/:id", a.disconnectOne, OperatorsOnly(o.Guard))
-	probes := []string{http.MethodGet, http.MethodHead}
-	e.Match(probes, "/livez", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "alive"}) })
-	e.Match(probes, "/readyz", a.ready)
-	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
+	e.Match(Reading, "/livez", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "alive"}) })
+	e.Match(Reading, "/readyz", a.ready)
+	e.Match(Reading, "/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
 }
 
 // OperatorsOnly asks for the operator's password, if there is one (RFC 7617).
@@ -95,9 +98,16 @@ func (a *API) broadcast(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	b.Warehouse, b.Zone = c.Param("warehouse"), c.Param("zone")
+	switch {
+	case b.Warehouse != "" || b.Zone != "":
+		return wire.Errorf(wire.CodeInvalidData, "body.warehouse and body.zone have no place here: the path names the room, "+
+			"/api/v1/warehouses/{warehouse}/zones/{zone}/broadcast or /api/v1/warehouses/{warehouse}/broadcast")
+	case b.IdempotencyKey != "":
+		return wire.Errorf(wire.CodeInvalidData, "body.idempotencyKey has no place here: send it as the header Idempotency-Key")
+	}
+	b.Warehouse, b.Zone = pathName(c, "warehouse"), pathName(c, "zone")
 	if strings.HasSuffix(c.Path(), "/zones/:zone/broadcast") && b.Zone == "" {
-		return wire.Errorf(wire.CodeInvalidRoom, "the zone in the path is empty")
+		return wire.Errorf(wire.CodeInvalidRoom, "the zone in the path is empty: name it, or publish to /api/v1/warehouses/{warehouse}/broadcast")
 	}
 	b.IdempotencyKey = c.Request().Header.Get("Idempotency-Key")
 	position, err := a.publish(c.Request().Context(), who, b)
@@ -107,6 +117,18 @@ func (a *API) broadcast(c echo.Context) error {
 	return c.JSON(http.StatusOK, position)
 }
 
+// pathName returns a name from the path. Echo leaves it percent-encoded when it was written otherwise than it had to be.
+func pathName(c echo.Context, param string) string {
+	name := c.Param(param)
+	if c.Request().URL.RawPath == "" {
+		return name
+	}
+	if plain, err := url.PathUnescape(name); err == nil {
+		return plain
+	}
+	return name
+}
+
 type result struct {
 	*wire.Position
 	Error *wire.Error `json:"error,omitempty"`
@@ -114,7 +136,7 @@ type result struct {
 
 func (a *API) batch(c echo.Context) error {
 	var batch struct {
-		Messages []publication `json:"messages"`
+		Messages []json.RawMessage `json:"messages"`
 	}
 	who, err := a.read(c, &batch, 16*a.MaxDataBytes)
 	if err != nil {
@@ -127,8 +149,8 @@ func (a *API) batch(c echo.Context) error {
 		return wire.Errorf(wire.CodeTooLarge, "the batch has %d messages: at most %d are allowed", n, wire.BatchMessages)
 	}
 	results := make([]result, len(batch.Messages))
-	for i, b := range batch.Messages {
-		position, err := a.publish(c.Request().Context(), who, b)
+	for i, p := range batch.Messages {
+		position, err := a.publishItem(c.Request().Context(), who, i, p)
 		if err != nil {
 			results[i].Error = wire.AsError(err)
 			continue
@@ -136,6 +158,16 @@ func (a *API) batch(c echo.Context) error {
 		results[i].Position = &position
 	}
 	return c.JSON(http.StatusOK, map[string]any{"results": results})
+}
+
+// publishItem publishes message i of a batch.
+func (a *API) publishItem(ctx context.Context, who *auth.Identity, i int, p json.RawMessage) (wire.Position, error) {
+	var b publication
+	if err := wire.DecodeObject(fmt.Sprintf("messages[%d]", i), p, &b); err != nil {
+		a.Metrics.Publishes.WithLabelValues("http", string(wire.AsError(err).Code)).Inc()
+		return wire.Position{}, err
+	}
+	return a.publish(ctx, who, b)
 }
 
 // read tells who publishes and decodes the body.
@@ -146,8 +178,8 @@ func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) 
 		c.Response().Header().Set("WWW-Authenticate", "Bearer")
 		return nil, err
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, echo.NewHTTPError(http.StatusUnsupportedMediaType, "send the header Content-Type: application/json")
+	if err := checkContent(r.Header); err != nil {
+		return nil, err
 	}
 	p, err := body.Read(c.Response(), r, limit)
 	if err != nil {

@@ -34,8 +34,15 @@ func TestABatchIsAnsweredItemByItem(t *testing.T) {
 		{give: `{"warehouse":"w1","zone":"a"}`, code: wire.CodeInvalidEvent},
 		{give: `{}`, code: wire.CodeInvalidRoom},
 		{give: `{"warehouse":"w1","zone":"a","event":"E","data":"` + strings.Repeat("x", dataLimit) + `"}`, code: wire.CodeTooLarge},
+		{give: `"x"`, code: wire.CodeInvalidData},
+		{give: `null`, code: wire.CodeInvalidData},
+		{give: `{"warehouse":"w1","zone":"a","event":5}`, code: wire.CodeInvalidData},
+		{give: `{"warehouse":"w1","zoen":"a","event":"E"}`, code: wire.CodeInvalidData},
+		{give: `{"warehouse":"w1","zone":"","event":"E"}`, code: wire.CodeInvalidRoom},
+		{give: `{"warehouse":"w1","zone":null,"event":"E"}`, code: wire.CodeInvalidRoom},
 		{give: `{"warehouse":"w1","zone":"a","event":"E","data":2,"idempotencyKey":"k"}`, room: "zone:w1:a"},
-		{give: `{"warehouse":"w1","zone":"a","event":"E","data":3,"idempotencyKey":"k"}`, room: "zone:w1:a"}, // the same again
+		{give: `{"warehouse":"w1","zone":"a","event":"E","data":2,"idempotencyKey":"k"}`, room: "zone:w1:a"}, // the same again
+		{give: `{"warehouse":"w1","zone":"a","event":"E","data":3,"idempotencyKey":"k"}`, code: wire.CodeIdempotencyConflict},
 		{give: `{"warehouse":"w1","zone":"a","event":"E","idempotencyKey":"` + strings.Repeat("k", 256) + `"}`, code: wire.CodeInvalidData},
 		{give: `{"warehouse":"w1","zone":"a","event":"R1","retain":true}`, room: "zone:w1:a"},
 		{give: `{"warehouse":"w1","zone":"a","event":"R2","retain":true}`, room: "zone:w1:a"},
@@ -60,8 +67,8 @@ func TestABatchIsAnsweredItemByItem(t *testing.T) {
 			t.Errorf("message %d %.80s was answered with %+v %+v, want an offset of %s", i, item.give, r, r.Error, item.room)
 		}
 	}
-	if got.Results[8].Offset != got.Results[9].Offset {
-		t.Errorf("the repetition got the offset %s, the first %s", got.Results[9].Offset, got.Results[8].Offset)
+	if got.Results[14].Offset != got.Results[15].Offset {
+		t.Errorf("the repetition got the offset %s, the first %s", got.Results[15].Offset, got.Results[14].Offset)
 	}
 	var data []string
 	for _, m := range s.kept(zone) {

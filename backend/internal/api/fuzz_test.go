@@ -29,7 +29,8 @@ func FuzzBroadcast(f *testing.F) {
 		s.echo.ServeHTTP(w, r)
 		answer := w.Result()
 		switch answer.StatusCode {
-		case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusNotFound, http.StatusTooManyRequests:
+		case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusNotFound, http.StatusConflict,
+			http.StatusTooManyRequests:
 			wantProblem(t, answer, answer.StatusCode, "", "")
 			return
 		}

@@ -26,6 +26,9 @@ func TestMistakes(t *testing.T) {
 		{name: "text", give: request{path: toMany, body: ok, header: kind("text/plain")}, status: 415, says: "Content-Type: application/json"},
 		{name: "a content type that is none", give: request{path: toZone, body: ok, header: kind("json;;")}, status: 415, says: "Content-Type: application/json"},
 
+		{name: "another charset", give: request{path: toZone, body: ok, header: kind("application/json; charset=iso-8859-1")}, status: 415, says: "UTF-8"},
+		{name: "a compressed body", give: request{path: toZone, body: ok, header: map[string]string{"Content-Encoding": "gzip"}}, status: 415, says: "without Content-Encoding"},
+
 		{name: "no body", give: request{path: toZone}, status: 400, code: wire.CodeInvalidData, says: "body"},
 		{name: "not JSON", give: request{path: toZone, body: `event=E`}, status: 400, code: wire.CodeInvalidData, says: "body"},
 		{name: "JSON that ends early", give: request{path: toZone, body: `{"event":"E"`}, status: 400, code: wire.CodeInvalidData, says: "body"},
@@ -34,6 +37,12 @@ func TestMistakes(t *testing.T) {
 		{name: "data that is not JSON", give: request{path: toZone, body: `{"event":"E","data":{bad}}`}, status: 400, code: wire.CodeInvalidData, says: "JSON"},
 		{name: "data that is not UTF-8", give: request{path: toZone, body: "{\"event\":\"E\",\"data\":\"\xff\"}"}, status: 400, code: wire.CodeInvalidData, says: "UTF-8"},
 		{name: "retain as text", give: request{path: toZone, body: `{"event":"E","retain":"yes"}`}, status: 400, code: wire.CodeInvalidData, says: "retain"},
+
+		{name: "a field mistyped", give: request{path: toZone, body: `{"event":"E","retian":true}`}, status: 400, code: wire.CodeInvalidData, says: `body has no field "retian": write`},
+		{name: "a field in capitals", give: request{path: toZone, body: `{"Event":"E"}`}, status: 400, code: wire.CodeInvalidData, says: `body has no field "Event"`},
+		{name: "a warehouse beside the path's", give: request{path: toZone, body: `{"event":"E","warehouse":"w2"}`}, status: 400, code: wire.CodeInvalidData, says: "the path names the room"},
+		{name: "a zone beside the path's", give: request{path: toWarehouse, body: `{"event":"E","zone":"a"}`}, status: 400, code: wire.CodeInvalidData, says: "/zones/{zone}/broadcast"},
+		{name: "a key in the body", give: request{path: toZone, body: `{"event":"E","idempotencyKey":"k"}`}, status: 400, code: wire.CodeInvalidData, says: "header Idempotency-Key"},
 
 		{name: "no event", give: request{path: toZone, body: `{"data":1}`}, status: 400, code: wire.CodeInvalidEvent, says: "event is missing"},
 		{name: "an event of another type", give: request{path: toZone, body: `{"event":5}`}, status: 400, code: wire.CodeInvalidData, says: "event is a JSON number"},
@@ -57,7 +66,7 @@ func TestMistakes(t *testing.T) {
 		{name: "a batch of nothing", give: request{path: toMany, body: `{}`}, status: 400, code: wire.CodeInvalidData, says: `{"messages":[`},
 		{name: "an empty batch", give: request{path: toMany, body: `{"messages":[]}`}, status: 400, code: wire.CodeInvalidData, says: "messages"},
 		{name: "a batch that is no list", give: request{path: toMany, body: `{"messages":{}}`}, status: 400, code: wire.CodeInvalidData, says: "messages"},
-		{name: "a batch of text", give: request{path: toMany, body: `{"messages":["x"]}`}, status: 400, code: wire.CodeInvalidData, says: "messages"},
+		{name: "a batch with a field mistyped", give: request{path: toMany, body: `{"mesages":[]}`}, status: 400, code: wire.CodeInvalidData, says: `no field "mesages": write messages`},
 		{name: "a batch of too many", give: request{path: toMany, body: batchOf(wire.BatchMessages+1, `{}`)}, status: 413, code: wire.CodeTooLarge, says: "at most 1000"},
 		{name: "a batch of too many bytes", give: request{path: toMany, body: `{"messages":[{"data":"` + strings.Repeat("x", 32*dataLimit) + `"}]}`}, status: 413, code: wire.CodeTooLarge, says: "bytes"},
 

@@ -44,6 +44,8 @@ func TestBroadcast(t *testing.T) {
 		{name: "as much data as is allowed", path: toZone, room: zone,
 			body:     `{"event":"ALERT","data":"` + strings.Repeat("x", dataLimit-2) + `"}`,
 			wantData: `"` + strings.Repeat("x", dataLimit-2) + `"`},
+		{name: "names percent-encoded", path: "/api/v1/warehouses/w%31/zones/%61/broadcast", body: `{"event":"ALERT"}`, room: zone},
+		{name: "a coding that changes nothing", path: toZone, body: `{"event":"ALERT"}`, room: zone, header: map[string]string{"Content-Encoding": "identity"}},
 		{name: "a content type with its charset", path: toZone, body: `{"event":"ALERT","data":1}`, room: zone, wantData: `1`,
 			header: map[string]string{"Content-Type": "Application/JSON; charset=utf-8"}},
 	}
@@ -80,6 +82,8 @@ func TestARepetitionWithTheSameKeyIsPublishedOnce(t *testing.T) {
 	if again := send(toZone, "order-7"); again != first {
 		t.Errorf("the repetition was answered with %+v, want %+v", again, first)
 	}
+	wantProblem(t, s.do(request{path: toZone, body: `{"event":"E","data":2}`, header: map[string]string{"Idempotency-Key": "order-7"}}),
+		http.StatusConflict, wire.CodeIdempotencyConflict, "give each message a key of its own")
 	if other := send(toZone, "order-8"); other == first {
 		t.Error("another key got the same offset")
 	}

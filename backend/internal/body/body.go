@@ -22,9 +22,9 @@ func Read(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, wire.Errorf(wire.CodeTooLarge, "the body has more than %d bytes", limit)
+		return nil, wire.Errorf(wire.CodeTooLarge, "the body has more than the %d bytes that are allowed here: send less at once", limit)
 	case err != nil:
-		return nil, wire.Errorf(wire.CodeInvalidData, "the body could not be read to its end")
+		return nil, wire.Errorf(wire.CodeInvalidData, "the body could not be read to its end: send all of it within %v", timeout)
 	}
 	return p, nil
 }

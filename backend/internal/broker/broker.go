@@ -19,7 +19,8 @@ type Publication struct {
 	Event string
 	Data  json.RawMessage
 	// IdempotencyKey, if not empty, makes a repetition within the idempotency window return the first one's offset and
-	// send nothing again. Keys of different rooms are different keys.
+	// send nothing again. Keys of different rooms are different keys. The same key with another event, data, conflate or retain
+	// is refused with wire.CodeIdempotencyConflict.
 	IdempotencyKey string
 	// Conflate, if not empty, names what the message is the newest state of: for a client that is behind it replaces one
 	// with the same name.

@@ -65,7 +65,7 @@ func NewMemory(limits Limits, handler Handler) *Memory {
 		epoch:   NewEpoch(),
 		limits:  limits,
 		handler: handler,
-		keys:    keyring{most: limits.Keys, known: map[string]wire.Offset{}},
+		keys:    keyring{most: limits.Keys, known: map[string]firstUse{}},
 		rooms:   map[wire.Room]*memoryRoom{},
 	}
 }
@@ -131,7 +131,10 @@ func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
 	now := time.Now()
 	if p.IdempotencyKey != "" {
 		if first, ok := b.keys.find(p.Room, p.IdempotencyKey, now); ok {
-			return Receipt{Offset: first, Duplicate: true}, nil
+			if first.digest != p.digest() {
+				return Receipt{}, errOtherMessage(first.offset)
+			}
+			return Receipt{Offset: first.offset, Duplicate: true}, nil
 		}
 	}
 	if p.Retain && r.retained[p.Event] == nil && len(r.retained) >= b.limits.Retained {
@@ -148,7 +151,7 @@ func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
 	}
 	r.keep(m, b.limits, now)
 	if p.IdempotencyKey != "" {
-		b.keys.add(p.Room, p.IdempotencyKey, m.Offset, now)
+		b.keys.add(p.Room, p.IdempotencyKey, firstUse{m.Offset, p.digest()}, now)
 	}
 	if r.subscribed {
 		b.handler.Message(m)
@@ -282,8 +285,14 @@ type keyring struct {
 	most int
 
 	mu    sync.Mutex
-	known map[string]wire.Offset
+	known map[string]firstUse
 	order []usedKey // oldest first
+}
+
+// A firstUse is what a key was used for first.
+type firstUse struct {
+	offset wire.Offset
+	digest string
 }
 
 type usedKey struct {
@@ -291,7 +300,7 @@ type usedKey struct {
 	at  time.Time
 }
 
-func (k *keyring) find(room wire.Room, key string, now time.Time) (wire.Offset, bool) {
+func (k *keyring) find(room wire.Room, key string, now time.Time) (firstUse, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.expire(now)
@@ -299,11 +308,11 @@ func (k *keyring) find(room wire.Room, key string, now time.Time) (wire.Offset, 
 	return first, ok
 }
 
-func (k *keyring) add(room wire.Room, key string, o wire.Offset, now time.Time) {
+func (k *keyring) add(room wire.Room, key string, first firstUse, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	full := room.String() + " " + key
-	k.known[full] = o
+	k.known[full] = first
 	k.order = append(k.order, usedKey{full, now})
 	k.expire(now)
 }

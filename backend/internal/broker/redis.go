@@ -129,8 +129,9 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	}
 	k := keysOf(p.Room)
 	names := []string{k.meta, k.stream, k.retained}
+	digest := ""
 	if p.IdempotencyKey != "" {
-		names = append(names, k.channel+":key:"+p.IdempotencyKey)
+		names, digest = append(names, k.channel+":key:"+p.IdempotencyKey), p.digest()
 	}
 	retain := "0"
 	if p.Retain {
@@ -138,7 +139,7 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	}
 	l := b.opts.Limits
 	answer, err := b.committer.commit(ctx, names, NewEpoch(), k.channel, p.Event, []byte(p.Data), retain,
-		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), p.Conflate, b.dialect.publish)
+		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), p.Conflate, b.dialect.publish, digest)
 	if err != nil {
 		return Receipt{}, b.unavailable("publish to "+p.Room.String(), err)
 	}
@@ -147,6 +148,10 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	case len(parts) == 1 && parts[0] == "full":
 		return Receipt{}, wire.Errorf(wire.CodeLimitReached,
 			"%d events are retained in %s already: reuse one of their names", l.Retained, p.Room)
+	case len(parts) == 4 && parts[0] == "again": // without a digest it is of an older version, and may be anything's
+		if o, err := parseOffset(parts[1], parts[2]); err == nil && parts[3] != digest {
+			return Receipt{}, errOtherMessage(o)
+		}
 	case len(parts) != 3:
 		return Receipt{}, fmt.Errorf("publish to %s: Redis answered %q", p.Room, answer)
 	}

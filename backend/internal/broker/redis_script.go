@@ -38,7 +38,7 @@ if n == 0 then redis.call('EXPIRE', KEYS[1], 86400) end -- unusedFor
 local function text(number) return string.format('%.0f', number) end
 `
 
-// publishScript accepts one message. It answers "new epoch n", "again epoch n" for an idempotency key that is known, or
+// publishScript accepts one message. It answers "new epoch n", "again epoch n digest" for an idempotency key that is known, or
 // "full" when no further event may be retained.
 //
 // The stream's entries have the id n-µs, and the event in the field e, or r when it is retained. The stream is bounded in
@@ -46,7 +46,7 @@ local function text(number) return string.format('%.0f', number) end
 // published for as long as messages are kept.
 //
 // KEYS[4], optional: the idempotency key. ARGV: epoch, channel, event, data, retain, messages, age in ms, bytes, retained
-// events, idempotency window in ms, conflate, PUBLISH or SPUBLISH. What is published and retained is "epoch n µs retain conflate event\ndata".
+// events, idempotency window in ms, conflate, PUBLISH or SPUBLISH, digest. The key holds "epoch n digest". What is published and retained is "epoch n µs retain conflate event\ndata".
 var publishScript = redis.NewScript(`
 if KEYS[4] then
   local first = redis.call('GET', KEYS[4])
@@ -84,7 +84,7 @@ redis.call('HSET', KEYS[1], 'n', text(n), 'bytes', text(bytes), 'at', text(ms))
 local position = epoch .. ' ' .. text(n)
 local message = position .. ' ' .. us .. ' ' .. ARGV[5] .. ' ' .. ARGV[11] .. ' ' .. event .. '\n' .. data
 if retain then redis.call('HSET', KEYS[3], event, message) end
-if KEYS[4] then redis.call('SET', KEYS[4], position, 'PX', ARGV[10]) end
+if KEYS[4] then redis.call('SET', KEYS[4], position .. ' ' .. ARGV[13], 'PX', ARGV[10]) end
 redis.call(ARGV[12], ARGV[2], message)
 return 'new ' .. position
 `)

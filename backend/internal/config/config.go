@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
 )
@@ -31,7 +33,7 @@ type Config struct {
 	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Clients need a token: a JSON Web Token, signed with HS256 and this secret of at least 32 bytes."`
 	PublishKeys      []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Services need one of these keys to publish: Authorization: Bearer KEY. Separated by commas."`
 	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"The dashboard asks for it: HTTP Basic, user operator."`
-	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Web pages that may connect, by their origin, like https://wall.example; those of this server's own host always may. Without it all may. Separated by commas."`
+	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Web pages that may connect, by their origin, like https://wall.example, beside those of this server's own host; * for all. Separated by commas."`
 	AllowAnonymous   bool     `env:"ALLOW_ANONYMOUS" help:"Listen on an address that others can reach even if anyone may then connect, publish or see the dashboard."`
 
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages of each room that are kept for clients that come back."`
@@ -39,7 +41,7 @@ type Config struct {
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" default:"30s" help:"Time between two heartbeats of a connection."`
 	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time over which connections are closed on shutdown."`
 
-	MaxConnections           int           `env:"MAX_CONNECTIONS" default:"19000" help:"Connections that this instance takes."`
+	MaxConnections           int           `env:"MAX_CONNECTIONS" default:"0" help:"Connections that this instance takes; 0 for 19000, or as many as the limit of open files leaves."`
 	MaxConnectionsPerUser    int           `env:"MAX_CONNECTIONS_PER_USER" default:"0" help:"Connections that it takes from one user, as named by the token; 0 for any number."`
 	MaxConnectionsPerAddress int           `env:"MAX_CONNECTIONS_PER_ADDRESS" default:"0" help:"Connections that it takes from one address; 0 for any number, since a whole warehouse may sit behind one."`
 	MaxQueuedBytes           int           `env:"MAX_QUEUED_BYTES" default:"1048576" help:"Bytes that may wait for one connection before it is closed as slow (4408)."`
@@ -56,8 +58,38 @@ type Config struct {
 
 	DeflateFrom int `env:"DEFLATE_FROM" default:"1024" help:"Frames of at least so many bytes are compressed, once for all clients that can inflate them; 0 for never."`
 
-	LogLevel  string `env:"LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least severe level that is logged: debug, info, warn or error."`
-	LogFormat string `env:"LOG_FORMAT" default:"text" enum:"text,json" help:"Format of the log: text or json."`
+	LogLevel  string `env:"LOG_LEVEL" default:"info" help:"Least severe level that is logged: debug, info, warn or error."`
+	LogFormat string `env:"LOG_FORMAT" default:"text" help:"Format of the log: text or json."`
+}
+
+// DefaultListen is where the server listens when nothing else is said.
+const DefaultListen = "127.0.0.1:3001"
+
+// DefaultConnections is how many connections an instance takes when nothing else is said. With what else needs descriptors
+// they fit a limit of 20,000.
+const DefaultConnections = 19_000
+
+// spareDescriptors is how many descriptors are left for what is no client: the listener, Redis, requests over HTTP.
+const spareDescriptors = 200
+
+// maxNodeName is the most bytes of NodeName.
+const maxNodeName = 64
+
+// Connections returns how many connections the instance takes where it may have this many descriptors. It is less than what
+// was asked for only by default; the error says what to change.
+func (c *Config) Connections(descriptors uint64) (int, error) {
+	if c.MaxConnections > 0 {
+		if need := uint64(c.MaxConnections) + spareDescriptors; need > descriptors {
+			return 0, fmt.Errorf("--max-connections %d needs %d open files, and %d is the most that this process may have: "+
+				"raise that limit (ulimit -Hn, LimitNOFILE, or ulimits of the container), or lower MAX_CONNECTIONS to %d",
+				c.MaxConnections, need, descriptors, max(0, int64(descriptors)-spareDescriptors))
+		}
+		return c.MaxConnections, nil
+	}
+	if descriptors <= spareDescriptors {
+		return 0, fmt.Errorf("this process may have %d open files only, which leaves none for connections: raise that limit (ulimit -Hn)", descriptors)
+	}
+	return int(min(DefaultConnections, descriptors-spareDescriptors)), nil
 }
 
 // Check reports all mistakes at once.
@@ -78,6 +110,9 @@ func (c *Config) Check() error {
 		bad("PUBLISH_KEYS has an empty key, or one with a space at its end: write them as KEY,KEY")
 	}
 	for _, o := range c.AllowedOrigins {
+		if o == "*" {
+			continue
+		}
 		if u, err := url.Parse(o); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o {
 			bad("ALLOWED_ORIGINS has %q, which is no origin: write it as browsers send it, like https://wall.example or http://10.0.0.7:8080", o)
 		}
@@ -92,7 +127,7 @@ func (c *Config) Check() error {
 		{"--drain-timeout", int64(100 * time.Millisecond), int64(c.DrainTimeout), "100ms"},
 		{"--history-messages", 1, int64(c.HistoryMessages), "1"},
 		{"--history-age", int64(time.Second), int64(c.HistoryAge), "1s"},
-		{"--max-connections", 1, int64(c.MaxConnections), "1"},
+		{"--max-connections", 0, int64(c.MaxConnections), "0"},
 		{"--max-connections-per-user", 0, int64(c.MaxConnectionsPerUser), "0"},
 		{"--max-connections-per-address", 0, int64(c.MaxConnectionsPerAddress), "0"},
 		{"--deflate-from", 0, int64(c.DeflateFrom), "0"},
@@ -102,6 +137,18 @@ func (c *Config) Check() error {
 	} {
 		if s.value < s.least {
 			bad("%s must be at least %s", s.name, s.unit)
+		}
+	}
+	for _, s := range []struct {
+		name        string
+		value, most time.Duration
+		why         string
+	}{
+		{"--slow-after", c.SlowAfter, time.Minute, "until then publishers wait for a client that does not read"},
+		{"--publish-wait", c.PublishWait, time.Minute, "no publisher waits longer for its answer"},
+	} {
+		if s.value > s.most {
+			bad("%s must be at most %v: %s", s.name, s.most, s.why)
 		}
 	}
 	for _, r := range []struct {
@@ -118,6 +165,32 @@ func (c *Config) Check() error {
 		case r.tokens > 0 && (r.tokens < 1 || r.refill == 0):
 			bad("--%s-tokens %v with --%s-refill %v lets nothing through in the long run: set both to at least 1 and more than 0, or the tokens to 0",
 				r.name, r.tokens, r.name, r.refill)
+		}
+	}
+	most := cmp.Or(c.MaxConnections, DefaultConnections)
+	for _, s := range []struct {
+		name  string
+		value int
+	}{
+		{"--max-connections-per-user", c.MaxConnectionsPerUser},
+		{"--max-connections-per-address", c.MaxConnectionsPerAddress},
+	} {
+		if s.value > max(most, 0) {
+			bad("%s %d is more than the %d of --max-connections, which come first: lower it, or set it to 0 for any number", s.name, s.value, most)
+		}
+	}
+	if c.MaxConnectionsPerUser > 0 && c.AuthTokenSecret == "" {
+		bad("--max-connections-per-user %d limits nobody without AUTH_TOKEN_SECRET, since only tokens name users: set that, or 0 here", c.MaxConnectionsPerUser)
+	}
+	if len(c.NodeName) > maxNodeName || !utf8.ValidString(c.NodeName) || strings.ContainsFunc(c.NodeName, unicode.IsControl) {
+		bad("--node-name %.80q stands in logs, metrics and frames: at most %d bytes of text without control characters", c.NodeName, maxNodeName)
+	}
+	for _, s := range []struct{ name, value, known string }{
+		{"--log-level", c.LogLevel, "debug, info, warn, error"},
+		{"--log-format", c.LogFormat, "text, json"},
+	} {
+		if !slices.Contains(strings.Split(s.known, ", "), s.value) {
+			bad("%s %q is not one of %s", s.name, s.value, s.known)
 		}
 	}
 	if (c.RedisCertFile == "") != (c.RedisKeyFile == "") {

@@ -1,12 +1,12 @@
 package config_test
 
 import (
+	"errors"
 	"flag"
+	"math"
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/alecthomas/kong"
 
 	"github.com/zonecast/zonecast/backend/internal/config"
 )
@@ -18,19 +18,13 @@ const document = "../../../docs/configuration.md"
 func parse(t *testing.T, args ...string) (*config.Config, error) {
 	t.Helper()
 	c := new(config.Config)
-	p, err := kong.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err = p.Parse(args); err != nil {
-		return nil, err
-	}
-	return c, c.Check()
+	_, err := config.Parse(c, args)
+	return c, errors.Join(err, c.Check())
 }
 
 func TestDefaultsWork(t *testing.T) {
 	c, err := parse(t)
-	if err != nil || c.Listen != "127.0.0.1:3001" {
+	if err != nil || c.Listen != config.DefaultListen {
 		t.Errorf("got %+v, %v", c, err)
 	}
 }
@@ -76,8 +70,21 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		{"proxy that is none", []string{"--trusted-proxies=10.0.0.1"}, []string{"--trusted-proxies", "10.0.0.0/8"}},
 		{"an origin with a path", []string{"--allowed-origins=https://wall.example/"}, []string{"ALLOWED_ORIGINS", "https://wall.example/"}},
 		{"an origin without a scheme", []string{"--allowed-origins=wall.example"}, []string{"ALLOWED_ORIGINS", "wall.example"}},
-		{"several mistakes", []string{"--history-messages=0", "--max-connections=0"},
+		{"several mistakes", []string{"--history-messages=0", "--max-connections=-1"},
 			[]string{"--history-messages", "--max-connections"}},
+		{"several mistakes of all kinds", []string{"--listne=x", "--history-age=10", "--histroy-age", "1m", "--max-connections=many",
+			"--allow-anonymous=perhaps", "--log-level=loud", "--log-format=xml", "--heartbeat-interval=1ms"},
+			[]string{"unknown flag --listne", "--history-age (HISTORY_AGE)", "unknown flag --histroy-age", "--max-connections (MAX_CONNECTIONS)",
+				"--allow-anonymous (ALLOW_ANONYMOUS)", `--log-level "loud"`, `--log-format "xml"`, "--heartbeat-interval must be"}},
+		{"more for a user than for all", []string{"--max-connections=10", "--max-connections-per-user=20", secret},
+			[]string{"--max-connections-per-user 20 is more than the 10 of --max-connections"}},
+		{"more for an address than for all", []string{"--max-connections-per-address=20000"},
+			[]string{"--max-connections-per-address 20000 is more than the 19000"}},
+		{"a limit by user without users", []string{"--max-connections-per-user=2"}, []string{"AUTH_TOKEN_SECRET", "only tokens name users"}},
+		{"slow after a day", []string{"--slow-after=24h"}, []string{"--slow-after must be at most 1m0s", "publishers wait"}},
+		{"waiting for a day", []string{"--publish-wait=24h"}, []string{"--publish-wait must be at most 1m0s"}},
+		{"a name with a line in it", []string{"--node-name=a\nb"}, []string{"--node-name", "without control characters"}},
+		{"a name that is too long", []string{"--node-name=" + strings.Repeat("n", 65)}, []string{"--node-name", "at most 64 bytes"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := parse(t, c.give...)
@@ -90,6 +97,40 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestMistakesInTheEnvironmentAreAllSaid(t *testing.T) {
+	t.Setenv("HISTORY_MESSAGES", "many")
+	t.Setenv("SLOW_AFTER", "soon")
+	_, err := parse(t, "--max-queued-bytes=x")
+	for _, part := range []string{"--history-messages (HISTORY_MESSAGES)", "--slow-after (SLOW_AFTER)", "--max-queued-bytes"} {
+		if err == nil || strings.Count(err.Error(), part) != 1 {
+			t.Errorf("%v does not mention %q once", err, part)
+		}
+	}
+}
+
+func TestConnectionsFitTheDescriptors(t *testing.T) {
+	for _, c := range []struct {
+		asked       int
+		descriptors uint64
+		want        int
+		refused     string
+	}{
+		{asked: 0, descriptors: 20_000, want: 19_000},
+		{asked: 0, descriptors: math.MaxUint64, want: 19_000},
+		{asked: 0, descriptors: 1024, want: 824},
+		{asked: 0, descriptors: 200, refused: "raise that limit"},
+		{asked: 50_000, descriptors: math.MaxUint64, want: 50_000},
+		{asked: 19_800, descriptors: 20_000, want: 19_800},
+		{asked: 19_801, descriptors: 20_000, refused: "--max-connections 19801 needs 20001 open files, and 20000 is the most"},
+		{asked: 1000, descriptors: 1024, refused: "lower MAX_CONNECTIONS to 824"},
+	} {
+		got, err := (&config.Config{MaxConnections: c.asked}).Connections(c.descriptors)
+		if got != c.want || (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+			t.Errorf("%d asked for with %d descriptors: %d %v, want %d %s", c.asked, c.descriptors, got, err, c.want, c.refused)
+		}
 	}
 }
 

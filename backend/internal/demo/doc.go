@@ -17,4 +17,7 @@
 // When the server can't be reached, the shift goes on. Updates that could not be published are not made up for: they are
 // old. The rooms that missed something get a snapshot as soon as publishing works again, and alerts wait until they are
 // published, unless they have been cleared meanwhile without anybody having seen them.
+//
+// [RunCrowd] opens the connections of those who look on, over /ws like any client: wall screens of each zone, which stay, and
+// handhelds, which come and go, seeded too.
 package demo

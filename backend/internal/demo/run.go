@@ -61,17 +61,26 @@ func (o *Options) complete() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Speed == 0 {
-		o.Speed = DefaultSpeed
+	speed, err := checkSpeed(o.Speed)
+	if err != nil {
+		errs = append(errs, err)
 	}
-	if !(o.Speed > 0 && o.Speed <= MaxSpeed) { // not a number is neither
-		errs = append(errs, fmt.Errorf("speed is %v: it must be more than 0 and at most %d", o.Speed, MaxSpeed))
-	}
+	o.Speed = speed
 	if o.Start.IsZero() {
 		y, m, d := time.Now().Date()
 		o.Start = time.Date(y, m, d, 9, 30, 0, 0, time.Local)
 	}
 	return errors.Join(errs...)
+}
+
+func checkSpeed(speed float64) (float64, error) {
+	if speed == 0 {
+		return DefaultSpeed, nil
+	}
+	if !(speed > 0 && speed <= MaxSpeed) { // not a number is neither
+		return speed, fmt.Errorf("speed is %v: it must be more than 0 and at most %d", speed, MaxSpeed)
+	}
+	return speed, nil
 }
 
 // Run plays the shift until ctx is done and returns nil then. An error means that the options make no sense. It returns as

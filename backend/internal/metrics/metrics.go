@@ -11,15 +11,16 @@ import (
 
 // Metrics are the metrics of one instance.
 type Metrics struct {
-	Registry  *prometheus.Registry
-	Opened    *prometheus.CounterVec // by transport
-	Closed    *prometheus.CounterVec // by transport and the name of the close code
-	Refused   *prometheus.CounterVec // connections, by reason
-	Publishes *prometheus.CounterVec // by via and result
-	Accepting prometheus.Histogram   // seconds from the request to the offset
-	Received  *prometheus.CounterVec // frames from clients, by event
-	Requests  *prometheus.CounterVec // HTTP, by route, method and code
-	Gaps      prometheus.Counter
+	Registry       *prometheus.Registry
+	Opened         *prometheus.CounterVec // by transport
+	Closed         *prometheus.CounterVec // by transport and the name of the close code
+	Refused        *prometheus.CounterVec // connections, by reason
+	Publishes      *prometheus.CounterVec // by via and result
+	Accepting      prometheus.Histogram   // seconds from the request to the offset
+	Received       *prometheus.CounterVec // frames from clients, by event
+	Requests       *prometheus.CounterVec // HTTP, by route, method and code
+	Gaps           prometheus.Counter
+	AcceptFailures prometheus.Counter // connections that the system had no descriptor or memory for
 	// Of the subscriptions to Redis: connections made anew, and rooms caught up from their history.
 	Reconnects, Repairs prometheus.Counter
 	Forks               prometheus.Counter // rooms whose latest messages Redis had lost
@@ -50,23 +51,24 @@ func New(version string, transports ...string) *Metrics {
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
 	}
 	m := &Metrics{
-		Registry:   prometheus.NewRegistry(),
-		Opened:     counter("zonecast_connections_opened_total", "Connections opened.", "transport"),
-		Closed:     counter("zonecast_connections_closed_total", "Connections closed, by the name of the close code.", "transport", "code"),
-		Refused:    counter("zonecast_connections_refused_total", "Connections refused before they were open.", "reason"),
-		Publishes:  counter("zonecast_publishes_total", "Publications, by the way they came and what became of them.", "via", "result"),
-		Accepting:  histogram("zonecast_publish_duration_seconds", "Time to accept a publication."),
-		Received:   counter("zonecast_messages_received_total", "Frames from clients.", "event"),
-		Requests:   counter("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code"),
-		Gaps:       single("zonecast_gaps_total", "Gaps that clients were told of."),
-		Reconnects: single("zonecast_broker_reconnects_total", "Times that the subscriptions to Redis were lost and made anew."),
-		Waits:      single("zonecast_publish_waits_total", "Publications that had to wait, because the members of their room were behind."),
-		Repairs:    single("zonecast_broker_repairs_total", "Times that a room was caught up from its history, because messages may have been missed."),
-		Forks:      single("zonecast_broker_forks_total", "Times that Redis came back without messages of a room that had been delivered, and the room got a new epoch."),
-		latency:    histogram("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
-		delivered:  counter("zonecast_messages_delivered_total", "Published events written to sockets.", "transport"),
-		bytes:      counter("zonecast_delivered_bytes_total", "Bytes written to sockets.", "transport"),
-		dropped:    counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
+		Registry:       prometheus.NewRegistry(),
+		Opened:         counter("zonecast_connections_opened_total", "Connections opened.", "transport"),
+		Closed:         counter("zonecast_connections_closed_total", "Connections closed, by the name of the close code.", "transport", "code"),
+		Refused:        counter("zonecast_connections_refused_total", "Connections refused before they were open.", "reason"),
+		Publishes:      counter("zonecast_publishes_total", "Publications, by the way they came and what became of them.", "via", "result"),
+		Accepting:      histogram("zonecast_publish_duration_seconds", "Time to accept a publication."),
+		Received:       counter("zonecast_messages_received_total", "Frames from clients.", "event"),
+		Requests:       counter("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code"),
+		AcceptFailures: single("zonecast_accept_failures_total", "Times that a connection could not be accepted, most often for want of descriptors."),
+		Gaps:           single("zonecast_gaps_total", "Gaps that clients were told of."),
+		Reconnects:     single("zonecast_broker_reconnects_total", "Times that the subscriptions to Redis were lost and made anew."),
+		Waits:          single("zonecast_publish_waits_total", "Publications that had to wait, because the members of their room were behind."),
+		Repairs:        single("zonecast_broker_repairs_total", "Times that a room was caught up from its history, because messages may have been missed."),
+		Forks:          single("zonecast_broker_forks_total", "Times that Redis came back without messages of a room that had been delivered, and the room got a new epoch."),
+		latency:        histogram("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
+		delivered:      counter("zonecast_messages_delivered_total", "Published events written to sockets.", "transport"),
+		bytes:          counter("zonecast_delivered_bytes_total", "Bytes written to sockets.", "transport"),
+		dropped:        counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
 	}
 	m.written = map[string]written{}
 	for _, t := range transports {
@@ -78,7 +80,7 @@ func New(version string, transports ...string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()}})
 	build.Set(1)
-	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.Gaps, m.Reconnects, m.Repairs, m.Forks, m.Waits, m.slow, m.slowed,
+	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.AcceptFailures, m.Gaps, m.Reconnects, m.Repairs, m.Forks, m.Waits, m.slow, m.slowed,
 		m.latency, m.dropped, m.delivered, m.bytes, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

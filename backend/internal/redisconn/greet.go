@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -65,6 +67,7 @@ func clusterOf(o *redis.Options) *redis.ClusterOptions {
 // explain adds to an error of Redis what to change, where that can be said.
 func (t *Target) explain(err error) error {
 	var network net.Error
+	var unknown *net.DNSError
 	switch {
 	case err == nil:
 		return nil
@@ -76,8 +79,17 @@ func (t *Target) explain(err error) error {
 		return fmt.Errorf("%w: the user of the URL needs more rights, see docs/operations.md", err)
 	case strings.Contains(err.Error(), "SELECT is not allowed in cluster mode"):
 		return fmt.Errorf("%w: a Redis Cluster has no databases, leave the number out of the URL", err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nothing listens there: is Redis running, and are host and port of the URL right?", err)
+	case errors.As(err, &unknown) && unknown.IsNotFound:
+		return fmt.Errorf("%w: the host of the URL is misspelled, or this machine's DNS does not know it", err)
 	case t.encrypted() && (errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded)):
 		return fmt.Errorf("%w: the URL asks for TLS (rediss://): does the server speak it, and does it want a certificate (REDIS_CERT_FILE)?", err)
+	case strings.HasPrefix(err.Error(), "redis: can't parse"), strings.HasPrefix(err.Error(), "redis: invalid"),
+		errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%w: what answers there is not Redis, or wants TLS (rediss://): check host and port of the URL", err)
+	case errors.As(err, &network) && network.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: no answer within %v: does a firewall drop it, or does something else than Redis listen there?", err, timeout)
 	}
 	return err
 }

@@ -1,6 +1,9 @@
 package redisconn_test
 
 import (
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +27,29 @@ func start(t *testing.T, kind stack.Kind) *stack.Stack {
 	return s
 }
 
+// listen returns the address of a server that says nothing, or hangs up at once.
+func listen(t *testing.T, hangUp bool) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { conn.Close() })
+			if hangUp {
+				conn.Close()
+			}
+		}
+	}()
+	return l.Addr().String()
+}
+
 // Whatever can't be used is refused with what to change, and without the password.
 func TestFindSaysWhatIsWrong(t *testing.T) {
 	single, secured, watched, clustered := start(t, stack.Single), start(t, stack.Secured), start(t, stack.Watched), start(t, stack.Clustered)
@@ -36,6 +62,9 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	tls := strings.Split(secured.RedisURL, "@")
+	web := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(web.Close)
+	silent, hasty := listen(t, false), listen(t, true)
 	for _, c := range []struct {
 		name string
 		give redisconn.Options
@@ -45,7 +74,13 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 		{"another scheme", redisconn.Options{URL: "http://127.0.0.1:6379"}, "write for example redis://"},
 		{"bad database", redisconn.Options{URL: "redis://127.0.0.1:6379/first"}, "write for example redis://"},
 		{"an option that nobody knows", redisconn.Options{URL: "redis://127.0.0.1:6379/0?colour=red"}, "colour"},
-		{"nobody there", redisconn.Options{URL: "redis://127.0.0.1:1/0"}, "127.0.0.1:1"},
+		{"nobody there", redisconn.Options{URL: "redis://127.0.0.1:1/0"}, "127.0.0.1:1: connect: connection refused: nothing listens there"},
+		{"nobody there, with TLS", redisconn.Options{URL: "rediss://127.0.0.1:1/0"}, "nothing listens there"},
+		{"a host that nobody knows", redisconn.Options{URL: "redis://nowhere.invalid:6379/0"}, "the host of the URL is misspelled"},
+		{"a web server", redisconn.Options{URL: "redis://" + web.Listener.Addr().String()}, "what answers there is not Redis"},
+		{"one that wants TLS", redisconn.Options{URL: "redis://" + tls[1]}, "wants TLS (rediss://)"},
+		{"one that hangs up", redisconn.Options{URL: "redis://" + hasty}, "what answers there is not Redis"},
+		{"one that is silent", redisconn.Options{URL: "redis://" + silent}, "no answer within 3s"},
 		{"password in a URL that is none", redisconn.Options{URL: "redis://user:hunter2@127.0.0.1:port/0"}, "write for example redis://"},
 		{"no password", redisconn.Options{URL: single.RedisURL}, "write the password into the URL"},
 		{"wrong password", redisconn.Options{URL: strings.Replace(single.RedisURL, "//", "//:hunter3@", 1)}, "password of the URL is wrong"},

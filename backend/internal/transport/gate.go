@@ -40,7 +40,8 @@ type Options struct {
 	MaxFrameBytes int
 	Guard         *auth.Guard
 	Limits        Limits
-	// Origins are those whose pages may connect, like "https://wall.example"; without any, all may.
+	// Origins are those whose pages may connect, like "https://wall.example", beside those of
+	// this host; "*" for all.
 	Origins []string
 }
 

@@ -10,18 +10,22 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// CheckOrigin refuses a request of a web page that may not connect: one from another host than this, when Options.Origins
-// names others. A request without Origin comes from no page. It is one rule for all transports: a browser opens a WebSocket to
-// any host, and asks before it hands the answer of an HTTP request to a page of another origin.
+// anyOrigin among Options.Origins lets all pages in.
+const anyOrigin = "*"
+
+// CheckOrigin refuses a request of a web page that may not connect: one from another host than this, unless Options.Origins
+// names it. A request without Origin comes from no page. It is one rule for all transports: a browser opens a WebSocket to any
+// host, with what the page's reader may reach, and asks before it hands the answer of an HTTP request to a page of another
+// origin.
 func (g *Gate) CheckOrigin(r *http.Request) error {
 	origin := r.Header.Get("Origin")
-	if origin == "" || len(g.Origins) == 0 || slices.Contains(g.Origins, origin) {
+	if origin == "" || slices.Contains(g.Origins, origin) || slices.Contains(g.Origins, anyOrigin) {
 		return nil
 	}
 	if u, err := url.Parse(origin); err == nil && u.Host != "" && u.Host == r.Host {
 		return nil
 	}
-	return wire.Errorf(wire.CodeForbidden, "pages of %.100q may not connect: add it to ALLOWED_ORIGINS", origin)
+	return wire.Errorf(wire.CodeForbidden, "pages of %.100q may not connect: add it to ALLOWED_ORIGINS, or * for all", origin)
 }
 
 // crossOrigin lets pages of other origins read the answers, as far as CheckOrigin lets them in, and answers the browser's
@@ -30,14 +34,12 @@ func (g *Gate) CheckOrigin(r *http.Request) error {
 func (g *Gate) crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		if len(g.Origins) > 0 {
-			h.Add("Vary", "Origin")
-		}
+		h.Add("Vary", "Origin")
 		if err := g.CheckOrigin(c.Request()); err != nil {
 			return g.Refuse(err)
 		}
 		switch origin := c.Request().Header.Get("Origin"); {
-		case len(g.Origins) == 0:
+		case slices.Contains(g.Origins, anyOrigin):
 			h.Set("Access-Control-Allow-Origin", "*")
 		case origin != "":
 			h.Set("Access-Control-Allow-Origin", origin)

@@ -20,7 +20,7 @@ func (g *Gate) Publish(ctx context.Context, via string, who *auth.Identity, f wi
 		g.Metrics.Publishes.WithLabelValues(via, result).Inc()
 	}()
 	var p wire.Publish
-	if err := wire.DecodeData(f.Data, &p); err != nil {
+	if err := wire.DecodeRequest(f.Data, &p); err != nil {
 		return position, err
 	}
 	room, err := p.Room()

@@ -8,6 +8,7 @@ export type ServerErrorCode =
   | 'invalid_offset'
   | 'too_large'
   | 'not_subscribed'
+  | 'idempotency_conflict'
   | 'limit_reached'
   | 'rate_limited'
   | 'unauthenticated'

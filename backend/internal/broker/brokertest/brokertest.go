@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T, limits broker.Limits, h broker.Ha
 		{"many rooms at once are delivered in order", manyRooms},
 
 		{"a known idempotency key returns the first offset and delivers nothing", knownKey},
+		{"a known idempotency key is refused for another message", keyOfAnother},
 		{"a message is accepted once when its key comes several times at once", keyAtOnce},
 		{"keys of different rooms are different keys", keysByRoom},
 		{"a refused publication does not use up its key", refusedKey},

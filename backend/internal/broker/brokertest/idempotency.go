@@ -27,9 +27,9 @@ func knownKey(t *testing.T, open Open) {
 		first[key] = publish(t, b, broker.Publication{Room: room, IdempotencyKey: key, Data: json.RawMessage(`"first"`)})
 	}
 	for _, key := range keys {
-		for _, event := range []string{wire.EventZoneUpdate, wire.EventAlert} { // the key alone decides
-			got, err := b.Publish(t.Context(), broker.Publication{Room: room, Event: event, IdempotencyKey: key,
-				Data: json.RawMessage(`"again"`)})
+		for range 2 {
+			got, err := b.Publish(t.Context(), broker.Publication{Room: room, Event: wire.EventZoneUpdate, IdempotencyKey: key,
+				Data: json.RawMessage(`"first"`)})
 			if want := (broker.Receipt{Offset: first[key], Duplicate: true}); err != nil || got != want {
 				t.Errorf("key %q again: %+v %v, want %+v", key, got, err, want)
 			}
@@ -51,6 +51,47 @@ func knownKey(t *testing.T, open Open) {
 	} else {
 		wantRange(t, page.Messages, 1, n)
 	}
+}
+
+// keyOfAnother uses a key for something else: it must neither be sent nor be taken for the first one, whose answer would tell
+// its publisher that it was.
+func keyOfAnother(t *testing.T, open Open) {
+	b, r := start(t, open, broker.Limits{})
+	room := Room(t)
+	if _, err := b.Subscribe(t.Context(), room); err != nil {
+		t.Fatal(err)
+	}
+	same := broker.Publication{Room: room, Event: "E", IdempotencyKey: "k", Conflate: "c"} // whose data is null
+	first := publishAs(t, b, same)
+	for name, change := range map[string]func(*broker.Publication){
+		"another event":         func(p *broker.Publication) { p.Event = "F" },
+		"other data":            func(p *broker.Publication) { p.Data = json.RawMessage(`1`) },
+		"another conflate name": func(p *broker.Publication) { p.Conflate = "d" },
+		"retained":              func(p *broker.Publication) { p.Retain = true },
+		"letters moved":         func(p *broker.Publication) { p.Event, p.Conflate = "Ec", "" },
+	} {
+		other := same
+		change(&other)
+		got, err := b.Publish(t.Context(), other)
+		if err == nil || wire.AsError(err).Code != wire.CodeIdempotencyConflict || !strings.Contains(err.Error(), first.String()) {
+			t.Errorf("%s: %+v %v, want it refused, with the offset %s of the first", name, got, err, first)
+		}
+	}
+	same.Data = json.RawMessage(`null`) // is what absent data is published as
+	if got, err := b.Publish(t.Context(), same); err != nil || !got.Duplicate || got.Offset != first {
+		t.Errorf("the same again: %+v %v", got, err)
+	}
+	r.WantExactly(room, 1, 1)
+}
+
+// publishAs publishes p as it is.
+func publishAs(t testing.TB, b broker.Broker, p broker.Publication) wire.Offset {
+	t.Helper()
+	receipt, err := b.Publish(t.Context(), p)
+	if err != nil || receipt.Duplicate {
+		t.Fatalf("publish to %s: %+v %v", p.Room, receipt, err)
+	}
+	return receipt.Offset
 }
 
 func keyAtOnce(t *testing.T, open Open) {

@@ -179,3 +179,6 @@ func (z *Zone) summary() ZoneSummary {
 		OrdersOpen:  u.OrdersOpen,
 	}
 }
+
+// Crew is how many people are planned for an early shift, the fullest one.
+func (z *Zone) Crew() int { return z.plan.crew[early] }

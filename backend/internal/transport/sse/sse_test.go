@@ -375,7 +375,8 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 		status  int
 		allowed string
 	}{
-		{name: "any, as with WebSocket", origin: "https://wall.example", status: 200, allowed: "*"},
+		{name: "another host when none is named", origin: "https://wall.example", status: 403},
+		{name: "any when all are let in", origins: []string{"*"}, origin: "https://wall.example", status: 200, allowed: "*"},
 		{name: "a program", origins: []string{"https://wall.example"}, status: 200},
 		{name: "one of those", origins: []string{"https://wall.example"}, origin: "https://wall.example", status: 200, allowed: "https://wall.example"},
 		{name: "another one", origins: []string{"https://wall.example"}, origin: "https://evil.example", status: 403},

@@ -11,7 +11,7 @@ import (
 )
 
 // A browser lets a page open a WebSocket to any host, so it is the server that looks at the page's origin.
-func TestPagesOfOtherOriginsMayBeKeptOut(t *testing.T) {
+func TestPagesOfOtherOriginsAreKeptOutUnlessNamed(t *testing.T) {
 	const mine = "https://wall.example"
 	tests := []struct {
 		name    string
@@ -19,8 +19,13 @@ func TestPagesOfOtherOriginsMayBeKeptOut(t *testing.T) {
 		origin  string
 		want    int
 	}{
-		{name: "any when none is named", origin: "https://elsewhere.example", want: 101},
-		{name: "a program", allowed: []string{mine}, want: 101},
+		{name: "another host when none is named", origin: "https://elsewhere.example", want: 403},
+		{name: "another port of this machine", origin: "http://127.0.0.1:1", want: 403},
+		{name: "a page of the server when none is named", origin: "same", want: 101},
+		{name: "a file", origin: "null", want: 403},
+		{name: "any when all are let in", allowed: []string{"*"}, origin: "https://elsewhere.example", want: 101},
+		{name: "a program", want: 101},
+		{name: "a program beside a list", allowed: []string{mine}, want: 101},
 		{name: "a page of the list", allowed: []string{mine}, origin: mine, want: 101},
 		{name: "a page of the server itself", allowed: []string{mine}, origin: "same", want: 101},
 		{name: "any other", allowed: []string{mine}, origin: "https://elsewhere.example", want: 403},

@@ -2,6 +2,7 @@ package ws_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,6 +62,25 @@ func TestSubscribeWithAnOffsetResumes(t *testing.T) {
 	gaps := c.of(wire.EventGap)
 	if len(gaps) != 1 || !strings.HasPrefix(string(gaps[0].Data), `{"room":"zone:w1:a","from":"other-3","to":"`) {
 		t.Errorf("resuming from another epoch brought the gaps %+v, want one", gaps)
+	}
+}
+
+// An offset can be ahead of the room: Redis lost its latest messages. The gap leads back to where the room goes on.
+func TestAnOffsetAheadOfTheRoomLeadsBack(t *testing.T) {
+	s := start(t, options{})
+	last := s.Publish(zone, "E", `1`)
+	ahead := wire.Offset{Epoch: last.Epoch, N: 9999}
+	c := s.dial("")
+	at := acked[wire.Position](c, wire.EventSubscribe, 1, fmt.Sprintf(`{"warehouse":"w1","zone":"a","offset":%q}`, ahead))
+	next := s.Publish(zone, "E", `2`)
+	c.wait("the next message", func(f wire.ServerFrame) bool { return string(f.Data) == "2" })
+	var got []string
+	for _, f := range c.seen()[2:] {
+		got = append(got, f.Event+" "+f.Offset+" "+string(f.Data))
+	}
+	want := []string{fmt.Sprintf(`gap  {"room":"zone:w1:a","from":%q,"to":%q}`, ahead, last), fmt.Sprintf("E %s 2", next)}
+	if at.Offset != last.String() || next != last.Next() || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("acknowledged at %s, got %q, want %q", at.Offset, got, want)
 	}
 }
 
@@ -127,8 +147,15 @@ func TestMistakesAreAnswered(t *testing.T) {
 		{name: "subscribe to a bad zone", give: `{"event":"subscribe","id":7,"data":{"warehouse":"w","zone":"a:b"}}`, want: wire.CodeInvalidRoom, says: `"a:b"`},
 		{name: "subscribe to a long name", give: `{"event":"subscribe","id":7,"data":{"warehouse":"` + long + `"}}`, want: wire.CodeInvalidRoom, says: "at most 64"},
 		{name: "subscribe with a bad offset", give: `{"event":"subscribe","id":7,"data":{"warehouse":"w","offset":"17"}}`, want: wire.CodeInvalidOffset, says: "send one back as you received it"},
+		{name: "subscribe with a field mistyped", give: `{"event":"subscribe","id":7,"data":{"warehouse":"w","zoen":"a"}}`, want: wire.CodeInvalidData, says: `no field "zoen": write warehouse, zone, offset`},
+		{name: "subscribe with a field in capitals", give: `{"event":"subscribe","id":7,"data":{"Warehouse":"w"}}`, want: wire.CodeInvalidData, says: `no field "Warehouse"`},
+		{name: "subscribe to an empty zone", give: `{"event":"subscribe","id":7,"data":{"warehouse":"w","zone":""}}`, want: wire.CodeInvalidRoom, says: "leave it out for the room of the whole warehouse"},
+		{name: "subscribe to the zone null", give: `{"event":"subscribe","id":7,"data":{"warehouse":"w","zone":null}}`, want: wire.CodeInvalidRoom, says: "data.zone is null"},
 		{name: "unsubscribe without data", give: `{"event":"unsubscribe","id":7}`, want: wire.CodeInvalidData, says: "data is missing"},
 		{name: "unsubscribe from elsewhere", give: `{"event":"unsubscribe","id":7,"data":{"warehouse":"w9"}}`, want: wire.CodeNotSubscribed, says: "warehouse:w9"},
+		{name: "unsubscribe with a field mistyped", give: `{"event":"unsubscribe","id":7,"data":{"warehouse":"w1","zoen":"a"}}`, want: wire.CodeInvalidData, says: `no field "zoen"`},
+		{name: "publish with what only HTTP has", give: `{"event":"publish","id":7,"data":{"warehouse":"w","event":"E","retain":true}}`, want: wire.CodeInvalidData, says: `no field "retain"`},
+		{name: "publish to an empty zone", give: `{"event":"publish","id":7,"data":{"warehouse":"w","zone":"","event":"E"}}`, want: wire.CodeInvalidRoom, says: "data.zone"},
 		{name: "publish without data", give: `{"event":"publish","id":7}`, want: wire.CodeInvalidData, says: "data is missing"},
 		{name: "publish without event", give: `{"event":"publish","id":7,"data":{"warehouse":"w"}}`, want: wire.CodeInvalidEvent, says: "event is missing"},
 		{name: "publish a reserved event", give: `{"event":"publish","id":7,"data":{"warehouse":"w","event":"gap"}}`, want: wire.CodeInvalidEvent, says: "choose another name"},
@@ -170,13 +197,17 @@ func comma(s string) string {
 func TestWhatIsNoFrameIsAnsweredWithoutID(t *testing.T) {
 	s := start(t, options{})
 	c := s.dial("")
-	for _, give := range []string{`hello`, ``, `[]`, `{"event":"echo"`, "{\"event\":\"\xff\"}", `{"event":"echo","id":"1"}`} {
+	mistakes := []string{`hello`, ``, `[]`, `{"event":"echo"`, "{\"event\":\"\xff\"}", `{"event":"echo","id":"1"}`,
+		`{"event":"echo","id":1.5}`, `{"event":"echo","id":1e2}`, `{"event":"echo","id":9223372036854775808}`}
+	for _, give := range mistakes {
 		before := len(c.of(wire.EventError))
 		c.send(give)
 		c.wantAlive()
-		answers := c.of(wire.EventError)
-		if len(answers) != before+1 || !strings.HasPrefix(string(answers[before].Data), `{"code":"bad_frame","message":"`) {
-			t.Errorf("%q was answered with %+v", give, answers[before:])
+		c.mu.Lock()
+		answers := slices.DeleteFunc(slices.Clone(c.texts), func(s string) bool { return !strings.Contains(s, `"error"`) })
+		c.mu.Unlock()
+		if len(answers) != before+1 || !strings.HasPrefix(answers[before], `{"event":"error","data":{"code":"bad_frame","message":"`) {
+			t.Errorf("%q was answered with %q", give, answers[before:])
 		}
 	}
 	if err := c.conn.WriteMessage(websocket.BinaryMessage, []byte(`{"event":"echo","id":1}`)); err != nil {
@@ -184,11 +215,11 @@ func TestWhatIsNoFrameIsAnsweredWithoutID(t *testing.T) {
 	}
 	c.wantAlive()
 	answers := c.of(wire.EventError)
-	if last := answers[len(answers)-1]; len(answers) != 7 || !strings.Contains(string(last.Data), "text frame") {
+	if last := answers[len(answers)-1]; len(answers) != len(mistakes)+1 || !strings.Contains(string(last.Data), "text frame") {
 		t.Errorf("a binary frame was answered with %s", last.Data)
 	}
-	if got := s.Counter("zonecast_messages_received_total", "event=bad_frame"); got != 7 {
-		t.Errorf("%v bad frames were counted, want 7: six of text and a binary one", got)
+	if got := s.Counter("zonecast_messages_received_total", "event=bad_frame"); got != float64(len(mistakes)+1) {
+		t.Errorf("%v bad frames were counted, want %d of text and a binary one", got, len(mistakes))
 	}
 }
 

@@ -137,16 +137,23 @@ func (r *raw) answer(id int64) wire.ServerFrame {
 // end reads until the connection ends, and returns the code of the close frame; 0 when there was none.
 func (r *raw) end() (code int) {
 	r.t.Helper()
+	code, _ = r.ended()
+	return code
+}
+
+// ended is end, with the reason of the close frame.
+func (r *raw) ended() (code int, reason string) {
+	r.t.Helper()
 	for {
 		opcode, payload, err := r.next()
 		switch {
 		case opcode == closing && err == nil && len(payload) >= 2:
-			code = int(binary.BigEndian.Uint16([]byte(payload)))
+			code, reason = int(binary.BigEndian.Uint16([]byte(payload))), payload[2:]
 		case err != nil:
 			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
 				r.t.Errorf("the connection did not end within %v", patience)
 			}
-			return code
+			return code, reason
 		}
 	}
 }
@@ -248,7 +255,7 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 			if _, err := r.Write(tt.give); err != nil {
 				t.Fatal(err)
 			}
-			code := r.end()
+			code, reason := r.ended()
 			r.Close()
 			eventually(t, "the connection is counted", func() bool {
 				return s.Counter("zonecast_connections_closed_total") == float64(i+1)
@@ -258,6 +265,9 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 			}
 			if code == 0 {
 				t.Error("the connection ended without a close frame")
+			}
+			if tt.want == wire.CloseBadFrame && (!strings.Contains(reason, "RFC 6455") && !strings.Contains(reason, "RFC 7692") && !strings.Contains(reason, "send JSON")) {
+				t.Errorf("the reason %q does not say what to change", reason)
 			}
 			if got := s.Counter("zonecast_connections_closed_total", "code="+tt.want.String()); got != before+1 {
 				t.Errorf("not counted as %s", tt.want)

@@ -159,7 +159,7 @@ func (c *session) handle(p []byte) {
 // ends it.
 func (c *session) authenticate(f wire.ClientFrame) (any, error) {
 	var a wire.Authenticate
-	if err := wire.DecodeData(f.Data, &a); err != nil {
+	if err := wire.DecodeRequest(f.Data, &a); err != nil {
 		return nil, err
 	}
 	who, err := c.handler.Guard.Token(a.Token)
@@ -186,7 +186,7 @@ func (c *session) authenticate(f wire.ClientFrame) (any, error) {
 
 func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 	var s wire.Subscribe
-	if err := wire.DecodeData(f.Data, &s); err != nil {
+	if err := wire.DecodeRequest(f.Data, &s); err != nil {
 		return err
 	}
 	room, err := s.Room()
@@ -219,7 +219,7 @@ func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 
 func (c *session) unsubscribe(f wire.ClientFrame) (any, error) {
 	var t wire.Target
-	if err := wire.DecodeData(f.Data, &t); err != nil {
+	if err := wire.DecodeRequest(f.Data, &t); err != nil {
 		return nil, err
 	}
 	room, err := t.Room()

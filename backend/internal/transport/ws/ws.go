@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,6 +97,7 @@ func (h *Handler) Serve(c echo.Context) error {
 		h.Leave(address)
 		return err
 	}
+	c.Response().Status = http.StatusSwitchingProtocols // for who counts requests: the answer is melody's to write
 	taken.SetDeadline(time.Time{})
 	form := frames
 	if h.deflated != nil && offersDeflate(r) {
@@ -204,7 +206,22 @@ func (h *Handler) failed(s *melody.Session, err error) {
 	default:
 		var timeout net.Error
 		if !errors.As(err, &timeout) && err.Error() != "EOF" {
-			client(s).queue.Close(wire.CloseBadFrame, err.Error())
+			client(s).queue.Close(wire.CloseBadFrame, framing(err))
 		}
 	}
+}
+
+// framing says what to change about frames that RFC 6455 does not know, in at most 123 bytes (its section 5.5).
+func framing(err error) string {
+	said := strings.TrimPrefix(err.Error(), "websocket: ")
+	advice := "connect with a WebSocket library (RFC 6455)"
+	switch {
+	case strings.Contains(said, "MASK"):
+		advice = "clients mask each frame (RFC 6455 section 5.3)"
+	case strings.Contains(said, "RSV1"):
+		advice = "compress only what was negotiated (RFC 7692)"
+	case strings.Contains(said, "opcode"):
+		advice = "send JSON in text frames"
+	}
+	return fmt.Sprintf("broken framing (%.50s): %s", said, advice)
 }

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/gorilla/websocket"
+)
+
+// serving starts the program's server with these flags, on a free port, and ends it with the test.
+func serving(t *testing.T, flags ...string) *server {
+	t.Helper()
+	var p program
+	command, err := kong.Must(&p).Parse(append([]string{"--listen=127.0.0.1:0", "--drain-timeout=100ms", "--log-level=error"}, flags...))
+	if err != nil || command.Command() != "serve" {
+		t.Fatal(err)
+	}
+	s, err := start(t.Context(), &p.Serve.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// ask sends a request without following redirects.
+func (s *server) ask(t *testing.T, method, path string) (*http.Response, []byte) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, s.url()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return answer, body
+}
+
+// Probes, caches and curl -I ask for the header alone (RFC 9110 section 9.3.2).
+func TestHeadAnswersWhatGetDoes(t *testing.T) {
+	s := serving(t)
+	for _, path := range []string{"/", "/ui", "/ui/", "/ui/nothing", "/screen", "/screen/", "/screen/w1/a", "/screen/w1", "/assets/nothing",
+		"/health/websocket/metrics", "/api/v1/connections", "/livez", "/readyz", "/metrics"} {
+		get, _ := s.ask(t, http.MethodGet, path)
+		head, body := s.ask(t, http.MethodHead, path)
+		if head.StatusCode != get.StatusCode || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") || len(body) > 0 {
+			t.Errorf("%s: HEAD answers %s %s with %d bytes, GET %s %s", path, head.Status, head.Header.Get("Content-Type"), len(body),
+				get.Status, get.Header.Get("Content-Type"))
+		}
+	}
+	if head, _ := s.ask(t, http.MethodHead, "/ui/events"); head.Header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("HEAD of the dashboard's stream: %s %v", head.Status, head.Header)
+	}
+}
+
+func TestUpgradesAreCountedAsSuch(t *testing.T) {
+	s := serving(t)
+	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s.ask(t, http.MethodGet, "/ws")
+	want := []string{`zonecast_http_requests_total{code="101",method="GET",route="/ws"} 1`, `zonecast_http_requests_total{code="426",method="GET",route="/ws"} 1`}
+	var metrics []byte
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		if _, metrics = s.ask(t, http.MethodGet, "/metrics"); bytes.Contains(metrics, []byte(want[0])) && bytes.Contains(metrics, []byte(want[1])) {
+			return
+		}
+	}
+	t.Errorf("not counted: %q in\n%s", want, metrics)
+}
