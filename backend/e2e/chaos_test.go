@@ -30,8 +30,9 @@ func long(brief, whole time.Duration) time.Duration {
 type fault struct {
 	name    string
 	options stack.Options
-	// loses allows messages to be told as gaps: Redis itself has lost some.
-	loses  bool
+	// loses allows messages to be told as gaps: Redis itself may have lost some. all says that it has lost everything, so that
+	// every client must be told.
+	loses, all bool
 	happen func(t *testing.T, s *stack.Stack, load *load)
 }
 
@@ -47,7 +48,7 @@ var faults = []fault{
 	{name: "Redis hangs", happen: func(t *testing.T, s *stack.Stack, l *load) {
 		freeze(t, s.Redis.Process, long(7*time.Second, 20*time.Second))
 	}},
-	{name: "Redis comes back empty", loses: true, happen: func(t *testing.T, s *stack.Stack, l *load) {
+	{name: "Redis comes back empty", loses: true, all: true, happen: func(t *testing.T, s *stack.Stack, l *load) {
 		must(t, s.Redis.Kill())
 		must(t, os.RemoveAll(s.Dir()+"/redis/appendonlydir"))
 		time.Sleep(long(0, 5*time.Second))
@@ -155,6 +156,9 @@ func TestChaos(t *testing.T) {
 			}
 			if !f.loses && got.gaps+got.twice > 0 {
 				t.Errorf("%d gaps were told and %d messages published twice, although Redis lost nothing", got.gaps, got.twice)
+			}
+			if clients := loadZones * zoneClients; f.all && got.gaps < clients {
+				t.Errorf("%d gaps were told to %d clients", got.gaps, clients)
 			}
 			for _, w := range got.wrong {
 				t.Error(w)

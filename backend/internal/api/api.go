@@ -6,7 +6,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -127,47 +126,6 @@ func pathName(c echo.Context, param string) string {
 		return plain
 	}
 	return name
-}
-
-type result struct {
-	*wire.Position
-	Error *wire.Error `json:"error,omitempty"`
-}
-
-func (a *API) batch(c echo.Context) error {
-	var batch struct {
-		Messages []json.RawMessage `json:"messages"`
-	}
-	who, err := a.read(c, &batch, 16*a.MaxDataBytes)
-	if err != nil {
-		return err
-	}
-	switch n := len(batch.Messages); {
-	case n == 0:
-		return wire.Errorf(wire.CodeInvalidData, `messages is missing or empty: send {"messages":[{"warehouse","zone","event","data"}]}`)
-	case n > wire.BatchMessages:
-		return wire.Errorf(wire.CodeTooLarge, "the batch has %d messages: at most %d are allowed", n, wire.BatchMessages)
-	}
-	results := make([]result, len(batch.Messages))
-	for i, p := range batch.Messages {
-		position, err := a.publishItem(c.Request().Context(), who, i, p)
-		if err != nil {
-			results[i].Error = wire.AsError(err)
-			continue
-		}
-		results[i].Position = &position
-	}
-	return c.JSON(http.StatusOK, map[string]any{"results": results})
-}
-
-// publishItem publishes message i of a batch.
-func (a *API) publishItem(ctx context.Context, who *auth.Identity, i int, p json.RawMessage) (wire.Position, error) {
-	var b publication
-	if err := wire.DecodeObject(fmt.Sprintf("messages[%d]", i), p, &b); err != nil {
-		a.Metrics.Publishes.WithLabelValues("http", string(wire.AsError(err).Code)).Inc()
-		return wire.Position{}, err
-	}
-	return a.publish(ctx, who, b)
 }
 
 // read tells who publishes and decodes the body.

@@ -71,7 +71,15 @@ type Gap struct{ From, To wire.Offset }
 // call the broker.
 type Handler interface {
 	Message(m *Message)
-	Gap(room wire.Room, gap Gap)
+	// Gap tells that messages are lost; what follows comes next. retained takes the place of what the room's retained messages
+	// were, since newer ones may be among what is lost. It may be ahead of the gap: those come in their turn, too.
+	Gap(room wire.Room, gap Gap, retained []*Message)
+}
+
+// A Pacer is a handler that can say when a room's members can take more. Much that was missed is handed on at their pace.
+type Pacer interface {
+	// Await waits until they can, for a bounded time.
+	Await(ctx context.Context, room wire.Room)
 }
 
 // A Broker connects the publishers and the hubs of all instances. Its methods may be called by several goroutines.

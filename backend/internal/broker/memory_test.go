@@ -271,5 +271,5 @@ func BenchmarkMemoryPublish(b *testing.B) {
 
 type discard struct{}
 
-func (discard) Message(*broker.Message)   {}
-func (discard) Gap(wire.Room, broker.Gap) {}
+func (discard) Message(*broker.Message)                      {}
+func (discard) Gap(wire.Room, broker.Gap, []*broker.Message) {}

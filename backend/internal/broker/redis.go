@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,7 +46,7 @@ type RedisOptions struct {
 // answered with its offset is in the stream before anyone hears of it.
 //
 // Keys of a room, which all hash to one slot: zonecast:{room}:meta (hash: epoch, n), :stream (entries n-µs), :retained (hash
-// by event), :key:… (idempotency keys). The channel is zonecast:{room}.
+// by event), :keys (hash of idempotency keys), :order (their times). The channel is zonecast:{room}.
 type Redis struct {
 	// Static after construction.
 	opts      RedisOptions
@@ -53,6 +55,7 @@ type Redis struct {
 	dialect   dialect
 	handler   Handler
 	committer *committer
+	opened    time.Time
 	reading   chan struct{}   // holds a token for each repair that reads its history
 	ctx       context.Context // ends with Close
 	stop      context.CancelFunc
@@ -89,7 +92,7 @@ func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis,
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Redis{opts: opts, client: opts.Target.Client(redisconn.Tuning{Timeout: redisTimeout}), handler: handler,
-		dialect: classic, reading: make(chan struct{}, repairReads),
+		dialect: classic, opened: time.Now(), reading: make(chan struct{}, repairReads),
 		rooms: map[string]*redisRoom{}, feeds: map[string]*feed{}, unplaced: map[*redisRoom]*placing{}}
 	b.cluster, _ = b.client.(*redis.ClusterClient)
 	if opts.Target.Sharded {
@@ -131,15 +134,16 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	names := []string{k.meta, k.stream, k.retained}
 	digest := ""
 	if p.IdempotencyKey != "" {
-		names, digest = append(names, k.channel+":key:"+p.IdempotencyKey), p.digest()
+		names, digest = append(names, k.channel+":keys", k.channel+":order"), p.digest()
 	}
 	retain := "0"
 	if p.Retain {
 		retain = "1"
 	}
 	l := b.opts.Limits
-	answer, err := b.committer.commit(ctx, names, NewEpoch(), k.channel, p.Event, []byte(p.Data), retain,
-		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), p.Conflate, b.dialect.publish, digest)
+	answer, err := b.committer.commit(ctx, len(p.Data), names, NewEpoch(), k.channel, p.Event, []byte(p.Data), retain,
+		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), p.Conflate,
+		b.dialect.publish, digest, p.IdempotencyKey)
 	if err != nil {
 		return Receipt{}, b.unavailable("publish to "+p.Room.String(), err)
 	}
@@ -148,7 +152,7 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	case len(parts) == 1 && parts[0] == "full":
 		return Receipt{}, wire.Errorf(wire.CodeLimitReached,
 			"%d events are retained in %s already: reuse one of their names", l.Retained, p.Room)
-	case len(parts) == 4 && parts[0] == "again": // without a digest it is of an older version, and may be anything's
+	case len(parts) == 4 && parts[0] == "again":
 		if o, err := parseOffset(parts[1], parts[2]); err == nil && parts[3] != digest {
 			return Receipt{}, errOtherMessage(o)
 		}
@@ -182,24 +186,34 @@ func (b *Redis) unavailable(doing string, err error) error {
 		return wire.Errorf(wire.CodeInternal, "the room's keys in Redis hold something that is not of Zonecast: its operator has to "+
 			"delete them, or give Zonecast a database of its own")
 	}
+	if errors.Is(err, errBacklog) {
+		return &wire.Error{Code: wire.CodeRateLimited, RetryAfter: redisRetryAfter.Milliseconds(),
+			Message: "more is published than Redis takes: publish slower"}
+	}
 	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: redisRetryAfter.Milliseconds(), Message: away(err)}
+}
+
+// isRefusal reports whether an error is Redis's own answer that it did not carry a command out. One from within a script says
+// nothing about what the script did before.
+func isRefusal(err error) bool {
+	var answered redis.Error
+	return errors.As(err, &answered) && !strings.Contains(err.Error(), "script")
 }
 
 // away says why Redis does not take a command, without what only its operator should know.
 func away(err error) string {
-	var answered redis.Error
 	var network *net.OpError
 	switch {
 	case redis.HasErrorPrefix(err, "OOM"):
 		return "Redis is out of memory: try again"
 	case redis.HasErrorPrefix(err, "READONLY"):
 		return "Redis takes no writes: try again"
-	case errors.As(err, &answered), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, errFeedLost),
+	case isRefusal(err), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, errFeedLost),
 		errors.As(err, &network) && network.Op == "dial":
 		return "Redis is not available, and nothing was done: try again"
 	}
 	// What was sent may have been carried out although the answer is missing.
-	return "Redis did not answer, so this may have been done or not: try again, a publication with the same idempotency key"
+	return "Redis did not answer, so this may have been done or not: try again; publish with the same idempotency key"
 }
 
 // Subscribe implements [Broker].
@@ -243,7 +257,7 @@ func (b *Redis) Unsubscribe(room wire.Room) {
 	delete(b.rooms, channel)
 	b.mu.Unlock()
 	if r != nil {
-		r.dead.Store(true)
+		r.end()
 		b.displace(r)
 	}
 }
@@ -256,9 +270,7 @@ func (b *Redis) Close() error {
 		return nil
 	}
 	b.closed = true
-	for _, r := range b.rooms {
-		r.dead.Store(true)
-	}
+	rooms := slices.Collect(maps.Values(b.rooms))
 	var open []*redis.PubSub
 	for _, f := range b.feeds {
 		if f.pubsub != nil {
@@ -267,11 +279,14 @@ func (b *Redis) Close() error {
 	}
 	b.mu.Unlock()
 	b.stop()
+	for _, r := range rooms {
+		r.end()
+	}
 	for _, pubsub := range open {
 		pubsub.Close() // ends the feed's waiting
 	}
 	b.running.Wait()
-	return b.client.Close()
+	return errors.Join(b.committer.close(), b.client.Close())
 }
 
 // spawn runs f on a goroutine that Close waits for. It does not, and reports false, when Close was called.

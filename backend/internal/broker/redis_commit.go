@@ -2,11 +2,14 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/zonecast/zonecast/backend/internal/redisconn"
 )
 
 const (
@@ -14,6 +17,9 @@ const (
 	commitBatch = 128
 	// committers is how many round trips to one server may be under way at once.
 	committers = 2
+	// commitBytes is how much data may wait for one server, besides what is on its way. More is refused: publishers are faster
+	// than Redis, or Redis hangs.
+	commitBytes = 32 << 20
 	// redirectPause is between two tries of a publication whose slot is on its way to another server.
 	redirectPause = 20 * time.Millisecond
 )
@@ -29,12 +35,17 @@ type committer struct {
 
 	mu    sync.Mutex
 	lanes map[string]*lane // by the address of the server; those that are at work
+	// Servers that took over slots and are not among the cluster's masters yet, by address.
+	newcomers map[string]*redis.Client
 }
+
+var errBacklog = errors.New("too much waits for Redis")
 
 // A lane is what waits for one server. Guarded by the committer's mutex.
 type lane struct {
 	client  *redis.Client
 	waiting []*commit
+	bytes   int // of data in waiting
 	running int // goroutines that send, at most committers
 }
 
@@ -42,17 +53,31 @@ type commit struct {
 	ctx  context.Context
 	keys []string
 	args []any
+	size int           // bytes of data
 	done chan struct{} // closed when cmd has the answer
 	cmd  *redis.Cmd
 }
 
-func newCommitter(b *Redis) *committer { return &committer{broker: b, lanes: map[string]*lane{}} }
+func newCommitter(b *Redis) *committer {
+	return &committer{broker: b, lanes: map[string]*lane{}, newcomers: map[string]*redis.Client{}}
+}
 
-// commit waits for the answer, or for ctx to end; the publication may be accepted all the same then.
-func (c *committer) commit(ctx context.Context, keys []string, args ...any) (string, error) {
+// close gives up the connections to newcomers.
+func (c *committer) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for _, client := range c.newcomers {
+		errs = append(errs, client.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// commit waits for the answer, or for ctx to end; the publication, of so many bytes of data, may be accepted all the same then.
+func (c *committer) commit(ctx context.Context, size int, keys []string, args ...any) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	one := &commit{ctx: ctx, keys: keys, args: args}
+	one := &commit{ctx: ctx, keys: keys, args: args, size: size}
 	for {
 		one.done = make(chan struct{})
 		if err := c.enqueue(one); err != nil {
@@ -90,8 +115,12 @@ func (c *committer) enqueue(one *commit) error {
 		l = new(lane)
 		c.lanes[address] = l
 	}
+	if l.bytes > 0 && l.bytes+one.size > commitBytes {
+		return errBacklog
+	}
 	l.client = client
 	l.waiting = append(l.waiting, one)
+	l.bytes += one.size
 	if l.running < committers && c.broker.spawn(func() { c.work(address, l) }) {
 		l.running++
 	}
@@ -116,6 +145,9 @@ func (c *committer) work(address string, l *lane) {
 		batch := append([]*commit(nil), l.waiting[:n]...)
 		clear(l.waiting[:n])
 		l.waiting = l.waiting[n:]
+		for _, one := range batch {
+			l.bytes -= one.size
+		}
 		client := l.client
 		c.mu.Unlock()
 		send(c.broker.ctx, client, batch)
@@ -187,11 +219,7 @@ func (c *committer) ask(one *commit, err error) (answer string, _ error, asked b
 		return "", nil, false
 	}
 	_, address, _ := strings.Cut(target, " ")
-	client := c.broker.server(one.ctx, address)
-	if client == nil {
-		return "", nil, false
-	}
-	pipe := client.Pipeline()
+	pipe := c.server(one.ctx, address).Pipeline()
 	pipe.Do(one.ctx, "ASKING")
 	// By its text, not its hash: the server may not know it yet.
 	cmd := publishScript.Eval(one.ctx, pipe, one.keys, one.args...)
@@ -203,11 +231,11 @@ func (c *committer) ask(one *commit, err error) (answer string, _ error, asked b
 	return answer, err, true
 }
 
-// server returns the cluster's client of a server by its address; nil when it is not known.
-func (b *Redis) server(ctx context.Context, address string) *redis.Client {
+// server returns a client of a server by its address. One that holds no slot yet is not among the cluster's.
+func (c *committer) server(ctx context.Context, address string) *redis.Client {
 	var mu sync.Mutex
 	var found *redis.Client
-	_ = b.cluster.ForEachMaster(ctx, func(_ context.Context, client *redis.Client) error {
+	_ = c.broker.cluster.ForEachMaster(ctx, func(_ context.Context, client *redis.Client) error {
 		if client.Options().Addr == address {
 			mu.Lock()
 			found = client
@@ -215,5 +243,13 @@ func (b *Redis) server(ctx context.Context, address string) *redis.Client {
 		}
 		return nil
 	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if found == nil {
+		if found = c.newcomers[address]; found == nil {
+			found = c.broker.opts.Target.At(address, redisconn.Tuning{Timeout: redisTimeout})
+			c.newcomers[address] = found
+		}
+	}
 	return found
 }

@@ -132,6 +132,12 @@ func (c *counter) add() {
 	c.n++
 }
 
+func (c *counter) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
 func eventuallyWithin(t *testing.T, patience time.Duration, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
@@ -225,42 +231,217 @@ func TestRedisSilentSubscriptionIsNotTrusted(t *testing.T) {
 	p.recorder.WantExactly(p.room, 1, 2)
 }
 
+// loseAfter makes Redis lose what came after message n of the pair's room, as one does that comes back from an older copy.
+func (p *pair) loseAfter(t *testing.T, url string, n int) {
+	t.Helper()
+	key := "zonecast:{" + p.room.String() + "}"
+	all := p.recorder.Messages(p.room)
+	command(t, url, "HSET", key+":meta", "n", n)
+	for _, m := range all[n:] {
+		command(t, url, "XDEL", key+":stream", fmt.Sprintf("%d-%d", m.Offset.N, m.Accepted))
+	}
+	command(t, url, "XSETID", key+":stream", fmt.Sprintf("%d-%d", n, all[n-1].Accepted))
+}
+
 // When Redis lost the end of a room's history that was delivered already, the room gets a new epoch, and what was published in
-// its place arrives after a gap: to those who were there, and to those who come back.
+// its place arrives after a gap: to those who were there, whether their connection broke or not, and to those who come back.
+// An instance that had nothing of what was lost gets nothing twice.
 func TestRedisLosesItsLatestMessages(t *testing.T) {
+	for name, cut := range map[string]bool{"the connection breaks": true, "the connection stays": false} {
+		t.Run(name, func(t *testing.T) {
+			url := startRedis(t).URL
+			forks := new(counter)
+			p := newPair(t, url, broker.RedisOptions{OnFork: forks.add})
+			for range 10 {
+				p.publish(t)
+			}
+			before := p.recorder.WantExactly(p.room, 1, 10)[9].Offset
+			p.loseAfter(t, url, 7)
+			elsewhere := brokertest.NewRecorder(t)
+			if s, err := openRedis(t, broker.RedisOptions{Target: findURL(t, url), OnFork: forks.add}, elsewhere).Subscribe(t.Context(), p.room); err != nil || s.Offset.N != 7 {
+				t.Fatalf("another instance begins at %s, %v", s.Offset, err)
+			}
+			for range 6 { // 8 to 13, of which 8 to 10 were something else before
+				if cut {
+					command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
+				}
+				p.publish(t)
+			}
+			for _, r := range []*brokertest.Recorder{p.recorder, elsewhere} {
+				brokertest.Eventually(t, "the latest message", func() bool {
+					got := r.Messages(p.room)
+					return len(got) > 0 && got[len(got)-1].Offset.N == 13
+				})
+			}
+			got, gaps := p.recorder.Messages(p.room)[10:], p.recorder.Gaps(p.room)
+			epoch := got[0].Offset.Epoch
+			want := broker.Gap{From: before, To: wire.Offset{Epoch: epoch, N: 7}}
+			if len(got) != 6 || epoch == before.Epoch || len(gaps) != 1 || gaps[0] != want || forks.count() != 1 {
+				t.Fatalf("got %d messages from %s on, the gaps %v and %d forks; want 6, one gap %v and one fork", len(got), got[0].Offset, gaps, forks.count(), want)
+			}
+			seen := map[int64]bool{}
+			for _, m := range elsewhere.Messages(p.room) {
+				if seen[m.Accepted] {
+					t.Errorf("%s was delivered twice to an instance that had nothing of what was lost", m.Offset)
+				}
+				seen[m.Accepted] = true
+			}
+			if len(seen) != 6 {
+				t.Errorf("the other instance got %d messages, want 6", len(seen))
+			}
+			for after, n := range map[uint64]int{10: 6, 7: 6, 5: 8} {
+				page, err := p.publisher.History(t.Context(), p.room, wire.Offset{Epoch: before.Epoch, N: after}, 100)
+				if err != nil || page.Gap == nil || page.Gap.To != (wire.Offset{Epoch: epoch, N: min(after, 7)}) || len(page.Messages) != n {
+					t.Errorf("after %d of the old epoch: %+v, %v; want %d messages after a gap to %d", after, page, err, n, min(after, 7))
+				}
+			}
+		})
+	}
+}
+
+// A Redis that stands further back than what was delivered has lost something, even when what was delivered last is not kept
+// any more and can't be recognized.
+func TestRedisStandsFurtherBack(t *testing.T) {
 	url := startRedis(t).URL
 	forks := new(counter)
-	p := newPair(t, url, broker.RedisOptions{OnFork: forks.add})
+	p := newPair(t, url, broker.RedisOptions{Limits: broker.Limits{Age: 300 * time.Millisecond}, OnFork: forks.add})
 	for range 10 {
 		p.publish(t)
 	}
-	before := p.recorder.WantExactly(p.room, 1, 10)[9].Offset
+	p.recorder.WantExactly(p.room, 1, 10)
 	key := "zonecast:{" + p.room.String() + "}"
+	brokertest.Eventually(t, "the history is gone", func() bool { return command(t, url, "EXISTS", key+":stream") == int64(0) })
 	command(t, url, "HSET", key+":meta", "n", 7)
-	for _, m := range p.recorder.Messages(p.room)[7:] {
-		command(t, url, "XDEL", key+":stream", fmt.Sprintf("%d-%d", m.Offset.N, m.Accepted))
+	command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
+	brokertest.Eventually(t, "the gap", func() bool { return len(p.recorder.Gaps(p.room)) == 1 })
+	if gap := p.recorder.Gaps(p.room)[0]; gap.To.Epoch == gap.From.Epoch || gap.To.N != 7 || forks.count() != 1 {
+		t.Errorf("told of %v, with %d forks", gap, forks.count())
 	}
-	// The stream remembers the highest id that it had; one that comes from an older copy does not.
-	command(t, url, "XSETID", key+":stream", fmt.Sprintf("7-%d", p.recorder.Messages(p.room)[6].Accepted))
-	for range 5 { // 8 to 12, of which 8 to 10 were something else before; those who were there don't hear of them yet
-		command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
+	p.publish(t)
+	brokertest.Eventually(t, "what is published then", func() bool { return len(p.recorder.Messages(p.room)) == 11 })
+}
+
+// A replica that has everything takes over without a fork, a gap or a message that comes twice.
+func TestRedisSentinelFailoverWithoutLoss(t *testing.T) {
+	s := startKind(t, stack.Watched)
+	forks := new(counter)
+	target := find(t, s)
+	p := newPairAt(t, target, broker.RedisOptions{OnFork: forks.add})
+	for range 100 {
 		p.publish(t)
 	}
-	brokertest.Eventually(t, "the latest message", func() bool {
-		got := p.recorder.Messages(p.room)
-		return got[len(got)-1].Offset.N == 12
-	})
-	got, gaps := p.recorder.Messages(p.room)[10:], p.recorder.Gaps(p.room)
-	epoch := got[0].Offset.Epoch
-	want := broker.Gap{From: before, To: wire.Offset{Epoch: epoch, N: 7}}
-	if len(got) != 5 || epoch == before.Epoch || len(gaps) != 1 || gaps[0] != want || forks.n != 1 {
-		t.Fatalf("got %d messages from %s on, the gaps %v and %d forks; want 5, one gap %v and one fork", len(got), got[0].Offset, gaps, forks.n, want)
+	master, err := s.Master(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	for after, n := range map[uint64]int{10: 5, 7: 5, 5: 7} {
-		page, err := p.publisher.History(t.Context(), p.room, wire.Offset{Epoch: before.Epoch, N: after}, 100)
-		if err != nil || page.Gap == nil || page.Gap.To != (wire.Offset{Epoch: epoch, N: min(after, 7)}) || len(page.Messages) != n {
-			t.Errorf("after %d of the old epoch: %+v, %v; want %d messages after a gap to %d", after, page, err, n, min(after, 7))
+	eventuallyWithin(t, 30*time.Second, "both replicas have everything", func() bool {
+		n, err := master.Command(t.Context(), "WAIT 2 1000")
+		return err == nil && n == "2"
+	})
+	if err := master.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyWithin(t, 30*time.Second, "publishing works again", func() bool { return p.tryPublish(t.Context()) == nil })
+	for range 20 {
+		p.publish(t)
+	}
+	p.recorder.WantExactly(p.room, 1, 121)
+	if forks.count() != 0 {
+		t.Errorf("%d forks", forks.count())
+	}
+}
+
+// While a slot is on its way, before any of its keys has moved and after all have, its rooms can be published to, joined and
+// resumed; keys for idempotency too, in a room that uses them.
+func TestRedisClusterSlotIsOnItsWay(t *testing.T) {
+	s := startKind(t, stack.Clustered)
+	p := newPairAt(t, find(t, s), broker.RedisOptions{})
+	keyed := func(key string) {
+		t.Helper()
+		if _, err := p.publisher.Publish(t.Context(), broker.Publication{Room: p.room, Event: "E", Data: []byte("1"), IdempotencyKey: key}); err != nil {
+			t.Errorf("publish with the key %s: %v", key, err)
 		}
+		p.sent++
+	}
+	keyed("before")
+	owner, slot, err := s.Owner(t.Context(), "zonecast:{"+p.room.String()+"}:meta")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := s.Redises[0]
+	if owner == to {
+		to = s.Redises[1]
+	}
+	move, err := s.BeginMove(t.Context(), slot, owner, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := func(when string) {
+		t.Helper()
+		p.publish(t)
+		keyed(when)
+		if page, err := p.publisher.History(t.Context(), p.room, wire.Offset{}, 100); err != nil || len(page.Messages) != int(p.sent) {
+			t.Errorf("%s: history has %d of %d messages, %v", when, len(page.Messages), p.sent, err)
+		}
+		other := brokertest.NewRecorder(t)
+		b := openRedis(t, broker.RedisOptions{Target: find(t, s)}, other)
+		if at, err := b.Subscribe(t.Context(), p.room); err != nil || at.Offset.N != p.sent {
+			t.Errorf("%s: joining at %s, %v; want %d", when, at.Offset, err, p.sent)
+		}
+	}
+	use("begun")
+	if err := move.Keys(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	use("all keys have moved")
+	if err := move.End(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	use("ended")
+	p.recorder.WantExactly(p.room, 1, p.sent)
+}
+
+// A room whose last member leaves while its subscription is repaired, and that is joined again, gets nothing twice.
+func TestRedisRepairEndsWithItsSubscription(t *testing.T) {
+	url := startRedis(t).URL
+	target := findURL(t, url)
+	recorder := brokertest.NewRecorder(t)
+	publisher, subscriber := openRedis(t, broker.RedisOptions{Target: target}, brokertest.NewRecorder(t)), openRedis(t, broker.RedisOptions{Target: target}, recorder)
+	room := brokertest.Room(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var publishing sync.WaitGroup
+	publishing.Go(func() {
+		for ctx.Err() == nil {
+			_, _ = publisher.Publish(ctx, broker.Publication{Room: room, Event: "E", Data: []byte("1")})
+		}
+	})
+	for i := range 30 { // the recorder fails the test when offsets do not rise
+		brokertest.Eventually(t, "the room can be joined", func() bool {
+			_, err := subscriber.Subscribe(t.Context(), room)
+			return err == nil
+		})
+		command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
+		time.Sleep(time.Duration(i%10) * 20 * time.Millisecond) // somewhere within the repair
+		subscriber.Unsubscribe(room)
+	}
+	cancel()
+	publishing.Wait()
+}
+
+// When the stream alone is lost, by whatever hand, the history fills again.
+func TestRedisStreamIsLost(t *testing.T) {
+	url := startRedis(t).URL
+	p := newPair(t, url, broker.RedisOptions{Limits: broker.Limits{Bytes: 20}})
+	for range 20 {
+		p.publish(t)
+	}
+	key := "zonecast:{" + p.room.String() + "}"
+	command(t, url, "DEL", key+":stream")
+	for range 15 {
+		p.publish(t)
+	}
+	if n := command(t, url, "XLEN", key+":stream"); n != int64(15) {
+		t.Errorf("the history has %v of 15 messages", n)
 	}
 }
 

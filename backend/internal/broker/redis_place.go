@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Where each room is subscribed to. A room is placed at the feed of the server that holds its keys, and unplaced until the
@@ -88,8 +90,11 @@ func (b *Redis) place(ctx context.Context, r *redisRoom) error {
 	if err != nil {
 		return err
 	}
+	if r.isDead() {
+		return nil
+	}
 	b.mu.Lock()
-	if r.dead.Load() {
+	if b.rooms[r.keys.channel] != r { // it has just been unsubscribed from
 		b.mu.Unlock()
 		return nil
 	}
@@ -106,7 +111,7 @@ func (b *Redis) place(ctx context.Context, r *redisRoom) error {
 	}
 	switch {
 	case pubsub != nil:
-		return b.dialect.subscribe(pubsub, b.ctx, r.keys.channel)
+		return give(pubsub, b.dialect.subscribe(pubsub, b.ctx, r.keys.channel))
 	case lost:
 		return errFeedLost
 	}
@@ -136,22 +141,40 @@ func (b *Redis) depart(f *feed, r *redisRoom) {
 	if !held || pubsub == nil {
 		return
 	}
-	// When this fails the connection is lost, and the next one does not subscribe to the channel.
-	if err := b.dialect.unsubscribe(pubsub, b.ctx, r.keys.channel); err != nil {
-		b.opts.Log.Debug("unsubscribe", "room", r.name, "error", err)
+	b.leave(pubsub, r.keys.channel)
+}
+
+// leave ends the subscription to a channel. When this fails the connection is lost, and the next one does not subscribe to it.
+func (b *Redis) leave(pubsub *redis.PubSub, channel string) {
+	if err := give(pubsub, b.dialect.unsubscribe(pubsub, b.ctx, channel)); err != nil {
+		b.opts.Log.Debug("unsubscribe", "channel", channel, "error", err)
 	}
+}
+
+// give closes a connection to which a command could not be written, and returns the error. go-redis has made another one by
+// then, and subscribed to all channels in one command, which a cluster refuses: the feed must begin anew.
+func give(pubsub *redis.PubSub, err error) error {
+	if err != nil {
+		pubsub.Close()
+	}
+	return err
 }
 
 // confirm is told that a server has subscribed us to a channel.
 func (b *Redis) confirm(f *feed, channel string) {
 	b.mu.Lock()
 	r := f.rooms[channel]
-	if r != nil {
+	placed := r != nil && r.feed == f // it may be on its way to another feed
+	if placed {
 		delete(b.unplaced, r)
 	}
+	pubsub := f.pubsub
 	b.mu.Unlock()
-	if r != nil {
+	switch {
+	case placed:
 		r.confirm()
+	case r == nil && pubsub != nil: // unsubscribed from before the command that subscribed
+		b.leave(pubsub, channel)
 	}
 }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,12 +22,12 @@ type redisRoom struct {
 	keys      keys
 	confirmed chan struct{} // closed by the first confirmation
 
-	dead  atomic.Bool  // unsubscribed from
-	heard atomic.Int64 // when something was published, in ms since 1970
+	heard atomic.Int64 // when something was published, in ns since the broker was opened
 
 	feed *feed // where it is placed, or nil; guarded by broker.mu
 
 	mu      sync.Mutex
+	dead    bool // unsubscribed from: nothing may reach the handler any more
 	state   roomState
 	known   bool        // confirmed is closed
 	last    wire.Offset // the handler has everything up to it
@@ -89,21 +90,40 @@ func (r *redisRoom) confirm() {
 
 // live takes a message that was just published.
 func (r *redisRoom) live(m *Message) {
-	r.heard.Store(time.Now().UnixMilli())
+	r.heard.Store(int64(time.Since(r.broker.opened)))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.dead.Load():
+	case r.dead:
 	case r.state != live:
 		r.waitLocked(m)
 	case r.follows(m):
 		r.passLocked(m)
-	case r.isKnown(m):
+	case r.isKnown(m) && !r.isAnotherLocked(m):
 	default:
 		r.waitLocked(m)
 		r.again = true
 		r.repairLocked()
 	}
+}
+
+// isAnotherLocked reports whether a message has a number that was delivered already, but is another one: Redis had lost the
+// first, and gives its number again.
+func (r *redisRoom) isAnotherLocked(m *Message) bool {
+	return r.stamp != 0 && (m.Accepted > r.stamp || m.Offset.N == r.last.N && m.Accepted != r.stamp)
+}
+
+// end takes a room that was unsubscribed from out of use. When it returns, the handler hears no more of it.
+func (r *redisRoom) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dead = true
+}
+
+func (r *redisRoom) isDead() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dead
 }
 
 // passLocked hands on the message that follows.
@@ -136,13 +156,14 @@ func (r *redisRoom) repairLocked() {
 
 // repair reads what is missing and hands it on, until the room is live again or unsubscribed from.
 func (r *redisRoom) repair() {
-	if r.broker.opts.OnRepair != nil {
-		r.broker.opts.OnRepair()
+	b := r.broker
+	if b.opts.OnRepair != nil {
+		b.opts.OnRepair()
 	}
 	pause := firstPause
-	for !r.dead.Load() {
+	for {
 		r.mu.Lock()
-		if r.catchUpLocked() {
+		if r.dead || r.catchUpLocked() {
 			r.mu.Unlock()
 			return
 		}
@@ -150,55 +171,99 @@ func (r *redisRoom) repair() {
 		r.pending, r.bytes, r.again = nil, 0, false // what arrived is in the history already
 		r.mu.Unlock()
 
-		page, err := r.broker.readForRepair(r.name, after, stamp)
+		missed, err := b.readForRepair(r.name, after, stamp)
 		if err != nil {
-			r.broker.opts.Log.Warn("repair", "room", r.name, "error", err)
+			b.opts.Log.Warn("repair", "room", r.name, "error", err)
 			r.mu.Lock()
 			r.again = true
 			r.mu.Unlock()
-			if !pauseFor(r.broker.ctx, pause) {
+			if !pauseFor(b.ctx, pause) {
 				return
 			}
 			pause = min(2*pause, longestPause)
 			continue
 		}
 		pause = firstPause
-		r.deliver(page)
+		r.deliver(missed)
 	}
 }
 
-// readForRepair is history, a few at a time.
-func (b *Redis) readForRepair(room wire.Room, after wire.Offset, stamp int64) (Page, error) {
+// missed is a page of what did not arrive, and the retained messages when some of it is lost.
+type missed struct {
+	Page
+	retained []*Message
+}
+
+// readForRepair reads a page, a few rooms at a time.
+func (b *Redis) readForRepair(room wire.Room, after wire.Offset, stamp int64) (m missed, err error) {
 	select {
 	case b.reading <- struct{}{}:
 		defer func() { <-b.reading }()
 	case <-b.ctx.Done():
-		return Page{}, errClosed()
+		return missed{}, errClosed()
 	}
-	return b.history(b.ctx, room, after, stamp, repairPage)
+	if m.Page, err = b.history(b.ctx, room, after, stamp, repairPage); err != nil || m.Gap == nil {
+		return m, err
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, redisTimeout)
+	defer cancel()
+	s, _, err := b.position(ctx, room)
+	m.retained = s.Retained
+	return m, err
 }
 
 // position returns how far the room has come, and whether nothing was published for that long although it is live.
 func (r *redisRoom) position(quiet time.Duration) (last wire.Offset, isQuiet bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.last, r.state == live && time.Since(time.UnixMilli(r.heard.Load())) > quiet
+	return r.last, r.state == live && time.Since(r.broker.opened)-time.Duration(r.heard.Load()) > quiet
 }
 
-// deliver hands a page on, which nobody else does while the room is repairing.
-func (r *redisRoom) deliver(page Page) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if page.Gap != nil {
-		r.broker.handler.Gap(r.name, *page.Gap)
-		r.last, r.stamp = page.Gap.To, 0
+// pacedBytes is how much a repair hands on before it asks whether the room's members can take more.
+const pacedBytes = 64 << 10
+
+// deliver hands a page on, which nobody else does while the room is repairing. What is published meanwhile need not wait for it.
+func (r *redisRoom) deliver(page missed) {
+	if page.Gap != nil && !r.lose(*page.Gap, page.retained) {
+		return
 	}
+	pacer, paced := r.broker.handler.(Pacer)
+	bytes := 0
 	for _, m := range page.Messages {
-		r.passLocked(m)
+		if bytes += len(m.Data); paced && bytes > pacedBytes {
+			pacer.Await(r.broker.ctx, r.name)
+			bytes = 0
+		}
+		if !r.pass(m) {
+			return
+		}
 	}
 	if len(page.Messages) == repairPage {
+		r.mu.Lock()
 		r.again = true
+		r.mu.Unlock()
 	}
+}
+
+// lose tells of messages that are gone. It does not, and reports false, when the room is dead.
+func (r *redisRoom) lose(gap Gap, retained []*Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.dead {
+		r.last, r.stamp = gap.To, 0
+		r.broker.handler.Gap(r.name, gap, retained)
+	}
+	return !r.dead
+}
+
+// pass hands on a message. It does not, and reports false, when the room is dead.
+func (r *redisRoom) pass(m *Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.dead {
+		r.passLocked(m)
+	}
+	return !r.dead
 }
 
 // catchUpLocked hands on the pending messages that follow, and reports whether nothing is missing.

@@ -8,21 +8,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// unusedFor is how long a room is remembered that nobody published to.
-const unusedFor = 24 * time.Hour
-
 // roomPreamble makes sure that the room has an epoch. Without one its history is lost, or never was: what may be left of it
 // is of another epoch and goes. A room that nobody has published to is forgotten after a day, since anybody may ask for any.
 //
 // KEYS: meta, stream, retained. ARGV[1]: an epoch that no room had before. The meta hash has the epoch, the number n of the
-// last message, the bytes of data in the stream, and the time of the last message (at, in ms).
+// last message, the bytes of data in the stream, and the time of the last message (at, in ms). The retained hash always has
+// an empty field: while a cluster moves a slot, a server refuses a script of which some keys are there and others nowhere.
 const roomPreamble = `
 local time = redis.call('TIME')
 local us = string.format('%.0f', time[1] * 1000000 + time[2])
@@ -33,8 +30,12 @@ if not epoch then
   epoch, n = ARGV[1], 0
   redis.call('DEL', KEYS[2], KEYS[3])
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'n', 0, 'bytes', 0, 'at', 0)
+  redis.call('HSET', KEYS[3], '', '')
 end
-if n == 0 then redis.call('EXPIRE', KEYS[1], 86400) end -- unusedFor
+if n == 0 then -- unusedFor
+  redis.call('EXPIRE', KEYS[1], 86400)
+  redis.call('EXPIRE', KEYS[3], 86400)
+end
 local function text(number) return string.format('%.0f', number) end
 `
 
@@ -45,24 +46,29 @@ local function text(number) return string.format('%.0f', number) end
 // bytes at each message; in number and age at each sixteenth, and exactly when it is read. All of it goes when nothing was
 // published for as long as messages are kept.
 //
-// KEYS[4], optional: the idempotency key. ARGV: epoch, channel, event, data, retain, messages, age in ms, bytes, retained
-// events, idempotency window in ms, conflate, PUBLISH or SPUBLISH, digest. The key holds "epoch n digest". What is published and retained is "epoch n µs retain conflate event\ndata".
-var publishScript = redis.NewScript(`
+// KEYS[4] and KEYS[5], with an idempotency key: the keys of the room, a hash of "ms epoch n digest" by key, and when each came,
+// a sorted set; four that are too old go with each one that comes. ARGV: epoch, channel, event, data, retain, messages, age in
+// ms, bytes, retained events, idempotency window in ms, conflate, PUBLISH or SPUBLISH, digest, idempotency key. What is
+// published and retained is "epoch n µs retain conflate event\ndata".
+var publishScript = redis.NewScript(roomPreamble + `
+local window, key = tonumber(ARGV[10]), ARGV[14]
 if KEYS[4] then
-  local first = redis.call('GET', KEYS[4])
-  if first then return 'again ' .. first end
+  local at, first = string.match(redis.call('HGET', KEYS[4], key) or '', '^(%d+) (.*)$')
+  if at and ms - at < window then return 'again ' .. first end
 end
-` + roomPreamble + `
 local event, data, retain = ARGV[3], ARGV[4], ARGV[5] == '1'
-if retain and redis.call('HEXISTS', KEYS[3], event) == 0 and redis.call('HLEN', KEYS[3]) >= tonumber(ARGV[9]) then
+if retain and redis.call('HEXISTS', KEYS[3], event) == 0 and redis.call('HLEN', KEYS[3]) > tonumber(ARGV[9]) then
   return 'full'
 end
-if n == 0 then redis.call('PERSIST', KEYS[1]) end
+if n == 0 then
+  redis.call('PERSIST', KEYS[1])
+  redis.call('PERSIST', KEYS[3])
+end
 local messages, age, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local bytes = 0
-if ms - tonumber(meta[4] or 0) < age then bytes = tonumber(meta[3]) end
-n, bytes = n + 1, bytes + #data
+n = n + 1
 redis.call('XADD', KEYS[2], text(n) .. '-' .. us, retain and 'r' or 'e', event, 'd', data)
+local bytes = #data
+if redis.call('XLEN', KEYS[2]) > 1 then bytes = bytes + tonumber(meta[3]) end
 if bytes > most or n % 16 == 0 then
   local keep
   repeat
@@ -84,28 +90,39 @@ redis.call('HSET', KEYS[1], 'n', text(n), 'bytes', text(bytes), 'at', text(ms))
 local position = epoch .. ' ' .. text(n)
 local message = position .. ' ' .. us .. ' ' .. ARGV[5] .. ' ' .. ARGV[11] .. ' ' .. event .. '\n' .. data
 if retain then redis.call('HSET', KEYS[3], event, message) end
-if KEYS[4] then redis.call('SET', KEYS[4], position .. ' ' .. ARGV[13], 'PX', ARGV[10]) end
+if KEYS[4] then
+  redis.call('HSET', KEYS[4], key, text(ms) .. ' ' .. position .. ' ' .. ARGV[13])
+  redis.call('ZADD', KEYS[5], text(ms), key)
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', text(ms - window), 'LIMIT', 0, 4)) do
+    redis.call('HDEL', KEYS[4], old)
+    redis.call('ZREM', KEYS[5], old)
+  end
+  redis.call('PEXPIRE', KEYS[4], window)
+  redis.call('PEXPIRE', KEYS[5], window)
+end
 redis.call(ARGV[12], ARGV[2], message)
 return 'new ' .. position
 `)
 
-// positionScript answers {epoch, n, id of the last entry or ”, retained values…}.
+// positionScript answers {epoch, n, id of the last entry or nothing, retained values…}.
 var positionScript = redis.NewScript(roomPreamble + `
-local answer = redis.call('HVALS', KEYS[3])
+local answer = {epoch, text(n), ''}
 local entry = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
-table.insert(answer, 1, entry and entry[1] or '')
-table.insert(answer, 1, text(n))
-table.insert(answer, 1, epoch)
+if entry then answer[3] = entry[1] end
+for _, value in ipairs(redis.call('HVALS', KEYS[3])) do
+  if value ~= '' then table.insert(answer, value) end
+end
 return answer
 `)
 
 // historyScript answers {epoch, n, entries, forked} with at most ARGV[4] entries after the offset ARGV[2], ARGV[3], or after
 // the oldest that is kept when the offset is not of this history. ARGV[5], ARGV[6]: the messages that are kept, and their age.
 //
-// ARGV[7], if not empty, is the time in µs of the message at the offset, by which it is recognized: offsets are given again
-// when a Redis comes back that had lost its latest messages (a replica that lagged, an append-only file that was not
-// written). The history has forked then, which is told by a new epoch. The meta hash remembers the old one (was) and the
-// number of the last message that both have (fork), so that only what was lost is missed.
+// ARGV[8] is 1 when the message at the offset was delivered by the one who asks, and ARGV[7], if not empty, the time in µs when it
+// was accepted, by which it is recognized: offsets are given again when a Redis comes back that had lost its latest messages
+// (a replica that lagged, an append-only file that was not written). The history has forked then, which is told by a new epoch.
+// The meta hash remembers the old one (was) and the number of the last message that both have (fork), so that only what was
+// lost is missed.
 var historyScript = redis.NewScript(roomPreamble + `
 local limit, age, stamp = tonumber(ARGV[4]), tonumber(ARGV[6]), ARGV[7]
 local after = tonumber(ARGV[3])
@@ -114,9 +131,9 @@ local function at(number)
   return entry and string.match(entry[1], '%d+$')
 end
 local forked = 0
-if epoch == ARGV[2] and stamp ~= '' and (after > n or (at(after) or stamp) ~= stamp) then
+if epoch == ARGV[2] and ARGV[8] == '1' and (after > n or stamp ~= '' and (at(after) or stamp) ~= stamp) then
   local fork = math.min(after, n)
-  while fork > 0 and tonumber(at(fork) or 0) > tonumber(stamp) do fork = fork - 1 end
+  while stamp ~= '' and fork > 0 and tonumber(at(fork) or 0) > tonumber(stamp) do fork = fork - 1 end
   epoch, forked = ARGV[1], 1
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'was', ARGV[2], 'fork', text(fork))
 end
@@ -126,7 +143,11 @@ if epoch == ARGV[2] then
   from = math.max(from, after + 1)
 else
   local past = redis.call('HMGET', KEYS[1], 'was', 'fork')
-  if past[1] == ARGV[2] then from = math.max(from, math.min(after, tonumber(past[2])) + 1) end
+  if past[1] == ARGV[2] then
+    local shared = tonumber(past[2])
+    if stamp ~= '' and at(after) == stamp then shared = after end -- it has nothing of what was lost
+    from = math.max(from, math.min(after, shared) + 1)
+  end
 end
 local entries = {}
 repeat
@@ -138,6 +159,14 @@ repeat
   end
 until #entries > 0 or #found < limit
 return {epoch, text(n), entries, forked}
+`)
+
+// rememberScript keeps a room for another day that nobody has published to. KEYS: meta, retained.
+var rememberScript = redis.NewScript(`
+for _, key in ipairs(KEYS) do
+  if redis.call('PTTL', key) > 0 then redis.call('EXPIRE', key, 86400) end -- unusedFor
+end
+return 1
 `)
 
 // run evaluates a script that only one room is concerned with. Reading may be repeated.
@@ -213,23 +242,30 @@ func decodePayload(room wire.Room, payload string) (*Message, error) {
 
 // History implements [Broker].
 func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error) {
-	page, err := b.history(ctx, room, after, 0, limit)
+	page, err := b.history(ctx, room, after, undelivered, limit)
 	if err != nil {
 		return Page{}, b.unavailable("read history of "+room.String(), err)
 	}
 	return page, nil
 }
 
-// history reads a page. stamp is when the message at the offset was accepted, in µs since 1970; 0 if that is not known.
+// undelivered is the stamp of an offset that somebody else says to have.
+const undelivered = -1
+
+// history reads a page. stamp is when the message at the offset, which was delivered here, was accepted, in µs since 1970; 0
+// if that is not known.
 func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, stamp int64, limit int) (Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	known := ""
-	if stamp != 0 {
+	known, delivered := "", 1
+	switch {
+	case stamp == undelivered:
+		delivered = 0
+	case stamp != 0:
 		known = strconv.FormatInt(stamp, 10)
 	}
 	answer, err := b.run(ctx, historyScript, room, after.Epoch, after.N, limit, b.opts.Limits.Messages,
-		b.opts.Limits.Age.Milliseconds(), known)
+		b.opts.Limits.Age.Milliseconds(), known, delivered)
 	if err != nil {
 		return Page{}, err
 	}

@@ -158,7 +158,8 @@ func (b *Redis) positions(rooms []*redisRoom, before []wire.Offset) map[int]wire
 	for i, r := range rooms {
 		reads[i] = pipe.HMGet(ctx, r.keys.meta, "epoch", "n")
 		if before[i].N == 0 {
-			pipe.ExpireGT(ctx, r.keys.meta, unusedFor) // does nothing to a key that stays for good
+			// By its text, not its hash: the server may not know it.
+			rememberScript.Eval(ctx, pipe, []string{r.keys.meta, r.keys.retained})
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
@@ -180,7 +181,7 @@ func (b *Redis) positions(rooms []*redisRoom, before []wire.Offset) map[int]wire
 
 // repeat subscribes to a room that is behind again, and returns where.
 func (b *Redis) repeat(r *redisRoom) *feed {
-	if r.dead.Load() {
+	if r.isDead() {
 		return nil
 	}
 	b.opts.Log.Warn("a subscription was silent although something was published", "room", r.name)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -63,6 +64,8 @@ type Redis struct {
 	id     string
 	answer Answerer
 	client redis.UniversalClient
+	waiter redis.UniversalClient // its connections wait for answers, so that they are not missing elsewhere
+	asking chan struct{}         // holds a token for each question that is asked
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -79,8 +82,9 @@ var _ Cluster = (*Redis)(nil)
 
 // OpenRedis returns the cluster of all instances that use this Redis. It does not wait for Redis.
 func OpenRedis(target *redisconn.Target, log *slog.Logger, self func() Node, answer Answerer) *Redis {
-	return &Redis{self: self, id: rand.Text()[:12], answer: answer, log: log,
-		client: target.Client(redisconn.Tuning{Timeout: every, PoolSize: 8})}
+	return &Redis{self: self, id: rand.Text()[:12], answer: answer, log: log, asking: make(chan struct{}, asking),
+		client: target.Client(redisconn.Tuning{Timeout: every, PoolSize: 4}),
+		waiter: target.Client(redisconn.Tuning{Timeout: every, PoolSize: asking})}
 }
 
 // me is this instance.
@@ -233,4 +237,4 @@ func (c *Redis) leave() {
 }
 
 // Close implements [Cluster].
-func (c *Redis) Close() error { return c.client.Close() }
+func (c *Redis) Close() error { return errors.Join(c.client.Close(), c.waiter.Close()) }

@@ -19,8 +19,9 @@ const (
 	answersPrefix = "zonecast:answers:"
 	// answerWithin bounds how long an instance works on an answer, and how long an answer that nobody takes stays.
 	answerWithin = 10 * time.Second
-	// answering is how many questions an instance answers at once; more are not answered, and so told as missing.
-	answering = 8
+	// answering is how many questions an instance answers at once; more are not answered, and so told as missing. asking is how
+	// many it may have asked at once; more wait.
+	answering, asking = 8, 8
 	// listenPause is between two attempts to hear questions.
 	listenPause = 500 * time.Millisecond
 )
@@ -34,6 +35,11 @@ type envelope struct {
 
 // Ask implements [Cluster].
 func (c *Redis) Ask(ctx context.Context, q Question) Answers {
+	select {
+	case c.asking <- struct{}{}:
+		defer func() { <-c.asking }()
+	case <-ctx.Done():
+	}
 	view, me := c.View(), c.me()
 	open := map[string]string{} // name by ID of those that have not answered
 	for _, n := range view.Nodes {
@@ -58,10 +64,11 @@ func (c *Redis) Ask(ctx context.Context, q Question) Answers {
 		if id, one, failed = c.take(ctx, asked.ID); failed != nil {
 			break
 		}
-		if _, waited := open[id]; waited {
-			delete(open, id)
-			answers.add(one)
+		if _, known := open[id]; !known { // one that is so new that it has not been heard of
+			answers.Asked++
 		}
+		delete(open, id)
+		answers.add(one)
 	}
 	for _, name := range open {
 		answers.Missing = append(answers.Missing, name+" (no answer in time)")
@@ -95,7 +102,7 @@ func (c *Redis) take(ctx context.Context, question string) (id string, a Answer,
 	if wait <= 0 {
 		return "", Answer{}, context.DeadlineExceeded
 	}
-	popped, err := c.client.BLPop(ctx, wait, answersPrefix+question).Result()
+	popped, err := c.waiter.BLPop(ctx, wait, answersPrefix+question).Result()
 	if err != nil {
 		return "", Answer{}, err
 	}

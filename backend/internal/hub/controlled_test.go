@@ -122,7 +122,9 @@ func (p *tap) Message(m *broker.Message) {
 	p.hub.Message(m)
 }
 
-func (p *tap) Gap(room wire.Room, gap broker.Gap) { p.hub.Gap(room, gap) }
+func (p *tap) Gap(room wire.Room, gap broker.Gap, retained []*broker.Message) {
+	p.hub.Gap(room, gap, retained)
+}
 
 func (p *tap) turnOff() {
 	p.mu.Lock()

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
@@ -23,8 +24,8 @@ func TestAGapIsToldToTheRoomsMembersAndBridged(t *testing.T) {
 	from := h.publish(room("x"), 3)
 	to := from
 	to.N = 7
-	h.Gap(room("x"), broker.Gap{From: from, To: to})
-	h.Gap(room("nobody is here"), broker.Gap{From: from, To: to})
+	h.Gap(room("x"), broker.Gap{From: from, To: to}, nil)
+	h.Gap(room("nobody is here"), broker.Gap{From: from, To: to}, nil)
 	h.Message(&broker.Message{Message: wire.Message{Room: room("x"), Event: "E", Offset: to.Next()}})
 	for _, g := range []*guest{a, b} {
 		wantNumbers(t, g, room("x"), "1", "2", "3", "gap 3-7", "8")
@@ -53,7 +54,7 @@ func TestANewEpochBeginsAfterAGap(t *testing.T) {
 	}
 	last := h.publish(room("a"), 100)
 	epoch := wire.Offset{Epoch: "next"}
-	h.Gap(room("a"), broker.Gap{From: last, To: epoch})
+	h.Gap(room("a"), broker.Gap{From: last, To: epoch}, nil)
 	late := h.guest("late")
 	if err := late.joinThen(t.Context(), func() {
 		for range 3 { // numbers that the old epoch had too
@@ -132,4 +133,57 @@ func TestFreshMembersGetWhatIsRetained(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantNumbers(t, third, room("a"), "retained 3", "retained 5", "retained 6")
+}
+
+// What an earlier subscription had still to say, of messages that the room has already, is not said again.
+func TestAGapThatLiesBehindIsIgnored(t *testing.T) {
+	h := build(t, options{limits: endless})
+	g := h.guest("g")
+	if err := g.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	last := h.publish(room("a"), 10)
+	h.Gap(room("a"), broker.Gap{From: wire.Offset{Epoch: "old", N: 5}, To: wire.Offset{Epoch: last.Epoch, N: 3}}, nil)
+	for n := uint64(4); n <= 10; n++ {
+		h.Message(&broker.Message{Message: wire.Message{Room: room("a"), Event: "E", Offset: wire.Offset{Epoch: last.Epoch, N: n}}})
+	}
+	if got := wantUnbroken(t, g.flush())[room("a").String()]; got != 10 || h.gaps.Load() != 0 {
+		t.Errorf("got %d messages and %d gaps, want 10 and none", got, h.gaps.Load())
+	}
+}
+
+// After a gap newcomers get the retained events as they are then: one that the gap swallowed, none that is gone.
+func TestRetainedEventsAreThoseAfterTheGap(t *testing.T) {
+	h := build(t, options{limits: endless})
+	g := h.guest("g")
+	if err := g.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	last := h.send(broker.Publication{Room: room("a"), Event: "SHIFT_SNAPSHOT", Retain: true, Data: []byte(`"old"`)})
+	newer := &broker.Message{Message: wire.Message{Room: room("a"), Event: "SHIFT_SNAPSHOT", Data: []byte(`"new"`),
+		Offset: wire.Offset{Epoch: last.Epoch, N: 5}}}
+	to := wire.Offset{Epoch: last.Epoch, N: 7}
+	for _, tt := range []struct {
+		gap      broker.Gap
+		retained []*broker.Message
+		want     []string
+	}{
+		{broker.Gap{From: last, To: to}, []*broker.Message{newer}, []string{`"new"`}},
+		{broker.Gap{From: to, To: wire.Offset{Epoch: "other", N: 3}}, nil, nil},
+	} {
+		h.Gap(room("a"), tt.gap, tt.retained)
+		late := h.guest("late to " + tt.gap.To.String())
+		if err := late.join(hub.Join{Room: room("a")}); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range late.flush() {
+			if f.Retained {
+				got = append(got, string(f.Data))
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("after %v the retained events are %v, want %v", tt.gap, got, tt.want)
+		}
+	}
 }

@@ -105,8 +105,9 @@ type room struct {
 
 // An arrival is one call of the broker: a message, or a gap.
 type arrival struct {
-	message *broker.Message
-	gap     *broker.Gap
+	message  *broker.Message
+	gap      *broker.Gap
+	retained []*broker.Message // after the gap
 }
 
 // What is kept of a room in the hub bridges the moments between reading history and joining; it is not the history.
@@ -171,8 +172,8 @@ func (h *Hub) begin(r *room, s broker.Snapshot) {
 		switch {
 		case a.message != nil:
 			h.message(r, a.message)
-		case a.gap.To.Epoch != r.offset.Epoch || a.gap.To.N > r.offset.N: // else it is of an earlier subscription
-			h.gap(r, *a.gap)
+		default:
+			h.gap(r, *a.gap, a.retained)
 		}
 	}
 	r.begun, r.early = true, nil
@@ -263,7 +264,7 @@ func (r *room) remember(f *outbox.Frame) {
 }
 
 // Gap implements broker.Handler: it tells the room's members that messages are lost.
-func (h *Hub) Gap(name wire.Room, gap broker.Gap) {
+func (h *Hub) Gap(name wire.Room, gap broker.Gap, retained []*broker.Message) {
 	r := h.find(name)
 	if r == nil {
 		return
@@ -271,15 +272,21 @@ func (h *Hub) Gap(name wire.Room, gap broker.Gap) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.begun {
-		r.early = append(r.early, arrival{gap: &gap})
+		r.early = append(r.early, arrival{gap: &gap, retained: retained})
 		return
 	}
-	h.gap(r, gap)
+	h.gap(r, gap, retained)
 }
 
 // gap is called with the room's mutex held.
-func (h *Hub) gap(r *room, gap broker.Gap) {
-	r.offset, r.recent, r.bytes = gap.To, nil, 0
+func (h *Hub) gap(r *room, gap broker.Gap, retained []*broker.Message) {
+	if gap.To.Epoch == r.offset.Epoch && gap.To.N <= r.offset.N {
+		return // of an earlier subscription
+	}
+	r.offset, r.recent, r.bytes, r.retained = gap.To, nil, 0, nil
+	for _, m := range retained {
+		r.retain(m)
+	}
 	h.opts.Pool.Fanout(h.gapFrame(r.name, gap), r.queues)
 }
 

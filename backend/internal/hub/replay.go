@@ -23,6 +23,8 @@ const (
 	replayTimeout = 10 * time.Second
 	// replayBytes bounds the pages that are kept, in bytes of their frames; the one that was not used for longest goes first.
 	replayBytes = 16 << 20
+	// frameBytes is what a frame takes besides its text, about.
+	frameBytes = 256
 	// freshFor is how long the newest page of a room, to which messages are still being added, is given to others.
 	freshFor = 100 * time.Millisecond
 )
@@ -68,10 +70,10 @@ func (r *replays) after(ctx context.Context, room wire.Room, offset wire.Offset)
 	if err != nil {
 		return nil, nil, err
 	}
-	if frames, gap, ok := p.after(offset); ok {
+	if frames, gap, ok := p.after(offset); ok && (len(frames) > 0 || gap != nil) {
 		return frames, gap, nil
 	}
-	// The offset is of another history, or ahead of this one: only the broker knows what that means.
+	// The offset is of another history, ahead of this one, or at a hole within it: only the broker knows what that means.
 	page, err := r.read(ctx, room, offset)
 	if err != nil {
 		return nil, nil, err
@@ -108,9 +110,9 @@ func (r *replays) page(ctx context.Context, key pageKey, offset wire.Offset) (*r
 		p.base, p.full = read.gap.To, false // what is kept may be of any place
 	}
 	for _, f := range p.frames {
-		p.bytes += len(f.JSON)
+		p.bytes += len(f.JSON) + frameBytes
 	}
-	if p.base.Epoch == key.epoch {
+	if p.base.Epoch == key.epoch && len(p.frames) > 0 {
 		r.keep(p)
 	}
 	return p, nil

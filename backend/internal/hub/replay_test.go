@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -89,5 +90,62 @@ func TestThoseOfALostEpochShareTheirReads(t *testing.T) {
 	}
 	if n := h.gaps.Load(); n != guests {
 		t.Errorf("%d gaps were told to %d clients", n, guests)
+	}
+}
+
+// holey is a broker whose history lacks some messages in the middle, as one does whose clock was wrong for a while.
+type holey struct {
+	*controlled
+	from, to uint64 // are missing
+}
+
+func (h holey) History(ctx context.Context, room wire.Room, after wire.Offset, limit int) (broker.Page, error) {
+	page, err := h.controlled.History(ctx, room, after, 1_000_000)
+	if err != nil {
+		return page, err
+	}
+	kept := slices.DeleteFunc(slices.Clone(page.Messages), func(m *broker.Message) bool { return h.from <= m.Offset.N && m.Offset.N <= h.to })
+	for i := range kept {
+		if i == limit || i > 0 && kept[i].Offset.N != kept[i-1].Offset.N+1 {
+			kept = kept[:i] // what follows comes with the next page, after the gap
+			break
+		}
+	}
+	if page = (broker.Page{Messages: kept}); len(kept) > 0 && kept[0].Offset.N > after.N+1 {
+		page.Gap = &broker.Gap{From: after, To: wire.Offset{Epoch: after.Epoch, N: kept[0].Offset.N - 1}}
+	}
+	return page, nil
+}
+
+// A hole within the history is a gap to those who come back before it, wherever it lies in the pages, and they go on after it.
+func TestAHoleWithinTheHistoryIsAGap(t *testing.T) {
+	for _, hole := range [][2]uint64{{251, 260}, {201, 201}, {200, 200}, {190, 210}, {399, 401}, {201, 400}} {
+		t.Run(fmt.Sprint(hole), func(t *testing.T) {
+			h := build(t, options{limits: endless})
+			h.Use(holey{h.broker, hole[0], hole[1]})
+			member := h.guest("member") // so that the room stays
+			if err := member.join(hub.Join{Room: room("a")}); err != nil {
+				t.Fatal(err)
+			}
+			last := h.publish(room("a"), 600)
+			for _, after := range []uint64{150, hole[0] - 2, hole[0] - 1} {
+				g := h.guest(fmt.Sprint("after ", after))
+				if err := g.join(hub.Join{Room: room("a"), After: wire.Offset{Epoch: last.Epoch, N: after}}); err != nil {
+					t.Fatal(err)
+				}
+				h.publish(room("a"), 1)
+				last.N++
+				var want []string
+				for n := after + 1; n <= last.N; n++ {
+					switch {
+					case n == hole[0]:
+						want = append(want, fmt.Sprintf("gap %d-%d", hole[0]-1, hole[1]))
+					case n < hole[0] || n > hole[1]:
+						want = append(want, fmt.Sprint(n))
+					}
+				}
+				wantNumbers(t, g, room("a"), want...)
+			}
+		})
 	}
 }

@@ -24,6 +24,7 @@ func (t *Target) greet(ctx context.Context, log *slog.Logger) error {
 	info, err := client.InfoMap(ctx).Result() // all of it: 6.2 takes one section only
 	if err != nil {
 		log.Warn("Redis may not be asked what it is (INFO): a cluster is not recognized", "error", err)
+		t.Sharded = client.SPublish(ctx, "zonecast:probe", "").Err() == nil
 		return nil
 	}
 	version := info["Server"]["redis_version"]
@@ -60,8 +61,12 @@ func (t *Target) covers(ctx context.Context) error {
 
 // clusterOf makes of one server's options those of the cluster that it belongs to.
 func clusterOf(o *redis.Options) *redis.ClusterOptions {
-	return &redis.ClusterOptions{Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, TLSConfig: o.TLSConfig,
-		ClientName: o.ClientName, Protocol: o.Protocol}
+	secure := o.TLSConfig.Clone()
+	if secure != nil {
+		secure.ServerName = "" // each server has its own
+	}
+	return &redis.ClusterOptions{Addrs: []string{o.Addr}, Username: o.Username, Password: o.Password, TLSConfig: secure,
+		ClientName: o.ClientName, Protocol: o.Protocol, PoolSize: o.PoolSize}
 }
 
 // explain adds to an error of Redis what to change, where that can be said.

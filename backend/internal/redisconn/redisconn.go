@@ -30,7 +30,8 @@ type Options struct {
 	//	redis://host:26379?addr=host2:26379&master_name=mymaster            what Sentinels of these addresses watch
 	//	unix:///run/redis.sock                                              one server on this machine
 	//
-	// With rediss:// the connection is encrypted. What go-redis knows besides can stand in the query.
+	// With rediss:// the connection is encrypted. What go-redis knows besides can stand in the query, but for timeouts and
+	// retries, which are Zonecast's own.
 	URL string
 	// CAFile, if not empty, holds the certificates (PEM) that the server's certificate must descend from, instead of those
 	// that the system trusts. CertFile and KeyFile are what this side shows when the server asks for a certificate.
@@ -106,6 +107,9 @@ func parse(opts Options) (*Target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the URL is not one of Redis (%w): write for example redis://127.0.0.1:6379/0", withoutSecret(err))
 	}
+	if *secure != nil && t.single == nil {
+		(*secure).ServerName = "" // each server is known by its own name, not by that of the first
+	}
 	if err := opts.certify(*secure); err != nil {
 		return nil, err
 	}
@@ -170,22 +174,30 @@ func (t *Target) Client(tune Tuning) redis.UniversalClient {
 	case t.failover != nil:
 		o := *t.failover
 		o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
-		o.PoolSize, o.ContextTimeoutEnabled = tune.PoolSize, true
+		o.PoolSize, o.ContextTimeoutEnabled = cmp.Or(tune.PoolSize, o.PoolSize), true
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
 		return redis.NewFailoverClient(&o)
 	case t.cluster != nil:
 		o := *t.cluster
 		o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
-		o.PoolSize, o.ContextTimeoutEnabled = tune.PoolSize, true
+		o.PoolSize, o.ContextTimeoutEnabled = cmp.Or(tune.PoolSize, o.PoolSize), true
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
 		o.MaxRedirects = 8
 		return redis.NewClusterClient(&o)
 	}
 	o := *t.single
 	o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
-	o.PoolSize, o.ContextTimeoutEnabled = tune.PoolSize, true
+	o.PoolSize, o.ContextTimeoutEnabled = cmp.Or(tune.PoolSize, o.PoolSize), true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
 	return redis.NewClient(&o)
+}
+
+// At returns a client of one server of a cluster, by its address.
+func (t *Target) At(address string, tune Tuning) *redis.Client {
+	c := t.cluster
+	one := Target{single: &redis.Options{Addr: address, Username: c.Username, Password: c.Password, TLSConfig: c.TLSConfig,
+		ClientName: c.ClientName, Protocol: c.Protocol}}
+	return one.Client(tune).(*redis.Client)
 }
 
 // libraryLog takes what go-redis itself logs, which the errors that it returns say as well. go-redis has one logger for the

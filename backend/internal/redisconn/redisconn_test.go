@@ -116,7 +116,7 @@ func TestFindWithoutTheRightToAsk(t *testing.T) {
 		t.Fatal(err)
 	}
 	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: strings.Replace(s.RedisURL, "//", "//narrow:secret@", 1)})
-	if err != nil || target.Clustered() || target.Sharded {
+	if err != nil || target.Clustered() || !target.Sharded {
 		t.Errorf("got %+v, %v", target, err)
 	}
 }

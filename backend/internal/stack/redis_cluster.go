@@ -137,35 +137,58 @@ func covers(ranges []string, slot int) bool {
 
 // MoveSlot moves a slot and its keys to another master, as redis-cli --cluster reshard does.
 func (s *Stack) MoveSlot(ctx context.Context, slot int, from, to *Redis) error {
-	fromID, err := from.Command(ctx, "CLUSTER MYID")
+	m, err := s.BeginMove(ctx, slot, from, to)
 	if err != nil {
 		return err
+	}
+	if err := m.Keys(ctx); err != nil {
+		return err
+	}
+	return m.End(ctx)
+}
+
+// A Move is a slot on its way.
+type Move struct {
+	slot     int
+	from, to *Redis
+	id       string // of to
+}
+
+// BeginMove announces that a slot moves; none of its keys does yet.
+func (s *Stack) BeginMove(ctx context.Context, slot int, from, to *Redis) (*Move, error) {
+	fromID, err := from.Command(ctx, "CLUSTER MYID")
+	if err != nil {
+		return nil, err
 	}
 	toID, err := to.Command(ctx, "CLUSTER MYID")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	host, port, _ := strings.Cut(to.Address, ":")
 	if _, err := to.Command(ctx, fmt.Sprintf("CLUSTER SETSLOT %d IMPORTING %s", slot, fromID)); err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := from.Command(ctx, fmt.Sprintf("CLUSTER SETSLOT %d MIGRATING %s", slot, toID)); err != nil {
-		return err
-	}
+	_, err = from.Command(ctx, fmt.Sprintf("CLUSTER SETSLOT %d MIGRATING %s", slot, toID))
+	return &Move{slot, from, to, toID}, err
+}
+
+// Keys moves the slot's keys.
+func (m *Move) Keys(ctx context.Context) error {
+	host, port, _ := strings.Cut(m.to.Address, ":")
 	for {
-		key, err := from.Command(ctx, fmt.Sprintf("CLUSTER GETKEYSINSLOT %d 1", slot))
-		if err != nil {
+		key, err := m.from.Command(ctx, fmt.Sprintf("CLUSTER GETKEYSINSLOT %d 1", m.slot))
+		if err != nil || key == "" {
 			return err
 		}
-		if key == "" {
-			break
-		}
-		if _, err := from.Command(ctx, fmt.Sprintf("MIGRATE %s %s %s 0 5000", host, port, key)); err != nil {
+		if _, err := m.from.Command(ctx, fmt.Sprintf("MIGRATE %s %s %s 0 5000", host, port, key)); err != nil {
 			return err
 		}
 	}
-	for _, r := range []*Redis{to, from} {
-		if _, err := r.Command(ctx, fmt.Sprintf("CLUSTER SETSLOT %d NODE %s", slot, toID)); err != nil {
+}
+
+// End says where the slot is.
+func (m *Move) End(ctx context.Context) error {
+	for _, r := range []*Redis{m.to, m.from} {
+		if _, err := r.Command(ctx, fmt.Sprintf("CLUSTER SETSLOT %d NODE %s", m.slot, m.id)); err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,7 @@ type record struct {
 	busy     bool
 	messages []*broker.Message
 	gaps     []broker.Gap
+	retained []*broker.Message // after the last gap
 }
 
 var _ broker.Handler = (*Recorder)(nil)
@@ -53,12 +54,13 @@ func (r *Recorder) Message(m *broker.Message) {
 }
 
 // Gap implements broker.Handler.
-func (r *Recorder) Gap(room wire.Room, gap broker.Gap) {
+func (r *Recorder) Gap(room wire.Room, gap broker.Gap, retained []*broker.Message) {
 	r.enter(room, "Gap")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	in := r.rooms[room]
 	in.gaps = append(in.gaps, gap)
+	in.retained = retained
 	in.busy = false
 }
 
