@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket as NodeWebSocket } from 'ws';
-import { type ClientOptions, createWebSocketClient, type State } from '@zonecast/client';
+import { type ClientOptions, createWebSocketClient, type State, webSocket } from '@zonecast/client';
 import { Cable, RealServer } from './real-server.js';
 
 let server: RealServer;
@@ -17,7 +17,7 @@ const newZone = () => `zone-${++rooms}`;
 
 function clientOf(url: string, options: Partial<ClientOptions> = {}) {
   const onError = vi.fn<(error: unknown) => void>();
-  const client = createWebSocketClient({ url, WebSocket: NodeWebSocket, backoffBase: 50, maxAttempts: Infinity, onError, ...options });
+  const client = createWebSocketClient({ url, transports: [webSocket], WebSocket: NodeWebSocket, backoffBase: 50, maxAttempts: Infinity, onError, ...options });
   onTestFinished(() => client.disconnect());
   return { client, onError };
 }
