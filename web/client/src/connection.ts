@@ -210,11 +210,11 @@ export function connect(settings: Settings, via: Transport, memberships: Members
   via
     .dial({
       Socket,
-      address(path) {
+      address(path, extra) {
         const url = new URL(base);
         url.pathname = url.pathname.replace(/\/?$/, path);
         const user = `${new URLSearchParams(userId ? { userId } : {})}`;
-        url.search = [url.search, ...memberships.query(path === '/ws'), user].filter(Boolean).join('&');
+        url.search = [url.search, ...memberships.query(path === '/ws'), user, extra].filter(Boolean).join('&');
         return url.href;
       },
       credential: async () => token ?? askToken(),

@@ -19,7 +19,7 @@ export async function dialHTTP(line: Line, path: string, read: (answer: Response
 
   const ask = async (query: string, { signal }: AbortController, body?: string) => {
     const token = await line.credential();
-    return fetch(line.address(path) + query, {
+    return fetch(line.address(path, query), {
       signal,
       cache: 'no-store',
       headers: {
@@ -32,7 +32,7 @@ export async function dialHTTP(line: Line, path: string, read: (answer: Response
 
   const listen = async () => {
     // The first answer has to come at once: it tells whether anything gets through.
-    for (let query = '&wait=0'; ; ) {
+    for (let query = 'wait=0'; ; ) {
       get = new AbortController();
       const { signal } = get;
       const pause = line.pause(PACE);
@@ -42,7 +42,7 @@ export async function dialHTTP(line: Line, path: string, read: (answer: Response
         if (answer.ok) await read(answer, line);
         else line.refused(`answered ${answer.status}`, await problem(answer));
       } catch (cause) {
-        query = '&wait=0';
+        query = 'wait=0';
         if (!signal.aborted) line.lost(`can't be read: ${cause}`, { cause });
       }
       await pause; // which never ends once the connection is over

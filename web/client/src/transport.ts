@@ -18,8 +18,8 @@ export interface Transport {
 /** What a transport asks of the connection, and tells it. @internal */
 export interface Line {
   readonly Socket: WebSocketConstructor | undefined;
-  /** The address of a path, like "/ws", with a query that names the rooms wanted now and where to resume in each. */
-  address(path: string): string;
+  /** The address of a path, like "/ws", with a query that names the rooms wanted now and where to resume in each, and `extra`. */
+  address(path: string, extra?: string): string;
   /** The token of now, if one is needed. */
   credential(): Promise<string | undefined>;
   /** A frame came, as text or as what its JSON says. */
