@@ -12,14 +12,14 @@ import { internalNames } from './internal-names.mjs';
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 await rm('dist', { recursive: true, force: true });
 
-async function bundle(entry, format) {
+async function bundle(entry, format, shorten = {}) {
   const { outputFiles } = await build({
     entryPoints: [`src/${entry}.ts`],
     outfile: `dist/${format}/${entry}.js`,
     bundle: true,
     external: ['react'],
     format,
-    mangleProps: internalNames,
+    ...shorten,
     minify: true,
     platform: 'neutral',
     sourcemap: 'external',
@@ -38,7 +38,10 @@ async function bundle(entry, format) {
   await writeFile(`dist/${format}/${entry}.js`, `${smaller.code}\n`);
   await writeFile(`dist/${format}/${entry}.js.map`, smaller.map);
 }
-for (const entry of ['index', 'react']) await Promise.all([bundle(entry, 'esm'), bundle(entry, 'cjs')]);
+for (const format of ['esm', 'cjs']) {
+  await bundle('index', format, { mangleProps: internalNames });
+  await bundle('react', format);
+}
 
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc'], { stdio: 'inherit' });
 

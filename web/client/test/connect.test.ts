@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { CloseCode, type State } from '@zonecast/client';
+import { CloseCode, longPolling, serverSentEvents, type State, webSocket } from '@zonecast/client';
 import { fakeClient, fakeTime, settle } from './fake-socket.js';
 
 fakeTime({ beforeEach, afterEach });
@@ -478,4 +478,75 @@ test('onState returns what removes the listener, and a listener that throws stop
   await settle();
   expect(heard).toEqual(['connecting', 'connected']);
   expect(onError).toHaveBeenCalledTimes(3);
+});
+
+describe('recovering', () => {
+  test('is what the client does after a connection that was good', async () => {
+    const { client, connect, reconnect } = fakeClient();
+    const states = recordStates(client);
+    await connect();
+    await reconnect();
+    client.disconnect();
+    await connect();
+    expect(names(states)).toEqual([
+      'connecting',
+      'connected',
+      'waiting',
+      'recovering',
+      'connected',
+      'closed',
+      'connecting',
+      'connected',
+    ]);
+    expect(states[3]).toEqual({ name: 'recovering', attempt: 1 });
+  });
+
+  test('first tries the transport that was good, then all of them', async () => {
+    const asked: string[] = [];
+    vi.stubGlobal('fetch', async (address: string) => {
+      asked.push(new URL(address).pathname);
+      throw new TypeError('fetch failed');
+    });
+    const { client, connect, socket, sockets } = fakeClient({ transports: [webSocket, longPolling, serverSentEvents] });
+    await connect();
+    socket().closes(1006);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(sockets).toHaveLength(2);
+    socket().closes(1006);
+    expect(client.state).toMatchObject({ name: 'waiting', attempt: 2 });
+    expect(asked).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1000);
+    socket().closes(1006);
+    await settle();
+    expect(asked).toEqual(['/poll', '/sse']);
+    expect(client.state).toMatchObject({ name: 'waiting', attempt: 3, error: { code: 'connect_failed' } });
+    client.disconnect();
+    await settle();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('from a server that is gone for an hour asks now and then, keeps nothing, and comes back', async () => {
+    vi.stubGlobal('fetch', async () => {
+      throw new TypeError('fetch failed');
+    });
+    const transports = [webSocket, longPolling, serverSentEvents];
+    const { client, connect, socket, sockets, onError } = fakeClient({ transports, maxAttempts: Infinity });
+    await connect([]);
+    void client.subscribe('w');
+    socket().acks('subscribe', { room: 'warehouse:w', offset: 'e-5' });
+    let gone = true;
+    const dead = setInterval(() => gone && socket().closes(1006), 100);
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    gone = false;
+    clearInterval(dead);
+    // 30 s at most, on average 15 s, between two tries.
+    expect(sockets.length).toBeGreaterThan(120);
+    expect(sockets.length).toBeLessThan(260);
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(2);
+    while (client.state.name === 'waiting') await vi.advanceTimersToNextTimerAsync();
+    expect(socket().address.search).toBe('?cursor=warehouse:w@e-5');
+    socket().saysConnected([{ room: 'warehouse:w', offset: 'e-9' }]);
+    expect(client.state.name).toBe('connected');
+    expect(onError).not.toHaveBeenCalled();
+  });
 });

@@ -16,14 +16,14 @@ export class RealServer {
     this.port = port;
   }
 
-  /** Starts one on this port, or on a free one, and waits until it says that it listens. */
-  static async start(port = 0): Promise<RealServer> {
+  /** Starts one on this port, or on a free one, with these environment variables, and waits until it says that it listens. */
+  static async start(port = 0, settings: Record<string, string> = {}): Promise<RealServer> {
     if (!existsSync(binary))
       throw new Error(
         `There is no server at ${binary}: run "go build -o bin/zonecast ./backend/cmd/zonecast" in the repository's root, ` +
           'or name another one in ZONECAST_BIN.',
       );
-    const env = { PATH: process.env['PATH'], LISTEN: `127.0.0.1:${port}`, HEARTBEAT_INTERVAL: '1s', DRAIN_TIMEOUT: '2s' };
+    const env = { PATH: process.env['PATH'], LISTEN: `127.0.0.1:${port}`, HEARTBEAT_INTERVAL: '1s', DRAIN_TIMEOUT: '2s', ...settings };
     const server = spawn(binary, [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     const chosen = await new Promise<number>((resolve, reject) => {
