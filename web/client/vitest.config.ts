@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-const source = (name: string) => fileURLToPath(new URL(`src/${name}.ts`, import.meta.url));
+/** What the tests import: the sources, or with BUILT what the build makes of them. */
+const source = (name: string) =>
+  fileURLToPath(new URL(process.env['BUILT'] ? `dist/esm/${name}.js` : `src/${name}.ts`, import.meta.url));
 
 export default defineConfig({
   resolve: { alias: { '@zonecast/client/react': source('react'), '@zonecast/client': source('index') } },

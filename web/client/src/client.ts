@@ -235,8 +235,8 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     lost(by, error, heard, terminal, retryAfter, spread) {
       if (by === probe) return probeLater();
       hangUp();
-      // After a good connection the first try is for its transport alone: the network may just have gone for a moment.
-      const alone = recovering && attempt === 1;
+      // After a good connection the first tries are for its transport alone: the network may just have gone for a moment.
+      const alone = recovering && attempt < 3;
       if (!heard && !terminal && !alone && silent + 1 < transports.length) return open(silent + 1);
       attempt++;
       const last = terminal || !autoReconnect;
