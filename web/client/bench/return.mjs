@@ -4,9 +4,8 @@
 //     node bench/return.mjs [--clients 1000] [--rounds 6] [--transport webSocket|longPolling|serverSentEvents]
 //
 // Fails when the 99th percentile is over 2 s or when a client has not received everything in order.
-import { spawn } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
@@ -38,29 +37,18 @@ const port = await new Promise((resolve, reject) => {
     });
 });
 
-let away = false;
-const sockets = new Set();
-const network = createServer({ backlog: 4096 }, (near) => {
-  near.on('error', () => {});
-  if (away) return near.resetAndDestroy();
-  const far = connect(port, '127.0.0.1');
-  for (const [socket, other] of [[near, far], [far, near]]) {
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      sockets.delete(socket);
-      other.destroy();
-    });
-    socket.pipe(other);
-  }
-});
-await once(network.listen(0, '127.0.0.1'), 'listening');
+const network = fork(new URL('network.mjs', import.meta.url), [String(port)]);
+const [entrance] = await once(network, 'message');
+const order = async (what) => {
+  network.send(what);
+  await once(network, 'message');
+};
 
 let returnedAt = 0;
 const waits = [];
 const clients = Array.from({ length: Number(values.clients) }, () => {
   const client = zonecast.createWebSocketClient({
-    url: `http://127.0.0.1:${network.address().port}`,
+    url: `http://127.0.0.1:${entrance}`,
     warehouse: 'w',
     zone: 'z',
     WebSocket,
@@ -89,10 +77,9 @@ const publishing = setInterval(async () => {
 
 for (let round = 0; round < rounds; round++) {
   await pause(BETWEEN);
-  away = true;
-  for (const socket of sockets) socket.resetAndDestroy();
+  await order('away');
   await pause(AWAY);
-  away = false;
+  await order('back');
   returnedAt = performance.now();
 }
 await pause(BETWEEN);
@@ -108,6 +95,6 @@ console.log(`back after its return: p50 ${at(0.5)}, p95 ${at(0.95)}, p99 ${at(0.
 console.log(`${clients.length - wrong} of ${clients.length} received all ${published} messages in order and once`);
 
 for (const client of clients) client.disconnect();
-network.close();
+network.disconnect();
 server.kill('SIGTERM');
 if (waits.length < clients.length * rounds || waits[Math.floor(0.99 * waits.length)] > TARGET || wrong) process.exitCode = 1;
