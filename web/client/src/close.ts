@@ -32,5 +32,5 @@ export function terminalName(code: number | undefined): string | undefined {
 
 /** How a line is told that the server closed the connection. */
 export function closed(closeCode: number, reason: string, cause?: unknown): [string, ErrorDetails] {
-  return [`closed with code ${closeCode} ${reason}`, { closeCode, cause }];
+  return [`closed with code ${closeCode}${reason && ` ${reason}`}`, { closeCode, cause }];
 }

@@ -182,7 +182,7 @@ export function connect(settings: Settings, via: Transport, memberships: Members
       if (!established) complaint = error;
       if (retryAfter) returnAt = performance.now() + retryAfter;
     } else if (event === 'drain') {
-      draining = true;
+      draining = retryAfter > 0; // a server that is always leaving, at once, gets no more tries than others
       returnAt = performance.now() + retryAfter;
       after(retryAfter, () => lost('is leaving'));
     }

@@ -52,7 +52,7 @@ describe('connect', () => {
     await expect(connected).rejects.toMatchObject({
       code: 'connect_failed',
       closeCode: 1006,
-      message: expect.stringMatching(/^localhost:3001 by websocket: closed with code 1006/),
+      message: expect.stringMatching(/^localhost:3001 by websocket: closed with code 1006$/),
       cause: 'connect ECONNREFUSED',
     });
     expect(client.state).toMatchObject({ name: 'failed', error: { code: 'connect_failed' } });
@@ -294,6 +294,13 @@ describe('reconnect', () => {
     expect(sockets).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(1);
     expect(sockets).toHaveLength(2);
+  });
+
+  test('does not chase a server that is always leaving at once', async () => {
+    const { client, connect } = fakeClient();
+    (await connect()).says({ event: 'drain', data: { retryAfter: 0 } });
+    await settle();
+    expect(client.state).toMatchObject({ name: 'waiting', retryAt: Date.now() + 500 });
   });
 
   test('leaves a draining server by itself', async () => {
