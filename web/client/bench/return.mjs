@@ -66,14 +66,18 @@ const clients = Array.from({ length: Number(values.clients) }, () => {
 await Promise.all(clients.map((client) => client.connect()));
 
 let published = 0;
-const publishing = setInterval(async () => {
-  const body = JSON.stringify({ event: 'TICK', data: published++ });
-  await fetch(`http://127.0.0.1:${port}/api/v1/warehouses/w/zones/z/broadcast`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body,
-  });
-}, 200);
+let over = false;
+const publishing = (async () => {
+  for (; !over; published++) {
+    const answer = await fetch(`http://127.0.0.1:${port}/api/v1/warehouses/w/zones/z/broadcast`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ event: 'TICK', data: published }),
+    });
+    if (!answer.ok) throw new Error(`publishing was answered ${answer.status}`);
+    await pause(200);
+  }
+})();
 
 for (let round = 0; round < rounds; round++) {
   await pause(BETWEEN);
@@ -83,8 +87,10 @@ for (let round = 0; round < rounds; round++) {
   returnedAt = performance.now();
 }
 await pause(BETWEEN);
-clearInterval(publishing);
-await pause(1_000);
+over = true;
+await publishing;
+const behind = () => clients.some(({ heard }) => heard.length < published);
+for (const deadline = performance.now() + 30_000; behind() && performance.now() < deadline; ) await pause(100);
 
 waits.sort((a, b) => a - b);
 const at = (share) => `${Math.round(waits[Math.min(waits.length - 1, Math.floor(share * waits.length))])} ms`;

@@ -222,7 +222,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
         // Of a room that was just left, or nobody asked for.
         if (gap || room !== undefined) return;
       } else if (gap) {
-        membership.skip(gap.to);
+        if (!membership.skip(gap.to)) return;
       } else if (!retained) {
         const hole = membership.admit(offset);
         if (hole === false) return;

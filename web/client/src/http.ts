@@ -35,7 +35,7 @@ export async function dialHTTP(line: Line, path: string, read: (answer: Response
     for (let query = 'wait=0'; ; ) {
       get = new AbortController();
       const { signal } = get;
-      const pause = line.pause(PACE);
+      const next = performance.now() + PACE;
       try {
         const answer = await ask(query, get);
         query = '';
@@ -45,7 +45,8 @@ export async function dialHTTP(line: Line, path: string, read: (answer: Response
         query = 'wait=0';
         if (!signal.aborted) line.lost(`can't be read: ${cause}`, { cause });
       }
-      await pause; // which never ends once the connection is over
+      // By then all that came is taken note of, and counts in the next query. Once the connection is over, that is never.
+      await line.pause(next - performance.now());
     }
   };
   void listen();

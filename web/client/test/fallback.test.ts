@@ -157,19 +157,3 @@ test('offsets that are kept let the next page go on where the last one was', asy
   await second.connect();
   await eventually(() => expect(heard).toEqual([2, 3]));
 });
-
-test('a proxy that answers with pages of its own is no server, and is not asked without end', async () => {
-  const { createServer } = await import('node:http');
-  let asked = 0;
-  const proxy = createServer((_, response) => {
-    asked++;
-    response.setHeader('Content-Type', 'text/html').end('<h1>Welcome to the WiFi</h1>');
-  });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  const { port } = proxy.address() as { port: number };
-  const client = createWebSocketClient({ url: `http://127.0.0.1:${port}`, WebSocket: NodeWebSocket, backoffBase: 20, maxAttempts: 3 });
-  onTestFinished(() => void proxy.close());
-  await expect(client.connect()).rejects.toMatchObject({ code: 'gave_up', cause: { code: 'connect_failed' } });
-  // The handshakes of WebSockets, and two requests, in each of the four tries.
-  expect(asked).toBeLessThanOrEqual(12);
-});

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** What happens to a connection whose first request is for a path: it gets through, is refused, or nothing ever comes back. */
-export type Treatment = 'pass' | 'refuse' | 'swallow';
+/** What happens to a connection whose first request is for a path: it gets through, is refused, is cut, or nothing ever comes back. */
+export type Treatment = 'pass' | 'refuse' | 'cut' | 'swallow';
 
 /** Stands between client and server like a network with a mind of its own. A new rule breaks all that is open. */
 export class Network {
@@ -29,15 +29,11 @@ export class Network {
 
   rule(rule: (path: string) => Treatment): void {
     this.#rule = rule;
-    this.breakAll();
-  }
-
-  breakAll(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
   async remove(): Promise<void> {
-    this.rule(() => 'refuse');
+    this.rule(() => 'cut');
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
@@ -48,6 +44,7 @@ export class Network {
       this.dialled.push(path);
       const treatment = this.#rule(path);
       if (treatment === 'refuse') near.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      if (treatment === 'cut') near.destroy();
       if (treatment !== 'pass') return;
       const far = this.#keep(connect(port, '127.0.0.1'));
       far.write(first);

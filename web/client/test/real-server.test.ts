@@ -5,7 +5,8 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket as NodeWebSocket } from 'ws';
 import { type ClientOptions, createWebSocketClient, longPolling, serverSentEvents, type State, type Transport, webSocket } from '@zonecast/client';
-import { Cable, RealServer } from './real-server.js';
+import { Network } from './network.js';
+import { RealServer } from './real-server.js';
 
 const transports = [webSocket, longPolling, serverSentEvents];
 
@@ -161,7 +162,7 @@ describe.each(transports)('a steady server over $name', (transport) => {
 
   test('resumes after a cut cable with all that was missed, in order and once', async () => {
     const zone = newZone();
-    const cable = await Cable.to(server.port);
+    const cable = await Network.to(server.port, () => 'pass');
     onTestFinished(() => cable.remove());
     const { client, onError } = clientOf(transport, cable.url, { warehouse: 'w', zone });
     const heard = record(client);
@@ -174,11 +175,11 @@ describe.each(transports)('a steady server over $name', (transport) => {
     for (let round = 0; round < 3; round++) {
       await tick();
       await tick();
-      cable.cut();
+      cable.rule(() => 'cut');
       await state(client, 'waiting');
       await tick();
       await tick();
-      cable.mend();
+      cable.rule(() => 'pass');
       await tick();
       await state(client, 'connected');
       await tick();
