@@ -236,7 +236,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       if (by === probe) return probeLater();
       hangUp();
       // After a good connection the first tries are for its transport alone: the network may just have gone for a moment.
-      const alone = recovering && attempt < 3;
+      const alone = recovering && attempt < 5;
       if (!heard && !terminal && !alone && silent + 1 < transports.length) return open(silent + 1);
       attempt++;
       const last = terminal || !autoReconnect;

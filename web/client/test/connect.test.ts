@@ -203,7 +203,7 @@ describe('reconnect', () => {
       waits.push(client.state.retryAt - Date.now());
       await vi.advanceTimersToNextTimerAsync();
     }
-    expect(waits).toEqual([500, 1000, 1000, 1000, 1000, 2000, 4000, 8000, 15_000, 15_000]);
+    expect(waits).toEqual([500, 750, 750, 750, 750, 750, 2000, 4000, 8000, 15_000]);
     expect(sockets).toHaveLength(11);
     expect(client.state).toMatchObject({ name: 'failed', error: { code: 'gave_up' } });
     expect(states.at(-3)).toMatchObject({ name: 'waiting', attempt: 10 });
@@ -508,7 +508,7 @@ describe('recovering', () => {
     expect(states[3]).toEqual({ name: 'recovering', attempt: 1 });
   });
 
-  test('first tries the transport that was good twice, then all of them', async () => {
+  test('first tries the transport that was good four times, then all of them', async () => {
     const asked: string[] = [];
     vi.stubGlobal('fetch', async (address: string) => {
       asked.push(new URL(address).pathname);
@@ -516,7 +516,7 @@ describe('recovering', () => {
     });
     const { client, connect, socket, sockets } = fakeClient({ transports: [webSocket, longPolling, serverSentEvents] });
     await connect();
-    for (const attempt of [1, 2, 3]) {
+    for (const attempt of [1, 2, 3, 4, 5]) {
       expect(sockets).toHaveLength(attempt);
       socket().closes(1006);
       expect(client.state).toMatchObject({ name: 'waiting', attempt });
@@ -526,7 +526,7 @@ describe('recovering', () => {
     socket().closes(1006);
     await settle();
     expect(asked).toEqual(['/poll', '/sse']);
-    expect(client.state).toMatchObject({ name: 'waiting', attempt: 4, error: { code: 'connect_failed' } });
+    expect(client.state).toMatchObject({ name: 'waiting', attempt: 6, error: { code: 'connect_failed' } });
     client.disconnect();
     await settle();
     expect(vi.getTimerCount()).toBe(0);
