@@ -103,4 +103,6 @@ console.log(`${clients.length - wrong} of ${clients.length} received all ${publi
 for (const client of clients) client.disconnect();
 network.disconnect();
 server.kill('SIGTERM');
-if (waits.length < clients.length * rounds || waits[Math.floor(0.99 * waits.length)] > TARGET || wrong) process.exitCode = 1;
+// Whoever was not back before the network went again counts as too late.
+const p99 = waits[Math.floor(0.99 * clients.length * rounds)] ?? Infinity;
+if (p99 > TARGET || wrong) process.exitCode = 1;
