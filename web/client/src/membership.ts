@@ -26,7 +26,10 @@ export interface Membership {
   enter(newest?: unknown): void;
   /** We won't get in. Returns how many waited for that. */
   refuse(error: Error): number;
-  /** What is up to there is not owed to us. Returns false when we are there already. */
+  /**
+   * What is up to there is not owed to us. It may lie behind: then the server lost what we had, and gives its offsets again.
+   * Returns false when we are there already.
+   */
   skip(to: unknown): boolean;
   /**
    * Takes note of a message that counts, so of no retained one. Returns false for one that listeners had already; else the hole
@@ -42,8 +45,7 @@ export function makeMembership(target: Room, store: Store | undefined): Membersh
   /** Nothing up to here is owed to us any more. */
   let position: Offset | undefined = parseOffset(store?.get(room));
 
-  const advance = (to: Offset | undefined) => {
-    if (!to || isAtOrBefore(to, position)) return false;
+  const move = (to: Offset) => {
     position = to;
     store?.set(room, to.form);
     return true;
@@ -65,13 +67,17 @@ export function makeMembership(target: Room, store: Store | undefined): Membersh
       waiters.settle(position ? { room, offset: position.form } : { room });
     },
     refuse: (error) => waiters.settle(undefined, error),
-    skip: (to) => advance(parseOffset(to)),
+    skip(to) {
+      const offset = parseOffset(to);
+      return !!offset && offset.form !== position?.form && move(offset);
+    },
     admit(text) {
       const offset = parseOffset(text);
       // What comes before we are let in is left over from an earlier time in the room.
       if (!offset || !membership.inside) return undefined;
       const from = position?.form;
-      if (!advance(offset)) return false;
+      if (isAtOrBefore(offset, position)) return false;
+      move(offset);
       const to = `${offset.epoch}-${offset.n - 1n}`;
       return from && from !== to ? { room, from, to } : undefined;
     },

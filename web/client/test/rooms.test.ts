@@ -390,10 +390,11 @@ describe('offsets', () => {
     expect(heard).toEqual([]);
   });
 
-  test('a gap behind us moves nothing back, and is told to nobody', async () => {
+  test('a gap that leads back is followed, and told once', async () => {
     const { socket, heard } = await inRoom();
-    socket().says({ event: 'gap', data: { room: ROOM, from: 'e-1', to: 'e-2' } });
-    for (const offset of ['e-18', 'e-18']) socket().publishes(ROOM, offset);
-    expect(heard).toEqual(['e-18']);
+    const gap = { room: ROOM, from: 'e-17', to: 'e-2' };
+    for (let twice = 0; twice < 2; twice++) socket().says({ event: 'gap', data: gap });
+    for (const offset of ['e-3', 'e-3', 'e-4']) socket().publishes(ROOM, offset);
+    expect(heard).toEqual([gap, 'e-3', 'e-4']);
   });
 });
