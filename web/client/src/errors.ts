@@ -6,7 +6,6 @@ export type ServerErrorCode =
   | 'invalid_event'
   | 'invalid_data'
   | 'invalid_offset'
-  | 'idempotency_conflict'
   | 'too_large'
   | 'not_subscribed'
   | 'idempotency_conflict'
