@@ -36,7 +36,8 @@ after(async () => {
   if (site) await rm(site, { recursive: true, force: true });
 });
 
-const upgrade = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;';
+// A location with headers of its own inherits none; without Host the server would take the page for one of another host.
+const upgrade = 'proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;';
 const location = (path, rules) => `location ${path} { ${rules} proxy_pass ${server.url}; }`;
 const pages = () => `location /site/ { alias ${site}/; }`;
 
