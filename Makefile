@@ -67,8 +67,9 @@ test-client: build web/client/node_modules ## Check types, size, package and beh
 	cd web/client && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm run check
 
 .PHONY: test-web
-test-web: build web/node_modules web/e2e/node_modules ## Test dashboard and screen in headless Chromium
+test-web: build web/node_modules web/e2e/node_modules web/client/node_modules ## Test dashboard, screen and client in headless Chromium
 	cd web && npm run typecheck && npm test
+	cd web/client && npm run build
 	cd web/e2e && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm test
 
 .PHONY: generate
@@ -87,6 +88,10 @@ TEMPL := go run github.com/a-h/templ/cmd/templ@v0.3.1020
 .PHONY: bench
 bench: ## Run the Go benchmarks; compare two outputs with benchstat
 	cd backend && go test -run '^$$' -bench . -benchmem -count 6 ./wire ./internal/outbox ./internal/hub ./internal/transport ./internal/transport/ws
+
+.PHONY: bench-return
+bench-return: build web/client/node_modules ## Measure how soon 1,000 clients are back after a network that was away (RETURN='--transport longPolling')
+	cd web/client && npm run build && ZONECAST_BIN=$(CURDIR)/bin/zonecast node bench/return.mjs $(RETURN)
 
 .PHONY: bench-peers
 bench-peers: build loadtest/peers/socketio/node_modules ## Compare with Centrifuge and Socket.IO on this machine (10 minutes; PEERS='--only zonecast,centrifuge')

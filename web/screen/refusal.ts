@@ -9,7 +9,8 @@ export interface Refusal {
 
 /** Puts into words why the client stopped; hasToken says whether the address of the screen held a token. */
 export function refusal(error: Pick<ZonecastError, 'code' | 'message' | 'cause'>, hasToken: boolean): Refusal {
-  const said = error.cause instanceof Error ? error.cause.message : error.message;
+  const { cause } = error;
+  const said = cause instanceof Error ? cause.message : typeof cause === 'string' ? cause : error.message;
   const reason = `The server says: ${said}.`;
   switch (error.code) {
     case 'unauthenticated':

@@ -1,26 +1,26 @@
 import { backoff } from './backoff.js';
-import { type Address, Connection, type Loss } from './connection.js';
+import { connect, type Connection, type Owner } from './connection.js';
 import { serverError, ZonecastError } from './errors.js';
-import {
-  type AnyListener,
-  checkEvent,
-  type Connected,
-  type Gap,
-  type Listener,
-  type MessageMeta,
-  type Position,
-  type ProtocolEvents,
-  type ProtocolMeta,
-  type WellKnownEvents,
+import type {
+  AnyListener,
+  Connected,
+  Gap,
+  Listener,
+  MessageMeta,
+  Position,
+  ProtocolEvents,
+  ProtocolMeta,
+  WellKnownEvents,
 } from './events.js';
-import type { ServerFrame } from './frame.js';
-import { Listeners } from './listeners.js';
-import { Memberships } from './memberships.js';
-import { type ClientOptions, readNumber, readOptions, type Settings } from './options.js';
-import { Deferred, WatchedPromise } from './promise.js';
+import { makeListeners } from './listeners.js';
+import { makeMemberships } from './memberships.js';
+import { readLike, type Settings } from './options.js';
+import { makeWaiters, watch } from './promise.js';
+import { makeRequests } from './requests.js';
 import { makeRoom } from './room.js';
 import type { State, StateListener } from './state.js';
 import { later, type Timer } from './timer.js';
+import type { Transport } from './transport.js';
 
 export interface Message {
   warehouse: string;
@@ -29,296 +29,283 @@ export interface Message {
   event: string;
   /** Anything that has a JSON form. */
   data?: unknown;
+  /** For a client that is behind, it replaces a waiting message of the room with the same name here. */
+  conflate?: string;
+  /** A message with a key that the server saw in the last minutes is not published again. The client makes one by itself. */
+  idempotencyKey?: string;
 }
 
 export interface RequestOptions {
-  /** How long to wait for the answer, in milliseconds. Default: the option requestTimeout. */
+  /** How long to try to get the answer, in milliseconds. Default: the option requestTimeout. */
   timeout?: number;
 }
 
-type EventName<Events> = (keyof Events & string) | keyof ProtocolEvents | (string & {});
-
-/** What a subprotocol may consist of: a token of RFC 9110, section 5.6.2. */
-const SUBPROTOCOL_TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
-
-/** Under this name are the listeners to everything; no event has it. */
-const ANY = '';
+export type EventName<Events> = (keyof Events & string) | keyof ProtocolEvents | (string & {});
 
 /**
- * A client of one server. It keeps one connection alive, remembers its rooms and how far it got in each, and goes on from
- * there on the next connection:
- *
- *     connect() ─▶ #open ─▶ Connection ─connected─▶ #connected ─▶ Memberships joins the rooms again, from their offsets
- *                    ▲                 ─received──▶ #received ─▶ Membership.admit ─▶ Listeners
- *                    └── wait ◀─ #lost ◀──lost────
+ * A client of one server. It keeps one connection alive, remembers its rooms and how far it got in each, and goes on from there on
+ * the next connection. None of its functions needs `this`.
  */
-export class WebSocketClient<Events = WellKnownEvents> {
-  readonly #settings: Settings;
-  readonly #listeners: Listeners<[data: unknown, meta: MessageMeta | ProtocolMeta]>;
-  readonly #stateListeners: Listeners<[State]>;
-  readonly #memberships: Memberships;
-
-  #state: State = { name: 'idle' };
-  #connection: Connection | undefined;
-  #retryTimer: Timer | undefined;
-  /** Tries since the last good connection; 0 while the first is under way. */
-  #attempt = 0;
-  /** Whether the server once joined us to the rooms of the options. From then on we join all rooms ourselves. */
-  #joinedByAddress = false;
-  /** What connect() returned, while it is open. */
-  #connecting: Deferred<Connected> | undefined;
-
-  /** See createWebSocketClient. */
-  constructor(options: ClientOptions) {
-    this.#settings = readOptions(options);
-    this.#listeners = new Listeners(this.#settings.onError);
-    this.#stateListeners = new Listeners(this.#settings.onError);
-    this.#memberships = new Memberships(this.#settings, (gap) => this.#emit('gap', gap, { event: 'gap' }));
-  }
-
-  get state(): State {
-    return this.#state;
-  }
-
+export interface ZonecastClient<Events = WellKnownEvents> {
+  /** What the client is doing; another object whenever it changes. */
+  readonly state: State;
+  /** The names of the rooms that the client is in, or wants to be in. */
+  readonly rooms: string[];
   /** Calls the listener with each state from now on. Returns what removes it. */
-  onState(listener: StateListener): () => void {
-    return this.#stateListeners.add(ANY, listener);
-  }
-
+  onState(listener: StateListener): () => void;
   /**
    * Connects, and after disconnect() or a failure connects again. Resolves when the server has said `connected`. With
    * autoReconnect it rejects only when the client gives up, without it after the first failure. While the client waits for
    * its next try, this is a way to try at once.
    */
-  connect(): Promise<Connected> {
-    const { name } = this.#state;
-    if (this.#state.name === 'connected') return Promise.resolve(this.#state.info);
-    this.#connecting ??= new Deferred();
-    const outcome = this.#watch(this.#connecting.promise);
-    if (name !== 'connecting') {
-      if (name !== 'waiting') this.#attempt = 0;
-      network.addEventListener?.('online', this.#online);
-      this.#open();
-    }
-    return outcome;
-  }
-
+  connect(): Promise<Connected>;
   /** Ends the connection and all that is under way. Rooms and offsets stay remembered for another connect(). */
-  disconnect(): void {
-    if (this.#state.name === 'closed') return;
-    this.#stop({ name: 'closed' }, new ZonecastError('closed', 'disconnect() was called'));
-  }
-
+  disconnect(): void;
   /** Calls the listener with each event of this name. A listener is added once; the last call counts. Returns what removes it. */
-  on<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): () => void {
-    return this.#listeners.add(checkName(event), listener as AnyListener);
-  }
-
+  on<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): () => void;
   /** Like on, for the next event only. */
-  once<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): () => void {
-    const call = listener as AnyListener;
-    const remove = this.#listeners.add(checkName(event), call, (data, meta) => {
-      remove();
-      return call(data, meta);
-    });
-    return remove;
-  }
-
-  off<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): void {
-    this.#listeners.remove(event, listener as AnyListener);
-  }
-
+  once<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): () => void;
+  off<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): void;
   /** Calls the listener with every event, after the event's own listeners. Returns what removes it. */
-  onAny(listener: AnyListener): () => void {
-    return this.#listeners.add(ANY, listener);
-  }
-
+  onAny(listener: AnyListener): () => void;
   /**
    * Joins the room of a zone, or without a zone that of the warehouse, and stays in it across reconnects. Resolves with the
    * room's offset when the server let us in, which may be after a reconnect; rejects when it refuses, and the room is
    * forgotten.
    */
-  subscribe(warehouse: string, zone?: string): Promise<Position> {
-    const join = async () => {
-      const target = makeRoom(warehouse, zone);
-      if (this.#connection || this.#state.name === 'waiting') return this.#memberships.subscribe(target);
-      throw notConnected();
-    };
-    return this.#watch(join());
-  }
-
-  /** Leaves a room; its events stop at once. Rejects when the server refuses, and then the room is not left. */
-  unsubscribe(warehouse: string, zone?: string): Promise<void> {
-    const leave = async () => this.#memberships.unsubscribe(makeRoom(warehouse, zone));
-    return this.#watch(leave());
-  }
-
+  subscribe(warehouse: string, zone?: string): Promise<Position>;
+  /** Leaves a room; its events stop at once. Resolves when the server has left it too. */
+  unsubscribe(warehouse: string, zone?: string): Promise<void>;
   /**
-   * Publishes an event to a room; nobody needs to be in it. Resolves with its offset. On a timeout or when the connection
-   * breaks, it may have been published or not.
+   * Publishes an event to a room; nobody needs to be in it. Resolves with its offset. When the answer is lost, or there is no
+   * connection at the moment, it tries again until the timeout; it is published once all the same. After the timeout, it may
+   * have been published or not.
    */
-  publish(message: Message, options: RequestOptions = {}): Promise<Position> {
-    const publish = async () => {
-      const { warehouse, zone, event, data } = message;
-      checkEvent(event);
-      return this.#request('publish', { ...makeRoom(warehouse, zone), event, data }, options);
-    };
-    return this.#watch(publish() as Promise<Position>);
-  }
-
+  publish(message: Message, options?: RequestOptions): Promise<Position>;
   /** Measures the time to the server and back, in milliseconds. */
-  echo(data: unknown = null, options: RequestOptions = {}): Promise<number> {
-    const sent = performance.now();
-    return this.#watch(this.#request('echo', data, options).then(() => performance.now() - sent));
-  }
-
-  async #request(event: string, data: unknown, options: RequestOptions): Promise<unknown> {
-    const timeout = readNumber(options, 'timeout', this.#settings.requestTimeout, 1);
-    const connection = this.#connection;
-    if (!connection || this.#state.name !== 'connected') throw notConnected();
-    return new Promise((ack, fail) => connection.request(event, data, { ack, fail }, timeout));
-  }
-
-  #open(): void {
-    clearTimeout(this.#retryTimer);
-    const { WebSocket, connectTimeout, onError } = this.#settings;
-    // The connection is there before anybody hears of it: a listener may want to disconnect.
-    this.#connection = new Connection(
-      { WebSocket, timeout: connectTimeout, address: () => this.#address() },
-      {
-        connected: (data) => this.#connected(data),
-        received: (frame) => this.#received(frame),
-        malformed: onError,
-        lost: (loss) => this.#lost(loss),
-      },
-    );
-    this.#enter({ name: 'connecting', attempt: this.#attempt });
-  }
-
-  async #address(): Promise<Address> {
-    const { endpoint, rooms, userId, token } = this.#settings;
-    const url = new URL(endpoint);
-    // The server joins the rooms of the address at their newest messages: to resume we must ask for each room.
-    const room = this.#joinedByAddress ? undefined : rooms.at(-1);
-    const credential = typeof token === 'function' ? await token() : token;
-    if (token !== undefined && (typeof credential !== 'string' || credential === ''))
-      throw new TypeError('the token function must return a non-empty string');
-    for (const [name, value] of Object.entries({ ...room, userId }))
-      if (value !== undefined) url.searchParams.set(name, value);
-    if (credential === undefined) return { url };
-    // Addresses end up in logs on the way, so the token goes among the subprotocols where its characters allow that.
-    if (SUBPROTOCOL_TOKEN.test(credential)) return { url, protocols: ['zonecast', credential] };
-    url.searchParams.set('token', credential);
-    return { url };
-  }
-
-  #connected(info: Connected): void {
-    const connection = this.#connection as Connection;
-    this.#attempt = 0;
-    this.#joinedByAddress = true;
-    this.#memberships.connected(connection, info.rooms);
-    this.#connecting?.resolve(info);
-    this.#connecting = undefined;
-    this.#enter({ name: 'connected', info });
-    // A listener may have disconnected.
-    if (this.#connection === connection) this.#emit('connected', info, { event: 'connected' });
-  }
-
-  #received({ event, data, room, offset, time, retained }: ServerFrame): void {
-    if (room !== undefined) {
-      this.#message(data, { event, room, offset, time, ...(retained && { retained }) } as MessageMeta);
-    } else if (event === 'gap' || event === 'conflated') {
-      const gap = data as Gap | null;
-      const membership = this.#memberships.get(gap?.room);
-      membership?.skip(gap?.to);
-      if (membership) this.#emit(event, gap, { event });
-    } else if (event === 'heartbeat' || event === 'drain') {
-      this.#emit(event, data, { event });
-    } else if (event === 'error') {
-      if (this.#listeners.has(event)) this.#emit(event, data, { event });
-      else this.#settings.onError(serverError(data));
-    }
-  }
-
-  #message(data: unknown, meta: MessageMeta): void {
-    const membership = this.#memberships.get(meta.room);
-    if (!membership) return;
-    const { deliver, gap } = meta.retained ? { deliver: true } : membership.admit(meta.offset);
-    if (gap) this.#emit('gap', gap, { event: 'gap' });
-    if (deliver && this.#connection) this.#emit(meta.event, data, meta);
-  }
-
-  #lost({ error, terminal, retryAfter, spread }: Loss): void {
-    const { autoReconnect, maxAttempts, backoffBase, backoffCap } = this.#settings;
-    this.#connection = undefined;
-    const attempt = ++this.#attempt;
-    if (terminal || !autoReconnect) {
-      this.#stop({ name: 'failed', error }, error);
-      return;
-    }
-    if (attempt > maxAttempts) {
-      const details = { cause: error, closeCode: error.closeCode };
-      const last = new ZonecastError('gave_up', `gave up after ${maxAttempts} attempts: ${error.message}`, details);
-      this.#stop({ name: 'failed', error: last }, last);
-      return;
-    }
-    this.#memberships.disconnected();
-    const pause = backoff(attempt, backoffBase, backoffCap);
-    const wait = spread && retryAfter !== undefined ? retryAfter : (retryAfter ?? 0) + pause;
-    this.#retryTimer = later(wait, () => this.#open());
-    this.#enter({ name: 'waiting', attempt, retryAt: Date.now() + wait, error });
-  }
-
-  /** Ends everything that is under way; what is awaited fails with `error`. */
-  #stop(state: State, error: ZonecastError): void {
-    clearTimeout(this.#retryTimer);
-    network.removeEventListener?.('online', this.#online);
-    const connection = this.#connection;
-    const connecting = this.#connecting;
-    this.#connection = this.#connecting = undefined;
-    connection?.close(error);
-    this.#memberships.disconnected(error);
-    connecting?.reject(error);
-    this.#enter(state);
-  }
-
-  readonly #online = (): void => {
-    if (this.#state.name === 'waiting') this.#open();
-  };
-
-  #enter(state: State): void {
-    this.#state = state;
-    this.#stateListeners.call(ANY, state);
-  }
-
-  #emit(event: string, data: unknown, meta: MessageMeta | ProtocolMeta): void {
-    this.#listeners.call(event, data, meta);
-    this.#listeners.call(ANY, data, meta);
-  }
-
-  #watch<T>(outcome: Promise<T>): Promise<T> {
-    return WatchedPromise.watch(outcome, (error) => {
-      // Whoever disconnects need not be told.
-      if ((error as ZonecastError).code !== 'closed') this.#settings.onError(error);
-    });
-  }
+  echo(data?: unknown, options?: RequestOptions): Promise<number>;
 }
 
-/** Makes a client; connect() connects it. Throws a ZonecastError that says what to change when an option can't be used. */
-export function createWebSocketClient<Events extends object = {}>(
-  options: ClientOptions,
-): WebSocketClient<Omit<WellKnownEvents, keyof Events> & Events> {
-  return new WebSocketClient(options);
-}
+/** Under these names are the listeners to everything, and those to states; no event has them. */
+const ANY = '';
+const STATE = ' ';
+
+/** Under this name the store keeps which transport delivered last. */
+const TRANSPORT = 'transport';
 
 /** The browser's window or a worker, which hear when the network is back; Node has neither method. */
 const network = globalThis as Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>>;
 
-function notConnected(): ZonecastError {
-  return new ZonecastError('not_connected', 'there is no connection: call connect() first, or wait until it is back');
-}
+/**
+ *     connect() ─▶ open ─▶ Connection ─joined───▶ connected ─▶ Memberships: in the rooms again, from their offsets
+ *                   ▲                 ─received─▶ Membership.admit ─▶ Listeners
+ *                   ├─ next transport ◀─┐
+ *                   └─ wait ◀───────── lost
+ *
+ * While a transport is used that is not the first, a probe dials the first one beside it now and then, and takes over.
+ */
+export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
+  const { transports, store, onError, probeInterval, autoReconnect, maxAttempts, backoffBase, backoffCap } = settings;
+  const listeners = makeListeners(onError);
+  const memberships = makeMemberships(settings);
+  const requests = makeRequests();
+  /** With a number behind, a key that nobody else has. */
+  const keys = crypto.getRandomValues(new Uint32Array(4)).join('-');
+  let lastKey = 0;
 
-function checkName(event: unknown): string {
-  if (typeof event === 'string' && event !== '') return event;
-  throw new ZonecastError('invalid_event', 'the event to listen to is missing: name it, like "ZONE_UPDATE", or use onAny');
+  let state: State = { name: 'idle' };
+  let connection: Connection | undefined;
+  let probe: Connection | undefined;
+  let retryTimer: Timer | undefined;
+  /** Tries since the last good connection; 0 while the first is under way. */
+  let attempt = 0;
+  /** How many transports this try has found not to deliver. */
+  let silent = 0;
+  /** Whether there was a good connection since connect(). */
+  let recovering = false;
+  /** Who called connect(). */
+  const connecting = makeWaiters<Connected>();
+
+  const enter = (next: State) => {
+    state = next;
+    listeners.tell(STATE, state);
+  };
+
+  const emit = (data: unknown, meta: MessageMeta | ProtocolMeta) => {
+    listeners.tell(meta.event, data, meta);
+    listeners.tell(ANY, data, meta);
+  };
+
+  /** Whether there is a connection or one to come. */
+  const active = () => connection || state.name === 'waiting';
+
+  const mustBeActive = () => {
+    if (!active()) throw new ZonecastError('not_connected', 'call connect() first');
+  };
+
+  const watched = <T>(run: () => Promise<T>) =>
+    watch(run(), (error) => {
+      // Whoever disconnects need not be told.
+      if ((error as ZonecastError).code !== 'closed') onError(error);
+    });
+
+  const ask = (event: string, data: unknown, { timeout }: RequestOptions = {}) => {
+    const ms = readLike(settings.requestTimeout, 'timeout', timeout);
+    mustBeActive();
+    return requests.ask(connection, event, data, ms);
+  };
+
+  /** Dials the transport that delivered last, or when some were silent in this try, the next one. */
+  const open = (already: number) => {
+    clearTimeout(retryTimer);
+    const last = Number(store.get(TRANSPORT)) || 0;
+    silent = already;
+    // The connection is there before anybody hears of it: a listener may want to disconnect.
+    connection = connect(settings, transports[(last + silent) % transports.length] as Transport, memberships, owner);
+    if (!silent) enter({ name: recovering ? 'recovering' : 'connecting', attempt });
+  };
+
+  /** Looks a while later whether the first transport works again. */
+  const probeLater = () =>
+    connection?.after(probeInterval * (0.5 + Math.random()), () => {
+      probe = connect(settings, transports[0] as Transport, memberships, owner);
+    });
+
+  const hangUp = (error?: ZonecastError) => {
+    connection?.hangUp();
+    probe?.hangUp();
+    connection = probe = undefined;
+    memberships.disconnected(error);
+  };
+
+  /** Ends everything that is under way; what is awaited fails with `error`. */
+  const stop = (next: State, error: ZonecastError) => {
+    clearTimeout(retryTimer);
+    network.removeEventListener?.('online', online);
+    hangUp(error);
+    requests.failAll(error);
+    connecting.settle(undefined, error);
+    enter(next);
+  };
+
+  const online = () => {
+    if (state.name === 'waiting') open(0);
+  };
+
+  const owner: Owner = {
+    joined(by, info, first) {
+      const which = transports.indexOf(by.via);
+      if (!first) return memberships.joined(by, info.rooms);
+      if (by === probe) {
+        // What was asked over the connection that it replaces is asked again.
+        probe = undefined;
+        hangUp();
+        connection = by;
+      }
+      attempt = 0;
+      recovering = true;
+      store.set(TRANSPORT, `${which}`);
+      if (which) probeLater();
+      memberships.joined(by, info.rooms);
+      requests.sendAll(by);
+      connecting.settle(info);
+      enter({ name: 'connected', info, transport: by.via.name });
+      // A listener may have disconnected.
+      if (connection === by) emit(info, { event: 'connected' });
+    },
+
+    received({ data, ...meta }) {
+      const { event, room, offset, retained } = meta;
+      const gap = /^(gap|conflated)$/.test(event) && ((data as Gap | null) ?? ({} as Gap));
+      const membership = memberships.membershipOf(gap ? gap.room : room);
+      if (!membership) {
+        // Of a room that was just left, or nobody asked for.
+        if (gap || room !== undefined) return;
+      } else if (gap) {
+        if (!membership.skip(gap.to)) return;
+      } else if (!retained) {
+        const hole = membership.admit(offset);
+        if (hole === false) return;
+        if (hole) emit(hole, { event: 'gap' });
+      }
+      if (event === 'error') onError(serverError(data));
+      if (connection) emit(data, meta as MessageMeta);
+    },
+
+    lost(by, error, heard, terminal, retryAfter, spread) {
+      if (by === probe) return probeLater();
+      hangUp();
+      // After a good connection the first tries are for its transport alone: the network may just have gone for a moment.
+      const alone = recovering && attempt < 5;
+      if (!heard && !terminal && !alone && silent + 1 < transports.length) return open(silent + 1);
+      attempt++;
+      const last = terminal || !autoReconnect;
+      if (!last && attempt > maxAttempts)
+        error = new ZonecastError('gave_up', `gave up after ${maxAttempts} attempts: ${error.message}`, { ...error, cause: error });
+      if (last || attempt > maxAttempts) return stop({ name: 'failed', error }, error);
+      const wait = retryAfter + (spread ? 0 : backoff(attempt, backoffBase, backoffCap));
+      retryTimer = later(wait, () => open(0));
+      enter({ name: 'waiting', attempt, retryAt: Date.now() + wait, error });
+    },
+  };
+
+  const client: ZonecastClient<Events> = {
+    get state() {
+      return state;
+    },
+    get rooms() {
+      return memberships.roomNames();
+    },
+    onState: (listener) => listeners.listen(STATE, listener),
+
+    connect() {
+      if (state.name === 'connected') return Promise.resolve(state.info);
+      const outcome = watched(connecting.wait);
+      if (!active()) {
+        attempt = 0;
+        recovering = false;
+        network.addEventListener?.('online', online);
+      }
+      if (!connection) open(0);
+      return outcome;
+    },
+
+    disconnect() {
+      if (state.name !== 'closed') stop({ name: 'closed' }, new ZonecastError('closed', 'disconnected'));
+    },
+
+    on: (event, listener) => listeners.listen(event, listener as AnyListener),
+    once(event, listener) {
+      const remove = listeners.listen(event, listener as AnyListener, (data, meta) => {
+        remove();
+        return (listener as AnyListener)(data, meta);
+      });
+      return remove;
+    },
+    off: (event, listener) => listeners.unlisten(event, listener as AnyListener),
+    onAny: (listener) => listeners.listen(ANY, listener),
+
+    subscribe: (warehouse, zone) =>
+      watched(async () => {
+        const target = makeRoom(warehouse, zone);
+        mustBeActive();
+        return memberships.subscribe(target);
+      }),
+
+    unsubscribe: (warehouse, zone) => watched(async () => memberships.unsubscribe(makeRoom(warehouse, zone))),
+
+    publish: ({ warehouse, zone, ...message }, options) =>
+      watched(async () => {
+        const data = { ...makeRoom(warehouse, zone), idempotencyKey: `${keys}-${++lastKey}`, ...message };
+        return (await ask('publish', data, options)) as Position;
+      }),
+
+    echo: (data = null, options) =>
+      watched(async () => {
+        const sent = performance.now();
+        await ask('echo', data, options);
+        return performance.now() - sent;
+      }),
+  };
+  return client;
 }

@@ -1,3 +1,5 @@
+import type { ErrorDetails } from './errors.js';
+
 /**
  * The ways a connection ends, by the names that the server's log and metrics use too. 1000 to 1015 are those of RFC 6455,
  * section 7.4.1; 4000 to 4999 are Zonecast's own.
@@ -23,19 +25,12 @@ export const CloseCode = {
 
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
-/** The name of a close code; undefined for one that is not Zonecast's. */
-export function closeName(code: number): keyof typeof CloseCode | undefined {
-  return (Object.keys(CloseCode) as (keyof typeof CloseCode)[]).find((name) => CloseCode[name] === code);
+/** The name of a close code after which a client does not come back, since it would meet the same end again. */
+export function terminalName(code: number | undefined): string | undefined {
+  return Object.entries(CloseCode).find(([, of]) => of === code && /1009|440[013]/.test(`${code}`))?.[0];
 }
 
-/** Whether a client comes back by itself after this code. After the others it would meet the same end again. */
-export function reconnectsAfter(code: number): boolean {
-  switch (code) {
-    case CloseCode.too_big:
-    case CloseCode.bad_frame:
-    case CloseCode.unauthenticated:
-    case CloseCode.forbidden:
-      return false;
-  }
-  return true;
+/** How a line is told that the server closed the connection. */
+export function closed(closeCode: number, reason: string, cause?: unknown): [string, ErrorDetails] {
+  return [`closed with code ${closeCode}${reason && ` ${reason}`}`, { closeCode, cause }];
 }

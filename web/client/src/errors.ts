@@ -48,16 +48,13 @@ export interface ErrorDetails {
 
 /** Every error of this package: `code` is for programs, `message` says to a person what to change. */
 export class ZonecastError extends Error {
-  override readonly name = 'ZonecastError';
-  readonly code: ErrorCode;
-  readonly retryAfter: number | undefined;
-  readonly closeCode: number | undefined;
+  declare readonly code: ErrorCode;
+  declare readonly retryAfter: number | undefined;
+  declare readonly closeCode: number | undefined;
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    this.code = code;
-    this.retryAfter = details.retryAfter;
-    this.closeCode = details.closeCode;
+  constructor(code: ErrorCode, message: string, { cause, retryAfter, closeCode }: ErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    Object.assign(this, { name: 'ZonecastError', code, retryAfter, closeCode });
   }
 }
 
@@ -65,8 +62,8 @@ export class ZonecastError extends Error {
 export function serverError(data: unknown): ZonecastError {
   const { code, message, retryAfter } = (data ?? {}) as Record<string, unknown>;
   return new ZonecastError(
-    typeof code === 'string' ? code : 'internal',
-    typeof message === 'string' ? message : 'the server reported an error without a message',
-    { retryAfter: typeof retryAfter === 'number' && retryAfter > 0 ? retryAfter : undefined },
+    String(code ?? 'internal'),
+    String(message ?? 'no message'),
+    { retryAfter: (retryAfter as number) > 0 ? (retryAfter as number) : undefined },
   );
 }

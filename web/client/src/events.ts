@@ -1,5 +1,3 @@
-import { ZonecastError } from './errors.js';
-
 /** SHIFT_SNAPSHOT: how the shift stands, in a zone or, summed, in the warehouse. Times are ms since 1970. */
 export interface ShiftSnapshot {
   /** Like "2026-11-24-early". */
@@ -135,28 +133,3 @@ export type Listener<Events, Name> = (
 ) => unknown;
 
 export type AnyListener = (data: unknown, meta: MessageMeta | ProtocolMeta) => unknown;
-
-/** The most characters that the name of an event may have. */
-export const MAX_EVENT_LENGTH = 64;
-
-const NAME = /^[A-Za-z0-9._:-]+$/;
-
-const RESERVED = /^((un)?subscribe|publish|echo|authenticate|connected|heartbeat|ack|error|gap|drain|conflated)$/;
-
-/**
- * Whether the protocol uses the name itself, so that nobody can publish it. The server also refuses names that transports and
- * other client libraries use for themselves, like "message".
- */
-export function isReserved(event: string): boolean {
-  return RESERVED.test(event);
-}
-
-/** Throws a ZonecastError with the code invalid_event unless an event of this name can be published. */
-export function checkEvent(event: unknown): asserts event is string {
-  const complain = (problem: string) => new ZonecastError('invalid_event', `event ${problem}`);
-  if (typeof event !== 'string' || event === '') throw complain('is missing: name it, like "ZONE_UPDATE"');
-  if (event.length > MAX_EVENT_LENGTH)
-    throw complain(`name has ${event.length} characters: at most ${MAX_EVENT_LENGTH} are allowed`);
-  if (isReserved(event)) throw complain(`"${event}" is used by the protocol itself: choose another name`);
-  if (!NAME.test(event)) throw complain(`name ${JSON.stringify(event)}: only A-Z a-z 0-9 . _ - : are allowed`);
-}

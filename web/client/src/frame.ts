@@ -1,4 +1,5 @@
 import { ZonecastError } from './errors.js';
+import { matches } from './text.js';
 
 /** What the server sent. Fields that this version does not know are kept and ignored. */
 export interface ServerFrame {
@@ -13,18 +14,13 @@ export interface ServerFrame {
   data: unknown;
 }
 
-/** Reads one frame from the server. Throws a ZonecastError with the code bad_frame. */
-export function decodeFrame(text: unknown): ServerFrame {
-  if (typeof text !== 'string') throw new ZonecastError('bad_frame', 'the server sent a frame that is not text');
-  let frame: Partial<ServerFrame> | null;
+/** Reads one frame from the server, as text or out of a larger JSON. Throws a ZonecastError with the code bad_frame. */
+export function decodeFrame(input: unknown): ServerFrame {
   try {
-    frame = JSON.parse(text) as Partial<ServerFrame> | null;
-  } catch (cause) {
-    throw new ZonecastError('bad_frame', 'the server sent a frame that is not JSON', { cause });
-  }
-  if (typeof frame?.event !== 'string' || frame.event === '')
-    throw new ZonecastError('bad_frame', 'the server sent a frame without an event');
-  return frame as ServerFrame;
+    const frame = (typeof input === 'string' ? JSON.parse(input) : input) as ServerFrame;
+    if (matches(frame.event, /./)) return frame;
+  } catch {}
+  throw new ZonecastError('bad_frame', 'the server sent no JSON object with an event');
 }
 
 /** Writes one frame to the server. Throws a ZonecastError with the code invalid_data when data has no JSON form. */
@@ -32,6 +28,6 @@ export function encodeFrame(event: string, data: unknown, id?: number): string {
   try {
     return JSON.stringify({ event, data, id });
   } catch (cause) {
-    throw new ZonecastError('invalid_data', `data has no JSON form: ${String(cause)}`, { cause });
+    throw new ZonecastError('invalid_data', `data has no JSON form: ${cause}`, { cause });
   }
 }

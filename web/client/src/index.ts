@@ -1,7 +1,7 @@
 /**
- * Zonecast's client: live events of warehouses and zones over WebSocket.
+ * Zonecast's client: live events of warehouses and zones, over whatever gets through.
  *
- *     createWebSocketClient ─▶ WebSocketClient ─▶ Connection ─▶ WebSocket ─▶ server
+ *     createWebSocketClient ─▶ ZonecastClient ─▶ Connection ─▶ webSocket | longPolling | serverSentEvents ─▶ server
  *              your listeners ◀─ Listeners ◀─ Membership (offsets) ◀─ frames ◀──┘
  *
  * The client keeps the connection alive, resumes where it stopped, and tells by the event `gap` when that was not possible.
@@ -9,9 +9,10 @@
  *
  * @packageDocumentation
  */
-export { createWebSocketClient, type Message, type RequestOptions, type WebSocketClient } from './client.js';
+export type { EventName, Message, RequestOptions, ZonecastClient } from './client.js';
 export { CloseCode } from './close.js';
-export { type ClientErrorCode, type ErrorCode, type ServerErrorCode, ZonecastError } from './errors.js';
+export { createClient, createWebSocketClient, type With } from './create.js';
+export { type ClientErrorCode, type ErrorCode, type ErrorDetails, type ServerErrorCode, ZonecastError } from './errors.js';
 export type {
   Alert,
   AnyListener,
@@ -28,5 +29,10 @@ export type {
   ZoneUpdate,
 } from './events.js';
 export type { ClientOptions, WebSocketConstructor, WebSocketLike } from './options.js';
+export { longPolling } from './poll.js';
 export { formatRoom, parseRoom, type Room } from './room.js';
+export { serverSentEvents } from './sse.js';
 export type { State, StateListener } from './state.js';
+export type { WebStorage } from './store.js';
+export type { Transport } from './transport.js';
+export { webSocket } from './websocket.js';

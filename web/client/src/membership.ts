@@ -1,104 +1,86 @@
-import type { ZonecastError } from './errors.js';
 import type { Gap, Position } from './events.js';
 import { isAtOrBefore, type Offset, parseOffset } from './offset.js';
-import type { Deferred } from './promise.js';
+import { makeWaiters } from './promise.js';
 import { formatRoom, type Room } from './room.js';
+import type { Store } from './store.js';
 
 /**
  * A room that the client is in, or wants to be in, and how far it got there. It outlives connections: after a reconnect the
  * server is asked to go on from its offset.
  *
- *     enter(ack) ─▶ admit(message) … ─▶ leave() ─▶ subscribe with offset ─▶ enter(ack) ─▶ admit(missed message) …
+ *     enter(newest) ─▶ admit(message) … ─▶ connection ends ─▶ joined again with offset ─▶ enter(newest) ─▶ admit(missed) …
  */
-export class Membership {
+export interface Membership {
   readonly target: Room;
   readonly room: string;
-  /** Settles when the server let us in; undefined when nobody waits for that. */
-  entry: Deferred<Position> | undefined;
-
-  /** Nothing up to here is owed to us any more. */
-  #position: Offset | undefined;
-  /** The position that the server could not resume from. */
-  #abandoned: Offset | undefined;
-  #inside = false;
-
-  constructor(target: Room) {
-    this.target = target;
-    this.room = formatRoom(target);
-  }
-
   /** Whether the current connection is in the room. */
-  get inside(): boolean {
-    return this.#inside;
-  }
-
+  inside: boolean;
   /** Where to resume from. */
-  get offset(): string | undefined {
-    return this.#position?.text;
-  }
-
-  get position(): Position {
-    return { room: this.room, ...(this.#position && { offset: this.#position.text }) };
-  }
-
-  /** The connection ended. With an error there is none to come. */
-  leave(error?: ZonecastError): void {
-    this.#inside = false;
-    if (error) this.refuse(error);
-  }
-
-  /** We won't get in. Returns whether somebody waited for that. */
-  refuse(error: ZonecastError): boolean {
-    const { entry } = this;
-    this.entry = undefined;
-    entry?.reject(error);
-    return entry !== undefined;
-  }
-
-  /** The server does not know our offset: the next join begins at the room's newest message, and reports the hole. */
-  abandonOffset(): void {
-    this.#abandoned = this.#position;
-    this.#position = undefined;
-  }
-
+  reached(): string | undefined;
+  /** Resolves when we are in the room. */
+  entered(): Promise<Position>;
   /**
-   * The server let us in; `newest` is the room's newest offset. When we asked to resume, the messages after our own offset
-   * are still to come, so that one stays. Returns the hole that abandonOffset left.
+   * The server let us in; `newest` is the room's newest offset. When we have one of our own, the messages after it are still to
+   * come, so that one stays.
    */
-  enter(newest: unknown, resuming: boolean): Gap | undefined {
-    this.#inside = true;
-    if (!resuming) this.#advance(parseOffset(newest));
-    this.entry?.resolve(this.position);
-    this.entry = undefined;
-    const from = this.#abandoned?.text;
-    this.#abandoned = undefined;
-    if (from === undefined || this.offset === undefined) return undefined;
-    return { room: this.room, from, to: this.offset };
-  }
-
-  /** The server says that what is up to `to` cannot be recovered. */
-  skip(to: unknown): void {
-    this.#advance(parseOffset(to));
-  }
-
+  enter(newest?: unknown): void;
+  /** We won't get in. Returns how many waited for that. */
+  refuse(error: Error): number;
   /**
-   * Takes note of a message that counts, so of no retained one. Returns whether listeners should get it (not when they had it
-   * already), and the hole before it if there is one, which the server should have announced itself.
+   * What is up to there is not owed to us. It may lie behind: then the server lost what we had, and gives its offsets again.
+   * Returns false when we are there already.
    */
-  admit(text: unknown): { deliver: boolean; gap?: Gap } {
-    const offset = parseOffset(text);
-    if (!offset) return { deliver: true };
-    const last = this.#position;
-    if (!this.#advance(offset)) return { deliver: false };
-    if (!last || !this.#inside) return { deliver: true };
-    if (offset.epoch === last.epoch && offset.n === last.n + 1n) return { deliver: true };
-    return { deliver: true, gap: { room: this.room, from: last.text, to: `${offset.epoch}-${offset.n - 1n}` } };
-  }
+  skip(to: unknown): boolean;
+  /**
+   * Takes note of a message that counts, so of no retained one. Returns false for one that listeners had already; else the hole
+   * before it if there is one, which the server should have announced itself.
+   */
+  admit(offset: unknown): Gap | false | undefined;
+}
 
-  /** Moves the position forward; returns false when it is there already. */
-  #advance(to: Offset | undefined): boolean {
-    if (!to || isAtOrBefore(to, this.#position)) return false;
-    this.#position = to;
+/** With a store, the offset is kept there for the next page. */
+export function makeMembership(target: Room, store: Store | undefined): Membership {
+  const room = formatRoom(target);
+  const waiters = makeWaiters<Position>();
+  /** Nothing up to here is owed to us any more. */
+  let position: Offset | undefined = parseOffset(store?.get(room));
+
+  const move = (to: Offset) => {
+    position = to;
+    store?.set(room, to.form);
     return true;
-  }
+  };
+
+  const membership: Membership = {
+    target,
+    room,
+    inside: false,
+    reached: () => position?.form,
+    entered() {
+      const entered = waiters.wait();
+      if (membership.inside) membership.enter();
+      return entered;
+    },
+    enter(newest) {
+      membership.inside = true;
+      if (!position) membership.skip(newest);
+      waiters.settle(position ? { room, offset: position.form } : { room });
+    },
+    refuse: (error) => waiters.settle(undefined, error),
+    skip(to) {
+      const offset = parseOffset(to);
+      return !!offset && offset.form !== position?.form && move(offset);
+    },
+    admit(text) {
+      const offset = parseOffset(text);
+      // What comes before we are let in is left over from an earlier time in the room.
+      if (!offset || !membership.inside) return undefined;
+      const from = position?.form;
+      if (isAtOrBefore(offset, position)) return false;
+      move(offset);
+      const to = `${offset.epoch}-${offset.n - 1n}`;
+      return from && from !== to ? { room, from, to } : undefined;
+    },
+  };
+  return membership;
 }

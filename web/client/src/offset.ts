@@ -3,22 +3,20 @@
  * before the first message.
  */
 export interface Offset {
-  readonly text: string;
+  readonly form: string;
   readonly epoch: string;
   /** The server counts in 63 bits, further than a number is exact. */
   readonly n: bigint;
 }
 
-const FORM = /^([a-z0-9]{1,32})-(0|[1-9][0-9]{0,18})$/;
-const MAX_N = 2n ** 63n - 1n;
+const FORM = /^([a-z0-9]{1,32})-(0|[1-9]\d{0,18})$/;
 
 /** Reads the text form; undefined for what is none. */
 export function parseOffset(text: unknown): Offset | undefined {
-  if (typeof text !== 'string') return undefined;
-  const [, epoch, digits] = FORM.exec(text) ?? [];
-  if (epoch === undefined || digits === undefined) return undefined;
+  const [, epoch, digits] = (typeof text === 'string' && FORM.exec(text)) || [];
+  if (!epoch || !digits) return undefined;
   const n = BigInt(digits);
-  return n > MAX_N ? undefined : { text, epoch, n };
+  return n >> 63n ? undefined : { form: text as string, epoch, n };
 }
 
 /** Whether a is b's place or one before it. Places in different epochs have no order. */

@@ -1,6 +1,8 @@
 import { BACKOFF_CAP } from './backoff.js';
-import { ZonecastError } from './errors.js';
 import { makeRoom, type Room } from './room.js';
+import { openStore, type Store, type WebStorage } from './store.js';
+import { must } from './text.js';
+import type { Transport } from './transport.js';
 
 /** What the client needs of a WebSocket: the browser's, Node's and that of the package ws have it. */
 export interface WebSocketLike {
@@ -25,22 +27,33 @@ export interface ClientOptions {
   zone?: string;
   /** Who this is, for the operators' dashboard. */
   userId?: string;
-  /** The token, or a function that gets one; it is called before each attempt to connect. */
+  /**
+   * The token, or a function that gets one. The function is called before each attempt to connect, and again before the token
+   * expires if it is a JSON Web Token with exp.
+   */
   token?: string | (() => string | Promise<string>);
   /** Whether to come back when the connection ends or can't be made. Default true. */
   autoReconnect?: boolean;
   /** How often to try again before giving up; Infinity for never. It counts from the last good connection. Default 10. */
   maxAttempts?: number;
-  /** The ceiling of the wait before the first attempt in milliseconds; it doubles with each. Default 1000. */
+  /** The ceiling of the wait before the first attempt in milliseconds; it grows from there. Default 1000. */
   backoffBase?: number;
   /** The highest ceiling in milliseconds. Default 30000. */
   backoffCap?: number;
-  /** How long to wait for a connection and its first frame, in milliseconds. Default 10000. */
+  /** How long to wait for a connection and its first frame before the next transport is tried, in milliseconds. Default 5000. */
   connectTimeout?: number;
-  /** How long publish and echo wait for their answer, in milliseconds. Default 10000. */
+  /** How long publish and echo try to get their answer, in milliseconds. Default 10000. */
   requestTimeout?: number;
+  /** What to try, in this order. Default [webSocket, longPolling, serverSentEvents]. */
+  transports?: readonly Transport[];
+  /** How often to look whether the first transport works again while another one is used, in milliseconds. Default 60000. */
+  probeInterval?: number;
   /** The WebSocket to use where there is no global one, like that of the package ws in Node 20. */
   WebSocket?: WebSocketConstructor;
+  /** What lasts as long as the session: keeps the transport that delivered, and offsets. Default sessionStorage, if there is one. */
+  storage?: WebStorage;
+  /** Whether to keep the offsets in the storage, so that a page that is loaded again resumes. Default false. */
+  keepOffsets?: boolean;
   /**
    * Gets the errors that reach nobody else: those of listeners, of promises that nobody awaits, of frames that make no sense,
    * and the server's error frames without a listener. Default console.error.
@@ -48,121 +61,72 @@ export interface ClientOptions {
   onError?: (error: unknown) => void;
 }
 
+/** What an option is when it is left out. */
+const DEFAULTS = {
+  autoReconnect: true,
+  maxAttempts: 10,
+  backoffBase: 1000,
+  backoffCap: BACKOFF_CAP,
+  connectTimeout: 5000,
+  requestTimeout: 10_000,
+  probeInterval: 60_000,
+  keepOffsets: false,
+};
+
 /** The options, checked and complete. */
-export interface Settings {
-  /** Where the WebSocket is, without parameters of ours. */
-  endpoint: URL;
+export interface Settings extends Readonly<typeof DEFAULTS> {
+  /** The server by http or https, without the path of a transport and without parameters of ours. */
+  readonly base: URL;
   /** The rooms to join on connecting: none, the warehouse's, or the warehouse's and the zone's. */
-  rooms: Room[];
-  userId: string | undefined;
-  token: ClientOptions['token'];
-  autoReconnect: boolean;
-  maxAttempts: number;
-  backoffBase: number;
-  backoffCap: number;
-  connectTimeout: number;
-  requestTimeout: number;
-  WebSocket: WebSocketConstructor;
-  onError: (error: unknown) => void;
+  readonly ownRooms: Room[];
+  readonly userId: string | undefined;
+  readonly token: ClientOptions['token'];
+  readonly transports: readonly Transport[];
+  readonly Socket: WebSocketConstructor | undefined;
+  readonly store: Store;
+  readonly onError: (error: unknown) => void;
 }
 
 /** Checks the options and fills in the defaults. Throws a ZonecastError that says what to change. */
-export function readOptions(options: ClientOptions): Settings {
-  if (typeof options !== 'object' || options === null)
-    throw invalid('the options are missing: pass at least { url: "http://localhost:3001" }');
-  const { url, warehouse, zone, userId, token } = options;
-  if (zone !== undefined && warehouse === undefined) throw invalid(`zone needs a warehouse: pass both, or neither`);
-  check('userId', userId, userId === undefined || isText(userId), 'a non-empty string');
-  check('token', token, token === undefined || isText(token) || isFunction(token), 'a string or a function that returns one');
+export function readOptions(options: ClientOptions, byDefault: readonly Transport[] = []): Settings {
+  const { url, warehouse, zone, userId, token, transports = byDefault, storage, onError = console.error } = options ?? {};
+  const settings: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(DEFAULTS)) settings[name] = readLike(value, name, options?.[name as keyof ClientOptions]);
+  const base = readUrl(url);
+  const ownRooms = zone === undefined && warehouse === undefined ? [] : [makeRoom(warehouse)];
+  if (zone !== undefined) ownRooms.push(makeRoom(warehouse, zone));
   return {
-    endpoint: readUrl(url),
-    rooms: readRooms(warehouse, zone),
+    ...(settings as typeof DEFAULTS),
+    base,
+    ownRooms,
     userId,
     token,
-    autoReconnect: readBoolean(options, 'autoReconnect', true),
-    maxAttempts: readNumber(options, 'maxAttempts', 10, 0),
-    backoffBase: readNumber(options, 'backoffBase', 1000, 1),
-    backoffCap: readNumber(options, 'backoffCap', BACKOFF_CAP, 1),
-    connectTimeout: readNumber(options, 'connectTimeout', 10_000, 1),
-    requestTimeout: readNumber(options, 'requestTimeout', 10_000, 1),
-    WebSocket: readWebSocket(options.WebSocket),
-    onError: readOnError(options.onError),
+    transports,
+    Socket: options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket,
+    store: openStore(`zonecast ${base} `, storage),
+    onError(error) {
+      try {
+        onError(error);
+      } catch (second) {
+        console.error(error, second);
+      }
+    },
   };
 }
 
 function readUrl(url: unknown): URL {
-  const example = 'write it like "http://localhost:3001"';
-  check('url', url, isText(url) || url instanceof URL, `a string: ${example}`);
-  const given = JSON.stringify(String(url));
-  let endpoint: URL;
+  let base: URL | undefined;
   try {
-    endpoint = new URL(String(url));
-  } catch (cause) {
-    throw invalid(`url ${given} is not an absolute address: ${example}`, cause);
-  }
-  if (!/^(https?|wss?):$/.test(endpoint.protocol) || !endpoint.host)
-    throw invalid(`url ${given} has no scheme that is http, https, ws or wss: ${example}`);
-  endpoint.protocol = endpoint.protocol.replace('http', 'ws');
-  endpoint.hash = '';
-  if (!/\/ws$/.test(endpoint.pathname)) endpoint.pathname = endpoint.pathname.replace(/\/*$/, '/ws');
-  return endpoint;
+    base = new URL(`${url}`.replace(/#.*/, '').replace(/^ws/, 'http').replace(/\/(ws|sse|poll)(?=\?|$)/, '/'));
+  } catch {}
+  must(!!base && /^http/.test(base.protocol), 'invalid_option', 'url', url, 'like "http://localhost:3001"');
+  return base;
 }
 
-function readRooms(warehouse: unknown, zone: unknown): Room[] {
-  if (warehouse === undefined) return [];
-  const own = makeRoom(warehouse);
-  return zone === undefined ? [own] : [own, makeRoom(warehouse, zone)];
-}
-
-function readWebSocket(given: unknown): WebSocketConstructor {
-  const WebSocket = given ?? (globalThis as { WebSocket?: unknown }).WebSocket;
-  if (WebSocket === undefined)
-    throw invalid('there is no global WebSocket here: pass one as the option WebSocket, like that of the package ws');
-  check('WebSocket', WebSocket, isFunction(WebSocket), 'a constructor');
-  return WebSocket as WebSocketConstructor;
-}
-
-function readOnError(given: unknown): (error: unknown) => void {
-  const log = (error: unknown) => console.error('zonecast:', error);
-  if (given === undefined) return log;
-  check('onError', given, isFunction(given), 'a function');
-  return (error) => {
-    try {
-      (given as (error: unknown) => void)(error);
-    } catch (second) {
-      log(error);
-      log(second);
-    }
-  };
-}
-
-function readBoolean(options: ClientOptions, name: 'autoReconnect', byDefault: boolean): boolean {
-  const value = options[name] ?? byDefault;
-  check(name, value, typeof value === 'boolean', 'true or false');
-  return value;
-}
-
-/** Reads the option `name`, a number that may be left out. */
-export function readNumber<Name extends string>(
-  options: { [name in Name]?: unknown },
-  name: Name,
-  byDefault: number,
-  least: number,
-): number {
-  const value = options[name] ?? byDefault;
-  check(name, value, typeof value === 'number' && value >= least, `a number of at least ${least}`);
-  return value as number;
-}
-
-const isText = (value: unknown) => typeof value === 'string' && value !== '';
-const isFunction = (value: unknown) => typeof value === 'function';
-
-function check(name: string, value: unknown, ok: boolean, expected: string): void {
-  if (ok) return;
-  const given = typeof value === 'string' ? JSON.stringify(value) : value === null || typeof value === 'number' ? String(value) : typeof value;
-  throw invalid(`${name} is ${given}: it must be ${expected}`);
-}
-
-function invalid(message: string, cause?: unknown): ZonecastError {
-  return new ZonecastError('invalid_option', message, { cause });
+/** Reads a setting that may be left out: true or false, or a number of at least a thousandth of the usual one. */
+export function readLike<T>(usual: T, name: string, given: unknown): T {
+  const value = given ?? usual;
+  const least = Math.floor((usual as number) / 1000);
+  must(typeof value === typeof usual && (value as number) >= least, 'invalid_option', name, value, `a ${typeof usual} like ${usual}`);
+  return value as T;
 }

@@ -2,43 +2,35 @@
  * A promise whose rejection never becomes an unhandled rejection: when nobody looked at its outcome by then, `report` gets
  * the error instead. So `client.subscribe('w')` without `await` is safe, and still not silent.
  */
-export class WatchedPromise<T> extends Promise<T> {
-  #watched = false;
-
-  // What then() and finally() return is a plain promise: from there on it is the caller's.
-  static override get [Symbol.species](): PromiseConstructor {
-    return Promise;
-  }
-
-  override then<A = T, B = never>(
-    onfulfilled?: ((value: T) => A | PromiseLike<A>) | null,
-    onrejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    this.#watched = true;
-    return super.then(onfulfilled, onrejected);
-  }
-
-  static watch<T>(outcome: Promise<T>, report: (error: unknown) => void): Promise<T> {
-    const watched = new WatchedPromise<T>((resolve, reject) => void outcome.then(resolve, reject));
-    Promise.prototype.then.call(watched, undefined, (error) => {
-      if (!watched.#watched) report(error);
-    });
-    return watched;
-  }
+export function watch<T>(outcome: Promise<T>, report: (error: unknown) => void): Promise<T> {
+  let watched = false;
+  const { then } = outcome;
+  outcome.catch(async (error) => {
+    await undefined; // `await` looks a moment later
+    if (!watched) report(error);
+  });
+  return Object.assign(outcome, {
+    // `await` calls the then() of promises whose constructor is another one. What that returns is a plain promise, the caller's.
+    constructor: undefined,
+    then(...handlers: never) {
+      watched = true;
+      return then.apply(outcome, handlers);
+    },
+  }) as Promise<T>;
 }
 
-/** A promise with its two ends. */
-export class Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve!: (value: T) => void;
-  reject!: (error: unknown) => void;
+/** Those who wait for the same thing. */
+export interface Waiters<T> {
+  wait(): Promise<T>;
+  /** It is there, or with an error it won't come. Returns how many waited. */
+  settle(value?: T, error?: unknown): number;
+}
 
-  constructor() {
-    this.promise = new Promise<T>((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-    // Each reader hears of a rejection; without readers it is nobody's.
-    this.promise.catch(() => {});
-  }
+export function makeWaiters<T>(): Waiters<T> {
+  const waiting: [resolve: (value: T) => void, reject: (error: unknown) => void][] = [];
+  return {
+    wait: () => new Promise((...ends) => waiting.push(ends)),
+    settle: (value, error) =>
+      waiting.splice(0).map(([resolve, reject]) => (error ? reject(error) : resolve(value as T))).length,
+  };
 }

@@ -1,7 +1,4 @@
-import { ZonecastError } from './errors.js';
-
-/** The most characters that the name of a warehouse or a zone may have. */
-export const MAX_NAME_LENGTH = 64;
+import { matches, must } from './text.js';
 
 /** A whole warehouse, or one zone of it. They are rooms of their own: neither receives what is sent to the other. */
 export interface Room {
@@ -9,14 +6,13 @@ export interface Room {
   zone?: string;
 }
 
-const NAME = /^[A-Za-z0-9._-]+$/;
+const NAME = /^[\w.-]{1,64}$/;
 
 /** Returns the room of a zone, or of the whole warehouse when zone is undefined or empty. */
 export function makeRoom(warehouse: unknown, zone?: unknown): Room {
-  checkName('warehouse', warehouse);
-  if (zone === undefined || zone === '') return { warehouse };
-  checkName('zone', zone);
-  return { warehouse, zone };
+  const room = zone === undefined || zone === '' ? { warehouse } : { warehouse, zone };
+  for (const [what, name] of Object.entries(room)) must(matches(name, NAME), 'invalid_room', what, name, '1 to 64 of A-Z a-z 0-9 . _ -');
+  return room as Room;
 }
 
 /** The text form, as `meta.room` has it: "warehouse:{warehouse}" or "zone:{warehouse}:{zone}". */
@@ -26,20 +22,8 @@ export function formatRoom({ warehouse, zone }: Room): string {
 
 /** Reads the text form. Throws a ZonecastError with the code invalid_room. */
 export function parseRoom(text: string): Room {
-  const [kind, warehouse, zone, ...rest] = text.split(':');
-  if (kind === 'warehouse' && zone === undefined) return makeRoom(warehouse);
-  if (kind === 'zone' && zone && rest.length === 0) return makeRoom(warehouse, zone);
-  throw new ZonecastError(
-    'invalid_room',
-    `${JSON.stringify(text)} is not a room: write warehouse:{warehouse} or zone:{warehouse}:{zone}`,
-  );
-}
-
-function checkName(what: string, name: unknown): asserts name is string {
-  const complain = (problem: string) => new ZonecastError('invalid_room', `${what} ${problem}`);
-  if (typeof name !== 'string') throw complain(`is ${name === null ? 'null' : typeof name}: give its name as a string`);
-  if (name === '') throw complain(`is missing: give it a name of 1 to ${MAX_NAME_LENGTH} characters`);
-  if (name.length > MAX_NAME_LENGTH)
-    throw complain(`name has ${name.length} characters: at most ${MAX_NAME_LENGTH} are allowed`);
-  if (!NAME.test(name)) throw complain(`name ${JSON.stringify(name)}: only A-Z a-z 0-9 . _ - are allowed`);
+  const [, warehouse, zone] = text.split(':');
+  const room = makeRoom(warehouse, zone);
+  must(formatRoom(room) === text, 'invalid_room', 'room', text, 'like zone:w-1:a or warehouse:w-1');
+  return room;
 }

@@ -2,18 +2,21 @@ import type { ZonecastError } from './errors.js';
 import type { Connected } from './events.js';
 
 /**
- * What the client is doing.
+ * What the client is doing. Each state is an object of its own that never changes.
  *
- *     idle ─▶ connecting ─▶ connected ─▶ waiting ─▶ connecting …
- *                  └─▶ waiting | failed      └─▶ failed
+ *     idle ─▶ connecting ─▶ connected ─▶ waiting ─▶ recovering ─▶ connected …
+ *                  └─▶ waiting | failed               └─▶ waiting | failed
  *     any ─▶ closed, by disconnect()
  */
 export type State =
   /** connect() was not called yet. */
   | { readonly name: 'idle' }
-  /** attempt is 0 for the first try, then 1, 2, 3 … */
+  /** There was no connection since connect(). attempt is 0 for the first try, then 1, 2, 3 … */
   | { readonly name: 'connecting'; readonly attempt: number }
-  | { readonly name: 'connected'; readonly info: Connected }
+  /** transport is "websocket", "poll" or "sse". */
+  | { readonly name: 'connected'; readonly info: Connected; readonly transport: string }
+  /** Like connecting, after a connection that was lost. */
+  | { readonly name: 'recovering'; readonly attempt: number }
   /** The next try, which is `attempt`, is at `retryAt` (ms since 1970), since `error` happened. */
   | { readonly name: 'waiting'; readonly attempt: number; readonly retryAt: number; readonly error: ZonecastError }
   /** There is no further try until connect() is called. */

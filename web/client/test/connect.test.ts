@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { CloseCode, type State } from '@zonecast/client';
+import { CloseCode, longPolling, serverSentEvents, type State, webSocket } from '@zonecast/client';
 import { fakeClient, fakeTime, settle } from './fake-socket.js';
 
 fakeTime({ beforeEach, afterEach });
@@ -52,7 +52,7 @@ describe('connect', () => {
     await expect(connected).rejects.toMatchObject({
       code: 'connect_failed',
       closeCode: 1006,
-      message: 'ws://localhost:3001/ws closed the connection with code 1006',
+      message: expect.stringMatching(/^localhost:3001 by websocket: closed with code 1006$/),
       cause: 'connect ECONNREFUSED',
     });
     expect(client.state).toMatchObject({ name: 'failed', error: { code: 'connect_failed' } });
@@ -158,7 +158,7 @@ describe('token', () => {
       },
       want: /no login/,
     },
-    { give: () => undefined as never, want: /must return a non-empty string/ },
+    { give: () => undefined as never, want: /token function returned none/ },
   ])('that can not be had is a failed try: $want', async ({ give, want }) => {
     const { client, sockets } = fakeClient({ token: give });
     void client.connect();
@@ -170,7 +170,7 @@ describe('token', () => {
   test('that never comes is a failed try', async () => {
     const { client } = fakeClient({ token: () => new Promise(() => {}) });
     void client.connect();
-    await vi.advanceTimersByTimeAsync(10_000);
+    await vi.advanceTimersByTimeAsync(5_000);
     expect(client.state).toMatchObject({ name: 'waiting', error: { code: 'connect_failed' } });
   });
 
@@ -193,7 +193,7 @@ describe('reconnect', () => {
     const outcome = expect(connected).rejects.toMatchObject({
       code: 'gave_up',
       closeCode: 1006,
-      message: expect.stringMatching(/^gave up after 10 attempts: ws:/),
+      message: expect.stringMatching(/^gave up after 10 attempts: localhost:3001 by websocket: /),
     });
     const waits: number[] = [];
     for (;;) {
@@ -203,7 +203,7 @@ describe('reconnect', () => {
       waits.push(client.state.retryAt - Date.now());
       await vi.advanceTimersToNextTimerAsync();
     }
-    expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000, 15_000, 15_000]);
+    expect(waits).toEqual([500, 750, 750, 750, 750, 750, 2000, 4000, 8000, 15_000]);
     expect(sockets).toHaveLength(11);
     expect(client.state).toMatchObject({ name: 'failed', error: { code: 'gave_up' } });
     expect(states.at(-3)).toMatchObject({ name: 'waiting', attempt: 10 });
@@ -261,7 +261,7 @@ describe('reconnect', () => {
     (await connect()).closes(code, 'says why');
     expect(client.state).toMatchObject({
       name: 'failed',
-      error: { code: name, closeCode: code, message: `ws://localhost:3001/ws closed the connection with code ${code}, ${name}, says why` },
+      error: { code: name, closeCode: code, message: `localhost:3001 by websocket: closed with code ${code} says why` },
     });
     await vi.advanceTimersByTimeAsync(3_600_000);
     expect(sockets).toHaveLength(1);
@@ -296,6 +296,13 @@ describe('reconnect', () => {
     expect(sockets).toHaveLength(2);
   });
 
+  test('does not chase a server that is always leaving at once', async () => {
+    const { client, connect } = fakeClient();
+    (await connect()).says({ event: 'drain', data: { retryAfter: 0 } });
+    await settle();
+    expect(client.state).toMatchObject({ name: 'waiting', retryAt: Date.now() + 500 });
+  });
+
   test('leaves a draining server by itself', async () => {
     const { client, socket, sockets, connect } = fakeClient();
     await connect();
@@ -307,14 +314,11 @@ describe('reconnect', () => {
     expect(sockets[0]?.closedWith).not.toBe('nothing');
   });
 
-  test.each([
-    { what: 'an error frame', say: { event: 'error', data: { code: 'limit_reached', message: '', retryAfter: 4000 } }, reason: '' },
-    { what: 'the reason of the close', say: { event: 'heartbeat', data: {} }, reason: 'limit reached; retryAfter=4000' },
-  ])('waits longer when $what says so, with jitter', async ({ say, reason }) => {
+  test('waits longer when an error frame says so, with jitter', async () => {
     const { client, connect } = fakeClient();
     const socket = await connect();
-    socket.says(say);
-    socket.closes(4429, reason);
+    socket.says({ event: 'error', data: { code: 'limit_reached', message: '', retryAfter: 4000 } });
+    socket.closes(4429);
     expect(client.state).toMatchObject({ name: 'waiting', retryAt: Date.now() + 4500 });
   });
 
@@ -375,7 +379,7 @@ describe('watchdog', () => {
     await vi.advanceTimersByTimeAsync(1);
     expect(client.state).toMatchObject({
       name: 'waiting',
-      error: { code: 'connection_lost', message: 'ws://localhost:3001/ws was silent for 10000 ms' },
+      error: { code: 'connection_lost', message: 'localhost:3001 by websocket: silent for 10000 ms' },
     });
     expect(sockets[0]?.closedWith).not.toBe('nothing');
   });
@@ -478,6 +482,78 @@ test('onState returns what removes the listener, and a listener that throws stop
   await connect();
   stop();
   client.disconnect();
+  await settle();
   expect(heard).toEqual(['connecting', 'connected']);
   expect(onError).toHaveBeenCalledTimes(3);
+});
+
+describe('recovering', () => {
+  test('is what the client does after a connection that was good', async () => {
+    const { client, connect, reconnect } = fakeClient();
+    const states = recordStates(client);
+    await connect();
+    await reconnect();
+    client.disconnect();
+    await connect();
+    expect(names(states)).toEqual([
+      'connecting',
+      'connected',
+      'waiting',
+      'recovering',
+      'connected',
+      'closed',
+      'connecting',
+      'connected',
+    ]);
+    expect(states[3]).toEqual({ name: 'recovering', attempt: 1 });
+  });
+
+  test('first tries the transport that was good four times, then all of them', async () => {
+    const asked: string[] = [];
+    vi.stubGlobal('fetch', async (address: string) => {
+      asked.push(new URL(address).pathname);
+      throw new TypeError('fetch failed');
+    });
+    const { client, connect, socket, sockets } = fakeClient({ transports: [webSocket, longPolling, serverSentEvents] });
+    await connect();
+    for (const attempt of [1, 2, 3, 4, 5]) {
+      expect(sockets).toHaveLength(attempt);
+      socket().closes(1006);
+      expect(client.state).toMatchObject({ name: 'waiting', attempt });
+      await vi.advanceTimersToNextTimerAsync();
+    }
+    expect(asked).toEqual([]);
+    socket().closes(1006);
+    await settle();
+    expect(asked).toEqual(['/poll', '/sse']);
+    expect(client.state).toMatchObject({ name: 'waiting', attempt: 6, error: { code: 'connect_failed' } });
+    client.disconnect();
+    await settle();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('from a server that is gone for an hour asks now and then, keeps nothing, and comes back', async () => {
+    vi.stubGlobal('fetch', async () => {
+      throw new TypeError('fetch failed');
+    });
+    const transports = [webSocket, longPolling, serverSentEvents];
+    const { client, connect, socket, sockets, onError } = fakeClient({ transports, maxAttempts: Infinity });
+    await connect([]);
+    void client.subscribe('w');
+    socket().acks('subscribe', { room: 'warehouse:w', offset: 'e-5' });
+    let gone = true;
+    const dead = setInterval(() => gone && socket().closes(1006), 100);
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    gone = false;
+    clearInterval(dead);
+    // 30 s at most, on average 15 s, between two tries.
+    expect(sockets.length).toBeGreaterThan(120);
+    expect(sockets.length).toBeLessThan(260);
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(2);
+    while (client.state.name === 'waiting') await vi.advanceTimersToNextTimerAsync();
+    expect(socket().address.search).toBe('?cursor=warehouse:w@e-5');
+    socket().saysConnected([{ room: 'warehouse:w', offset: 'e-9' }]);
+    expect(client.state.name).toBe('connected');
+    expect(onError).not.toHaveBeenCalled();
+  });
 });

@@ -1,5 +1,5 @@
 import { vi } from 'vitest';
-import { type ClientOptions, createWebSocketClient } from '@zonecast/client';
+import { type ClientOptions, createWebSocketClient, webSocket } from '@zonecast/client';
 
 export interface SentFrame {
   event: string;
@@ -78,7 +78,8 @@ export function fakeClient(options: Partial<ClientOptions> = {}) {
     }
   }
   const onError = vi.fn<(error: unknown) => void>();
-  const client = createWebSocketClient({ url: 'http://localhost:3001', onError, WebSocket: Recorded, ...options });
+  const given = { url: 'http://localhost:3001', onError, WebSocket: Recorded, transports: [webSocket], ...options };
+  const client = createWebSocketClient(given);
   /** The newest socket. */
   const socket = (): FakeSocket => {
     const newest = sockets.at(-1);
@@ -93,10 +94,10 @@ export function fakeClient(options: Partial<ClientOptions> = {}) {
     return socket();
   };
   /** The connection breaks, and the next one stands. */
-  const reconnect = async (): Promise<FakeSocket> => {
+  const reconnect = async (rooms?: { room: string; offset?: string }[]): Promise<FakeSocket> => {
     socket().closes(1006);
     await vi.advanceTimersToNextTimerAsync();
-    socket().saysConnected();
+    socket().saysConnected(rooms);
     await settle();
     return socket();
   };

@@ -1,13 +1,13 @@
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket as NodeWebSocket } from 'ws';
-import { type ClientOptions, createWebSocketClient } from '@zonecast/client';
+import { type ClientOptions, createWebSocketClient, webSocket } from '@zonecast/client';
 import { FaultyServer, greet } from './faulty-server.js';
 
 afterEach(() => void vi.restoreAllMocks());
 
 function clientOf(server: FaultyServer, options: Partial<ClientOptions> = {}) {
   const onError = vi.fn<(error: unknown) => void>();
-  const client = createWebSocketClient({ url: server.url, WebSocket: NodeWebSocket, backoffBase: 1, onError, ...options });
+  const client = createWebSocketClient({ url: server.url, WebSocket: NodeWebSocket, transports: [webSocket], backoffBase: 1, onError, ...options });
   onTestFinished(async () => {
     client.disconnect();
     await server.stop();
@@ -93,7 +93,7 @@ test('nobody listens there', async () => {
   const { client } = clientOf(server, { maxAttempts: 2 });
   await expect(client.connect()).rejects.toMatchObject({
     code: 'gave_up',
-    message: expect.stringMatching(/^gave up after 2 attempts: ws:\/\/127\.0\.0\.1:\d+\/ws closed the connection with code 1006/),
+    message: expect.stringMatching(/^gave up after 2 attempts: 127\.0\.0\.1:\d+ by websocket: closed with code 1006/),
     cause: { code: 'connect_failed', cause: { code: 'ECONNREFUSED' } },
   });
 });

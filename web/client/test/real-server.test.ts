@@ -4,8 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket as NodeWebSocket } from 'ws';
-import { type ClientOptions, createWebSocketClient, type State } from '@zonecast/client';
-import { Cable, RealServer } from './real-server.js';
+import { type ClientOptions, createWebSocketClient, longPolling, serverSentEvents, type State, type Transport, webSocket } from '@zonecast/client';
+import { Network } from './network.js';
+import { RealServer } from './real-server.js';
+
+const transports = [webSocket, longPolling, serverSentEvents];
 
 let server: RealServer;
 beforeAll(async () => void (server = await RealServer.start()));
@@ -15,9 +18,17 @@ let rooms = 0;
 /** A zone that no other test uses. */
 const newZone = () => `zone-${++rooms}`;
 
-function clientOf(url: string, options: Partial<ClientOptions> = {}) {
+function clientOf(transport: Transport, url: string, options: Partial<ClientOptions> = {}) {
   const onError = vi.fn<(error: unknown) => void>();
-  const client = createWebSocketClient({ url, WebSocket: NodeWebSocket, backoffBase: 50, maxAttempts: Infinity, onError, ...options });
+  const client = createWebSocketClient({
+    url,
+    transports: [transport],
+    WebSocket: NodeWebSocket,
+    backoffBase: 50,
+    maxAttempts: Infinity,
+    onError,
+    ...options,
+  });
   onTestFinished(() => client.disconnect());
   return { client, onError };
 }
@@ -45,13 +56,14 @@ const state = (client: Client, name: State['name']) =>
 
 const eventually = <T>(check: () => T) => vi.waitFor(check, { timeout: 20_000, interval: 10 });
 
-describe('a steady server', () => {
+describe.each(transports)('a steady server over $name', (transport) => {
   test('connects, joins by its options and receives what a service publishes', async () => {
     const zone = newZone();
-    const { client, onError } = clientOf(server.url, { warehouse: 'w', zone, userId: 'ann' });
+    const { client, onError } = clientOf(transport, server.url, { warehouse: 'w', zone, userId: 'ann' });
     const info = await client.connect();
-    expect(info).toMatchObject({ connectionId: expect.any(String), heartbeat: 1000, node: expect.any(String) });
-    expect(info.rooms.map(({ room }) => room)).toEqual(['warehouse:w', `zone:w:${zone}`]);
+    expect(info).toMatchObject({ connectionId: expect.any(String), node: expect.any(String), serverTime: expect.any(Number) });
+    expect(info.rooms.map(({ room }) => room).sort()).toEqual(['warehouse:w', `zone:w:${zone}`]);
+    expect(client.state).toMatchObject({ name: 'connected', transport: transport.name });
 
     const received = new Promise((resolve) => client.once('TICK', (...args) => resolve(args)));
     const offset = await server.publish('w', zone, 'TICK', { n: 1, text: 'é <ü>' });
@@ -64,7 +76,7 @@ describe('a steady server', () => {
 
   test('subscribes, unsubscribes, publishes and echoes', async () => {
     const zone = newZone();
-    const { client } = clientOf(server.url);
+    const { client } = clientOf(transport, server.url);
     await client.connect();
     const heard = record(client);
 
@@ -86,8 +98,8 @@ describe('a steady server', () => {
     const zone = newZone();
     await server.publish('w', zone, 'TICK', 'retained', true);
     await server.publish('w', zone, 'TICK', 'gone');
-    const byOptions = clientOf(server.url, { warehouse: 'w', zone }).client;
-    const bySubscribe = clientOf(server.url).client;
+    const byOptions = clientOf(transport, server.url, { warehouse: 'w', zone }).client;
+    const bySubscribe = clientOf(transport, server.url).client;
     const heard = [record(byOptions), record(bySubscribe)];
     const marks: unknown[] = [];
     byOptions.on('TICK', (_, { retained }) => marks.push(retained));
@@ -98,18 +110,41 @@ describe('a steady server', () => {
     expect(marks).toEqual([true, undefined]);
   });
 
-  test('hears heartbeats and lives on them', async () => {
-    const { client } = clientOf(server.url);
+  test('delivers the retained message to listeners that are added after connect() resolved', async () => {
+    const zone = newZone();
+    await server.publish('w', zone, 'TICK', 'retained', true);
+    const { client } = clientOf(transport, server.url, { warehouse: 'w', zone });
     await client.connect();
-    const beats: number[] = [];
-    client.on('heartbeat', ({ connections }) => beats.push(connections));
-    await eventually(() => expect(beats.length).toBeGreaterThanOrEqual(3));
-    expect(Math.min(...beats)).toBeGreaterThanOrEqual(1);
-    expect(client.state.name).toBe('connected');
+    const heard = record(client);
+    await eventually(() => expect(heard).toEqual(['retained']));
+  });
+
+  test('publishes once what is published twice with one key', async () => {
+    const zone = newZone();
+    const { client } = clientOf(transport, server.url, { warehouse: 'w', zone });
+    const heard = record(client);
+    await client.connect();
+    const message = { warehouse: 'w', zone, event: 'TICK', data: 'once', idempotencyKey: `key of ${zone}` };
+    const first = await client.publish(message);
+    expect(await client.publish(message)).toEqual(first);
+    await client.publish({ ...message, data: 'after', idempotencyKey: `other key of ${zone}` });
+    await eventually(() => expect(heard).toEqual(['once', 'after']));
+  });
+
+  test('joins many rooms at once and stays in order in each', async () => {
+    const zones = Array.from({ length: 10 }, newZone);
+    const { client, onError } = clientOf(transport, server.url);
+    const heard = record(client);
+    await client.connect();
+    await Promise.all(zones.map((zone) => client.subscribe('w', zone)));
+    for (const zone of zones) await server.publish('w', zone, 'TICK', zone);
+    await eventually(() => expect([...heard].sort()).toEqual([...zones].sort()));
+    expect(client.rooms.sort()).toEqual(zones.map((zone) => `zone:w:${zone}`).sort());
+    expect(onError).not.toHaveBeenCalled();
   });
 
   test('answers what it refuses with errors that have codes', async () => {
-    const { client } = clientOf(server.url);
+    const { client } = clientOf(transport, server.url);
     await client.connect();
     await expect(client.publish({ warehouse: 'w', event: 'message' })).rejects.toMatchObject({ code: 'invalid_event' });
     expect(client.state.name).toBe('connected');
@@ -117,9 +152,9 @@ describe('a steady server', () => {
 
   test('resumes after a cut cable with all that was missed, in order and once', async () => {
     const zone = newZone();
-    const cable = await Cable.to(server.port);
+    const cable = await Network.to(server.port, () => 'pass');
     onTestFinished(() => cable.remove());
-    const { client, onError } = clientOf(cable.url, { warehouse: 'w', zone });
+    const { client, onError } = clientOf(transport, cable.url, { warehouse: 'w', zone });
     const heard = record(client);
     const want: unknown[] = [];
     const tick = async () => {
@@ -130,11 +165,11 @@ describe('a steady server', () => {
     for (let round = 0; round < 3; round++) {
       await tick();
       await tick();
-      cable.cut();
+      cable.rule(() => 'cut');
       await state(client, 'waiting');
       await tick();
       await tick();
-      cable.mend();
+      cable.rule(() => 'pass');
       await tick();
       await state(client, 'connected');
       await tick();
@@ -144,11 +179,21 @@ describe('a steady server', () => {
   });
 });
 
-describe('a server that goes away', () => {
+test.each([webSocket, serverSentEvents])('heartbeats are heard and lived on over $name', async (transport) => {
+  const { client } = clientOf(transport, server.url);
+  await client.connect();
+  const beats: number[] = [];
+  client.on('heartbeat', ({ connections }) => beats.push(connections));
+  await eventually(() => expect(beats.length).toBeGreaterThanOrEqual(3));
+  expect(Math.min(...beats)).toBeGreaterThanOrEqual(1);
+  expect(client.state.name).toBe('connected');
+});
+
+describe.each(transports)('a server that goes away, over $name,', (transport) => {
   test.each(['SIGTERM', 'SIGKILL'] as const)('with %s and comes back is found again', async (signal) => {
     let instance = await RealServer.start();
     onTestFinished(() => instance.stop());
-    const { client, onError } = clientOf(instance.url);
+    const { client, onError } = clientOf(transport, instance.url);
     const heard = record(client);
     await client.connect();
     await client.subscribe('w', 'z');
@@ -170,7 +215,7 @@ describe('a server that goes away', () => {
 
   test('for good makes the client give up', async () => {
     const instance = await RealServer.start();
-    const { client } = clientOf(instance.url, { maxAttempts: 2 });
+    const { client } = clientOf(transport, instance.url, { maxAttempts: 2 });
     await client.connect();
     await instance.stop('SIGKILL');
     await expect(state(client, 'failed')).resolves.toMatchObject({ error: { code: 'gave_up' } });
@@ -179,13 +224,15 @@ describe('a server that goes away', () => {
 
 describe('a program', () => {
   test.each([
-    { what: 'the WebSocket of ws', setup: `import { WebSocket } from 'ws';` },
-    { what: "Node's own WebSocket", setup: 'const { WebSocket } = globalThis;' },
+    { what: 'the WebSocket of ws', setup: `import { WebSocket } from 'ws'; const transports = [webSocket];` },
+    { what: "Node's own WebSocket", setup: 'const { WebSocket } = globalThis; const transports = [webSocket];' },
+    { what: 'long polling', setup: 'const WebSocket = undefined; const transports = [longPolling];' },
+    { what: 'Server-Sent Events', setup: 'const WebSocket = undefined; const transports = [serverSentEvents];' },
   ])('with $what ends by itself after disconnect', async ({ setup }) => {
     const contents = `
       ${setup}
-      import { createWebSocketClient } from './src/index.js';
-      const ws = createWebSocketClient({ url: ${JSON.stringify(server.url)}, warehouse: 'w', zone: 'z', WebSocket });
+      import { createWebSocketClient, longPolling, serverSentEvents, webSocket } from './src/index.js';
+      const ws = createWebSocketClient({ url: ${JSON.stringify(server.url)}, warehouse: 'w', zone: 'z', WebSocket, transports });
       await ws.connect();
       await ws.subscribe('w2', 'z2');
       console.log((await ws.publish({ warehouse: 'w2', zone: 'z2', event: 'TICK' })).room);
@@ -207,6 +254,7 @@ describe('a program', () => {
     const started = performance.now();
     const [code] = (await once(program, 'close')) as [number | null];
     expect({ code, output }).toEqual({ code: 0, output: 'zone:w2:z2\n' });
-    expect(performance.now() - started).toBeLessThan(10_000);
+    // Sooner than anything that a client leaves behind would end: a poll after 25 s, a connection with the server.
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 });

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 const binary = process.env['ZONECAST_BIN'] || fileURLToPath(new URL('../../../bin/zonecast', import.meta.url));
@@ -16,14 +15,14 @@ export class RealServer {
     this.port = port;
   }
 
-  /** Starts one on this port, or on a free one, and waits until it says that it listens. */
-  static async start(port = 0): Promise<RealServer> {
+  /** Starts one on this port, or on a free one, with these environment variables, and waits until it says that it listens. */
+  static async start(port = 0, settings: Record<string, string> = {}): Promise<RealServer> {
     if (!existsSync(binary))
       throw new Error(
         `There is no server at ${binary}: run "go build -o bin/zonecast ./backend/cmd/zonecast" in the repository's root, ` +
           'or name another one in ZONECAST_BIN.',
       );
-    const env = { PATH: process.env['PATH'], LISTEN: `127.0.0.1:${port}`, HEARTBEAT_INTERVAL: '1s', DRAIN_TIMEOUT: '2s' };
+    const env = { PATH: process.env['PATH'], LISTEN: `127.0.0.1:${port}`, HEARTBEAT_INTERVAL: '1s', DRAIN_TIMEOUT: '2s', ...settings };
     const server = spawn(binary, [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     const chosen = await new Promise<number>((resolve, reject) => {
@@ -61,57 +60,5 @@ export class RealServer {
     });
     if (!response.ok) throw new Error(`publish: ${response.status} ${await response.text()}`);
     return ((await response.json()) as { offset: string }).offset;
-  }
-}
-
-/** Stands between client and server, and can break all connections without either of them wanting it. */
-export class Cable {
-  readonly url: string;
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  #cut = false;
-
-  private constructor(server: Server) {
-    this.#server = server;
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  }
-
-  static async to(port: number): Promise<Cable> {
-    const server = createServer();
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    const cable = new Cable(server);
-    server.on('connection', (near) => cable.#plug(near, port));
-    return cable;
-  }
-
-  cut(): void {
-    this.#cut = true;
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  mend(): void {
-    this.#cut = false;
-  }
-
-  async remove(): Promise<void> {
-    this.cut();
-    await new Promise((resolve) => this.#server.close(resolve));
-  }
-
-  #plug(near: Socket, port: number): void {
-    if (this.#cut) {
-      near.destroy();
-      return;
-    }
-    const far = connect(port, '127.0.0.1');
-    for (const [socket, other] of [[near, far], [far, near]] as const) {
-      this.#sockets.add(socket);
-      socket.on('error', () => {});
-      socket.on('close', () => {
-        this.#sockets.delete(socket);
-        other.destroy();
-      });
-      socket.pipe(other);
-    }
   }
 }

@@ -1,5 +1,6 @@
 // Type-checked against the built package, not run.
-import { CloseCode, createWebSocketClient, type State, ZonecastError } from '@zonecast/client';
+import { CloseCode, createClient, createWebSocketClient, longPolling, type State, webSocket, ZonecastError } from '@zonecast/client';
+import { useConnectionState, useZone } from '@zonecast/client/react';
 import { WebSocket } from 'ws';
 
 const ws = createWebSocketClient<{ PICK_DONE: { sku: string } }>({ url: 'http://localhost:3001', WebSocket });
@@ -15,3 +16,8 @@ const stop: () => void = ws.onState((state: State) => state.name === 'waiting' &
 stop();
 const error = new ZonecastError('timeout', 'late', { closeCode: CloseCode.restart });
 error.code satisfies string;
+
+createClient({ url: 'http://localhost:3001', transports: [webSocket, longPolling] }).on('ALERT', (data) => data.title.length);
+useConnectionState(ws).name satisfies string;
+const { latest, missed } = useZone(ws, 'warehouse-1', 'zone-a', (data: unknown, meta) => meta.offset.length);
+[latest.PICK_DONE?.sku.length, latest.SHIFT_SNAPSHOT?.pickRate.toFixed(), missed?.from];

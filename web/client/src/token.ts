@@ -1,0 +1,8 @@
+/** When a JSON Web Token (RFC 7519) expires, in milliseconds since 1970; undefined for one that does not say, or is none. */
+export function expiryOf(token: string | undefined): number | undefined {
+  try {
+    const claims = (token as string).split('.')[1] as string;
+    return JSON.parse(atob(claims.replace(/-/g, '+').replace(/_/g, '/'))).exp * 1000 || undefined;
+  } catch {}
+  return undefined;
+}

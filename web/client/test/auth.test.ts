@@ -1,0 +1,85 @@
+import { createHmac } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { WebSocket as NodeWebSocket } from 'ws';
+import { type ClientOptions, createWebSocketClient, longPolling, serverSentEvents, webSocket } from '@zonecast/client';
+import { RealServer } from './real-server.js';
+
+const secret = 'a secret of the tests, 32 bytes or more';
+const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/** A JSON Web Token for warehouse w, as an issuer would sign it. */
+function sign(claims: object = {}, seconds = 600): string {
+  const exp = Math.floor(Date.now() / 1000) + seconds;
+  const text = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: 'ann', warehouses: ['w'], publish: true, exp, ...claims })}`;
+  return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
+}
+
+let server: RealServer;
+beforeAll(async () => void (server = await RealServer.start(0, { AUTH_TOKEN_SECRET: secret })));
+afterAll(() => server?.stop());
+
+describe.each([webSocket, longPolling, serverSentEvents])('over $name', (transport) => {
+  const clientOf = (options: Partial<ClientOptions>) => {
+    const onError = vi.fn<(error: unknown) => void>();
+    const client = createWebSocketClient({ url: server.url, WebSocket: NodeWebSocket, transports: [transport], onError, ...options });
+    onTestFinished(() => client.disconnect());
+    return { client, onError };
+  };
+
+  test('a valid token lets in, and may publish', async () => {
+    const { client } = clientOf({ warehouse: 'w', token: sign() });
+    const heard = new Promise((resolve) => client.once('TICK', resolve));
+    await client.connect();
+    await client.publish({ warehouse: 'w', event: 'TICK', data: 1 });
+    expect(await heard).toBe(1);
+  });
+
+  test.each([
+    { what: 'none', token: undefined, code: 'unauthenticated' },
+    { what: 'nonsense', token: 'nonsense', code: 'unauthenticated' },
+    { what: 'an expired one', token: sign({}, -60), code: 'unauthenticated' },
+    { what: 'one of another warehouse', token: sign({ warehouses: ['v'] }), code: 'forbidden' },
+  ])('$what is refused at once and for good', async ({ token, code }) => {
+    const { client } = clientOf({ warehouse: 'w', maxAttempts: Infinity, ...(token && { token }) });
+    await expect(client.connect()).rejects.toMatchObject({ code });
+    expect(client.state).toMatchObject({ name: 'failed', error: { code } });
+  });
+
+  test('what the token does not permit is refused alone; all else goes on', async () => {
+    const { client, onError } = clientOf({ warehouse: 'w', token: sign({ publish: false }) });
+    const heard: unknown[] = [];
+    client.on('TICK', (data) => heard.push(data));
+    await client.connect();
+    const outcomes = await Promise.allSettled([
+      client.subscribe('v'),
+      client.subscribe('w', 'a'),
+      client.subscribe('v', 'z'),
+      client.subscribe('w', 'b'),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'fulfilled']);
+    expect(outcomes[0]).toMatchObject({ reason: { code: 'forbidden' } });
+    await expect(client.publish({ warehouse: 'w', event: 'TICK' })).rejects.toMatchObject({ code: 'forbidden' });
+    expect(client.state.name).toBe('connected');
+    expect(client.rooms).toEqual(['warehouse:w', 'zone:w:a', 'zone:w:b']);
+    expect(onError).not.toHaveBeenCalled();
+  });
+
+  test('a token is renewed before it expires, and nothing is missed', async () => {
+    const token = vi.fn(async () => sign({}, 3));
+    const { client, onError } = clientOf({ warehouse: 'w', token, maxAttempts: 0 });
+    const heard: unknown[] = [];
+    client.on('TICK', (data) => heard.push(data));
+    await client.connect();
+    const states = vi.fn();
+    client.onState(states);
+    // Longer than the first two tokens are valid.
+    for (let n = 0; n < 14; n++) {
+      await client.publish({ warehouse: 'w', event: 'TICK', data: n });
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    await vi.waitFor(() => expect(heard).toEqual(Array.from({ length: 14 }, (_, n) => n)), 5000);
+    expect(token.mock.calls.length).toBeGreaterThanOrEqual(3);
+    expect(states).not.toHaveBeenCalled();
+    expect(onError).not.toHaveBeenCalled();
+  });
+});
