@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
 // A When says for which sequence numbers a fault occurs.
@@ -269,11 +270,8 @@ func (s *Server) shut() {
 
 // sequence reads the number of a run's message.
 func sequence(data json.RawMessage) (uint32, bool) {
-	var d struct{ Seq *uint32 }
-	if json.Unmarshal(data, &d) != nil || d.Seq == nil {
-		return 0, false
-	}
-	return *d.Seq, true
+	found, ok := stamp.Find(data)
+	return found.Seq, ok && found.Stream != stamp.Probe
 }
 
 func authorized(r *http.Request, want string) bool {
