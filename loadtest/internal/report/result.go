@@ -188,6 +188,7 @@ type Generator struct {
 // Slow is what slow members received.
 type Slow struct {
 	Members  int    `json:"members"`
+	Closed   int    `json:"closed"` // of their connections, by the server
 	Expected uint64 `json:"expected"`
 	Received uint64 `json:"received"`
 	Latency  Times  `json:"latencyMs"`

@@ -159,8 +159,8 @@ func (r *Result) counts(p printer) {
 		p.row("foreign", "%s messages of others in the room", Thousands(m.Foreign))
 	}
 	if s := r.Slow; s != nil {
-		p.row("slow", "%s members read slowly and received %s of %s (%s)", whole(s.Members), Thousands(s.Received), Thousands(s.Expected),
-			Share(s.Received, s.Expected))
+		p.row("slow", "%s members read slowly and received %s of %s; the server closed %s of their connections", whole(s.Members), Thousands(s.Received),
+			Thousands(s.Expected), whole(s.Closed))
 	}
 	if v != (Violations{}) {
 		p.row("violations", "%s", v)

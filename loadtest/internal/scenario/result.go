@@ -136,6 +136,7 @@ func addPart(all, p *worker.Partial) {
 	all.Score.Add(p.Visits)
 	all.Slow.Add(p.Slow)
 	all.SlowMembers += p.SlowMembers
+	all.SlowBroken += p.SlowBroken
 	all.Last = max(all.Last, p.Last)
 	all.FailureTotal += p.FailureTotal
 	all.Failures = append(all.Failures, p.Failures...)
@@ -186,7 +187,7 @@ func (r *Run) finish(t *total, stopped string) *report.Result {
 		res.SuccessPercent = 100 * float64(score.Received) / float64(score.Expected)
 	}
 	if r.plan.Scenario == settings.Slow {
-		res.Slow = &report.Slow{Members: all.SlowMembers, Expected: all.Slow.Expected, Received: all.Slow.Received,
+		res.Slow = &report.Slow{Members: all.SlowMembers, Closed: all.SlowBroken, Expected: all.Slow.Expected, Received: all.Slow.Received,
 			Latency: report.TimesOf(t.slow.Summary())}
 	}
 	if d := t.duration(&all); d > 0 {

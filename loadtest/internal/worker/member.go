@@ -250,7 +250,11 @@ func (m *member) Ended(_ *swarm.Conn, why error, now uint64) {
 	if why == nil {
 		why = errEnded
 	}
-	if !w.over {
+	switch {
+	case w.over:
+	case m.slow: // as was to be expected
+		w.counts.slowBroken++
+	default:
 		w.counts.broken++
 		w.failures.Add("connection", why)
 	}

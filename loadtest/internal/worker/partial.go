@@ -31,7 +31,7 @@ type Partial struct {
 	Due, Sent, Failed, NotSent, Late     uint64
 	Damaged, Misrouted, Unreadable, Gaps uint64
 	Score, Echoes, Slow, Visits          account.Score
-	SlowMembers                          int
+	SlowMembers, SlowBroken              int
 	Rooms                                []RoomPart
 	Last                                 uint64 // when the last message arrived
 	Latency, Live, Connects, Offline     *latency.Tally
@@ -105,7 +105,7 @@ func (w *Worker) partial(accepted []account.Set) *Partial {
 	c := w.counts
 	w.roll()
 	p := &Partial{
-		Joined: len(w.joined), Broken: c.broken, Resumed: c.resumed, Dropped: c.dropped, Visited: w.visited,
+		Joined: len(w.joined), Broken: c.broken, Resumed: c.resumed, Dropped: c.dropped, SlowBroken: c.slowBroken, Visited: w.visited,
 		Due: c.dueMessages, Sent: c.sent, Failed: c.failed, NotSent: c.notSent, Late: c.late,
 		Damaged: c.damaged, Misrouted: c.misrouted, Unreadable: c.unreadable, Gaps: c.gaps,
 		Visits: w.visits, Last: w.last, BytesReceived: w.loop.Received,

@@ -112,7 +112,7 @@ type arrival struct{ count, last uint32 }
 // counts are those of a worker's life.
 type counts struct {
 	received, dueMessages, sent, failed, notSent, late uint64
-	broken, resumed, dropped                           int
+	broken, resumed, dropped, slowBroken               int
 	damaged, misrouted, unreadable, gaps               uint64
 	tracked                                            int
 }
@@ -372,7 +372,7 @@ func (w *Worker) Settle(ctx context.Context, accepted []account.Set, most time.D
 	deadline := swarm.Now() + uint64(most)
 	at := 0
 	for {
-		for at < len(w.joined) && (w.joined[at].gone || w.joined[at].fleeting || w.holds(w.joined[at], accepted)) {
+		for at < len(w.joined) && (w.joined[at].gone || w.joined[at].whole() == 0 || w.holds(w.joined[at], accepted)) {
 			at++
 		}
 		now := swarm.Now()
