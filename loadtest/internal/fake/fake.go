@@ -15,8 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
@@ -69,6 +67,7 @@ type Server struct {
 	epoch     string
 	n         uint64         // the room's latest offset
 	history   []wire.Message // of the epoch, as far as it was delivered
+	frames    [][]byte       // what went out, faults included, in its order: for long polls
 	forgotten uint64         // messages that Forget took with it
 	back      time.Time      // until then nobody is let in
 	let       int            // connections let in
@@ -78,14 +77,15 @@ type Server struct {
 }
 
 type member struct {
-	conn *websocket.Conn
-	mu   sync.Mutex // held while writing
+	mu  sync.Mutex // held while writing
+	put func(p []byte)
+	end func(code wire.CloseCode) // with a close frame, unless the code is 0
 }
 
 func (m *member) write(p []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_ = m.conn.WriteMessage(websocket.TextMessage, p)
+	m.put(p)
 }
 
 // A delivery is a message on its way to the members.
@@ -106,6 +106,8 @@ func New(faults Faults) *Server {
 	s := &Server{faults: faults, queue: make(chan delivery, 100_000), epoch: "fake1", echoes: map[*member]*wire.ClientFrame{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", s.serveWS)
+	mux.HandleFunc("GET /sse", s.serveSSE)
+	mux.HandleFunc("GET /poll", s.servePoll)
 	mux.HandleFunc("POST /api/v1/warehouses/warehouse-1/zones/zone-a/broadcast", s.servePublish)
 	s.Server = httptest.NewServer(mux)
 	s.done.Go(s.deliver)
@@ -137,8 +139,9 @@ func (s *Server) Close() {
 	s.members = nil
 	s.mu.Unlock()
 	for _, m := range members {
-		_ = m.conn.Close()
+		m.end(0)
 	}
+	s.Server.CloseClientConnections()
 	s.Server.Close()
 	close(s.queue)
 	s.done.Wait()
@@ -221,6 +224,12 @@ func (s *Server) fanOut(d delivery) {
 		d.Room = wire.Room{Warehouse: Room.Warehouse}
 	}
 	frame := wire.AppendMessage(nil, &d.Message)
+	s.mu.Lock()
+	s.frames = append(s.frames, frame)
+	if d.hit(s.faults.Duplicate) {
+		s.frames = append(s.frames, frame)
+	}
+	s.mu.Unlock()
 	for _, m := range members {
 		m.write(frame)
 		if d.hit(s.faults.Duplicate) {
@@ -247,7 +256,7 @@ func (s *Server) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.members) > 0 {
-		_ = s.members[0].conn.Close()
+		s.members[0].end(0)
 		s.members = s.members[1:]
 	}
 }
@@ -261,9 +270,7 @@ func (s *Server) shut() {
 		s.epoch, s.n, s.history = "fake2", 0, nil
 	}
 	for _, m := range s.members {
-		bye := websocket.FormatCloseMessage(int(cmp.Or(s.faults.ShutCode, wire.CloseRestart)), "restarting")
-		_ = m.conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second))
-		_ = m.conn.Close()
+		m.end(cmp.Or(s.faults.ShutCode, wire.CloseRestart))
 	}
 	s.members = nil
 }

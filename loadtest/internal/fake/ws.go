@@ -28,7 +28,15 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	m := &member{conn: conn}
+	m := &member{
+		put: func(p []byte) { _ = conn.WriteMessage(websocket.TextMessage, p) },
+		end: func(code wire.CloseCode) {
+			if code != 0 {
+				_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(int(code), "restarting"), time.Now().Add(time.Second))
+			}
+			_ = conn.Close()
+		},
+	}
 	if !s.join(m, r) {
 		_ = conn.Close()
 		return
@@ -47,9 +55,13 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	_ = conn.Close()
+	s.leave(m)
+}
+
+func (s *Server) leave(m *member) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.members = slices.DeleteFunc(s.members, func(o *member) bool { return o == m })
-	s.mu.Unlock()
 }
 
 func (s *Server) letIn() bool {
@@ -120,7 +132,7 @@ func (s *Server) echo(m *member, f wire.ClientFrame) {
 	seq, hasSeq := sequence(f.Data)
 	hit := func(when When) bool { return hasSeq && when != nil && when(seq) }
 	if hit(s.faults.Drop) {
-		_ = m.conn.Close()
+		m.end(0)
 		return
 	}
 	answer := func(f wire.ClientFrame) { m.write(wire.AppendAck(nil, f.ID, f.Data)) }
