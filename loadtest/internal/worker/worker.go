@@ -388,6 +388,7 @@ func (w *Worker) Settle(ctx context.Context, accepted []account.Set, most time.D
 			return nil, err
 		}
 	}
+	w.report(swarm.Now()) // the last part of a second is one, too
 	return w.partial(accepted), nil
 }
 
@@ -429,8 +430,8 @@ func (w *Worker) report(now uint64) {
 	}
 	w.roll()
 	t.Latency = w.untold.Take()
-	if w.ticked > 0 {
-		t.CPU = float64(cpu-w.tickCPU) / float64(now-w.ticked)
+	if elapsed := now - w.ticked; w.ticked > 0 && elapsed > uint64(time.Second/2) {
+		t.CPU = float64(cpu-w.tickCPU) / float64(elapsed)
 	}
 	w.ticked, w.tickCPU = now, cpu
 	if w.tick != nil {
