@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
+	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
@@ -55,7 +56,7 @@ func TestOrdersGoOverTheLine(t *testing.T) {
 	// What takes long ends when it is told to.
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	a, err := mate.Do(ctx, worker.Order{Do: worker.DoSend, Step: &worker.Step{Duration: time.Hour}})
+	a, err := mate.Do(ctx, worker.Order{Do: worker.DoSend, Step: &worker.Step{Start: swarm.Now(), Duration: time.Hour}})
 	if err != nil || a.Stopped != worker.StoppedByOrder {
 		t.Errorf("%+v, %v", a, err)
 	}

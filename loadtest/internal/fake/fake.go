@@ -68,6 +68,7 @@ type Server struct {
 	n         uint64         // the room's latest offset
 	history   []wire.Message // of the epoch, as far as it was delivered
 	frames    [][]byte       // what went out, faults included, in its order: for long polls
+	more      chan struct{}  // closed, and made anew, when frames get more or the server ends
 	forgotten uint64         // messages that Forget took with it
 	back      time.Time      // until then nobody is let in
 	let       int            // connections let in
@@ -103,7 +104,7 @@ var Room = wire.Room{Warehouse: "warehouse-1", Zone: "zone-a"}
 
 // New starts a server on a free port of 127.0.0.1.
 func New(faults Faults) *Server {
-	s := &Server{faults: faults, queue: make(chan delivery, 100_000), epoch: "fake1", echoes: map[*member]*wire.ClientFrame{}}
+	s := &Server{faults: faults, queue: make(chan delivery, 100_000), epoch: "fake1", echoes: map[*member]*wire.ClientFrame{}, more: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", s.serveWS)
 	mux.HandleFunc("GET /sse", s.serveSSE)
@@ -137,6 +138,8 @@ func (s *Server) Close() {
 	s.closed = true
 	members := s.members
 	s.members = nil
+	close(s.more)
+	s.more = make(chan struct{})
 	s.mu.Unlock()
 	for _, m := range members {
 		m.end(0)
@@ -229,6 +232,8 @@ func (s *Server) fanOut(d delivery) {
 	if d.hit(s.faults.Duplicate) {
 		s.frames = append(s.frames, frame)
 	}
+	close(s.more)
+	s.more = make(chan struct{})
 	s.mu.Unlock()
 	for _, m := range members {
 		m.write(frame)

@@ -98,17 +98,24 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request) {
 	o, err := wire.ParseOffset(cursor(r))
 	first := err != nil
 	var news [][]byte
-	for end := time.Now().Add(wait); ; time.Sleep(time.Millisecond) {
+	for timeout := time.After(wait); ; {
 		s.mu.Lock()
-		closed := s.closed
+		closed, more := s.closed, s.more
 		if first {
 			o.N = uint64(len(s.frames))
 		}
 		news = s.frames[min(o.N, uint64(len(s.frames))):]
 		s.mu.Unlock()
-		if first || len(news) > 0 || closed || !time.Now().Before(end) || r.Context().Err() != nil {
+		if first || len(news) > 0 || closed || wait == 0 {
 			break
 		}
+		select {
+		case <-more:
+			continue
+		case <-timeout:
+		case <-r.Context().Done():
+		}
+		wait = 0
 	}
 	answer := struct {
 		Cursor   string            `json:"cursor"`

@@ -61,21 +61,21 @@ func (r *Result) charts() []chart {
 		return nil
 	}
 	return []chart{
-		r.chart("Latency", "ms", []series{
+		r.chart("Latency", "ms, logarithmic", true, []series{
 			{"max", "faint", false, func(s Second) float64 { return s.Max }},
 			{"P99", "one", false, func(s Second) float64 { return s.P99 }},
 			{"P50", "two", false, func(s Second) float64 { return s.P50 }},
 		}),
-		r.chart("Deliveries", "per second", []series{{"received", "one", true, func(s Second) float64 { return float64(s.Received) }}}),
-		r.chart("Connections", "", []series{{"connected", "two", true, func(s Second) float64 { return float64(s.Connected) }}}),
-		r.chart("Load tester", "% of a core, ms", []series{
+		r.chart("Deliveries", "per second", false, []series{{"received", "one", true, func(s Second) float64 { return float64(s.Received) }}}),
+		r.chart("Connections", "", false, []series{{"connected", "two", true, func(s Second) float64 { return float64(s.Connected) }}}),
+		r.chart("Load tester", "% of a core, ms", false, []series{
 			{"CPU", "three", true, func(s Second) float64 { return s.CPU }},
 			{"lag P99", "one", false, func(s Second) float64 { return s.LagP99 }},
 		}),
 	}
 }
 
-func (r *Result) chart(title, unit string, all []series) chart {
+func (r *Result) chart(title, unit string, logarithmic bool, all []series) chart {
 	c := chart{Title: title, Unit: unit}
 	points := condense(r.Seconds, all)
 	most := 0.0
@@ -84,13 +84,16 @@ func (r *Result) chart(title, unit string, all []series) chart {
 			most = max(most, v)
 		}
 	}
-	top := nice(most)
+	scale := linear(most)
+	if logarithmic {
+		scale = powers(most)
+	}
 	last := points.at[len(points.at)-1]
 	x := func(at float64) float64 {
 		return chartLeft + (chartWidth-chartLeft-chartRight)*at/max(last, 1)
 	}
 	y := func(v float64) float64 {
-		return chartHeight - chartBottom - (chartHeight-chartBottom-chartTop)*min(v/top, 1)
+		return chartHeight - chartBottom - (chartHeight-chartBottom-chartTop)*max(0, min(scale.part(v), 1))
 	}
 	for k, s := range all {
 		var b strings.Builder
@@ -103,8 +106,8 @@ func (r *Result) chart(title, unit string, all []series) chart {
 		}
 		c.Lines = append(c.Lines, l)
 	}
-	for _, part := range []float64{0, 0.25, 0.5, 0.75, 1} {
-		c.Ticks = append(c.Ticks, mark{At: y(part * top), Text: short(part * top)})
+	for _, v := range scale.ticks {
+		c.Ticks = append(c.Ticks, mark{At: y(v), Text: short(v)})
 	}
 	for part := range 5 {
 		at := last * float64(part) / 4
@@ -171,6 +174,31 @@ func (c condensed) data(all []series) string {
 		rows = append(rows, row(c.values[k]))
 	}
 	return strings.Join(rows, "\n")
+}
+
+// A scale puts values between 0 and 1.
+type scale struct {
+	ticks []float64
+	part  func(v float64) float64
+}
+
+func linear(most float64) scale {
+	top := nice(most)
+	return scale{
+		ticks: []float64{0, top / 4, top / 2, 3 * top / 4, top},
+		part:  func(v float64) float64 { return v / top },
+	}
+}
+
+// powers is a scale of powers of ten, from a tenth on.
+func powers(most float64) scale {
+	const least = 0.1
+	top := math.Max(1, math.Ceil(math.Log10(max(most, 2*least)/least)))
+	s := scale{part: func(v float64) float64 { return math.Log10(max(v, least)/least) / top }}
+	for k := range int(top) + 1 {
+		s.ticks = append(s.ticks, least*math.Pow(10, float64(k)))
+	}
+	return s
 }
 
 // nice returns a round number at or above v for the top of an axis.

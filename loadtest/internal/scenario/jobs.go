@@ -147,7 +147,7 @@ func (r *Run) jobs() ([]worker.Job, error) {
 			Run: r.name, Dialect: p.Protocol, Mode: mode, Deflate: p.Deflate, Targets: r.addresses.targets, Token: p.Token,
 			Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
 			ConnectRate:  p.ConnectRate * float64(s.members) / float64(max(p.Connections, 1)),
-			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, MaxErrors: p.MaxErrors,
+			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
 			Behaviour: r.behaviour(s), Tracked: maxTracked,
 		}
 		if s.at != "" {

@@ -26,6 +26,9 @@ const (
 	maxSources     = 65_536
 )
 
+// grace is how long after the end messages that are due still go out.
+const grace = time.Second
+
 // mistakes collects what is wrong with the settings.
 type mistakes []error
 
@@ -44,7 +47,7 @@ func (f *flags) plan() (Plan, error) {
 		Scenario: f.Scenario, Protocol: f.Protocol, Transport: f.Transport, Deflate: f.Deflate,
 		Connections: f.Connections, Rate: f.MsgPerSec, Duration: time.Duration(f.Duration), Zipf: f.Zipf,
 		PublishAs: f.PublishAs, Publishers: f.Publishers, Batch: f.Batch, PublishKey: f.PublishKey, Token: f.Token, PayloadBytes: f.PayloadBytes,
-		ConnectRate: f.ConnectRate, Settle: time.Duration(f.Settle), Reconnect: time.Duration(f.Reconnect), MaxErrors: f.MaxErrors,
+		ConnectRate: f.ConnectRate, Settle: time.Duration(f.Settle), Grace: grace, Reconnect: time.Duration(f.Reconnect), MaxErrors: f.MaxErrors,
 		StormBy: f.StormBy, Offline: time.Duration(f.Offline), Every: time.Duration(f.Every), ChurnRate: f.ChurnRate,
 		SlowBytes: f.SlowBytes, RampFactor: f.RampFactor, Step: time.Duration(f.Step), Window: f.Window,
 		Workers: f.Workers, WorkerAt: f.WorkerAt, ServerPIDs: f.ServerPID, MaxLag: time.Duration(f.MaxLag),

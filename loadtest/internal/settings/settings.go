@@ -127,6 +127,7 @@ type Plan struct {
 	PayloadBytes int
 	ConnectRate  float64 // connections per second
 	Settle       time.Duration
+	Grace        time.Duration // how long after the end messages that are due still go out
 	Reconnect    time.Duration
 	MaxErrors    uint64
 

@@ -46,6 +46,8 @@ type Job struct {
 	PayloadBytes   int
 	Reconnect      time.Duration // how long a member tries to come back
 
+	Grace time.Duration // how long after the end of a step messages that are due still go out
+
 	Publish   Publish
 	Behaviour Behaviour
 	MaxErrors uint64

@@ -22,8 +22,6 @@ const (
 	dialling = 512
 	// patience is how long a connection may take from its beginning until it is in its room.
 	patience = 10 * time.Second
-	// grace is how long after the end of a step messages that are due still go out.
-	grace = time.Second
 	// lookout is how much longer is waited when everybody has everything: for duplicates.
 	lookout = 200 * time.Millisecond
 	// pause is how often a loop looks whether it was told to end.
@@ -284,7 +282,7 @@ func (w *Worker) send(ctx context.Context, step Step) error {
 	if w.clients != nil {
 		w.clients.window = 0
 	}
-	return w.drainQueue(grace)
+	return w.drainQueue(w.job.Grace)
 }
 
 func (w *Worker) schedules(step Step) (messages, echoes schedule.Constant) {
