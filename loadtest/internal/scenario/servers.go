@@ -86,7 +86,7 @@ func (s *servers) idle(ctx context.Context) {
 				return
 			case <-tick.C:
 				for _, one := range s.all {
-					one.look(context.WithoutCancel(ctx), func(uint64, float64) {})
+					one.look(context.WithoutCancel(ctx), one.use)
 				}
 			}
 		}
@@ -101,9 +101,12 @@ func (s *servers) after(ctx context.Context) {
 	close(s.stop)
 	s.done.Wait()
 	for _, one := range s.all {
-		one.look(ctx, func(_ uint64, cpu float64) { one.report.CPUSeconds = max(0, cpu-one.cpuBefore) })
+		one.look(ctx, one.use) // of a server that has ended, the last look counts
 	}
 }
+
+// use notes what the server has computed since the first message.
+func (s *server) use(_ uint64, cpu float64) { s.report.CPUSeconds = max(0, cpu-s.cpuBefore) }
 
 func (s *server) look(ctx context.Context, note func(memory uint64, cpu float64)) {
 	memory, cpu, err := s.read(ctx)
