@@ -5,6 +5,7 @@ package swarm
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 // bridges connect a socket of the loop with a server that wants TLS: each is two goroutines and one more descriptor, and
 // costs tens of KiB. The loop sees a plain socket.
 type bridges struct {
+	roots   *x509.CertPool // that certificates are checked against; nil for the system's
 	running sync.WaitGroup
 	mu      sync.Mutex
 	faults  map[int]error // by the loop's descriptor: why the server was not reached
@@ -40,7 +42,7 @@ func (b *bridges) dial(to *Target) (fd int, err error) {
 		defer near.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), tlsTimeout)
 		defer cancel()
-		dialer := tls.Dialer{Config: &tls.Config{ServerName: to.TLS, NextProtos: []string{"http/1.1"}}}
+		dialer := tls.Dialer{Config: &tls.Config{ServerName: to.TLS, NextProtos: []string{"http/1.1"}, RootCAs: b.roots}}
 		conn, err := dialer.DialContext(ctx, "tcp", to.Addr.String())
 		if err != nil {
 			b.mu.Lock()

@@ -172,10 +172,6 @@ func (l *Loop) finish(c *Conn) {
 		l.end(c, nil)
 		return
 	}
-	if err := l.bridges.fault(int(c.fd)); err != nil {
-		l.end(c, err)
-		return
-	}
 	if c.mode == Polling || c.mode == Requests {
 		if used, err := l.takeAnswers(c, append([]byte(nil), c.rest...), true); used > 0 || err != nil {
 			if c.state != closed {
@@ -190,13 +186,13 @@ func (l *Loop) finish(c *Conn) {
 // heed reads a message of the dialect and hands on what it means.
 func (l *Loop) heed(c *Conn, text []byte, now uint64) {
 	for text != nil && c.state != closed {
-		var e dialect.Event
-		e, text = l.options.Dialect.Next(text, c.seat.Room)
+		e := &l.event
+		*e, text = l.options.Dialect.Next(text, c.seat.Room)
 		if e.Reply != nil {
 			l.send(c, frame.Text, e.Reply)
 		}
 		if e.Kind != dialect.Nothing {
-			c.handler.Event(c, &e, now)
+			c.handler.Event(c, e, now)
 		}
 	}
 }
@@ -222,6 +218,11 @@ func (l *Loop) flush(c *Conn) {
 func (l *Loop) end(c *Conn, why error) {
 	if c.state == closed {
 		return
+	}
+	if c.target.TLS != "" {
+		if fault := l.bridges.fault(int(c.fd)); fault != nil {
+			why = fault
+		}
 	}
 	l.Drop(c)
 	c.handler.Ended(c, why, Now())

@@ -16,6 +16,7 @@
 package swarm
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -63,6 +64,8 @@ type Options struct {
 	Deflate bool
 	// Sources are the addresses that connections come from, in turns; none for the system's choice.
 	Sources []netip.Addr
+	// Roots are the authorities for TLS; nil for the system's.
+	Roots *x509.CertPool
 }
 
 // A Loop is all the sockets of a process.
@@ -76,8 +79,9 @@ type Loop struct {
 	timers  timers
 
 	inflater *frame.Inflater
-	buffer   []byte // of read(2)
-	text     []byte // what was taken out of its chunks
+	buffer   []byte        // of read(2)
+	text     []byte        // what was taken out of its chunks
+	event    dialect.Event // that is being told: one for all, as a million a second are told
 	bridges  bridges
 
 	// Received is how many bytes came in.
@@ -90,7 +94,8 @@ func Open(o Options) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Loop{options: o, poller: poller, inflater: frame.NewInflater(), buffer: make([]byte, readBuffer)}, nil
+	return &Loop{options: o, poller: poller, inflater: frame.NewInflater(), buffer: make([]byte, readBuffer),
+		bridges: bridges{roots: o.Roots}}, nil
 }
 
 // Step does what is due and handles what happened, waiting for it at most the time given.
