@@ -126,7 +126,7 @@ func TestZonecastIsWire(t *testing.T) {
 	after := wire.Offset{Epoch: "e1", N: 7}
 	for want, give := range map[string][]byte{
 		"":     Zonecast{ByFrame: true}.Greet(Seat{Room: room}),
-		"e1-7": zonecast.Greet(Seat{Room: room, After: after}),
+		"e1-7": Zonecast{ByFrame: true}.Greet(Seat{Room: room, After: after}),
 	} {
 		f, err := wire.DecodeClient(give)
 		if err != nil || f.Event != wire.EventSubscribe || f.ID != joinID {
@@ -167,8 +167,8 @@ func TestTargets(t *testing.T) {
 		{zonecast, Seat{}, "/p?q=1"},
 		{zonecast, Seat{Room: room}, "/p?q=1&warehouse=bench&zone=zone-1"},
 		{zonecast, Seat{Room: "warehouse:bench"}, "/p?q=1&warehouse=bench"},
-		{zonecast, Seat{Room: room, After: after}, "/p?q=1"},
-		{Zonecast{Stream: true}, Seat{Room: room, After: after}, "/p?q=1&cursor=" + room + "@e1-7"},
+		{Zonecast{ByFrame: true}, Seat{Room: room, After: after}, "/p?q=1"},
+		{zonecast, Seat{Room: room, After: after}, "/p?q=1&cursor=" + room + "@e1-7"},
 		{centrifuge, Seat{Room: room}, "/p?q=1"},
 		{socketio, Seat{Room: room}, "/p?EIO=4&transport=websocket&q=1"},
 	} {

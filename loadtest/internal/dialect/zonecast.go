@@ -17,30 +17,29 @@ import (
 type Zonecast struct {
 	// ByFrame joins by a frame subscribe and not by the address.
 	ByFrame bool
-	// Stream is for transports that only receive: who comes back says so in the address, as it can't send a frame.
-	Stream bool
 }
 
 var _ Dialect = Zonecast{}
 
-// Target implements [Dialect].
+// Target implements [Dialect]. The address names the room; who comes back puts its cursor there, which takes no further
+// round trip.
 func (z Zonecast) Target(path, query string, s Seat) string {
 	r, err := wire.ParseRoom(s.Room)
 	switch {
-	case err != nil, z.ByFrame, !s.After.IsZero() && !z.Stream:
+	case err != nil, z.ByFrame:
 		return join(path, query)
 	case !s.After.IsZero():
-		return join(path, query, "cursor="+s.Room+"@"+s.After.String())
+		return join(path, query, "cursor="+s.Room+"@"+s.After.String()) // neither needs escapes
 	case r.Zone == "":
 		return join(path, query, "warehouse="+r.Warehouse)
 	}
-	return join(path, query, "warehouse="+r.Warehouse, "zone="+r.Zone) // names need no escapes
+	return join(path, query, "warehouse="+r.Warehouse, "zone="+r.Zone)
 }
 
-// Greet implements [Dialect]: only who comes back subscribes by a frame, from its last offset on.
+// Greet implements [Dialect].
 func (z Zonecast) Greet(s Seat) []byte {
 	r, err := wire.ParseRoom(s.Room)
-	if err != nil || z.Stream || s.After.IsZero() && !z.ByFrame {
+	if err != nil || !z.ByFrame {
 		return nil
 	}
 	target := wire.Subscribe{Target: wire.Target{Warehouse: r.Warehouse, Zone: r.Zone}}

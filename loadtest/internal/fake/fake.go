@@ -45,7 +45,7 @@ type Faults struct {
 	ShutCode wire.CloseCode
 	Away     time.Duration
 	Forget   bool
-	// Stubborn: nobody may subscribe.
+	// Stubborn: nobody may come back.
 	Stubborn bool
 	// Connections is how many connections are let in; the others get HTTP 503. 0 for all.
 	Connections int

@@ -36,13 +36,8 @@ func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request) {
 		m.put = nil
 		close(over)
 	}
-	after := cursor(r)
-	if after == "" {
-		if !s.join(m, r) {
-			return
-		}
-	} else {
-		s.resume(m, after)
+	if !s.enter(m, r) {
+		return
 	}
 	select {
 	case <-over:
@@ -54,14 +49,18 @@ func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request) {
 	m.put = func([]byte) {}
 }
 
-// resume says connected and sends what was missed, as the real server does for a cursor.
-func (s *Server) resume(m *member, after string) {
+// resume says where the room stands, sends what was missed, and adds the member to the room.
+func (s *Server) resume(m *member, offset string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o, _ := wire.ParseOffset(after)
+	after, _ := wire.ParseOffset(offset)
 	now := wire.Offset{Epoch: s.epoch, N: uint64(len(s.history))}
 	m.write(wire.AppendFrame(nil, wire.EventConnected, wire.Connected{Rooms: []wire.Position{wire.PositionOf(Room, now)}}))
-	for _, missed := range s.history[min(o.N, uint64(len(s.history))):] {
+	if after.Epoch != s.epoch {
+		after = wire.Offset{Epoch: s.epoch}
+		m.write(wire.AppendFrame(nil, wire.EventGap, wire.Gap{Room: Room.String(), From: offset, To: after.String()}))
+	}
+	for _, missed := range s.history[min(after.N, uint64(len(s.history))):] {
 		m.write(wire.AppendMessage(nil, &missed))
 	}
 	s.members = append(s.members, m)

@@ -37,8 +37,7 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 			_ = conn.Close()
 		},
 	}
-	if !s.join(m, r) {
-		_ = conn.Close()
+	if !s.enter(m, r) {
 		return
 	}
 	for {
@@ -50,8 +49,6 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		case err != nil:
 		case f.Event == wire.EventEcho:
 			s.echo(m, f)
-		case f.Event == wire.EventSubscribe:
-			s.subscribe(m, f)
 		}
 	}
 	_ = conn.Close()
@@ -77,6 +74,24 @@ func (s *Server) isAway() bool {
 	return time.Now().Before(s.back)
 }
 
+// enter lets a member into the room: at its newest message, or with a cursor from where it says.
+func (s *Server) enter(m *member, r *http.Request) bool {
+	after := cursor(r)
+	switch {
+	case after != "" && s.faults.Stubborn:
+		m.end(wire.CloseRestart)
+		return false
+	case after != "":
+		s.resume(m, after)
+		return true
+	}
+	if !s.join(m, r) {
+		m.end(0)
+		return false
+	}
+	return true
+}
+
 // join adds a member to the room if its address asks for it, and tells it where the room stands: both at once, so that it
 // misses nothing in between.
 func (s *Server) join(m *member, r *http.Request) bool {
@@ -99,32 +114,6 @@ func (s *Server) join(m *member, r *http.Request) bool {
 		s.members = append(s.members, m)
 	}
 	return true
-}
-
-// subscribe adds a member to the room and sends what it missed.
-func (s *Server) subscribe(m *member, f wire.ClientFrame) {
-	if s.faults.Stubborn {
-		m.write(wire.AppendError(nil, f.ID, true, wire.Errorf(wire.CodeUnavailable, "not now")))
-		return
-	}
-	var in wire.Subscribe
-	_ = wire.DecodeData(f.Data, &in)
-	after, _ := wire.ParseOffset(in.Offset)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m.write(wire.AppendAck(nil, f.ID, wire.PositionOf(Room, wire.Offset{Epoch: s.epoch, N: uint64(len(s.history))})))
-	begin := wire.Offset{Epoch: s.epoch}
-	switch {
-	case after.IsZero():
-		after = wire.Offset{Epoch: s.epoch, N: uint64(len(s.history))}
-	case after.Epoch != s.epoch:
-		m.write(wire.AppendFrame(nil, wire.EventGap, wire.Gap{Room: Room.String(), From: in.Offset, To: begin.String()}))
-		after = begin
-	}
-	for _, missed := range s.history[min(after.N, uint64(len(s.history))):] {
-		m.write(wire.AppendMessage(nil, &missed))
-	}
-	s.members = append(s.members, m)
 }
 
 // echo answers an echo, with the faults of its message.

@@ -140,11 +140,10 @@ func (r *Run) ports() error {
 // jobs returns what each worker has to do.
 func (r *Run) jobs() ([]worker.Job, error) {
 	p := r.plan
-	mode := map[string]swarm.Mode{settings.SSE: swarm.Stream, settings.Poll: swarm.Polling}[p.Transport]
 	var jobs []worker.Job
 	for _, s := range r.addresses.shares {
 		j := worker.Job{
-			Run: r.name, Dialect: p.Protocol, Mode: mode, Deflate: p.Deflate, Targets: r.addresses.targets, Token: p.Token,
+			Run: r.name, Dialect: p.Protocol, Mode: r.mode(), Deflate: p.Deflate, Targets: r.addresses.targets, Token: p.Token,
 			Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
 			ConnectRate:  p.ConnectRate * float64(s.members) / float64(max(p.Connections, 1)),
 			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
@@ -165,6 +164,17 @@ func (r *Run) jobs() ([]worker.Job, error) {
 		jobs = append(jobs, j)
 	}
 	return jobs, nil
+}
+
+// mode is how members receive.
+func (r *Run) mode() swarm.Mode {
+	switch r.plan.Transport {
+	case settings.SSE:
+		return swarm.Stream
+	case settings.Poll:
+		return swarm.Polling
+	}
+	return swarm.WebSocket
 }
 
 // writers is how many publishers write to each room: in a flood all of them, if they are clients.

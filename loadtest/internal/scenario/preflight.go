@@ -82,12 +82,8 @@ type post struct {
 // probe joins the room on each instance, sends something, and waits until each probe has seen all of it.
 func (r *Run) probe(ctx context.Context) (err error) {
 	p := &prober{run: r}
-	mode := map[string]swarm.Mode{settings.SSE: swarm.Stream, settings.Poll: swarm.Polling}[r.plan.Transport]
 	if p.speech, err = dialect.New(r.plan.Protocol, r.plan.PayloadBytes); err != nil {
 		return err
-	}
-	if r.plan.Protocol == settings.Zonecast {
-		p.speech = dialect.Zonecast{Stream: mode != swarm.WebSocket}
 	}
 	if p.template, err = stamp.New(stamp.NewRun(), r.plan.PayloadBytes); err != nil {
 		return err
@@ -99,7 +95,7 @@ func (r *Run) probe(ctx context.Context) (err error) {
 	for _, a := range r.addresses.targets {
 		b := &probe{p: p, url: a.URL, missing: map[uint32]bool{}}
 		p.probes = append(p.probes, b)
-		b.conn, err = p.loop.Dial(mode, target(a, r.plan.Token), dialect.Seat{Room: r.plan.Rooms[0]}, b, nil)
+		b.conn, err = p.loop.Dial(r.mode(), a.Target(r.plan.Token), dialect.Seat{Room: r.plan.Rooms[0]}, b, nil)
 		if err != nil {
 			return explainDial(a.URL, err)
 		}
@@ -113,14 +109,6 @@ func (r *Run) probe(ctx context.Context) (err error) {
 		return p.echo(ctx)
 	}
 	return p.publish(ctx)
-}
-
-func target(a worker.Address, token string) *swarm.Target {
-	path := a.Path
-	if path == "" {
-		path = "/"
-	}
-	return &swarm.Target{Addr: a.Addr, Host: a.Host, Path: path, Query: a.Query, TLS: a.TLS, Token: token}
 }
 
 // echo sends one echo on each instance.
@@ -144,7 +132,7 @@ func (p *prober) publish(ctx context.Context) error {
 		for _, b := range p.probes {
 			b.missing[o.seq] = true
 		}
-		if _, err := p.loop.Dial(swarm.Requests, target(a, p.run.plan.PublishKey), dialect.Seat{}, o, nil); err != nil {
+		if _, err := p.loop.Dial(swarm.Requests, a.Target(p.run.plan.PublishKey), dialect.Seat{}, o, nil); err != nil {
 			return explainPublish(a.URL, err)
 		}
 	}

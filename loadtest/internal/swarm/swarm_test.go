@@ -117,7 +117,7 @@ func TestStreamInPieces(t *testing.T) {
 	}
 	text := "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks.String() + "0\r\n\r\n"
 	for _, step := range []int{1, 7, 64, len(text)} {
-		l, j := open4(t, dialect.Zonecast{Stream: true}), &journal{}
+		l, j := open4(t, dialect.Zonecast{}), &journal{}
 		if _, err := l.Dial(Stream, targetOf(t, serveText(t, text, step), "/sse"), dialect.Seat{Room: room}, j, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestAnswersThatAreNotHopedFor(t *testing.T) {
 		{"half an answer", Polling, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{", "unexpected EOF"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			l, j := open4(t, dialect.Zonecast{Stream: tt.mode != WebSocket}), &journal{}
+			l, j := open4(t, dialect.Zonecast{}), &journal{}
 			if _, err := l.Dial(tt.mode, targetOf(t, serveText(t, tt.give, 5), "/x"), dialect.Seat{Room: room}, j, nil); err != nil {
 				t.Fatal(err)
 			}

@@ -91,7 +91,8 @@ func Port(u *url.URL) uint16 {
 	return 80
 }
 
-func (a *Address) target(token string) *swarm.Target {
+// Target returns where connections with a token go.
+func (a *Address) Target(token string) *swarm.Target {
 	path := a.Path
 	if path == "" {
 		path = "/"
@@ -156,7 +157,7 @@ type Step struct {
 
 func (j *Job) dialect() (dialect.Dialect, error) {
 	if j.Dialect == dialect.NameZonecast {
-		return dialect.Zonecast{ByFrame: j.ByFrame, Stream: j.Mode != swarm.WebSocket}, nil
+		return dialect.Zonecast{ByFrame: j.ByFrame}, nil
 	}
 	if j.Mode != swarm.WebSocket {
 		return nil, fmt.Errorf("%s is spoken over WebSocket only", j.Dialect)

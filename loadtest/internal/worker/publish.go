@@ -70,7 +70,7 @@ func newPublishing(w *Worker) *publishing {
 	}
 	for i := range w.job.Publish.Publishers {
 		base := w.job.Publish.Bases[i%len(w.job.Publish.Bases)]
-		r := &requester{p: p, target: base.target(w.job.Publish.Key)}
+		r := &requester{p: p, target: base.Target(w.job.Publish.Key)}
 		p.all = append(p.all, r)
 	}
 	for i := len(p.all) - 1; i >= 0; i-- { // the first one is taken first

@@ -138,7 +138,7 @@ func Open(job Job, tick func(*Tick)) (*Worker, error) {
 		*t = latency.New(latency.Fine)
 	}
 	for i := range job.Targets {
-		w.targets = append(w.targets, job.Targets[i].target(job.Token))
+		w.targets = append(w.targets, job.Targets[i].Target(job.Token))
 	}
 	w.seat()
 	if job.Publish.Publishers > 0 {
