@@ -177,9 +177,9 @@ func (r *Run) mode() swarm.Mode {
 	return swarm.WebSocket
 }
 
-// writers is how many publishers write to each room: in a flood all of them, if they are clients.
+// writers is how many publishers write to each room: as clients, all of them have something to say.
 func (r *Run) writers() int {
-	if r.plan.Scenario == settings.Flood {
+	if r.plan.PublishAs == settings.AsClient {
 		return max(1, r.plan.Publishers/len(r.plan.Rooms))
 	}
 	return 1

@@ -16,7 +16,7 @@ const (
 	halvings = 3
 	// mostSteps is how many steps a ramp has at most.
 	mostSteps = 40
-	// breath is how long members have between two steps to come to rest.
+	// breath is how long members have between two steps to come to rest, at most as long as a step.
 	breath = 2 * time.Second
 )
 
@@ -72,7 +72,7 @@ func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total
 
 func (r *Run) rest(ctx context.Context) error {
 	select {
-	case <-time.After(breath):
+	case <-time.After(min(breath, r.plan.Step)):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -73,6 +73,7 @@ func (s *servers) add(ctx context.Context, name string, read func(context.Contex
 
 // idle reads the servers when all members are connected and nothing is sent yet, and watches their memory from then on.
 func (s *servers) idle(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx) // a run that was interrupted has figures, too
 	for _, one := range s.all {
 		one.look(ctx, func(memory uint64, cpu float64) { one.report.MemoryIdle, one.cpuBefore = memory, cpu })
 	}
@@ -86,7 +87,7 @@ func (s *servers) idle(ctx context.Context) {
 				return
 			case <-tick.C:
 				for _, one := range s.all {
-					one.look(context.WithoutCancel(ctx), one.use)
+					one.look(ctx, one.use)
 				}
 			}
 		}

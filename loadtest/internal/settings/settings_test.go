@@ -288,6 +288,18 @@ func TestCheckedInFiles(t *testing.T) {
 	}
 }
 
+// Whatever a scenario file holds, it is read or refused.
+func FuzzFile(f *testing.F) {
+	f.Add([]byte("name: x\nconnections: 5\nthreshold: [lost==0]\n"))
+	f.Add([]byte("a: &a [*a]\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var one file
+		if err := one.parse(text); err == nil && len(one.values) > len(text) {
+			t.Errorf("%d settings in %d bytes", len(one.values), len(text))
+		}
+	})
+}
+
 func TestCountOn(t *testing.T) {
 	for _, tt := range []struct {
 		give string
