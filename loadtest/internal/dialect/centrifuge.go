@@ -11,6 +11,8 @@ import (
 type Centrifuge struct {
 	// Size is the length of published data in bytes.
 	Size int
+	// Token is shown with the command connect, if it is not empty.
+	Token string
 }
 
 var _ Dialect = Centrifuge{}
@@ -21,12 +23,24 @@ const connectID = 1
 func (Centrifuge) Target(path, query string, _ Seat) string { return join(path, query) }
 
 // Greet implements [Dialect]: connect and subscribe go out together, as the library's own clients do it.
-func (Centrifuge) Greet(s Seat) []byte {
-	p := fmt.Appendf(nil, `{"id":%d,"connect":{}}`, connectID)
+func (c Centrifuge) Greet(s Seat) []byte {
+	p := fmt.Appendf(nil, `{"id":%d,"connect":{%s}}`, connectID, tokenField(c.Token))
 	if s.Room == "" {
 		return p
 	}
 	return fmt.Appendf(p, "\n"+`{"id":%d,"subscribe":{"channel":%q}}`, joinID, s.Room)
+}
+
+// tokenField returns the field of a JSON object that shows a token, nothing without one.
+func tokenField(token string) string {
+	if token == "" {
+		return ""
+	}
+	value, err := json.Marshal(token)
+	if err != nil {
+		panic("dialect: " + err.Error()) // a string
+	}
+	return `"token":` + string(value)
 }
 
 // Next implements [Dialect].

@@ -97,15 +97,16 @@ const (
 	NameSocketIO   = "socketio"
 )
 
-// New returns the dialect with this name, for published data of so many bytes.
-func New(name string, size int) (Dialect, error) {
+// New returns the dialect with this name, for published data of so many bytes. The token is shown where the protocol has a
+// place for one; Zonecast's belongs to the handshake.
+func New(name string, size int, token string) (Dialect, error) {
 	switch name {
 	case NameZonecast:
 		return Zonecast{}, nil
 	case NameCentrifuge:
-		return Centrifuge{Size: size}, nil
+		return Centrifuge{Size: size, Token: token}, nil
 	case NameSocketIO:
-		return SocketIO{Size: size}, nil
+		return SocketIO{Size: size, Token: token}, nil
 	}
 	return nil, fmt.Errorf("no dialect %q", name)
 }

@@ -82,6 +82,7 @@ func TestNext(t *testing.T) {
 			[]Event{{Kind: Complaint, Reason: "disconnect 3008 slow", Data: []byte(`{"push":{"disconnect":{"code":3008,"reason":"slow"}}}`)}}},
 
 		{"socketio: open", socketio, room, `0{"sid":"s","pingInterval":25000}`, []Event{{Reply: []byte(`40`)}}},
+		{"socketio: open, with a token", SocketIO{Token: "t\""}, room, `0{"sid":"s"}`, []Event{{Reply: []byte(`40{"token":"t\""}`)}}},
 		{"socketio: connected, a publisher", socketio, "", `40{"sid":"s"}`, []Event{ready}},
 		{"socketio: connected, a member", socketio, room, `40{"sid":"s"}`, []Event{{Reply: []byte(`422["join","` + room + `"]`)}}},
 		{"socketio: joined", socketio, room, `432["ok"]`, []Event{ready}},
@@ -191,7 +192,7 @@ func TestReadPoll(t *testing.T) {
 }
 
 func TestOthersSendJSON(t *testing.T) {
-	for line := range strings.Lines(string(centrifuge.Greet(Seat{Room: room}))) {
+	for line := range strings.Lines(string(Centrifuge{Token: "a\"b"}.Greet(Seat{Room: room}))) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("not JSON: %s", line)
 		}

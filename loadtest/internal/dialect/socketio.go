@@ -14,6 +14,8 @@ import (
 type SocketIO struct {
 	// Size is the length of published data in bytes.
 	Size int
+	// Token is shown when a client connects to the namespace, as auth.token, if it is not empty.
+	Token string
 }
 
 var _ Dialect = SocketIO{}
@@ -35,6 +37,9 @@ func (s SocketIO) Next(p []byte, room string) (Event, []byte) {
 	case len(p) == 0:
 		return unreadable("an empty message"), nil
 	case p[0] == '0': // open
+		if s.Token != "" {
+			return Event{Reply: []byte(`40{` + tokenField(s.Token) + `}`)}, nil
+		}
 		return Event{Reply: []byte(`40`)}, nil
 	case p[0] == '2': // ping
 		return Event{Reply: []byte(`3`)}, nil

@@ -82,7 +82,7 @@ type post struct {
 // probe joins the room on each instance, sends something, and waits until each probe has seen all of it.
 func (r *Run) probe(ctx context.Context) (err error) {
 	p := &prober{run: r}
-	if p.speech, err = dialect.New(r.plan.Protocol, r.plan.PayloadBytes); err != nil {
+	if p.speech, err = dialect.New(r.plan.Protocol, r.plan.PayloadBytes, r.plan.Token); err != nil {
 		return err
 	}
 	if p.template, err = stamp.New(stamp.NewRun(), r.plan.PayloadBytes); err != nil {

@@ -162,5 +162,5 @@ func (j *Job) dialect() (dialect.Dialect, error) {
 	if j.Mode != swarm.WebSocket {
 		return nil, fmt.Errorf("%s is spoken over WebSocket only", j.Dialect)
 	}
-	return dialect.New(j.Dialect, j.PayloadBytes)
+	return dialect.New(j.Dialect, j.PayloadBytes, j.Token)
 }
