@@ -27,7 +27,7 @@ const (
 )
 
 // grace is how long after the end messages that are due still go out.
-const grace = time.Second
+const grace = 2 * time.Second
 
 // mistakes collects what is wrong with the settings.
 type mistakes []error
