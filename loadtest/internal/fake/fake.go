@@ -49,6 +49,8 @@ type Faults struct {
 	Stubborn bool
 	// Connections is how many connections are let in; the others get HTTP 503. 0 for all.
 	Connections int
+	// Think is how long the API takes for each request.
+	Think time.Duration
 	// Deaf: the API takes messages, and no member ever gets one.
 	Deaf bool
 	// Token and Key are what members and publishers must show, if not empty.
@@ -72,6 +74,7 @@ type Server struct {
 	forgotten uint64         // messages that Forget took with it
 	back      time.Time      // until then nobody is let in
 	let       int            // connections let in
+	batches   int            // requests with several messages
 	members   []*member
 	echoes    map[*member]*wire.ClientFrame // held back by Swap
 	held      *delivery                     // held back by Swap; only the deliverer touches it
@@ -109,6 +112,7 @@ func New(faults Faults) *Server {
 	mux.HandleFunc("GET /ws", s.serveWS)
 	mux.HandleFunc("GET /sse", s.serveSSE)
 	mux.HandleFunc("GET /poll", s.servePoll)
+	mux.HandleFunc("POST /api/v1/broadcast", s.serveBatch)
 	mux.HandleFunc("POST /api/v1/warehouses/warehouse-1/zones/zone-a/broadcast", s.servePublish)
 	s.Server = httptest.NewServer(mux)
 	s.done.Go(s.deliver)
@@ -164,6 +168,7 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "the body is not JSON")
 		return
 	}
+	time.Sleep(s.faults.Think)
 	d := delivery{Message: wire.Message{Room: Room, Event: in.Event, Data: in.Data}}
 	d.seq, d.hasSeq = sequence(in.Data)
 	if d.hit(s.faults.Refuse) {
@@ -177,6 +182,43 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(wire.PositionOf(Room, offset))
+}
+
+// serveBatch publishes several messages, and answers each of them.
+func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Messages []struct {
+			wire.Target
+			Event string
+			Data  json.RawMessage
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		refuse(w, http.StatusBadRequest, "the body is not JSON")
+		return
+	}
+	time.Sleep(s.faults.Think)
+	s.mu.Lock()
+	s.batches++
+	s.mu.Unlock()
+	results := []any{}
+	for _, m := range in.Messages {
+		d := delivery{Message: wire.Message{Room: Room, Event: m.Event, Data: m.Data}}
+		d.seq, d.hasSeq = sequence(m.Data)
+		if room, err := m.Room(); err != nil || room != Room || d.hit(s.faults.Refuse) {
+			results = append(results, map[string]any{"error": wire.Error{Code: wire.CodeUnavailable, Message: "the broker is away"}})
+			continue
+		}
+		results = append(results, wire.PositionOf(Room, s.publish(d)))
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"results": results})
+}
+
+// Batches returns how many requests had several messages.
+func (s *Server) Batches() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.batches
 }
 
 // publish gives a message its offset and queues it.

@@ -170,6 +170,17 @@ func TestLatencyIncludesTheServersDelay(t *testing.T) {
 	}
 }
 
+// What waits for a free publisher goes out together, and each message of a batch has an answer of its own.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	s, plan := start(t, fake.Faults{Think: 30 * time.Millisecond, Refuse: fake.Every(20)}, func(p *settings.Plan) { p.Publishers, p.Batch = 1, 50 })
+	got := do(t, plan)
+	m := got.Messages
+	if m.Sent != 95 || m.Failed != 5 || m.Expected != 95*members || m.Lost != 0 || m.Reordered != 0 || s.Batches() == 0 {
+		t.Errorf("%d batches, messages %+v, errors %+v", s.Batches(), m, got.ErrorsBy)
+	}
+}
+
 func TestSomeCouldNotConnect(t *testing.T) {
 	t.Parallel()
 	_, plan := start(t, fake.Faults{Connections: 1 + 6}) // the probe is one of them
