@@ -66,6 +66,9 @@ func (v view) When() string {
 	return v.StartedAt.UTC().Format("2 January 2006, 15:04:05 UTC")
 }
 
+// Rate is how fast messages were due, where any were.
+func (v view) Rate() string { return v.Settings.rate() }
+
 // Took is the run's duration.
 func (v view) Took() time.Duration { return millis(v.DurationMs).Round(10 * time.Millisecond) }
 

@@ -15,8 +15,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	var b bytes.Buffer
 	p := printer{&b}
 	s := r.Settings
-	p.linef("Zonecast load test: %s, %s connections, %s messages/s for %v",
-		s.Scenario, Thousands(uint64(s.Connections)), decimal(s.MsgPerSec), millis(s.DurationMs))
+	p.linef("Zonecast load test: %s, %s connections, %sfor %v", s.Scenario, Thousands(uint64(s.Connections)), s.rate(), millis(s.DurationMs))
 	p.linef("")
 	if s.Name != "" {
 		p.row("name", "%s", s.Name)
@@ -69,6 +68,14 @@ func (r *Result) WriteText(w io.Writer) error {
 	return err
 }
 
+// rate is how fast messages are due, where any are.
+func (s Settings) rate() string {
+	if s.Scenario == "idle" || s.Scenario == "flood" {
+		return ""
+	}
+	return decimal(s.MsgPerSec) + " messages/s "
+}
+
 func zipf(exponent float64) string {
 	if exponent == 0 {
 		return ""
@@ -96,7 +103,7 @@ func (r *Result) servers(p printer) {
 const shownRooms = 10
 
 func (r *Result) byRoom(p printer) {
-	if len(r.Rooms) < 2 {
+	if len(r.Rooms) < 2 || r.Messages.Expected == 0 {
 		return
 	}
 	p.linef("")
