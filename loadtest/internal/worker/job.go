@@ -4,6 +4,7 @@
 //
 //	coordinator ──▶ Open(job) ▸ Connect ▸ Send(step) ▸ Settle(accepted) ──▶ Partial
 //	            ◀── Tick              each second meanwhile
+//	                  send.go                 what is due is sent, and waited for
 //	                  member.go ──▶ account   what each member received, message by message
 //	                  return.go               members that come back, and go on from their last offset
 //	                  behave.go               members that storm, flake, churn or read slowly
