@@ -32,6 +32,26 @@ load-redis: build deps ## The same through two instances that share a real redis
 	cd backend && go run ./cmd/stack --root .. --bin ../bin/zonecast --instances 2 --bare -- ../bin/loadtest \
 		--threshold 'latency.p95<100ms' --threshold 'latency.p99<250ms' --threshold 'delivered==100%'
 
+.PHONY: benchmarks
+benchmarks: build ## Run the four benchmarks of loadtest/scenarios, each against a server of its own (5 minutes)
+	loadtest/scenarios/run.sh --out bin/benchmarks loadtest/scenarios/benchmark-*.yaml
+
+.PHONY: targets
+targets: build ## Check every line of the targets table (6 minutes)
+	loadtest/scenarios/run.sh --out bin/targets loadtest/scenarios/target-*.yaml
+
+.PHONY: scenario
+scenario: build ## Run one scenario file against servers of its own (FILE=loadtest/scenarios/flaky.yaml INSTANCES=2)
+	loadtest/scenarios/run.sh --instances $(INSTANCES) --out bin/scenario $(FILE)
+
+INSTANCES ?= 1
+FILE ?= loadtest/scenarios/flaky.yaml
+
+.PHONY: capacity
+capacity: build ## 50,000 connections over three instances, then 100,000 over six, idle and busy (10 minutes, 24 GiB)
+	CONNECTIONS=50000 loadtest/scenarios/run.sh --instances 3 --out bin/capacity-50000 loadtest/scenarios/capacity-*.yaml
+	CONNECTIONS=100000 ZONES=20 loadtest/scenarios/run.sh --instances 6 --out bin/capacity-100000 loadtest/scenarios/capacity-*.yaml
+
 .PHONY: stack
 stack: build deps ## Start Redis, three instances, nginx and Prometheus on this machine, without containers
 	cd backend && go run ./cmd/stack --root .. --bin ../bin/zonecast

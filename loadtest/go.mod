@@ -7,9 +7,9 @@ require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/gorilla/websocket v1.5.3
 	github.com/zonecast/zonecast/backend v0.0.0
+	go.yaml.in/yaml/v3 v3.0.6
+	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
 )
-
-require golang.org/x/sys v0.49.0 // indirect
 
 replace github.com/zonecast/zonecast/backend => ../backend

@@ -1,10 +1,17 @@
+//go:build linux
+
 // Command loadtest measures a Zonecast server: it opens many connections, sends messages at a fixed rate, and counts what
 // every single connection receives.
 //
-//	settings.Parse ──▶ scenario.Run.Do ──▶ threshold.Judge ──▶ report (standard output, --json)
+//	settings.Parse ──▶ scenario.Run.Do ──▶ threshold.Judge ──▶ report (standard output, --json, --csv, --hdr, --html)
 //	                        └──▶ progress (standard error)
+//	loadtest compare A.json B.json ──▶ report.Compare
+//	loadtest worker                ──▶ crew.Serve: a process that has a part of the members
 //
-// Exit codes: 0 good; 1 the run failed; 2 bad settings, or no server there; 99 a threshold was missed.
+// Needs Linux: it lives on epoll and /proc.
+//
+// Exit codes: 0 good; 1 the run failed; 2 bad settings, or no server there; 3 the load tester was the bottleneck; 99 a
+// threshold was missed.
 package main
 
 import (
@@ -13,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"sync"
 	"syscall"
@@ -28,10 +36,11 @@ import (
 
 // The exit codes.
 const (
-	exitGood   = 0
-	exitFailed = 1
-	exitUsage  = 2
-	exitMissed = 99
+	exitGood    = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitInvalid = 3
+	exitMissed  = 99
 )
 
 func main() {
@@ -42,6 +51,19 @@ func main() {
 
 // run is the program: everything but the signals and the exit.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "compare":
+			return compare(args[1:], stdout, stderr)
+		case "worker":
+			return work(ctx, args[1:], stderr)
+		}
+	}
+	return measure(ctx, args, stdout, stderr)
+}
+
+// measure carries out a run and reports it.
+func measure(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	plan, err := settings.Parse(args, stdout)
 	if errors.Is(err, settings.ErrHelp) {
 		return exitGood
@@ -49,29 +71,45 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return usage(stderr, err)
 	}
-	save, err := resultFile(plan.JSONFile)
+	files, err := openFiles(plan)
 	if err != nil {
-		return usage(stderr, err)
+		return usage(stderr, errors.Join(err, files.leave()))
 	}
 
 	r := scenario.New(plan)
+	r.Spawn = spawn
 	stopProgress := show(ctx, stderr, r.Snapshot)
 	result, err := r.Do(ctx)
 	stopProgress()
 	if err != nil {
-		return usage(stderr, errors.Join(err, save(nil)))
+		return usage(stderr, errors.Join(err, files.leave()))
 	}
 
 	threshold.Judge(result, plan.Thresholds)
-	if err := errors.Join(result.WriteText(stdout), save(result)); err != nil {
+	if err := errors.Join(result.WriteText(stdout), files.write(result, r)); err != nil {
 		fmt.Fprintln(stderr, "loadtest: write the result:", err)
 		return exitFailed
 	}
 	return exitCode(result)
 }
 
+// spawn returns the command that starts this program as a worker.
+func spawn() *exec.Cmd {
+	program, err := os.Executable()
+	if err != nil {
+		program = os.Args[0]
+	}
+	command := exec.Command(program, "worker", "--stdio")
+	// A Ctrl-C is for the coordinator, which tells its workers; and no worker outlives it.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	return command
+}
+
 func exitCode(r *report.Result) int {
-	if len(r.Failures) > 0 {
+	switch {
+	case r.Invalid != "":
+		return exitInvalid
+	case len(r.Failures) > 0:
 		return exitFailed
 	}
 	for _, t := range r.Thresholds {
@@ -93,30 +131,6 @@ func usage(w io.Writer, err error) int {
 		fmt.Fprintln(w, "loadtest:", one)
 	}
 	return exitUsage
-}
-
-// resultFile opens the file for the result before the run, so that nobody waits for a run whose result can't be kept. The
-// returned function writes the result and closes the file. Without a result it leaves the file as it was found. An empty
-// name gives a function that does nothing.
-func resultFile(name string) (save func(*report.Result) error, err error) {
-	if name == "" {
-		return func(*report.Result) error { return nil }, nil
-	}
-	_, missing := os.Stat(name)
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("--json (JSON_FILE): %w: name a file that can be written", err)
-	}
-	return func(r *report.Result) error {
-		switch {
-		case r != nil:
-			_ = f.Truncate(0) // fails for a pipe or a terminal, which have no old content
-			return errors.Join(r.WriteJSON(f), f.Close())
-		case missing != nil:
-			return errors.Join(f.Close(), os.Remove(name))
-		}
-		return f.Close()
-	}, nil
 }
 
 // show writes the progress to w until the returned function is called.

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -7,11 +9,14 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"github.com/zonecast/zonecast/loadtest/internal/fake"
 	"github.com/zonecast/zonecast/loadtest/internal/report"
@@ -23,7 +28,7 @@ func short(t *testing.T, s *fake.Server, args ...string) (code int, stdout, stde
 	var out, errs bytes.Buffer
 	args = append([]string{
 		"--ws-url", s.WSURL(), "--connections=20", "--msg-per-sec=200", "--duration=250ms", "--connect-rate=1000",
-		"--settle=200ms", "--publishers=1",
+		"--settle=200ms", "--publishers=1", "--max-lag=1h",
 	}, args...)
 	code = run(t.Context(), args, &out, &errs)
 	return code, out.String(), errs.String()
@@ -177,5 +182,188 @@ func TestInterruptedRunReports(t *testing.T) {
 	code := run(ctx, []string{"--ws-url", s.WSURL(), "--connections=5", "--duration=60s", "--connect-rate=1000", "--settle=1s"}, &stdout, &stderr)
 	if code != exitFailed || !strings.Contains(stdout.String(), "(ended early: interrupted)") {
 		t.Errorf("exit code %d\n%s%s", code, stdout.String(), stderr.String())
+	}
+}
+
+// TestMain lets this program be a worker of the tests' runs, as loadtest is of its own.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// Several processes count what one would: losses, duplicates and reorderings exactly.
+func TestSeveralProcesses(t *testing.T) {
+	t.Parallel()
+	s := fake.New(fake.Faults{Lose: fake.Only(20), Duplicate: fake.Only(30), Swap: fake.Only(40)})
+	defer s.Close()
+	name := filepath.Join(t.TempDir(), "result.json")
+	code, stdout, stderr := short(t, s, "--workers=3", "--json", name)
+	if code != exitFailed || stderr != "" {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	for _, want := range []string{"from 4 processes", "connections   20 of 20", "expected      1,000\n", "lost          20\n", "duplicated    20\n", "reordered     20\n"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("the report does not say %q:\n%s", want, stdout)
+		}
+	}
+	r, err := readResult(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Latency.Count != 980 || r.Completion.Count != 49 || r.Completion.Max != r.Latency.Max || r.Connect.Count != 20 {
+		t.Errorf("latency %+v, completion %+v, connect %+v", r.Latency, r.Completion, r.Connect)
+	}
+}
+
+func TestAWorkerOnAnotherMachine(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	_ = listener.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var stderr bytes.Buffer
+	ended := make(chan int)
+	go func() { ended <- run(ctx, []string{"worker", "--listen", address}, io.Discard, &stderr) }()
+	defer func() {
+		cancel()
+		if code := <-ended; code != exitGood {
+			t.Errorf("the worker ended with %d: %s", code, stderr.String())
+		}
+	}()
+	for ctx.Err() == nil {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close()
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	s := fake.New(fake.Faults{Lose: fake.Only(20)})
+	defer s.Close()
+	code, stdout, _ := short(t, s, "--worker-at", address)
+	if code == exitGood || !strings.Contains(stdout, "lost          20\n") || !strings.Contains(stdout, "from 2 processes") {
+		t.Errorf("exit code %d\n%s", code, stdout)
+	}
+}
+
+func TestBadWorkers(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"worker"}, "give --listen HOST:PORT"},
+		{[]string{"worker", "--listen", "nowhere"}, "--listen"},
+		{[]string{"worker", "--what"}, "-what"},
+		{[]string{"--worker-at=127.0.0.1:1", "--ws-url=ws://127.0.0.1:1"}, "can't connect"},
+	} {
+		var stderr bytes.Buffer
+		if code := run(t.Context(), tt.args, io.Discard, &stderr); code == exitGood || !strings.Contains(stderr.String(), tt.want) {
+			t.Errorf("%q: exit code %d, %q does not say %q", tt.args, code, stderr.String(), tt.want)
+		}
+	}
+}
+
+// A run in which the load tester was the bottleneck has an exit code of its own, whatever else went wrong.
+func TestInvalidRun(t *testing.T) {
+	t.Parallel()
+	s := fake.New(fake.Faults{Lose: fake.Every(10)})
+	defer s.Close()
+	code, stdout, _ := short(t, s, "--max-lag=1ns", "--duration=600ms")
+	if code != exitInvalid || !strings.Contains(stdout, "INVALID: the load tester could not keep its schedule") || strings.Contains(stdout, "PASSED") {
+		t.Errorf("exit code %d\n%s", code, stdout)
+	}
+}
+
+func TestEveryKindOfFile(t *testing.T) {
+	t.Parallel()
+	s := fake.New(fake.Faults{})
+	defer s.Close()
+	folder := t.TempDir()
+	at := func(name string) string { return filepath.Join(folder, name) }
+	code, stdout, stderr := short(t, s, "--duration=1300ms", "--csv", at("r.csv"), "--hdr", at("r.hdr"), "--html", at("r.html"), "--json", at("r.json"),
+		"--publish-key=very-secret", "--threshold=delivered==100%")
+	if code != exitGood {
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	for name, want := range map[string]string{"r.csv": "second,phase,connected", "r.hdr": "HIST", "r.html": "</html>", "r.json": `"schema": 1`} {
+		text, err := os.ReadFile(at(name))
+		if err != nil || !bytes.Contains(text, []byte(want)) || bytes.Contains(text, []byte("very-secret")) {
+			t.Errorf("%s, %v: %.500s", name, err, text)
+		}
+	}
+	log, err := os.Open(at("r.hdr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	reader, total := hdrhistogram.NewHistogramLogReader(log), int64(0)
+	for {
+		h, err := reader.NextIntervalHistogram()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h == nil {
+			break
+		}
+		total += h.TotalCount()
+	}
+	if total != 260*20 {
+		t.Errorf("the HDR log has %d latencies of %d", total, 260*20)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	folder := t.TempDir()
+	write := func(name string, r report.Result) string {
+		t.Helper()
+		path := filepath.Join(folder, name)
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(r.WriteJSON(f), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	r := report.Result{Schema: report.Schema, Latency: report.Times{Count: 1, P95: 10, P99: 20}}
+	before := write("before.json", r)
+	r.Latency.P95, r.Latency.P99, r.Settings.Connections = 15, 10, 5
+	after := write("after.json", r)
+	r.Schema++
+	newer := write("newer.json", r)
+	other := filepath.Join(folder, "other.txt")
+	if err := os.WriteFile(other, []byte("no result"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args []string
+		want int
+		says []string
+	}{
+		{[]string{before, after}, exitGood, []string{"+50.0 %  worse", "-50.0 %  better", "not the same run: connections: 0 and 5"}},
+		{[]string{"--worse=10%", before, after}, exitMissed, []string{"worse"}},
+		{[]string{"--worse=60%", before, after}, exitGood, nil},
+		{[]string{before}, exitUsage, []string{"give two files"}},
+		{[]string{"--worse=much", before, after}, exitUsage, []string{"give a percentage"}},
+		{[]string{before, newer}, exitUsage, []string{"schema 2"}},
+		{[]string{before, other}, exitUsage, []string{"is not a result"}},
+		{[]string{before, filepath.Join(folder, "none")}, exitUsage, []string{"no such file"}},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), append([]string{"compare"}, tt.args...), &stdout, &stderr)
+		if code != tt.want {
+			t.Errorf("%q: exit code %d, want %d: %s", tt.args, code, tt.want, stderr.String())
+		}
+		for _, want := range tt.says {
+			if !strings.Contains(stdout.String()+stderr.String(), want) {
+				t.Errorf("%q: does not say %q:\n%s%s", tt.args, want, stdout.String(), stderr.String())
+			}
+		}
 	}
 }

@@ -27,7 +27,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/zonecast/zonecast/loadtest/peers/internal/machine"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/scenario"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/table"

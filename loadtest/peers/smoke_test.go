@@ -60,7 +60,7 @@ func check(t *testing.T, o *scenario.Outcome) {
 	case o.ConnectsPerSecond <= 0 || o.Resident <= 0:
 		t.Errorf("%s, %s: %+v", o.Scenario, o.Peer, o)
 	case r == nil: // idle
-	case r.Delivered == 0 || r.Acked != r.Published || r.Lost+r.Duplicates+r.Reordered+r.Damaged > 0 || len(r.Ended)+len(r.Complaints) > 0:
+	case r.Delivered == 0 || r.Acked != r.Published || r.Lost+r.Duplicates+r.Reordered+r.Damaged > 0 || len(r.Troubles) > 0:
 		t.Errorf("%s, %s: %+v", o.Scenario, o.Peer, *r)
 	}
 }

@@ -5,12 +5,14 @@
 //	member ──▶ Ledger.Message   each message, in the order of its arrival
 //	member ──▶ Ledger.Gap       what the server says is lost
 //	member ◀── Ledger.Position  from where to go on after a reconnect
-//	report ◀── Ledger.Score     against the Set of what was sent
+//	report ◀── Ledger.Score     against the Sets of what was sent
+//	report ◀── Ledger.Visit     of a member that left before the end
 //
 // There are two sources of truth. The sequence number that the load tester wrote into the data says which message it is,
 // whatever the server did with it: by it messages are received, lost or duplicated. The room's offset, which the server
 // gave, says where the message stands among all messages of the room: by it messages are reordered, and a number that is
-// missing between two others is a hole in what the server promised to be without holes.
+// missing between two others is a hole in what the server promised to be without holes. Servers that give no offsets are
+// held to the order in which each publisher sent: that of the numbers of a stream.
 //
 // A member of a healthy server costs two ranges of 16 bytes, however many messages it receives. A Ledger is not safe for
 // use by several goroutines at once.
@@ -20,17 +22,19 @@ import "github.com/zonecast/zonecast/backend/wire"
 
 // A Message is what the ledger has to know of one message that arrived.
 type Message struct {
-	// Seq is the sequence number in the data; without Ours the message is someone else's and has none.
-	Seq  uint32
-	Ours bool
-	// Epoch and N are the room's offset. Epoch is read during the call only.
+	// Seq is the sequence number in the data, within its Stream of the room: 0, 1, 2 …; without Ours the message is someone
+	// else's and has none.
+	Seq    uint32
+	Stream int
+	Ours   bool
+	// Epoch and N are the room's offset; there is none without an Epoch. Epoch is read during the call only.
 	Epoch []byte
 	N     uint64
 }
 
 // A Ledger is the account of one member in one room. The zero Ledger is ready to use.
 type Ledger struct {
-	seqs    Set
+	seqs    []Set // by stream
 	epoch   string
 	offsets Set // of this epoch
 
@@ -73,6 +77,9 @@ func (l *Ledger) begin(epoch string) {
 
 // Message enters a message and reports whether it is one of ours that the member did not have yet.
 func (l *Ledger) Message(m Message) bool {
+	if len(m.Epoch) == 0 {
+		return l.unplaced(m)
+	}
 	inOrder, newOffset := l.place(m.Epoch, m.N)
 	if !m.Ours {
 		l.foreign++
@@ -83,7 +90,7 @@ func (l *Ledger) Message(m Message) bool {
 		}
 		return false
 	}
-	if !l.seqs.Add(uint64(m.Seq)) {
+	if !l.stream(m.Stream).Add(uint64(m.Seq)) {
 		l.duplicated++
 		return false
 	}
@@ -95,12 +102,33 @@ func (l *Ledger) Message(m Message) bool {
 	return true
 }
 
+// unplaced enters a message without an offset.
+func (l *Ledger) unplaced(m Message) bool {
+	if !m.Ours {
+		l.foreign++
+		return false
+	}
+	return l.number(l.stream(m.Stream), uint64(m.Seq))
+}
+
+func (l *Ledger) stream(i int) *Set {
+	for len(l.seqs) <= i {
+		l.seqs = append(l.seqs, Set{})
+	}
+	return &l.seqs[i]
+}
+
 // Answer enters the answer to the echo with this number and reports whether the member did not have it yet. Answers have
 // no offset; their numbers rise by one as the echoes were sent.
 func (l *Ledger) Answer(k uint32) bool {
-	inOrder := uint64(k) >= l.seqs.Next()
+	return l.number(l.stream(0), uint64(k))
+}
+
+// number enters a number that must be above all others of its stream.
+func (l *Ledger) number(stream *Set, n uint64) bool {
+	inOrder := n >= stream.Next()
 	switch {
-	case !l.seqs.Add(uint64(k)):
+	case !stream.Add(n):
 		l.duplicated++
 		return false
 	case !inOrder:
@@ -123,8 +151,15 @@ func (l *Ledger) place(epoch []byte, n uint64) (inOrder, fresh bool) {
 	return inOrder, l.offsets.Add(n)
 }
 
-// Holds reports whether the member has all messages of sent.
-func (l *Ledger) Holds(sent *Set) bool { return l.seqs.Common(sent) == sent.Len() }
+// Holds reports whether the member has all messages that were sent, by stream.
+func (l *Ledger) Holds(sent ...*Set) bool {
+	for i, s := range sent {
+		if s.Len() > 0 && (i >= len(l.seqs) || l.seqs[i].Common(s) != s.Len()) {
+			return false
+		}
+	}
+	return true
+}
 
 // A Score is the outcome for one member, or the sum of several.
 type Score struct {
@@ -142,19 +177,37 @@ type Score struct {
 // Lost returns how many expected messages did not arrive.
 func (s Score) Lost() uint64 { return s.Expected - s.Received }
 
-// Score returns the member's outcome against the messages that were sent and accepted.
-func (l *Ledger) Score(sent *Set) Score {
-	received := l.seqs.Common(sent)
+// Score returns the member's outcome against the messages that were sent and accepted, by stream.
+func (l *Ledger) Score(sent ...*Set) Score {
+	score := l.base()
+	for i, s := range sent {
+		score.Expected += s.Len()
+		if i < len(l.seqs) {
+			score.Received += l.seqs[i].Common(s)
+		}
+	}
+	for i := range l.seqs {
+		score.Unconfirmed += l.seqs[i].Len()
+	}
+	score.Unconfirmed -= score.Received
+	return score
+}
+
+// Visit returns the outcome of a member that left on its own account, by the offsets alone: it must have all from the one at
+// which it joined up to the last one that it saw. What was on its way when it left is nobody's loss.
+func (l *Ledger) Visit() Score {
+	score := l.base()
+	for i := range l.seqs {
+		score.Received += l.seqs[i].Len()
+	}
+	score.Expected = score.Received + score.Holes
+	return score
+}
+
+func (l *Ledger) base() Score {
 	return Score{
-		Expected:    sent.Len(),
-		Received:    received,
-		Duplicated:  l.duplicated,
-		Reordered:   l.reordered,
-		Unconfirmed: l.seqs.Len() - received,
-		Foreign:     l.foreign,
-		Holes:       l.pastHoles + l.offsets.Holes(),
-		Reused:      l.reused,
-		Restarted:   l.restarted,
+		Duplicated: l.duplicated, Reordered: l.reordered, Foreign: l.foreign,
+		Holes: l.pastHoles + l.offsets.Holes(), Reused: l.reused, Restarted: l.restarted,
 	}
 }
 
@@ -169,4 +222,17 @@ func (s *Score) Add(o Score) {
 	s.Holes += o.Holes
 	s.Reused += o.Reused
 	s.Restarted += o.Restarted
+}
+
+// Sub takes an earlier outcome of the same members off s.
+func (s *Score) Sub(o Score) {
+	s.Expected -= o.Expected
+	s.Received -= o.Received
+	s.Duplicated -= o.Duplicated
+	s.Reordered -= o.Reordered
+	s.Unconfirmed -= o.Unconfirmed
+	s.Foreign -= o.Foreign
+	s.Holes -= o.Holes
+	s.Reused -= o.Reused
+	s.Restarted -= o.Restarted
 }

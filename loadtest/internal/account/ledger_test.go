@@ -198,3 +198,36 @@ func TestLedgerInOrderDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations per message", allocs)
 	}
 }
+
+// A server that gives no offsets is held to the order of each stream.
+func TestWithoutOffsets(t *testing.T) {
+	var l Ledger
+	for _, m := range []Message{
+		{Stream: 0, Seq: 0, Ours: true}, {Stream: 1, Seq: 0, Ours: true}, {Stream: 0, Seq: 2, Ours: true},
+		{Stream: 0, Seq: 1, Ours: true}, {Stream: 1, Seq: 0, Ours: true}, {},
+	} {
+		l.Message(m)
+	}
+	var first, second Set
+	first.AddBelow(4)
+	second.AddBelow(1)
+	got := l.Score(&first, &second)
+	if want := (Score{Expected: 5, Received: 4, Duplicated: 1, Reordered: 1, Foreign: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if l.Holds(&first, &second) || !l.Holds(&Set{}, &second) || l.Holds(&Set{}, &Set{}, &second) {
+		t.Error("what the member holds is not what it received")
+	}
+}
+
+// Who leaves before the end must have all between its coming and its going, and nothing else.
+func TestVisit(t *testing.T) {
+	var l Ledger
+	l.Join(wire.Offset{Epoch: "e", N: 10})
+	for _, n := range []uint64{11, 12, 14} {
+		l.Message(Message{Seq: uint32(n), Ours: true, Epoch: []byte("e"), N: n})
+	}
+	if got, want := l.Visit(), (Score{Expected: 4, Received: 3, Holes: 1}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}

@@ -1,6 +1,11 @@
 package account
 
-import "slices"
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
 
 // A Set is a set of numbers, kept as the ranges without holes that it consists of. What arrives in order costs one range
 // (16 bytes) however much it is; each hole costs one more. The zero Set is empty and ready to use.
@@ -102,4 +107,53 @@ func (s *Set) Common(other *Set) uint64 {
 		}
 	}
 	return n
+}
+
+// MarshalJSON writes s as a list: where each range begins, and how many numbers it has.
+func (s *Set) MarshalJSON() ([]byte, error) {
+	flat := make([]uint64, 0, 2*len(s.ranges))
+	for _, r := range s.ranges {
+		flat = append(flat, r.from, r.to-r.from)
+	}
+	return json.Marshal(flat)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *Set) UnmarshalJSON(p []byte) error {
+	var flat []uint64
+	if err := json.Unmarshal(p, &flat); err != nil {
+		return err
+	}
+	if len(flat)%2 != 0 {
+		return errors.New("a set with half a range")
+	}
+	*s = Set{}
+	for i := 0; i < len(flat); i += 2 {
+		from, n := flat[i], flat[i+1]
+		if n == 0 || from+n < from || i > 0 && from <= s.Next() {
+			return fmt.Errorf("a set whose range %d does not lie behind the one before", i/2)
+		}
+		s.ranges = append(s.ranges, span{from, from + n})
+		s.n += n
+	}
+	return nil
+}
+
+// Remove takes n out of s.
+func (s *Set) Remove(n uint64) {
+	for i, r := range s.ranges {
+		if n < r.from || n >= r.to {
+			continue
+		}
+		var parts []span
+		if r.from < n {
+			parts = append(parts, span{r.from, n})
+		}
+		if n+1 < r.to {
+			parts = append(parts, span{n + 1, r.to})
+		}
+		s.ranges = slices.Replace(s.ranges, i, i+1, parts...)
+		s.n--
+		return
+	}
 }

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -121,5 +122,25 @@ func TestSetInOrderIsFree(t *testing.T) {
 	}
 	if len(s.ranges) != 1 {
 		t.Errorf("%d ranges", len(s.ranges))
+	}
+}
+
+func TestSetAsJSON(t *testing.T) {
+	var s Set
+	for _, n := range []uint64{0, 1, 2, 7, 9, 10} {
+		s.Add(n)
+	}
+	text, err := json.Marshal(&s)
+	if err != nil || string(text) != "[0,3,7,1,9,2]" {
+		t.Fatalf("%s, %v", text, err)
+	}
+	var back Set
+	if err := json.Unmarshal(text, &back); err != nil || back.Len() != 6 || back.Common(&s) != 6 {
+		t.Errorf("%+v, %v", back, err)
+	}
+	for _, bad := range []string{"{}", "[1]", "[1,0]", "[5,2,6,1]", "[18446744073709551615,2]"} {
+		if err := json.Unmarshal([]byte(bad), &back); err == nil {
+			t.Errorf("%s is a set", bad)
+		}
 	}
 }

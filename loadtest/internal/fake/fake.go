@@ -15,9 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
 // A When says for which sequence numbers a fault occurs.
@@ -46,10 +45,12 @@ type Faults struct {
 	ShutCode wire.CloseCode
 	Away     time.Duration
 	Forget   bool
-	// Stubborn: nobody may subscribe.
+	// Stubborn: nobody may come back.
 	Stubborn bool
 	// Connections is how many connections are let in; the others get HTTP 503. 0 for all.
 	Connections int
+	// Think is how long the API takes for each request.
+	Think time.Duration
 	// Deaf: the API takes messages, and no member ever gets one.
 	Deaf bool
 	// Token and Key are what members and publishers must show, if not empty.
@@ -68,23 +69,27 @@ type Server struct {
 	epoch     string
 	n         uint64         // the room's latest offset
 	history   []wire.Message // of the epoch, as far as it was delivered
+	frames    [][]byte       // what went out, faults included, in its order: for long polls
+	more      chan struct{}  // closed, and made anew, when frames get more or the server ends
 	forgotten uint64         // messages that Forget took with it
 	back      time.Time      // until then nobody is let in
 	let       int            // connections let in
+	batches   int            // requests with several messages
 	members   []*member
 	echoes    map[*member]*wire.ClientFrame // held back by Swap
 	held      *delivery                     // held back by Swap; only the deliverer touches it
 }
 
 type member struct {
-	conn *websocket.Conn
-	mu   sync.Mutex // held while writing
+	mu  sync.Mutex // held while writing
+	put func(p []byte)
+	end func(code wire.CloseCode) // with a close frame, unless the code is 0
 }
 
 func (m *member) write(p []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_ = m.conn.WriteMessage(websocket.TextMessage, p)
+	m.put(p)
 }
 
 // A delivery is a message on its way to the members.
@@ -102,9 +107,12 @@ var Room = wire.Room{Warehouse: "warehouse-1", Zone: "zone-a"}
 
 // New starts a server on a free port of 127.0.0.1.
 func New(faults Faults) *Server {
-	s := &Server{faults: faults, queue: make(chan delivery, 100_000), epoch: "fake1", echoes: map[*member]*wire.ClientFrame{}}
+	s := &Server{faults: faults, queue: make(chan delivery, 100_000), epoch: "fake1", echoes: map[*member]*wire.ClientFrame{}, more: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", s.serveWS)
+	mux.HandleFunc("GET /sse", s.serveSSE)
+	mux.HandleFunc("GET /poll", s.servePoll)
+	mux.HandleFunc("POST /api/v1/broadcast", s.serveBatch)
 	mux.HandleFunc("POST /api/v1/warehouses/warehouse-1/zones/zone-a/broadcast", s.servePublish)
 	s.Server = httptest.NewServer(mux)
 	s.done.Go(s.deliver)
@@ -134,10 +142,13 @@ func (s *Server) Close() {
 	s.closed = true
 	members := s.members
 	s.members = nil
+	close(s.more)
+	s.more = make(chan struct{})
 	s.mu.Unlock()
 	for _, m := range members {
-		_ = m.conn.Close()
+		m.end(0)
 	}
+	s.Server.CloseClientConnections()
 	s.Server.Close()
 	close(s.queue)
 	s.done.Wait()
@@ -157,6 +168,7 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "the body is not JSON")
 		return
 	}
+	time.Sleep(s.faults.Think)
 	d := delivery{Message: wire.Message{Room: Room, Event: in.Event, Data: in.Data}}
 	d.seq, d.hasSeq = sequence(in.Data)
 	if d.hit(s.faults.Refuse) {
@@ -170,6 +182,43 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(wire.PositionOf(Room, offset))
+}
+
+// serveBatch publishes several messages, and answers each of them.
+func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Messages []struct {
+			wire.Target
+			Event string
+			Data  json.RawMessage
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		refuse(w, http.StatusBadRequest, "the body is not JSON")
+		return
+	}
+	time.Sleep(s.faults.Think)
+	s.mu.Lock()
+	s.batches++
+	s.mu.Unlock()
+	results := []any{}
+	for _, m := range in.Messages {
+		d := delivery{Message: wire.Message{Room: Room, Event: m.Event, Data: m.Data}}
+		d.seq, d.hasSeq = sequence(m.Data)
+		if room, err := m.Room(); err != nil || room != Room || d.hit(s.faults.Refuse) {
+			results = append(results, map[string]any{"error": wire.Error{Code: wire.CodeUnavailable, Message: "the broker is away"}})
+			continue
+		}
+		results = append(results, wire.PositionOf(Room, s.publish(d)))
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"results": results})
+}
+
+// Batches returns how many requests had several messages.
+func (s *Server) Batches() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.batches
 }
 
 // publish gives a message its offset and queues it.
@@ -220,6 +269,14 @@ func (s *Server) fanOut(d delivery) {
 		d.Room = wire.Room{Warehouse: Room.Warehouse}
 	}
 	frame := wire.AppendMessage(nil, &d.Message)
+	s.mu.Lock()
+	s.frames = append(s.frames, frame)
+	if d.hit(s.faults.Duplicate) {
+		s.frames = append(s.frames, frame)
+	}
+	close(s.more)
+	s.more = make(chan struct{})
+	s.mu.Unlock()
 	for _, m := range members {
 		m.write(frame)
 		if d.hit(s.faults.Duplicate) {
@@ -246,7 +303,7 @@ func (s *Server) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.members) > 0 {
-		_ = s.members[0].conn.Close()
+		s.members[0].end(0)
 		s.members = s.members[1:]
 	}
 }
@@ -260,20 +317,15 @@ func (s *Server) shut() {
 		s.epoch, s.n, s.history = "fake2", 0, nil
 	}
 	for _, m := range s.members {
-		bye := websocket.FormatCloseMessage(int(cmp.Or(s.faults.ShutCode, wire.CloseRestart)), "restarting")
-		_ = m.conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second))
-		_ = m.conn.Close()
+		m.end(cmp.Or(s.faults.ShutCode, wire.CloseRestart))
 	}
 	s.members = nil
 }
 
 // sequence reads the number of a run's message.
 func sequence(data json.RawMessage) (uint32, bool) {
-	var d struct{ Seq *uint32 }
-	if json.Unmarshal(data, &d) != nil || d.Seq == nil {
-		return 0, false
-	}
-	return *d.Seq, true
+	found, ok := stamp.Find(data)
+	return found.Seq, ok && found.Stream != stamp.Probe
 }
 
 func authorized(r *http.Request, want string) bool {

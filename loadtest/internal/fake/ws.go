@@ -28,9 +28,16 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	m := &member{conn: conn}
-	if !s.join(m, r) {
-		_ = conn.Close()
+	m := &member{
+		put: func(p []byte) { _ = conn.WriteMessage(websocket.TextMessage, p) },
+		end: func(code wire.CloseCode) {
+			if code != 0 {
+				_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(int(code), "restarting"), time.Now().Add(time.Second))
+			}
+			_ = conn.Close()
+		},
+	}
+	if !s.enter(m, r) {
 		return
 	}
 	for {
@@ -42,14 +49,16 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		case err != nil:
 		case f.Event == wire.EventEcho:
 			s.echo(m, f)
-		case f.Event == wire.EventSubscribe:
-			s.subscribe(m, f)
 		}
 	}
 	_ = conn.Close()
+	s.leave(m)
+}
+
+func (s *Server) leave(m *member) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.members = slices.DeleteFunc(s.members, func(o *member) bool { return o == m })
-	s.mu.Unlock()
 }
 
 func (s *Server) letIn() bool {
@@ -63,6 +72,24 @@ func (s *Server) isAway() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return time.Now().Before(s.back)
+}
+
+// enter lets a member into the room: at its newest message, or with a cursor from where it says.
+func (s *Server) enter(m *member, r *http.Request) bool {
+	after := cursor(r)
+	switch {
+	case after != "" && s.faults.Stubborn:
+		m.end(wire.CloseRestart)
+		return false
+	case after != "":
+		s.resume(m, after)
+		return true
+	}
+	if !s.join(m, r) {
+		m.end(0)
+		return false
+	}
+	return true
 }
 
 // join adds a member to the room if its address asks for it, and tells it where the room stands: both at once, so that it
@@ -89,38 +116,12 @@ func (s *Server) join(m *member, r *http.Request) bool {
 	return true
 }
 
-// subscribe adds a member to the room and sends what it missed.
-func (s *Server) subscribe(m *member, f wire.ClientFrame) {
-	if s.faults.Stubborn {
-		m.write(wire.AppendError(nil, f.ID, true, wire.Errorf(wire.CodeUnavailable, "not now")))
-		return
-	}
-	var in wire.Subscribe
-	_ = wire.DecodeData(f.Data, &in)
-	after, _ := wire.ParseOffset(in.Offset)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m.write(wire.AppendAck(nil, f.ID, wire.PositionOf(Room, wire.Offset{Epoch: s.epoch, N: uint64(len(s.history))})))
-	begin := wire.Offset{Epoch: s.epoch}
-	switch {
-	case after.IsZero():
-		after = wire.Offset{Epoch: s.epoch, N: uint64(len(s.history))}
-	case after.Epoch != s.epoch:
-		m.write(wire.AppendFrame(nil, wire.EventGap, wire.Gap{Room: Room.String(), From: in.Offset, To: begin.String()}))
-		after = begin
-	}
-	for _, missed := range s.history[min(after.N, uint64(len(s.history))):] {
-		m.write(wire.AppendMessage(nil, &missed))
-	}
-	s.members = append(s.members, m)
-}
-
 // echo answers an echo, with the faults of its message.
 func (s *Server) echo(m *member, f wire.ClientFrame) {
 	seq, hasSeq := sequence(f.Data)
 	hit := func(when When) bool { return hasSeq && when != nil && when(seq) }
 	if hit(s.faults.Drop) {
-		_ = m.conn.Close()
+		m.end(0)
 		return
 	}
 	answer := func(f wire.ClientFrame) { m.write(wire.AppendAck(nil, f.ID, f.Data)) }

@@ -1,16 +1,16 @@
-// Package latency measures how long things take, for many goroutines at once, without losing precision where it matters:
-// in the slowest thousandth.
+// Package latency measures how long things take without losing precision where it matters: in the slowest thousandth.
 //
-//	member ──▶ Lane.Record          one HDR histogram per lane, each with its own lock
-//	scenario ──▶ Recorder.Count     how many there are by now, for the progress line
-//	scenario ──▶ Recorder.Rotate    once a second: the second that just ended, for the progress line
-//	report ◀── Recorder.Total       the whole run: all lanes merged
+//	worker   ──▶ Tally.Record
+//	worker   ──▶ Tally.Take ──▶ one second of it, as JSON to whoever merges the workers' tallies
+//	scenario ──▶ Tally.Merge, Tally.Summary
 //
-// Values are kept to a microsecond or three digits, whichever is coarser; minimum, maximum and mean are exact.
+// Values are kept to a microsecond or three digits, whichever is coarser; minimum, maximum and mean are exact. None of it
+// is safe for use by several goroutines at once.
 package latency
 
 import (
-	"sync"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -19,104 +19,26 @@ import (
 // Longest is the longest time that is told apart from longer ones, but for the maximum.
 const Longest = time.Hour
 
-// A Recorder collects durations. Its lanes may be used by as many goroutines as there are, each lane by any of them.
-type Recorder struct {
-	lanes []Lane
+// The digits that are kept: a tally of three takes 0.2 MiB, one of two 24 KiB.
+const (
+	Fine   = 3
+	Coarse = 2
+)
 
-	mu    sync.Mutex
-	total tally
-	last  tally // scratch space of Rotate
-}
-
-// New returns a recorder with so many lanes. A lane costs about 0.2 MiB.
-func New(lanes int) *Recorder {
-	r := &Recorder{lanes: make([]Lane, lanes), total: newTally(), last: newTally()}
-	for i := range r.lanes {
-		r.lanes[i].since = newTally()
-	}
-	return r
-}
-
-// Lane returns lane i, counted around when there are fewer.
-func (r *Recorder) Lane(i int) *Lane { return &r.lanes[i%len(r.lanes)] }
-
-// A Lane takes the durations that some of the goroutines record.
-type Lane struct {
-	mu    sync.Mutex
-	since tally // the last rotation
-}
-
-// Record takes a duration; one below 0 counts as 0.
-func (l *Lane) Record(d time.Duration) {
-	l.mu.Lock()
-	l.since.record(max(d, 0))
-	l.mu.Unlock()
-}
-
-// Rotate returns what was recorded since the last Rotate or Total.
-func (r *Recorder) Rotate() Summary {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.rotate()
-}
-
-func (r *Recorder) rotate() Summary {
-	r.last.reset()
-	for i := range r.lanes {
-		l := &r.lanes[i]
-		l.mu.Lock()
-		if l.since.count > 0 {
-			r.last.merge(&l.since)
-			l.since.reset()
-		}
-		l.mu.Unlock()
-	}
-	if r.last.count > 0 {
-		r.total.merge(&r.last)
-	}
-	return r.last.summary()
-}
-
-// Count returns how many durations were recorded until now.
-func (r *Recorder) Count() uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := r.total.count
-	for i := range r.lanes {
-		l := &r.lanes[i]
-		l.mu.Lock()
-		n += l.since.count
-		l.mu.Unlock()
-	}
-	return n
-}
-
-// Total returns all that was ever recorded.
-func (r *Recorder) Total() Summary {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.rotate()
-	return r.total.summary()
-}
-
-// A Summary describes a number of durations; all are 0 when Count is.
-type Summary struct {
-	Count                uint64
-	Min, Avg, Max        time.Duration
-	P50, P95, P99, P99_9 time.Duration
-}
-
-// A tally is a histogram with its exact edges.
-type tally struct {
+// A Tally is a number of durations. Make it with New.
+type Tally struct {
 	h        *hdrhistogram.Histogram // of microseconds
 	count    uint64
 	sum      time.Duration
 	min, max time.Duration
 }
 
-func newTally() tally { return tally{h: hdrhistogram.New(1, Longest.Microseconds(), 3)} }
+// New returns an empty tally that keeps so many digits.
+func New(digits int) *Tally { return &Tally{h: hdrhistogram.New(1, Longest.Microseconds(), digits)} }
 
-func (t *tally) record(d time.Duration) {
+// Record takes a duration; one below 0 counts as 0.
+func (t *Tally) Record(d time.Duration) {
+	d = max(d, 0)
 	if t.count == 0 || d < t.min {
 		t.min = d
 	}
@@ -126,7 +48,14 @@ func (t *tally) record(d time.Duration) {
 	_ = t.h.RecordValue(min(d, Longest).Microseconds()) // can't fail: the value is in the range
 }
 
-func (t *tally) merge(o *tally) {
+// Count returns how many durations there are.
+func (t *Tally) Count() uint64 { return t.count }
+
+// Merge adds the durations of another tally; nil has none.
+func (t *Tally) Merge(o *Tally) {
+	if o == nil || o.count == 0 {
+		return
+	}
 	if t.count == 0 || o.min < t.min {
 		t.min = o.min
 	}
@@ -136,26 +65,78 @@ func (t *tally) merge(o *tally) {
 	t.h.Merge(o.h)
 }
 
-func (t *tally) reset() {
+// Reset takes all durations out.
+func (t *Tally) Reset() {
 	if t.count > 0 {
 		t.h.Reset()
 	}
-	*t = tally{h: t.h}
+	*t = Tally{h: t.h}
 }
 
-func (t *tally) summary() Summary {
+// Take returns all durations and takes them out; nil when there are none.
+func (t *Tally) Take() *Tally {
 	if t.count == 0 {
+		return nil
+	}
+	taken := *t
+	*t = Tally{h: hdrhistogram.New(1, Longest.Microseconds(), int(t.h.SignificantFigures()))}
+	return &taken
+}
+
+// Histogram returns the durations in microseconds, for formats of histograms. It must not be changed.
+func (t *Tally) Histogram() *hdrhistogram.Histogram { return t.h }
+
+// A Summary describes a number of durations; all are 0 when Count is.
+type Summary struct {
+	Count                uint64
+	Min, Avg, Max        time.Duration
+	P50, P95, P99, P99_9 time.Duration
+}
+
+// Summary describes the tally; nil is empty.
+func (t *Tally) Summary() Summary {
+	if t == nil || t.count == 0 {
 		return Summary{}
 	}
 	return Summary{
 		Count: t.count,
 		Min:   t.min, Avg: t.sum / time.Duration(t.count), Max: t.max,
-		P50: t.at(50), P95: t.at(95), P99: t.at(99), P99_9: t.at(99.9),
+		P50: t.At(50), P95: t.At(95), P99: t.At(99), P99_9: t.At(99.9),
 	}
 }
 
-// at returns a percentile, kept between the exact edges, past which the histogram's rounding may put it.
-func (t *tally) at(percent float64) time.Duration {
+// At returns a percentile, kept between the exact edges, past which the histogram's rounding may put it.
+func (t *Tally) At(percent float64) time.Duration {
 	d := time.Duration(t.h.ValueAtPercentile(percent)) * time.Microsecond
 	return min(max(d, t.min), t.max)
+}
+
+// packed is a tally as JSON.
+type packed struct {
+	H             string // HDR, V2 compressed, in base64
+	Count         uint64
+	Sum, Min, Max time.Duration
+}
+
+// MarshalJSON writes all of it.
+func (t *Tally) MarshalJSON() ([]byte, error) {
+	h, err := t.h.EncodeV2()
+	if err != nil {
+		return nil, fmt.Errorf("encode a histogram: %w", err)
+	}
+	return json.Marshal(packed{H: string(h), Count: t.count, Sum: t.sum, Min: t.min, Max: t.max})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (t *Tally) UnmarshalJSON(text []byte) error {
+	var p packed
+	if err := json.Unmarshal(text, &p); err != nil {
+		return err
+	}
+	h, err := hdrhistogram.Decode([]byte(p.H))
+	if err != nil {
+		return fmt.Errorf("decode a histogram: %w", err)
+	}
+	*t = Tally{h: h, count: p.Count, sum: p.Sum, min: p.Min, max: p.Max}
+	return nil
 }

@@ -1,59 +1,64 @@
 package latency
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 )
 
 const ms = time.Millisecond
 
-func TestTotalMergesLanes(t *testing.T) {
-	r := New(3)
+// What several workers measured is what one would have measured.
+func TestMergedIsAsIfMeasuredAtOnce(t *testing.T) {
+	parts := []*Tally{New(Fine), New(Fine), New(Fine)}
+	whole, merged := New(Fine), New(Fine)
 	for i := 1; i <= 1000; i++ {
-		r.Lane(i).Record(time.Duration(i) * ms)
+		d := time.Duration(i) * ms
+		parts[i%3].Record(d)
+		whole.Record(d)
 	}
-	got := r.Total()
-	want := Summary{
-		Count: 1000, Min: ms, Avg: 500_500 * time.Microsecond, Max: 1000 * ms,
-		P50: 500 * ms, P95: 950 * ms, P99: 990 * ms, P99_9: 999 * ms,
-	}
-	if got.Count != want.Count || got.Min != want.Min || got.Avg != want.Avg || got.Max != want.Max {
-		t.Errorf("count and edges\n got %+v\nwant %+v", got, want)
-	}
-	for _, p := range []struct {
-		name      string
-		got, want time.Duration
-	}{
-		{"P50", got.P50, want.P50}, {"P95", got.P95, want.P95}, {"P99", got.P99, want.P99}, {"P99.9", got.P99_9, want.P99_9},
-	} {
-		if diff := (p.got - p.want).Abs(); diff > p.want/1000+time.Microsecond {
-			t.Errorf("%s = %v, want %v to three digits", p.name, p.got, p.want)
+	for _, p := range parts {
+		text, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
 		}
+		var back Tally
+		if err := json.Unmarshal(text, &back); err != nil {
+			t.Fatal(err)
+		}
+		merged.Merge(&back)
+	}
+	merged.Merge(nil)
+	if got, want := merged.Summary(), whole.Summary(); got != want || got.Avg != 500_500*time.Microsecond {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
 }
 
 // Against the exact answer, from sorting, over six orders of magnitude.
 func TestPercentilesToThreeDigits(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	r := New(4)
+	fine, coarse := New(Fine), New(Coarse)
 	var all []time.Duration
-	for i := range 50_000 {
+	for range 50_000 {
 		d := time.Duration(rng.ExpFloat64() * float64(20*ms))
 		all = append(all, d)
-		r.Lane(i).Record(d)
+		fine.Record(d)
+		coarse.Record(d)
 	}
 	slices.Sort(all)
-	got := r.Total()
+	got, rough := fine.Summary(), coarse.Summary()
 	for _, p := range []struct {
-		percent float64
-		got     time.Duration
-	}{{50, got.P50}, {95, got.P95}, {99, got.P99}, {99.9, got.P99_9}} {
+		percent    float64
+		got, rough time.Duration
+	}{{50, got.P50, rough.P50}, {95, got.P95, rough.P95}, {99, got.P99, rough.P99}, {99.9, got.P99_9, rough.P99_9}} {
 		want := all[int(p.percent/100*float64(len(all)))-1]
 		if diff := (p.got - want).Abs(); diff > want/1000+time.Microsecond {
 			t.Errorf("P%v = %v, want %v", p.percent, p.got, want)
+		}
+		if diff := (p.rough - want).Abs(); diff > want/100+time.Microsecond {
+			t.Errorf("P%v = %v to two digits, want %v", p.percent, p.rough, want)
 		}
 	}
 	if got.Min != all[0] || got.Max != all[len(all)-1] {
@@ -61,60 +66,43 @@ func TestPercentilesToThreeDigits(t *testing.T) {
 	}
 }
 
-func TestRotateGivesWhatCameSince(t *testing.T) {
-	r := New(2)
-	r.Lane(0).Record(10 * ms)
-	r.Lane(1).Record(20 * ms)
-	if got := r.Rotate(); got.Count != 2 || got.Max != 20*ms {
+func TestTakeGivesWhatCameSince(t *testing.T) {
+	r := New(Fine)
+	r.Record(10 * ms)
+	r.Record(20 * ms)
+	if got := r.Take().Summary(); got.Count != 2 || got.Max != 20*ms {
 		t.Errorf("first second: %+v", got)
 	}
-	r.Lane(1).Record(5 * ms)
-	if got := r.Rotate(); got.Count != 1 || got.Min != 5*ms || got.Max != 5*ms || got.P99 != 5*ms {
+	r.Record(5 * ms)
+	if got := r.Take().Summary(); got.Count != 1 || got.Min != 5*ms || got.Max != 5*ms || got.P99 != 5*ms {
 		t.Errorf("second second: %+v", got)
 	}
-	if got := r.Rotate(); got != (Summary{}) {
+	if got := r.Take(); got != nil || got.Summary() != (Summary{}) {
 		t.Errorf("a second without anything: %+v", got)
 	}
-	if got := r.Total(); got.Count != 3 || got.Min != 5*ms || got.Max != 20*ms {
-		t.Errorf("total: %+v", got)
+	r.Record(ms)
+	r.Reset()
+	if got := r.Summary(); got != (Summary{}) {
+		t.Errorf("after the reset: %+v", got)
 	}
 }
 
 func TestExtremes(t *testing.T) {
-	r := New(1)
-	r.Lane(0).Record(-ms)
-	r.Lane(0).Record(3 * Longest)
-	if got := r.Total(); got.Min != 0 || got.Max != 3*Longest || got.Count != 2 {
+	r := New(Fine)
+	r.Record(-ms)
+	r.Record(3 * Longest)
+	if got := r.Summary(); got.Min != 0 || got.Max != 3*Longest || got.Count != 2 {
 		t.Errorf("%+v", got)
 	}
-	if got := New(1).Total(); got != (Summary{}) {
-		t.Errorf("nothing recorded: %+v", got)
-	}
-}
-
-func TestManyGoroutines(t *testing.T) {
-	r := New(2)
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for range 1000 {
-				r.Lane(i).Record(ms)
-			}
-		})
-	}
-	var seen uint64
-	for range 50 {
-		seen += r.Rotate().Count
-	}
-	wg.Wait()
-	if seen += r.Rotate().Count; seen != 8000 || r.Total().Count != 8000 {
-		t.Errorf("rotations gave %d, the total %d, want 8000", seen, r.Total().Count)
+	var broken Tally
+	if err := json.Unmarshal([]byte(`{"H":"x"}`), &broken); err == nil {
+		t.Error("a broken histogram was read")
 	}
 }
 
 func BenchmarkRecord(b *testing.B) {
-	r := New(8)
+	r := New(Fine)
 	for b.Loop() {
-		r.Lane(3).Record(3 * ms)
+		r.Record(3 * ms)
 	}
 }

@@ -1,10 +1,14 @@
 // Package limits knows what the system allows the load tester, and what it used of it.
 package limits
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"os"
+)
 
 // spare is how many descriptors are kept for everything that is not a connection of the run: the standard streams, the
-// result file, the poller, name look-ups.
+// result files, the poller, workers' pipes, name look-ups.
 const spare = 50
 
 // A DescriptorError says that the system does not allow as many connections as the run needs.
@@ -16,7 +20,16 @@ func (e *DescriptorError) Error() string {
 		most = e.Have - spare
 	}
 	return fmt.Sprintf("the run needs %d file descriptors and this process may have %d: raise the limit (ulimit -n %d), "+
-		"or ask for at most %d connections and publishers together", e.Need, e.Have, e.Need, most)
+		"ask for more processes (--workers), or for at most %d connections and publishers together", e.Need, e.Have, e.Need, most)
+}
+
+// A PortError says that there are not as many ports to connect from as the run needs.
+type PortError struct{ Need, Have, Sources int }
+
+func (e *PortError) Error() string {
+	return fmt.Sprintf("the run needs %d ports to connect to each address of the server from, and there are %d, on %d source address(es): "+
+		"name more (--source-address, SOURCE_ADDRESS), widen net.ipv4.ip_local_port_range, or spread the members over more addresses of the server (--ws-url)",
+		e.Need, e.Have, e.Sources)
 }
 
 // Descriptors makes sure that the process may open so many connections at once, raising its limit up to the hard one if
@@ -31,4 +44,34 @@ func Descriptors(connections int) error {
 		return &DescriptorError{Need: need, Have: have}
 	}
 	return nil
+}
+
+// mostProcesses is as many as are started without being asked for.
+const mostProcesses = 64
+
+// Processes returns how many processes so many connections need, with the descriptors that each may have.
+func Processes(connections int) int {
+	have, err := raise(math.MaxUint64)
+	if err != nil || have <= 2*spare {
+		return 1
+	}
+	room := have - 2*spare
+	n := (uint64(connections) + room - 1) / room
+	if n > mostProcesses {
+		return 1 // a slip of the keyboard; Descriptors says what is wrong
+	}
+	return max(int(n), 1)
+}
+
+// Ports returns how many ports the system gives to connections from one address.
+func Ports() int {
+	var from, to int
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &from, &to)
+	}
+	if err != nil || to < from {
+		return 28_232 // Linux's default
+	}
+	return to - from + 1
 }

@@ -31,3 +31,33 @@ func TestUsed(t *testing.T) {
 		t.Errorf("a peak of %d bytes", peak)
 	}
 }
+
+func TestPorts(t *testing.T) {
+	if n := Ports(); n < 1 || n > 65_535 {
+		t.Errorf("%d ports", n)
+	}
+	got := (&PortError{Need: 60_000, Have: 28_232, Sources: 1}).Error()
+	for _, want := range []string{"60000", "28232", "--source-address", "ip_local_port_range", "--ws-url"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q does not say %q", got, want)
+		}
+	}
+}
+
+func TestProcesses(t *testing.T) {
+	if n := Processes(10); n != 1 {
+		t.Errorf("%d processes for 10 connections", n)
+	}
+	have, err := raise(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if have < 1<<20 {
+		if n := Processes(2 * int(have)); n != 3 {
+			t.Errorf("%d processes for twice as many connections as one may have", n)
+		}
+	}
+	if n := Processes(1 << 40); n != 1 {
+		t.Errorf("%d processes for a slip of the keyboard", n)
+	}
+}

@@ -25,6 +25,9 @@ type Metric struct {
 
 var metrics = slices.Concat(
 	times("latency", func(r *Result) *Times { return &r.Latency }),
+	times("live", func(r *Result) *Times { return &r.Live }),
+	times("completion", func(r *Result) *Times { return &r.Completion }),
+	times("replay", func(r *Result) *Times { return &r.Replay }),
 	times("connect", func(r *Result) *Times { return &r.Connect }),
 	times("offline", func(r *Result) *Times { return &r.Offline }),
 	times("publish", func(r *Result) *Times { return &r.Publish }),
@@ -46,6 +49,10 @@ var metrics = slices.Concat(
 		count("violations", func(r *Result) uint64 { return r.Violations.besideHoles() }),
 		count("errors", func(r *Result) uint64 { return r.Errors }),
 		{"throughput", Number, func(r *Result) (float64, bool) { return r.Throughput.Received, true }},
+		{"rate", Number, func(r *Result) (float64, bool) { return r.Throughput.Sent, true }},
+		{"server.mib", Number, func(r *Result) (float64, bool) { return r.serverMiB() }},
+		{"server.kib", Number, func(r *Result) (float64, bool) { return r.KiBPerConnection() }},
+		{"server.cpu", Number, func(r *Result) (float64, bool) { return r.MicrosPerDelivery() }},
 	},
 )
 
@@ -60,9 +67,9 @@ func MetricByName(name string) (Metric, bool) {
 
 // MetricNames lists the metrics for a person: those of times once, with their statistics in braces.
 func MetricNames() string {
-	names := []string{"{latency,connect,offline,publish,lag}.{min,avg,max,p50,p95,p99,p99.9}"}
+	names := []string{"{latency,live,completion,connect,offline,replay,publish,lag}.{min,avg,max,p50,p95,p99,p99.9}"}
 	for _, m := range metrics {
-		if !strings.Contains(m.Name, ".") {
+		if m.Unit != Milliseconds {
 			names = append(names, m.Name)
 		}
 	}
@@ -96,4 +103,31 @@ func percent(part, whole uint64) (float64, bool) {
 		return 0, false
 	}
 	return 100 * float64(part) / float64(whole), true
+}
+
+// serverMiB returns the most memory that one instance had.
+func (r *Result) serverMiB() (float64, bool) {
+	most := uint64(0)
+	for _, s := range r.Servers {
+		most = max(most, s.MemoryPeak)
+	}
+	return float64(most) / (1 << 20), most > 0
+}
+
+// KiBPerConnection returns what an idle connection costs the servers.
+func (r *Result) KiBPerConnection() (float64, bool) {
+	grown := 0.0
+	for _, s := range r.Servers {
+		grown += float64(s.MemoryIdle) - float64(s.MemoryBefore)
+	}
+	return max(grown, 0) / 1024 / float64(max(r.Connections.Joined, 1)), len(r.Servers) > 0 && r.Connections.Joined > 0
+}
+
+// MicrosPerDelivery returns the servers' CPU time for each delivered message, in µs.
+func (r *Result) MicrosPerDelivery() (float64, bool) {
+	used := 0.0
+	for _, s := range r.Servers {
+		used += s.CPUSeconds
+	}
+	return 1e6 * used / float64(max(r.Messages.Received, 1)), len(r.Servers) > 0 && r.Messages.Received > 0
 }

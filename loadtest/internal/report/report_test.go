@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,6 +121,80 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("%s differs\n got:\n%s\nwant:\n%s", name, got, want)
+	}
+}
+
+func seconds(r *Result) *Result {
+	for i := range 4 {
+		phase := "run"
+		if i == 0 {
+			phase = "connect"
+		}
+		r.Seconds = append(r.Seconds, Second{At: float64(i + 1), Phase: phase, Connected: 1000, Sent: 100, Received: 100_000, P50: 2, P99: 7.5, Max: 18,
+			LagP99: 0.9, CPU: 23})
+	}
+	return r
+}
+
+func TestCSV(t *testing.T) {
+	var got bytes.Buffer
+	if err := seconds(good()).WriteCSV(&got); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(got.String()), "\n")
+	if len(lines) != 5 || lines[4] != "4.000,run,1000,100,100000,0,2.000,7.500,18.000,0.900,23.000" {
+		t.Errorf("%s", got.String())
+	}
+}
+
+// The page has everything in itself, and nothing in it is taken for markup.
+func TestHTML(t *testing.T) {
+	r := seconds(bad())
+	r.Settings.Name = "<script>alert(1)</script>"
+	r.Ramp = []RampStep{{MsgPerSec: 500, Held: true}}
+	r.Slow = &Slow{Members: 3}
+	r.Rooms = []Room{{Name: "zone:w:a", Members: 1}, {Name: "zone:w:b"}}
+	r.Warehouses = r.Rooms
+	r.Servers = []Server{{Name: "127.0.0.1:3001", MemoryIdle: 20 << 20, CPUSeconds: 1}}
+	var b bytes.Buffer
+	if err := r.WriteHTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	page := b.String()
+	for _, want := range []string{"FAILED", "all connections were lost", "polyline", "By warehouse", "zone:w:b", "Ramp", "20 MiB", "closed with 1012 restart", "5.55 s"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	for _, never := range []string{"<script>alert", "http://www", "https://", "src=", "@import", "ZgotmplZ", "NaN"} {
+		if strings.Contains(page, never) {
+			t.Errorf("the page has %q in it", never)
+		}
+	}
+	if n, m := strings.Count(page, "<svg"), strings.Count(page, "</svg>"); n != 4 || m != 4 {
+		t.Errorf("%d charts", n)
+	}
+	_, raw, _ := strings.Cut(page, `id="result">`)
+	raw, _, _ = strings.Cut(raw, "</script>")
+	var back Result
+	if err := json.Unmarshal([]byte(raw), &back); err != nil || back.Settings.Name != r.Settings.Name || back.Messages != r.Messages {
+		t.Errorf("the figures in the page: %v", err)
+	}
+	var empty bytes.Buffer
+	if err := nothing().WriteHTML(&empty); err != nil || !strings.Contains(empty.String(), "FAILED") {
+		t.Errorf("a page of a run without figures: %v", err)
+	}
+}
+
+func TestScales(t *testing.T) {
+	for give, want := range map[float64]float64{0: 1, 1: 1, 1.1: 1.2, 9: 10, 95: 100, 101: 120, 2047: 2400} {
+		if got := nice(give); got != want {
+			t.Errorf("nice(%v) = %v, want %v", give, got, want)
+		}
+	}
+	s := powers(2000)
+	if s.part(0) != 0 || s.part(0.1) != 0 || s.part(10_000) != 1 || len(s.ticks) != 6 {
+		t.Errorf("%v, %v, %v", s.part(0), s.part(10_000), s.ticks)
 	}
 }
 

@@ -35,10 +35,16 @@ type Result struct {
 
 	// Latency is from when a message was due to when a member had it.
 	Latency Times `json:"latencyMs"`
+	// Live is the part of Latency that is not of messages which a member missed and got after it came back.
+	Live Times `json:"liveMs"`
+	// Completion is from when a message was due to when the last of its members had it.
+	Completion Times `json:"completionMs"`
 	// Connect is from the beginning of a connection to the frame connected.
 	Connect Times `json:"connectMs"`
 	// Offline is from the end of a connection to the moment from which on another one goes on in its place.
 	Offline Times `json:"offlineMs"`
+	// Replay is from when a member began to come back to when it had all that it had missed by then.
+	Replay Times `json:"replayMs"`
 	// Publish is the time of a request to the publish API; nothing with scenario echo.
 	Publish Times `json:"publishMs"`
 	// Lag is from when a message was due to when it was sent: the load tester's own part of the latency.
@@ -47,6 +53,22 @@ type Result struct {
 	Errors    uint64          `json:"errors"`
 	ErrorsBy  []failure.Count `json:"errorsByKind"`
 	Generator Generator       `json:"generator"`
+	// Invalid says why the figures are the load tester's and not the server's; empty when they are the server's.
+	Invalid string `json:"invalid,omitempty"`
+
+	// Slow is what the members that read slowly on purpose received; the figures above are of the others.
+	Slow *Slow `json:"slow,omitempty"`
+	// Churn counts the members that left on purpose; their deliveries are among Messages.
+	Churn int `json:"churned,omitempty"`
+	// Servers is what each instance told of itself, where it did.
+	Servers []Server `json:"servers"`
+	// Rooms is by room, as Warehouses is by warehouse; each has at most MaxRooms.
+	Rooms      []Room `json:"rooms"`
+	Warehouses []Room `json:"warehouses"`
+	// Ramp is the steps of scenario ramp.
+	Ramp []RampStep `json:"ramp,omitempty"`
+	// Seconds is how the run went, from the first connection on.
+	Seconds []Second `json:"seconds"`
 
 	Thresholds []Outcome `json:"thresholds"`
 	// Failures says in sentences what makes this a failed run; missed thresholds are not among them.
@@ -55,10 +77,16 @@ type Result struct {
 
 // Settings are those of the run, without its secrets.
 type Settings struct {
+	Name         string   `json:"name,omitempty"`
 	Scenario     string   `json:"scenario"`
+	Protocol     string   `json:"protocol"`
+	Transport    string   `json:"transport"`
 	WSURLs       []string `json:"wsUrls"`
 	PublishURLs  []string `json:"publishUrls"`
-	Room         string   `json:"room"`
+	Room         string   `json:"room"` // the first one
+	Rooms        int      `json:"rooms"`
+	Zipf         float64  `json:"zipf,omitempty"`
+	Workers      int      `json:"workers"`
 	Connections  int      `json:"connections"`
 	MsgPerSec    float64  `json:"msgPerSec"`
 	DurationMs   float64  `json:"durationMs"`
@@ -77,6 +105,8 @@ type Connections struct {
 	// Broken counts connections that ended before the run did, Resumed those that replaced them.
 	Broken  int `json:"broken"`
 	Resumed int `json:"resumed"`
+	// Dropped counts those that the load tester ended on purpose.
+	Dropped int `json:"dropped,omitempty"`
 }
 
 // Messages counts what was sent and what arrived. Scheduled is Sent + Failed + NotSent.
@@ -145,11 +175,74 @@ func TimesOf(s latency.Summary) Times {
 // Millis returns a duration in milliseconds, to the microsecond.
 func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// Generator is what the load tester itself used, from its start to its end; zero where the system does not tell.
+// Generator is what the load tester itself used, all its processes together; zero where the system does not tell.
 type Generator struct {
 	CPUSeconds      float64 `json:"cpuSeconds"`
-	CPUPercent      float64 `json:"cpuPercent"` // of one core, during the run
+	CPUPercent      float64 `json:"cpuPercent"`     // of one core, during the run
+	BusiestPercent  float64 `json:"busiestPercent"` // of one core: the busiest process in its busiest second
 	PeakMemoryBytes uint64  `json:"peakMemoryBytes"`
+	Machine         string  `json:"machine,omitempty"`
+	IdlePercent     float64 `json:"idlePercent"` // of the machine, during the run
+}
+
+// Slow is what slow members received.
+type Slow struct {
+	Members  int    `json:"members"`
+	Closed   int    `json:"closed"` // of their connections, by the server
+	Expected uint64 `json:"expected"`
+	Received uint64 `json:"received"`
+	Latency  Times  `json:"latencyMs"`
+}
+
+// A Server is one instance: what its process had and used.
+type Server struct {
+	Name string `json:"name"`
+	// MemoryBefore is its resident memory in bytes before the first connection, MemoryIdle with all of them and before the
+	// first message, MemoryPeak the most that was seen.
+	MemoryBefore uint64  `json:"memoryBeforeBytes"`
+	MemoryIdle   uint64  `json:"memoryIdleBytes"`
+	MemoryPeak   uint64  `json:"memoryPeakBytes"`
+	CPUSeconds   float64 `json:"cpuSeconds"` // while messages were sent
+}
+
+// MaxRooms is how many rooms a result tells apart.
+const MaxRooms = 1000
+
+// A Room is what its members received; of a warehouse, all its rooms' members.
+type Room struct {
+	Name       string  `json:"name"`
+	Members    int     `json:"members"`
+	Expected   uint64  `json:"expected"`
+	Received   uint64  `json:"received"`
+	Duplicated uint64  `json:"duplicated"`
+	Reordered  uint64  `json:"reordered"`
+	Latency    Times   `json:"latencyMs"`
+	Completion float64 `json:"completionP99Ms,omitempty"` // to the last receiver
+}
+
+// A RampStep is one step of scenario ramp.
+type RampStep struct {
+	MsgPerSec  float64   `json:"msgPerSec"`
+	Deliveries float64   `json:"deliveriesPerSec"`
+	Delivered  float64   `json:"deliveredPercent"`
+	Latency    Times     `json:"latencyMs"`
+	Thresholds []Outcome `json:"thresholds"`
+	Held       bool      `json:"held"`
+}
+
+// A Second is one second of the run.
+type Second struct {
+	At        float64 `json:"at"` // its end, in seconds from the first connection
+	Phase     string  `json:"phase"`
+	Connected int     `json:"connected"`
+	Sent      uint64  `json:"sent"` // in this second, as are the following
+	Received  uint64  `json:"received"`
+	Errors    uint64  `json:"errors"`
+	P50       float64 `json:"p50Ms"`
+	P99       float64 `json:"p99Ms"`
+	Max       float64 `json:"maxMs"`
+	LagP99    float64 `json:"lagP99Ms"`
+	CPU       float64 `json:"cpuPercent"` // of the load tester, of one core
 }
 
 // An Outcome is one threshold and what was measured against it.

@@ -15,11 +15,20 @@ func (r *Result) WriteText(w io.Writer) error {
 	var b bytes.Buffer
 	p := printer{&b}
 	s := r.Settings
-	p.linef("Zonecast load test: %s, %s connections, %s messages/s for %v",
-		s.Scenario, Thousands(uint64(s.Connections)), decimal(s.MsgPerSec), millis(s.DurationMs))
+	p.linef("Zonecast load test: %s, %s connections, %sfor %v", s.Scenario, Thousands(uint64(s.Connections)), s.rate(), millis(s.DurationMs))
 	p.linef("")
-	p.row("room", "%s", s.Room)
+	if s.Name != "" {
+		p.row("name", "%s", s.Name)
+	}
+	if s.Rooms > 1 {
+		p.row("rooms", "%s, from %s on%s", whole(s.Rooms), s.Room, zipf(s.Zipf))
+	} else {
+		p.row("room", "%s", s.Room)
+	}
 	p.row("members on", "%s", strings.Join(s.WSURLs, ", "))
+	if s.Workers > 1 {
+		p.row("", "from %d processes", s.Workers)
+	}
 	if len(s.PublishURLs) > 0 {
 		p.row("published to", "%s", strings.Join(s.PublishURLs, ", "))
 	}
@@ -27,9 +36,18 @@ func (r *Result) WriteText(w io.Writer) error {
 	r.counts(p)
 	p.linef("")
 	p.times("latency", r.Latency)
+	if r.Live.Count > 0 && r.Live.Count < r.Latency.Count {
+		p.times("live", r.Live)
+	}
+	if r.Completion.Count > 0 {
+		p.times("completion", r.Completion)
+	}
 	p.times("connect", r.Connect)
 	if r.Offline.Count > 0 {
 		p.times("offline", r.Offline)
+	}
+	if r.Replay.Count > 0 {
+		p.times("replay", r.Replay)
 	}
 	if r.Publish.Count > 0 {
 		p.times("publish", r.Publish)
@@ -39,12 +57,84 @@ func (r *Result) WriteText(w io.Writer) error {
 		p.row("load tester", "%.1f s of CPU (%.0f %% of one core), at most %.0f MiB of memory",
 			g.CPUSeconds, g.CPUPercent, float64(g.PeakMemoryBytes)/(1<<20))
 	}
+	r.servers(p)
+	r.byRoom(p)
+	r.ramp(p)
 	p.linef("")
 	r.errors(p)
 	r.thresholds(p)
 	r.verdict(p)
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// rate is how fast messages are due, where any are.
+func (s Settings) rate() string {
+	if s.Scenario == "idle" || s.Scenario == "flood" {
+		return ""
+	}
+	return decimal(s.MsgPerSec) + " messages/s "
+}
+
+func zipf(exponent float64) string {
+	if exponent == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", by Zipf's law with exponent %v", exponent)
+}
+
+func (r *Result) servers(p printer) {
+	for i, s := range r.Servers {
+		p.row([]string{"servers", ""}[min(i, 1)], "%s: %.0f MiB before, %.0f with all connected, at most %.0f; %.1f s of CPU during the run", s.Name,
+			float64(s.MemoryBefore)/(1<<20), float64(s.MemoryIdle)/(1<<20), float64(s.MemoryPeak)/(1<<20), s.CPUSeconds)
+	}
+	kib, ok := r.KiBPerConnection()
+	if !ok {
+		return
+	}
+	line := fmt.Sprintf("%.1f KiB a connection", kib)
+	if micros, ok := r.MicrosPerDelivery(); ok {
+		line += fmt.Sprintf(", %.2f µs of CPU a delivery", micros)
+	}
+	p.row("", "%s", line)
+}
+
+// shownRooms is how many rooms the text names.
+const shownRooms = 10
+
+func (r *Result) byRoom(p printer) {
+	if len(r.Rooms) < 2 || r.Messages.Expected == 0 {
+		return
+	}
+	p.linef("")
+	p.linef("  %-34s %9s %12s %10s %10s %10s", "room", "members", "received", "delivered", "P95", "P99")
+	for i, room := range r.Rooms {
+		if i == shownRooms {
+			p.linef("  … and %s more, in the JSON and HTML files", whole(len(r.Rooms)-shownRooms))
+			break
+		}
+		p.linef("  %-34s %9s %12s %10s %10s %10s", room.Name, whole(room.Members), Thousands(room.Received), Share(room.Received, room.Expected),
+			Ms(room.Latency.P95), Ms(room.Latency.P99))
+	}
+}
+
+func (r *Result) ramp(p printer) {
+	if len(r.Ramp) == 0 {
+		return
+	}
+	p.linef("")
+	p.linef("  %12s %14s %10s %10s %10s", "messages/s", "deliveries/s", "delivered", "P95", "P99")
+	best := 0.0
+	for _, s := range r.Ramp {
+		held := "held"
+		if !s.Held {
+			held = "missed"
+		} else {
+			best = max(best, s.MsgPerSec)
+		}
+		p.linef("  %12s %14s %9.3f%% %10s %10s  %s", decimal(s.MsgPerSec), decimal(s.Deliveries), s.Delivered, Ms(s.Latency.P95), Ms(s.Latency.P99), held)
+	}
+	p.row("highest", "%s messages/s held every threshold", decimal(best))
 }
 
 func (r *Result) counts(p printer) {
@@ -59,6 +149,9 @@ func (r *Result) counts(p printer) {
 		p.row("", "%s broke during the run, %s replaced, %s missing at the end",
 			whole(c.Broken), whole(c.Resumed), whole(c.Lost))
 	}
+	if c.Dropped > 0 {
+		p.row("", "%s ended on purpose, %s replaced", whole(c.Dropped), whole(c.Resumed+r.Churn))
+	}
 	p.row("sent", "%s of %s due (%s failed, %s not sent in time, %s late)",
 		Thousands(m.Sent), Thousands(m.Scheduled), Thousands(m.Failed), Thousands(m.NotSent), Thousands(m.Late))
 	p.row("expected", "%s", Thousands(m.Expected))
@@ -71,6 +164,10 @@ func (r *Result) counts(p printer) {
 	}
 	if m.Foreign > 0 {
 		p.row("foreign", "%s messages of others in the room", Thousands(m.Foreign))
+	}
+	if s := r.Slow; s != nil {
+		p.row("slow", "%s members read slowly and received %s of %s; the server closed %s of their connections", whole(s.Members), Thousands(s.Received),
+			Thousands(s.Expected), whole(s.Closed))
 	}
 	if v != (Violations{}) {
 		p.row("violations", "%s", v)
@@ -114,13 +211,16 @@ func (r *Result) verdict(p printer) {
 			missed++
 		}
 	}
+	if r.Invalid != "" {
+		p.linef("INVALID: %s", r.Invalid)
+	}
 	for _, f := range r.Failures {
 		p.linef("FAILED: %s", f)
 	}
 	switch {
 	case missed > 0:
 		p.linef("FAILED: %d of %d thresholds missed", missed, len(r.Thresholds))
-	case len(r.Failures) == 0:
+	case len(r.Failures) == 0 && r.Invalid == "":
 		p.linef("PASSED")
 	}
 }

@@ -1,19 +1,23 @@
+//go:build linux
+
 package scenario
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
+	"io"
+	"net/url"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/loadtest/internal/dialect"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/http1"
 	"github.com/zonecast/zonecast/loadtest/internal/problem"
+	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/ws"
+	"github.com/zonecast/zonecast/loadtest/internal/swarm"
+	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
 // probeTimeout is how long something may take to go through the server before the run.
@@ -24,122 +28,268 @@ type TargetError struct{ Text string }
 
 func (e *TargetError) Error() string { return e.Text }
 
+var errBefore = &TargetError{"interrupted before the run began"}
+
 // preflight makes sure, within seconds and before a thousand connections are opened, that the run can work at all.
 func (r *Run) preflight(ctx context.Context) error {
-	descriptors := r.plan.Connections + len(r.plan.WSURLs)
-	if len(r.plan.PublishBases) > 0 {
-		descriptors += r.plan.Publishers
+	if ctx.Err() != nil {
+		return errBefore
 	}
-	if err := limits.Descriptors(descriptors); err != nil {
+	if err := r.resolve(ctx); err != nil {
 		return err
 	}
-	err := r.load.probe(ctx)
+	if err := r.divide(); err != nil {
+		return err
+	}
+	if err := r.ports(); err != nil {
+		return err
+	}
+	err := r.probe(ctx)
 	if err != nil && ctx.Err() != nil {
-		return &TargetError{"interrupted before the run began"}
+		return errBefore
 	}
 	return err
 }
 
-// A probe is a connection that is used before the run only.
+// A prober sends something through the whole path once.
+type prober struct {
+	run      *Run
+	loop     *swarm.Loop
+	speech   dialect.Dialect
+	template *stamp.Template
+	probes   []*probe
+	posts    []*post
+	err      error
+}
+
+// A probe is a member on one instance.
 type probe struct {
-	url  string // without its query
-	conn *ws.Conn
-	done chan struct{} // closed when it has seen everything
-
-	ended chan struct{} // closed when its connection ended
-	why   error         // of that; set before
-
-	mu      sync.Mutex
-	missing map[int]bool // what it has not seen yet
+	p       *prober
+	url     string
+	conn    *swarm.Conn
+	ready   bool
+	missing map[uint32]bool // the numbers of what it has not seen yet
 }
 
-// probes are the probes of all instances.
-type probes struct {
-	all     []*probe
-	readers sync.WaitGroup
+// A post is one event published at one instance.
+type post struct {
+	p    *prober
+	base string
+	seq  uint32
+	done bool
 }
 
-// openProbes joins the room on each instance. Each probe has n things to see, numbered from 0; see takes those that a
-// frame shows off the list.
-func (r *Run) openProbes(ctx context.Context, see func(f wire.ServerFrame, missing map[int]bool), n int) (*probes, error) {
-	ps := &probes{}
-	for _, url := range r.plan.WSURLs {
-		conn, hello, err := r.dialer.Dial(ctx, url)
+// probe joins the room on each instance, sends something, and waits until each probe has seen all of it.
+func (r *Run) probe(ctx context.Context) (err error) {
+	p := &prober{run: r}
+	if p.speech, err = dialect.New(r.plan.Protocol, r.plan.PayloadBytes, r.plan.Token); err != nil {
+		return err
+	}
+	if p.template, err = stamp.New(stamp.NewRun(), r.plan.PayloadBytes); err != nil {
+		return err
+	}
+	if p.loop, err = swarm.Open(swarm.Options{Dialect: p.speech, Deflate: r.plan.Deflate, Sources: r.addresses.sources}); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.loop.Close()) }()
+	for _, a := range r.addresses.targets {
+		b := &probe{p: p, url: a.URL, missing: map[uint32]bool{}}
+		p.probes = append(p.probes, b)
+		b.conn, err = p.loop.Dial(r.mode(), a.Target(r.plan.Token), dialect.Seat{Room: r.plan.Rooms[0]}, b, nil)
 		if err != nil {
-			return ps, explainDial(url, err)
-		}
-		p := &probe{
-			url: withoutQuery(url), conn: conn, missing: map[int]bool{}, done: make(chan struct{}), ended: make(chan struct{}),
-		}
-		for i := range n {
-			p.missing[i] = true
-		}
-		ps.all = append(ps.all, p)
-		ps.readers.Go(func() { p.read(see) })
-		if _, ok := position(hello, r.plan.Room); !ok {
-			return ps, &TargetError{fmt.Sprintf("%s: %s", p.url, notInRoom(hello, r.plan.Room))}
+			return explainDial(a.URL, err)
 		}
 	}
-	return ps, nil
+	if err := p.until(ctx, func() bool { return all(p.probes, func(b *probe) bool { return b.ready }) }); err != nil {
+		return p.late(err, func(b *probe) (string, bool) {
+			return explainDial(b.url, swarm.ErrTimeout).Error(), !b.ready
+		})
+	}
+	if r.plan.Scenario == settings.Echo {
+		return p.echo(ctx)
+	}
+	return p.publish(ctx)
 }
 
-func (p *probe) read(see func(wire.ServerFrame, map[int]bool)) {
-	defer close(p.ended)
-	p.why = p.conn.Read(func(b []byte) {
-		f, err := wire.DecodeServer(b)
-		if err != nil {
-			return // the run itself will count what it can't read
-		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if len(p.missing) == 0 {
-			return
-		}
-		if see(f, p.missing); len(p.missing) == 0 {
-			close(p.done)
-		}
+// echo sends one echo on each instance.
+func (p *prober) echo(ctx context.Context) error {
+	for i, b := range p.probes {
+		b.missing[uint32(i)] = true
+		p.loop.Say(b.conn, p.speech.AppendEcho(nil, dialect.FirstID, p.mark(uint32(i))))
+	}
+	err := p.until(ctx, p.complete)
+	return p.late(err, func(b *probe) (string, bool) {
+		return fmt.Sprintf("%s did not answer an echo of %d bytes within %v: is it a Zonecast server?",
+			b.url, p.run.plan.PayloadBytes, probeTimeout), len(b.missing) > 0
 	})
 }
 
-// wait waits until all probes have seen everything. If one does not in time the error is what blame says about it, with
-// one of the things that it did not see.
-func (ps *probes) wait(ctx context.Context, blame func(url string, missing int) string) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	for _, p := range ps.all {
-		select {
-		case <-p.done:
-		case <-p.ended:
-			return &TargetError{fmt.Sprintf("%s ended a connection before the run began: %v", p.url, p.why)}
-		case <-ctx.Done():
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			for i := range p.missing {
-				return &TargetError{blame(p.url, i)}
-			}
+// publish publishes one event at each instance.
+func (p *prober) publish(ctx context.Context) error {
+	for i, a := range p.run.addresses.bases {
+		o := &post{p: p, base: a.URL, seq: uint32(i)}
+		p.posts = append(p.posts, o)
+		for _, b := range p.probes {
+			b.missing[o.seq] = true
+		}
+		if _, err := p.loop.Dial(swarm.Requests, a.Target(p.run.plan.PublishKey), dialect.Seat{}, o, nil); err != nil {
+			return explainPublish(a.URL, err)
 		}
 	}
-	return nil
+	if err := p.until(ctx, func() bool { return all(p.posts, func(o *post) bool { return o.done }) }); err != nil {
+		for _, o := range p.posts {
+			if !o.done && errors.Is(err, swarm.ErrTimeout) {
+				return explainPublish(o.base, err)
+			}
+		}
+		return err
+	}
+	err := p.until(ctx, p.complete)
+	return p.late(err, func(b *probe) (string, bool) {
+		for seq := range b.missing {
+			return fmt.Sprintf("an event published at %s did not reach a member at %s within %v: are both of one cluster, on the same Redis?",
+				p.posts[seq].base, b.url, probeTimeout), true
+		}
+		return "", false
+	})
 }
 
 // mark returns the data of probe i: as long as that of the run's messages, so that what is too long is known at once.
-func (r *Run) mark(i int) []byte {
-	p := fmt.Appendf(nil, `{"probe":%d,"of":%q,"pad":"`, i, stamp.NewRun())
-	const tail = `"}`
-	return append(append(p, strings.Repeat("x", max(r.plan.PayloadBytes-len(p)-len(tail), 0))...), tail...)
+func (p *prober) mark(i uint32) []byte {
+	return p.template.Append(nil, stamp.Stamp{Stream: stamp.Probe, Seq: i, At: swarm.Now()})
 }
 
-func (ps *probes) close() {
-	for _, p := range ps.all {
-		p.conn.Close()
+func (p *prober) complete() bool {
+	return all(p.probes, func(b *probe) bool { return len(b.missing) == 0 })
+}
+
+// until steps until something holds; the error is that of a probe, of ctx, or [swarm.ErrTimeout].
+func (p *prober) until(ctx context.Context, holds func() bool) error {
+	for end := swarm.Now() + uint64(probeTimeout); !holds(); {
+		if err := p.loop.Step(10 * time.Millisecond); err != nil {
+			return err
+		}
+		switch {
+		case p.err != nil:
+			return p.err
+		case ctx.Err() != nil:
+			return errBefore
+		case swarm.Now() > end:
+			return swarm.ErrTimeout
+		}
 	}
-	ps.readers.Wait()
+	return p.err
+}
+
+// late puts what blame says about the first probe that it has something to say about in the place of a timeout.
+func (p *prober) late(err error, blame func(b *probe) (string, bool)) error {
+	if !errors.Is(err, swarm.ErrTimeout) {
+		return err
+	}
+	for _, b := range p.probes {
+		if text, guilty := blame(b); guilty {
+			return &TargetError{text}
+		}
+	}
+	return err
+}
+
+func (p *prober) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+func all[T any](things []T, is func(T) bool) bool {
+	for _, t := range things {
+		if !is(t) {
+			return false
+		}
+	}
+	return true
+}
+
+// Event implements [swarm.Handler].
+func (b *probe) Event(_ *swarm.Conn, e *dialect.Event, _ uint64) {
+	switch e.Kind {
+	case dialect.Ready:
+		b.ready = true
+	case dialect.Absent:
+		b.p.fail(&TargetError{fmt.Sprintf("%s: asked for the room %s, the server joined the connection to %q", b.url, b.p.run.plan.Rooms[0], e.Reason)})
+	case dialect.NotJoined:
+		b.p.fail(&TargetError{fmt.Sprintf("%s does not let a member into the room %s: %s", b.url, b.p.run.plan.Rooms[0], e.Reason)})
+	case dialect.Delivery, dialect.Ack:
+		if s, ok := b.p.template.Read(e.Data); ok {
+			delete(b.missing, s.Seq)
+		}
+	case dialect.Complaint, dialect.Refused:
+		if b.ready {
+			b.p.fail(&TargetError{fmt.Sprintf("%s answers a probe with %s: %s", b.url, e.Reason, e.Data)})
+		} else {
+			b.p.fail(explainComplaint(b.url, e))
+		}
+	}
+}
+
+// Answer implements [swarm.Handler].
+func (b *probe) Answer(*swarm.Conn, *http1.Response, uint64) {}
+
+// Ended implements [swarm.Handler].
+func (b *probe) Ended(_ *swarm.Conn, why error, _ uint64) {
+	if why == nil {
+		why = io.ErrUnexpectedEOF
+	}
+	if b.ready {
+		b.p.fail(&TargetError{fmt.Sprintf("%s ended a connection before the run began: %v", b.url, why)})
+		return
+	}
+	b.p.fail(explainDial(b.url, why))
+}
+
+// Event implements [swarm.Handler]: the connection is there.
+func (o *post) Event(c *swarm.Conn, _ *dialect.Event, _ uint64) {
+	body := append(append([]byte(`{"event":"`+stamp.Event+`","data":`), o.p.mark(o.seq)...), '}')
+	base, err := url.Parse(o.base)
+	if err != nil {
+		o.p.fail(err)
+		return
+	}
+	path := base.EscapedPath() + worker.Path(o.p.run.plan.Rooms[0])
+	o.p.loop.Ask(c, &http1.Request{Method: "POST", Target: path, ContentType: "application/json", Body: body})
+}
+
+// Answer implements [swarm.Handler].
+func (o *post) Answer(_ *swarm.Conn, r *http1.Response, _ uint64) {
+	if r.Status != 200 {
+		o.p.fail(explainPublish(o.base, problem.New(r.Status, r.Body)))
+		return
+	}
+	o.done = true
+}
+
+// Ended implements [swarm.Handler].
+func (o *post) Ended(_ *swarm.Conn, why error, _ uint64) {
+	if !o.done {
+		o.p.fail(explainPublish(o.base, why))
+	}
+}
+
+// explainComplaint says what to do when a server says over the connection that it does not want it.
+func explainComplaint(url string, e *dialect.Event) error {
+	advice := "is it the right server?"
+	switch e.Reason {
+	case "unauthenticated", "forbidden":
+		advice = "give a token that permits this room (--token, TOKEN)"
+	case "limit_reached", "unavailable":
+		advice = "try again later, or raise the server's limits"
+	}
+	return &TargetError{fmt.Sprintf("can't connect to %s: the server answered %s: %s; %s", url, e.Reason, e.Data, advice)}
 }
 
 // explainDial says what to do about a connection that could not be opened.
-func explainDial(url string, err error) error {
+func explainDial(address string, err error) error {
 	var status *problem.Status
-	var protocol *ws.ProtocolError
+	var protocol *swarm.ProtocolError
 	var advice string
 	switch {
 	case errors.As(err, &status) && (status.Code == 401 || status.Code == 403):
@@ -148,12 +298,12 @@ func explainDial(url string, err error) error {
 		advice = "Zonecast's path is /ws: correct --ws-url (WS_URL)"
 	case errors.As(err, &status) && (status.Code == 429 || status.Code == 503):
 		advice = "try again later, or raise the server's limits"
-	case errors.As(err, &status), errors.As(err, &protocol):
+	case errors.As(err, &status), errors.As(err, &protocol), errors.Is(err, http1.ErrHead):
 		advice = "is it a Zonecast server, and the path /ws? (--ws-url, WS_URL)"
 	default:
 		advice = explainNetwork(err, "WS_URL (--ws-url)")
 	}
-	return &TargetError{fmt.Sprintf("can't connect to %s: %v; %s", withoutQuery(url), err, advice)}
+	return &TargetError{fmt.Sprintf("can't connect to %s: %v; %s", withoutQuery(address), err, advice)}
 }
 
 // explainPublish says what to do about an event that could not be published.
@@ -181,8 +331,20 @@ func explainNetwork(err error, setting string) string {
 		return "start the server there, or correct " + setting
 	case "host not found":
 		return "correct the host's name in " + setting
+	case "no local port left":
+		return "is --source-address (SOURCE_ADDRESS) an address of this machine?"
 	case "timeout", "no route to the host":
 		return "is the address in " + setting + " right, and can it be reached from here?"
 	}
 	return "is " + setting + " right?"
+}
+
+// withoutQuery leaves out what may be a secret.
+func withoutQuery(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	u.RawQuery = ""
+	return u.String()
 }

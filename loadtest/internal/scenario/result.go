@@ -1,119 +1,351 @@
+//go:build linux
+
 package scenario
 
 import (
-	"net/url"
+	"cmp"
+	"fmt"
+	"slices"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/loadtest/internal/account"
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
+	"github.com/zonecast/zonecast/loadtest/internal/latency"
 	"github.com/zonecast/zonecast/loadtest/internal/limits"
-	"github.com/zonecast/zonecast/loadtest/internal/progress"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/report"
-	"github.com/zonecast/zonecast/loadtest/internal/schedule"
+	"github.com/zonecast/zonecast/loadtest/internal/settings"
+	"github.com/zonecast/zonecast/loadtest/internal/swarm"
+	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
-// Snapshot returns the state of the run for its progress line. It may be called at any time.
-func (r *Run) Snapshot() progress.Snapshot {
-	p := r.phase.Load()
-	return progress.Snapshot{
-		Phase: p.name, Elapsed: time.Since(p.since), Of: p.of,
-		Connected: int(r.live.Load()), Connections: r.plan.Connections,
-		Sent: r.sent.Load(), Received: r.latencies.Count(), Errors: r.failures.Total(),
-		P99: time.Duration(r.p99.Load()),
+// tallies are what durations a run measures.
+type tallies struct {
+	latency, live, connects, offline, replay, sends, lag, slow *latency.Tally
+}
+
+func newTallies() (t tallies) {
+	for _, one := range []**latency.Tally{&t.latency, &t.live, &t.connects, &t.offline, &t.replay, &t.sends, &t.lag, &t.slow} {
+		*one = latency.New(latency.Fine)
+	}
+	return t
+}
+
+func (t *tallies) merge(p *worker.Partial) {
+	t.latency.Merge(p.Latency)
+	t.live.Merge(p.Live)
+	t.connects.Merge(p.Connects)
+	t.offline.Merge(p.Offline)
+	t.replay.Merge(p.Replay)
+	t.sends.Merge(p.Sends)
+	t.lag.Merge(p.Lag)
+	t.slow.Merge(p.SlowLatency)
+}
+
+// A total is a result in the making: what all workers measured in all steps.
+type total struct {
+	run *Run
+	tallies
+	accepted []account.Set
+	parts    []*worker.Partial // the last one of each worker: its counts are of its whole life
+	rooms    []*latency.Tally  // by room
+
+	start         uint64        // when the first message of the last step is due
+	first         uint64        // of the first step
+	at            time.Time     // of the first step, for people
+	cut           time.Duration // how long the last step took if it ended before its time
+	before, after usage
+}
+
+// usage is what was used until a time.
+type usage struct {
+	at        time.Time
+	cpu, idle time.Duration
+}
+
+func used() (u usage) {
+	u.at = time.Now()
+	u.cpu, _ = limits.Used()
+	u.idle, _ = machine.Idle()
+	return u
+}
+
+func newTotal(r *Run) *total {
+	return &total{run: r, tallies: newTallies(), parts: make([]*worker.Partial, len(r.crew)), rooms: make([]*latency.Tally, len(r.plan.Rooms))}
+}
+
+func (t *total) began() { t.before = used() }
+func (t *total) ended() { t.after = used() }
+
+func (t *total) starts(at uint64) {
+	t.start, t.cut = at, 0
+	if t.first == 0 {
+		t.first, t.at = at, time.Now().Add(time.Duration(at-swarm.Now())).UTC()
 	}
 }
 
-// A draft is a result in the making.
-type draft struct {
-	result *report.Result
-	tally  schedule.Tally
-
-	began time.Time
-	cpu   time.Duration // used before the run
+// add takes what the workers measured since the last time.
+func (t *total) add(answers []worker.Answer) {
+	for i, a := range answers {
+		if a.Partial == nil {
+			continue
+		}
+		t.parts[i] = a.Partial
+		t.merge(a.Partial)
+		for k := range a.Partial.Rooms {
+			if tally := a.Partial.Rooms[k].Latency; tally != nil {
+				if t.rooms[k] == nil {
+					t.rooms[k] = latency.New(latency.Coarse)
+				}
+				t.rooms[k].Merge(tally)
+			}
+		}
+	}
 }
 
-func (r *Run) newResult() *draft {
+// sum adds the workers' counts up.
+func (t *total) sum() (all worker.Partial) {
+	all.Rooms = make([]worker.RoomPart, len(t.run.plan.Rooms))
+	for _, p := range t.parts {
+		if p != nil {
+			addPart(&all, p)
+		}
+	}
+	return all
+}
+
+func addPart(all, p *worker.Partial) {
+	all.Joined += p.Joined
+	all.Missing += p.Missing
+	all.Broken += p.Broken
+	all.Resumed += p.Resumed
+	all.Dropped += p.Dropped
+	all.Visited += p.Visited
+	all.Due += p.Due
+	all.Sent += p.Sent
+	all.Failed += p.Failed
+	all.NotSent += p.NotSent
+	all.Late += p.Late
+	all.Damaged += p.Damaged
+	all.Misrouted += p.Misrouted
+	all.Unreadable += p.Unreadable
+	all.Gaps += p.Gaps
+	all.Score.Add(p.Score)
+	all.Score.Add(p.Echoes)
+	all.Score.Add(p.Visits)
+	all.Slow.Add(p.Slow)
+	all.SlowMembers += p.SlowMembers
+	all.SlowBroken += p.SlowBroken
+	all.Last = max(all.Last, p.Last)
+	all.FailureTotal += p.FailureTotal
+	all.Failures = append(all.Failures, p.Failures...)
+	for k := range p.Rooms {
+		room, part := &all.Rooms[k], &p.Rooms[k]
+		room.Members += part.Members
+		room.Whole += part.Whole
+		room.Score.Add(part.Score)
+		for s, arrivals := range part.Arrivals {
+			if s == len(room.Arrivals) {
+				room.Arrivals = append(room.Arrivals, arrivals)
+			} else {
+				room.Arrivals[s] = room.Arrivals[s].Merge(arrivals)
+			}
+		}
+	}
+}
+
+// finish enters everything that was counted.
+func (r *Run) finish(t *total, stopped string) *report.Result {
+	for _, p := range r.watch.connects {
+		t.connects.Merge(p.Connects)
+	}
+	r.watch.end()
+	all := t.sum()
+	score := all.Score
+	res := &report.Result{
+		Schema: report.Schema, Settings: r.reportSettings(), StartedAt: t.at, Stopped: stopped,
+		Connections: report.Connections{
+			Asked: r.plan.Connections, Joined: all.Joined, Broken: all.Broken, Resumed: all.Resumed, Lost: all.Missing, Dropped: all.Dropped,
+		},
+		Messages: report.Messages{
+			Scheduled: all.Due, Sent: all.Sent, Failed: all.Failed, NotSent: all.NotSent, Late: all.Late,
+			Expected: score.Expected, Received: score.Received, Lost: score.Lost(),
+			Duplicated: score.Duplicated, Reordered: score.Reordered, Unconfirmed: score.Unconfirmed, Foreign: score.Foreign,
+		},
+		Violations: report.Violations{
+			Holes: score.Holes, Reused: score.Reused, Restarted: score.Restarted,
+			Damaged: all.Damaged, Misrouted: all.Misrouted, Unreadable: all.Unreadable, Gaps: all.Gaps,
+		},
+		Latency: report.TimesOf(t.latency.Summary()), Live: report.TimesOf(t.live.Summary()),
+		Connect: report.TimesOf(t.connects.Summary()), Offline: report.TimesOf(t.offline.Summary()),
+		Replay: report.TimesOf(t.replay.Summary()), Publish: report.TimesOf(t.sends.Summary()), Lag: report.TimesOf(t.lag.Summary()),
+		Errors: all.FailureTotal, ErrorsBy: mergeFailures(all.Failures), Churn: all.Visited,
+		Servers: r.servers.reports(), Seconds: r.watch.seconds, Ramp: r.watch.steps,
+	}
+	if score.Expected > 0 {
+		res.SuccessPercent = 100 * float64(score.Received) / float64(score.Expected)
+	}
+	if r.plan.Scenario == settings.Slow {
+		res.Slow = &report.Slow{Members: all.SlowMembers, Closed: all.SlowBroken, Expected: all.Slow.Expected, Received: all.Slow.Received,
+			Latency: report.TimesOf(t.slow.Summary())}
+	}
+	if d := t.duration(&all); d > 0 {
+		res.DurationMs = report.Millis(d)
+		res.Throughput = report.Throughput{
+			Sent: float64(res.Messages.Sent) / d.Seconds(), Received: float64(res.Messages.Received) / d.Seconds(),
+		}
+	}
+	r.enterRooms(res, t, &all)
+	r.enterGenerator(res, t)
+	return res
+}
+
+func (r *Run) reportSettings() report.Settings {
 	p := r.plan
 	s := report.Settings{
-		Scenario: p.Scenario, PublishURLs: append([]string{}, p.PublishBases...), Room: p.Room.String(),
-		Connections: p.Connections, MsgPerSec: p.Rate, DurationMs: report.Millis(p.Duration), PayloadBytes: p.PayloadBytes,
-		Publishers: p.Publishers, ConnectRate: p.ConnectRate,
+		Name: p.Name, Scenario: p.Scenario, Protocol: p.Protocol, Transport: p.Transport,
+		WSURLs: []string{}, PublishURLs: append([]string{}, p.PublishBases...), Room: p.Rooms[0], Rooms: len(p.Rooms), Zipf: p.Zipf,
+		Workers: len(r.crew), Connections: p.Connections, MsgPerSec: p.Rate, DurationMs: report.Millis(p.Duration),
+		PayloadBytes: p.PayloadBytes, Publishers: p.Publishers, ConnectRate: p.ConnectRate,
 		SettleMs: report.Millis(p.Settle), ReconnectMs: report.Millis(p.Reconnect),
 	}
 	for _, u := range p.WSURLs {
 		s.WSURLs = append(s.WSURLs, withoutQuery(u))
 	}
-	return &draft{result: &report.Result{Schema: report.Schema, Settings: s}}
+	return s
 }
 
-// withoutQuery leaves out what names the room already, and what may be a secret.
-func withoutQuery(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return address
-	}
-	u.RawQuery = ""
-	return u.String()
-}
-
-func (d *draft) usedBefore() {
-	d.began = time.Now()
-	d.cpu, _ = limits.Used()
-}
-
-func (d *draft) usedAfter() {
-	cpu, _ := limits.Used()
-	if elapsed := time.Since(d.began); elapsed > 0 {
-		d.result.Generator.CPUPercent = 100 * float64(cpu-d.cpu) / float64(elapsed)
-	}
-}
-
-// finish enters everything that was counted.
-func (r *Run) finish(d *draft, stopped string) *report.Result {
-	res := d.result
-	res.Stopped = stopped
-	r.over.Store(true)
-	score, last, lost := r.total()
-
-	res.Connections = report.Connections{
-		Asked: r.plan.Connections, Joined: len(r.members),
-		Broken: int(r.broken.Load()), Resumed: int(r.resumed.Load()), Lost: lost,
-	}
-	res.Messages = report.Messages{
-		Scheduled: uint64(d.tally.Due), Sent: r.sent.Load(), Failed: r.failed.Load(),
-		NotSent: uint64(d.tally.NotSent), Late: r.late.Load(),
-		Expected: score.Expected, Received: score.Received, Lost: score.Lost(),
-		Duplicated: score.Duplicated, Reordered: score.Reordered, Unconfirmed: score.Unconfirmed, Foreign: score.Foreign,
-	}
-	res.Violations = r.violations.report(score)
-	if score.Expected > 0 {
-		res.SuccessPercent = 100 * float64(score.Received) / float64(score.Expected)
-	}
-	if duration := r.duration(d, last); duration > 0 {
-		res.DurationMs = report.Millis(duration)
-		res.Throughput = report.Throughput{
-			Sent:     float64(res.Messages.Sent) / duration.Seconds(),
-			Received: float64(res.Messages.Received) / duration.Seconds(),
+// mergeFailures puts the workers' counts of a kind together, the most frequent first.
+func mergeFailures(counts []failure.Count) []failure.Count {
+	by := map[string]*failure.Count{}
+	merged := []failure.Count{}
+	for _, c := range counts {
+		if by[c.Kind] == nil {
+			by[c.Kind] = &failure.Count{Kind: c.Kind, First: c.First}
 		}
+		by[c.Kind].Count += c.Count
 	}
-	res.Latency = report.TimesOf(r.latencies.Total())
-	res.Connect = report.TimesOf(r.connects.Total())
-	res.Offline = report.TimesOf(r.offline.Total())
-	res.Publish = report.TimesOf(r.sends.Total())
-	res.Lag = report.TimesOf(r.lag.Total())
-	res.Errors, res.ErrorsBy = r.failures.Total(), r.failures.Counts()
-	cpu, peak := limits.Used()
-	res.Generator.CPUSeconds, res.Generator.PeakMemoryBytes = cpu.Seconds(), peak
-	return res
+	for _, c := range by {
+		merged = append(merged, *c)
+	}
+	slices.SortFunc(merged, func(a, b failure.Count) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind))
+	})
+	return merged
 }
 
 // duration returns the time from the first message being due to the end of the sending or the last arrival, whichever came
 // later.
-func (r *Run) duration(d *draft, last time.Duration) time.Duration {
-	if d.tally.Due == 0 {
+func (t *total) duration(all *worker.Partial) time.Duration {
+	if t.first == 0 {
 		return 0
 	}
-	sending := r.plan.Duration
-	if d.tally.Due < r.schedule.Count() {
-		sending = r.schedule.At(d.tally.Due)
+	sending := t.run.plan.Duration
+	if t.run.plan.Scenario == settings.Ramp {
+		sending = 0
 	}
-	return max(sending, last-time.Duration(r.start.Load()))
+	if t.cut != 0 {
+		sending = max(t.cut, 0)
+	}
+	end := max(t.start+uint64(sending), all.Last)
+	return time.Duration(end - t.first)
+}
+
+// enterRooms fills in what is told by room and by warehouse, and how long messages took to their last receivers.
+func (r *Run) enterRooms(res *report.Result, t *total, all *worker.Partial) {
+	completion := latency.New(latency.Fine)
+	warehouses := map[string]*report.Room{}
+	tallies := map[string]*latency.Tally{}
+	res.Rooms, res.Warehouses = []report.Room{}, []report.Room{}
+	var order []string
+	if len(t.rooms) == 1 && r.plan.Scenario != settings.Echo && r.plan.Scenario != settings.Mixed {
+		t.rooms[0] = t.latency // the workers keep no other
+	}
+	for k, name := range r.plan.Rooms {
+		part := &all.Rooms[k]
+		own := latency.New(latency.Coarse)
+		for _, arrivals := range part.Arrivals {
+			arrivals.Each(func(_ int, count, last uint32) {
+				if part.Whole > 0 && int(count) >= part.Whole {
+					completion.Record(time.Duration(last) * time.Microsecond)
+					own.Record(time.Duration(last) * time.Microsecond)
+				}
+			})
+		}
+		room := report.Room{
+			Name: name, Members: part.Members, Expected: part.Score.Expected, Received: part.Score.Received,
+			Duplicated: part.Score.Duplicated, Reordered: part.Score.Reordered,
+			Latency: report.TimesOf(t.rooms[k].Summary()), Completion: report.Millis(own.Summary().P99),
+		}
+		if len(res.Rooms) < report.MaxRooms {
+			res.Rooms = append(res.Rooms, room)
+		}
+		place, err := wire.ParseRoom(name)
+		if err != nil {
+			continue
+		}
+		w := warehouses[place.Warehouse]
+		if w == nil {
+			w = &report.Room{Name: place.Warehouse}
+			warehouses[place.Warehouse], tallies[place.Warehouse] = w, latency.New(latency.Coarse)
+			order = append(order, place.Warehouse)
+		}
+		w.Members += room.Members
+		w.Expected += room.Expected
+		w.Received += room.Received
+		w.Duplicated += room.Duplicated
+		w.Reordered += room.Reordered
+		tallies[place.Warehouse].Merge(t.rooms[k])
+	}
+	for _, name := range order[:min(len(order), report.MaxRooms)] {
+		warehouses[name].Latency = report.TimesOf(tallies[name].Summary())
+		res.Warehouses = append(res.Warehouses, *warehouses[name])
+	}
+	res.Completion = report.TimesOf(completion.Summary())
+}
+
+// What makes a run's figures the load tester's and not the server's.
+const (
+	// busy is the part of a core at which a worker's one thread has reached its limit.
+	busy = 0.95
+	// full is the idle part of the machine below which it is saturated, whoever did it.
+	full = 0.05
+	// fewest is how many messages tell something about the lag.
+	fewest = 100
+)
+
+// enterGenerator fills in what the load tester used, and whether it was the bottleneck.
+func (r *Run) enterGenerator(res *report.Result, t *total) {
+	own, peak := limits.Used()
+	g := report.Generator{CPUSeconds: own.Seconds(), PeakMemoryBytes: peak, Machine: machine.Describe().String()}
+	for i, p := range t.parts {
+		if p != nil && !r.addresses.shares[i].local {
+			g.CPUSeconds += p.CPUSeconds
+			g.PeakMemoryBytes += p.PeakMemory
+		}
+	}
+	average, most := r.watch.busy()
+	g.BusiestPercent = 100 * most
+	if wall := t.after.at.Sub(t.before.at); wall > 0 && !t.before.at.IsZero() {
+		g.CPUPercent = 100 * float64(t.after.cpu-t.before.cpu) / float64(wall)
+		g.IdlePercent = 100 * float64(t.after.idle-t.before.idle) / float64(wall) / float64(max(machine.Cores(), 1))
+		if len(r.crew) > 1 {
+			g.CPUPercent = 100 * average * float64(len(r.crew))
+		}
+	}
+	res.Generator = g
+	lag := t.lag.Summary()
+	switch {
+	case res.Stopped != "":
+	case lag.Count >= fewest && lag.P99 > r.plan.MaxLag:
+		res.Invalid = fmt.Sprintf("the load tester could not keep its schedule: one message in a hundred was %v late or more (--max-lag %v); "+
+			"lower the rate, give it a machine of its own, or more processes (--workers)", lag.P99.Round(100*time.Microsecond), r.plan.MaxLag)
+	case average > busy && g.IdlePercent > 100*full:
+		res.Invalid = fmt.Sprintf("the load tester was the bottleneck: its process used %.0f %% of the core that it can use, while %.0f %% of the machine "+
+			"was idle; give it more processes (--workers)", 100*average, g.IdlePercent)
+	case r.watch.uncertain > 0 && 10*r.watch.uncertain > t.latency.Summary().P50 && t.latency.Count() > 0:
+		res.Invalid = fmt.Sprintf("the clocks of the machines are known to %v only, which is too much for latencies of %v",
+			r.watch.uncertain, t.latency.Summary().P50)
+	}
 }

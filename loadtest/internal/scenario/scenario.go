@@ -1,98 +1,55 @@
-// Package scenario carries out a run.
+//go:build linux
+
+// Package scenario carries out a run with the workers that it takes, and adds up what they measured.
 //
-//	main ──▶ New(plan) ──▶ Run.Do      preflight ▸ connect ▸ run ▸ settle ▸ score ▸ disconnect
-//	                       Run.Snapshot  for the progress line, meanwhile
-//	schedule ──▶ load.send             each message when it is due
-//	ws       ──▶ load.receive          each frame that a member gets
-//	                └──▶ Run.comeBack    when its connection breaks: reconnect, and go on from the last offset
-//
-// What counts: messages that are sent once all members have joined (or given up), that is all of them, and that the
-// server accepted. Each member that joined must have all of them, whatever happened to its connection; those that arrive
-// late because it was away are late by that much. They are waited for until each member has them that did not give up, at
-// most for the plan's settle time. What arrives after that, while connections are being closed, counts for nobody. A member
-// that never joined is expected to receive nothing, and is reported as such.
+//	main ──▶ New(plan) ──▶ Run.Do         preflight ▸ hire ▸ connect ▸ send ▸ settle ▸ add up
+//	                       Run.Snapshot     for the progress line, meanwhile
+//	              │
+//	              ├─ preflight.go   whether it can work at all, in seconds
+//	              ├─ jobs.go        who does what: workers, members, addresses
+//	              ├─ watch.go       the seconds of the run, and the servers' memory and CPU
+//	              ├─ ramp.go        faster and faster
+//	              └─ result.go      the result
 package scenario
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"io"
+	"os/exec"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/internal/account"
-	"github.com/zonecast/zonecast/loadtest/internal/failure"
-	"github.com/zonecast/zonecast/loadtest/internal/latency"
+	"github.com/zonecast/zonecast/loadtest/internal/crew"
+	"github.com/zonecast/zonecast/loadtest/internal/progress"
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/ws"
+	"github.com/zonecast/zonecast/loadtest/internal/swarm"
+	"github.com/zonecast/zonecast/loadtest/internal/threshold"
+	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
-const (
-	// grace is how long after the end of the run messages that are due still go out.
-	grace = time.Second
-	// lookout is how much longer is waited when everybody has everything: for duplicates.
-	lookout = 200 * time.Millisecond
-	// lanesPerCore keeps goroutines from waiting for one another's histograms.
-	lanesPerCore = 4
-)
-
-// A load is what differs from scenario to scenario: what is sent, and what is to come back.
-type load interface {
-	// probe sends something through the whole path once, before the run.
-	probe(ctx context.Context) error
-	// send issues message i and returns when the server has it, or an error when it does not.
-	send(ctx context.Context, i uint32) error
-	// receive takes a frame that a member got at a time counted from the run's creation.
-	receive(m *member, f stamp.Frame, at time.Duration)
-	// holds reports whether a member has all that it must have.
-	holds(m *member) bool
-	score(m *member) account.Score
-	close()
-}
+// headStart is how long before its first message a step is ordered, so that every worker knows of it in time.
+const headStart = 100 * time.Millisecond
 
 // A Run carries out one plan, once.
 type Run struct {
-	// Static after New.
-	plan     settings.Plan
-	schedule schedule.Constant
-	stamp    *stamp.Stamp
-	reader   *stamp.Reader
-	dialer   *ws.Dialer
-	load     load
-	created  time.Time // the zero of the run's own clock
+	plan settings.Plan
+	name string // in the stamps
+	// Spawn returns the command that starts this program as a worker; needed for more than one process only.
+	Spawn func() *exec.Cmd
 
-	// Each safe for use by several goroutines.
-	failures                                 *failure.Log
-	latencies, connects, sends, lag, offline *latency.Recorder
-	violations                               violations
-	phase                                    atomic.Pointer[phase]
-	start                                    atomic.Int64 // when message 0 is due, on the run's clock, in ns
-	sent, failed, late                       atomic.Uint64
-	p99                                      atomic.Int64 // of the last second, in ns
-	live                                     atomic.Int64 // members connected now
-	staying                                  atomic.Int64 // members that are connected or may still be
-	broken, resumed                          atomic.Int64 // connections that ended too early, and those that replaced them
-	over                                     atomic.Bool  // the score is made: what arrives now counts no more
-
-	mu      sync.Mutex
-	members []*member // joined; static once all have
-
-	joined   atomic.Int64       // how many those are, once all have
-	errands  sync.WaitGroup     // one per member: its reader, or its way back
-	dialling chan struct{}      // a place for each member on its way back that may dial at the same time
-	closing  context.Context    // ends when nobody is to come back any more
-	forbid   context.CancelFunc // ends it
-	deserted chan struct{}      // closed when the last member has given up
-	refused  chan struct{}      // closed when the failed messages reach the plan's cap
+	addresses addresses
+	crew      []*crew.Mate
+	watch     *watch
+	phase     atomic.Pointer[phase]
+	servers   *servers
+	rate      float64 // of the step under way
 }
-
-// violations counts what [report.Violations] reports and the ledgers don't know.
-type violations struct{ damaged, misrouted, unreadable, gaps atomic.Uint64 }
 
 // A phase is a part of the run.
 type phase struct {
@@ -103,40 +60,26 @@ type phase struct {
 
 // New returns the run of a plan.
 func New(plan settings.Plan) *Run {
-	lanes := lanesPerCore * runtime.GOMAXPROCS(0)
-	r := &Run{
-		plan:      plan,
-		schedule:  schedule.NewConstant(plan.Rate, plan.Duration),
-		stamp:     stamp.New(stamp.NewRun(), plan.PayloadBytes),
-		dialer:    ws.NewDialer(plan.Token),
-		created:   time.Now(),
-		failures:  failure.NewLog(),
-		latencies: latency.New(lanes), connects: latency.New(1), sends: latency.New(1), lag: latency.New(1), offline: latency.New(1),
-		dialling: make(chan struct{}, dialers),
-		deserted: make(chan struct{}),
-		refused:  make(chan struct{}),
-	}
-	r.staying.Store(int64(plan.Connections))
-	r.closing, r.forbid = context.WithCancel(context.Background())
-	r.reader = stamp.NewReader(r.stamp, plan.Room)
-	r.load = newLoad(r)
+	r := &Run{plan: plan, name: stamp.NewRun(), rate: plan.Rate, servers: &servers{}}
+	r.watch = newWatch(r)
 	r.enter("check", 0)
 	return r
-}
-
-func newLoad(r *Run) load {
-	if r.plan.Scenario == settings.Echo {
-		return &echo{run: r}
-	}
-	return newFanout(r)
 }
 
 func (r *Run) enter(name string, of time.Duration) {
 	r.phase.Store(&phase{name: name, since: time.Now(), of: of})
 }
 
-// now returns the time on the run's clock.
-func (r *Run) now() time.Duration { return time.Since(r.created) }
+// Snapshot returns the state of the run for its progress line. It may be called at any time.
+func (r *Run) Snapshot() progress.Snapshot {
+	p := r.phase.Load()
+	s := r.watch.snapshot()
+	s.Phase, s.Elapsed, s.Of, s.Connections = p.name, time.Since(p.since), p.of, r.plan.Connections
+	return s
+}
+
+// WriteHDR writes each second's latencies as an HDR histogram log, once Do has returned.
+func (r *Run) WriteHDR(w io.Writer) error { return r.watch.writeHDR(w) }
 
 // Causes for which a run ends before its time.
 var (
@@ -146,131 +89,230 @@ var (
 )
 
 // Do carries out the run until it is over or ctx ends, and returns what was measured until then. The error is a
-// [*TargetError] or a [*limits.DescriptorError] when there is nothing to measure, because the run could not begin.
+// [*TargetError], a [*limits.DescriptorError] or a [*limits.PortError] when there is nothing to measure, because the run
+// could not begin.
 func (r *Run) Do(ctx context.Context) (*report.Result, error) {
-	defer r.load.close()
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	told := ctx
-	ctx, cancel := r.untilItMakesNoSense(told)
-	defer cancel()
-	stopWatching := r.watchSeconds()
-	defer stopWatching()
-
-	res := r.newResult()
-	defer r.disconnect()
-	r.connect(ctx)
-	switch {
-	case told.Err() == nil && len(r.members) == 0:
-		return r.finish(res, "no member could connect"), nil
-	case ctx.Err() != nil:
-		return r.finish(res, r.cause(ctx)), nil
+	defer r.dismiss()
+	if err := r.hire(ctx); err != nil {
+		return nil, err
 	}
+	r.servers = r.findServers(ctx)
+	r.watch.begin()
+	defer r.watch.end()
 
-	res.usedBefore()
-	res.result.StartedAt = time.Now().UTC()
-	res.tally = r.send(ctx)
-	r.settle()
-	res.usedAfter()
-	stopped := ""
-	if ctx.Err() != nil && res.tally.Due < r.schedule.Count() {
-		stopped = r.cause(ctx)
-	}
-	return r.finish(res, stopped), nil
-}
-
-// untilItMakesNoSense returns a context that ends with ctx, when too many messages were refused, and when no member is left.
-func (r *Run) untilItMakesNoSense(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-ctx.Done():
-		case <-r.refused:
-			cancel(errRefused)
-		case <-r.deserted:
-			cancel(errDeserted)
-		}
-	}()
-	return ctx, func() { cancel(nil) }
-}
-
-// cause says why ctx ended, for the report.
-func (r *Run) cause(ctx context.Context) string {
-	switch err := context.Cause(ctx); {
-	case errors.Is(err, errRefused):
-		return fmt.Sprintf("%v (--max-errors %d)", err, r.plan.MaxErrors)
-	case errors.Is(err, errDeserted) && r.plan.Reconnect > 0:
-		return fmt.Sprintf("%v, and none came back within %v", err, r.plan.Reconnect)
-	case errors.Is(err, errDeserted):
-		return err.Error()
+	defer cancel(nil)
+	t := newTotal(r)
+	joined, err := r.connect(ctx)
+	if err != nil {
+		return r.finish(t, cause(ctx, err, r.plan)), nil
 	}
-	return errInterrupted.Error()
+	r.servers.idle(ctx)
+	t.began()
+	var stopped string
+	switch {
+	case joined == 0 && ctx.Err() == nil:
+		stopped = "no member could connect"
+		err = r.settle(ctx, t, 0)
+	case ctx.Err() != nil:
+		stopped = errInterrupted.Error()
+		err = r.settle(ctx, t, 0)
+	case r.plan.Scenario == settings.Ramp:
+		stopped, err = r.ramp(ctx, cancel, t)
+	default:
+		var why error
+		if why, err = r.send(ctx, cancel, t, r.plan.Duration); why != nil {
+			stopped = cause(ctx, why, r.plan)
+		}
+		if err == nil {
+			err = r.settle(ctx, t, r.plan.Settle)
+		}
+	}
+	t.ended()
+	r.servers.after(context.WithoutCancel(ctx))
+	if err != nil {
+		stopped = err.Error()
+	}
+	r.enter("close", 0)
+	return r.finish(t, stopped), nil
 }
 
-// send drives the schedule and returns what became of it.
-func (r *Run) send(ctx context.Context) schedule.Tally {
-	r.enter("run", r.plan.Duration)
-	start := time.Now()
-	r.start.Store(int64(start.Sub(r.created)))
-	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	defer giveUp()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(r.plan.Settle, giveUp) })()
+// cause says why a run ended before its time, for the report.
+func cause(ctx context.Context, why error, plan settings.Plan) string {
+	switch {
+	case errors.Is(why, errRefused):
+		return fmt.Sprintf("%v (--max-errors %d)", errRefused, plan.MaxErrors)
+	case errors.Is(why, errDeserted) && plan.Reconnect > 0:
+		return fmt.Sprintf("%v, and none came back within %v", errDeserted, plan.Reconnect)
+	case errors.Is(why, errDeserted):
+		return errDeserted.Error()
+	case ctx.Err() != nil || errors.Is(why, errInterrupted):
+		return errInterrupted.Error()
+	}
+	return why.Error()
+}
 
-	pool := schedule.Pool{Workers: r.plan.Publishers, Grace: grace}
-	return schedule.Drive(ctx, r.schedule, start, pool, func(i uint32, late time.Duration) {
-		r.lag.Lane(0).Record(late)
-		if late > report.LateAfter {
-			r.late.Add(1)
+// all gives every worker its order at once and returns their answers.
+func (r *Run) all(ctx context.Context, order func(i int) worker.Order) ([]worker.Answer, error) {
+	answers, errs := make([]worker.Answer, len(r.crew)), make([]error, len(r.crew))
+	var doing sync.WaitGroup
+	for i, mate := range r.crew {
+		doing.Go(func() { answers[i], errs[i] = mate.Do(ctx, order(i)) })
+	}
+	doing.Wait()
+	return answers, errors.Join(errs...)
+}
+
+// connect opens all connections and returns how many joined.
+func (r *Run) connect(ctx context.Context) (joined int, err error) {
+	s := schedule.ConstantOf(r.plan.ConnectRate, uint32(r.plan.Connections))
+	r.enter("connect", s.At(s.Count()))
+	_, err = r.all(ctx, func(int) worker.Order { return worker.Order{Do: worker.DoConnect} })
+	if err != nil {
+		return 0, err
+	}
+	r.enter("joined", 0)
+	answers, err := r.all(ctx, func(int) worker.Order { return worker.Order{Do: worker.DoSettle} })
+	for _, a := range answers {
+		if a.Partial != nil {
+			joined += a.Partial.Joined
 		}
-		if err := r.load.send(sending, i); err != nil {
-			r.failures.Add("send", err)
-			if r.failed.Add(1) == r.plan.MaxErrors {
-				close(r.refused)
+	}
+	r.watch.keep(answers) // the tallies of the connecting
+	return joined, err
+}
+
+// send carries out one step, and returns why it ended before its time, nil if it did not.
+func (r *Run) send(ctx context.Context, cancel context.CancelCauseFunc, t *total, d time.Duration) (why, err error) {
+	r.enter("run", d)
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	step := r.step(d)
+	t.starts(step.Start)
+	answers := make([]worker.Answer, len(r.crew))
+	errs := make([]error, len(r.crew))
+	deserted := atomic.Int32{}
+	members := 0
+	for i := range r.crew {
+		if r.addresses.shares[i].members > 0 {
+			members++
+		}
+	}
+	var sending sync.WaitGroup
+	for i, mate := range r.crew {
+		sending.Go(func() {
+			own := step
+			own.Echo *= float64(r.addresses.shares[i].members) / float64(max(r.plan.Connections, 1))
+			if !r.addresses.shares[i].publishes {
+				own.Rate, own.Window = 0, 0
 			}
-			return
+			answers[i], errs[i] = mate.Do(ctx, worker.Order{Do: worker.DoSend, Step: &own})
+			switch {
+			case errs[i] != nil:
+				stop(errs[i])
+			case answers[i].Stopped == worker.StoppedRefused:
+				stop(errRefused)
+			case answers[i].Stopped == worker.StoppedDeserted && int(deserted.Add(1)) == members:
+				stop(errDeserted)
+			}
+		})
+	}
+	sending.Wait()
+	for _, a := range answers {
+		if a.Accepted != nil {
+			t.accepted = a.Accepted
 		}
-		r.sent.Add(1)
+	}
+	if ctx.Err() != nil {
+		why = context.Cause(ctx)
+		if errors.Is(why, context.Canceled) {
+			why = errInterrupted
+		}
+		t.cut = time.Duration(swarm.Now() - step.Start)
+	}
+	return why, errors.Join(errs...)
+}
+
+// step returns what is sent in one stretch by all workers together.
+func (r *Run) step(d time.Duration) worker.Step {
+	s := worker.Step{Start: swarm.Now() + uint64(headStart), Duration: d}
+	switch r.plan.Scenario {
+	case settings.Idle:
+	case settings.Echo:
+		s.Echo = r.rate
+	case settings.Mixed:
+		s.Echo = r.rate * r.plan.EchoShare
+		s.Rate = r.rate - s.Echo
+	case settings.Flood:
+		s.Window = r.plan.Window
+	default:
+		s.Rate = r.rate
+	}
+	return s
+}
+
+// settle waits for what is still on its way and collects what was measured.
+func (r *Run) settle(ctx context.Context, t *total, most time.Duration) error {
+	r.enter("settle", most)
+	answers, err := r.all(context.WithoutCancel(ctx), func(int) worker.Order {
+		return worker.Order{Do: worker.DoSettle, Accepted: t.accepted, Most: most}
 	})
+	t.add(answers)
+	return err
 }
 
-// settle waits until every member that has not given up has what it must have.
-func (r *Run) settle() {
-	r.enter("settle", r.plan.Settle)
-	deadline := time.Now().Add(r.plan.Settle)
-	for !r.complete() {
-		if !time.Now().Before(deadline) {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
+// hire starts the workers.
+func (r *Run) hire(ctx context.Context) error {
+	jobs, err := r.jobs()
+	if err != nil {
+		return err
 	}
-	time.Sleep(min(lookout, r.plan.Settle))
-}
-
-func (r *Run) complete() bool {
-	for _, m := range r.members {
-		if !m.hasGivenUp() && !r.load.holds(m) {
-			return false
+	for i, share := range r.addresses.shares {
+		mate, err := r.mate(ctx, i, share)
+		if err != nil {
+			return &TargetError{err.Error()}
 		}
+		r.crew = append(r.crew, mate)
 	}
-	return true
+	_, err = r.all(ctx, func(i int) worker.Order { return worker.Order{Do: worker.DoOpen, Job: &jobs[i]} })
+	if err != nil {
+		return &TargetError{err.Error()}
+	}
+	return nil
 }
 
-// watchSeconds keeps the P99 of the last second until the returned function is called.
-func (r *Run) watchSeconds() (stop func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-				r.p99.Store(int64(r.latencies.Rotate().P99))
-			}
-		}
-	}()
-	return func() { close(done); <-ended }
+func (r *Run) mate(ctx context.Context, i int, share share) (*crew.Mate, error) {
+	tick := r.watch.ticker(i)
+	switch {
+	case share.at != "":
+		mate, uncertain, err := crew.Dial(ctx, share.at, tick)
+		r.watch.uncertain = max(r.watch.uncertain, uncertain)
+		return mate, err
+	case share.local:
+		return crew.Local(tick), nil
+	}
+	return crew.Spawn(fmt.Sprintf("worker %d", i), r.Spawn(), tick)
+}
+
+// dismiss ends the workers.
+func (r *Run) dismiss() {
+	var ending sync.WaitGroup
+	for _, mate := range r.crew {
+		ending.Go(mate.Close)
+	}
+	ending.Wait()
+}
+
+// judged measures a result that may go on, as scenario ramp does with each step.
+func judged(res *report.Result, thresholds []threshold.Threshold) (outcomes []report.Outcome, held bool) {
+	held = true
+	for _, t := range thresholds {
+		o := t.Check(res)
+		outcomes = append(outcomes, o)
+		held = held && o.Met
+	}
+	return outcomes, held
 }

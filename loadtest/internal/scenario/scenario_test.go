@@ -1,3 +1,5 @@
+//go:build linux
+
 package scenario
 
 import (
@@ -24,9 +26,9 @@ func start(t *testing.T, faults fake.Faults, change ...func(*settings.Plan)) (*f
 	s := fake.New(faults)
 	t.Cleanup(s.Close)
 	plan := settings.Plan{
-		Scenario: settings.Fanout, WSURLs: []string{s.WSURL() + "?warehouse=warehouse-1&zone=zone-a"},
-		ResumeURLs: []string{s.WSURL()}, PublishBases: []string{s.URL},
-		Room: fake.Room, Connections: members, Rate: 200, Duration: messages * 5 * time.Millisecond, Publishers: 4,
+		Scenario: settings.Fanout, Protocol: settings.Zonecast, Transport: settings.WebSocket, PublishAs: settings.AsAPI,
+		WSURLs: []string{s.WSURL()}, PublishBases: []string{s.URL}, MaxLag: time.Hour, Grace: time.Minute,
+		Rooms: []string{fake.Room.String()}, Connections: members, Rate: 200, Duration: messages * 5 * time.Millisecond, Publishers: 4,
 		PayloadBytes: 128, ConnectRate: 1000, Settle: 300 * time.Millisecond, Reconnect: 10 * time.Second,
 	}
 	for _, c := range change {
@@ -44,7 +46,7 @@ func do(t *testing.T, plan settings.Plan) *report.Result {
 	return res
 }
 
-func asEcho(p *settings.Plan) { p.Scenario, p.PublishBases = settings.Echo, nil }
+func asEcho(p *settings.Plan) { p.Scenario, p.PublishBases, p.Publishers = settings.Echo, nil, 0 }
 
 // Every fault is reported with its exact number. One publisher at a time, so that the order of the sequence numbers is that
 // of the offsets and a swap is always one.
@@ -168,6 +170,17 @@ func TestLatencyIncludesTheServersDelay(t *testing.T) {
 	}
 }
 
+// What waits for a free publisher goes out together, and each message of a batch has an answer of its own.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	s, plan := start(t, fake.Faults{Think: 30 * time.Millisecond, Refuse: fake.Every(20)}, func(p *settings.Plan) { p.Publishers, p.Batch = 1, 50 })
+	got := do(t, plan)
+	m := got.Messages
+	if m.Sent != 95 || m.Failed != 5 || m.Expected != 95*members || m.Lost != 0 || m.Reordered != 0 || s.Batches() == 0 {
+		t.Errorf("%d batches, messages %+v, errors %+v", s.Batches(), m, got.ErrorsBy)
+	}
+}
+
 func TestSomeCouldNotConnect(t *testing.T) {
 	t.Parallel()
 	_, plan := start(t, fake.Faults{Connections: 1 + 6}) // the probe is one of them
@@ -219,7 +232,7 @@ func TestInterruptedRunStillReports(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := got.Messages
-	if got.Stopped != "interrupted" || m.Sent < 50 || m.Scheduled != m.Sent || m.Received != members*m.Sent || m.Lost != 0 {
+	if got.Stopped != "interrupted" || m.Sent < 50 || m.Scheduled != m.Sent+m.NotSent || m.Received != members*m.Sent || m.Lost != 0 {
 		t.Errorf("stopped %q, messages %+v", got.Stopped, m)
 	}
 }
@@ -233,12 +246,12 @@ func TestTargetsThatCanNotWork(t *testing.T) {
 	}{
 		{"nothing listens", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = "ws://127.0.0.1:1/ws" },
 			[]string{"can't connect to ws://127.0.0.1:1/ws", "connection refused", "start the server"}},
-		{"a wrong path", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = strings.Replace(p.WSURLs[0], "/ws?", "/socket?", 1) },
+		{"a wrong path", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = strings.Replace(p.WSURLs[0], "/ws", "/socket", 1) },
 			[]string{"HTTP 404", "Zonecast's path is /ws"}},
 		{"no token", fake.Faults{Token: "secret"}, nil, []string{"HTTP 401", "the token is missing or wrong", "--token"}},
 		{"no key", fake.Faults{Key: "secret"}, nil, []string{"HTTP 401", "the API key is missing or wrong", "--publish-key"}},
-		{"another room", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = strings.Replace(p.WSURLs[0], "zone-a", "zone-b", 1) },
-			[]string{"asked for the room zone:warehouse-1:zone-a"}},
+		{"another room", fake.Faults{}, func(p *settings.Plan) { p.Rooms = []string{"zone:warehouse-1:zone-b"} },
+			[]string{"asked for the room zone:warehouse-1:zone-b"}},
 		{"no API at the publish address", fake.Faults{}, func(p *settings.Plan) { p.PublishBases[0] += "/wrong" },
 			[]string{"can't publish at", "HTTP 404", "--publish-url"}},
 		{"nothing at the publish address", fake.Faults{}, func(p *settings.Plan) { p.PublishBases[0] = "http://127.0.0.1:1" },

@@ -1,11 +1,10 @@
-// Package schedule says when each message is due, and sees to it that it is sent then.
+// Package schedule says when each message is due and for whom.
 //
-//	scenario ──▶ Constant.At(i)     when message i is due: pure arithmetic
-//	scenario ──▶ Drive(…, send)     workers that wait for each message's time and call send
+//	worker ──▶ Constant.At(i), Due     when message i is due, and how many are by now
+//	worker ──▶ Spread                  which room each member joins, and each message goes to
 //
-// The model is open: a message is due at its time whether or not earlier ones were answered. When all workers are busy
-// it goes out late, and the lateness is told to send; when its time is long past at the end it does not go out at all and
-// is counted. Nothing moves the schedule.
+// All of it is arithmetic: the model is open, so a message is due at its time whether or not earlier ones were answered,
+// and nothing moves the schedule.
 package schedule
 
 import (

@@ -1,10 +1,7 @@
 package schedule
 
 import (
-	"context"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -76,87 +73,38 @@ func TestConstantDue(t *testing.T) {
 	}
 }
 
-// journal notes each call of send: when it came, and how late it was said to be.
-type journal struct {
-	mu    sync.Mutex
-	start time.Time
-	at    map[uint32]time.Duration
-	late  map[uint32]time.Duration
-}
-
-func newJournal() *journal {
-	return &journal{start: time.Now(), at: map[uint32]time.Duration{}, late: map[uint32]time.Duration{}}
-}
-
-func (j *journal) note(i uint32, late time.Duration) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.at[i], j.late[i] = time.Since(j.start), late
-}
-
-func TestDriveSendsEachWhenDue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, j := NewConstant(100, 2*time.Second), newJournal()
-		got := Drive(t.Context(), c, j.start, Pool{4, time.Second}, j.note)
-		if want := (Tally{Due: 200}); got != want {
-			t.Fatalf("tally %+v, want %+v", got, want)
+func TestSpread(t *testing.T) {
+	even := NewSpread(4, 0)
+	for i := range 100 {
+		if even.Of(i) != i%4 {
+			t.Fatalf("thing %d is in place %d", i, even.Of(i))
 		}
-		for i := range c.Count() {
-			if j.at[i] != c.At(i) || j.late[i] != 0 {
-				t.Errorf("message %d went out at %v, %v late; want %v, 0", i, j.at[i], j.late[i], c.At(i))
+	}
+	// Zipf over four places: 1, 1/2, 1/3, 1/4 of their sum, in any stretch of things.
+	zipf := NewSpread(4, 1)
+	for _, from := range []int{0, 12_345, 4_000_000_000} {
+		var got [4]int
+		for i := range 10_000 {
+			got[zipf.Of(from+i)]++
+		}
+		for k, want := range []int{4800, 2400, 1600, 1200} {
+			if diff := got[k] - want; diff < -20 || diff > 20 {
+				t.Errorf("from %d on, place %d has %d of 10,000 things, want %d", from, k, got[k], want)
 			}
 		}
-	})
+	}
 }
 
-// One worker that needs 30 ms for each message can't send one every 10 ms: each goes out later than the one before, the
-// schedule itself does not move, and those that no worker could take by the end and its grace are counted.
-func TestDriveCountsWhatCouldNotBeSent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, j := NewConstant(100, 2*time.Second), newJournal()
-		got := Drive(t.Context(), c, j.start, Pool{1, time.Second}, func(i uint32, late time.Duration) {
-			j.note(i, late)
-			time.Sleep(30 * time.Millisecond)
-		})
-		// The worker is free at 0, 30, …, 3000 ms: 101 times until the end of the grace at 3000 ms.
-		if want := (Tally{Due: 200, NotSent: 99}); got != want {
-			t.Fatalf("tally %+v, want %+v", got, want)
-		}
-		for i := range uint32(101) {
-			if want := time.Duration(i) * 20 * time.Millisecond; j.late[i] != want {
-				t.Errorf("message %d was %v late, want %v", i, j.late[i], want)
+func TestShare(t *testing.T) {
+	for _, share := range []float64{0, 0.1, 0.5, 1} {
+		n := 0
+		for i := range 10_000 {
+			if Share(i, share) {
+				n++
 			}
 		}
-	})
-}
-
-func TestDriveStopsWhenTold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 505*time.Millisecond)
-		defer cancel()
-		c, j := NewConstant(100, 2*time.Second), newJournal()
-		got := Drive(ctx, c, j.start, Pool{4, time.Second}, j.note)
-		if want := (Tally{Due: 51}); got != want || len(j.at) != 51 {
-			t.Fatalf("tally %+v and %d sent, want %+v and 51", got, len(j.at), want)
+		if diff := n - int(share*10_000); diff < -5 || diff > 5 {
+			t.Errorf("%d of 10,000 are in a share of %v", n, share)
 		}
-		if took := time.Since(j.start); took != 505*time.Millisecond {
-			t.Errorf("it returned after %v", took)
-		}
-	})
-}
-
-// What was due before the stop and found no worker is not hidden by the stop.
-func TestDriveStoppedWhileBehind(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 505*time.Millisecond)
-		defer cancel()
-		c, j := NewConstant(100, 2*time.Second), newJournal()
-		got := Drive(ctx, c, j.start, Pool{1, time.Second}, func(i uint32, late time.Duration) {
-			j.note(i, late)
-			time.Sleep(100 * time.Millisecond)
-		})
-		if want := (Tally{Due: 51, NotSent: 45}); got != want { // sent at 0, 100, … 500 ms
-			t.Fatalf("tally %+v, want %+v", got, want)
-		}
-	})
+	}
 }

@@ -4,23 +4,27 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/alecthomas/kong"
 )
 
 // parse parses with this environment and none of the machine's own settings.
 func parse(t *testing.T, env map[string]string, args ...string) (Plan, error) {
 	t.Helper()
-	for _, name := range []string{
-		"SCENARIO", "WS_URL", "CONNECTIONS", "MSG_PER_SEC", "DURATION", "WAREHOUSE", "ZONE", "PUBLISH_URL", "PUBLISHERS",
-		"PUBLISH_KEY", "TOKEN", "PAYLOAD_BYTES", "CONNECT_RATE", "SETTLE", "RECONNECT", "MAX_ERRORS", "THRESHOLD", "JSON_FILE",
-	} {
-		t.Setenv(name, "") // restores it after the test
-		os.Unsetenv(name)
+	parser, err := kong.New(&flags{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range parser.Model.Flags {
+		for _, name := range flag.Envs {
+			t.Setenv(name, "") // restores it after the test
+			os.Unsetenv(name)
+		}
 	}
 	for name, value := range env {
 		t.Setenv(name, value)
@@ -35,16 +39,13 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Plan{
 		Scenario:     Fanout,
-		WSURLs:       []string{"ws://127.0.0.1:3001/ws?warehouse=warehouse-1&zone=zone-a"},
+		WSURLs:       []string{"ws://127.0.0.1:3001/ws"},
 		PublishBases: []string{"http://127.0.0.1:3001"},
-		Room:         wire.Room{Warehouse: "warehouse-1", Zone: "zone-a"},
+		Rooms:        []string{"zone:warehouse-1:zone-a"},
 		Connections:  1000, Rate: 100, Duration: time.Minute, Publishers: 16, PayloadBytes: 128, ConnectRate: 500,
 		Settle: 5 * time.Second, Reconnect: 10 * time.Second, MaxErrors: 1000,
 	}
 	samePlan(t, got, want)
-	if want := []string{"ws://127.0.0.1:3001/ws"}; !slices.Equal(got.ResumeURLs, want) {
-		t.Errorf("addresses to come back to %q, want %q", got.ResumeURLs, want)
-	}
 }
 
 func samePlan(t *testing.T, got, want Plan) {
@@ -62,7 +63,7 @@ func samePlan(t *testing.T, got, want Plan) {
 	if !slices.Equal(limits, wantLimits) {
 		t.Errorf("thresholds %q, want %q", limits, wantLimits)
 	}
-	if got.Scenario != want.Scenario || got.Room != want.Room || got.Connections != want.Connections || got.Rate != want.Rate ||
+	if got.Scenario != want.Scenario || !slices.Equal(got.Rooms, want.Rooms) || got.Connections != want.Connections || got.Rate != want.Rate ||
 		got.Duration != want.Duration || got.Publishers != want.Publishers || got.PublishKey != want.PublishKey ||
 		got.Token != want.Token || got.PayloadBytes != want.PayloadBytes || got.ConnectRate != want.ConnectRate ||
 		got.Settle != want.Settle || got.Reconnect != want.Reconnect || got.MaxErrors != want.MaxErrors || got.JSONFile != want.JSONFile {
@@ -101,9 +102,9 @@ func TestFlagsAndEnvironmentAlike(t *testing.T) {
 			}
 			want := Plan{
 				Scenario:     Fanout,
-				WSURLs:       []string{"wss://a.example/zc/ws?warehouse=w2", "ws://b.example:81/ws?warehouse=w2"},
+				WSURLs:       []string{"wss://a.example/zc/ws", "ws://b.example:81/ws"},
 				PublishBases: []string{"https://a.example/zc", "http://b.example:81"},
-				Room:         wire.Room{Warehouse: "w2"},
+				Rooms:        []string{"warehouse:w2"},
 				Connections:  20, Rate: 2.5, Duration: 90 * time.Second, Publishers: 3, PublishKey: "k", Token: "t",
 				PayloadBytes: 4096, ConnectRate: 10, Reconnect: 30 * time.Second, JSONFile: "out.json", Thresholds: got.Thresholds,
 			}
@@ -123,18 +124,24 @@ func TestAddresses(t *testing.T) {
 	}{
 		{"members on two, publishing to one of them",
 			[]string{"--ws-url=ws://h:1/ws,ws://h:2/ws", "--publish-url=http://h:1"},
-			[]string{"ws://h:1/ws?warehouse=warehouse-1&zone=zone-a", "ws://h:2/ws?warehouse=warehouse-1&zone=zone-a"}, []string{"http://h:1"}},
+			[]string{"ws://h:1/ws", "ws://h:2/ws"}, []string{"http://h:1"}},
 		{"one publish address for two paths of one host", []string{"--ws-url=ws://h:1/ws,ws://h:1/ws"},
-			[]string{"ws://h:1/ws?warehouse=warehouse-1&zone=zone-a", "ws://h:1/ws?warehouse=warehouse-1&zone=zone-a"}, []string{"http://h:1"}},
+			[]string{"ws://h:1/ws", "ws://h:1/ws"}, []string{"http://h:1"}},
 		{"a query is kept, but for the room", []string{"--ws-url=ws://h:1/ws?userId=u&zone=other"},
-			[]string{"ws://h:1/ws?userId=u&warehouse=warehouse-1&zone=zone-a"}, []string{"http://h:1"}},
+			[]string{"ws://h:1/ws?userId=u"}, []string{"http://h:1"}},
 		{"another path with its publish address", []string{"--ws-url=ws://h:1/socket", "--publish-url=http://h:1/zc/"},
-			[]string{"ws://h:1/socket?warehouse=warehouse-1&zone=zone-a"}, []string{"http://h:1/zc"}},
+			[]string{"ws://h:1/socket"}, []string{"http://h:1/zc"}},
 		{"http addresses without a path", []string{"--ws-url=http://h:1,https://h:2/"},
-			[]string{"ws://h:1/ws?warehouse=warehouse-1&zone=zone-a", "wss://h:2/ws?warehouse=warehouse-1&zone=zone-a"},
+			[]string{"ws://h:1/ws", "wss://h:2/ws"},
 			[]string{"http://h:1", "https://h:2"}},
+		{"Server-Sent Events", []string{"--ws-url=ws://h:1/zc/ws,wss://h:2", "--transport=sse"},
+			[]string{"http://h:1/zc/sse", "https://h:2/sse"}, []string{"http://h:1/zc", "https://h:2"}},
+		{"long polls", []string{"--ws-url=ws://h:1/ws", "--transport=poll"}, []string{"http://h:1/poll"}, []string{"http://h:1"}},
+		{"Socket.IO", []string{"--ws-url=http://h:1", "--protocol=socketio"}, []string{"ws://h:1/socket.io/"}, nil},
+		{"Centrifugo", []string{"--ws-url=http://h:1", "--protocol=centrifugo"}, []string{"ws://h:1/connection/websocket"}, nil},
+		{"published by clients", []string{"--ws-url=ws://h:1", "--publish-as=client"}, []string{"ws://h:1/ws"}, nil},
 		{"echo publishes nowhere", []string{"--ws-url=ws://h:1/socket", "--scenario=echo"},
-			[]string{"ws://h:1/socket?warehouse=warehouse-1&zone=zone-a"}, nil},
+			[]string{"ws://h:1/socket"}, nil},
 	} {
 		got, err := parse(t, nil, tt.give...)
 		if err != nil || !slices.Equal(got.WSURLs, tt.ws) || !slices.Equal(got.PublishBases, tt.http) {
@@ -163,10 +170,23 @@ func TestMistakes(t *testing.T) {
 		{"a negative reconnect time", nil, []string{"--reconnect=-1s"}, []string{"--reconnect (RECONNECT) is -1s"}},
 		{"no publishers", nil, []string{"--publishers=0"}, []string{"--publishers (PUBLISHERS) is 0"}},
 		{"no connect rate", nil, []string{"--connect-rate=0"}, []string{"--connect-rate (CONNECT_RATE) is 0"}},
-		{"too little payload", nil, []string{"--payload-bytes=10"}, []string{"--payload-bytes (PAYLOAD_BYTES) is 10: give 44 to 1048576"}},
+		{"too little payload", nil, []string{"--payload-bytes=10"}, []string{"--payload-bytes (PAYLOAD_BYTES) is 10: give 59 to 1048576"}},
 		{"too much payload", nil, []string{"--payload-bytes=2000000"}, []string{"--payload-bytes (PAYLOAD_BYTES) is 2000000"}},
 		{"negative errors", nil, []string{"--max-errors=-1"}, []string{"max-errors"}},
-		{"an unknown scenario", nil, []string{"--scenario=storm"}, []string{`--scenario must be one of "fanout","echo"`}},
+		{"an unknown scenario", nil, []string{"--scenario=hurricane"}, []string{`--scenario must be one of "fanout","echo"`}},
+		{"no rooms", nil, []string{"--zones=0"}, []string{"--warehouses (WAREHOUSES) is 1 and --zones (ZONES) 0"}},
+		{"too many rooms", nil, []string{"--zones=1000", "--warehouses=1000"}, []string{"at most 100000 rooms"}},
+		{"zones without a name", nil, []string{"--zones=2", "--zone="}, []string{"--zone (ZONE) is empty"}},
+		{"a share without its sign", nil, []string{"--share=0.1"}, []string{`--share (SHARE) is "0.1": give a percentage`}},
+		{"a share above all", nil, []string{"--echo-share=101%"}, []string{"--echo-share (ECHO_SHARE)"}},
+		{"offline for longer than there is time", nil, []string{"--scenario=flaky", "--offline=20s"}, []string{"--offline (OFFLINE) is 20s of every 15s"}},
+		{"a ramp to nowhere", nil, []string{"--scenario=ramp"}, []string{"give a --threshold"}},
+		{"a ramp that does not rise", nil, []string{"--ramp-factor=1"}, []string{"--ramp-factor (RAMP_FACTOR) is 1"}},
+		{"echo over SSE", nil, []string{"--scenario=echo", "--transport=sse"}, []string{"use websocket"}},
+		{"echo to Socket.IO", nil, []string{"--scenario=echo", "--protocol=socketio"}, []string{"needs an echo"}},
+		{"frames over long polls", nil, []string{"--publish-as=client", "--transport=poll"}, []string{"use api"}},
+		{"no address to come from", nil, []string{"--source-address=here"}, []string{"is no address"}},
+		{"a file that is not there", nil, []string{"--file=nowhere.yaml"}, []string{"name a scenario file that is there"}},
 		{"an unknown flag", nil, []string{"--conections=5"}, []string{"unknown flag --conections"}},
 		{"a stray word", nil, []string{"fast"}, []string{"unexpected argument fast"}},
 		{"a bad warehouse", nil, []string{"--warehouse=a b"}, []string{`warehouse name "a b"`}},
@@ -216,6 +236,81 @@ func TestHelp(t *testing.T) {
 	for _, want := range []string{"--ws-url", "$WS_URL", "$MSG_PER_SEC", "99.9%'", "Exit codes"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help does not say %q", want)
+		}
+	}
+}
+
+// The file gives what neither a flag nor the environment does.
+func TestFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "s.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("name: Rush hour\nabout: |\n  Two lines\n  of text.\nconnections: 50\nmsg-per-sec: 7\nduration: 9s\nzones: 3\n" +
+		"threshold:\n  - latency.p95<100ms\n  - delivered==100%\n")
+	got, err := parse(t, map[string]string{"MSG_PER_SEC": "8"}, "--file", name, "--duration=10s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Name != "Rush hour" || got.About != "Two lines\nof text." || got.Connections != 50 || got.Rate != 8 || got.Duration != 10*time.Second ||
+		len(got.Rooms) != 3 || len(got.Thresholds) != 2 {
+		t.Errorf("%+v", got)
+	}
+	for text, want := range map[string]string{
+		"conections: 5":          "there is no setting conections; there are scenario, ws-url",
+		"connections: {a: 1}":    "connections: a list or a single value belongs here",
+		"connections: [":         "write one setting a line",
+		"- connections":          "write one setting a line",
+		"connections: many":      "many",
+		"threshold: [p95<100ms]": "there is no metric p95",
+	} {
+		write(text)
+		if _, err := parse(t, nil, "-f", name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v does not say %q", text, err, want)
+		}
+	}
+}
+
+// The files that are checked in can be carried out.
+func TestCheckedInFiles(t *testing.T) {
+	names, err := filepath.Glob("../../scenarios/*.yaml")
+	if err != nil || len(names) < 9 {
+		t.Fatalf("%d files, %v", len(names), err)
+	}
+	for _, name := range names {
+		p, err := parse(t, nil, "--file", name)
+		if err != nil || p.Name == "" || p.About == "" || len(p.Thresholds) == 0 {
+			t.Errorf("%s: %v, %q about %q with %d thresholds", name, err, p.Name, p.About, len(p.Thresholds))
+		}
+	}
+}
+
+// Whatever a scenario file holds, it is read or refused.
+func FuzzFile(f *testing.F) {
+	f.Add([]byte("name: x\nconnections: 5\nthreshold: [lost==0]\n"))
+	f.Add([]byte("a: &a [*a]\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var one file
+		if err := one.parse(text); err == nil && len(one.values) > len(text) {
+			t.Errorf("%d settings in %d bytes", len(one.values), len(text))
+		}
+	})
+}
+
+func TestCountOn(t *testing.T) {
+	for _, tt := range []struct {
+		give string
+		i    int
+		want string
+	}{
+		{"warehouse-1", 0, "warehouse-1"}, {"warehouse-1", 9, "warehouse-10"}, {"zone-a", 1, "zone-b"}, {"zone-a", 25, "zone-z"},
+		{"zone-a", 26, "zone-aa"}, {"zone-a", 27, "zone-ab"}, {"zone-a", 26 * 27, "zone-aaa"}, {"hall", 2, "hall-2"}, {"b", 1, "b-1"},
+	} {
+		if got := countOn(tt.give, tt.i); got != tt.want {
+			t.Errorf("%d after %s is %s, want %s", tt.i, tt.give, got, tt.want)
 		}
 	}
 }

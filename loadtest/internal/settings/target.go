@@ -6,31 +6,31 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/loadtest/internal/dialect"
 )
 
-// urls checks the addresses, puts the room into those of members, and derives those to publish to.
+// urls checks the addresses, and derives those to publish to.
 func (f *flags) urls(p *Plan, wrong *mistakes) {
 	if len(f.WSURL) == 0 {
 		wrong.addf("--ws-url (WS_URL) is empty: give the server's address, like ws://127.0.0.1:3001/ws")
 	}
-	derive := len(f.PublishURL) == 0 && f.Scenario == Fanout
+	derive := len(f.PublishURL) == 0 && p.Publishes() && p.PublishAs == AsAPI
 	for _, text := range f.WSURL {
-		u, err := wsURL(text)
+		u, err := wsURL(text, f.Protocol)
 		if err != nil {
 			wrong.add(err)
 			continue
 		}
-		p.WSURLs = append(p.WSURLs, memberURL(u, p.Room))
-		p.ResumeURLs = append(p.ResumeURLs, memberURL(u, wire.Room{}))
-		if !derive {
-			continue
+		if derive {
+			base, err := publishBase(u)
+			wrong.add(err)
+			if err == nil && !slices.Contains(p.PublishBases, base) {
+				p.PublishBases = append(p.PublishBases, base)
+			}
 		}
-		base, err := publishBase(u)
+		member, err := f.memberURL(u)
 		wrong.add(err)
-		if err == nil && !slices.Contains(p.PublishBases, base) {
-			p.PublishBases = append(p.PublishBases, base)
-		}
+		p.WSURLs = append(p.WSURLs, member)
 	}
 	for _, text := range f.PublishURL {
 		base, err := publishURL(text)
@@ -41,8 +41,8 @@ func (f *flags) urls(p *Plan, wrong *mistakes) {
 	}
 }
 
-// wsURL reads an address to connect to. An http address means the WebSocket behind it, and no path means /ws.
-func wsURL(text string) (*url.URL, error) {
+// wsURL reads an address to connect to. An http address means the WebSocket behind it, and no path means the protocol's.
+func wsURL(text, protocol string) (*url.URL, error) {
 	u, err := parseURL(text, "ws", "wss", "http", "https")
 	if err != nil {
 		return nil, fmt.Errorf("WebSocket address %q %w like ws://127.0.0.1:3001/ws (--ws-url, WS_URL)", text, err)
@@ -51,7 +51,7 @@ func wsURL(text string) (*url.URL, error) {
 		u.Scheme = "ws" + rest
 	}
 	if strings.Trim(u.Path, "/") == "" {
-		u.Path = "/ws"
+		u.Path = dialect.Path(protocol)
 	}
 	return u, nil
 }
@@ -86,18 +86,24 @@ func parseURL(text string, schemes ...string) (*url.URL, error) {
 	return u, nil
 }
 
-// memberURL returns the address at which a member connects to join the room, or none for the zero Room.
-func memberURL(u *url.URL, room wire.Room) string {
+// memberURL returns the address at which members connect: with the path of their transport, and without a room, which each
+// of them names itself.
+func (f *flags) memberURL(u *url.URL) (string, error) {
 	member := *u
 	q := member.Query()
-	for name, value := range map[string]string{"warehouse": room.Warehouse, "zone": room.Zone} {
-		q.Del(name)
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
+	q.Del("warehouse")
+	q.Del("zone")
 	member.RawQuery = q.Encode()
-	return member.String()
+	if f.Transport != WebSocket {
+		prefix, ok := strings.CutSuffix(strings.TrimSuffix(u.Path, "/"), "/ws")
+		if !ok {
+			return "", fmt.Errorf("WebSocket address %q does not end in /ws, so that of --transport %s can't be derived from it: correct it",
+				u, f.Transport)
+		}
+		member.Path = prefix + "/" + f.Transport
+		member.Scheme = "http" + strings.TrimPrefix(u.Scheme, "ws")
+	}
+	return member.String(), nil
 }
 
 // publishBase derives where to publish from where members connect: ws://host/prefix/ws gives http://host/prefix.

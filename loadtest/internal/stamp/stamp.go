@@ -1,14 +1,16 @@
-// Package stamp marks the messages of a run and recognises them again when a server sends them.
+// Package stamp makes the data of a run's messages, and recognises it when a server sends it.
 //
-//	publisher ──▶ Stamp.Append    {"run":"k3f9x2ab","seq":17,"pad":"…"}: the data of message 17
-//	member    ──▶ Reader.Read     a frame as it came from the socket ──▶ what it is, and which message
+//	publisher ──▶ Template.Append    {"lines":[…],"pad":"…","stamp":"k3f9x2ab…"}: the data of one message
+//	member    ──▶ Template.Read      which message it is, and whether it is byte for byte what was sent
 //
-// A run receives millions of frames, nearly all of one known form. Reader compares that form byte by byte, which costs
-// tens of nanoseconds; every other frame goes through [wire.DecodeServer].
+// The data looks like what a warehouse sends, a JSON object with lines of an order, so that deflate has what it would have
+// in earnest. Its last field is the stamp: which run, which message of which stream, and when it was meant to be sent. All
+// else is the same in every message of a run, so each one that arrives is compared byte for byte.
 package stamp
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 )
@@ -16,84 +18,168 @@ import (
 // Event is the name of the events that the load tester publishes. No screen gives it a meaning.
 const Event = "LOADTEST"
 
-// MinBytes is the least that the data of a message can have, MaxBytes the most.
+// MinBytes is the size of the smallest data in bytes, MaxBytes that of the largest.
 const (
-	MinBytes = len(`{"run":"`) + RunLen + len(`","seq":`) + maxDigits + len(`,"pad":""}`)
+	MinBytes = len(padHead) + len(stampHead) + Len + len(end)
 	MaxBytes = 1 << 20
 )
 
-// RunLen is how many characters the name of a run has.
-const RunLen = 8
+// RunLen is how many characters the name of a run has, Len how many a stamp has.
+const (
+	RunLen = 8
+	Len    = RunLen + streamDigits + seqDigits + atDigits
+)
 
-const maxDigits = len("4294967295")
+const (
+	linesHead    = `{"lines":[`
+	linesEnd     = `],"pad":"`
+	padHead      = `{"pad":"`
+	stampHead    = `","stamp":"`
+	streamDigits = 6
+	seqDigits    = 8
+	atDigits     = 16
+	end          = `"}`
+)
+
+// Echo is the stream of echoes: each goes to one connection and back, and its number is counted over all of them. Probe is
+// that of what is sent before a run, to see whether it can work.
+const (
+	Echo  = 1<<(4*streamDigits) - 1
+	Probe = Echo - 1
+)
 
 // NewRun returns a name for a run that no other one is likely to have.
-func NewRun() string { return string(letters(rand.Uint64(), RunLen)) }
-
-// A Stamp makes the data of one run's messages. All of them have the same length. It is safe for use by several
-// goroutines at once.
-type Stamp struct {
-	head []byte // up to the sequence number
-	tail []byte // from behind a sequence number of one digit; a longer number takes as much from its padding
-}
-
-// New returns the stamp of a run whose messages have size bytes of data, between [MinBytes] and [MaxBytes]. The run is a
-// name of [RunLen] letters and digits.
-func New(run string, size int) *Stamp {
-	s := &Stamp{head: []byte(`{"run":"` + run + `","seq":`)}
-	pad := letters(uint64(size), size-len(s.head)-1-len(`,"pad":""}`))
-	s.tail = append(append([]byte(padHead), pad...), `"}`...)
-	return s
-}
-
-const padHead = `,"pad":"`
-
-// Append appends the data of message seq to dst.
-func (s *Stamp) Append(dst []byte, seq uint32) []byte {
-	dst = append(dst, s.head...)
-	before := len(dst)
-	dst = strconv.AppendUint(dst, uint64(seq), 10)
-	digits := len(dst) - before
-	dst = append(dst, padHead...)
-	return append(dst, s.tail[len(padHead)+digits-1:]...)
-}
-
-// Seq returns the sequence number of data that Append made, and false for anything that differs in a byte.
-func (s *Stamp) Seq(data []byte) (uint32, bool) {
-	rest, ok := bytes.CutPrefix(data, s.head)
-	if !ok {
-		return 0, false
-	}
-	n, rest, ok := number(rest)
-	if !ok || n > 1<<32-1 {
-		return 0, false
-	}
-	digits := len(data) - len(s.head) - len(rest)
-	rest, ok = bytes.CutPrefix(rest, []byte(padHead))
-	return uint32(n), ok && bytes.Equal(rest, s.tail[len(padHead)+digits-1:])
-}
-
-// number reads the decimal number that p begins with, as strconv would write it and of at most 18 digits,
-// which any 64-bit integer holds.
-func number(p []byte) (n uint64, rest []byte, ok bool) {
-	i := 0
-	for i < len(p) && p[i] >= '0' && p[i] <= '9' {
-		n = n*10 + uint64(p[i]-'0')
-		i++
-	}
-	if i == 0 || i > 18 || (p[0] == '0' && i > 1) {
-		return 0, p, false
-	}
-	return n, p[i:], true
-}
-
-// letters returns n letters and digits that hardly compress, the same for the same seed.
-func letters(seed uint64, n int) []byte {
+func NewRun() string {
 	const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
-	rng := rand.New(rand.NewPCG(seed, 0))
-	p := make([]byte, n)
+	p := make([]byte, RunLen)
 	for i := range p {
-		p[i] = alphabet[rng.IntN(len(alphabet))]
+		p[i] = alphabet[rand.IntN(len(alphabet))]
+	}
+	return string(p)
+}
+
+// A Stamp says which message it is.
+type Stamp struct {
+	// Stream is a sequence of messages of one publisher into one room.
+	Stream uint32
+	// Seq counts the messages of the stream: 0, 1, 2 …
+	Seq uint32
+	// At is when the message was to be sent, in nanoseconds of the load tester's clock.
+	At uint64
+}
+
+// A Template makes data of one size for one run. It is safe for use by several goroutines at once.
+type Template struct {
+	head []byte // up to the stamp's digits, the run's name included
+	size int
+}
+
+// New returns the template of a run, a name of [RunLen] letters and digits, for data with so many bytes, from [MinBytes] on.
+func New(run string, size int) (*Template, error) {
+	switch {
+	case len(run) != RunLen:
+		return nil, fmt.Errorf("a run's name has %d characters, not %d: %q", RunLen, len(run), run)
+	case size < MinBytes || size > MaxBytes:
+		return nil, fmt.Errorf("data of %d bytes: %d to %d are possible, for it carries the run and the number of the message",
+			size, MinBytes, MaxBytes)
+	}
+	head := append(filling(size-len(stampHead)-Len-len(end)), stampHead...)
+	return &Template{head: append(head, run...), size: size}, nil
+}
+
+// filling returns the beginning of the data, of so many bytes: as many lines as fit, and padding.
+func filling(room int) []byte {
+	rng := rand.New(rand.NewPCG(2, uint64(room)))
+	p := []byte(linesHead)
+	lines := 0
+	for {
+		l := line(rng)
+		if len(p)+len(l)+1+len(linesEnd) > room {
+			break
+		}
+		if lines++; lines > 1 {
+			p = append(p, ',')
+		}
+		p = append(p, l...)
+	}
+	p = append(p, linesEnd...)
+	if lines == 0 {
+		p = []byte(padHead)
+	}
+	for len(p) < room {
+		p = strconv.AppendInt(p, rng.Int64N(10), 10)
 	}
 	return p
+}
+
+func line(rng *rand.Rand) string {
+	units := [...]string{"case", "pallet", "piece", "tote"}
+	return fmt.Sprintf(`{"bin":"%c-%02d-%02d","sku":%d,"quantity":%d,"unit":%q}`,
+		'A'+rng.IntN(6), rng.IntN(40), rng.IntN(8), 4000000000000+rng.Int64N(1e11), 1+rng.IntN(48), units[rng.IntN(len(units))])
+}
+
+// Size returns the size of the data in bytes.
+func (t *Template) Size() int { return t.size }
+
+// Append appends the data of a message to dst.
+func (t *Template) Append(dst []byte, s Stamp) []byte {
+	dst = append(dst, t.head...)
+	dst = hex(dst, uint64(s.Stream), streamDigits)
+	dst = hex(dst, uint64(s.Seq), seqDigits)
+	dst = hex(dst, s.At, atDigits)
+	return append(dst, end...)
+}
+
+// Read returns the stamp of data that Append made, and false for anything that differs in a byte.
+func (t *Template) Read(data []byte) (Stamp, bool) {
+	rest, ok := bytes.CutPrefix(data, t.head)
+	if !ok || len(data) != t.size || string(rest[Len-RunLen:]) != end {
+		return Stamp{}, false
+	}
+	return parse(rest[:Len-RunLen])
+}
+
+// Resembles reports whether data that Read does not take was made from a message of the run.
+func (t *Template) Resembles(data []byte) bool {
+	return bytes.Contains(data, t.head[len(t.head)-RunLen:])
+}
+
+// Find returns the stamp in data of any run and size.
+func Find(data []byte) (Stamp, bool) {
+	i := bytes.LastIndex(data, []byte(stampHead))
+	if i < 0 || len(data) < i+len(stampHead)+Len {
+		return Stamp{}, false
+	}
+	return parse(data[i+len(stampHead)+RunLen:][:Len-RunLen])
+}
+
+func parse(p []byte) (Stamp, bool) {
+	stream, ok1 := unhex(p[:streamDigits])
+	seq, ok2 := unhex(p[streamDigits:][:seqDigits])
+	at, ok3 := unhex(p[streamDigits+seqDigits:])
+	return Stamp{Stream: uint32(stream), Seq: uint32(seq), At: at}, ok1 && ok2 && ok3
+}
+
+const digits = "0123456789abcdef"
+
+func hex(dst []byte, n uint64, width int) []byte {
+	for shift := 4 * (width - 1); shift >= 0; shift -= 4 {
+		dst = append(dst, digits[n>>shift&0xf])
+	}
+	return dst
+}
+
+func unhex(p []byte) (n uint64, ok bool) {
+	for _, c := range p {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		default:
+			return 0, false
+		}
+		n = n<<4 | uint64(c)
+	}
+	return n, true
 }

@@ -2,6 +2,7 @@ package threshold
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
@@ -72,7 +73,13 @@ func both(a, b string) string {
 func num(n uint64) string { return report.Thousands(n) }
 
 // Judge measures the result against the thresholds and against what every run must fulfil, and enters the outcome.
+//
+// Scenario ramp is good when a step held its thresholds: that the last ones did not is what it looks for.
 func Judge(r *report.Result, thresholds []Threshold) {
+	if r.Settings.Scenario == "ramp" {
+		judgeRamp(r)
+		return
+	}
 	own := map[string]bool{}
 	r.Thresholds, r.Failures = []report.Outcome{}, []string{}
 	for _, t := range thresholds {
@@ -99,4 +106,22 @@ func (e expectation) replaced(own map[string]bool) bool {
 		}
 	}
 	return false
+}
+
+func judgeRamp(r *report.Result) {
+	r.Thresholds, r.Failures = []report.Outcome{}, []string{}
+	if r.Stopped != "" {
+		r.Failures = append(r.Failures, "the run ended early: "+r.Stopped)
+	}
+	if len(r.Ramp) == 0 {
+		r.Failures = append(r.Failures, "no step was measured")
+		return
+	}
+	if !slices.ContainsFunc(r.Ramp, func(s report.RampStep) bool { return s.Held }) {
+		r.Thresholds = r.Ramp[0].Thresholds
+		if !slices.ContainsFunc(r.Thresholds, func(o report.Outcome) bool { return !o.Met }) {
+			r.Failures = append(r.Failures, "at the lowest rate already, not all messages could be sent")
+		}
+	}
+	r.Invalid = "" // the fastest steps are the load tester's limit, if they are not the server's; none of them counts as held
 }

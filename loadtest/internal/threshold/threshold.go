@@ -79,7 +79,7 @@ func (t Threshold) Check(r *report.Result) report.Outcome {
 	if !measured {
 		return report.Outcome{Threshold: t.text, Measured: "nothing measured"}
 	}
-	return report.Outcome{Threshold: t.text, Measured: show(t.metric.Unit, value), Met: t.holds(value)}
+	return report.Outcome{Threshold: t.text, Measured: t.metric.Unit.Show(value), Met: t.holds(value)}
 }
 
 func (t Threshold) holds(value float64) bool {
@@ -94,19 +94,5 @@ func (t Threshold) holds(value float64) bool {
 		return value >= t.limit
 	default:
 		return value == t.limit
-	}
-}
-
-func show(unit report.Unit, value float64) string {
-	switch unit {
-	case report.Milliseconds:
-		return report.Ms(value)
-	case report.Percent:
-		if value == 100 {
-			return "100 %"
-		}
-		return fmt.Sprintf("%.3f %%", math.Floor(value*1000)/1000)
-	default:
-		return report.Thousands(uint64(value))
 	}
 }

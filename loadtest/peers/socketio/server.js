@@ -28,7 +28,7 @@ io.on("connection", (socket) => {
     answer("ok");
   });
   socket.on("publish", (room, data, answer) => {
-    io.to(room).emit("BENCH", data);
+    io.to(room).emit("LOADTEST", data);
     answer("ok");
   });
 });

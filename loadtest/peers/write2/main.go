@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zonecast/zonecast/backend/wire"
-	"github.com/zonecast/zonecast/loadtest/peers/internal/epoll"
-	"github.com/zonecast/zonecast/loadtest/peers/internal/frame"
+	"github.com/zonecast/zonecast/loadtest/internal/epoll"
+	"github.com/zonecast/zonecast/loadtest/internal/frame"
 )
 
 func main() {

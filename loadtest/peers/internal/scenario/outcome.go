@@ -9,12 +9,14 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/loadtest/internal/dialect"
 	"github.com/zonecast/zonecast/loadtest/internal/limits"
-	"github.com/zonecast/zonecast/loadtest/peers/internal/dialect"
-	"github.com/zonecast/zonecast/loadtest/peers/internal/machine"
-	"github.com/zonecast/zonecast/loadtest/peers/internal/payload"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
+	"github.com/zonecast/zonecast/loadtest/internal/stamp"
+	"github.com/zonecast/zonecast/loadtest/internal/swarm"
+	"github.com/zonecast/zonecast/loadtest/internal/worker"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
-	"github.com/zonecast/zonecast/loadtest/peers/internal/swarm"
 )
 
 // An Outcome is what a scenario gave for one peer.
@@ -34,8 +36,8 @@ type Outcome struct {
 	Resident       int64 `json:"residentBytes"`
 
 	// Usage is of the measured run; nil for idle connections, as is Run.
-	Usage *Usage        `json:"usage,omitempty"`
-	Run   *swarm.Result `json:"run,omitempty"`
+	Usage *Usage  `json:"usage,omitempty"`
+	Run   *Result `json:"run,omitempty"`
 }
 
 // Usage is the CPU time that a run took.
@@ -90,14 +92,6 @@ func (s Scenario) Do(ctx context.Context, peer *server.Peer) (Outcome, error) {
 }
 
 func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (err error) {
-	speech, err := dialect.New(peer.Dialect, s.Bytes)
-	if err != nil {
-		return err
-	}
-	template, err := payload.New(s.Bytes)
-	if err != nil {
-		return err
-	}
 	if err := limits.Descriptors(s.Connections + s.Publishers); err != nil {
 		return err
 	}
@@ -117,14 +111,22 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 	if o.ResidentBefore, err = process.Resident(); err != nil {
 		return err
 	}
-	clients, took, err := swarm.Connect(ctx, swarm.Plan{
-		Addr: process.Addr, Dialect: speech, Deflate: s.Deflate, Template: template,
-		Members: s.Connections, Rooms: s.Rooms, Publishers: s.Publishers, Writers: s.Writers,
-	})
+	clients, err := worker.Open(s.job(peer, process), nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, clients.Close()) }()
+	took, err := clients.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := clients.Settle(ctx, nil, 0)
+	if err != nil {
+		return err
+	}
+	if len(p.Failures) > 0 || p.Joined < s.Connections {
+		return fmt.Errorf("%d of %d connections are in their rooms: %s", p.Joined, s.Connections, p.Failures[0].First)
+	}
 	o.ConnectsPerSecond = float64(s.Connections) / took.Seconds()
 	if s.Kind == Idle {
 		err = s.idle(ctx, clients, o)
@@ -138,25 +140,43 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 	return err
 }
 
-func (s Scenario) idle(ctx context.Context, clients *swarm.Swarm, o *Outcome) error {
+// job is what the load tester is told: members that join by a frame, and publishers that are clients too.
+func (s Scenario) job(peer *server.Peer, process *server.Process) worker.Job {
+	j := worker.Job{
+		Run: stamp.NewRun(), Dialect: peer.Dialect, ByFrame: true, Deflate: s.Deflate, Members: s.Connections, PayloadBytes: s.Bytes,
+		Targets: []worker.Address{{Addr: process.Addr, Host: process.Addr.String(), Path: dialect.Path(peer.Dialect)}},
+		Publish: worker.Publish{Publishers: s.Publishers, ByClients: true, Writers: max(s.Writers, 1)},
+	}
+	for i := range s.Rooms {
+		j.Rooms = append(j.Rooms, wire.Room{Warehouse: "bench", Zone: fmt.Sprint("zone-", i)}.String())
+	}
+	return j
+}
+
+func (s Scenario) idle(ctx context.Context, clients *worker.Worker, o *Outcome) error {
 	if err := clients.Idle(ctx, s.Duration); err != nil {
 		return err
 	}
-	if n := clients.Ready(); n < s.Connections {
-		o.Invalid = fmt.Sprintf("%d connections were ended by the server", s.Connections-n)
+	p, err := clients.Settle(ctx, nil, 0)
+	if err != nil {
+		return err
+	}
+	if p.Missing > 0 {
+		o.Invalid = fmt.Sprintf("%d connections were ended by the server", p.Missing)
 	}
 	return nil
 }
 
-func (s Scenario) load(ctx context.Context, clients *swarm.Swarm, process *server.Process, o *Outcome) error {
-	if _, err := s.run(ctx, clients, s.WarmUp); err != nil {
+func (s Scenario) load(ctx context.Context, clients *worker.Worker, process *server.Process, o *Outcome) error {
+	warm, _, err := s.run(ctx, clients, s.WarmUp)
+	if err != nil {
 		return fmt.Errorf("warm-up: %w", err)
 	}
 	before, err := look(process)
 	if err != nil {
 		return err
 	}
-	result, err := s.run(ctx, clients, s.Duration)
+	p, step, err := s.run(ctx, clients, s.Duration)
 	if err != nil {
 		return err
 	}
@@ -164,16 +184,22 @@ func (s Scenario) load(ctx context.Context, clients *swarm.Swarm, process *serve
 	if err != nil {
 		return err
 	}
-	o.Run, o.Usage = &result, after.since(before)
+	o.Run, o.Usage = resultOf(p, warm, step), after.since(before)
 	o.Invalid = s.invalid(o)
 	return nil
 }
 
-func (s Scenario) run(ctx context.Context, clients *swarm.Swarm, d time.Duration) (swarm.Result, error) {
+// run carries out one stretch and waits until everything is delivered, or for as long as the scenario says.
+func (s Scenario) run(ctx context.Context, clients *worker.Worker, d time.Duration) (*worker.Partial, worker.Step, error) {
+	step := worker.Step{Start: swarm.Now(), Duration: d, Rate: s.Rate}
 	if s.Kind == Flood {
-		return clients.Flood(ctx, s.Window, d, s.Settle)
+		step.Rate, step.Window = 0, s.Window
 	}
-	return clients.Steady(ctx, s.Rate, d, s.Settle)
+	if err := clients.Send(ctx, step); err != nil {
+		return nil, step, err
+	}
+	p, err := clients.Settle(ctx, clients.Accepted(), s.Settle)
+	return p, step, err
 }
 
 // What makes a run's figures the generator's and not the server's.

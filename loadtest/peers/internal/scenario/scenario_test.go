@@ -9,7 +9,6 @@ import (
 
 	"github.com/zonecast/zonecast/loadtest/internal/latency"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
-	"github.com/zonecast/zonecast/loadtest/peers/internal/swarm"
 )
 
 func TestAllCanBeRun(t *testing.T) {
@@ -69,7 +68,7 @@ func TestInvalid(t *testing.T) {
 		{"a flood has no schedule", Flood, usage(10e9, 5e9, 1e9), 9 * time.Millisecond, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := Outcome{Usage: tt.usage, Run: &swarm.Result{Late: latency.Summary{P99: tt.late}}}
+			o := Outcome{Usage: tt.usage, Run: &Result{Late: latency.Summary{P99: tt.late}}}
 			got := Scenario{Kind: tt.kind}.invalid(&o)
 			if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
 				t.Errorf("%q, want %q", got, tt.want)
@@ -82,7 +81,7 @@ func TestFigures(t *testing.T) {
 	o := Outcome{
 		ResidentBefore: 10 << 20, Resident: 20 << 20,
 		Usage: &Usage{Server: 2 * time.Second},
-		Run:   &swarm.Result{Delivered: 200_000, Bytes: 40_000_000, Elapsed: 4 * time.Second},
+		Run:   &Result{Delivered: 200_000, Bytes: 40_000_000, Elapsed: 4 * time.Second},
 	}
 	for _, tt := range []struct {
 		name      string
@@ -97,7 +96,7 @@ func TestFigures(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, tt.got, tt.want)
 		}
 	}
-	o.Run = &swarm.Result{}
+	o.Run = &Result{}
 	if o.MicrosPerDelivery() != 0 || o.DeliveriesPerSecond() != 0 || o.BytesPerDelivery() != 0 {
 		t.Error("a run without deliveries has figures")
 	}

@@ -109,7 +109,7 @@ func (k Kit) centrifuge(ctx context.Context) (*Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Peer{Name: Centrifuge, Title: "Centrifuge", Dialect: "centrifuge", command: withDeflate(program)}
+	p := &Peer{Name: Centrifuge, Title: "Centrifuge", Dialect: "centrifugo", command: withDeflate(program)}
 	for _, m := range info.Deps {
 		if m.Path == "github.com/centrifugal/centrifuge" {
 			p.Version = m.Version

@@ -12,14 +12,14 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"os/exec"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 )
 
 // startLimit is how long a server may take until it prints its address.
@@ -88,53 +88,22 @@ func (p *Process) Kill() {
 // Said returns the last lines of the process's standard error.
 func (p *Process) Said() string { return p.errors.String() }
 
-// clockTick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every Linux that Go runs on.
-const clockTick = 10 * time.Millisecond
-
 // CPU returns the time that the process has computed, in user mode and in the kernel.
 func (p *Process) CPU() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+	d, err := machine.CPU(p.command.Process.Pid)
 	if err != nil {
-		return 0, fmt.Errorf("read the CPU time: %w%s", err, p.errors)
+		return 0, fmt.Errorf("%w%s", err, p.errors)
 	}
-	return parseCPU(string(text))
-}
-
-func parseCPU(stat string) (time.Duration, error) {
-	_, rest, _ := strings.Cut(stat[strings.LastIndexByte(stat, ')')+1:], " ") // the name may hold anything
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("read the CPU time: %.80q", stat)
-	}
-	var ticks int64
-	for _, f := range fields[11:13] { // utime and stime; the first field here is the process's state
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read the CPU time: %w", err)
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * clockTick, nil
+	return d, nil
 }
 
 // Resident returns the bytes of memory that the process has (VmRSS).
 func (p *Process) Resident() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+	n, err := machine.Resident(p.command.Process.Pid)
 	if err != nil {
-		return 0, fmt.Errorf("read the memory: %w%s", err, p.errors)
+		return 0, fmt.Errorf("%w%s", err, p.errors)
 	}
-	return parseResident(string(text))
-}
-
-var resident = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
-
-func parseResident(status string) (int64, error) {
-	m := resident.FindStringSubmatch(status)
-	if m == nil {
-		return 0, errors.New("read the memory: no VmRSS")
-	}
-	n, err := strconv.ParseInt(m[1], 10, 64)
-	return n << 10, err
+	return n, nil
 }
 
 // lastLines keeps the end of what is written to it.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/peers/internal/machine"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/scenario"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
 )
@@ -187,16 +187,8 @@ func remarks(o *scenario.Outcome, cores int) (notes []string) {
 	if o.Run == nil {
 		return notes
 	}
-	if n := o.Run.Unanswered; n > 0 {
-		add("%d publishes were never answered", n)
-	}
-	for _, of := range []struct {
-		what    string
-		reasons map[string]uint64
-	}{{"publishes refused", o.Run.Refused}, {"connections ended", o.Run.Ended}, {"complaints", o.Run.Complaints}} {
-		for reason, n := range of.reasons {
-			add("%d %s: %s", n, of.what, reason)
-		}
+	for kind, n := range o.Run.Troubles {
+		add("%d %s", n, kind)
 	}
 	if share := o.Usage.Others.Seconds() / o.Usage.Wall.Seconds() / float64(cores); share > noisy {
 		add("something else took %.0f %% of the machine", 100*share)

@@ -11,18 +11,17 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/loadtest/internal/latency"
-	"github.com/zonecast/zonecast/loadtest/peers/internal/machine"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/scenario"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
-	"github.com/zonecast/zonecast/loadtest/peers/internal/swarm"
 )
 
 var update = flag.Bool("update", false, "write the golden table anew")
 
 func sample() *Result {
 	all := scenario.All(scenario.Options{Few: 1000, Many: 10_000})
-	run := func(delivered uint64, p99 time.Duration) *swarm.Result {
-		return &swarm.Result{Delivered: delivered, Bytes: 200 * delivered, Elapsed: 20 * time.Second,
+	run := func(delivered uint64, p99 time.Duration) *scenario.Result {
+		return &scenario.Result{Delivered: delivered, Bytes: 200 * delivered, Elapsed: 20 * time.Second,
 			Latency: latency.Summary{P50: p99 / 2, P99: p99}}
 	}
 	usage := func(server time.Duration) *scenario.Usage {
@@ -31,7 +30,7 @@ func sample() *Result {
 	noisy := usage(4 * time.Second)
 	noisy.Others = 8 * time.Second
 	lossy := run(199_000, 8*time.Millisecond)
-	lossy.Lost, lossy.Ended = 1000, map[string]uint64{"closed with 3008 slow": 10}
+	lossy.Lost, lossy.Troubles = 1000, map[string]uint64{"connection: closed with 3008 slow": 10}
 	return &Result{
 		Started: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC),
 		Machine: machine.Description{Cores: 2, Processor: "AMD EPYC", MemoryGiB: 24, Kernel: "6.18", Go: "1.26.8"},

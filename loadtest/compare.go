@@ -1,0 +1,68 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/zonecast/zonecast/loadtest/internal/report"
+)
+
+// compare prints two results side by side. With --worse it fails when a figure got worse by more than so much.
+func compare(args []string, stdout, stderr io.Writer) int {
+	var names []string
+	limit := 0.0
+	for _, arg := range args {
+		value, isLimit := strings.CutPrefix(arg, "--worse=")
+		switch {
+		case isLimit:
+			n, err := strconv.ParseFloat(strings.TrimSuffix(value, "%"), 64)
+			if err != nil || !(n > 0) || !strings.HasSuffix(value, "%") {
+				fmt.Fprintf(stderr, "loadtest compare: --worse is %q: give a percentage, like 10%%\n", value)
+				return exitUsage
+			}
+			limit = n
+		default:
+			names = append(names, arg)
+		}
+	}
+	if len(names) != 2 || strings.HasPrefix(names[0], "-") || strings.HasPrefix(names[1], "-") {
+		fmt.Fprintln(stderr, "loadtest compare: give two files that --json wrote: loadtest compare [--worse=10%] BEFORE.json AFTER.json")
+		return exitUsage
+	}
+	before, err := readResult(names[0])
+	if err == nil {
+		var after *report.Result
+		if after, err = readResult(names[1]); err == nil {
+			c := report.Compare(before, after)
+			if err = c.WriteText(stdout, names[0], names[1]); err == nil {
+				if limit > 0 && c.Worse(limit/100) {
+					return exitMissed
+				}
+				return exitGood
+			}
+		}
+	}
+	fmt.Fprintln(stderr, "loadtest compare:", err)
+	return exitUsage
+}
+
+func readResult(name string) (*report.Result, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var r report.Result
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("%s is not a result of the load tester: %w", name, err)
+	}
+	if r.Schema != report.Schema {
+		return nil, fmt.Errorf("%s has schema %d, and this program reads %d: write it anew with this program", name, r.Schema, report.Schema)
+	}
+	return &r, nil
+}

@@ -1,0 +1,69 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/zonecast/zonecast/loadtest/internal/report"
+	"github.com/zonecast/zonecast/loadtest/internal/scenario"
+	"github.com/zonecast/zonecast/loadtest/internal/settings"
+)
+
+// A file is one for the result, opened before the run, so that nobody waits for a run whose result can't be kept.
+type file struct {
+	*os.File
+	missing bool // it was not there before
+	write   func(w io.Writer, result *report.Result, run *scenario.Run) error
+}
+
+type files []file
+
+// openFiles opens the files that the plan names; those that were opened are returned with an error, too.
+func openFiles(plan settings.Plan) (all files, err error) {
+	for _, f := range []struct {
+		name, flag string
+		write      func(io.Writer, *report.Result, *scenario.Run) error
+	}{
+		{plan.JSONFile, "--json (JSON_FILE)", func(w io.Writer, r *report.Result, _ *scenario.Run) error { return r.WriteJSON(w) }},
+		{plan.CSVFile, "--csv (CSV_FILE)", func(w io.Writer, r *report.Result, _ *scenario.Run) error { return r.WriteCSV(w) }},
+		{plan.HDRFile, "--hdr (HDR_FILE)", func(w io.Writer, _ *report.Result, run *scenario.Run) error { return run.WriteHDR(w) }},
+		{plan.HTMLFile, "--html (HTML_FILE)", func(w io.Writer, r *report.Result, _ *scenario.Run) error { return r.WriteHTML(w) }},
+	} {
+		if f.name == "" {
+			continue
+		}
+		_, missing := os.Stat(f.name)
+		opened, err := os.OpenFile(f.name, os.O_WRONLY|os.O_CREATE, 0o644)
+		if err != nil {
+			return all, fmt.Errorf("%s: %w: name a file that can be written", f.flag, err)
+		}
+		all = append(all, file{File: opened, missing: missing != nil, write: f.write})
+	}
+	return all, nil
+}
+
+// write fills the files.
+func (all files) write(result *report.Result, run *scenario.Run) error {
+	var errs []error
+	for _, f := range all {
+		_ = f.Truncate(0) // fails for a pipe or a terminal, which have no old content
+		errs = append(errs, f.write(f, result, run), f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// leave leaves the files as they were found.
+func (all files) leave() error {
+	var errs []error
+	for _, f := range all {
+		errs = append(errs, f.Close())
+		if f.missing {
+			errs = append(errs, os.Remove(f.Name()))
+		}
+	}
+	return errors.Join(errs...)
+}

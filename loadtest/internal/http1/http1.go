@@ -1,0 +1,334 @@
+// Package http1 reads HTTP/1.1 answers (RFC 9112) from plain slices of bytes, and writes requests, for programs that hold
+// tens of thousands of sockets in one loop.
+//
+//	write(2) ◀── AppendRequest
+//	read(2)  ──▶ ParseResponse        a whole answer, with its body
+//	read(2)  ──▶ ParseHead ──▶ Body   an answer that goes on for as long as the connection does
+//
+// Nothing here does input or output.
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// MaxHead is the longest head of an answer in bytes, MaxBody the longest body of a whole one.
+const (
+	MaxHead = 16 << 10
+	MaxBody = 8 << 20
+)
+
+// What can be wrong with an answer.
+var (
+	ErrHead  = errors.New("not an answer of HTTP/1.1")
+	ErrLong  = errors.New("an answer that is too long")
+	ErrChunk = errors.New("a broken chunk")
+)
+
+// A Request is what is asked for.
+type Request struct {
+	Method, Host, Target string
+	Token                string // for Authorization: Bearer, if not empty
+	Accept, LastEventID  string
+	ContentType          string
+	Body                 []byte // of a request that is not GET
+}
+
+// AppendRequest appends a request to dst.
+func AppendRequest(dst []byte, r *Request) []byte {
+	dst = append(append(append(dst, r.Method...), ' '), r.Target...)
+	dst = appendField(append(dst, " HTTP/1.1"...), "\r\nHost: ", r.Host)
+	dst = append(dst, "\r\nUser-Agent: zonecast-loadtest"...)
+	dst = appendField(dst, "\r\nAuthorization: Bearer ", r.Token)
+	dst = appendField(dst, "\r\nAccept: ", r.Accept)
+	dst = appendField(dst, "\r\nLast-Event-ID: ", r.LastEventID)
+	dst = appendField(dst, "\r\nContent-Type: ", r.ContentType)
+	if r.Method != "GET" {
+		dst = append(dst, "\r\nContent-Length: "...)
+		dst = strconv.AppendInt(dst, int64(len(r.Body)), 10)
+	}
+	return append(append(dst, "\r\n\r\n"...), r.Body...)
+}
+
+func appendField(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	return append(append(dst, name...), value...)
+}
+
+// A Head is an answer up to its body.
+type Head struct {
+	Status int
+	// Length is the body's, -1 when it is not told.
+	Length      int
+	Chunked     bool
+	Close       bool // the connection ends with this answer
+	ContentType string
+}
+
+// ParseHead reads the head that p begins with and says how many bytes it has: 0 when it is not all there yet.
+func ParseHead(p []byte) (h Head, n int, err error) {
+	end := bytes.Index(p, []byte("\r\n\r\n"))
+	if end < 0 {
+		if len(p) > MaxHead {
+			return h, 0, ErrLong
+		}
+		return h, 0, nil
+	}
+	if end > MaxHead {
+		return h, 0, ErrLong
+	}
+	line, rest, _ := bytes.Cut(p[:end], []byte("\r\n"))
+	if !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) || len(line) < 12 {
+		return h, 0, fmt.Errorf("%w: %.40q", ErrHead, line)
+	}
+	if h.Status, err = strconv.Atoi(string(line[9:12])); err != nil || h.Status < 100 {
+		return h, 0, fmt.Errorf("%w: %.40q", ErrHead, line)
+	}
+	h.Length = -1
+	for field := range bytes.SplitSeq(rest, []byte("\r\n")) {
+		if err := h.field(field); err != nil {
+			return h, 0, err
+		}
+	}
+	if h.Status == 204 || h.Status == 304 || h.Status < 200 {
+		h.Length, h.Chunked = 0, false
+	}
+	return h, end + 4, nil
+}
+
+func (h *Head) field(p []byte) error {
+	name, value, _ := bytes.Cut(p, []byte(":"))
+	value = bytes.TrimSpace(value)
+	switch {
+	case bytes.EqualFold(name, []byte("Content-Length")):
+		n, err := strconv.Atoi(string(value))
+		if err != nil || n < 0 {
+			return fmt.Errorf("%w: Content-Length %.40q", ErrHead, value)
+		}
+		if n > MaxBody {
+			return ErrLong
+		}
+		h.Length = n
+	case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+		h.Chunked = strings.Contains(strings.ToLower(string(value)), "chunked")
+	case bytes.EqualFold(name, []byte("Connection")):
+		h.Close = strings.Contains(strings.ToLower(string(value)), "close")
+	case bytes.EqualFold(name, []byte("Content-Type")):
+		h.ContentType = string(value)
+	}
+	return nil
+}
+
+// A Response is a whole answer.
+type Response struct {
+	Head
+	Body []byte
+}
+
+// ParseResponse reads the answer that p begins with and says how many bytes it has: 0 when it is not all there yet. The
+// body is a part of p, which is changed where it was sent in chunks. ended says that nothing follows p. Answers 1xx are
+// passed over.
+func ParseResponse(p []byte, ended bool) (r Response, n int, err error) {
+	skipped := 0
+	for {
+		r.Head, n, err = ParseHead(p[skipped:])
+		if err != nil || n == 0 {
+			return r, 0, err
+		}
+		if r.Status >= 200 || r.Status == 101 {
+			break
+		}
+		skipped += n
+	}
+	n += skipped
+	rest := p[n:]
+	switch {
+	case r.Chunked:
+		size, complete, err := measure(rest)
+		if err != nil || !complete {
+			return r, 0, err
+		}
+		body := Body{chunked: true}
+		at := 0
+		for at < size {
+			data, used, err := body.Next(rest[at:size])
+			if err != nil {
+				return r, 0, err
+			}
+			r.Body = append(rest[:len(r.Body)], data...) // to the front, over what was read
+			at += used
+		}
+		return r, n + size, nil
+	case r.Length >= 0:
+		if len(rest) < r.Length {
+			return r, 0, nil
+		}
+		r.Body = rest[:r.Length]
+		return r, n + r.Length, nil
+	case len(rest) > MaxBody:
+		return r, 0, ErrLong
+	case ended:
+		r.Body, r.Close = rest, true
+		return r, len(p), nil
+	}
+	return r, 0, nil
+}
+
+// measure says how long a chunked body is, and whether all of it is there.
+func measure(p []byte) (size int, complete bool, err error) {
+	body := Body{chunked: true}
+	for size < len(p) && !body.Ended() {
+		_, n, err := body.Next(p[size:])
+		if err != nil {
+			return 0, false, err
+		}
+		size += n
+		if size > 2*MaxBody {
+			return 0, false, ErrLong
+		}
+	}
+	return size, body.Ended(), nil
+}
+
+// A Body takes the framing off a body, as its bytes come. It keeps no bytes.
+type Body struct {
+	chunked bool
+	state   bodyState
+	left    int // of the chunk, or of the whole body; -1 until the connection ends
+	digits  int8
+	empty   bool // the trailer's line has nothing yet
+}
+
+type bodyState uint8
+
+const (
+	inSize bodyState = iota
+	inExtension
+	afterSize // the line feed
+	inData
+	afterData // carriage return and line feed
+	beforeNext
+	inTrailer
+	ended
+)
+
+// NewBody returns the body that follows a head.
+func NewBody(h Head) Body {
+	if h.Chunked {
+		return Body{chunked: true}
+	}
+	if h.Length == 0 {
+		return Body{state: ended}
+	}
+	return Body{state: inData, left: h.Length}
+}
+
+// Ended reports whether the whole body was read.
+func (b *Body) Ended() bool { return b.state == ended }
+
+// Next returns the next bytes of the body in p, as a part of it, and how much of p was used, at least one byte. Data may be
+// empty when there was nothing but framing.
+func (b *Body) Next(p []byte) (data []byte, n int, err error) {
+	if !b.chunked {
+		return b.plain(p)
+	}
+	for n < len(p) && b.state != ended {
+		if b.state == inData {
+			take := min(b.left, len(p)-n)
+			data = p[n : n+take]
+			if b.left -= take; b.left == 0 {
+				b.state = afterData
+			}
+			return data, n + take, nil
+		}
+		if err := b.frame(p[n]); err != nil {
+			return nil, n, err
+		}
+		n++
+	}
+	return nil, n, nil
+}
+
+func (b *Body) plain(p []byte) ([]byte, int, error) {
+	if b.left < 0 {
+		return p, len(p), nil
+	}
+	take := min(b.left, len(p))
+	if b.left -= take; b.left == 0 {
+		b.state = ended
+	}
+	return p[:take], max(take, 1), nil
+}
+
+// frame takes one byte that is not data.
+func (b *Body) frame(c byte) error {
+	switch b.state {
+	case inSize:
+		return b.size(c)
+	case inExtension:
+		if c == '\r' {
+			b.state = afterSize
+		}
+		return nil
+	case afterSize:
+		if b.digits = 0; b.left == 0 {
+			b.state, b.empty = inTrailer, true
+		} else {
+			b.state = inData
+		}
+		return want(c, '\n')
+	case afterData:
+		b.state = beforeNext
+		return want(c, '\r')
+	case beforeNext:
+		b.state = inSize
+		return want(c, '\n')
+	case inTrailer:
+		switch {
+		case c == '\n' && b.empty:
+			b.state = ended
+		case c == '\n':
+			b.empty = true
+		case c != '\r':
+			b.empty = false
+		}
+	}
+	return nil
+}
+
+func (b *Body) size(c byte) error {
+	switch {
+	case c >= '0' && c <= '9':
+		c -= '0'
+	case c >= 'a' && c <= 'f':
+		c -= 'a' - 10
+	case c >= 'A' && c <= 'F':
+		c -= 'A' - 10
+	case b.digits == 0:
+		return fmt.Errorf("%w: its size begins with %q", ErrChunk, c)
+	case c == '\r':
+		b.state = afterSize
+		return nil
+	default:
+		b.state = inExtension
+		return nil
+	}
+	if b.digits++; b.digits > 7 {
+		return fmt.Errorf("%w: longer than 256 MiB", ErrChunk)
+	}
+	b.left = b.left<<4 | int(c)
+	return nil
+}
+
+func want(got, want byte) error {
+	if got != want {
+		return fmt.Errorf("%w: %q in place of %q", ErrChunk, got, want)
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+//go:build linux
+
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+
+	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/settings"
+	"github.com/zonecast/zonecast/loadtest/internal/swarm"
+	"github.com/zonecast/zonecast/loadtest/internal/worker"
+)
+
+// maxTracked is how many messages are followed to their last receiver, in one worker: 8 bytes each.
+const maxTracked = 4 << 20
+
+// addresses are where a run's connections go and come from, and who makes them.
+type addresses struct {
+	targets, bases []worker.Address
+	sources        []netip.Addr
+	shares         []share
+}
+
+// A share is one worker's part.
+type share struct {
+	at             string // of a worker on another machine
+	local          bool   // in this process
+	first, members int
+	publishes      bool
+}
+
+// resolve finds the addresses of all hosts.
+func (r *Run) resolve(ctx context.Context) error {
+	for _, text := range r.plan.WSURLs {
+		a, err := resolve(ctx, text)
+		if err != nil {
+			return explainDial(text, err)
+		}
+		r.addresses.targets = append(r.addresses.targets, a)
+	}
+	for _, text := range r.plan.PublishBases {
+		a, err := resolve(ctx, text)
+		if err != nil {
+			return explainPublish(text, err)
+		}
+		r.addresses.bases = append(r.addresses.bases, a)
+	}
+	return nil
+}
+
+func resolve(ctx context.Context, text string) (worker.Address, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return worker.Address{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return worker.Address{}, err
+	}
+	i := max(slices.IndexFunc(ips, func(a netip.Addr) bool { return a.Unmap().Is4() }), 0) // what servers in a hurry listen on
+	return worker.NewAddress(u, netip.AddrPortFrom(ips[i].Unmap(), worker.Port(u))), nil
+}
+
+// divide decides how many workers there are and who does what. One process does everything if it may; otherwise this one
+// publishes, and the others have the members.
+func (r *Run) divide() error {
+	p := r.plan
+	perMember := 1
+	if p.Scenario == settings.Storm && p.StormBy == settings.StormSilence {
+		perMember = 2 // the old connection stays
+	}
+	if slices.ContainsFunc(r.addresses.targets, func(a worker.Address) bool { return a.TLS != "" }) {
+		perMember *= 3
+	}
+	if len(p.WorkerAt) > 0 {
+		r.addresses.shares = []share{{local: true, publishes: p.Publishers > 0}}
+		r.spread(len(p.WorkerAt))
+		for i, at := range p.WorkerAt {
+			r.addresses.shares[i+1].at = at
+		}
+		return limits.Descriptors(p.Publishers)
+	}
+	workers := p.Workers
+	if workers == 0 {
+		workers = limits.Processes(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
+	}
+	if workers == 1 {
+		r.addresses.shares = []share{{local: true, members: p.Connections, publishes: p.Publishers > 0}}
+		return limits.Descriptors(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
+	}
+	r.addresses.shares = []share{{local: true, publishes: p.Publishers > 0}}
+	r.spread(workers)
+	return limits.Descriptors(perMember*(p.Connections/workers+1) + p.Publishers)
+}
+
+// spread divides the members among so many workers.
+func (r *Run) spread(workers int) {
+	for i, first := 0, 0; i < workers; i++ {
+		n := r.plan.Connections/workers + min(1, max(0, r.plan.Connections%workers-i))
+		r.addresses.shares = append(r.addresses.shares, share{first: first, members: n})
+		first += n
+	}
+}
+
+// ports chooses where connections come from, and makes sure that there are ports for all of them.
+func (r *Run) ports() error {
+	per := limits.Ports()
+	targets := map[netip.AddrPort]bool{}
+	loopback := true
+	for _, t := range r.addresses.targets {
+		targets[t.Addr] = true
+		loopback = loopback && t.Addr.Addr().IsLoopback() && t.Addr.Addr().Is4()
+	}
+	r.addresses.sources = r.plan.Sources
+	sources := max(len(r.plan.Sources), 1)
+	needed := (r.plan.Connections + len(targets) - 1) / max(len(targets), 1) // to each target
+	if len(r.plan.Sources) == 0 && loopback && needed > per/2 {
+		// Every address of 127.0.0.0/8 is this machine's: 127.10.0.1, 127.10.0.2 …
+		sources = needed/(per/2) + 1
+		for i := range sources {
+			r.addresses.sources = append(r.addresses.sources, netip.AddrFrom4([4]byte{127, 10, byte(i / 250), byte(1 + i%250)}))
+		}
+	}
+	if len(r.plan.WorkerAt) > 0 {
+		needed = needed/len(r.plan.WorkerAt) + 1
+	}
+	if needed > sources*per {
+		return &limits.PortError{Need: needed, Have: sources * per, Sources: sources}
+	}
+	return nil
+}
+
+// jobs returns what each worker has to do.
+func (r *Run) jobs() ([]worker.Job, error) {
+	p := r.plan
+	var jobs []worker.Job
+	for _, s := range r.addresses.shares {
+		j := worker.Job{
+			Run: r.name, Dialect: p.Protocol, Mode: r.mode(), Deflate: p.Deflate, Targets: r.addresses.targets, Token: p.Token,
+			Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
+			ConnectRate:  p.ConnectRate * float64(s.members) / float64(max(p.Connections, 1)),
+			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
+			Behaviour: r.behaviour(s), Tracked: maxTracked,
+		}
+		if s.at != "" {
+			j.Sources = nil // this machine's mean nothing there
+		}
+		j.Publish.Writers = r.writers()
+		if s.publishes {
+			j.Publish.Publishers = p.Publishers
+			j.Publish.ByClients = p.PublishAs == settings.AsClient
+			j.Publish.Bases, j.Publish.Key, j.Publish.Batch = r.addresses.bases, p.PublishKey, p.Batch
+		}
+		if len(j.Targets) == 0 {
+			return nil, fmt.Errorf("no address to connect to")
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, nil
+}
+
+// mode is how members receive.
+func (r *Run) mode() swarm.Mode {
+	switch r.plan.Transport {
+	case settings.SSE:
+		return swarm.Stream
+	case settings.Poll:
+		return swarm.Polling
+	}
+	return swarm.WebSocket
+}
+
+// writers is how many publishers write to each room: as clients, all of them have something to say.
+func (r *Run) writers() int {
+	if r.plan.PublishAs == settings.AsClient {
+		return max(1, r.plan.Publishers/len(r.plan.Rooms))
+	}
+	return 1
+}
+
+func (r *Run) behaviour(s share) worker.Behaviour {
+	p := r.plan
+	b := worker.Behaviour{Share: p.Share, By: p.StormBy, At: p.Duration / 3, Every: p.Every, Offline: p.Offline, BytesPerSec: p.SlowBytes}
+	b.Rate = p.ChurnRate * float64(s.members) / float64(max(p.Connections, 1))
+	switch p.Scenario {
+	case settings.Storm:
+		b.Kind = worker.Storm
+	case settings.Flaky:
+		b.Kind = worker.Flaky
+	case settings.Churn:
+		b.Kind = worker.Churn
+	case settings.Slow:
+		b.Kind = worker.Slow
+	}
+	return b
+}

@@ -1,0 +1,179 @@
+//go:build linux
+
+package scenario
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
+	"github.com/zonecast/zonecast/loadtest/internal/report"
+)
+
+// readTimeout is how long an instance may take to tell its memory, maxMetrics how many bytes of it are read.
+const (
+	readTimeout = 3 * time.Second
+	maxMetrics  = 4 << 20
+)
+
+// servers are the instances whose memory and CPU can be read.
+type servers struct {
+	all  []*server
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+// A server is one instance.
+type server struct {
+	name string
+	read func(ctx context.Context) (memory uint64, cpu float64, err error)
+
+	mu        sync.Mutex
+	report    report.Server
+	cpuBefore float64
+}
+
+// findServers looks which instances may be read: by their processes, or at /metrics. Those that may not are left out.
+func (r *Run) findServers(ctx context.Context) *servers {
+	s := &servers{}
+	if len(r.plan.ServerPIDs) > 0 {
+		for _, pid := range r.plan.ServerPIDs {
+			s.add(ctx, fmt.Sprintf("process %d", pid), func(context.Context) (uint64, float64, error) { return fromProc(pid) })
+		}
+		return s
+	}
+	seen := map[string]bool{}
+	for _, text := range r.plan.WSURLs {
+		u, err := url.Parse(text)
+		if err != nil || seen[u.Host] {
+			continue
+		}
+		seen[u.Host] = true
+		base := "http" + strings.TrimPrefix(strings.TrimPrefix(u.Scheme, "ws"), "http") + "://" + u.Host
+		s.add(ctx, u.Host, func(ctx context.Context) (uint64, float64, error) { return fromMetrics(ctx, base+"/metrics") })
+	}
+	return s
+}
+
+func (s *servers) add(ctx context.Context, name string, read func(context.Context) (uint64, float64, error)) {
+	memory, _, err := read(ctx)
+	if err != nil || memory == 0 {
+		return
+	}
+	s.all = append(s.all, &server{name: name, read: read, report: report.Server{Name: name, MemoryBefore: memory, MemoryPeak: memory}})
+}
+
+// idle reads the servers when all members are connected and nothing is sent yet, and watches their memory from then on.
+func (s *servers) idle(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx) // a run that was interrupted has figures, too
+	for _, one := range s.all {
+		one.look(ctx, func(memory uint64, cpu float64) { one.report.MemoryIdle, one.cpuBefore = memory, cpu })
+	}
+	s.stop = make(chan struct{})
+	s.done.Go(func() {
+		tick := time.NewTicker(2 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-s.stop:
+				return
+			case <-tick.C:
+				for _, one := range s.all {
+					one.look(ctx, one.use)
+				}
+			}
+		}
+	})
+}
+
+// after reads the servers when everything is over.
+func (s *servers) after(ctx context.Context) {
+	if s.stop == nil {
+		return
+	}
+	close(s.stop)
+	s.done.Wait()
+	for _, one := range s.all {
+		one.look(ctx, one.use) // of a server that has ended, the last look counts
+	}
+}
+
+// use notes what the server has computed since the first message.
+func (s *server) use(_ uint64, cpu float64) { s.report.CPUSeconds = max(0, cpu-s.cpuBefore) }
+
+func (s *server) look(ctx context.Context, note func(memory uint64, cpu float64)) {
+	memory, cpu, err := s.read(ctx)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.MemoryPeak = max(s.report.MemoryPeak, memory)
+	note(memory, cpu)
+}
+
+func (s *servers) reports() []report.Server {
+	out := []report.Server{}
+	for _, one := range s.all {
+		out = append(out, one.report)
+	}
+	return out
+}
+
+// fromProc reads a process of this machine.
+func fromProc(pid int) (memory uint64, cpu float64, err error) {
+	resident, err := machine.Resident(pid)
+	if err != nil {
+		return 0, 0, err
+	}
+	used, err := machine.CPU(pid)
+	return uint64(resident), used.Seconds(), err
+}
+
+// fromMetrics reads what Prometheus' client libraries tell of a process.
+func fromMetrics(ctx context.Context, address string) (memory uint64, cpu float64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return 0, 0, fmt.Errorf("%s answered %s", address, resp.Status)
+	}
+	return parseMetrics(io.LimitReader(resp.Body, maxMetrics))
+}
+
+func parseMetrics(r io.Reader) (memory uint64, cpu float64, err error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		switch name {
+		case "process_resident_memory_bytes":
+			f, err := strconv.ParseFloat(value, 64)
+			if err != nil || f < 0 {
+				return 0, 0, fmt.Errorf("%s is %q", name, value)
+			}
+			memory = uint64(f)
+		case "process_cpu_seconds_total":
+			if cpu, err = strconv.ParseFloat(value, 64); err != nil {
+				return 0, 0, err
+			}
+		}
+	}
+	return memory, cpu, lines.Err()
+}

@@ -1,0 +1,141 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+)
+
+// maxFile is the longest scenario file in bytes.
+const maxFile = 1 << 20
+
+// A file is a scenario file: settings by the names of their flags, and beside them its name and what it is about.
+type file struct {
+	path        string
+	name, about string
+	values      map[string]string
+}
+
+var _ kong.Resolver = (*file)(nil)
+
+// fileName finds the scenario file's name before the flags are read, since it is where they may come from.
+func fileName(args []string) string {
+	for i, arg := range args {
+		for _, flag := range []string{"--file", "-f"} {
+			if value, ok := strings.CutPrefix(arg, flag+"="); ok {
+				return value
+			}
+			if arg == flag && i+1 < len(args) {
+				return args[i+1]
+			}
+		}
+	}
+	return os.Getenv("SCENARIO_FILE")
+}
+
+// open reads a file; an empty name is none.
+func (f *file) open(path string) error {
+	if path == "" {
+		return nil
+	}
+	f.path = path
+	in, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("--file (SCENARIO_FILE): %w: name a scenario file that is there", err)
+	}
+	defer in.Close()
+	text, err := io.ReadAll(io.LimitReader(in, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = errors.New("it is longer than 1 MiB")
+	}
+	if err != nil {
+		return fmt.Errorf("scenario file %s: %w", path, err)
+	}
+	if err := f.parse(text); err != nil {
+		return fmt.Errorf("scenario file %s: %w", path, err)
+	}
+	return nil
+}
+
+func (f *file) parse(text []byte) error {
+	var values map[string]any
+	if err := yaml.Unmarshal(text, &values); err != nil {
+		return fmt.Errorf("%w: write one setting a line, like connections: 1000", err)
+	}
+	f.values = map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		value, err := scalar(values[name])
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		switch name {
+		case "name":
+			f.name = value
+		case "about":
+			f.about = strings.TrimSpace(value)
+		default:
+			f.values[name] = value
+		}
+	}
+	return nil
+}
+
+// scalar returns a value as a flag is given it; a list becomes its items with commas between them.
+func scalar(value any) (string, error) {
+	switch v := value.(type) {
+	case nil:
+		return "", nil
+	case []any:
+		var items []string
+		for _, item := range v {
+			text, err := scalar(item)
+			if err != nil {
+				return "", err
+			}
+			items = append(items, text)
+		}
+		return strings.Join(items, ","), nil
+	case map[string]any:
+		return "", errors.New("a list or a single value belongs here, not settings of its own")
+	}
+	return fmt.Sprint(value), nil
+}
+
+// Validate implements [kong.Resolver]: every name in the file must be a setting's.
+func (f *file) Validate(app *kong.Application) error {
+	known := map[string]bool{}
+	var names []string
+	for _, flag := range app.Flags {
+		if flag.Name != "help" && flag.Name != "file" {
+			known[flag.Name] = true
+			names = append(names, flag.Name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.values)) {
+		if !known[name] {
+			return fmt.Errorf("scenario file %s: there is no setting %s; there are %s", f.path, name, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// Resolve implements [kong.Resolver]. It is asked for flags that were not given; the environment goes before the file.
+func (f *file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, env := range flag.Envs {
+		if _, ok := os.LookupEnv(env); ok {
+			return nil, nil
+		}
+	}
+	value, ok := f.values[flag.Name]
+	if !ok {
+		return nil, nil
+	}
+	return value, nil
+}

@@ -1,0 +1,96 @@
+//go:build linux
+
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/account"
+	"github.com/zonecast/zonecast/loadtest/internal/dialect"
+	"github.com/zonecast/zonecast/loadtest/internal/stamp"
+)
+
+// echoes are round trips: echo i is sent on the connection of member i, counted around; the same connection must have it
+// back.
+//
+// The id of an echo is its number on its connection, given as it is written: by it answers are lost, duplicated or
+// reordered. The stamp in the data says which echo it is, and when it was due.
+type echoes struct {
+	w       *Worker
+	dialect dialect.Dialect
+	issued  uint32
+}
+
+// echoing is one member's part of it.
+type echoing struct {
+	numbered int64
+	sent     account.Set    // the numbers of those that went out
+	answers  account.Ledger // the numbers of those that came back
+}
+
+// errOffline is the error of an echo whose connection is lost.
+var errOffline = errors.New("its connection is lost")
+
+// issue sends the next echo.
+func (e *echoes) issue(due uint64) {
+	w := e.w
+	i := e.issued
+	e.issued++
+	m := e.owner(i)
+	if !m.seated {
+		w.fail(errOffline)
+		return
+	}
+	if m.echo == nil {
+		m.echo = &echoing{}
+	}
+	w.data = w.template.Append(w.data[:0], stamp.Stamp{Stream: stamp.Echo, Seq: i, At: due})
+	w.text = e.dialect.AppendEcho(w.text[:0], dialect.FirstID+m.echo.numbered, w.data)
+	m.echo.sent.Add(uint64(m.echo.numbered))
+	m.echo.numbered++
+	w.loop.Say(m.conn, w.text)
+	w.counts.sent++
+}
+
+func (e *echoes) owner(i uint32) *member { return e.w.joined[int(i)%len(e.w.joined)] }
+
+// answer takes the answer to an echo.
+func (e *echoes) answer(m *member, a *dialect.Event, now uint64) {
+	w := e.w
+	s, ok := w.template.Read(a.Data)
+	k := a.ID - dialect.FirstID
+	switch {
+	case m.echo == nil || k < 0 || k >= m.echo.numbered:
+		w.failures.AddKind("frame: answer to nothing", fmt.Sprintf("ack with the id %d", a.ID))
+		return
+	case !ok || s.Stream != stamp.Echo || e.owner(s.Seq) != m:
+		w.counts.damaged++
+		w.failures.AddKind("frame: damaged data", fmt.Sprintf("the ack with the id %d does not have the data of its echo", a.ID))
+		return
+	case !m.echo.answers.Answer(uint32(k)):
+		return
+	}
+	took := time.Duration(int64(now - s.At))
+	w.counts.received++
+	w.last = max(w.last, uint64(int64(now)-w.job.ClockAhead))
+	w.secondLive.Record(took)
+}
+
+// refused takes the answer to an echo that the server does not want.
+func (e *echoes) refused(m *member, a *dialect.Event) {
+	w := e.w
+	w.failures.AddKind("server: error "+a.Reason, string(a.Data))
+	if k := a.ID - dialect.FirstID; m.echo != nil && k >= 0 && k < m.echo.numbered {
+		w.counts.sent--
+		w.counts.failed++
+		m.echo.sent.Remove(uint64(k))
+	}
+}
+
+// fail counts a message that could not be sent, or was not taken.
+func (w *Worker) fail(err error) {
+	w.counts.failed++
+	w.failures.Add("send", err)
+}

@@ -1,0 +1,167 @@
+//go:build linux
+
+// Package worker carries out one process's part of a run: its members, and what is published if it is the one that does.
+//
+//	coordinator ──▶ Open(job) ▸ Connect ▸ Send(step) ▸ Settle(accepted) ──▶ Partial
+//	            ◀── Tick              each second meanwhile
+//	                  send.go                 what is due is sent, and waited for
+//	                  member.go ──▶ account   what each member received, message by message
+//	                  return.go               members that come back, and go on from their last offset
+//	                  behave.go               members that storm, flake, churn or read slowly
+//	                  publish.go, speak.go    messages over HTTP, or as frames of clients
+//	                  echo.go                 round trips
+//
+// What counts: messages that are sent once all members have joined (or given up), that is all of them, and that the server
+// accepted. Each member that joined must have all of them, whatever happened to its connection; those that arrive late
+// because it was away are late by that much. All of it runs in one goroutine over package swarm.
+package worker
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/dialect"
+	"github.com/zonecast/zonecast/loadtest/internal/swarm"
+)
+
+// A Job is what a worker has to do. It can be sent to another process.
+type Job struct {
+	Run     string // the name in the stamps
+	Dialect string
+	Mode    swarm.Mode
+	ByFrame bool // Zonecast's members join by a frame
+	Deflate bool
+	Targets []Address
+	Token   string
+	Sources []netip.Addr
+
+	// Rooms are those of the whole run; members and messages are spread over them evenly, or with Zipf's exponent.
+	Rooms    []string
+	Exponent float64
+	// Members are the members First, First+1 … of the run.
+	First, Members int
+	ConnectRate    float64 // per second; 0 for as fast as it goes
+	PayloadBytes   int
+	Reconnect      time.Duration // how long a member tries to come back
+
+	Grace time.Duration // how long after the end of a step messages that are due still go out
+
+	Publish   Publish
+	Behaviour Behaviour
+	MaxErrors uint64
+	// ClockAhead is how many nanoseconds this worker's clock is ahead of the one that stamps messages.
+	ClockAhead int64
+	// Tracked is how many messages at most are followed to their last receiver.
+	Tracked int
+}
+
+// An Address is a target, its host's name resolved.
+type Address struct {
+	URL  string // as people see it, without what may be secret
+	Addr netip.AddrPort
+	Host string
+	Path string
+	// Query of the target, without the question mark.
+	Query string
+	TLS   string
+}
+
+// NewAddress returns the address of a URL whose host is at addr.
+func NewAddress(u *url.URL, addr netip.AddrPort) Address {
+	a := Address{Addr: addr, Host: u.Host, Path: u.EscapedPath(), Query: u.RawQuery}
+	if u.Scheme == "wss" || u.Scheme == "https" {
+		a.TLS = u.Hostname()
+	}
+	bare := *u
+	bare.RawQuery = ""
+	a.URL = bare.String()
+	return a
+}
+
+// Port returns the port of a URL.
+func Port(u *url.URL) uint16 {
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
+		return uint16(n)
+	}
+	if u.Scheme == "wss" || u.Scheme == "https" {
+		return 443
+	}
+	return 80
+}
+
+// Target returns where connections with a token go.
+func (a *Address) Target(token string) *swarm.Target {
+	path := a.Path
+	if path == "" {
+		path = "/"
+	}
+	return &swarm.Target{Addr: a.Addr, Host: a.Host, Path: path, Query: a.Query, TLS: a.TLS, Token: token}
+}
+
+// Publish says who publishes, if anybody does.
+type Publish struct {
+	Publishers int // 0: nobody
+	// ByClients publishes by frames of clients, each on a connection of its own; otherwise through the HTTP API of Bases.
+	ByClients bool
+	Bases     []Address
+	Key       string
+	// Batch is how many messages that wait may go out in one request to the API; less than 2 for one each.
+	Batch int
+	// Writers is how many streams each room has; one publisher writes each.
+	Writers int
+}
+
+// A Kind of behaviour.
+type Kind string
+
+// The kinds of behaviour.
+const (
+	Steady Kind = ""
+	Storm  Kind = "storm" // a share loses its connections at once
+	Flaky  Kind = "flaky" // each one is offline again and again
+	Churn  Kind = "churn" // members leave for good, and new ones come
+	Slow   Kind = "slow"  // a share reads slowly
+)
+
+// The ways of a storm.
+const (
+	ByClose   = "close"   // as the protocol says
+	ByReset   = "reset"   // TCP's RST
+	BySilence = "silence" // the old connection stays, and nobody reads it
+)
+
+// Behaviour is what members do beside receiving.
+type Behaviour struct {
+	Kind  Kind
+	Share float64 // of the members, for Storm and Slow
+	By    string  // of Storm
+	// At is when a storm breaks, after the start of the sending.
+	At time.Duration
+	// Every and Offline are the rhythm of Flaky.
+	Every, Offline time.Duration
+	Rate           float64 // of Churn, members per second
+	BytesPerSec    int     // of Slow
+}
+
+// A Step is what is sent in one stretch.
+type Step struct {
+	Start    uint64 // on the clock of package swarm
+	Duration time.Duration
+	Rate     float64 // messages published per second; 0 for none
+	Echo     float64 // round trips per second; 0 for none
+	// Window, if above 0, publishes as fast as answers come, with so many of each publisher unanswered.
+	Window int
+}
+
+func (j *Job) dialect() (dialect.Dialect, error) {
+	if j.Dialect == dialect.NameZonecast {
+		return dialect.Zonecast{ByFrame: j.ByFrame}, nil
+	}
+	if j.Mode != swarm.WebSocket {
+		return nil, fmt.Errorf("%s is spoken over WebSocket only", j.Dialect)
+	}
+	return dialect.New(j.Dialect, j.PayloadBytes, j.Token)
+}

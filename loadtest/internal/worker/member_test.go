@@ -1,0 +1,69 @@
+//go:build linux
+
+package worker
+
+import (
+	"encoding/json"
+	"net/netip"
+	"runtime"
+	"testing"
+
+	"github.com/zonecast/zonecast/loadtest/internal/fake"
+	"github.com/zonecast/zonecast/loadtest/internal/stamp"
+)
+
+// 8 KiB is what a member may cost the load tester; it has a few hundred bytes.
+func TestAMemberIsSmall(t *testing.T) {
+	s := fake.New(fake.Faults{})
+	defer s.Close()
+	const members = 500
+	w, err := Open(Job{
+		Run: stamp.NewRun(), Dialect: "zonecast", Rooms: []string{fake.Room.String()}, PayloadBytes: 128, Members: members,
+		Targets: []Address{{Addr: netip.MustParseAddrPort(s.Listener.Addr().String()), Host: "fake", Path: "/ws"}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.Settle(t.Context(), nil, 0)
+	if err != nil || p.Joined != members {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	before := heap()
+	runtime.KeepAlive(w)
+	w = nil // and its sockets stay open, so that the server's side of them is not counted
+	own := int64(before) - int64(heap())
+	if per := own / members; per > 8<<10 || per < 100 {
+		t.Errorf("a member has %d bytes", per)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
+
+func TestArrivals(t *testing.T) {
+	a, b := Arrivals{{3, 500}, {2, 100}}, Arrivals{{1, 900}, {2, 50}, {1, 7}}
+	got := b.Merge(a)
+	if want := (Arrivals{{4, 900}, {4, 100}, {1, 7}}); len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] || a[0].count != 3 {
+		t.Errorf("%v, want %v", got, want)
+	}
+	text, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Arrivals
+	if err := json.Unmarshal(text, &back); err != nil || len(back) != 3 || back[0] != got[0] {
+		t.Errorf("%s became %v, %v", text, back, err)
+	}
+	for _, bad := range []string{`{}`, `"AAAA"`} {
+		if err := json.Unmarshal([]byte(bad), &back); err == nil {
+			t.Errorf("%s was read", bad)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+//go:build linux
+
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/account"
+)
+
+// What a worker can be told to do.
+const (
+	DoOpen    = "open"
+	DoConnect = "connect"
+	DoSend    = "send"
+	DoSettle  = "settle"
+	DoClose   = "close"
+	// DoStop ends what is under way; it has no answer of its own.
+	DoStop = "stop"
+)
+
+// An Order tells a worker what to do.
+type Order struct {
+	Do       string
+	Job      *Job          `json:",omitempty"` // of DoOpen
+	Step     *Step         `json:",omitempty"` // of DoSend
+	Accepted []account.Set `json:",omitempty"` // of DoSettle, as is Most
+	Most     time.Duration `json:",omitempty"`
+}
+
+// An Answer tells what came of an order.
+type Answer struct {
+	Took     time.Duration `json:",omitempty"` // of DoConnect
+	Accepted []account.Set `json:",omitempty"` // of DoSend, by the worker that publishes
+	Partial  *Partial      `json:",omitempty"` // of DoSettle
+	Stopped  string        `json:",omitempty"` // why it ended before its time
+	Failure  string        `json:",omitempty"` // why it could not be done
+}
+
+// The reasons in Answer.Stopped.
+const (
+	StoppedRefused  = "refused"
+	StoppedDeserted = "deserted"
+	StoppedByOrder  = "stopped"
+)
+
+// A Served is an order with the context of its execution and the channel for its answer.
+type Served struct {
+	Order
+	Context context.Context
+	Answer  chan<- Answer
+}
+
+// Serve carries out orders until DoClose or the end of the channel. In between it keeps the connections going. tick is
+// called each second, from Serve's goroutine.
+func Serve(orders <-chan Served, tick func(*Tick)) {
+	var w *Worker
+	defer func() {
+		if w != nil {
+			_ = w.Close()
+		}
+	}()
+	for {
+		next, ok, failed := wait(w, orders)
+		if !ok {
+			return
+		}
+		a := Answer{Failure: failed}
+		if failed == "" {
+			a = carryOut(&w, next, tick)
+		}
+		next.Answer <- a
+		if next.Do == DoClose {
+			return
+		}
+	}
+}
+
+// wait returns the next order, and lets the worker's connections live until it comes.
+func wait(w *Worker, orders <-chan Served) (next Served, ok bool, failed string) {
+	for w != nil && failed == "" {
+		select {
+		case next, ok = <-orders:
+			return next, ok, ""
+		default:
+			if err := w.turn(pause); err != nil {
+				failed = err.Error()
+			}
+		}
+	}
+	next, ok = <-orders
+	return next, ok, failed
+}
+
+func carryOut(w **Worker, o Served, tick func(*Tick)) (a Answer) {
+	var err error
+	switch o.Do {
+	case DoOpen:
+		*w, err = Open(*o.Job, tick)
+	case DoClose:
+		if *w != nil {
+			err = (*w).Close()
+			*w = nil
+		}
+	default:
+		if *w == nil {
+			return Answer{Failure: "the worker has no job yet"}
+		}
+		switch o.Do {
+		case DoConnect:
+			a.Took, err = (*w).Connect(o.Context)
+		case DoSend:
+			err = (*w).Send(o.Context, *o.Step)
+			a.Accepted = (*w).Accepted()
+		case DoSettle:
+			a.Partial, err = (*w).Settle(o.Context, o.Accepted, o.Most)
+		default:
+			err = errors.New("no such order: " + o.Do)
+		}
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrRefused):
+		a.Stopped = StoppedRefused
+	case errors.Is(err, ErrDeserted):
+		a.Stopped = StoppedDeserted
+	case o.Context.Err() != nil:
+		a.Stopped = StoppedByOrder
+	default:
+		a.Failure = err.Error()
+	}
+	return a
+}

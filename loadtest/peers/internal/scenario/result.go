@@ -1,0 +1,59 @@
+//go:build linux
+
+package scenario
+
+import (
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/latency"
+	"github.com/zonecast/zonecast/loadtest/internal/worker"
+)
+
+// A Result is what a run came to, without its warm-up.
+type Result struct {
+	// Published counts what was sent; each is then Acked or Refused, or was never answered, which counts as refused.
+	Published uint64 `json:"published"`
+	Acked     uint64 `json:"acked"`
+	Refused   uint64 `json:"refused"`
+	// Delivered counts messages that members received for the first time.
+	Delivered uint64 `json:"delivered"`
+	// Lost counts the acked messages of the members' whole life, the warm-up included, that they had not received in the end.
+	Lost       uint64 `json:"lost"`
+	Duplicates uint64 `json:"duplicates"`
+	// Reordered counts messages that came after later ones of their publisher, or with an offset below one that came before.
+	Reordered uint64 `json:"reordered"`
+	// Damaged counts messages that differ from what was sent, or belong to another room.
+	Damaged uint64 `json:"damaged"`
+	// Bytes is how many bytes all connections received.
+	Bytes uint64 `json:"bytes"`
+	// Troubles counts what went wrong, by kind: connections that ended, publishes refused, complaints of the server.
+	Troubles map[string]uint64 `json:"troubles,omitempty"`
+	// Elapsed is from the first publish until the last delivery.
+	Elapsed time.Duration `json:"elapsedNanoseconds"`
+	// Latency is from when a message was to be sent until a member had it.
+	Latency latency.Summary `json:"latencyNanoseconds"`
+	// Late is from when a message was to be sent until it was.
+	Late latency.Summary `json:"lateNanoseconds"`
+}
+
+// resultOf takes what the warm-up came to off what everything did.
+func resultOf(all, warm *worker.Partial, step worker.Step) *Result {
+	score := all.Score
+	score.Sub(warm.Score)
+	r := &Result{
+		Published: all.Due - warm.Due, Acked: all.Sent - warm.Sent, Refused: all.Failed - warm.Failed,
+		Delivered: all.Latency.Summary().Count, Lost: all.Score.Lost(), Duplicates: score.Duplicated, Reordered: score.Reordered,
+		Damaged: all.Damaged + all.Misrouted - warm.Damaged - warm.Misrouted, Bytes: all.BytesReceived - warm.BytesReceived,
+		Latency: all.Latency.Summary(), Late: all.Lag.Summary(),
+	}
+	if all.Last > step.Start {
+		r.Elapsed = time.Duration(all.Last - step.Start)
+	}
+	for _, f := range all.Failures {
+		if r.Troubles == nil {
+			r.Troubles = map[string]uint64{}
+		}
+		r.Troubles[f.Kind] = f.Count
+	}
+	return r
+}
