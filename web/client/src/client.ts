@@ -230,7 +230,7 @@ export class WebSocketClient<Events = WellKnownEvents> {
     } else if (event === 'gap' || event === 'conflated') {
       const gap = data as Gap | null;
       const membership = this.#memberships.get(gap?.room);
-      membership?.skip(gap?.to);
+      membership?.skip(gap);
       if (membership) this.#emit(event, gap, { event });
     } else if (event === 'heartbeat' || event === 'drain') {
       this.#emit(event, data, { event });

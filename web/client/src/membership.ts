@@ -76,9 +76,15 @@ export class Membership {
     return { room: this.room, from, to: this.offset };
   }
 
-  /** The server says that what is up to `to` cannot be recovered. */
-  skip(to: unknown): void {
-    this.#advance(parseOffset(to));
+  /**
+   * The server says that what is up to `to` cannot be recovered. One behind `from` leads back: the room lost its latest
+   * messages, and goes on from there.
+   */
+  skip(gap: { from?: unknown; to?: unknown } | null): void {
+    const from = parseOffset(gap?.from);
+    const to = parseOffset(gap?.to);
+    if (from && to && from.epoch === to.epoch && to.n < from.n) this.#position = to;
+    else this.#advance(to);
   }
 
   /**

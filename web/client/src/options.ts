@@ -73,6 +73,7 @@ export function readOptions(options: ClientOptions): Settings {
   const { url, warehouse, zone, userId, token } = options;
   if (zone !== undefined && warehouse === undefined) throw invalid(`zone needs a warehouse: pass both, or neither`);
   check('userId', userId, userId === undefined || isText(userId), 'a non-empty string');
+  check('userId', userId, new TextEncoder().encode(userId).length <= 128, 'at most 128 bytes in UTF-8');
   check('token', token, token === undefined || isText(token) || isFunction(token), 'a string or a function that returns one');
   return {
     endpoint: readUrl(url),

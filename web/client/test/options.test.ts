@@ -17,6 +17,7 @@ test.each([
   { give: { url: '/ws' }, want: /^url "\/ws" is not an absolute address/ },
   { give: { url: 'ftp://localhost' }, want: /^url "ftp:\/\/localhost" has no scheme that is http/ },
   { give: { url, zone: 'a' }, want: /^zone needs a warehouse/ },
+  { give: { url, userId: 'ü'.repeat(65) }, want: /it must be at most 128 bytes in UTF-8/ },
   { give: { url, userId: 7 }, want: /^userId is 7: it must be a non-empty string/ },
   { give: { url, token: {} }, want: /^token is object: it must be a string or a function/ },
   { give: { url, token: '' }, want: /^token is "": it must be/ },

@@ -380,6 +380,18 @@ describe('offsets', () => {
     expect(heard).toEqual([]);
   });
 
+  test('a gap that leads back is followed: the room lost its latest messages', async () => {
+    const { socket, heard, reconnect } = await inRoom();
+    await reconnect();
+    socket().acks('subscribe', { room: ROOM, offset: 'e-6' });
+    const gap = { room: ROOM, from: 'e-17', to: 'e-6' };
+    socket().says({ event: 'gap', data: gap });
+    socket().publishes(ROOM, 'e-7');
+    expect(heard).toEqual([gap, 'e-7']);
+    await reconnect();
+    expect(socket().last('subscribe').data).toMatchObject({ offset: 'e-7' });
+  });
+
   test('a gap behind us moves nothing back', async () => {
     const { socket, heard } = await inRoom();
     socket().says({ event: 'gap', data: { room: ROOM, from: 'e-1', to: 'e-2' } });
