@@ -13,7 +13,7 @@ run: ## Start the server with everything embedded, on http://127.0.0.1:3001
 	cd backend && go run ./cmd/zonecast
 
 .PHONY: demo
-demo: ## Start the server with a simulated shift (DEMO_SPEED=60, DEMO_SEED=2 …)
+demo: ## Start the server with a simulated shift (DEMO_SPEED=60, DEMO_SEED=2, DEMO_CLIENTS=500 …)
 	cd backend && go run ./cmd/zonecast demo
 
 .PHONY: build

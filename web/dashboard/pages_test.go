@@ -45,6 +45,10 @@ func pictures() map[string]*picture {
 		p50: known(860), p95: known(3400), p99: known(6100), trend: m.samples,
 	}
 
+	unheard := *empty
+	unheard.published = rate{8, true}
+	unheard.Recent = []Zone{{Warehouse: "warehouse-1", Name: "zone-a"}, {Warehouse: "warehouse-2", Name: "zone-b"}}
+
 	partial := *running
 	partial.Instances = append([]Instance(nil), running.Instances[:2]...)
 	partial.Instances[1].State = Draining
@@ -55,7 +59,7 @@ func pictures() map[string]*picture {
 	dead.at, dead.trouble, dead.troubleSince = noon.Add(42*time.Second), errors.New("ask the instances: connection refused"), noon.Add(time.Second)
 
 	return map[string]*picture{
-		"waiting": {at: noon}, "empty": empty, "busy": running, "partial": &partial, "dead": &dead,
+		"waiting": {at: noon}, "empty": empty, "unheard": &unheard, "busy": running, "partial": &partial, "dead": &dead,
 	}
 }
 
@@ -270,6 +274,23 @@ func TestEmptyPageSaysWhatToTry(t *testing.T) {
 	v.keyRequired = true
 	if command := structure(t, v).Find("#welcome code").Text(); !strings.Contains(command, `-H "Authorization: Bearer $PUBLISH_KEY"`) {
 		t.Errorf("it does not ask for the key that is needed: %s", command)
+	}
+}
+
+func TestAPageOfEventsThatNobodySeesPointsToTheirScreens(t *testing.T) {
+	doc := structure(t, viewOf(pictures()["unheard"]))
+	if got := spaced(doc.Find("#welcome h2")); got != "Events are published. Nobody is connected to see them." {
+		t.Errorf("it says %q", got)
+	}
+	var links []string
+	doc.Find("#welcome a").Each(func(_ int, a *goquery.Selection) { links = append(links, a.AttrOr("href", "")) })
+	if fmt.Sprint(links) != "[/screen/warehouse-1/zone-a /screen/warehouse-2/zone-b]" {
+		t.Errorf("it points to %v", links)
+	}
+	quiet := *pictures()["unheard"]
+	quiet.published = rate{0, true}
+	if got := spaced(structure(t, viewOf(&quiet)).Find("#welcome h2")); !strings.HasPrefix(got, "Everything is up.") {
+		t.Errorf("when nothing is published any more it says %q", got)
 	}
 }
 

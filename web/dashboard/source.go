@@ -26,6 +26,9 @@ type Snapshot struct {
 	// Warehouses and Zones hold the rooms that someone is in, in any order. A client that is in two zones counts in both.
 	Warehouses []Warehouse
 	Zones      []Zone
+	// Recent are zones that services published to lately, in the order in which they are shown; without their connections, and
+	// of use only while there are none.
+	Recent []Zone
 	// Broker is the kind of the broker: "memory" or "redis".
 	Broker string
 }

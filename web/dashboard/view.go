@@ -35,6 +35,20 @@ func (v view) waiting() bool { return v.taken.IsZero() }
 // empty reports whether a running system waits for its first client.
 func (v view) empty() bool { return !v.waiting() && v.Connections == 0 && len(v.Missing) == 0 }
 
+// unheard reports whether events are published that nobody is connected to see.
+func (v view) unheard() bool {
+	return v.empty() && len(v.Recent) > 0 && (v.published.PerSecond >= 0.05 || !v.published.Known)
+}
+
+// recentRows are the zones that were published to lately.
+func (v view) recentRows() []roomRow {
+	var rows []roomRow
+	for _, z := range v.Recent {
+		rows = append(rows, roomRow{Warehouse: z.Warehouse, Zone: z.Name})
+	}
+	return rows
+}
+
 // sections lists the parts of the page that change by themselves; each is the very component inside the page.
 func (v view) sections() []section {
 	return []section{

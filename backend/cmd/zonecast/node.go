@@ -86,6 +86,11 @@ func (f *figures) Snapshot(context.Context) (dashboard.Snapshot, error) {
 		}
 		out.Instances = append(out.Instances, instance(n))
 	}
+	if out.Connections == 0 {
+		for _, r := range f.recent.zones() {
+			out.Recent = append(out.Recent, dashboard.Zone{Warehouse: r.Warehouse, Name: r.Zone})
+		}
+	}
 	for name, count := range warehouses {
 		out.Warehouses = append(out.Warehouses, dashboard.Warehouse{Name: name, Connections: count})
 	}

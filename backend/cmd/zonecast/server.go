@@ -50,6 +50,7 @@ type server struct {
 	http     *http.Server
 	hub      *hub.Hub
 	pool     *outbox.Pool
+	recent   *recent
 	broker   broker.Broker
 	cluster  cluster.Cluster
 	metrics  *metrics.Metrics
@@ -81,6 +82,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
 	}
 	s.hub.Use(s.broker)
+	s.recent = &recent{hub: s.hub}
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
 		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, Origins: c.AllowedOrigins, Limits: transport.Limits{
 			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
@@ -128,7 +130,7 @@ func (s *server) routes() http.Handler {
 	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
 	s.gate.Register(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
 	s.gate.Register(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
-	api.Register(e, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
+	api.Register(e, api.Options{Publisher: s.recent, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
 		MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load,
 		Register: attendance.Register{Cluster: s.cluster}})
 	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
