@@ -33,7 +33,7 @@ type fault struct {
 	// loses allows messages to be told as gaps: Redis itself may have lost some. all says that it has lost everything, so that
 	// every client must be told.
 	loses, all bool
-	happen func(t *testing.T, s *stack.Stack, load *load)
+	happen     func(t *testing.T, s *stack.Stack, load *load)
 }
 
 var faults = []fault{
