@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -43,7 +44,8 @@ const watchEvery = time.Second
 func (b *Redis) watch() {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	for {
+	for master := ""; ; {
+		master = b.follow(master)
 		err := b.works()
 		switch was := b.down.Load(); {
 		case b.ctx.Err() != nil:
@@ -63,6 +65,27 @@ func (b *Redis) watch() {
 			return
 		}
 	}
+}
+
+// follow asks the Sentinels, if there are any, which server is the master. When it is another one than it was, the
+// subscriptions are made anew: the old master may live on for a while, and publish nothing.
+func (b *Redis) follow(was string) (master string) {
+	ctx, cancel := context.WithTimeout(b.ctx, watchEvery)
+	defer cancel()
+	master, err := b.opts.Target.Master(ctx)
+	if err != nil || master == was {
+		return was
+	}
+	if was != "" {
+		b.opts.Log.Warn("another server is the master", "was", was, "now", master)
+		b.mu.RLock()
+		feeds := slices.Collect(maps.Values(b.feeds))
+		b.mu.RUnlock()
+		for _, f := range feeds {
+			f.cut()
+		}
+	}
+	return master
 }
 
 func (b *Redis) works() error {
@@ -110,6 +133,7 @@ func (b *Redis) audit() {
 		for f := range now {
 			if suspects[f] {
 				delete(now, f)
+				b.opts.Log.Warn("subscriptions do not deliver: connecting anew", "server", f.address)
 				f.cut()
 			}
 		}
@@ -200,7 +224,6 @@ func (f *feed) cut() {
 	pubsub := f.pubsub
 	b.mu.RUnlock()
 	if pubsub != nil {
-		b.opts.Log.Warn("subscriptions do not deliver: connecting anew", "server", f.address)
 		pubsub.Close()
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -190,6 +191,26 @@ func (t *Target) Client(tune Tuning) redis.UniversalClient {
 	o.PoolSize, o.ContextTimeoutEnabled = cmp.Or(tune.PoolSize, o.PoolSize), true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
 	return redis.NewClient(&o)
+}
+
+// Master asks the Sentinels for the address of the master. It is empty where there are none.
+func (t *Target) Master(ctx context.Context) (string, error) {
+	if t.failover == nil {
+		return "", nil
+	}
+	var errs []error
+	for _, address := range t.failover.SentinelAddrs {
+		o := t.failover
+		sentinel := redis.NewSentinelClient(&redis.Options{Addr: address, Username: o.SentinelUsername, Password: o.SentinelPassword,
+			TLSConfig: o.TLSConfig, Protocol: 2, MaxRetries: -1, DialerRetries: 1, PoolSize: 1, ContextTimeoutEnabled: true})
+		found, err := sentinel.GetMasterAddrByName(ctx, o.MasterName).Result()
+		sentinel.Close()
+		if err == nil && len(found) == 2 {
+			return net.JoinHostPort(found[0], found[1]), nil
+		}
+		errs = append(errs, err)
+	}
+	return "", fmt.Errorf("ask the Sentinels for %s: %w", t.failover.MasterName, errors.Join(errs...))
 }
 
 // At returns a client of one server of a cluster, by its address.

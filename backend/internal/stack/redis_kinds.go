@@ -116,7 +116,7 @@ func (s *Stack) startWatched(ctx context.Context) error {
 			return err
 		}
 		config := filepath.Join(dir, "sentinel.conf") // which it writes to
-		text := fmt.Sprintf("sentinel monitor %[1]s %s %s 2\nsentinel down-after-milliseconds %[1]s 1000\nsentinel failover-timeout %[1]s 5000\n",
+		text := fmt.Sprintf("sentinel monitor %[1]s %s %s 2\nsentinel down-after-milliseconds %[1]s 2000\nsentinel failover-timeout %[1]s 5000\n",
 			masterName, host, port)
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			return err
