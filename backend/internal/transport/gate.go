@@ -13,7 +13,6 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
-	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -167,7 +166,7 @@ func (g *Gate) Drain(ctx context.Context) {
 	}
 	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
 	for _, s := range sessions {
-		s.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: ComeBack()})))
+		s.Queue.Send(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: ComeBack()}))
 		s.Queue.Close(wire.CloseRestart, "restart: reconnect")
 		select {
 		case <-time.After(pause):

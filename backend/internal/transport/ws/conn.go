@@ -23,6 +23,7 @@ import (
 var frames = &outbox.Form{
 	Transport: transport.WebSocket,
 	Frame:     func(json []byte) []byte { return append(header(0x81, len(json)), json...) },
+	Header:    func(dst []byte, n int) []byte { return appendHeader(dst, 0x81, n) },
 	Closing: func(code wire.CloseCode, reason string) []byte {
 		const most = 123 // RFC 6455 section 5.5: 125 bytes, of which the code takes two
 		p := websocket.FormatCloseMessage(int(code), strings.ToValidUTF8(reason[:min(len(reason), most)], ""))
@@ -33,8 +34,10 @@ var frames = &outbox.Form{
 // pingFrame goes beside each heartbeat. Its JSON makes it a control frame of two bytes.
 var pingFrame = outbox.NewRaw([]byte{0x89, 0})
 
-func header(first byte, n int) []byte {
-	h := make([]byte, 0, 10+n)
+// header returns a frame's header, with room for n bytes of payload.
+func header(first byte, n int) []byte { return appendHeader(make([]byte, 0, 10+n), first, n) }
+
+func appendHeader(h []byte, first byte, n int) []byte {
 	switch {
 	case n < 126:
 		return append(h, first, byte(n))

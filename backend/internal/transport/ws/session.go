@@ -87,7 +87,7 @@ func (c *session) start() {
 	}
 }
 
-func (c *session) send(json []byte) { c.queue.Push(outbox.NewControl(json)) }
+func (c *session) send(json []byte) { c.queue.Send(json) }
 
 // refuse answers with an error frame, and ends the connection of a client that doesn't speak the protocol.
 func (c *session) refuse(id int64, hasID bool, err error) {
