@@ -144,7 +144,9 @@ func presses(b outbox.Backlog, members int) bool {
 }
 
 // isLone reports whether one of several is behind, for its own sake.
-func isLone(b outbox.Backlog, members int) bool { return b.Behind == 1 && b.Lagging == 1 && members > 1 }
+func isLone(b outbox.Backlog, members int) bool {
+	return b.Behind == 1 && b.Lagging == 1 && members > 1
+}
 
 // expect notes that the message of an acceptance will arrive.
 func (p *press) expect(a acceptance) {

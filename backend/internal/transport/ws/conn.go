@@ -57,8 +57,9 @@ type conn struct {
 	upgraded bool      // set before melody starts its writer
 	inflater *inflater // nil when deflate was not negotiated
 
-	rate limit.Rate // of bytes that may come in
-	read limit.Bucket
+	rate   limit.Rate // of bytes that may come in
+	read   limit.Bucket
+	pieces pieces
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -84,14 +85,26 @@ func (c *conn) receive(p []byte) (int, error) {
 		if c.early = c.early[n:]; len(c.early) == 0 {
 			c.early = nil
 		}
-		return n, nil
+		return c.took(p[:n], nil)
 	}
 	n, err := c.Conn.Read(p)
-	if c.read.Spend(c.rate, float64(n), time.Now()) > 0 {
+	return c.took(p[:n], err)
+}
+
+// took accounts for what came in.
+func (c *conn) took(p []byte, err error) (int, error) {
+	now := time.Now()
+	if c.session.IsOpen() {
+		c.session.ReceivedBytes(len(p))
+	}
+	if c.read.Spend(c.rate, float64(len(p)), now) > 0 {
 		c.queue.Close(wire.CloseLimit, "too many bytes were sent")
 		return 0, errTooManyBytes
 	}
-	return n, err
+	if broken := c.pieces.feed(p, now); broken != nil {
+		return 0, broken
+	}
+	return len(p), err
 }
 
 var errTooManyBytes = errors.New("ws: too many bytes came in")

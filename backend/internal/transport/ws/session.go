@@ -28,8 +28,8 @@ type session struct {
 
 	frames   limit.Bucket
 	address  string
-	counted  string // the user of the token, whose connections and frames are counted together; empty for none
-	hammered int    // frames in a row that were refused because they came too early
+	counted  string       // the user of the token, whose connections and frames are counted together; empty for none
+	refusals limit.Bucket // frames that were refused because they came too early
 }
 
 // aside runs f on a goroutine of its own and waits for it. The reader's goroutine lives as long as the connection, and so
