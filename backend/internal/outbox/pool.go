@@ -49,6 +49,7 @@ type Pool struct {
 	stop    chan struct{}
 	running sync.WaitGroup // writers, and the goroutines of stalled queues
 	chunks  sync.Pool      // of *chunk
+	lists   sync.Pool      // of *list
 
 	mu      sync.Mutex
 	stalled map[*Queue]struct{} // whose sockets are full
@@ -69,6 +70,7 @@ func NewPool(opts Options) *Pool {
 		opts.SlowAfter = wire.SlowAfter
 	}
 	p := &Pool{opts: opts, began: time.Now(), stop: make(chan struct{}), stalled: map[*Queue]struct{}{}}
+	p.lists.New = func() any { return new(list) }
 	p.chunks.New = func() any { return &chunk{byWriter: make([][]*Queue, opts.Writers)} }
 	for i := range opts.Writers {
 		w := newWriter(i)

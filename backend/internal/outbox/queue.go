@@ -112,6 +112,11 @@ func (q *Queue) appendLocked(f *Frame, n int, now moment) (became bool) {
 	if q.names != nil && f.Message.Conflate != "" {
 		q.names.set(f.Message, len(q.frames))
 	}
+	if n := len(q.frames); n == keepFrames && n == cap(q.frames) {
+		l := q.pool.lists.Get().(*list)
+		copy(l[:], q.frames)
+		q.frames = l[:n]
+	}
 	q.frames = append(q.frames, entry{f, uint32(n), now})
 	q.settleLocked(n)
 	return q.wakeLocked()

@@ -13,8 +13,14 @@ import (
 // written on its own, without being copied.
 const maxWrite = 64 << 10
 
-// keepFrames is how long an empty queue's list may stay, so that idle connections stay slim.
-const keepFrames = 8
+const (
+	// keepFrames is how long an empty queue's list may stay, so that idle connections stay slim.
+	keepFrames = 16
+	// pooledFrames is how long the lists are that busy queues borrow.
+	pooledFrames = 128
+)
+
+type list [pooledFrames]entry
 
 // A writer writes the queues on its list, each one's frames in as few system calls as they fit in.
 type writer struct {
@@ -177,11 +183,15 @@ func (q *Queue) take(entries []entry) []entry {
 		q.compactLocked()
 	}
 	entries = append(entries, q.frames...)
-	if cap(q.frames) > keepFrames {
-		q.frames = nil
-	} else {
-		clear(q.frames)
+	clear(q.frames)
+	switch c := cap(q.frames); {
+	case c <= keepFrames:
 		q.frames = q.frames[:0]
+	case c == pooledFrames:
+		q.pool.lists.Put((*list)(q.frames[:pooledFrames]))
+		fallthrough
+	default:
+		q.frames = nil
 	}
 	q.names = nil
 	return entries
