@@ -121,6 +121,14 @@ bench-peers: build loadtest/peers/socketio/node_modules ## Compare with Centrifu
 test-peers: build loadtest/peers/socketio/node_modules ## Try the comparison, briefly
 	cd loadtest/peers && GOWORK=off go vet ./... && GOWORK=off go test -race ./... && GOWORK=off go run . --zonecast ../../bin/zonecast --quick
 
+FUZZTIME ?= 10s
+
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder that a stranger can reach, for FUZZTIME each (FUZZTIME=1m)
+	bash deploy/fuzz.sh backend $(FUZZTIME)
+	bash deploy/fuzz.sh loadtest $(FUZZTIME)
+	GOWORK=off bash deploy/fuzz.sh loadtest/peers $(FUZZTIME)
+
 .PHONY: lint
 lint: ## Check formatting and run go vet
 	@test -z "$$(gofmt -l backend web loadtest)" || { echo "not formatted, run gofmt -w on:"; gofmt -l backend web loadtest; exit 1; }

@@ -13,12 +13,18 @@ const (
 	// PublishWait is how long a publisher waits at most when the members of its room are behind.
 	PublishWait = 2 * time.Second
 	// RateLimitTokens is how many frames a client may send at once, RateLimitRefill how many more each second. One that goes
-	// on regardless is closed with 4429 after RefusalsInARow refused frames.
-	RateLimitTokens = 100
-	RateLimitRefill = 10
-	RefusalsInARow  = 100
+	// on regardless is closed with 4429 after so many Refusals, of which RefusalsForgiven are forgotten each second.
+	RateLimitTokens  = 100
+	RateLimitRefill  = 10
+	Refusals         = 100
+	RefusalsForgiven = 10
 	// HeartbeatInterval is the time between two heartbeats.
 	HeartbeatInterval = 30 * time.Second
+	// PongTimeout is how long the answer to a heartbeat's ping may take.
+	PongTimeout = 10 * time.Second
+	// FragmentsPerMessage is the most frames that one message of a client may come in, and MessageTime how long it may take.
+	FragmentsPerMessage = 256
+	MessageTime         = 30 * time.Second
 	// RoomsPerConnection is the most rooms that one connection may be in.
 	RoomsPerConnection = 128
 	// BadFramesInARow is how many frames that are not the protocol a client may send in a row; one more closes the

@@ -84,7 +84,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.hub.Use(s.broker)
 	s.recent = &recent{hub: s.hub}
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
-		Heartbeat: c.HeartbeatInterval, MaxFrameBytes: c.MaxFrameBytes, Origins: c.AllowedOrigins, Limits: transport.Limits{
+		Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes, Origins: c.AllowedOrigins, Limits: transport.Limits{
 			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},

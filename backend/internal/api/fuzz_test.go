@@ -87,3 +87,31 @@ func FuzzBatch(f *testing.F) {
 		}
 	})
 }
+
+// Whatever an operator asks the list of connections for: it is a list, or a problem with the query.
+func FuzzConnectionsQuery(f *testing.F) {
+	for _, query := range []string{"", "warehouse=w1&zone=a&userId=u&slow=true&limit=5&after=c-1", "limit=0", "limit=-1", "limit=99999999999999999999",
+		"slow=maybe", "zone=a", "warehouse=a:b", "after=%00", "%zz", "a;b"} {
+		f.Add(query)
+	}
+	s := start(f, auth.Options{}, nil)
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest(http.MethodGet, "/api/v1/connections", nil)
+		r.URL.RawQuery = query
+		w := httptest.NewRecorder()
+		s.echo.ServeHTTP(w, r)
+		if w.Code == http.StatusBadRequest {
+			wantProblem(t, w.Result(), http.StatusBadRequest, "", "")
+			return
+		}
+		got := wantJSON[struct {
+			Node        string            `json:"node"`
+			Total       int               `json:"total"`
+			Connections []json.RawMessage `json:"connections"`
+			Next        string            `json:"next"`
+		}](t, w.Result(), http.StatusOK)
+		if got.Connections == nil || len(got.Connections) > got.Total {
+			t.Errorf("%d of %d connections", len(got.Connections), got.Total)
+		}
+	})
+}

@@ -32,6 +32,7 @@ func TestBroadcast(t *testing.T) {
 		room             wire.Room
 		wantData         string
 		wantRetain       bool
+		wantConflate     string
 	}{
 		{name: "to a warehouse", path: toWarehouse, body: `{"event":"ALERT","data":{"a":1}}`, room: whole, wantData: `{"a":1}`},
 		{name: "to a zone", path: toZone, body: `{"event":"ALERT","data":[]}`, room: zone, wantData: `[]`},
@@ -41,6 +42,8 @@ func TestBroadcast(t *testing.T) {
 		{name: "without data", path: toZone, body: `{"event":"ALERT"}`, room: zone, wantData: ``},
 		{name: "data null", path: toZone, body: `{"event":"ALERT","data":null}`, room: zone, wantData: `null`},
 		{name: "retained", path: toZone, body: `{"event":"ALERT","data":1,"retain":true}`, room: zone, wantData: `1`, wantRetain: true},
+		{name: "the newest state of something", path: toZone, body: `{"event":"ALERT","data":1,"conflate":"zone-a"}`, room: zone, wantData: `1`,
+			wantConflate: "zone-a"},
 		{name: "as much data as is allowed", path: toZone, room: zone,
 			body:     `{"event":"ALERT","data":"` + strings.Repeat("x", dataLimit-2) + `"}`,
 			wantData: `"` + strings.Repeat("x", dataLimit-2) + `"`},
@@ -58,7 +61,8 @@ func TestBroadcast(t *testing.T) {
 				t.Fatalf("the room has %d messages, want 1", len(all))
 			}
 			m := all[0]
-			if got != wire.PositionOf(tt.room, m.Offset) || m.Event != "ALERT" || string(m.Data) != tt.wantData || m.Retain != tt.wantRetain {
+			if got != wire.PositionOf(tt.room, m.Offset) || m.Event != "ALERT" || string(m.Data) != tt.wantData || m.Retain != tt.wantRetain ||
+				m.Conflate != tt.wantConflate {
 				t.Errorf("answered %+v, kept %s %s %.80s retain=%v; want the data %.80s", got, m.Offset, m.Event, m.Data, m.Retain, tt.wantData)
 			}
 			if n := s.counted("zonecast_publishes_total", "result=ok", "via=http"); n != 1 {

@@ -45,6 +45,7 @@ type Connection struct {
 	Received    uint64   `json:"framesReceived"`
 	Sent        uint64   `json:"messagesSent"`
 	SentBytes   uint64   `json:"bytesSent"`
+	ReadBytes   uint64   `json:"bytesReceived"`
 	QueuedBytes int      `json:"queuedBytes"`
 	Slow        bool     `json:"slow"`
 	// RTT is missing until the first ping was answered.
@@ -110,6 +111,6 @@ func account(node string, s *hub.Session) Connection {
 		rooms = append(rooms, r.String())
 	}
 	return Connection{ID: s.ID, Node: node, User: s.User, Transport: s.Queue.Transport(), Rooms: rooms,
-		Duration: t.Duration.Milliseconds(), Received: t.Received,
+		Duration: t.Duration.Milliseconds(), Received: t.Received, ReadBytes: t.Read,
 		Sent: t.Messages, SentBytes: t.Bytes, QueuedBytes: t.Waiting, Slow: t.Slow, RTT: float64(t.RTT.Microseconds()) / 1000}
 }

@@ -202,18 +202,21 @@ func (b *Memory) Subscribe(_ context.Context, room wire.Room) (Snapshot, error) 
 
 // Unsubscribe implements [Broker]. A room that nobody published to is forgotten.
 func (b *Memory) Unsubscribe(room wire.Room) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.mu.RLock()
 	r := b.rooms[room]
+	b.mu.RUnlock()
 	if r == nil {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.mu.Lock() // not with b.mu held: the room may be in the middle of a fan-out
 	r.subscribed = false
-	if r.n == 0 {
-		r.forgotten = true
+	r.forgotten = r.n == 0
+	forgotten := r.forgotten
+	r.mu.Unlock()
+	if forgotten { // whoever finds it until then looks again, see lock
+		b.mu.Lock()
 		delete(b.rooms, room)
+		b.mu.Unlock()
 	}
 }
 

@@ -39,6 +39,7 @@ type Config struct {
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages of each room that are kept for clients that come back."`
 	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"How long they are kept."`
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" default:"30s" help:"Time between two heartbeats of a connection."`
+	PongTimeout       time.Duration `env:"PONG_TIMEOUT" default:"10s" help:"How long after a heartbeat's ping its answer may take. A peer that is dead is found within HEARTBEAT_INTERVAL and this."`
 	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time over which connections are closed on shutdown."`
 
 	MaxConnections           int           `env:"MAX_CONNECTIONS" default:"0" help:"Connections that this instance takes; 0 for 19000, or as many as the limit of open files leaves."`
@@ -124,6 +125,7 @@ func (c *Config) Check() error {
 		unit  string
 	}{
 		{"--heartbeat-interval", int64(time.Second), int64(c.HeartbeatInterval), "1s"},
+		{"--pong-timeout", int64(100 * time.Millisecond), int64(c.PongTimeout), "100ms"},
 		{"--drain-timeout", int64(100 * time.Millisecond), int64(c.DrainTimeout), "100ms"},
 		{"--history-messages", 1, int64(c.HistoryMessages), "1"},
 		{"--history-age", int64(time.Second), int64(c.HistoryAge), "1s"},

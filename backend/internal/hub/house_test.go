@@ -103,6 +103,7 @@ type options struct {
 	wait     time.Duration // of publishers
 	linger   time.Duration // of rooms without members
 	meter    outbox.Meter  // quiet without one
+	pressure hub.Pressure
 }
 
 // endless keeps all that a test publishes, so that whoever is late finds it.
@@ -119,7 +120,7 @@ func build(t testing.TB, o options) *house {
 	}
 	h.pool = outbox.NewPool(outbox.Options{Meter: o.meter, MaxBytes: o.bytes, SlowAfter: o.slow})
 	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
-		PublishWait: o.wait, Linger: o.linger, OnWait: func() { h.waits.Add(1) }})
+		PublishWait: o.wait, Linger: o.linger, Pressure: o.pressure, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)
 	h.Use(h.broker)
 	t.Cleanup(func() {
@@ -154,6 +155,25 @@ func tcp(t testing.TB) (server, client net.Conn) {
 		t.Fatal(err)
 	}
 	return server, client
+}
+
+// narrow is tcp with small buffers in the kernel.
+func narrow(t testing.TB) (server, client net.Conn) {
+	server, client = tcp(t)
+	_ = server.(*net.TCPConn).SetWriteBuffer(16 << 10)
+	_ = client.(*net.TCPConn).SetReadBuffer(16 << 10)
+	return server, client
+}
+
+// paced reads no faster than that.
+type paced struct {
+	io.Reader
+	pause time.Duration
+}
+
+func (p paced) Read(buf []byte) (int, error) {
+	time.Sleep(p.pause)
+	return p.Reader.Read(buf)
 }
 
 func room(name string) wire.Room { return wire.Room{Warehouse: "w", Zone: name} }
@@ -236,6 +256,7 @@ type guest struct {
 	*hub.Session
 	t      testing.TB
 	client net.Conn
+	pace   time.Duration // between two reads of 1500 bytes; 0 for as fast as they come
 	asleep chan struct{} // the client reads nothing until it is closed
 	wake   func()
 	done   chan struct{} // closed when the client has read to the end
@@ -276,6 +297,9 @@ func (g *guest) read() {
 	defer g.client.Close()
 	<-g.asleep
 	in := bufio.NewReader(g.client)
+	if g.pace > 0 {
+		in = bufio.NewReaderSize(paced{g.client, g.pace}, 1500)
+	}
 	for {
 		line, err := in.ReadBytes('\n')
 		if err != nil {

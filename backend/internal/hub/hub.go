@@ -24,6 +24,8 @@ type Options struct {
 	Linger time.Duration
 	// PublishWait is how long a publisher waits at most for members that are behind (default wire.PublishWait).
 	PublishWait time.Duration
+	// Pressure, if not nil, carries between the instances which rooms have members that are behind.
+	Pressure Pressure
 	// OnWait, if not nil, is told of each publication that has to wait.
 	OnWait func()
 	// OnGap, if not nil, is told of each gap that sessions are told of.
@@ -165,6 +167,7 @@ func (h *Hub) begin(r *room, s broker.Snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.offset, r.recent, r.bytes, r.retained = s.Offset, nil, 0, nil
+	r.press.arrived(s.Offset)
 	for _, m := range s.Retained {
 		r.retain(m)
 	}
@@ -243,14 +246,15 @@ func (h *Hub) message(r *room, m *broker.Message) {
 	if m.Offset.Epoch == r.offset.Epoch && m.Offset.N <= r.offset.N {
 		return // the snapshot or the history had it
 	}
-	f := outbox.NewMessage(wire.AppendMessage(nil, &m.Message), m.Accepted,
-		outbox.Identity{Room: m.Room, Offset: m.Offset, Conflate: m.Conflate})
+	f := outbox.Broadcast(&m.Message, m.Accepted, m.Conflate)
 	r.offset = m.Offset
+	r.press.arrived(m.Offset)
 	r.remember(f)
 	if m.Retain {
 		r.retain(m)
 	}
-	r.press.members = h.opts.Pool.Fanout(f, r.queues)
+	r.press.backlog = h.opts.Pool.Fanout(f, r.queues)
+	h.tell(r)
 }
 
 func (r *room) remember(f *outbox.Frame) {
@@ -284,6 +288,7 @@ func (h *Hub) gap(r *room, gap broker.Gap, retained []*broker.Message) {
 		return // of an earlier subscription
 	}
 	r.offset, r.recent, r.bytes, r.retained = gap.To, nil, 0, nil
+	r.press.arrived(gap.To)
 	for _, m := range retained {
 		r.retain(m)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ func TestAFloodIsDeliveredToEverybody(t *testing.T) {
 // One client that stops reading makes no publisher wait, costs no more than its bound, and nobody else notices it.
 func TestOneOfManyWhoStopsReadingHoldsUpNobody(t *testing.T) {
 	const members = 50
-	h := build(t, options{bytes: 64 << 10, limits: endless})
+	h := build(t, options{bytes: 256 << 10, limits: endless})
 	asleep := h.sleeper("asleep")
 	guests := []*guest{asleep}
 	for i := range members - 1 {
@@ -84,9 +85,7 @@ func TestOneOfManyWhoStopsReadingHoldsUpNobody(t *testing.T) {
 			t.Fatal("the client that doesn't read is still there")
 		}
 		h.send(broker.Publication{Room: room("a"), Data: data})
-		for h.pool.Waiting() > int64(asleep.Queue.Stats().Waiting) { // as fast as the others read
-			time.Sleep(10 * time.Microsecond)
-		}
+		eventually(t, "the others have read", func() bool { return h.pool.Waiting() <= int64(asleep.Queue.Stats().Waiting) })
 	}
 	if code := asleep.Queue.Code(); code != wire.CloseSlowConsumer {
 		t.Errorf("closed with %s, want %s", code, wire.CloseSlowConsumer)
@@ -141,6 +140,103 @@ func TestTheOthersKeepTheirLatencyWhenOneOfAThousandStopsReading(t *testing.T) {
 			t.Fatalf("%s was closed with %s", s.ID, code)
 		}
 	}
+}
+
+// However few the members are: the one of them that stops reading makes publishers wait for a moment, once.
+func TestOneOfFewWhoStopsReadingHoldsUpNobody(t *testing.T) {
+	for _, members := range []int{2, 4, 8} {
+		t.Run(fmt.Sprint(members), func(t *testing.T) {
+			h := build(t, options{bytes: 1 << 20, limits: endless, slow: time.Minute, wait: 10 * time.Second})
+			asleep := h.sleeper("asleep")
+			guests := []*guest{asleep}
+			for i := range members - 1 {
+				guests = append(guests, h.guest(fmt.Sprint("guest-", i)))
+			}
+			for _, g := range guests {
+				if err := g.join(hub.Join{Room: room("a")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			data := json.RawMessage(`"` + strings.Repeat("x", 16_000) + `"`)
+			accepted := 0
+			for ; asleep.Queue.Code() == 0; accepted++ {
+				h.send(broker.Publication{Room: room("a"), Data: data})
+				eventually(t, "the others have read", func() bool { return h.pool.Waiting() <= int64(asleep.Queue.Stats().Waiting) })
+			}
+			if n := h.waits.Load(); n > 3 {
+				t.Errorf("publishers had to wait %d times for one that takes nothing", n)
+			}
+			for _, g := range guests[1:] {
+				if n := wantUnbroken(t, g.flush())[room("a").String()]; n != accepted {
+					t.Fatalf("%s got %d of %d messages", g.ID, n, accepted)
+				}
+			}
+		})
+	}
+}
+
+// slowed counts how often a member became slow.
+type slowed struct {
+	quiet
+	atomic.Int64
+}
+
+func (s *slowed) Slow(n int) { s.Add(int64(max(n, 0))) }
+
+// When all read slower than is published, they count as slow, and publishers wait for them all the same.
+func TestAFloodOfSlowReadersIsDeliveredToEverybody(t *testing.T) {
+	const members = 40
+	var slow slowed
+	h := build(t, options{bytes: 1 << 20, limits: endless, slow: 50 * time.Millisecond, wait: 20 * time.Second, meter: &slow})
+	h.dial = narrow
+	guests := make([]*guest, members)
+	for i := range guests {
+		guests[i] = h.sleeper(fmt.Sprint("guest-", i))
+		guests[i].pace = 5 * time.Millisecond
+		if err := guests[i].join(hub.Join{Room: room("a")}); err != nil {
+			t.Fatal(err)
+		}
+		guests[i].wake()
+	}
+	accepted := h.publishAll(room("a"), 4, 400)
+	for _, g := range guests {
+		if n := wantUnbroken(t, g.flush())[room("a").String()]; n != accepted || g.Queue.Code() != 0 {
+			t.Fatalf("%s got %d of %d messages, closed with %s", g.ID, n, accepted, g.Queue.Code())
+		}
+	}
+	if n := slow.Load(); h.waits.Load() == 0 || n < members {
+		t.Errorf("publishers waited %d times and members became slow %d times: this was no flood", h.waits.Load(), n)
+	}
+}
+
+// What the broker has accepted and not yet delivered counts as well: with Redis both are different moments.
+func TestPublishersWaitForWhatIsUnderWayFromTheBroker(t *testing.T) {
+	h := build(t, options{bytes: 256 << 10, limits: endless, wait: 100 * time.Millisecond})
+	g := h.guest("g")
+	if err := g.join(hub.Join{Room: room("a")}); err != nil {
+		t.Fatal(err)
+	}
+	h.broker.tap.turnOff()
+	p := broker.Publication{Room: room("a"), Event: "E", Data: json.RawMessage(`"` + strings.Repeat("x", 8000) + `"`)}
+	accepted := 0
+	var err error
+	for ; err == nil && accepted < 1000; accepted++ {
+		_, err = h.Publish(t.Context(), p)
+	}
+	if e := wire.AsError(err); err == nil || e.Code != wire.CodeRateLimited || accepted > 10 {
+		t.Fatalf("after %d messages that are under way: %v", accepted, err)
+	}
+	eventually(t, "what doesn't arrive is given up", func() bool {
+		_, err := h.Publish(t.Context(), p)
+		return err == nil
+	})
+	h.broker.tap.turnOn()
+	for range 20 {
+		if _, err := h.Publish(t.Context(), p); err != nil {
+			t.Fatalf("after all has arrived: %v", err)
+		}
+	}
+	wantUnbroken(t, g.flush())
 }
 
 // A publisher waits so long and no longer; other rooms go on meanwhile.

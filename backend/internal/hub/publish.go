@@ -2,51 +2,71 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// When publishers outrun the members of a room, the publishers wait. A member is pressed when more than a quarter of its bound
-// waits for it although it is not slow; a room is pressed when an eighth of its members are. So a single client that
-// stops reading makes nobody wait: it counts as slow after a second, and is closed at its bound. But when the writers of the
-// instance are behind, or most of the clients, nobody is thrown out for it.
+// When publishers outrun the members of a room, the publishers wait. A member is behind when more than a quarter of its bound
+// waits for it; a room is pressed when an eighth of its members are. One member of a small room is an eighth of it too: if it
+// alone is behind, and that for its own sake, it is left to its bound. So a client that stops reading makes nobody wait. But
+// when the writers of the instance are behind, or many of the clients, nobody is thrown out for it: publishers then wait until
+// the last stragglers have caught up as well, or had time for it.
 
 // press is a room's state of this. It is guarded by the room's mutex.
 type press struct {
-	members  int       // pressed ones, when they were last counted
-	counted  time.Time // when they were counted for a publisher that waits
-	underway int       // bytes of publications that were let in and have not been fanned out
+	backlog  outbox.Backlog // when it was last counted
+	counted  time.Time      // when it was counted for a publisher that waits
+	shut     bool           // publishers wait
+	easing   time.Time      // since when only stragglers are behind; zero while the room is pressed
+	underway int            // bytes of publications that were let in and have not been fanned out
+	accepted []acceptance   // those of them that the broker has accepted, in the order of their offsets
+	telling  bool           // the other instances are told that the room is pressed
+}
+
+// An acceptance is a publication on its way from the broker to the hub.
+type acceptance struct {
+	offset wire.Offset
+	bytes  int
+	until  time.Time // when it is given up: the subscription may have been lost
 }
 
 const (
 	pressedShare = 8 // one of so many members
+	// stragglerShare and stragglerTime are for how few, and how long, publishers don't wait any more.
+	stragglerShare = 64
+	stragglerTime  = 500 * time.Millisecond
 	// countEvery is how long a count holds for those who wait.
 	countEvery = 2 * time.Millisecond
 )
 
-// Publish gives a publication to the broker, as soon as the local members of its room can take it. The error is that of the
-// broker, or a *wire.Error of wire.CodeRateLimited.
+// Publish gives a publication to the broker, as soon as the members of its room can take it. The error is that of the broker,
+// or a *wire.Error of wire.CodeRateLimited.
 func (h *Hub) Publish(ctx context.Context, p broker.Publication) (broker.Receipt, error) {
+	bytes := outbox.Weight(len(p.Event) + len(p.Data))
 	r := h.find(p.Room)
-	if r == nil {
-		return h.broker.Publish(ctx, p)
-	}
-	if err := h.admit(ctx, r, len(p.Data)); err != nil {
+	if err := h.admit(ctx, p.Room, r, bytes); err != nil {
 		return broker.Receipt{}, err
 	}
-	defer func() {
+	receipt, err := h.broker.Publish(ctx, p)
+	if r != nil {
 		r.mu.Lock()
-		r.press.underway -= len(p.Data)
-		r.mu.Unlock()
-	}()
-	return h.broker.Publish(ctx, p)
+		defer r.mu.Unlock()
+		if err != nil || r.offset.Epoch == receipt.Offset.Epoch && receipt.Offset.N <= r.offset.N {
+			r.press.underway -= bytes
+		} else {
+			r.press.expect(acceptance{receipt.Offset, bytes, time.Now().Add(h.opts.PublishWait)})
+		}
+	}
+	return receipt, err
 }
 
-// admit waits until n more bytes may be published to the room.
-func (h *Hub) admit(ctx context.Context, r *room, n int) error {
-	if h.tryAdmit(r, n) {
+// admit waits until so many bytes more may be published to the room; r is nil when it has no members here.
+func (h *Hub) admit(ctx context.Context, name wire.Room, r *room, bytes int) error {
+	if h.tryAdmit(name, r, bytes) {
 		return nil
 	}
 	if h.opts.OnWait != nil {
@@ -59,45 +79,97 @@ func (h *Hub) admit(ctx context.Context, r *room, n int) error {
 	for {
 		select {
 		case <-tick.C:
-			if h.tryAdmit(r, n) {
+			if h.tryAdmit(name, r, bytes) {
 				return nil
 			}
 		case <-patience.C:
 			return &wire.Error{Code: wire.CodeRateLimited, RetryAfter: time.Second.Milliseconds(),
-				Message: "the members of " + r.name.String() + " can't take messages at this rate: publish slower"}
+				Message: "the members of " + name.String() + " can't take messages at this rate: publish slower"}
 		case <-ctx.Done():
-			return wire.Errorf(wire.CodeUnavailable, "the request ended while it waited for the members of %s", r.name)
+			return wire.Errorf(wire.CodeUnavailable, "the request ended while it waited for the members of %s", name)
 		}
 	}
 }
 
-func (h *Hub) tryAdmit(r *room, n int) bool {
+func (h *Hub) tryAdmit(name wire.Room, r *room, bytes int) bool {
+	if h.opts.Pressure != nil && h.opts.Pressure.Told(name) {
+		return false
+	}
+	if r == nil {
+		return true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.isPressed(time.Now()) {
+	now := time.Now()
+	if h.isShut(r, now) {
 		return false
 	}
-	if r.press.underway > 0 && r.press.underway+n > h.opts.Pool.Bound()/4 {
+	p := &r.press
+	for len(p.accepted) > 0 && now.After(p.accepted[0].until) {
+		p.forget(1)
+	}
+	if p.underway > 0 && p.underway+bytes > h.opts.Pool.Bound()/4 {
 		return false
 	}
-	r.press.underway += n
+	p.underway += bytes
 	return true
 }
 
-// isPressed is called with the room's mutex held.
-func (r *room) isPressed(now time.Time) bool {
-	p := &r.press
-	if p.members == 0 || p.members*pressedShare < len(r.queues) {
+// isShut is called with the room's mutex held.
+func (h *Hub) isShut(r *room, now time.Time) bool {
+	p, members := &r.press, len(r.queues)
+	if !p.shut && !presses(p.backlog, members) {
 		return false
 	}
 	if now.Sub(p.counted) < countEvery {
 		return true
 	}
-	p.counted, p.members = now, 0
-	for _, q := range r.queues {
-		if q.Pressed() {
-			p.members++
-		}
+	p.counted, p.backlog = now, h.opts.Pool.Backlog(r.queues)
+	switch {
+	case presses(p.backlog, members):
+		p.shut, p.easing = true, time.Time{}
+	case isLone(p.backlog, members), p.backlog.Behind*stragglerShare < members:
+		p.shut = false
+	case p.easing.IsZero():
+		p.easing = now
+	case now.Sub(p.easing) > stragglerTime:
+		p.shut = false
 	}
-	return p.members > 0 && p.members*pressedShare >= len(r.queues)
+	return p.shut
+}
+
+// presses reports whether a room with so many members is pressed by the backlog.
+func presses(b outbox.Backlog, members int) bool {
+	return b.Behind > 0 && b.Behind*pressedShare >= members && !isLone(b, members)
+}
+
+// isLone reports whether one of several is behind, for its own sake.
+func isLone(b outbox.Backlog, members int) bool {
+	return b.Behind == 1 && b.Lagging == 1 && members > 1
+}
+
+// expect notes that the message of an acceptance will arrive.
+func (p *press) expect(a acceptance) {
+	i := len(p.accepted)
+	for i > 0 && p.accepted[i-1].offset.N > a.offset.N {
+		i--
+	}
+	p.accepted = slices.Insert(p.accepted, i, a)
+}
+
+// arrived lets go of what has arrived with the message at this offset, or before it.
+func (p *press) arrived(at wire.Offset) {
+	n := 0
+	for n < len(p.accepted) && (p.accepted[n].offset.N <= at.N || p.accepted[n].offset.Epoch != at.Epoch) {
+		n++
+	}
+	p.forget(n)
+}
+
+// forget lets go of the first n.
+func (p *press) forget(n int) {
+	for _, a := range p.accepted[:n] {
+		p.underway -= a.bytes
+	}
+	p.accepted = slices.Delete(p.accepted, 0, n)
 }

@@ -24,6 +24,7 @@ type Session struct {
 	beat   int           // its slot among the hub's beats
 
 	received atomic.Uint64 // frames from the client
+	read     atomic.Uint64 // bytes from the client
 	pinged   atomic.Int64  // when, in µs since 1970; 0 when the ping has been answered
 	rtt      atomic.Int64  // of the last ping, in µs
 
@@ -202,12 +203,19 @@ func (s *Session) tryEnter(r *room, after wire.Offset) (done bool, err error) {
 	if lacking > len(r.recent) {
 		return false, nil
 	}
+	missed, weight := r.recent[len(r.recent)-lacking:], 0
+	for _, f := range missed {
+		weight += outbox.Weight(2 * len(f.frame.JSON))
+	}
+	if lacking > 1 && weight > s.hub.opts.Pool.Bound()/2 {
+		return false, nil // too much at once for a small bound: page by page then
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false, errSessionClosed
 	}
-	for _, f := range r.recent[len(r.recent)-lacking:] {
+	for _, f := range missed {
 		s.Queue.Push(f.frame.Replay())
 	}
 	m := &membership{room: r, session: s, index: len(r.queues)}
@@ -290,6 +298,9 @@ func (s *Session) Close() {
 // Received counts a frame from the client.
 func (s *Session) Received() { s.received.Add(1) }
 
+// ReceivedBytes counts bytes from the client, as they come from its connection.
+func (s *Session) ReceivedBytes(n int) { s.read.Add(uint64(n)) }
+
 // Ponged takes the answer to a ping, and reports whether there was one to answer.
 func (s *Session) Ponged(at time.Time) bool {
 	sent := s.pinged.Swap(0)
@@ -303,13 +314,14 @@ func (s *Session) Ponged(at time.Time) bool {
 type Tracking struct {
 	outbox.Stats
 	Received uint64        // frames from the client
+	Read     uint64        // bytes from the client; 0 where the transport has only requests
 	Duration time.Duration // since it was opened
 	RTT      time.Duration // of the last ping that was answered, from the queue to the client and back; 0 before the first
 }
 
 // Tracking returns the account as it stands.
 func (s *Session) Tracking() Tracking {
-	return Tracking{Stats: s.Queue.Stats(), Received: s.received.Load(), Duration: time.Since(s.Opened),
+	return Tracking{Stats: s.Queue.Stats(), Received: s.received.Load(), Read: s.read.Load(), Duration: time.Since(s.Opened),
 		RTT: time.Duration(s.rtt.Load()) * time.Microsecond}
 }
 

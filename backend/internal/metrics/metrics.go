@@ -25,6 +25,7 @@ type Metrics struct {
 	Reconnects, Repairs prometheus.Counter
 	Forks               prometheus.Counter // rooms whose latest messages Redis had lost
 	Waits               prometheus.Counter // publications that had to wait for members that were behind
+	Silent              prometheus.Counter // connections whose peers stopped answering pings
 
 	delivered, bytes *prometheus.CounterVec // by transport
 	written          map[string]written     // the same, of each transport that New was told of; static
@@ -63,6 +64,7 @@ func New(version string, transports ...string) *Metrics {
 		Gaps:           single("zonecast_gaps_total", "Gaps that clients were told of."),
 		Reconnects:     single("zonecast_broker_reconnects_total", "Times that the subscriptions to Redis were lost and made anew."),
 		Waits:          single("zonecast_publish_waits_total", "Publications that had to wait, because the members of their room were behind."),
+		Silent:         single("zonecast_pong_timeouts_total", "Connections closed because their peer did not answer pings any more."),
 		Repairs:        single("zonecast_broker_repairs_total", "Times that a room was caught up from its history, because messages may have been missed."),
 		Forks:          single("zonecast_broker_forks_total", "Times that Redis came back without messages of a room that had been delivered, and the room got a new epoch."),
 		latency:        histogram("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
@@ -80,7 +82,7 @@ func New(version string, transports ...string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()}})
 	build.Set(1)
-	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.AcceptFailures, m.Gaps, m.Reconnects, m.Repairs, m.Forks, m.Waits, m.slow, m.slowed,
+	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.AcceptFailures, m.Gaps, m.Reconnects, m.Repairs, m.Forks, m.Waits, m.Silent, m.slow, m.slowed,
 		m.latency, m.dropped, m.delivered, m.bytes, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

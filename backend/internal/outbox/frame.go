@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -19,8 +20,27 @@ type Frame struct {
 	kind    kind
 	skipped skipped // what this frame stands for, when it is a notice of conflated messages
 
-	raw   []byte // set by NewRaw
-	forms [formSlots]atomic.Pointer[[]byte]
+	buf []byte   // headroom bytes that are free, for the header of a form, and the JSON; nil when there is no such place
+	own *encoded // set by NewRaw: the same in each form
+
+	encoding sync.Mutex // held while a form is made
+	forms    [formSlots]atomic.Pointer[encoded]
+}
+
+// encoded is a frame as it is on the sockets of one form.
+type encoded struct {
+	bytes  []byte
+	charge int // what a queue that holds the frame is charged for it
+}
+
+// frameBytes is what a frame costs beside its bytes: the Frame itself, the texts of its Identity, its entry in a queue.
+// [Queue] charges it, so that its bound holds for many small frames too.
+const frameBytes = 320
+
+// Weight returns about what a queue is charged for a message whose event and data have so many bytes.
+func Weight(bytes int) int {
+	const around = 100 // of the frame
+	return frameBytes + around + bytes
 }
 
 // An Identity is what the queues have to know of a message.
@@ -42,7 +62,19 @@ const (
 	passing              // no event, but it leads past some: a gap, or the notice of conflated messages
 )
 
-// NewMessage returns the frame of a published event, which the broker accepted at that time in microseconds since 1970.
+// Broadcast returns the frame of a published event, which the broker accepted at that time in microseconds since 1970.
+func Broadcast(m *wire.Message, accepted int64, conflate string) *Frame {
+	f := NewMessage(nil, accepted, Identity{Room: m.Room, Offset: m.Offset, Conflate: conflate})
+	const around = 160 // bytes of a usual frame around its data; longer ones grow
+	buf := wire.AppendMessage(make([]byte, headroom, headroom+around+len(m.Data)), m)
+	f.buf, f.JSON = buf, buf[headroom:]
+	return f
+}
+
+// headroom is the longest header that a form may put before the JSON.
+const headroom = 10
+
+// NewMessage returns the frame of an event that is encoded already: see [Broadcast].
 func NewMessage(json []byte, accepted int64, id Identity) *Frame {
 	return &Frame{JSON: json, Accepted: accepted, Message: id, kind: message}
 }
@@ -88,6 +120,9 @@ type Form struct {
 	Slot int
 	// Frame returns a frame's bytes on the socket.
 	Frame func(json []byte) []byte
+	// Header, if not nil, says that a frame on the socket is this header, of at most 10 bytes, and then its JSON: so nothing has
+	// to be copied. It appends the header of n bytes to dst.
+	Header func(dst []byte, n int) []byte
 	// Closing returns the bytes that tell the peer why the connection ends; empty when the transport has none.
 	Closing func(code wire.CloseCode, reason string) []byte
 	// Final is set when the peer does not answer these bytes: the socket is closed as soon as it has taken them.
@@ -102,20 +137,46 @@ type Marker interface {
 }
 
 // In returns the frame's bytes in the given form. It may be called by several goroutines at once.
-func (f *Frame) In(form *Form) []byte {
-	if f.raw != nil {
-		return f.raw
+func (f *Frame) In(form *Form) []byte { return f.in(form).bytes }
+
+func (f *Frame) in(form *Form) *encoded {
+	if f.own != nil {
+		return f.own
 	}
-	p := &f.forms[form.Slot]
-	if b := p.Load(); b != nil {
-		return *b
+	if e := f.forms[form.Slot].Load(); e != nil {
+		return e
 	}
-	b := form.Frame(f.JSON)
-	if !p.CompareAndSwap(nil, &b) {
-		return *p.Load()
+	return f.encode(form)
+}
+
+// encode makes a form of the frame, once.
+func (f *Frame) encode(form *Form) *encoded {
+	f.encoding.Lock()
+	defer f.encoding.Unlock()
+	slot := &f.forms[form.Slot]
+	if e := slot.Load(); e != nil {
+		return e
 	}
-	return b
+	e := &encoded{charge: frameBytes + cap(f.JSON)}
+	if f.Message.Conflate != "" {
+		e.charge += nameBytes
+	}
+	if form.Header != nil && f.buf != nil {
+		header := form.Header(make([]byte, 0, headroom), len(f.JSON))
+		e.bytes = f.buf[headroom-len(header):]
+		copy(e.bytes, header)
+		f.buf = nil // the next such form needs a place of its own
+	} else if e.bytes = form.Frame(f.JSON); !shares(e.bytes, f.JSON) {
+		e.charge += cap(e.bytes)
+	}
+	slot.Store(e)
+	return e
+}
+
+// shares reports whether a frame's bytes are those of its JSON, so that they cost nothing more.
+func shares(bytes, json []byte) bool {
+	return len(bytes) > 0 && len(json) > 0 && &bytes[len(bytes)-1] == &json[len(json)-1]
 }
 
 // NewRaw returns a frame that is these bytes on the socket, whatever the form: for what one transport pushes to its own queues.
-func NewRaw(p []byte) *Frame { return &Frame{raw: p} }
+func NewRaw(p []byte) *Frame { return &Frame{own: &encoded{p, frameBytes + cap(p)}} }

@@ -336,7 +336,7 @@ func BenchmarkFanout(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				for p.Waiting() > int64(members)<<13 { // so that nobody is closed as slow
+				for p.Waiting() > int64(members)*50_000 { // so that nobody is closed as slow
 					runtime.Gosched()
 				}
 				p.Fanout(message(0), queues)

@@ -13,7 +13,7 @@ import (
 
 // Options of a [Pool]. Zero values mean the defaults.
 type Options struct {
-	// MaxBytes is the most that waits for one connection (default wire.QueuedBytes).
+	// MaxBytes is the most memory that what waits for one connection may take (default wire.QueuedBytes).
 	MaxBytes int
 	// Writers is the number of goroutines that write (default GOMAXPROCS).
 	Writers int
@@ -43,11 +43,13 @@ type Meter interface {
 type Pool struct {
 	opts    Options
 	writers []*writer
+	began   time.Time
 	waiting atomic.Int64
 	next    atomic.Uint32
 	stop    chan struct{}
 	running sync.WaitGroup // writers, and the goroutines of stalled queues
 	chunks  sync.Pool      // of *chunk
+	lists   sync.Pool      // of *list
 
 	mu      sync.Mutex
 	stalled map[*Queue]struct{} // whose sockets are full
@@ -67,7 +69,8 @@ func NewPool(opts Options) *Pool {
 	if opts.SlowAfter == 0 {
 		opts.SlowAfter = wire.SlowAfter
 	}
-	p := &Pool{opts: opts, stop: make(chan struct{}), stalled: map[*Queue]struct{}{}}
+	p := &Pool{opts: opts, began: time.Now(), stop: make(chan struct{}), stalled: map[*Queue]struct{}{}}
+	p.lists.New = func() any { return new(list) }
 	p.chunks.New = func() any { return &chunk{byWriter: make([][]*Queue, opts.Writers)} }
 	for i := range opts.Writers {
 		w := newWriter(i)
@@ -116,14 +119,13 @@ type chunk struct {
 }
 
 // Fanout pushes f to each queue. It never blocks; a queue that is closed, or closes because of f, is passed over. It returns
-// how many of the queues are pressed: see [Queue.Pressed].
-func (p *Pool) Fanout(f *Frame, queues []*Queue) (pressed int) {
+// how much waits for them.
+func (p *Pool) Fanout(f *Frame, queues []*Queue) (b Backlog) {
 	c := p.chunks.Get().(*chunk)
+	now := p.now()
 	for _, q := range queues {
-		became, isPressed, _ := q.push(f)
-		if isPressed {
-			pressed++
-		}
+		became, press, _ := q.push(f, now)
+		b.add(press)
 		if !became {
 			continue
 		}
@@ -135,7 +137,7 @@ func (p *Pool) Fanout(f *Frame, queues []*Queue) (pressed int) {
 	}
 	p.hand(c)
 	p.chunks.Put(c)
-	return pressed
+	return b
 }
 
 func (p *Pool) hand(c *chunk) {

@@ -14,8 +14,9 @@ import (
 // ErrClosed is returned for a queue that takes no more frames.
 var ErrClosed = errors.New("outbox: closed")
 
-// A Queue holds what waits for one connection, at most Options.MaxBytes. Its methods may be called by several goroutines;
-// frames leave in the order in which they were pushed.
+// A Queue holds what waits for one connection, at most Options.MaxBytes of memory: of the frames, whether others hold them
+// too or not, and of what each costs beside its bytes. A part of at most 64 KiB that is being written comes on top. Its methods
+// may be called by several goroutines; frames leave in the order in which they were pushed.
 //
 // Frames are atomic on the socket: one that was begun is finished before anything else is written.
 type Queue struct {
@@ -31,16 +32,34 @@ type Queue struct {
 	wrote atomic.Uint64 // bytes written to the socket
 
 	mu      sync.Mutex
-	frames  []*Frame
-	waiting int            // bytes in frames and in flight
+	frames  []entry
+	holes   int            // about how many of them were taken out
+	names   *names         // where the messages with a conflate name are; nil while there are few frames
+	waiting int            // what frames, and those in flight, are charged
 	state   state          // who may write to the socket
 	code    wire.CloseCode // why the connection ends; 0 while it doesn't
 	closing bool           // no more frames are taken
 	hangup  bool           // the peer is not read any more: one more attempt to write, then the socket closes
-	slow    bool           // stalled for longer than Options.SlowAfter
-	oldest  int64          // since when the oldest message waits, in µs since 1970; while stalled
+	slow    bool           // its oldest frame has waited for longer than Options.SlowAfter
+	oldest  moment         // when the oldest frame was pushed; while stalled
+	still   stillness      // for how long the peer has taken nothing; while stalled
 	low     chan struct{}  // closed when waiting is low again; nil while nobody waits for that
 }
+
+// An entry is one frame in one queue.
+type entry struct {
+	frame  *Frame // nil when it was taken out
+	charge uint32
+	at     moment // when it was pushed
+}
+
+// A moment is in milliseconds since the pool began; it begins anew after 49 days, and only differences count.
+type moment uint32
+
+func (p *Pool) now() moment { return moment(time.Since(p.began).Milliseconds()) }
+
+// since returns how long ago then was.
+func (m moment) since(then moment) time.Duration { return time.Duration(m-then) * time.Millisecond }
 
 // state says who may write to the socket of a queue.
 type state uint8
@@ -55,12 +74,15 @@ const (
 // Push appends a frame. It never blocks. ErrClosed means that the queue takes no more, maybe because of this very frame:
 // over the bound, the queue drops what waits and closes with [wire.CloseSlowConsumer].
 func (q *Queue) Push(f *Frame) error {
-	became, _, err := q.push(f)
+	became, _, err := q.push(f, q.pool.now())
 	if became {
 		q.writer.add(q)
 	}
 	return err
 }
+
+// Send appends a frame that is for this connection alone: what waits is only its bytes on the socket.
+func (q *Queue) Send(json []byte) error { return q.Push(NewRaw(q.form.Frame(json))) }
 
 // WriteRaw appends bytes that are in the form of the socket already: what a WebSocket library writes on its own behalf
 // (the response to the upgrade, pings, pongs, the answer to a close). p is copied.
@@ -68,39 +90,34 @@ func (q *Queue) WriteRaw(p []byte) error {
 	return q.Push(NewRaw(append([]byte(nil), p...)))
 }
 
-// push appends f. became means that the queue has to be given to its writer now; pressed is what Pressed returns.
-func (q *Queue) push(f *Frame) (became, pressed bool, err error) {
-	n := len(f.In(q.form))
+// push appends f. became means that the queue has to be given to its writer now.
+func (q *Queue) push(f *Frame, now moment) (became bool, p Press, err error) {
+	n := f.in(q.form).charge
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closing {
-		return false, false, ErrClosed
+		return false, Light, ErrClosed
 	}
 	if f.Message.Conflate != "" && len(q.frames) > 0 {
 		q.conflateLocked(f.Message)
 	}
 	if q.waiting+n > q.pool.opts.MaxBytes {
-		q.pool.opts.Meter.Dropped(len(q.frames) + 1)
-		q.dropLocked()
-		return q.closeLocked(wire.CloseSlowConsumer, "too many bytes were waiting: reconnect and resume"), false, ErrClosed
+		q.dropLocked(1)
+		return q.closeLocked(wire.CloseSlowConsumer, "too many bytes were waiting: reconnect and resume"), Light, ErrClosed
 	}
-	return q.appendLocked(f, n), q.pressedLocked(), nil
+	return q.appendLocked(f, n, now), q.pressLocked(now), nil
 }
 
-// Pressed reports whether more than a quarter of the bound waits for a client that is not slow: either the writers are behind,
-// or it fell behind only just now. When this is so for many members of a room, its publishers should wait.
-func (q *Queue) Pressed() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.pressedLocked()
-}
-
-func (q *Queue) pressedLocked() bool {
-	return !q.slow && !q.closing && q.waiting > q.pool.opts.MaxBytes/4
-}
-
-func (q *Queue) appendLocked(f *Frame, n int) (became bool) {
-	q.frames = append(q.frames, f)
+func (q *Queue) appendLocked(f *Frame, n int, now moment) (became bool) {
+	if q.names != nil && f.Message.Conflate != "" {
+		q.names.set(f.Message, len(q.frames))
+	}
+	if n := len(q.frames); n == keepFrames && n == cap(q.frames) {
+		l := q.pool.lists.Get().(*list)
+		copy(l[:], q.frames)
+		q.frames = l[:n]
+	}
+	q.frames = append(q.frames, entry{f, uint32(n), now})
 	q.settleLocked(n)
 	return q.wakeLocked()
 }
@@ -131,7 +148,8 @@ func (q *Queue) closeLocked(code wire.CloseCode, reason string) (became bool) {
 	}
 	q.refuseLocked(code)
 	if p := q.form.Closing(code, reason); len(p) > 0 {
-		became = q.appendLocked(NewRaw(p), len(p))
+		f := NewRaw(p)
+		became = q.appendLocked(f, f.own.charge, q.pool.now())
 	}
 	q.conn.SetDeadline(time.Now().Add(q.pool.opts.CloseGrace))
 	return q.wakeLocked() || became
@@ -165,7 +183,7 @@ func (q *Queue) refuseLocked(code wire.CloseCode) {
 // endLocked closes the socket, for the code that stands or because the peer is gone.
 func (q *Queue) endLocked() {
 	q.refuseLocked(wire.CloseGoingAway)
-	q.frames = nil
+	q.frames, q.names, q.holes = nil, nil, 0
 	q.settleLocked(-q.waiting)
 	q.recoverLocked()
 	q.state = ended
@@ -179,14 +197,23 @@ func (q *Queue) Code() wire.CloseCode {
 	return q.code
 }
 
-// dropLocked forgets the frames that were not begun.
-func (q *Queue) dropLocked() {
-	n := 0
-	for _, f := range q.frames {
-		n += len(f.In(q.form))
+// dropLocked forgets the frames that were not begun. So many more are lost with them.
+func (q *Queue) dropLocked(more int) {
+	n, charge := count(q.frames)
+	q.frames, q.names, q.holes = nil, nil, 0
+	q.settleLocked(-charge)
+	q.pool.opts.Meter.Dropped(n + more)
+}
+
+// count returns how many frames there are, and what they are charged together.
+func count(entries []entry) (frames, charge int) {
+	for _, e := range entries {
+		if e.frame != nil {
+			frames++
+			charge += int(e.charge)
+		}
 	}
-	q.frames = nil
-	q.settleLocked(-n)
+	return frames, charge
 }
 
 // settleLocked adds n bytes to the account of the queue and of the pool.
@@ -230,7 +257,7 @@ func (q *Queue) Transport() string { return q.form.Transport }
 type Stats struct {
 	Messages uint64 // published events written to the socket
 	Bytes    uint64 // bytes written to the socket
-	Waiting  int    // bytes that wait
+	Waiting  int    // bytes that wait, as they are charged
 	Slow     bool   // the oldest message has waited for longer than Options.SlowAfter
 }
 

@@ -2,8 +2,8 @@ package outbox
 
 import "time"
 
-// A client is slow when its oldest message has waited for longer than Options.SlowAfter. Only a stalled queue can be: the
-// others are in the hands of the writers, which come round in milliseconds.
+// A client is slow when its oldest frame has waited for longer than Options.SlowAfter, by this process's own clock. Only a
+// stalled queue can be: the others are in the hands of the writers, which come round in milliseconds.
 
 // watch looks for slow clients, a few times within SlowAfter.
 func (p *Pool) watch() {
@@ -11,7 +11,8 @@ func (p *Pool) watch() {
 	defer tick.Stop()
 	for {
 		select {
-		case now := <-tick.C:
+		case <-tick.C:
+			now := p.now()
 			for _, q := range p.allStalled() {
 				q.judge(now)
 			}
@@ -43,10 +44,13 @@ func (p *Pool) removeStalled(q *Queue) {
 	delete(p.stalled, q)
 }
 
-func (q *Queue) judge(now time.Time) {
+func (q *Queue) judge(now moment) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	slow := q.state == stalled && now.UnixMicro()-q.oldest > q.pool.opts.SlowAfter.Microseconds()
+	if q.state == stalled {
+		q.lookLocked(now)
+	}
+	slow := q.state == stalled && now.since(q.oldest) > q.pool.opts.SlowAfter
 	if slow == q.slow {
 		return
 	}

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"errors"
 	"sync"
 	"syscall"
 	"time"
@@ -12,8 +13,14 @@ import (
 // written on its own, without being copied.
 const maxWrite = 64 << 10
 
-// keepFrames is how long an empty queue's list may stay, so that idle connections stay slim.
-const keepFrames = 16
+const (
+	// keepFrames is how long an empty queue's list may stay, so that idle connections stay slim.
+	keepFrames = 16
+	// pooledFrames is how long the lists are that busy queues borrow.
+	pooledFrames = 128
+)
+
+type list [pooledFrames]entry
 
 // A writer writes the queues on its list, each one's frames in as few system calls as they fit in.
 type writer struct {
@@ -24,7 +31,7 @@ type writer struct {
 	list []*Queue
 
 	// Owned by run.
-	frames []*Frame
+	frames []entry
 	buf    []byte
 	try    attempt
 }
@@ -74,59 +81,67 @@ func (w *writer) flush(q *Queue) (more bool) {
 		return false
 	}
 	for rest := w.frames; len(rest) > 0; {
-		p, n, marks := q.gather(w.buf, rest)
+		p, n := q.gather(w.buf, rest)
 		done, err := w.try.write(q.raw, p)
 		switch {
 		case err == syscall.EAGAIN || err == nil && done < len(p):
-			q.account(0, done, marks)
-			q.stall(append([]byte(nil), p[done:]...), append([]*Frame(nil), rest[:n]...), rest[n:])
+			q.count(0, done)
+			q.stall(append([]byte(nil), p[done:]...), append([]entry(nil), rest[:n]...), rest[n:])
 			return false
 		case err != nil:
 			q.end()
 			return false
 		}
-		q.written(rest[:n], len(p), marks)
+		q.written(rest[:n], len(p))
 		rest = rest[n:]
 	}
 	return q.release()
 }
 
-// gather returns the bytes of the first n frames as one slice: that of a single frame itself, or buf. marks is how many of
-// them did not wait.
-func (q *Queue) gather(buf []byte, frames []*Frame) (p []byte, n, marks int) {
+// gather returns the bytes of the first n entries as one slice: that of a single frame itself, or buf.
+func (q *Queue) gather(buf []byte, entries []entry) (p []byte, n int) {
 	if q.marker != nil {
-		return q.gatherMarked(buf, frames)
+		return q.gatherMarked(buf, entries)
 	}
-	first := frames[0].In(q.form)
-	if len(frames) == 1 || len(first)+len(frames[1].In(q.form)) > maxWrite {
-		return first, 1, 0
+	if first := entries[0].bytes(q.form); len(entries) == 1 || len(first)+len(entries[1].bytes(q.form)) > maxWrite {
+		return first, 1
 	}
-	p = append(buf[:0], first...)
-	for n = 1; n < len(frames); n++ {
-		b := frames[n].In(q.form)
+	p = buf[:0]
+	for ; n < len(entries); n++ {
+		b := entries[n].bytes(q.form)
 		if len(p)+len(b) > maxWrite {
 			break
 		}
 		p = append(p, b...)
 	}
-	return p, n, 0
+	return p, n
 }
 
 // gatherMarked always uses buf, or a larger one. A mark is supposed to be as long as the one before.
-func (q *Queue) gatherMarked(buf []byte, frames []*Frame) (p []byte, n, marks int) {
+func (q *Queue) gatherMarked(buf []byte, entries []entry) (p []byte, n int) {
 	p = buf[:0]
-	for mark := 0; n < len(frames); n++ {
-		b := frames[n].In(q.form)
+	for mark := 0; n < len(entries); n++ {
+		if entries[n].frame == nil {
+			continue
+		}
+		b := entries[n].bytes(q.form)
 		if n > 0 && len(p)+mark+len(b) > maxWrite {
 			break
 		}
 		before := len(p)
-		p = q.marker.Mark(p, frames[n])
+		p = q.marker.Mark(p, entries[n].frame)
 		mark = len(p) - before
-		marks += mark
 		p = append(p, b...)
 	}
-	return p, n, marks
+	return p, n
+}
+
+// bytes returns the frame's bytes; none when it was taken out.
+func (e entry) bytes(form *Form) []byte {
+	if e.frame == nil {
+		return nil
+	}
+	return e.frame.In(form)
 }
 
 // An attempt is one write(2) that does not wait for the socket. It is kept by its writer, so that none is allocated.
@@ -160,18 +175,26 @@ func (a *attempt) do(fd uintptr) bool {
 
 // The queue's side of writing. The caller is the one that q.state names.
 
-// take moves what waits to the end of frames. It stays in the account until it is written.
-func (q *Queue) take(frames []*Frame) []*Frame {
+// take moves what waits to the end of entries. It stays in the account until it is written.
+func (q *Queue) take(entries []entry) []entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	frames = append(frames, q.frames...)
-	if cap(q.frames) > keepFrames {
-		q.frames = nil
-	} else {
-		clear(q.frames)
-		q.frames = q.frames[:0]
+	if q.holes > 0 {
+		q.compactLocked()
 	}
-	return frames
+	entries = append(entries, q.frames...)
+	clear(q.frames)
+	switch c := cap(q.frames); {
+	case c <= keepFrames:
+		q.frames = q.frames[:0]
+	case c == pooledFrames:
+		q.pool.lists.Put((*list)(q.frames[:pooledFrames]))
+		fallthrough
+	default:
+		q.frames = nil
+	}
+	q.names = nil
+	return entries
 }
 
 // release ends the writer's turn, and reports whether there is more to write already.
@@ -196,7 +219,7 @@ func (q *Queue) restLocked() {
 
 // stall gives the queue to a goroutine of its own: first rest, the end of what the frames begun are, then the frames later,
 // then what came in meanwhile.
-func (q *Queue) stall(rest []byte, begun, later []*Frame) {
+func (q *Queue) stall(rest []byte, begun, later []entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.hangup {
@@ -204,34 +227,39 @@ func (q *Queue) stall(rest []byte, begun, later []*Frame) {
 		return
 	}
 	if q.code == wire.CloseSlowConsumer { // while they were in the writer's hands; drop what Push would have dropped
-		for _, f := range later {
-			q.settleLocked(-len(f.In(q.form)))
-		}
-		q.pool.opts.Meter.Dropped(len(later))
+		n, charge := count(later)
+		q.settleLocked(-charge)
+		q.pool.opts.Meter.Dropped(n)
 		later = nil
 	}
-	q.frames = append(append([]*Frame(nil), later...), q.frames...)
+	q.frames, q.names = append(append([]entry(nil), later...), q.frames...), nil
 	q.state = stalled
-	q.oldest = time.Now().UnixMicro()
+	now := q.pool.now()
+	q.oldest, q.still = now, stillness{since: now}
+	if len(begun) > 0 {
+		q.oldest = begun[0].at
+	} else if len(q.frames) > 0 {
+		q.oldest = q.frames[0].at
+	}
 	q.pool.addStalled(q)
 	q.pool.running.Go(func() { q.drain(rest, begun) })
 }
 
-// drain writes until the queue is empty. Writing blocks while the socket is full; closing the socket ends it.
-func (q *Queue) drain(rest []byte, begun []*Frame) {
+// drain writes until the queue is empty. Writing waits while the socket is full; closing the socket ends it.
+func (q *Queue) drain(rest []byte, begun []entry) {
 	var buf []byte
-	marks := 0 // those in the first rest were taken out of the account with the part before it
 	for {
 		if len(rest) > 0 {
-			if _, err := q.conn.Write(rest); err != nil {
+			if err := q.writeAll(rest); err != nil {
 				q.end()
 				return
 			}
-			q.written(begun, len(rest), marks)
 		}
+		q.written(begun, len(rest))
 		q.mu.Lock()
 		if len(q.frames) == 0 {
 			q.recoverLocked()
+			q.holes, q.names = 0, nil
 			q.restLocked()
 			q.mu.Unlock()
 			return
@@ -240,22 +268,52 @@ func (q *Queue) drain(rest []byte, begun []*Frame) {
 			buf = make([]byte, 0, min(maxWrite, q.waiting))
 		}
 		var n int
-		rest, n, marks = q.gather(buf, q.frames)
+		rest, n = q.gather(buf, q.frames)
 		begun = append(begun[:0], q.frames[:n]...)
-		if at := begun[0].Accepted; at != 0 {
-			q.oldest = at
-		}
+		q.oldest = begun[0].at
+		q.names.leave(begun)
 		clear(q.frames[:n])
 		q.frames = q.frames[n:]
 		q.mu.Unlock()
 	}
 }
 
-// written takes frames that are on the socket, of which the last part had n bytes, marks among them, out of the account.
-func (q *Queue) written(frames []*Frame, n, marks int) {
-	messages := 0
+// writeAll writes p, and waits for the socket.
+func (q *Queue) writeAll(p []byte) error {
+	if q.raw == nil {
+		_, err := q.conn.Write(p)
+		q.moved()
+		return err
+	}
+	var failed error
+	err := q.raw.Write(func(fd uintptr) bool {
+		for len(p) > 0 && failed == nil {
+			switch n, err := syscall.Write(int(fd), p); err {
+			case nil:
+				p = p[n:]
+				q.moved()
+			case syscall.EAGAIN:
+				return false // RawConn waits until the descriptor is writable
+			case syscall.EINTR:
+			default:
+				failed = err
+			}
+		}
+		return true
+	})
+	return errors.Join(err, failed)
+}
+
+// written takes frames that are on the socket, the last part of which had n bytes, out of the account.
+func (q *Queue) written(entries []entry, n int) {
+	messages, charge := 0, 0
 	now := time.Now().UnixMicro()
-	for _, f := range frames {
+	for _, e := range entries {
+		f := e.frame
+		if f == nil {
+			continue
+		}
+		charge += int(e.charge)
 		if f.isMessage() {
 			messages++
 		}
@@ -263,17 +321,17 @@ func (q *Queue) written(frames []*Frame, n, marks int) {
 			q.pool.opts.Meter.Latency(time.Duration(now-f.Accepted) * time.Microsecond)
 		}
 	}
-	q.account(messages, n, marks)
+	q.count(messages, n)
+	q.mu.Lock()
+	q.settleLocked(-charge)
+	q.mu.Unlock()
 }
 
-// account takes n bytes that are on the socket out of what waits, where marks of them never were.
-func (q *Queue) account(messages, n, marks int) {
+// count counts what is on the socket.
+func (q *Queue) count(messages, bytes int) {
 	q.sent.Add(uint64(messages))
-	q.wrote.Add(uint64(n))
-	q.pool.opts.Meter.Written(q.form.Transport, messages, n)
-	q.mu.Lock()
-	q.settleLocked(marks - n)
-	q.mu.Unlock()
+	q.wrote.Add(uint64(bytes))
+	q.pool.opts.Meter.Written(q.form.Transport, messages, bytes)
 }
 
 // end closes the socket and forgets what waits.

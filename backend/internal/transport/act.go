@@ -51,7 +51,7 @@ func (g *Gate) act(c echo.Context, via string) (f wire.ClientFrame, answer any, 
 		return f, nil, err
 	}
 	f, err = wire.DecodeClient(p)
-	if wait := g.Spend(who.User, c.RealIP(), time.Now()); wait > 0 { // after reading, for the answer needs the id
+	if wait := g.Spend(who.User, Address(c), time.Now()); wait > 0 { // after reading, for the answer needs the id
 		g.Metrics.Refuse(string(wire.CodeRateLimited))
 		return f, nil, TooEarly(wait)
 	}

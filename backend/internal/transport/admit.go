@@ -35,7 +35,7 @@ func (g *Gate) Admit(c echo.Context) (*Visit, error) {
 	if who.User != "" {
 		q.User = who.User // the token names the user; without one the client says who it is
 	}
-	v := &Visit{Query: q, Who: who, gate: g, address: c.RealIP()}
+	v := &Visit{Query: q, Who: who, gate: g, address: Address(c)}
 	if err := g.EnterUser(who.User); err != nil {
 		return nil, g.Refuse(err)
 	}

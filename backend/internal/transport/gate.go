@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -13,7 +14,6 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
-	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -37,6 +37,7 @@ type Options struct {
 	Log           *slog.Logger
 	Node          string
 	Heartbeat     time.Duration
+	PongTimeout   time.Duration // how long after a ping its answer is waited for (default wire.PongTimeout)
 	MaxFrameBytes int
 	Guard         *auth.Guard
 	Limits        Limits
@@ -70,6 +71,7 @@ type Gate struct {
 
 // NewGate returns a gate that is open.
 func NewGate(o Options) *Gate {
+	o.PongTimeout = cmp.Or(o.PongTimeout, wire.PongTimeout)
 	g := &Gate{Options: o, counts: map[string]*atomic.Int64{},
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
@@ -81,6 +83,9 @@ func NewGate(o Options) *Gate {
 
 // Connections returns how many sessions of a transport are open.
 func (g *Gate) Connections(transport string) int { return int(g.counts[transport].Load()) }
+
+// Silence is after how long without an answer a peer is taken for dead.
+func (g *Gate) Silence() time.Duration { return g.Heartbeat + g.PongTimeout }
 
 // Enter counts a connection in, or refuses it. Without an error, Leave has to follow.
 func (g *Gate) Enter(address string) error {
@@ -154,6 +159,9 @@ func TooEarly(wait time.Duration) error {
 // client.
 func ComeBack() int64 { return 100 + rand.Int64N(1900) }
 
+// lastWait is how long connections have to end after they were hung up.
+const lastWait = time.Second
+
 // Drain lets nobody in any more, tells each client to come back elsewhere and closes the connections, spread over the time
 // given by ctx.
 func (g *Gate) Drain(ctx context.Context) {
@@ -167,7 +175,7 @@ func (g *Gate) Drain(ctx context.Context) {
 	}
 	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
 	for _, s := range sessions {
-		s.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: ComeBack()})))
+		s.Queue.Send(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: ComeBack()}))
 		s.Queue.Close(wire.CloseRestart, "restart: reconnect")
 		select {
 		case <-time.After(pause):
@@ -182,6 +190,10 @@ func (g *Gate) Drain(ctx context.Context) {
 		for _, s := range g.Hub.Sessions() {
 			s.Queue.Hangup(wire.CloseRestart)
 		}
-		<-gone
+		select {
+		case <-gone:
+		case <-time.After(lastWait): // what a connection is in the middle of may take ActionTimeout
+			g.Log.Warn("connections are left behind, in the middle of something", "connections", g.Hub.Connections())
+		}
 	}
 }

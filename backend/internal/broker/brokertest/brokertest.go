@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T, limits broker.Limits, h broker.Ha
 
 		{"data arrives byte for byte", dataAsSent},
 		{"a message carries what was published and when", metadata},
+		{"a message carries the name that it is conflated by", conflateNames},
 
 		{"a canceled call is done or not done", canceled},
 		{"a broker that works is healthy", healthy},

@@ -61,7 +61,7 @@ func (h *Handler) takeOver(c echo.Context, visit *transport.Visit) error {
 		return fmt.Errorf("take over the connection: %w", err)
 	}
 	conn.SetDeadline(time.Time{})
-	boundUnacknowledged(conn, 2*h.gate.Heartbeat+5*time.Second)
+	boundUnacknowledged(conn, h.gate.Silence())
 	setHeader(c.Response().Header())
 	framing := chunked
 	if !c.Request().ProtoAtLeast(1, 1) {

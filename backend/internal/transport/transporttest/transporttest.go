@@ -73,7 +73,8 @@ type Options struct {
 	// Routes registers what is tested.
 	Routes    func(*echo.Echo, *transport.Gate, *outbox.Pool)
 	Heartbeat time.Duration
-	Queued    int // bytes for one connection
+	Pong      time.Duration // how long it may take
+	Queued    int           // bytes for one connection
 	Guard     auth.Options
 	Limits    transport.Limits
 	Origins   []string
@@ -99,7 +100,7 @@ func Start(t testing.TB, o Options) *Server {
 	s.Hub.Use(s.Broker)
 	log := slog.New(slog.DiscardHandler)
 	s.Gate = transport.NewGate(transport.Options{Hub: s.Hub, Metrics: s.Metrics, Log: log, Node: "node-1",
-		Heartbeat: o.Heartbeat, MaxFrameBytes: FrameLimit, Guard: auth.New(o.Guard), Limits: o.Limits, Origins: o.Origins})
+		Heartbeat: o.Heartbeat, PongTimeout: o.Pong, MaxFrameBytes: FrameLimit, Guard: auth.New(o.Guard), Limits: o.Limits, Origins: o.Origins})
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)
 	o.Routes(e, s.Gate, pool)

@@ -73,12 +73,25 @@ func TestHeartbeatsComeWithPings(t *testing.T) {
 
 // A peer that answers pings lives, however silent it is otherwise; one that does not is found and closed.
 func TestADeadPeerIsFound(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Heartbeat: 20 * time.Millisecond}})
+	const interval, timeout = 200 * time.Millisecond, time.Second
+	s := start(t, options{Options: transporttest.Options{Heartbeat: interval, Pong: timeout}})
 	alive := s.dial("warehouse=w1")
-	dead := s.raw("warehouse=w1") // never reads, never answers
-	eventually(t, "both are there", func() bool { return s.Hub.Connections() == 2 })
-	eventually(t, "the dead peer is found", func() bool { return s.Hub.Connections() == 1 })
-	s.WantClosed(wire.CloseGoingAway, 1)
+	dead := s.raw("warehouse=w1") // never answers
+	polite := s.raw("warehouse=w1")
+	began := time.Now()
+	polite.Write(frame(final|closing, "\x03\xe8"))
+	polite.end()
+	polite.Close()
+	if code := dead.end(); code != int(wire.CloseGoingAway) {
+		t.Errorf("the dead peer was closed with %d", code)
+	}
+	if took := time.Since(began); took < timeout || took > patience/2 {
+		t.Errorf("the dead peer was found after %v, with an interval of %v and a timeout of %v", took, interval, timeout)
+	}
+	s.WantClosed(wire.CloseGoingAway, 2)
+	if n := s.Counter("zonecast_pong_timeouts_total"); n != 1 {
+		t.Errorf("%v dead peers are counted, want 1", n)
+	}
 	dead.Close()
 	alive.wantAlive()
 }
@@ -212,37 +225,4 @@ func TestDrainEndsInTime(t *testing.T) {
 		t.Errorf("%d connections are left", n)
 	}
 	s.WantClosed(wire.CloseRestart, 3)
-}
-
-// A client that reads a byte now and then is slow, as one that reads none, and others don't notice it.
-func TestAClientThatReadsByteByByteIsClosedAsSlow(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Queued: 64 << 10}})
-	healthy := s.dial("warehouse=w1")
-	r := s.raw("warehouse=w1")
-	defer r.Close()
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		one := make([]byte, 1)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(10 * time.Millisecond):
-				if _, err := r.Read(one); err != nil {
-					return
-				}
-			}
-		}
-	}()
-	data := `"` + strings.Repeat("x", 8000) + `"`
-	n := 0
-	for ; s.Counter("zonecast_connections_closed_total", "code=slow_consumer") == 0; n++ {
-		if n > 20_000 {
-			t.Fatal("it is still there")
-		}
-		s.Publish(wire.Room{Warehouse: "w1"}, "E", data)
-	}
-	eventually(t, "the other one has everything", func() bool { return len(healthy.of("E")) == n })
-	healthy.wantAlive()
 }

@@ -23,6 +23,7 @@ import (
 var frames = &outbox.Form{
 	Transport: transport.WebSocket,
 	Frame:     func(json []byte) []byte { return append(header(0x81, len(json)), json...) },
+	Header:    func(dst []byte, n int) []byte { return appendHeader(dst, 0x81, n) },
 	Closing: func(code wire.CloseCode, reason string) []byte {
 		const most = 123 // RFC 6455 section 5.5: 125 bytes, of which the code takes two
 		p := websocket.FormatCloseMessage(int(code), strings.ToValidUTF8(reason[:min(len(reason), most)], ""))
@@ -33,8 +34,10 @@ var frames = &outbox.Form{
 // pingFrame goes beside each heartbeat. Its JSON makes it a control frame of two bytes.
 var pingFrame = outbox.NewRaw([]byte{0x89, 0})
 
-func header(first byte, n int) []byte {
-	h := make([]byte, 0, 10+n)
+// header returns a frame's header, with room for n bytes of payload.
+func header(first byte, n int) []byte { return appendHeader(make([]byte, 0, 10+n), first, n) }
+
+func appendHeader(h []byte, first byte, n int) []byte {
 	switch {
 	case n < 126:
 		return append(h, first, byte(n))
@@ -54,8 +57,9 @@ type conn struct {
 	upgraded bool      // set before melody starts its writer
 	inflater *inflater // nil when deflate was not negotiated
 
-	rate limit.Rate // of bytes that may come in
-	read limit.Bucket
+	rate   limit.Rate // of bytes that may come in
+	read   limit.Bucket
+	pieces pieces
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -81,14 +85,26 @@ func (c *conn) receive(p []byte) (int, error) {
 		if c.early = c.early[n:]; len(c.early) == 0 {
 			c.early = nil
 		}
-		return n, nil
+		return c.took(p[:n], nil)
 	}
 	n, err := c.Conn.Read(p)
-	if c.read.Spend(c.rate, float64(n), time.Now()) > 0 {
+	return c.took(p[:n], err)
+}
+
+// took accounts for what came in.
+func (c *conn) took(p []byte, err error) (int, error) {
+	now := time.Now()
+	if c.session.IsOpen() {
+		c.session.ReceivedBytes(len(p))
+	}
+	if c.read.Spend(c.rate, float64(len(p)), now) > 0 {
 		c.queue.Close(wire.CloseLimit, "too many bytes were sent")
 		return 0, errTooManyBytes
 	}
-	return n, err
+	if broken := c.pieces.feed(p, now); broken != nil {
+		return 0, broken
+	}
+	return len(p), err
 }
 
 var errTooManyBytes = errors.New("ws: too many bytes came in")

@@ -51,21 +51,28 @@ func FuzzBytes(f *testing.F) {
 	f.Add(frame(final|closing, "\x03\xe8"))
 	f.Add([]byte{final | text, 2, '{', '}'})
 	f.Add([]byte{final | text, masked | 127, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
-	server := start(f, options{})
+	f.Add(frame(final|0x40|text, deflated([]byte(`{"event":"echo","id":1}`))))
+	f.Add(append(frame(0x40|text, "\x00"), frame(final|continuation, "\xff")...))
+	server := start(f, options{deflate: 1024})
 	f.Fuzz(func(t *testing.T, give []byte) {
-		s := server.in(t)
-		r := s.raw("warehouse=w1")
-		defer r.Close()
-		r.Write(give)
-		r.Conn.(*net.TCPConn).CloseWrite()
-		r.end()
-		eventually(t, "nothing is left", func() bool { return s.Hub.Connections() == 0 && s.Hub.Rooms() == 0 })
-		closed, opened := s.Counter("zonecast_connections_closed_total"), s.Counter("zonecast_connections_opened_total")
-		if closed > opened || s.Counter("zonecast_connections_closed_total", "code=unknown") > 0 {
-			t.Fatalf("%v connections were opened, %v closed, %v of them for no reason", opened, closed,
-				s.Counter("zonecast_connections_closed_total", "code=unknown"))
+		for _, extensions := range []string{"", "permessage-deflate"} {
+			fuzzBytes(server.in(t), extensions, give)
 		}
 	})
+}
+
+func fuzzBytes(s *server, extensions string, give []byte) {
+	r := s.rawOffering("warehouse=w1", extensions)
+	defer r.Close()
+	r.Write(give)
+	r.Conn.(*net.TCPConn).CloseWrite()
+	r.end()
+	eventually(s.t, "nothing is left", func() bool { return s.Hub.Connections() == 0 && s.Hub.Rooms() == 0 })
+	closed, opened := s.Counter("zonecast_connections_closed_total"), s.Counter("zonecast_connections_opened_total")
+	if closed > opened || s.Counter("zonecast_connections_closed_total", "code=unknown") > 0 {
+		s.t.Fatalf("%v connections were opened, %v closed, %v of them for no reason", opened, closed,
+			s.Counter("zonecast_connections_closed_total", "code=unknown"))
+	}
 }
 
 // Whatever query a stranger sends: it is a problem with it, or that this is no WebSocket request.

@@ -15,6 +15,9 @@ func bytesOf(frames limit.Rate, maxFrame int) limit.Rate {
 	return limit.Rate{Tokens: frames.Tokens * float64(maxFrame), Refill: frames.Refill * float64(maxFrame)}
 }
 
+// forgiven is how many refusals a client may meet: one that is a little too fast now and then is no attacker.
+var forgiven = limit.Rate{Tokens: wire.Refusals, Refill: wire.RefusalsForgiven}
+
 // within spends one frame of what the connection, its user and its address may send. Otherwise it returns how long to wait,
 // and ends the connection of a client that doesn't.
 func (c *session) within(now time.Time) (wait time.Duration) {
@@ -23,11 +26,10 @@ func (c *session) within(now time.Time) (wait time.Duration) {
 		wait = h.Spend(c.counted, c.address, now)
 	}
 	if wait == 0 {
-		c.hammered = 0
 		return 0
 	}
 	h.Metrics.Refuse("rate_limited")
-	if c.hammered++; c.hammered > wire.RefusalsInARow {
+	if c.refusals.Spend(forgiven, 1, now) > 0 {
 		c.queue.Close(wire.CloseLimit, "too many frames were sent although they were refused")
 	}
 	return wait

@@ -25,13 +25,22 @@ type raw struct {
 // raw connects and shakes hands; what comes after the response waits to be read.
 func (s *server) raw(query string) *raw {
 	s.t.Helper()
-	r := s.rawWith(query, nil)
+	return s.rawOffering(query, "")
+}
+
+// rawOffering is raw for a client that offers extensions.
+func (s *server) rawOffering(query, extensions string) *raw {
+	s.t.Helper()
+	if extensions != "" {
+		extensions = "Sec-WebSocket-Extensions: " + extensions + "\r\n"
+	}
+	r := s.rawWith(query, extensions, nil)
 	r.handshaken()
 	return r
 }
 
-// rawWith sends the handshake and extra in one piece.
-func (s *server) rawWith(query string, extra []byte) *raw {
+// rawWith sends the handshake, with further headers, and extra in one piece.
+func (s *server) rawWith(query, headers string, extra []byte) *raw {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.address)
 	if err != nil {
@@ -40,7 +49,7 @@ func (s *server) rawWith(query string, extra []byte) *raw {
 	s.t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(patience))
 	conn.Write(append(fmt.Appendf(nil, "GET /ws?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", query, s.address), extra...))
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", query, s.address, headers), extra...))
 	return &raw{Conn: conn, t: s.t, in: bufio.NewReader(conn)}
 }
 
@@ -202,7 +211,7 @@ func TestManyFramesInOnePieceAreAnsweredInOrder(t *testing.T) {
 // frames don't vanish.
 func TestAFrameWithTheHandshakeDoesNotVanish(t *testing.T) {
 	s := start(t, options{})
-	r := s.rawWith("", frame(final|text, `{"event":"echo","id":5,"data":"early"}`))
+	r := s.rawWith("", "", frame(final|text, `{"event":"echo","id":5,"data":"early"}`))
 	answer, err := http.ReadResponse(r.in, nil)
 	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
 		return // refused

@@ -28,8 +28,8 @@ type session struct {
 
 	frames   limit.Bucket
 	address  string
-	counted  string // the user of the token, whose connections and frames are counted together; empty for none
-	hammered int    // frames in a row that were refused because they came too early
+	counted  string       // the user of the token, whose connections and frames are counted together; empty for none
+	refusals limit.Bucket // frames that were refused because they came too early
 }
 
 // aside runs f on a goroutine of its own and waits for it. The reader's goroutine lives as long as the connection, and so
@@ -87,7 +87,7 @@ func (c *session) start() {
 	}
 }
 
-func (c *session) send(json []byte) { c.queue.Push(outbox.NewControl(json)) }
+func (c *session) send(json []byte) { c.queue.Send(json) }
 
 // refuse answers with an error frame, and ends the connection of a client that doesn't speak the protocol.
 func (c *session) refuse(id int64, hasID bool, err error) {

@@ -58,7 +58,7 @@ func New(o Options) *Handler {
 	m.Config.MaxMessageSize = int64(h.MaxFrameBytes)
 	m.Config.MessageBufferSize = 1
 	m.Config.PingPeriod = 100 * 365 * 24 * time.Hour // the hub's heartbeat pings
-	m.Config.PongWait = 2*h.Heartbeat + 5*time.Second
+	m.Config.PongWait = h.Silence()
 	m.HandleConnect(h.connect)
 	m.HandleDisconnect(h.disconnect)
 	m.HandleMessage(func(s *melody.Session, p []byte) { c := client(s); c.aside(func() { c.handle(p) }) })
@@ -88,7 +88,7 @@ func (h *Handler) Serve(c echo.Context) error {
 		h.Metrics.Refused.WithLabelValues(string(wire.CodeBadFrame)).Inc()
 		return err
 	}
-	address := c.RealIP()
+	address := transport.Address(c)
 	if err := h.Enter(address); err != nil {
 		return err
 	}
@@ -205,8 +205,12 @@ func (h *Handler) failed(s *melody.Session, err error) {
 	case errors.As(err, &closed), errors.Is(err, net.ErrClosed):
 	default:
 		var timeout net.Error
-		if !errors.As(err, &timeout) && err.Error() != "EOF" {
-			client(s).queue.Close(wire.CloseBadFrame, framing(err))
+		switch queue := client(s).queue; {
+		case errors.As(err, &timeout) && timeout.Timeout() && queue.Code() == 0:
+			h.Metrics.Silent.Inc()
+			queue.Close(wire.CloseGoingAway, fmt.Sprintf("no pong for %v", h.Silence()))
+		case timeout == nil && err.Error() != "EOF":
+			queue.Close(wire.CloseBadFrame, framing(err))
 		}
 	}
 }
@@ -220,6 +224,8 @@ func framing(err error) string {
 		advice = "clients mask each frame (RFC 6455 section 5.3)"
 	case strings.Contains(said, "RSV1"):
 		advice = "compress only what was negotiated (RFC 7692)"
+	case strings.Contains(said, "message"): // of pieces
+		advice = "send it in fewer frames, and at once"
 	case strings.Contains(said, "opcode"):
 		advice = "send JSON in text frames"
 	}

@@ -1,0 +1,165 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Publishers that send as fast as they can outrun a room of 1,000: they wait, and all that was acknowledged reaches everybody.
+func TestAFloodReachesEverybodyInARoomOfAThousand(t *testing.T) {
+	const members, publishers, flooding = 1000, 16, 3 * time.Second
+	for _, size := range []int{128, 4 << 10} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			i := alone(t, map[string]string{"RATE_LIMIT_TOKENS": "0", "HISTORY_MESSAGES": "10"}).Instances[0]
+			var reading sync.WaitGroup
+			var highest [members]atomic.Uint64
+			for m := range members {
+				r := enter(t, i.Address, "flood")
+				reading.Go(func() { r.follow(t, &highest[m]) })
+			}
+			var acknowledged, refused atomic.Uint64
+			over := time.Now().Add(flooding)
+			var publishing sync.WaitGroup
+			for range publishers {
+				publisher := dial(t, i.WebSocket())
+				publishing.Go(func() { flood(t, publisher, size, over, &acknowledged, &refused) })
+			}
+			publishing.Wait()
+			if acknowledged.Load() == 0 {
+				t.Fatal("nothing was acknowledged")
+			}
+			t.Logf("%d acknowledged, %d refused, %v waited", acknowledged.Load(), refused.Load(), metric(t, i.URL, "zonecast_publish_waits_total"))
+			eventually(t, "everybody has got everything", func() error {
+				for m := range highest {
+					if n := highest[m].Load(); n != acknowledged.Load() {
+						return fmt.Errorf("member %d has got %d of %d", m, n, acknowledged.Load())
+					}
+				}
+				return nil
+			})
+			if n := metric(t, i.URL, `zonecast_messages_dropped_total{reason="slow_consumer"}`); n != 0 {
+				t.Errorf("%v frames were dropped", n)
+			}
+		})
+	}
+}
+
+// flood publishes until it is over: the next one as soon as some are not yet answered.
+func flood(t *testing.T, c *client, size int, over time.Time, acknowledged, refused *atomic.Uint64) {
+	const open = 16 // publications without an answer
+	slots := make(chan struct{}, open)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range slots {
+			_, p, err := c.conn.ReadMessage()
+			switch {
+			case err != nil:
+				t.Errorf("a publisher: %v", err)
+				return
+			case bytes.HasPrefix(p, []byte(`{"event":"ack"`)):
+				acknowledged.Add(1)
+			case bytes.Contains(p, []byte(`"rate_limited"`)):
+				refused.Add(1)
+			default:
+				t.Errorf("a publisher was answered %s", p)
+			}
+		}
+	}()
+	text := fmt.Sprintf(`{"event":"publish","id":1,"data":{"warehouse":"w1","zone":"flood","event":"E","data":%q}}`, strings.Repeat("x", size))
+	for time.Now().Before(over) {
+		if err := c.conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
+			t.Errorf("a publisher: %v", err)
+			break
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-done:
+			return
+		}
+	}
+	close(slots)
+	<-done
+}
+
+// A reader reads the frames of one room as cheaply as a thousand of them in one process have to.
+type reader struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+// enter connects to the zone of w1.
+func enter(t *testing.T, address, zone string) *reader {
+	t.Helper()
+	conn, in, err := upgrade(address, "warehouse=w1&zone="+zone, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &reader{conn, in}
+}
+
+// follow reads until the connection ends, and fails when a number is not the next one.
+func (r *reader) follow(t *testing.T, highest *atomic.Uint64) {
+	var buf []byte
+	for want := uint64(1); ; {
+		opcode, p, err := readFrame(r.in, buf)
+		if err != nil {
+			return
+		}
+		buf = p
+		if opcode == 8 {
+			t.Errorf("a member was closed: %q", p)
+			return
+		}
+		_, rest, found := bytes.Cut(p[:min(len(p), 200)], []byte(`"offset":"`))
+		if !found || !bytes.HasPrefix(p, []byte(`{"event":"E"`)) {
+			continue
+		}
+		offset, _, _ := bytes.Cut(rest, []byte(`"`))
+		_, number, _ := bytes.Cut(offset, []byte("-"))
+		if n, err := strconv.ParseUint(string(number), 10, 64); err != nil || n != want {
+			t.Errorf("a member got %s, want number %d", offset, want)
+			return
+		}
+		highest.Store(want)
+		want++
+	}
+}
+
+// readFrame reads a frame of a server into buf, or a larger one.
+func readFrame(in *bufio.Reader, buf []byte) (opcode byte, payload []byte, err error) {
+	var head [8]byte
+	if _, err := io.ReadFull(in, head[:2]); err != nil {
+		return 0, nil, err
+	}
+	opcode = head[0] & 0x0f
+	n := int(head[1])
+	switch n {
+	case 126:
+		_, err = io.ReadFull(in, head[:2])
+		n = int(head[0])<<8 | int(head[1])
+	case 127:
+		_, err = io.ReadFull(in, head[:])
+		n = int(head[4])<<24 | int(head[5])<<16 | int(head[6])<<8 | int(head[7])
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	if cap(buf) < n {
+		buf = make([]byte, n)
+	}
+	_, err = io.ReadFull(in, buf[:n])
+	return opcode, buf[:n], err
+}

@@ -1,0 +1,109 @@
+package outbox_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// BenchmarkQueue measures pushing to a queue and writing what it holds, without a kernel: a connection that takes everything.
+func BenchmarkQueue(b *testing.B) {
+	for _, batch := range []int{1, 16, 256} {
+		b.Run(fmt.Sprintf("%d at once", batch), func(b *testing.B) {
+			p, _ := start(b, outbox.Options{})
+			q := p.NewQueue(taker{}, lines)
+			f := message(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				for range batch {
+					q.Push(f)
+				}
+				for q.Stats().Waiting > 256<<10 {
+					<-q.Low()
+				}
+			}
+			<-q.Low()
+			q.Hangup(wire.CloseGoingAway)
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/frame")
+		})
+	}
+}
+
+// taker takes all that is written.
+type taker struct{ net.Conn }
+
+func (taker) Write(p []byte) (int, error) { return len(p), nil }
+func (taker) Close() error                { return nil }
+
+// BenchmarkConflate measures a push to a queue that doesn't move, where so many states wait and each push replaces one.
+func BenchmarkConflate(b *testing.B) {
+	for _, waiting := range []int{10, 1_000, 8_000} {
+		b.Run(fmt.Sprintf("among %d", waiting), func(b *testing.B) {
+			p, _ := start(b, outbox.Options{MaxBytes: 64 << 20})
+			s, c := pair(b)
+			q := p.NewQueue(s, lines)
+			block(q)
+			names := make([]string, waiting)
+			for i := range names {
+				names[i] = fmt.Sprint("name-", i)
+				q.Push(state("r", names[i], uint64(i+1)))
+			}
+			i := waiting
+			b.ReportAllocs()
+			for b.Loop() {
+				q.Push(state("r", names[i*7919%waiting], uint64(i+1)))
+				i++
+			}
+			b.StopTimer()
+			if q.Code() != 0 {
+				b.Fatalf("closed with %s", q.Code())
+			}
+			q.Hangup(wire.CloseGoingAway)
+			io.Copy(io.Discard, c)
+		})
+	}
+}
+
+// BenchmarkGather compares what a writer may do with a batch of small frames: copy them together for one write(2), or hand them
+// to one writev(2) as they are.
+func BenchmarkGather(b *testing.B) {
+	for _, size := range []int{128, 1 << 10, 4 << 10} {
+		frames := make([][]byte, 16)
+		for i := range frames {
+			frames[i] = make([]byte, size)
+		}
+		run := func(name string, write func(conn *net.TCPConn) error) {
+			b.Run(fmt.Sprintf("16 of %d bytes, %s", size, name), func(b *testing.B) {
+				s, c := pair(b)
+				s.SetWriteBuffer(1 << 20)
+				c.SetReadBuffer(1 << 20)
+				go io.Copy(io.Discard, c)
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := write(s); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		buf := make([]byte, 0, 16*size)
+		run("copied", func(conn *net.TCPConn) error {
+			buf = buf[:0]
+			for _, f := range frames {
+				buf = append(buf, f...)
+			}
+			_, err := conn.Write(buf)
+			return err
+		})
+		vector := make(net.Buffers, 0, len(frames))
+		run("writev", func(conn *net.TCPConn) error {
+			v := append(vector[:0], frames...)
+			_, err := v.WriteTo(conn)
+			return err
+		})
+	}
+}

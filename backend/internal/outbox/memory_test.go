@@ -1,0 +1,89 @@
+package outbox_test
+
+import (
+	"fmt"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// squeezed is a form that makes little of much, as deflate does of zeros.
+var squeezed = &outbox.Form{Slot: 1,
+	Frame:   func(json []byte) []byte { return fmt.Appendf(nil, "%d\n", len(json)) },
+	Closing: lines.Closing,
+}
+
+// headed is a form that puts a header before the JSON.
+var headed = &outbox.Form{
+	Frame:   func(json []byte) []byte { return append([]byte("> "), json...) },
+	Header:  func(dst []byte, _ int) []byte { return append(dst, "> "...) },
+	Closing: lines.Closing,
+}
+
+// Whatever is pushed to a client that reads nothing, and whatever its form makes of it: the bound is one of memory.
+func TestTheBoundIsOneOfMemory(t *testing.T) {
+	const bound = 1 << 20
+	zeros := make([]byte, 65_000)
+	event := func(i, bytes int, conflate string) *outbox.Frame {
+		return outbox.Broadcast(&wire.Message{Room: wire.Room{Warehouse: fmt.Sprint("w-", i%7)}, Event: "E", Data: []byte(`"` + strings.Repeat("x", bytes) + `"`),
+			Offset: wire.Offset{Epoch: fmt.Sprint("epoch-", i), N: uint64(i + 1)}}, 1, conflate)
+	}
+	for _, c := range []struct {
+		name string
+		form *outbox.Form
+		push func(q *outbox.Queue, i int) error
+	}{
+		{"answers that are large before they are compressed", squeezed, func(q *outbox.Queue, i int) error { return q.Send(zeros) }},
+		{"answers", lines, func(q *outbox.Queue, i int) error { return q.Send(make([]byte, 1000)) }},
+		{"answers of nothing", lines, func(q *outbox.Queue, i int) error { return q.Send([]byte("{}")) }},
+		{"pongs", lines, func(q *outbox.Queue, i int) error { return q.WriteRaw([]byte{0x8a, 0}) }},
+		{"large events", lines, func(q *outbox.Queue, i int) error { return q.Push(event(i, 60_000, "")) }},
+		{"large events behind a header", headed, func(q *outbox.Queue, i int) error { return q.Push(event(i, 60_000, "")) }},
+		{"large events, compressed", squeezed, func(q *outbox.Queue, i int) error { return q.Push(event(i, 60_000, "")) }},
+		{"small events", lines, func(q *outbox.Queue, i int) error { return q.Push(event(i, 1, "")) }},
+		{"small events behind a header", headed, func(q *outbox.Queue, i int) error { return q.Push(event(i, 1, "")) }},
+		{"replayed events", lines, func(q *outbox.Queue, i int) error { return q.Push(event(i, 1000, "").Replay()) }},
+		{"states of many names", headed, func(q *outbox.Queue, i int) error { return q.Push(event(i, 1, fmt.Sprint("name-", i))) }},
+		{"states that are conflated", headed, func(q *outbox.Queue, i int) error {
+			e := wire.Offset{Epoch: "e", N: uint64(i + 1)}
+			return q.Push(outbox.Broadcast(&wire.Message{Room: wire.Room{Warehouse: "w"}, Event: "E", Offset: e}, 1, fmt.Sprint(i%1000)))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, _ := start(t, outbox.Options{MaxBytes: bound})
+			s, client := pair(t)
+			q := p.NewQueue(s, c.form)
+			blockWith(q, 1, outbox.NewRaw(make([]byte, 1000)))
+			before := heap()
+			for i, step := 0, 0; i < 20_000 && q.Stats().Waiting+2*step < bound; i++ {
+				waiting := q.Stats().Waiting
+				if err := c.push(q, i); err != nil {
+					t.Fatal(err)
+				}
+				step = max(step, q.Stats().Waiting-waiting)
+			}
+			// The writer's own 64 KiB, and the lists that hold the entries, come on top.
+			const most = bound + 64<<10 + bound/8
+			if grown := heap() - before; grown > most {
+				t.Errorf("%d bytes of heap for %d that are charged", grown, q.Stats().Waiting)
+			} else {
+				t.Logf("%d bytes of heap for %d that are charged", grown, q.Stats().Waiting)
+			}
+			runtime.KeepAlive(q)
+			endAll(t, []*net.TCPConn{client}, q)
+		})
+	}
+}
+
+// heap returns how many bytes are in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}

@@ -1,0 +1,98 @@
+package outbox
+
+import "time"
+
+// A Press says what a queue's backlog means for those who publish to its client.
+type Press uint8
+
+const (
+	// Light: at most a quarter of the bound waits, or the client has taken nothing for so long that nobody waits for it.
+	Light Press = iota
+	// Lagging: more waits, and it is for this client: it counts as slow, or has taken nothing for a moment.
+	Lagging
+	// Heavy: more waits, because the client fell behind only just now, or the writers did.
+	Heavy
+)
+
+// A Backlog counts the queues for which more than a quarter of the bound waits.
+type Backlog struct {
+	Behind  int // that are Heavy or Lagging
+	Lagging int
+}
+
+func (b *Backlog) add(p Press) {
+	switch p {
+	case Lagging:
+		b.Lagging++
+		b.Behind++
+	case Heavy:
+		b.Behind++
+	}
+}
+
+// Backlog returns how much waits for the queues.
+func (p *Pool) Backlog(queues []*Queue) (b Backlog) {
+	now := p.now()
+	for _, q := range queues {
+		q.mu.Lock()
+		b.add(q.pressLocked(now))
+		q.mu.Unlock()
+	}
+	return b
+}
+
+const (
+	// stillAfter is when a client that takes nothing counts as lagging.
+	stillAfter = 50 * time.Millisecond
+	// goneAfter, or Options.SlowAfter if that is longer, is when it is not waited for any more.
+	goneAfter = time.Second
+	// lookEvery is how often the socket of a stalled queue is looked at.
+	lookEvery = 20 * time.Millisecond
+)
+
+func (q *Queue) pressLocked(now moment) Press {
+	if q.closing || q.waiting <= q.pool.opts.MaxBytes/4 {
+		return Light
+	}
+	if q.state != stalled {
+		return Heavy
+	}
+	q.lookLocked(now)
+	switch d := now.since(q.still.since); {
+	case d > max(goneAfter, q.pool.opts.SlowAfter):
+		return Light
+	case d > stillAfter, q.slow:
+		return Lagging
+	}
+	return Heavy
+}
+
+// A stillness is since when the peer of a stalled queue has taken nothing. A socket with a large buffer lets more in only when
+// a third of it is free, which may take seconds with a slow reader: so what is left in it is looked at as well.
+type stillness struct {
+	since  moment
+	looked moment
+	unsent int // bytes that were left in the socket then; 0 before the first look
+}
+
+func (q *Queue) lookLocked(now moment) {
+	if s := &q.still; now.since(s.since) >= lookEvery && now.since(s.looked) >= lookEvery {
+		s.look(now, unsent(q.raw))
+	}
+}
+
+// look takes how many bytes are left in the socket now; negative when that can't be known.
+func (s *stillness) look(now moment, unsent int) {
+	if unsent == 0 || unsent > 0 && unsent < s.unsent {
+		s.since = now
+	}
+	s.looked, s.unsent = now, max(unsent, 0)
+}
+
+// moved tells that the socket took something.
+func (q *Queue) moved() {
+	now := q.pool.now()
+	q.mu.Lock()
+	q.still = stillness{since: now, looked: now}
+	q.mu.Unlock()
+}
