@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -105,10 +106,8 @@ func FuzzConnectionsQuery(f *testing.F) {
 			return
 		}
 		got := wantJSON[struct {
-			Node        string            `json:"node"`
-			Total       int               `json:"total"`
-			Connections []json.RawMessage `json:"connections"`
-			Next        string            `json:"next"`
+			attendance.Page
+			attendance.Outcome
 		}](t, w.Result(), http.StatusOK)
 		if got.Connections == nil || len(got.Connections) > got.Total {
 			t.Errorf("%d of %d connections", len(got.Connections), got.Total)

@@ -70,14 +70,7 @@ func (f *inflater) header(p []byte) (rest []byte) {
 	}
 	head := f.head
 	f.head = nil
-	switch n := head[1] & 0x7f; n {
-	case 126:
-		f.left = uint64(binary.BigEndian.Uint16(head[2:]))
-	case 127:
-		f.left = binary.BigEndian.Uint64(head[2:])
-	default:
-		f.left = uint64(n)
-	}
+	f.left = payloadLen(head)
 	const rsv1 = 0x40
 	opcode := head[0] & 0x0f
 	control, data := opcode >= 8, opcode == 1 || opcode == 2
@@ -99,6 +92,18 @@ func (f *inflater) header(p []byte) (rest []byte) {
 	f.current = head[0]
 	f.finish()
 	return p[1:]
+}
+
+// payloadLen is the length of the payload that a header announces.
+func payloadLen(head []byte) uint64 {
+	switch n := head[1] & 0x7f; n {
+	case 126:
+		return uint64(binary.BigEndian.Uint16(head[2:]))
+	case 127:
+		return binary.BigEndian.Uint64(head[2:])
+	default:
+		return uint64(n)
+	}
 }
 
 // headerLen is the length of a header whose second byte this is.

@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -51,14 +50,7 @@ func (s *pieces) feed(p []byte, now time.Time) error {
 // header takes a header that is complete.
 func (s *pieces) header() error {
 	s.have = 0
-	switch n := s.head[1] & 0x7f; n {
-	case 126:
-		s.left = uint64(binary.BigEndian.Uint16(s.head[2:]))
-	case 127:
-		s.left = binary.BigEndian.Uint64(s.head[2:])
-	default:
-		s.left = uint64(n)
-	}
+	s.left = payloadLen(s.head[:])
 	s.last, s.control = s.head[0]&0x80 != 0, s.head[0]&0x08 != 0
 	if s.control {
 		return nil
