@@ -52,6 +52,10 @@ capacity: build ## 50,000 connections over three instances, then 100,000 over si
 	CONNECTIONS=50000 loadtest/scenarios/run.sh --instances 3 --out bin/capacity-50000 loadtest/scenarios/capacity-*.yaml
 	CONNECTIONS=100000 ZONES=20 loadtest/scenarios/run.sh --instances 6 --out bin/capacity-100000 loadtest/scenarios/capacity-*.yaml
 
+.PHONY: test-many
+test-many: build ## Connect 19,000 clients to one instance; every message must reach each of them (MANY=10000 for fewer)
+	bash deploy/many.sh bin $(MANY)
+
 .PHONY: stack
 stack: build deps ## Start Redis, three instances, nginx and Prometheus on this machine, without containers
 	cd backend && go run ./cmd/stack --root .. --bin ../bin/zonecast
