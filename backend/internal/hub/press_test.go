@@ -192,13 +192,13 @@ func TestAFloodOfSlowReadersIsDeliveredToEverybody(t *testing.T) {
 	guests := make([]*guest, members)
 	for i := range guests {
 		guests[i] = h.sleeper(fmt.Sprint("guest-", i))
-		guests[i].pace = 5 * time.Millisecond
+		guests[i].pace = 2 * time.Millisecond
 		if err := guests[i].join(hub.Join{Room: room("a")}); err != nil {
 			t.Fatal(err)
 		}
 		guests[i].wake()
 	}
-	accepted := h.publishAll(room("a"), 4, 400)
+	accepted := h.publishAll(room("a"), 4, 900)
 	for _, g := range guests {
 		if n := wantUnbroken(t, g.flush())[room("a").String()]; n != accepted || g.Queue.Code() != 0 {
 			t.Fatalf("%s got %d of %d messages, closed with %s", g.ID, n, accepted, g.Queue.Code())
