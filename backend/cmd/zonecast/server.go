@@ -118,7 +118,10 @@ func (s *server) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.cluster = cluster.OpenRedis(target, s.log, s.node, desk.Answer)
+	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: desk.Answer,
+		PressureHolds: hub.PressureHolds})
+	s.cluster = shared
+	s.hub.Share(shared)
 	return nil
 }
 

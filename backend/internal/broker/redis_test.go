@@ -355,8 +355,9 @@ func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 			if err := p.publisher.Health(); err != nil {
 				t.Error(err)
 			}
-			c := cluster.OpenRedis(target, slog.New(slog.DiscardHandler), func() cluster.Node { return cluster.Node{Name: "a"} },
-				func(context.Context, cluster.Question) (any, error) { return 1, nil })
+			c := cluster.OpenRedis(cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler),
+				Self:   func() cluster.Node { return cluster.Node{Name: "a"} },
+				Answer: func(context.Context, cluster.Question) (any, error) { return 1, nil }})
 			defer c.Close()
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup

@@ -60,13 +60,14 @@ return {live, silent}
 // Redis is a cluster whose instances find each other in Redis.
 type Redis struct {
 	// Static after construction.
-	self   func() Node
-	id     string
-	answer Answerer
-	client redis.UniversalClient
-	waiter redis.UniversalClient // its connections wait for answers, so that they are not missing elsewhere
-	asking chan struct{}         // holds a token for each question that is asked
-	log    *slog.Logger
+	self     func() Node
+	id       string
+	answer   Answerer
+	client   redis.UniversalClient
+	waiter   redis.UniversalClient // its connections wait for answers, so that they are not missing elsewhere
+	asking   chan struct{}         // holds a token for each question that is asked
+	log      *slog.Logger
+	pressure *pressure
 
 	mu      sync.Mutex
 	others  []Node
@@ -80,11 +81,22 @@ type Redis struct {
 
 var _ Cluster = (*Redis)(nil)
 
+// Options of [OpenRedis]. All are needed.
+type Options struct {
+	Target *redisconn.Target
+	Log    *slog.Logger
+	Self   func() Node
+	Answer Answerer
+	// PressureHolds is for how long what an instance told of a room counts.
+	PressureHolds time.Duration
+}
+
 // OpenRedis returns the cluster of all instances that use this Redis. It does not wait for Redis.
-func OpenRedis(target *redisconn.Target, log *slog.Logger, self func() Node, answer Answerer) *Redis {
-	return &Redis{self: self, id: rand.Text()[:12], answer: answer, log: log, asking: make(chan struct{}, asking),
-		client: target.Client(redisconn.Tuning{Timeout: every, PoolSize: 4}),
-		waiter: target.Client(redisconn.Tuning{Timeout: every, PoolSize: asking})}
+func OpenRedis(o Options) *Redis {
+	return &Redis{self: o.Self, id: rand.Text()[:12], answer: o.Answer, log: o.Log, asking: make(chan struct{}, asking),
+		client:   o.Target.Client(redisconn.Tuning{Timeout: every, PoolSize: 4}),
+		waiter:   o.Target.Client(redisconn.Tuning{Timeout: every, PoolSize: asking}),
+		pressure: newPressure(o.PressureHolds)}
 }
 
 // me is this instance.
@@ -124,6 +136,7 @@ func (c *Redis) Run(ctx context.Context) {
 	var listening sync.WaitGroup
 	defer listening.Wait()
 	listening.Go(func() { c.listen(ctx) })
+	listening.Go(func() { c.speak(ctx) })
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {

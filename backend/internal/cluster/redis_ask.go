@@ -123,7 +123,7 @@ func (c *Redis) sweep(question string) {
 	c.client.Del(ctx, answersPrefix+question)
 }
 
-// listen answers the questions of others until ctx ends. Questions that are put while the connection is lost are not
+// listen answers the questions of others, and hears which of their rooms are behind, until ctx ends. Questions that are put while the connection is lost are not
 // answered, which those who ask are told.
 func (c *Redis) listen(ctx context.Context) {
 	var working sync.WaitGroup
@@ -155,7 +155,7 @@ func (c *Redis) listen(ctx context.Context) {
 
 // hear hands on questions until the connection is lost.
 func (c *Redis) hear(ctx context.Context, answer func(envelope)) error {
-	pubsub := c.client.Subscribe(ctx, questions)
+	pubsub := c.client.Subscribe(ctx, questions, pressedRooms)
 	defer pubsub.Close()
 	// Waiting for a message does not end with the context.
 	defer context.AfterFunc(ctx, func() { pubsub.Close() })()
@@ -172,6 +172,10 @@ func (c *Redis) hear(ctx context.Context, answer func(envelope)) error {
 		}
 		m, ok := message.(*redis.Message)
 		if !ok {
+			continue
+		}
+		if m.Channel == pressedRooms {
+			c.hearPressure(m.Payload)
 			continue
 		}
 		var e envelope

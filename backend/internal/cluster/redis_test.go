@@ -14,6 +14,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // A member is an instance as far as the cluster is concerned.
@@ -43,10 +44,10 @@ func join(t *testing.T, url, name string) *member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Redis = cluster.OpenRedis(target, slog.New(slog.DiscardHandler), func() cluster.Node {
+	m.Redis = cluster.OpenRedis(cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler), Self: func() cluster.Node {
 		return cluster.Node{Name: name, Connections: int(m.connections.Load()), State: cluster.Ready,
 			Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}
-	}, m.answer)
+	}, Answer: m.answer, PressureHolds: 300 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { m.Run(ctx) })
@@ -209,6 +210,19 @@ func TestQuestionsAreAnswered(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A room whose members are behind at one instance is known to the others for a moment, and to itself it is not told.
+func TestInstancesTellOfRoomsThatAreBehind(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
+	room, other := wire.Room{Warehouse: "w", Zone: "a"}, wire.Room{Warehouse: "w", Zone: "b"}
+	eventually(t, "b hears of it", a, func(cluster.View) bool { a.Tell(room); return b.Told(room) })
+	if a.Told(room) || b.Told(other) {
+		t.Errorf("a was told by itself: %v; of another room: %v", a.Told(room), b.Told(other))
+	}
+	eventually(t, "it is over", a, func(cluster.View) bool { return !b.Told(room) })
 }
 
 func TestAlone(t *testing.T) {

@@ -79,6 +79,9 @@ func New(opts Options) *Hub {
 // Use sets the broker, whose handler the hub is.
 func (h *Hub) Use(b broker.Broker) { h.broker = b }
 
+// Share sets what tells other instances of rooms that are pressed. It must come before the first session.
+func (h *Hub) Share(p Pressure) { h.opts.Pressure = p }
+
 func (h *Hub) shard(r wire.Room) *shard {
 	return &h.rooms[maphash.Comparable(h.seed, r)%shards]
 }
