@@ -31,7 +31,7 @@ func (s *server) node() cluster.Node {
 
 // count fills in what the metrics know.
 func (s *server) count(n *cluster.Node) {
-	families, err := s.metrics.Registry.Gather()
+	families, err := s.metrics.Shared.Gather()
 	if err != nil {
 		s.log.Warn("metrics are incomplete", "error", err)
 	}

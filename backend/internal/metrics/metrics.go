@@ -11,7 +11,9 @@ import (
 
 // Metrics are the metrics of one instance.
 type Metrics struct {
-	Registry       *prometheus.Registry
+	Registry *prometheus.Registry
+	// Shared are those that instances tell one another every second, without the many others.
+	Shared         *prometheus.Registry
 	Opened         *prometheus.CounterVec // by transport
 	Closed         *prometheus.CounterVec // by transport and the name of the close code
 	Refused        *prometheus.CounterVec // connections, by reason
@@ -53,6 +55,7 @@ func New(version string, transports ...string) *Metrics {
 	}
 	m := &Metrics{
 		Registry:       prometheus.NewRegistry(),
+		Shared:         prometheus.NewRegistry(),
 		Opened:         counter("zonecast_connections_opened_total", "Connections opened.", "transport"),
 		Closed:         counter("zonecast_connections_closed_total", "Connections closed, by the name of the close code.", "transport", "code"),
 		Refused:        counter("zonecast_connections_refused_total", "Connections refused before they were open.", "reason"),
@@ -82,6 +85,7 @@ func New(version string, transports ...string) *Metrics {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()}})
 	build.Set(1)
+	m.Shared.MustRegister(m.Publishes, m.delivered, m.latency)
 	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.AcceptFailures, m.Gaps, m.Reconnects, m.Repairs, m.Forks, m.Waits, m.Silent, m.slow, m.slowed,
 		m.latency, m.dropped, m.delivered, m.bytes, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
