@@ -34,7 +34,7 @@ func FuzzEvent(f *testing.F) {
 	f.Add(`"data: \n\n"`, "drain.pump")
 	f.Fuzz(func(t *testing.T, data, name string) {
 		if wire.CheckEvent(name) != nil || wire.CheckPayload(json.RawMessage(data), 1<<16) != nil {
-			t.Skip()
+			return
 		}
 		frame := wire.AppendMessage(nil, &wire.Message{Room: wire.Room{Warehouse: "w"}, Event: name,
 			Offset: wire.Offset{Epoch: "k", N: 1}, Data: json.RawMessage(data)})
