@@ -449,17 +449,22 @@ func TestRedisStreamIsLost(t *testing.T) {
 func TestRedisRefuses(t *testing.T) {
 	server := startRedis(t)
 	p := newPair(t, server.URL, broker.RedisOptions{})
-	strange := brokertest.Room(t)
-	command(t, server.URL, "SET", "zonecast:{"+strange.String()+"}:meta", "1")
 	wantCode := func(room wire.Room, want wire.ErrorCode) {
 		t.Helper()
-		_, err := p.publisher.Publish(t.Context(), broker.Publication{Room: room, Event: "E", Data: []byte("1")})
+		_, err := p.publisher.Publish(t.Context(), broker.Publication{Room: room, Event: "E", Data: []byte("1"), Retain: true})
 		var e *wire.Error
 		if !errors.As(err, &e) || e.Code != want {
 			t.Errorf("publishing to %s: %v, want %s", room, err, want)
 		}
 	}
-	wantCode(strange, wire.CodeInternal)
+	for _, key := range []string{":meta", ":stream", ":retained"} {
+		strange := brokertest.Room(t)
+		command(t, server.URL, "SET", "zonecast:{"+strange.String()+"}"+key, "1")
+		if key != ":meta" { // else the room is new, and what is left of it goes
+			command(t, server.URL, "HSET", "zonecast:{"+strange.String()+"}:meta", "epoch", "e", "n", "1", "bytes", "0", "at", "0")
+		}
+		wantCode(strange, wire.CodeInternal)
+	}
 	p.publish(t)
 
 	command(t, server.URL, "CONFIG", "SET", "maxmemory", 1)
