@@ -313,7 +313,7 @@ func metric(t *testing.T, base, series string) float64 {
 
 // Every way in which a connection ends has its code, on the wire and in the metrics; every refusal is counted.
 func TestPromiseNothingSilent(t *testing.T) {
-	s := alone(t, map[string]string{"AUTH_TOKEN_SECRET": "0123456789abcdef0123456789abcdef", "MAX_CONNECTIONS": "1"})
+	s := alone(t, map[string]string{"AUTH_TOKEN_SECRET": "0123456789abcdef0123456789abcdef"})
 	base, socket := s.Instances[0].URL, s.Instances[0].WebSocket()
 	if _, err := post(base, "silent", "", body(0)); err == nil {
 		t.Error("published without a key")
