@@ -66,11 +66,12 @@ func (h *Hub) Run(ctx context.Context) {
 		beat := outbox.NewControl(wire.AppendFrame(nil, wire.EventHeartbeat,
 			wire.Heartbeat{Connections: h.Connections(), Time: now.UnixMilli()}))
 		for _, s := range due {
-			s.Queue.Push(beat)
-			if s.ping != nil {
-				s.pinged.CompareAndSwap(0, now.UnixMicro())
-				s.Queue.Push(s.ping)
+			if s.ping == nil {
+				s.Queue.Push(beat)
+				continue
 			}
+			s.pinged.CompareAndSwap(0, now.UnixMicro())
+			s.Queue.Push(beat, s.ping)
 		}
 	}
 }

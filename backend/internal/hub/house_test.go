@@ -42,11 +42,11 @@ var lines = &outbox.Form{
 
 type quiet struct{}
 
-func (quiet) Written(string, int, int) {}
-func (quiet) Latency(time.Duration)    {}
-func (quiet) Dropped(int)              {}
-func (quiet) Conflated()               {}
-func (quiet) Slow(int)                 {}
+func (quiet) Written(string, int, int)  {}
+func (quiet) Latencies([]time.Duration) {}
+func (quiet) Dropped(int)               {}
+func (quiet) Conflated()                {}
+func (quiet) Slow(int)                  {}
 
 // A stopwatch keeps how long messages took from the broker to a socket.
 type stopwatch struct {
@@ -55,10 +55,10 @@ type stopwatch struct {
 	took []time.Duration
 }
 
-func (s *stopwatch) Latency(d time.Duration) {
+func (s *stopwatch) Latencies(d []time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.took = append(s.took, d)
+	s.took = append(s.took, d...)
 }
 
 // p99 returns the 99th percentile, once there are n.

@@ -34,7 +34,7 @@ type Metrics struct {
 	dropped          *prometheus.CounterVec
 	slow             prometheus.Gauge
 	slowed           prometheus.Counter
-	latency          prometheus.Histogram
+	latency          *latency
 }
 
 type written struct{ messages, bytes prometheus.Counter }
@@ -70,7 +70,7 @@ func New(version string, transports ...string) *Metrics {
 		Silent:         single("zonecast_pong_timeouts_total", "Connections closed because their peer did not answer pings any more."),
 		Repairs:        single("zonecast_broker_repairs_total", "Times that a room was caught up from its history, because messages may have been missed."),
 		Forks:          single("zonecast_broker_forks_total", "Times that Redis came back without messages of a room that had been delivered, and the room got a new epoch."),
-		latency:        histogram("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
+		latency:        newLatency("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
 		delivered:      counter("zonecast_messages_delivered_total", "Published events written to sockets.", "transport"),
 		bytes:          counter("zonecast_delivered_bytes_total", "Bytes written to sockets.", "transport"),
 		dropped:        counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
@@ -108,8 +108,8 @@ func (m *Metrics) Written(transport string, messages, bytes int) {
 	w.bytes.Add(float64(bytes))
 }
 
-// Latency implements outbox.Meter. Where clocks differ, the one that accepted may be ahead.
-func (m *Metrics) Latency(d time.Duration) { m.latency.Observe(max(d, 0).Seconds()) }
+// Latencies implements outbox.Meter. Where clocks differ, the one that accepted may be ahead.
+func (m *Metrics) Latencies(durations []time.Duration) { m.latency.observe(durations) }
 
 // Dropped implements outbox.Meter.
 func (m *Metrics) Dropped(frames int) {

@@ -28,10 +28,10 @@ func (m *meter) Written(_ string, messages, bytes int) {
 	m.messages.Add(int64(messages))
 	m.bytes.Add(int64(bytes))
 }
-func (m *meter) Latency(time.Duration) { m.latencies.Add(1) }
-func (m *meter) Dropped(frames int)    { m.dropped.Add(int64(frames)) }
-func (m *meter) Conflated()            { m.conflated.Add(1) }
-func (m *meter) Slow(n int)            { m.slow.Add(int64(n)) }
+func (m *meter) Latencies(d []time.Duration) { m.latencies.Add(int64(len(d))) }
+func (m *meter) Dropped(frames int)          { m.dropped.Add(int64(frames)) }
+func (m *meter) Conflated()                  { m.conflated.Add(1) }
+func (m *meter) Slow(n int)                  { m.slow.Add(int64(n)) }
 
 // start returns a pool whose end is checked: nothing waits, no writer runs.
 func start(t testing.TB, opts outbox.Options) (*outbox.Pool, *meter) {

@@ -29,8 +29,8 @@ type Options struct {
 type Meter interface {
 	// Written tells that published events reached a socket over this transport.
 	Written(transport string, messages, bytes int)
-	// Latency tells how long one of them took from the broker's acceptance to the socket.
-	Latency(d time.Duration)
+	// Latencies tells how long each of some of them took from the broker's acceptance to the socket. The slice is the caller's.
+	Latencies(durations []time.Duration)
 	// Dropped tells that so many frames were lost with a client that was too slow for them.
 	Dropped(frames int)
 	// Conflated tells that a waiting message was replaced by a newer one.
@@ -49,7 +49,7 @@ type Pool struct {
 	stop    chan struct{}
 	running sync.WaitGroup // writers, and the goroutines of stalled queues
 	chunks  sync.Pool      // of *chunk
-	lists   sync.Pool      // of *list
+	lists   lists
 
 	mu      sync.Mutex
 	stalled map[*Queue]struct{} // whose sockets are full
@@ -70,7 +70,6 @@ func NewPool(opts Options) *Pool {
 		opts.SlowAfter = wire.SlowAfter
 	}
 	p := &Pool{opts: opts, began: time.Now(), stop: make(chan struct{}), stalled: map[*Queue]struct{}{}}
-	p.lists.New = func() any { return new(list) }
 	p.chunks.New = func() any { return &chunk{byWriter: make([][]*Queue, opts.Writers)} }
 	for i := range opts.Writers {
 		w := newWriter(i)

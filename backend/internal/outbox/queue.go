@@ -71,11 +71,16 @@ const (
 	ended                // nobody any more: the socket is closed
 )
 
-// Push appends a frame. It never blocks. ErrClosed means that the queue takes no more, maybe because of this very frame:
-// over the bound, the queue drops what waits and closes with [wire.CloseSlowConsumer].
-func (q *Queue) Push(f *Frame) error {
-	became, _, err := q.push(f, q.pool.now())
-	if became {
+// Push appends frames, which leave together if nothing else waits. It never blocks. ErrClosed means that the queue takes no
+// more, maybe because of these very frames: over the bound, the queue drops what waits and closes with [wire.CloseSlowConsumer].
+func (q *Queue) Push(frames ...*Frame) (err error) {
+	now, wake := q.pool.now(), false
+	for _, f := range frames {
+		var became bool
+		became, _, err = q.push(f, now)
+		wake = wake || became
+	}
+	if wake {
 		q.writer.add(q)
 	}
 	return err
@@ -112,10 +117,8 @@ func (q *Queue) appendLocked(f *Frame, n int, now moment) (became bool) {
 	if q.names != nil && f.Message.Conflate != "" {
 		q.names.set(f.Message, len(q.frames))
 	}
-	if n := len(q.frames); n == keepFrames && n == cap(q.frames) {
-		l := q.pool.lists.Get().(*list)
-		copy(l[:], q.frames)
-		q.frames = l[:n]
+	if n := len(q.frames); n >= keepFrames && n == cap(q.frames) {
+		q.frames = q.pool.lists.longer(q.frames)
 	}
 	q.frames = append(q.frames, entry{f, uint32(n), now})
 	q.settleLocked(n)

@@ -13,15 +13,6 @@ import (
 // written on its own, without being copied.
 const maxWrite = 64 << 10
 
-const (
-	// keepFrames is how long an empty queue's list may stay, so that idle connections stay slim.
-	keepFrames = 16
-	// pooledFrames is how long the lists are that busy queues borrow.
-	pooledFrames = 128
-)
-
-type list [pooledFrames]entry
-
 // A writer writes the queues on its list, each one's frames in as few system calls as they fit in.
 type writer struct {
 	index int
@@ -31,9 +22,10 @@ type writer struct {
 	list []*Queue
 
 	// Owned by run.
-	frames []entry
-	buf    []byte
-	try    attempt
+	few   [keepFrames]entry
+	buf   []byte
+	times []time.Duration
+	try   attempt
 }
 
 func newWriter(index int) *writer {
@@ -74,13 +66,13 @@ func (w *writer) run(stop <-chan struct{}) {
 
 // flush writes once what the queue holds, and reports whether more came in meanwhile.
 func (w *writer) flush(q *Queue) (more bool) {
-	w.frames = q.take(w.frames[:0])
-	defer clear(w.frames)
+	entries := q.take(w.few[:0])
+	defer q.pool.lists.back(entries)
 	if q.raw == nil {
-		q.stall(nil, nil, w.frames)
+		q.stall(nil, nil, entries)
 		return false
 	}
-	for rest := w.frames; len(rest) > 0; {
+	for rest := entries; len(rest) > 0; {
 		p, n := q.gather(w.buf, rest)
 		done, err := w.try.write(q.raw, p)
 		switch {
@@ -92,7 +84,7 @@ func (w *writer) flush(q *Queue) (more bool) {
 			q.end()
 			return false
 		}
-		q.written(rest[:n], len(p))
+		w.times = q.written(rest[:n], len(p), w.times)
 		rest = rest[n:]
 	}
 	return q.release()
@@ -144,9 +136,10 @@ func (e entry) bytes(form *Form) []byte {
 	return e.frame.In(form)
 }
 
-// An attempt is one write(2) that does not wait for the socket. It is kept by its writer, so that none is allocated.
+// An attempt is one write(2) that does not wait for the socket. It is kept by its writer, so that none is allocated. RawConn.Control
+// keeps the descriptor open meanwhile, without what RawConn.Write does in order to wait.
 type attempt struct {
-	call func(fd uintptr) bool
+	call func(fd uintptr)
 	p    []byte
 	n    int
 	err  error
@@ -155,7 +148,7 @@ type attempt struct {
 // write returns how much of p the socket took. The error is EAGAIN when it was full.
 func (a *attempt) write(conn syscall.RawConn, p []byte) (n int, err error) {
 	a.p, a.n, a.err = p, 0, nil
-	err = conn.Write(a.call)
+	err = conn.Control(a.call)
 	a.p = nil
 	if err == nil {
 		err = a.err
@@ -163,37 +156,33 @@ func (a *attempt) write(conn syscall.RawConn, p []byte) (n int, err error) {
 	return max(a.n, 0), err
 }
 
-// do always reports true, which tells RawConn.Write not to wait until the descriptor is writable.
-func (a *attempt) do(fd uintptr) bool {
+func (a *attempt) do(fd uintptr) {
 	for {
 		a.n, a.err = syscall.Write(int(fd), a.p)
 		if a.err != syscall.EINTR {
-			return true
+			return
 		}
 	}
 }
 
 // The queue's side of writing. The caller is the one that q.state names.
 
-// take moves what waits to the end of entries. It stays in the account until it is written.
-func (q *Queue) take(entries []entry) []entry {
+// take returns what waits: a copy on few, or the list that was lent to the queue. It stays in the account until it is written.
+func (q *Queue) take(few []entry) []entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.holes > 0 {
 		q.compactLocked()
 	}
-	entries = append(entries, q.frames...)
-	clear(q.frames)
-	switch c := cap(q.frames); {
-	case c <= keepFrames:
-		q.frames = q.frames[:0]
-	case c == pooledFrames:
-		q.pool.lists.Put((*list)(q.frames[:pooledFrames]))
-		fallthrough
-	default:
-		q.frames = nil
-	}
 	q.names = nil
+	if cap(q.frames) <= keepFrames {
+		few = append(few, q.frames...)
+		clear(q.frames)
+		q.frames = q.frames[:0]
+		return few
+	}
+	entries := q.frames
+	q.frames = q.pool.lists.lend(0) // it is busy
 	return entries
 }
 
@@ -203,6 +192,10 @@ func (q *Queue) release() (more bool) {
 	defer q.mu.Unlock()
 	if len(q.frames) > 0 {
 		return true
+	}
+	if cap(q.frames) > keepFrames {
+		q.pool.lists.back(q.frames)
+		q.frames = nil
 	}
 	q.restLocked()
 	return false
@@ -232,7 +225,9 @@ func (q *Queue) stall(rest []byte, begun, later []entry) {
 		q.pool.opts.Meter.Dropped(n)
 		later = nil
 	}
-	q.frames, q.names = append(append([]entry(nil), later...), q.frames...), nil
+	meanwhile := q.frames
+	q.frames, q.names = append(append([]entry(nil), later...), meanwhile...), nil
+	q.pool.lists.back(meanwhile)
 	q.state = stalled
 	now := q.pool.now()
 	q.oldest, q.still = now, stillness{since: now}
@@ -248,6 +243,7 @@ func (q *Queue) stall(rest []byte, begun, later []entry) {
 // drain writes until the queue is empty. Writing waits while the socket is full; closing the socket ends it.
 func (q *Queue) drain(rest []byte, begun []entry) {
 	var buf []byte
+	var times []time.Duration
 	for {
 		if len(rest) > 0 {
 			if err := q.writeAll(rest); err != nil {
@@ -255,11 +251,11 @@ func (q *Queue) drain(rest []byte, begun []entry) {
 				return
 			}
 		}
-		q.written(begun, len(rest))
+		times = q.written(begun, len(rest), times)
 		q.mu.Lock()
 		if len(q.frames) == 0 {
 			q.recoverLocked()
-			q.holes, q.names = 0, nil
+			q.frames, q.names, q.holes = nil, nil, 0
 			q.restLocked()
 			q.mu.Unlock()
 			return
@@ -304,9 +300,11 @@ func (q *Queue) writeAll(p []byte) error {
 	return errors.Join(err, failed)
 }
 
-// written takes frames that are on the socket, the last part of which had n bytes, out of the account.
-func (q *Queue) written(entries []entry, n int) {
+// written takes frames that are on the socket, the last part of which had n bytes, out of the account. It returns times, which
+// it has used, for the next time.
+func (q *Queue) written(entries []entry, n int, times []time.Duration) []time.Duration {
 	messages, charge := 0, 0
+	times = times[:0]
 	now := time.Now().UnixMicro()
 	for _, e := range entries {
 		f := e.frame
@@ -318,13 +316,17 @@ func (q *Queue) written(entries []entry, n int) {
 			messages++
 		}
 		if f.Accepted != 0 {
-			q.pool.opts.Meter.Latency(time.Duration(now-f.Accepted) * time.Microsecond)
+			times = append(times, time.Duration(now-f.Accepted)*time.Microsecond)
 		}
 	}
 	q.count(messages, n)
+	if len(times) > 0 {
+		q.pool.opts.Meter.Latencies(times)
+	}
 	q.mu.Lock()
 	q.settleLocked(-charge)
 	q.mu.Unlock()
+	return times
 }
 
 // count counts what is on the socket.
