@@ -157,11 +157,12 @@ func tcp(t testing.TB) (server, client net.Conn) {
 	return server, client
 }
 
-// narrow is tcp with small buffers in the kernel.
+// narrow is tcp with small buffers in the kernel. They hold several segments of the loopback device all the same: with less, a
+// slow reader's window closes and opens only when the sender's timer asks, and some connections hardly move at all.
 func narrow(t testing.TB) (server, client net.Conn) {
 	server, client = tcp(t)
-	_ = server.(*net.TCPConn).SetWriteBuffer(16 << 10)
-	_ = client.(*net.TCPConn).SetReadBuffer(16 << 10)
+	_ = server.(*net.TCPConn).SetWriteBuffer(64 << 10)
+	_ = client.(*net.TCPConn).SetReadBuffer(128 << 10)
 	return server, client
 }
 

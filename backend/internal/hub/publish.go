@@ -14,7 +14,8 @@ import (
 // waits for it; a room is pressed when an eighth of its members are. One member of a small room is an eighth of it too: if it
 // alone is behind, and that for its own sake, it is left to its bound. So a client that stops reading makes nobody wait. But
 // when the writers of the instance are behind, or many of the clients, nobody is thrown out for it: publishers then wait until
-// the last stragglers have caught up as well, or had time for it.
+// the last stragglers who read have caught up as well, or had time for it. Without that, whoever was held up for a moment would
+// stay behind for as long as the flood lasts, and in the end be thrown out for all such moments together.
 
 // press is a room's state of this. It is guarded by the room's mutex.
 type press struct {
@@ -36,9 +37,9 @@ type acceptance struct {
 
 const (
 	pressedShare = 8 // one of so many members
-	// stragglerShare and stragglerTime are for how few, and how long, publishers don't wait any more.
-	stragglerShare = 64
-	stragglerTime  = 500 * time.Millisecond
+	// stragglerTime is how long publishers wait for stragglers, before they go on until the room is pressed again. One who reads
+	// too slowly meets its bound after a few times.
+	stragglerTime = time.Second
 	// countEvery is how long a count holds for those who wait.
 	countEvery = 2 * time.Millisecond
 )
@@ -128,7 +129,7 @@ func (h *Hub) isShut(r *room, now time.Time) bool {
 	switch {
 	case presses(p.backlog, members):
 		p.shut, p.easing = true, time.Time{}
-	case isLone(p.backlog, members), p.backlog.Behind*stragglerShare < members:
+	case p.backlog.Behind == p.backlog.Asleep:
 		p.shut = false
 	case p.easing.IsZero():
 		p.easing = now

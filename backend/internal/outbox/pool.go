@@ -45,7 +45,7 @@ type Pool struct {
 	writers []*writer
 	began   time.Time
 	waiting atomic.Int64
-	next    atomic.Uint32
+	turn    atomic.Uint32 // of the writers
 	stop    chan struct{}
 	running sync.WaitGroup // writers, and the goroutines of stalled queues
 	chunks  sync.Pool      // of *chunk
@@ -70,9 +70,9 @@ func NewPool(opts Options) *Pool {
 		opts.SlowAfter = wire.SlowAfter
 	}
 	p := &Pool{opts: opts, began: time.Now(), stop: make(chan struct{}), stalled: map[*Queue]struct{}{}}
-	p.chunks.New = func() any { return &chunk{byWriter: make([][]*Queue, opts.Writers)} }
-	for i := range opts.Writers {
-		w := newWriter(i)
+	p.chunks.New = func() any { return new(chunk) }
+	for range opts.Writers {
+		w := newWriter()
 		p.writers = append(p.writers, w)
 		p.running.Go(func() { w.run(p.stop) })
 	}
@@ -88,12 +88,16 @@ func (p *Pool) NewQueue(conn net.Conn, form *Form) *Queue { return p.NewMarkedQu
 // NewMarkedQueue returns one whose frames are marked on their way to the socket.
 func (p *Pool) NewMarkedQueue(conn net.Conn, form *Form, marker Marker) *Queue {
 	q := &Queue{pool: p, form: form, conn: conn, marker: marker}
-	q.writer = p.writers[int(p.next.Add(1))%len(p.writers)]
 	if c, ok := conn.(syscall.Conn); ok {
-		q.raw, _ = c.SyscallConn()
+		if raw, err := c.SyscallConn(); err == nil && raw.Control(func(fd uintptr) { q.fd = int(fd) }) == nil {
+			q.raw = raw
+		}
 	}
 	return q
 }
+
+// writer returns the one whose turn it is.
+func (p *Pool) writer() *writer { return p.writers[int(p.turn.Add(1))%len(p.writers)] }
 
 // Bound returns the most bytes that wait for one connection.
 func (p *Pool) Bound() int { return p.opts.MaxBytes }
@@ -107,45 +111,34 @@ func (p *Pool) Close() {
 	p.running.Wait()
 }
 
-// fanoutChunk is after how many members their writers are told: soon enough that the first members don't wait for the
-// last ones of a large room, and seldom enough that the list's lock costs nothing.
-const fanoutChunk = 256
+// fanoutChunk is how many queues a writer is given at once: so many that waking it costs little for each of them, and so few that
+// the members of a large room are written by all writers, the first ones before the last ones have their frame.
+const fanoutChunk = 128
 
-// A chunk collects the queues that became non-empty, by their writer.
-type chunk struct {
-	byWriter [][]*Queue
-	n        int
-}
+// A chunk collects queues that became non-empty.
+type chunk [fanoutChunk]*Queue
 
 // Fanout pushes f to each queue. It never blocks; a queue that is closed, or closes because of f, is passed over. It returns
 // how much waits for them.
 func (p *Pool) Fanout(f *Frame, queues []*Queue) (b Backlog) {
 	c := p.chunks.Get().(*chunk)
-	now := p.now()
+	now, n := p.now(), 0
 	for _, q := range queues {
 		became, press, _ := q.push(f, now)
 		b.add(press)
 		if !became {
 			continue
 		}
-		i := q.writer.index
-		c.byWriter[i] = append(c.byWriter[i], q)
-		if c.n++; c.n == fanoutChunk {
-			p.hand(c)
+		c[n] = q
+		if n++; n == len(c) {
+			p.writer().add(c[:]...)
+			n = 0
 		}
 	}
-	p.hand(c)
+	if n > 0 {
+		p.writer().add(c[:n]...)
+	}
+	clear(c[:])
 	p.chunks.Put(c)
 	return b
-}
-
-func (p *Pool) hand(c *chunk) {
-	for i, list := range c.byWriter {
-		if len(list) > 0 {
-			p.writers[i].add(list...)
-			clear(list)
-			c.byWriter[i] = list[:0]
-		}
-	}
-	c.n = 0
 }

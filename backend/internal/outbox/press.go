@@ -8,25 +8,30 @@ type Press uint8
 const (
 	// Light: at most a quarter of the bound waits, or the client has taken nothing for so long that nobody waits for it.
 	Light Press = iota
-	// Lagging: more waits, and it is for this client: it counts as slow, or has taken nothing for a moment.
-	Lagging
 	// Heavy: more waits, because the client fell behind only just now, or the writers did.
 	Heavy
+	// Lagging: more waits, and it is for this client: it counts as slow, or has taken nothing for a moment.
+	Lagging
+	// Asleep: the same, and it has taken nothing for more than a moment.
+	Asleep
 )
 
 // A Backlog counts the queues for which more than a quarter of the bound waits.
 type Backlog struct {
-	Behind  int // that are Heavy or Lagging
-	Lagging int
+	Behind  int // that are Heavy, Lagging or Asleep
+	Lagging int // or Asleep
+	Asleep  int
 }
 
 func (b *Backlog) add(p Press) {
-	switch p {
-	case Lagging:
+	if p >= Heavy {
+		b.Behind++
+	}
+	if p >= Lagging {
 		b.Lagging++
-		b.Behind++
-	case Heavy:
-		b.Behind++
+	}
+	if p == Asleep {
+		b.Asleep++
 	}
 }
 
@@ -44,6 +49,8 @@ func (p *Pool) Backlog(queues []*Queue) (b Backlog) {
 const (
 	// stillAfter is when a client that takes nothing counts as lagging.
 	stillAfter = 50 * time.Millisecond
+	// asleepAfter is when it counts as asleep.
+	asleepAfter = 600 * time.Millisecond
 	// goneAfter, or Options.SlowAfter if that is longer, is when it is not waited for any more.
 	goneAfter = time.Second
 	// lookEvery is how often the socket of a stalled queue is looked at.
@@ -61,6 +68,8 @@ func (q *Queue) pressLocked(now moment) Press {
 	switch d := now.since(q.still.since); {
 	case d > max(goneAfter, q.pool.opts.SlowAfter):
 		return Light
+	case d > asleepAfter:
+		return Asleep
 	case d > stillAfter, q.slow:
 		return Lagging
 	}

@@ -23,6 +23,7 @@ func TestAQueuePressesWhileItsClientTakesSomething(t *testing.T) {
 		t.Errorf("a queue with more than a quarter of its bound waiting is not behind: %+v", b)
 	}
 	eventually(t, "it lags", func() bool { return p.Backlog(queues) == outbox.Backlog{Behind: 1, Lagging: 1} })
+	eventually(t, "it is asleep", func() bool { return p.Backlog(queues) == outbox.Backlog{Behind: 1, Lagging: 1, Asleep: 1} })
 	eventually(t, "a client that takes nothing presses nobody", func() bool { return p.Backlog(queues) == outbox.Backlog{} })
 	endAll(t, []*net.TCPConn{c}, q)
 }

@@ -22,10 +22,10 @@ var ErrClosed = errors.New("outbox: closed")
 type Queue struct {
 	// Static after construction.
 	pool   *Pool
-	writer *writer
 	form   *Form
 	conn   net.Conn
 	raw    syscall.RawConn // nil when conn has no descriptor: each write is a blocking one then
+	fd     int             // its descriptor
 	marker Marker          // nil for none
 
 	sent  atomic.Uint64 // published events written to the socket
@@ -81,7 +81,7 @@ func (q *Queue) Push(frames ...*Frame) (err error) {
 		wake = wake || became
 	}
 	if wake {
-		q.writer.add(q)
+		q.pool.writer().add(q)
 	}
 	return err
 }
@@ -141,7 +141,7 @@ func (q *Queue) Close(code wire.CloseCode, reason string) {
 	became := q.closeLocked(code, reason)
 	q.mu.Unlock()
 	if became {
-		q.writer.add(q)
+		q.pool.writer().add(q)
 	}
 }
 
@@ -170,7 +170,7 @@ func (q *Queue) Hangup(code wire.CloseCode) {
 	became := q.wakeLocked()
 	q.mu.Unlock()
 	if became {
-		q.writer.add(q)
+		q.pool.writer().add(q)
 	}
 }
 

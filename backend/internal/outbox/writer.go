@@ -15,8 +15,7 @@ const maxWrite = 64 << 10
 
 // A writer writes the queues on its list, each one's frames in as few system calls as they fit in.
 type writer struct {
-	index int
-	wake  chan struct{} // holds a token while the list is not empty
+	wake chan struct{} // holds a token while the list is not empty
 
 	mu   sync.Mutex
 	list []*Queue
@@ -25,13 +24,10 @@ type writer struct {
 	few   [keepFrames]entry
 	buf   []byte
 	times []time.Duration
-	try   attempt
 }
 
-func newWriter(index int) *writer {
-	w := &writer{index: index, wake: make(chan struct{}, 1), buf: make([]byte, 0, maxWrite)}
-	w.try.call = w.try.do
-	return w
+func newWriter() *writer {
+	return &writer{wake: make(chan struct{}, 1), buf: make([]byte, 0, maxWrite)}
 }
 
 func (w *writer) add(queues ...*Queue) {
@@ -74,7 +70,7 @@ func (w *writer) flush(q *Queue) (more bool) {
 	}
 	for rest := entries; len(rest) > 0; {
 		p, n := q.gather(w.buf, rest)
-		done, err := w.try.write(q.raw, p)
+		done, err := q.try(p)
 		switch {
 		case err == syscall.EAGAIN || err == nil && done < len(p):
 			q.count(0, done)
@@ -136,31 +132,12 @@ func (e entry) bytes(form *Form) []byte {
 	return e.frame.In(form)
 }
 
-// An attempt is one write(2) that does not wait for the socket. It is kept by its writer, so that none is allocated. RawConn.Control
-// keeps the descriptor open meanwhile, without what RawConn.Write does in order to wait.
-type attempt struct {
-	call func(fd uintptr)
-	p    []byte
-	n    int
-	err  error
-}
-
-// write returns how much of p the socket took. The error is EAGAIN when it was full.
-func (a *attempt) write(conn syscall.RawConn, p []byte) (n int, err error) {
-	a.p, a.n, a.err = p, 0, nil
-	err = conn.Control(a.call)
-	a.p = nil
-	if err == nil {
-		err = a.err
-	}
-	return max(a.n, 0), err
-}
-
-func (a *attempt) do(fd uintptr) {
+// try writes what the socket takes of p without waiting: EAGAIN when it is full. Only the writer that has the queue calls it, and
+// nobody else closes the socket meanwhile: so the descriptor is the queue's still, and needs not be held on to as net.Conn does.
+func (q *Queue) try(p []byte) (n int, err error) {
 	for {
-		a.n, a.err = syscall.Write(int(fd), a.p)
-		if a.err != syscall.EINTR {
-			return
+		if n, err = syscall.Write(q.fd, p); err != syscall.EINTR {
+			return max(n, 0), err
 		}
 	}
 }
