@@ -118,7 +118,7 @@ bench-return: build web/client/node_modules ## Measure how soon 1,000 clients ar
 	cd web/client && npm run build && ZONECAST_BIN=$(CURDIR)/bin/zonecast node bench/return.mjs $(RETURN)
 
 .PHONY: bench-peers
-bench-peers: build loadtest/peers/socketio/node_modules ## Compare with Centrifuge and Socket.IO on this machine (10 minutes; PEERS='--only zonecast,centrifuge')
+bench-peers: build loadtest/peers/socketio/node_modules ## Compare with Centrifuge and Socket.IO on this machine (20 minutes; PEERS='--only zonecast,centrifuge')
 	cd loadtest/peers && GOWORK=off go run . --zonecast ../../bin/zonecast --out ../../bin/peers.json $(PEERS)
 
 .PHONY: test-peers

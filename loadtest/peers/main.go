@@ -7,7 +7,8 @@
 //
 // It runs in this module's folder, since it builds the peers from there. Needs Linux: it lives on epoll and /proc.
 //
-// Exit codes: 0 good; 1 a peer failed in a scenario, or the run was ended; 2 bad settings.
+// Exit codes: 0 good; 1 a peer failed in a scenario, or the run was ended; 2 bad settings; 99 with --check, when Zonecast missed
+// one of its targets, or there is no good figure for it.
 package main
 
 import (
@@ -38,6 +39,7 @@ const (
 	exitGood   = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitMissed = 99
 )
 
 // settings are the flags.
@@ -45,8 +47,10 @@ type settings struct {
 	Zonecast    string   `default:"../../bin/zonecast" placeholder:"FILE" help:"Zonecast's program."`
 	Out         string   `placeholder:"FILE" help:"Where to write the result as JSON."`
 	Only        []string `default:"zonecast,centrifuge,socketio,write2" enum:"zonecast,centrifuge,socketio,write2" help:"Which servers (${default})."`
-	Scenarios   []string `placeholder:"NAME,…" help:"Which scenarios: idle-1000, idle-10000, steady-many, steady-few, steady-4k, steady-4k-deflate, flood. Without this all of them."`
+	Scenarios   []string `placeholder:"NAME,…" help:"Which scenarios: {idle,steady}-{few,many}, steady-{few,many}{-4k,}-deflate, steady-{few,many}-4k, flood, flood-4k. Without this all of them."`
 	Connections []int    `default:"1000,10000" placeholder:"FEW,MANY" help:"The two numbers of connections (${default})."`
+	Rounds      int      `default:"3" help:"How often the servers take turns in the scenarios whose ratios have a target; the table has the medians (${default})."`
+	Check       bool     `help:"Exit with 99 when Zonecast misses one of its targets."`
 	Quick       bool     `help:"Try everything, briefly and with 100 and 500 connections. The figures mean nothing."`
 }
 
@@ -84,6 +88,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if slices.ContainsFunc(result.Outcomes, func(o scenario.Outcome) bool { return o.Failure != "" }) {
 		return exitFailed
 	}
+	if set.Check && !result.Met() {
+		return exitMissed
+	}
 	return exitGood
 }
 
@@ -102,17 +109,19 @@ func parse(args []string, stdout io.Writer) (set settings, err error) {
 		return set, errHelp
 	case err != nil:
 		return set, err
+	case set.Rounds < 1:
+		return set, fmt.Errorf("--rounds is %d: give at least 1", set.Rounds)
 	case len(set.Connections) != 2 || min(set.Connections[0], set.Connections[1]) < 1:
 		return set, fmt.Errorf("--connections is %v: give two numbers, such as 1000,10000", set.Connections)
 	}
 	if set.Quick {
-		set.Connections = []int{100, 500}
+		set.Connections, set.Rounds = []int{100, 500}, 1
 	}
 	return set, nil
 }
 
-// compare puts each peer through each scenario. Peers take turns within a scenario, so that what is compared was measured
-// within minutes.
+// compare puts each peer through each scenario. Peers take turns within a scenario, there and back, so that what is compared was
+// measured within a minute or two, and a machine that gets slower or faster meanwhile favours none of them.
 func compare(ctx context.Context, set settings, scenarios []scenario.Scenario, progress io.Writer) (*table.Result, error) {
 	output, err := os.MkdirTemp("", "zonecast-peers-")
 	if err != nil {
@@ -128,24 +137,28 @@ func compare(ctx context.Context, set settings, scenarios []scenario.Scenario, p
 		result.Peers = append(result.Peers, table.Peer{Name: p.Name, Title: p.Title, Version: p.Version})
 	}
 	for _, s := range scenarios {
-		for _, p := range peers {
-			if !s.Has(p.Name) {
-				continue
+		for round := range s.Rounds {
+			for _, p := range peers {
+				if !s.Has(p.Name) {
+					continue
+				}
+				fmt.Fprintf(progress, "%s, %d of %d: %s\n", s.Name, round+1, s.Rounds, p.Title)
+				debug.FreeOSMemory() // the last swarm is swept now, and not while the next one measures
+				o, err := s.Do(ctx, p)
+				if err != nil {
+					return nil, err
+				}
+				o.Round = round
+				result.Outcomes = append(result.Outcomes, o)
 			}
-			fmt.Fprintf(progress, "%s: %s\n", s.Name, p.Title)
-			debug.FreeOSMemory() // the last swarm is swept now, and not while the next one measures
-			o, err := s.Do(ctx, p)
-			if err != nil {
-				return nil, err
-			}
-			result.Outcomes = append(result.Outcomes, o)
+			slices.Reverse(peers)
 		}
 	}
 	return result, nil
 }
 
 func chosen(set settings) ([]scenario.Scenario, error) {
-	all := scenario.All(scenario.Options{Few: set.Connections[0], Many: set.Connections[1], Quick: set.Quick})
+	all := scenario.All(scenario.Options{Few: set.Connections[0], Many: set.Connections[1], Rounds: set.Rounds, Quick: set.Quick})
 	if len(set.Scenarios) == 0 {
 		return all, nil
 	}

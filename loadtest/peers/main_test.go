@@ -17,7 +17,8 @@ func TestBadSettings(t *testing.T) {
 		{"no such server", []string{"--only", "nginx"}, "--only must be one of"},
 		{"one number", []string{"--connections", "1000"}, "give two numbers"},
 		{"no connections", []string{"--connections", "0,10"}, "give two numbers"},
-		{"no such scenario", []string{"--scenarios", "storm"}, `no scenario "storm": there are idle-1000, idle-10000, steady-many`},
+		{"no such scenario", []string{"--scenarios", "storm"}, `no scenario "storm": there are idle-few, idle-many, steady-many`},
+		{"no rounds", []string{"--rounds", "0"}, "give at least 1"},
 		{"no such flag", []string{"--fast"}, "unknown flag --fast"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,7 +2,9 @@ package hub_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -254,5 +256,46 @@ func TestASessionIsKnownFromOpenToClose(t *testing.T) {
 	}
 	if n := h.Rooms(); n != 1 {
 		t.Errorf("joining after the end left %d rooms, want 1", n)
+	}
+}
+
+// Whoever joins many rooms at once gets all that they hold, more than its bound: at its own pace, and without being thrown out.
+func TestJoiningManyRoomsThrowsNobodyOut(t *testing.T) {
+	const rooms = 128
+	for _, resume := range []bool{false, true} {
+		t.Run(fmt.Sprintf("resume %v", resume), func(t *testing.T) {
+			h := build(t, options{bytes: 1 << 20, rooms: rooms, limits: endless})
+			h.dial = narrow
+			data := json.RawMessage(`"` + strings.Repeat("x", 12_000) + `"`)
+			keeper := h.idle(t, "keeper", drain(t)) // a member, so that the rooms bridge what was missed
+			joins := make([]hub.Join, rooms)
+			for i := range joins {
+				joins[i] = hub.Join{Room: room(fmt.Sprint(i))}
+				first := h.send(broker.Publication{Room: joins[i].Room, Event: "OLD"})
+				if err := keeper.Join(t.Context(), joins[i:i+1], silent); err != nil {
+					t.Fatal(err)
+				}
+				h.send(broker.Publication{Room: joins[i].Room, Event: "SHIFT_SNAPSHOT", Retain: true, Data: data})
+				if resume {
+					joins[i].After = first
+				}
+			}
+			eventually(t, "the keeper has read", func() bool { return h.pool.Waiting() == 0 })
+			g := h.sleeper("g")
+			g.pace = 100 * time.Microsecond
+			g.wake()
+			if err := g.join(joins...); err != nil {
+				t.Fatal(err)
+			}
+			snapshots := 0
+			for _, f := range g.flush() {
+				if f.Event == "SHIFT_SNAPSHOT" {
+					snapshots++
+				}
+			}
+			if snapshots != rooms || g.Queue.Code() != 0 {
+				t.Errorf("it got %d of %d snapshots, code %s", snapshots, rooms, g.Queue.Code())
+			}
+		})
 	}
 }

@@ -136,9 +136,14 @@ func (s *Session) check(joins []Join) error {
 func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offset) error {
 	if after.IsZero() {
 		after = announced
-		s.pushRetained(r, announced)
+		if err := s.pushAll(ctx, r.retainedUpTo(announced)); err != nil {
+			return err
+		}
 	}
 	for pause := time.Millisecond; ; {
+		if err := s.low(ctx); err != nil {
+			return err
+		}
 		done, err := s.tryEnter(r, after)
 		if done || err != nil {
 			return err
@@ -151,14 +156,11 @@ func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offs
 			s.Queue.Push(s.hub.gapFrame(r.name, *gap))
 			after = gap.To
 		}
-		for _, f := range frames {
-			select {
-			case <-s.Queue.Low():
-			case <-ctx.Done():
-				return errReplayTooLong()
-			}
-			s.Queue.Push(f)
-			after = f.Message.Offset
+		if err := s.pushAll(ctx, frames); err != nil {
+			return err
+		}
+		if n := len(frames); n > 0 {
+			after = frames[n-1].Message.Offset
 		}
 		if gap != nil || len(frames) > 0 {
 			continue
@@ -181,15 +183,37 @@ func errReplayTooLong() error {
 		Message: "the replay took too long: subscribe again with the last offset"}
 }
 
-// pushRetained sends the retained events as they stood when the room was announced; newer ones come in their turn.
-func (s *Session) pushRetained(r *room, announced wire.Offset) {
+// low waits until the client has taken most of what waits for it: what a join asks for, of however many rooms, throws nobody out.
+func (s *Session) low(ctx context.Context) error {
+	select {
+	case <-s.Queue.Low():
+		return nil
+	case <-ctx.Done():
+		return errReplayTooLong()
+	}
+}
+
+// pushAll sends frames at the client's pace.
+func (s *Session) pushAll(ctx context.Context, frames []*outbox.Frame) error {
+	for _, f := range frames {
+		if err := s.low(ctx); err != nil {
+			return err
+		}
+		s.Queue.Push(f)
+	}
+	return nil
+}
+
+// retainedUpTo returns the retained events as they stood when the room was announced; newer ones come in their turn.
+func (r *room) retainedUpTo(announced wire.Offset) (frames []*outbox.Frame) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range r.retained {
 		if f.n <= announced.N {
-			s.Queue.Push(f.frame)
+			frames = append(frames, f.frame)
 		}
 	}
+	return frames
 }
 
 // tryEnter adds the session if the room's recent frames hold all that it lacks.

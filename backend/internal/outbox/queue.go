@@ -53,13 +53,15 @@ type entry struct {
 	at     moment // when it was pushed
 }
 
-// A moment is in milliseconds since the pool began; it begins anew after 49 days, and only differences count.
+// A moment is in milliseconds since the pool began; it begins anew after 49 days, and only differences of less than 24 days count.
 type moment uint32
 
 func (p *Pool) now() moment { return moment(time.Since(p.began).Milliseconds()) }
 
-// since returns how long ago then was.
-func (m moment) since(then moment) time.Duration { return time.Duration(m-then) * time.Millisecond }
+// since returns how long ago then was; 0 when it is later, as it may be when another goroutine read the clock after this one.
+func (m moment) since(then moment) time.Duration {
+	return max(0, time.Duration(int32(m-then))*time.Millisecond)
+}
 
 // state says who may write to the socket of a queue.
 type state uint8

@@ -200,3 +200,18 @@ func TestASlowClientOfOneStateIsNeverClosed(t *testing.T) {
 	endAll(t, []*net.TCPConn{c}, q)
 	io.Copy(io.Discard, c)
 }
+
+// Two goroutines read the clock and then take the queue's lock in any order: a moment that is read earlier and used later is not
+// 49 days after the other, or a client that has just taken something would count as gone.
+func TestAMomentIsNeverInTheFuture(t *testing.T) {
+	for _, tt := range []struct {
+		then, now uint32
+		want      time.Duration
+	}{
+		{5, 12, 7 * time.Millisecond}, {12, 12, 0}, {13, 12, 0}, {1<<32 - 3, 4, 7 * time.Millisecond}, {4, 1<<32 - 3, 0},
+	} {
+		if got := outbox.Between(tt.then, tt.now); got != tt.want {
+			t.Errorf("from %d to %d it is %v, want %v", tt.then, tt.now, got, tt.want)
+		}
+	}
+}

@@ -85,7 +85,7 @@ func (f *inflater) header(p []byte) (rest []byte) {
 	if head[1]&0x80 != 0 {
 		f.mask = [4]byte(head[len(head)-4:])
 	}
-	if uint64(len(f.payload))+f.left > uint64(f.limit) {
+	if f.left > uint64(f.limit-len(f.payload)) {
 		f.err = errInflatedTooBig
 		return nil
 	}

@@ -2,9 +2,15 @@ package ws
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // masked is a client's frame: first byte, key, payload.
@@ -138,6 +144,37 @@ func FuzzInflater(f *testing.F) {
 			t.Errorf("%d bytes became %d", len(give), len(whole))
 		}
 	})
+}
+
+// A frame that announces almost 2^64 bytes does not pass the bound of its message.
+func TestALengthThatWrapsAroundIsTooBig(t *testing.T) {
+	f := &inflater{limit: 64 << 10}
+	f.feed(masked(0x41, key, make([]byte, 10)))
+	f.feed(binary.BigEndian.AppendUint64([]byte{0x80, 0x80 | 127}, 1<<64-5))
+	f.feed(key[:])
+	for range 100 {
+		f.feed(make([]byte, 64<<10))
+	}
+	if !errors.Is(f.err, errInflatedTooBig) || len(f.payload) > f.limit {
+		t.Errorf("it holds %d bytes of at most %d: %v", len(f.payload), f.limit, f.err)
+	}
+}
+
+// BenchmarkEncode makes a published message the frame that all members' sockets get, from the broker's message to the bytes.
+func BenchmarkEncode(b *testing.B) {
+	for _, size := range []int{128, 4096} {
+		data := json.RawMessage(`"` + strings.Repeat("pick rate ", size/10) + `"`)
+		m := &wire.Message{Room: wire.Room{Warehouse: "warehouse-1", Zone: "zone-a"}, Event: "ZONE_UPDATE",
+			Offset: wire.Offset{Epoch: "1k2m3n", N: 123456}, Time: 1790000000000, Data: data}
+		for name, form := range map[string]*outbox.Form{"plain": frames, "deflated": deflated(1024)} {
+			b.Run(fmt.Sprintf("%d bytes, %s", size, name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					outbox.Broadcast(m, 0, "").In(form)
+				}
+			})
+		}
+	}
 }
 
 func BenchmarkCompress(b *testing.B) {

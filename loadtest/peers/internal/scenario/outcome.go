@@ -23,6 +23,8 @@ import (
 type Outcome struct {
 	Scenario string `json:"scenario"`
 	Peer     string `json:"peer"`
+	// Round is 0 for the scenario's first.
+	Round int `json:"round"`
 	// Failure says why there are no figures.
 	Failure string `json:"failure,omitempty"`
 	// Invalid says why the figures are not the server's.
@@ -49,6 +51,9 @@ type Usage struct {
 	Others time.Duration `json:"othersNanoseconds"`
 	Idle   time.Duration `json:"idleNanoseconds"`
 }
+
+// Good reports whether there are figures, and whether they are the server's.
+func (o *Outcome) Good() bool { return o != nil && o.Failure == "" && o.Invalid == "" }
 
 // KiBPerConnection returns what an idle connection costs the server.
 func (o *Outcome) KiBPerConnection(connections int) float64 {

@@ -53,6 +53,10 @@ type Scenario struct {
 	Duration time.Duration `json:"durationNanoseconds"`
 	// Settle is how long the last messages may take.
 	Settle time.Duration `json:"settleNanoseconds"`
+
+	// Rounds is how often all servers take their turn: the machine is never quite the same from one minute to the next, so that
+	// what has a target is compared more than once.
+	Rounds int `json:"rounds"`
 }
 
 // Has says whether a peer is put through the scenario. The bare loop of write(2) has no queue, so it can't be flooded, no
@@ -65,38 +69,92 @@ func (s Scenario) Has(peer string) bool {
 type Options struct {
 	// Few and Many are the two numbers of connections.
 	Few, Many int
+	// Rounds is how often each scenario with a target is run; 1 if it is 0.
+	Rounds int
 	// Quick makes everything short: the figures mean nothing then, but everything was tried.
 	Quick bool
 }
 
+// The scenarios that targets are of.
+const (
+	IdleMany             = "idle-many"
+	SteadyMany           = "steady-many"
+	SteadyFew4K          = "steady-few-4k"
+	SteadyFew4KDeflated  = "steady-few-4k-deflate"
+	SteadyMany4K         = "steady-many-4k"
+	SteadyMany4KDeflated = "steady-many-4k-deflate"
+	FloodSmall           = "flood"
+)
+
 // All returns the scenarios in their order.
 func All(o Options) []Scenario {
-	idle, warmUp, duration, flood, settle := 5*time.Second, 2*time.Second, 20*time.Second, 10*time.Second, 30*time.Second
+	t := times{idle: 5 * time.Second, warmUp: 2 * time.Second, steady: 10 * time.Second, flood: 10 * time.Second}
 	if o.Quick {
-		idle, warmUp, duration, flood = time.Second, time.Second/2, time.Second, time.Second
+		t = times{idle: time.Second, warmUp: time.Second / 2, steady: time.Second, flood: time.Second}
 	}
-	wide := min(100, o.Many) // rooms of the many
-	narrow := min(10, o.Few) // rooms of the few
-	steady := func(name, title string, connections, rooms, bytes int, deflate bool) Scenario {
-		return Scenario{Name: name, Title: title, Kind: Steady, Connections: connections, Rooms: rooms, Publishers: 4, Writers: 1,
-			Bytes: bytes, Deflate: deflate, Rate: 100, WarmUp: warmUp, Duration: duration, Settle: settle}
+	few, many := crowd{"few", o.Few, min(10, o.Few)}, crowd{"many", o.Many, min(100, o.Many)}
+	all := []Scenario{few.idle(t), many.idle(t)}
+	for _, deflate := range []bool{false, true} {
+		for _, bytes := range []int{128, 4096} {
+			all = append(all, many.steady(t, bytes, deflate), few.steady(t, bytes, deflate))
+		}
 	}
-	still := func(connections int) Scenario {
-		return Scenario{Name: fmt.Sprintf("idle-%d", connections), Title: fmt.Sprintf("%s idle connections", thousands(connections)),
-			Kind: Idle, Connections: connections, Rooms: min(100, connections), Bytes: 128, Duration: idle}
+	all = append(all, few.flood(t, 128, 64), few.flood(t, 4096, 8))
+	for i := range all {
+		all[i].Rounds = 1
+		if all[i].Name == IdleMany || all[i].Name == SteadyMany || all[i].Name == FloodSmall {
+			all[i].Rounds = max(o.Rounds, 1)
+		}
 	}
-	fewTitle := fmt.Sprintf("%s connections, %d rooms, 100 publishes/s, ", thousands(o.Few), narrow)
-	return []Scenario{
-		still(o.Few),
-		still(o.Many),
-		steady("steady-many", fmt.Sprintf("%s connections, %d rooms, 100 publishes/s, 128 B", thousands(o.Many), wide), o.Many, wide, 128, false),
-		steady("steady-few", fewTitle+"128 B", o.Few, narrow, 128, false),
-		steady("steady-4k", fewTitle+"4 KiB", o.Few, narrow, 4096, false),
-		steady("steady-4k-deflate", fewTitle+"4 KiB deflated", o.Few, narrow, 4096, true),
-		{Name: "flood", Title: fmt.Sprintf("16 publishers flood a room of %s, 128 B", thousands(o.Few)), Kind: Flood,
-			Connections: o.Few, Rooms: 1, Publishers: 16, Writers: 16, Bytes: 128, Window: 64,
-			WarmUp: warmUp, Duration: flood, Settle: settle},
+	return all
+}
+
+// times are how long things take.
+type times struct{ idle, warmUp, steady, flood time.Duration }
+
+// A crowd is so many connections in so many rooms.
+type crowd struct {
+	name               string
+	connections, rooms int
+}
+
+func (c crowd) idle(t times) Scenario {
+	return Scenario{Name: "idle-" + c.name, Title: thousands(c.connections) + " idle connections", Kind: Idle,
+		Connections: c.connections, Rooms: min(100, c.connections), Bytes: 128, Duration: t.idle}
+}
+
+// steady is 100 messages a second to all rooms together.
+func (c crowd) steady(t times, bytes int, deflate bool) Scenario {
+	name, title := "steady-"+c.name, fmt.Sprintf("%s connections, %d rooms, 100 publishes/s, %s", thousands(c.connections), c.rooms, size(bytes))
+	if bytes > 128 {
+		name += "-4k"
 	}
+	if deflate {
+		name, title = name+"-deflate", title+", deflate negotiated"
+	}
+	return Scenario{Name: name, Title: title, Kind: Steady, Connections: c.connections, Rooms: c.rooms, Publishers: 4, Writers: 1,
+		Bytes: bytes, Deflate: deflate, Rate: 100, WarmUp: t.warmUp, Duration: t.steady, Settle: settle}
+}
+
+// flood is as many messages to one room as are accepted.
+func (c crowd) flood(t times, bytes, window int) Scenario {
+	name := "flood"
+	if bytes > 128 {
+		name += "-4k"
+	}
+	return Scenario{Name: name, Title: fmt.Sprintf("16 publishers flood a room of %s, %s", thousands(c.connections), size(bytes)), Kind: Flood,
+		Connections: c.connections, Rooms: 1, Publishers: 16, Writers: 16, Bytes: bytes, Window: window,
+		WarmUp: t.warmUp, Duration: t.flood, Settle: settle}
+}
+
+// settle is how long the last messages may take.
+const settle = 30 * time.Second
+
+func size(bytes int) string {
+	if bytes < 1024 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	return fmt.Sprintf("%d KiB", bytes/1024)
 }
 
 // thousands writes a number with commas.

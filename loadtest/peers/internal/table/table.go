@@ -40,11 +40,30 @@ func (r *Result) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
+// A figure is one of an outcome that has figures.
+type figure func(scenario.Scenario, *scenario.Outcome) float64
+
+// The figures.
+var (
+	memory   figure = func(s scenario.Scenario, o *scenario.Outcome) float64 { return o.KiBPerConnection(s.Connections) }
+	connects figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.ConnectsPerSecond }
+	rate     figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.DeliveriesPerSecond() }
+	cpu      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.MicrosPerDelivery() }
+	p50      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return ms(o.Run.Latency.P50) }
+	p99      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return ms(o.Run.Latency.P99) }
+	wire     figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.BytesPerDelivery() }
+	lost     figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return float64(o.Run.Lost + o.Run.Damaged) }
+	doubled  figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 {
+		return float64(o.Run.Duplicates + o.Run.Reordered)
+	}
+)
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
 // A row is a figure of each peer.
 type row struct {
-	title string
-	// figure returns the number; less than 0 means that there is none.
-	figure func(*scenario.Outcome) float64
+	title  string
+	figure figure
 	format string
 	// compared: the ratio to the other servers means something.
 	compared bool
@@ -52,23 +71,18 @@ type row struct {
 
 // rows returns the figures of a scenario.
 func rows(s scenario.Scenario) []row {
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	cpu := row{"µs of server CPU per delivery", (*scenario.Outcome).MicrosPerDelivery, "%.2f", true}
-	p50 := row{"p50, ms", func(o *scenario.Outcome) float64 { return ms(o.Run.Latency.P50) }, "%.2f", true}
-	p99 := row{"p99, ms", func(o *scenario.Outcome) float64 { return ms(o.Run.Latency.P99) }, "%.2f", true}
-	lost := row{"lost or damaged", func(o *scenario.Outcome) float64 { return float64(o.Run.Lost + o.Run.Damaged) }, "%.0f", false}
-	bytes := row{"bytes on the wire per delivery", (*scenario.Outcome).BytesPerDelivery, "%.0f", false}
-	doubled := row{"doubled or out of order", func(o *scenario.Outcome) float64 { return float64(o.Run.Duplicates + o.Run.Reordered) }, "%.0f", false}
-	switch s.Kind {
-	case scenario.Idle:
-		return []row{
-			{"KiB per connection", func(o *scenario.Outcome) float64 { return o.KiBPerConnection(s.Connections) }, "%.1f", true},
-			{"connections/s", func(o *scenario.Outcome) float64 { return o.ConnectsPerSecond }, "%.0f", true},
-		}
-	case scenario.Flood:
-		return []row{{"deliveries/s", (*scenario.Outcome).DeliveriesPerSecond, "%.0f", true}, cpu, p99, bytes, lost, doubled}
+	if s.Kind == scenario.Idle {
+		return []row{{"KiB per connection", memory, "%.1f", true}, {"connections/s", connects, "%.0f", true}}
 	}
-	return []row{cpu, p50, p99, bytes, lost, doubled}
+	return []row{
+		{"deliveries/s", rate, "%.0f", s.Kind == scenario.Flood},
+		{"µs of server CPU per delivery", cpu, "%.2f", true},
+		{"p50, ms", p50, "%.2f", true},
+		{"p99, ms", p99, "%.2f", true},
+		{"bytes on the wire per delivery", wire, "%.0f", false},
+		{"lost or damaged", lost, "%.0f", false},
+		{"doubled or out of order", doubled, "%.0f", false},
+	}
 }
 
 // WriteMarkdown writes the table, with a note for each figure that needs one.
@@ -90,6 +104,7 @@ func (r *Result) WriteMarkdown(w io.Writer) error {
 	for _, s := range r.Scenarios {
 		r.writeScenario(&b, s, bases)
 	}
+	r.writeTargets(&b)
 	r.writeNotes(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -109,51 +124,93 @@ func (r *Result) bases() (bases []Peer) {
 }
 
 func (r *Result) writeScenario(b *strings.Builder, s scenario.Scenario, bases []Peer) {
-	fmt.Fprintf(b, "| **%s**%s |\n", s.Title, strings.Repeat(" |", len(r.Peers)+len(bases)))
+	title := s.Title
+	if s.Rounds > 1 {
+		title += fmt.Sprintf(" (medians of %d rounds)", s.Rounds)
+	}
+	fmt.Fprintf(b, "| **%s**%s |\n", title, strings.Repeat(" |", len(r.Peers)+len(bases)))
 	for _, line := range rows(s) {
 		b.WriteString("| " + line.title)
 		for _, p := range r.Peers {
-			b.WriteString(" | " + cell(r.outcome(s.Name, p.Name), line))
+			b.WriteString(" | " + r.cell(s, p.Name, line))
 		}
-		ours, ok := value(r.outcome(s.Name, server.Zonecast), line)
 		for _, base := range bases {
 			b.WriteString(" | ")
-			theirs, has := value(r.outcome(s.Name, base.Name), line)
-			if ok && has && line.compared && theirs > 0 {
-				fmt.Fprintf(b, "%.2f", ours/theirs)
+			if ratios := r.ratios(line.figure, s, server.Zonecast, s, base.Name); line.compared && len(ratios) > 0 {
+				b.WriteString(spread(ratios, "%.2f"))
 			}
 		}
 		b.WriteString(" |\n")
 	}
 }
 
-func (r *Result) outcome(scenario, peer string) *scenario.Outcome {
+// outcomes returns those of a peer in a scenario, by round; nil where there is none.
+func (r *Result) outcomes(s scenario.Scenario, peer string) []*scenario.Outcome {
+	all := make([]*scenario.Outcome, max(s.Rounds, 1))
 	for i := range r.Outcomes {
-		if o := &r.Outcomes[i]; o.Scenario == scenario && o.Peer == peer {
-			return o
+		if o := &r.Outcomes[i]; o.Scenario == s.Name && o.Peer == peer && o.Round < len(all) {
+			all[o.Round] = o
 		}
 	}
-	return nil
+	return all
 }
 
-// value returns a figure that may be compared.
-func value(o *scenario.Outcome, line row) (float64, bool) {
-	if o == nil || o.Failure != "" || o.Invalid != "" {
-		return 0, false
+// ratios returns how the figure of one peer in a scenario compares with that of another peer or scenario, in each round in which both
+// have one.
+func (r *Result) ratios(f figure, s scenario.Scenario, peer string, base scenario.Scenario, basePeer string) (ratios []float64) {
+	theirs := r.outcomes(base, basePeer)
+	for round, ours := range r.outcomes(s, peer) {
+		if round >= len(theirs) || !ours.Good() || !theirs[round].Good() {
+			continue
+		}
+		if d := f(base, theirs[round]); d > 0 {
+			ratios = append(ratios, f(s, ours)/d)
+		}
 	}
-	return line.figure(o), true
+	return ratios
 }
 
-func cell(o *scenario.Outcome, line row) string {
-	switch {
-	case o == nil:
-		return ""
-	case o.Failure != "":
-		return "failed"
-	case o.Invalid != "":
-		return "INVALID (" + fmt.Sprintf(line.format, line.figure(o)) + ")"
+// median returns the middle of some figures; the mean of the two in the middle of an even number.
+func median(of []float64) float64 {
+	sorted := slices.Sorted(slices.Values(of))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// spread writes the median, and the lowest and highest if there are several.
+func spread(of []float64, format string) string {
+	text := fmt.Sprintf(format, median(of))
+	if len(of) > 1 {
+		text += fmt.Sprintf(" ("+format+"–"+format+")", slices.Min(of), slices.Max(of))
 	}
-	return fmt.Sprintf(line.format, line.figure(o))
+	return text
+}
+
+func (r *Result) cell(s scenario.Scenario, peer string, line row) string {
+	var good, invalid []float64
+	failed := 0
+	for _, o := range r.outcomes(s, peer) {
+		switch {
+		case o == nil:
+		case o.Failure != "":
+			failed++
+		case o.Invalid != "":
+			invalid = append(invalid, line.figure(s, o))
+		default:
+			good = append(good, line.figure(s, o))
+		}
+	}
+	var parts []string
+	if len(good) > 0 {
+		parts = append(parts, fmt.Sprintf(line.format, median(good)))
+	}
+	if len(invalid) > 0 {
+		parts = append(parts, fmt.Sprintf("INVALID ("+line.format+")", median(invalid)))
+	}
+	if failed > 0 {
+		parts = append(parts, "failed")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // noisy is the part of the machine that other programs may take before it is noted.
@@ -165,7 +222,7 @@ func (r *Result) writeNotes(b *strings.Builder) {
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]
 		for _, n := range remarks(o, r.Machine.Cores) {
-			notes = append(notes, fmt.Sprintf("- %s, %s: %s\n", o.Scenario, o.Peer, strings.Join(strings.Fields(n), " ")))
+			notes = append(notes, fmt.Sprintf("- %s, %s, round %d: %s\n", o.Scenario, o.Peer, o.Round+1, strings.Join(strings.Fields(n), " ")))
 		}
 	}
 	if r.Quick {
