@@ -288,7 +288,7 @@ func (r *Run) mate(ctx context.Context, i int, share share) (*crew.Mate, error) 
 	tick := r.watch.ticker(i)
 	switch {
 	case share.at != "":
-		mate, uncertain, err := crew.Dial(ctx, share.at, tick)
+		mate, uncertain, err := crew.Dial(ctx, share.at, r.plan.WorkerKey, tick)
 		r.watch.uncertain = max(r.watch.uncertain, uncertain)
 		return mate, err
 	case share.local:

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/loadtest/internal/handshake"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 	"github.com/zonecast/zonecast/loadtest/internal/threshold"
@@ -59,6 +61,7 @@ func (f *flags) plan() (Plan, error) {
 	f.protocol(&p, &wrong)
 	f.urls(&p, &wrong)
 	f.sources(&p, &wrong)
+	f.workers(&p, &wrong)
 	f.thresholds(&p, &wrong)
 	f.combinations(&p, &wrong)
 	if !p.Publishes() {
@@ -225,6 +228,26 @@ func (f *flags) sources(p *Plan, wrong *mistakes) {
 		}
 		for addr := prefix.Masked().Addr(); prefix.Contains(addr) && len(p.Sources) < maxSources; addr = addr.Next() {
 			p.Sources = append(p.Sources, addr)
+		}
+	}
+}
+
+// workers checks those on other machines. The token and the key go to them, so it must be known who they are.
+func (f *flags) workers(p *Plan, wrong *mistakes) {
+	var err error
+	if p.WorkerKey, err = handshake.ReadKey(f.WorkerKey); err != nil {
+		wrong.addf("--worker-key (WORKER_KEY): %w", err)
+		return
+	}
+	for _, at := range f.WorkerAt {
+		host, port, err := net.SplitHostPort(at)
+		if err != nil || host == "" || port == "" {
+			wrong.addf("--worker-at (WORKER_AT) %q is no address: write it like 10.0.0.2:7070", at)
+			continue
+		}
+		if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) && !p.WorkerKey.Set() {
+			wrong.addf("--worker-at (WORKER_AT) %q is on another machine: set WORKER_KEY (--worker-key) to the same secret here and there, "+
+				"like that of: openssl rand -hex 32", at)
 		}
 	}
 }

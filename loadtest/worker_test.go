@@ -1,0 +1,140 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/fake"
+)
+
+const workerKey = "the key of the worker and the load tester"
+
+// lines are what a worker says, and what was said so far.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// startWorker runs the program as a worker that listens at a free port, and returns its address and its lines.
+func startWorker(t *testing.T, args ...string) (address string, said *lines) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	said = &lines{}
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, append([]string{"worker", "--listen=127.0.0.1:0"}, args...), io.Discard, said) }()
+	t.Cleanup(func() {
+		cancel()
+		if code := <-ended; code != exitGood {
+			t.Errorf("the worker ended with %d: %s", code, said)
+		}
+	})
+	at := regexp.MustCompile(`waiting for work at (\S+)\n`)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if found := at.FindStringSubmatch(said.String()); found != nil {
+			return found[1], said
+		}
+	}
+	t.Fatalf("the worker does not wait for work: %s", said)
+	return "", nil
+}
+
+func TestAWorkerOnAnotherMachine(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte(workerKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address, said := startWorker(t, "--worker-key=@"+file)
+	s := fake.New(fake.Faults{Lose: fake.Only(20)})
+	defer s.Close()
+	for range 2 { // one run after the other
+		report := filepath.Join(t.TempDir(), "r.json")
+		code, stdout, stderr := short(t, s, "--worker-at", address, "--worker-key", workerKey, "--json", report)
+		if code == exitGood || !strings.Contains(stdout, "from 2 processes") || !strings.Contains(stdout, "lost ") {
+			t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+		}
+		text, err := os.ReadFile(report)
+		if all := stdout + stderr + said.String() + string(text); err != nil || strings.Contains(all, workerKey) {
+			t.Errorf("%v, or the key is given away: %s", err, all)
+		}
+	}
+}
+
+func TestAWorkerWithAnotherKey(t *testing.T) {
+	t.Parallel()
+	address, said := startWorker(t, "--worker-key", workerKey)
+	s := fake.New(fake.Faults{})
+	defer s.Close()
+	for _, tt := range []struct{ key, want string }{
+		{"the key of another worker", "its key is another one: give both the same --worker-key (WORKER_KEY)"},
+		{"", "it asks for a key: give both the same --worker-key (WORKER_KEY)"},
+	} {
+		code, stdout, stderr := short(t, s, "--worker-at", address, "--worker-key", tt.key)
+		if code != exitUsage || !strings.HasPrefix(stderr, "loadtest: worker at "+address) || !strings.Contains(stderr, tt.want) || stdout != "" {
+			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+		}
+	}
+	if !strings.Contains(said.String(), "its key is another one (1 refused so far)") {
+		t.Errorf("the worker says %s", said)
+	}
+}
+
+func TestBadWorkers(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"worker"}, "give --listen HOST:PORT"},
+		{[]string{"worker", "--listen", "nowhere"}, `--listen "nowhere"`},
+		{[]string{"worker", "--what"}, "-what"},
+		{[]string{"worker", "--listen=0.0.0.0:0"}, "set WORKER_KEY (--worker-key) to the same secret"},
+		{[]string{"worker", "--listen=:0"}, "set WORKER_KEY (--worker-key) to the same secret"},
+		{[]string{"worker", "--listen=192.0.2.1:7070"}, "set WORKER_KEY (--worker-key) to the same secret"},
+		{[]string{"worker", "--listen=127.0.0.1:0", "--worker-key=short"}, "it has 5 characters"},
+		{[]string{"worker", "--listen=127.0.0.1:0", "--worker-key=@" + filepath.Join(t.TempDir(), "none")}, "no such file"},
+		{[]string{"--worker-at=127.0.0.1:1", "--ws-url=ws://127.0.0.1:1"}, "can't connect"},
+		{[]string{"--worker-at=127.0.0.1"}, `--worker-at (WORKER_AT) "127.0.0.1" is no address`},
+		{[]string{"--worker-at=192.0.2.1:7070"}, "set WORKER_KEY (--worker-key) to the same secret here and there"},
+		{[]string{"--worker-at=127.0.0.1:7070", "--worker-key=short"}, "it has 5 characters"},
+	} {
+		var stderr bytes.Buffer
+		code := run(t.Context(), tt.args, io.Discard, &stderr)
+		if code != exitUsage || !strings.Contains(stderr.String(), tt.want) || strings.Contains(stderr.String(), "short") {
+			t.Errorf("%q: exit code %d, %q does not say %q", tt.args, code, stderr.String(), tt.want)
+		}
+	}
+}
+
+// The usage text shows defaults; the key of the environment is none.
+func TestTheUsageTextKeepsTheKeyToItself(t *testing.T) {
+	t.Setenv("WORKER_KEY", workerKey)
+	for _, args := range [][]string{{"worker", "--help"}, {"--help"}} {
+		var out bytes.Buffer
+		if code := run(t.Context(), args, &out, &out); code != exitGood || !strings.Contains(out.String(), "worker-key") ||
+			strings.Contains(out.String(), workerKey) {
+			t.Errorf("%q: exit code %d: %s", args, code, out.String())
+		}
+	}
+}
