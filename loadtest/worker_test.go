@@ -43,7 +43,9 @@ func startWorker(t *testing.T, args ...string) (address string, said *lines) {
 	ctx, cancel := context.WithCancel(t.Context())
 	said = &lines{}
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, append([]string{"worker", "--listen=127.0.0.1:0"}, args...), io.Discard, said) }()
+	go func() {
+		ended <- run(ctx, append([]string{"worker", "--listen=127.0.0.1:0"}, args...), io.Discard, said)
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if code := <-ended; code != exitGood {

@@ -279,14 +279,14 @@ func (f *flags) combinations(p *Plan, wrong *mistakes) {
 	if !p.Publishes() && len(f.PublishURL) > 0 {
 		wrong.addf("--publish-url (PUBLISH_URL) is set, but scenario %s publishes nothing: leave it out, or use scenario fanout", f.Scenario)
 	}
-	if f.Transport != WebSocket && (f.Scenario == Echo || f.Scenario == Mixed) {
-		wrong.addf("scenario %s sends on members' connections, which --transport %s can't: use websocket", f.Scenario, f.Transport)
-	}
-	if f.Transport != WebSocket && p.PublishAs == AsClient {
-		wrong.addf("--publish-as client (PUBLISH_AS) sends frames, which --transport %s can't: use api", f.Transport)
+	if f.Transport != WebSocket && f.Scenario == Flood {
+		wrong.addf("scenario flood sends frames without waiting for answers, which --transport %s can't: use websocket", f.Transport)
 	}
 	if f.Scenario == Flood {
 		p.PublishAs, p.PublishBases = AsClient, nil
+	}
+	if f.Batch > 1 && p.PublishAs == AsClient {
+		wrong.addf("--batch (BATCH) is of the API, and clients publish one message in each frame: leave it out, or use --publish-as api")
 	}
 	if f.Scenario == Flaky && f.Offline >= f.Every {
 		wrong.addf("--offline (OFFLINE) is %v of every %v: make it shorter than --every (EVERY)", time.Duration(f.Offline), time.Duration(f.Every))
