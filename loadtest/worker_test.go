@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -15,6 +16,9 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/loadtest/internal/fake"
+	"github.com/zonecast/zonecast/loadtest/internal/report"
+	"github.com/zonecast/zonecast/loadtest/internal/scenario"
+	"github.com/zonecast/zonecast/loadtest/internal/settings"
 )
 
 const workerKey = "the key of the worker and the load tester"
@@ -72,12 +76,12 @@ func TestAWorkerOnAnotherMachine(t *testing.T) {
 	s := fake.New(fake.Faults{Lose: fake.Only(20)})
 	defer s.Close()
 	for range 2 { // one run after the other
-		report := filepath.Join(t.TempDir(), "r.json")
-		code, stdout, stderr := short(t, s, "--worker-at", address, "--worker-key", workerKey, "--json", report)
+		file := filepath.Join(t.TempDir(), "r.json")
+		code, stdout, stderr := short(t, s, "--worker-at", address, "--worker-key", workerKey, "--json", file)
 		if code == exitGood || !strings.Contains(stdout, "from 2 processes") || !strings.Contains(stdout, "lost ") {
 			t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 		}
-		text, err := os.ReadFile(report)
+		text, err := os.ReadFile(file)
 		if all := stdout + stderr + said.String() + string(text); err != nil || strings.Contains(all, workerKey) {
 			t.Errorf("%v, or the key is given away: %s", err, all)
 		}
@@ -100,6 +104,47 @@ func TestAWorkerWithAnotherKey(t *testing.T) {
 	}
 	if !strings.Contains(said.String(), "its key is another one (1 refused so far)") {
 		t.Errorf("the worker says %s", said)
+	}
+}
+
+// What the other workers measured is reported when one of them dies in the middle of a run.
+func TestAWorkerThatDies(t *testing.T) {
+	t.Parallel()
+	s := fake.New(fake.Faults{})
+	defer s.Close()
+	plan, err := settings.Parse([]string{"--ws-url", s.WSURL(), "--connections=20", "--workers=3", "--duration=60s", "--connect-rate=1000",
+		"--max-lag=1h"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := scenario.New(plan)
+	var mu sync.Mutex
+	var started []*exec.Cmd
+	r.Spawn = func() *exec.Cmd {
+		mu.Lock()
+		defer mu.Unlock()
+		started = append(started, spawn())
+		return started[len(started)-1]
+	}
+	var killing sync.WaitGroup
+	defer killing.Wait()
+	killing.Go(func() {
+		for s.Published() < 20 && t.Context().Err() == nil {
+			time.Sleep(5 * time.Millisecond)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		_ = started[0].Process.Kill()
+	})
+	result, err := r.Do(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (report.Connections{Asked: 20, Joined: 20, Lost: 7}); result.Stopped != "worker 1: its process ended" || result.Connections != want {
+		t.Errorf("stopped %q, connections %+v, want %+v", result.Stopped, result.Connections, want)
+	}
+	if m := result.Messages; m.Sent < 10 || m.Expected != 13*m.Sent || m.Received != m.Expected || result.Latency.Count < 13*10 || result.Connect.Count != 20 {
+		t.Errorf("messages %+v, latency %+v, connect %+v", m, result.Latency, result.Connect)
 	}
 }
 

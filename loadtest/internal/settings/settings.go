@@ -183,7 +183,7 @@ func Parse(args []string, out io.Writer) (Plan, error) {
 	case helped:
 		return Plan{}, ErrHelp
 	case err != nil:
-		return Plan{}, fmt.Errorf("%w (--help lists the settings)", err)
+		return Plan{}, fmt.Errorf("%w (--help lists the settings)", file.blame(err))
 	}
 	p, err := f.plan()
 	p.Name, p.About = file.name, file.about

@@ -269,13 +269,31 @@ func TestFile(t *testing.T) {
 		"connections: {a: 1}":    "connections: a list or a single value belongs here",
 		"connections: [":         "write one setting a line",
 		"- connections":          "write one setting a line",
-		"connections: many":      "many",
+		"connections: many":      "s.yaml: connections: expected a valid 64 bit int but got \"many\"",
+		"connections: 1.5":       "s.yaml: connections: ",
+		"connections:":           "s.yaml: connections: ",
+		"deflate: perhaps":       "s.yaml: deflate: ",
+		"duration: soon":         "s.yaml: duration: ",
+		"scenario: dance":        "s.yaml: scenario must be one of",
+		"zone: a\n---\nzone: b":  "write one scenario in each file",
+		"zone: a\nzone: b":       `mapping key "zone" already defined`,
+		"\xff\xfe\x00":           "write one setting a line",
+		"file: other.yaml":       "there is no setting file",
 		"threshold: [p95<100ms]": "there is no metric p95",
 	} {
 		write(text)
-		if _, err := parse(t, nil, "-f", name); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v does not say %q", text, err, want)
+		if _, err := parse(t, nil, "-f", name); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v does not say %q in one line", text, err, want)
 		}
+	}
+	write("")
+	if _, err := parse(t, nil, "-f", name); err != nil {
+		t.Errorf("a file that sets nothing: %v", err)
+	}
+	// A flag goes before the file, so the flag is to blame.
+	write("connections: 5")
+	if _, err := parse(t, nil, "-f", name, "--connections=many"); err == nil || strings.Contains(err.Error(), "s.yaml") {
+		t.Errorf("a flag that is wrong: %v", err)
 	}
 }
 
