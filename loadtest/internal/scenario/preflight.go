@@ -5,12 +5,14 @@ package scenario
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
@@ -287,7 +289,7 @@ func (b *probe) Event(_ *swarm.Conn, e *dialect.Event, _ uint64) {
 		}
 	case dialect.Complaint, dialect.Refused:
 		if b.ready {
-			b.p.fail(&TargetError{fmt.Sprintf("%s answers a probe with %s: %s", b.url, e.Reason, e.Data)})
+			b.p.fail(&TargetError{fmt.Sprintf("%s answers a probe with %s: %s", b.url, e.Reason, words(e))})
 		} else {
 			b.p.fail(explainComplaint(b.url, e))
 		}
@@ -356,7 +358,16 @@ func explainSpeech(url string, e *dialect.Event) error {
 	case "too_big":
 		advice = "lower --payload-bytes (PAYLOAD_BYTES)"
 	}
-	return &TargetError{fmt.Sprintf("%s does not take a client's message: %s: %s; %s", url, e.Reason, e.Data, advice)}
+	return &TargetError{fmt.Sprintf("%s does not take a client's message: %s: %s; %s", url, e.Reason, words(e), advice)}
+}
+
+// words are what a server said in an error, for a person.
+func words(e *dialect.Event) string {
+	var said wire.Error
+	if json.Unmarshal(e.Data, &said) != nil || said.Message == "" {
+		return string(e.Data)
+	}
+	return said.Message
 }
 
 // Event implements [swarm.Handler]: the connection is there.
@@ -396,7 +407,7 @@ func explainComplaint(url string, e *dialect.Event) error {
 	case "limit_reached", "unavailable":
 		advice = "try again later, or raise the server's limits"
 	}
-	return &TargetError{fmt.Sprintf("can't connect to %s: the server answered %s: %s; %s", url, e.Reason, e.Data, advice)}
+	return &TargetError{fmt.Sprintf("can't connect to %s: the server answered %s: %s; %s", url, e.Reason, words(e), advice)}
 }
 
 // explainDial says what to do about a connection that could not be opened.

@@ -3,7 +3,6 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -32,8 +31,15 @@ type echoing struct {
 	posting  *posting       // nil where the member's own connection takes them
 }
 
-// errOffline is the error of an echo whose connection is lost.
-var errOffline = errors.New("its connection is lost")
+// errOffline is the error of a message whose connection is lost.
+var errOffline error = offline{}
+
+type offline struct{}
+
+func (offline) Error() string { return "its connection is lost" }
+
+// Kind names the failure in a few words.
+func (offline) Kind() string { return "connection lost" }
 
 // issue sends the next echo.
 func (e *echoes) issue(due uint64) {
