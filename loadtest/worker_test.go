@@ -23,29 +23,11 @@ import (
 
 const workerKey = "the key of the worker and the load tester"
 
-// lines are what a worker says, and what was said so far.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // startWorker runs the program as a worker that listens at a free port, and returns its address and its lines.
-func startWorker(t *testing.T, args ...string) (address string, said *lines) {
+func startWorker(t *testing.T, args ...string) (address string, said *fake.Lines) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	said = &lines{}
+	said = &fake.Lines{}
 	ended := make(chan int, 1)
 	go func() {
 		ended <- run(ctx, append([]string{"worker", "--listen=127.0.0.1:0"}, args...), io.Discard, said)

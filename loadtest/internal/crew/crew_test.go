@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zonecast/zonecast/loadtest/internal/fake"
 	"github.com/zonecast/zonecast/loadtest/internal/handshake"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 	"github.com/zonecast/zonecast/loadtest/internal/swarm"
@@ -18,13 +19,13 @@ import (
 )
 
 // far starts a worker behind a door, as on another machine, and returns its address and its lines.
-func far(t *testing.T, key handshake.Key) (address string, log *lines) {
+func far(t *testing.T, key handshake.Key) (address string, log *fake.Lines) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	log = &lines{}
+	log = &fake.Lines{}
 	ctx, cancel := context.WithCancel(t.Context())
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -35,24 +36,6 @@ func far(t *testing.T, key handshake.Key) (address string, log *lines) {
 	})
 	t.Cleanup(func() { cancel(); serving.Wait() })
 	return listener.Addr().String(), log
-}
-
-// lines are what a worker says.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 func TestOrdersGoOverTheLine(t *testing.T) {

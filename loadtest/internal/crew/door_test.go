@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zonecast/zonecast/loadtest/internal/fake"
 	"github.com/zonecast/zonecast/loadtest/internal/handshake"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
@@ -24,7 +25,7 @@ func readKey(t *testing.T, secret string) handshake.Key {
 }
 
 // says waits until a worker has said something.
-func (l *lines) says(t *testing.T, want string) {
+func says(t *testing.T, l *fake.Lines, want string) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !strings.Contains(l.String(), want); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -52,7 +53,7 @@ func TestTheWrongKeyIsSaidOnBothSides(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), address) {
 				t.Errorf("error %v, want it to say %q", err, tt.want)
 			}
-			log.says(t, tt.said)
+			says(t, log, tt.said)
 			if text := fmt.Sprint(log, err); strings.Contains(text, mine) || strings.Contains(text, other) {
 				t.Errorf("a key is given away: %s", text)
 			}
@@ -82,8 +83,8 @@ func TestStrangersKeepNobodyWaiting(t *testing.T) {
 		t.Errorf("an order before the job: %v", err)
 	}
 	mate.Close()
-	log.says(t, "refused 127.0.0.1")
-	log.says(t, "working for 127.0.0.1")
+	says(t, log, "refused 127.0.0.1")
+	says(t, log, "working for 127.0.0.1")
 	if n := strings.Count(log.String(), "refused 127"); n > 30 {
 		t.Errorf("%d lines about strangers:\n%s", n, log)
 	}
@@ -101,7 +102,7 @@ func TestASilentStrangerHasToGo(t *testing.T) {
 	if _, err := io.ReadAll(conn); err != nil { // the worker's first line, and then the end
 		t.Error(err)
 	}
-	log.says(t, "it proved nothing within 5s (1 refused so far)")
+	says(t, log, "it proved nothing within 5s (1 refused so far)")
 }
 
 // A worker has one coordinator at a time; another one is told so, and gets its turn after the first.
