@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -214,57 +213,6 @@ func TestSeveralProcesses(t *testing.T) {
 	}
 	if r.Latency.Count != 980 || r.Completion.Count != 49 || r.Completion.Max != r.Latency.Max || r.Connect.Count != 20 {
 		t.Errorf("latency %+v, completion %+v, connect %+v", r.Latency, r.Completion, r.Connect)
-	}
-}
-
-func TestAWorkerOnAnotherMachine(t *testing.T) {
-	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	var stderr bytes.Buffer
-	ended := make(chan int)
-	go func() { ended <- run(ctx, []string{"worker", "--listen", address}, io.Discard, &stderr) }()
-	defer func() {
-		cancel()
-		if code := <-ended; code != exitGood {
-			t.Errorf("the worker ended with %d: %s", code, stderr.String())
-		}
-	}()
-	for ctx.Err() == nil {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			_ = conn.Close()
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	s := fake.New(fake.Faults{Lose: fake.Only(20)})
-	defer s.Close()
-	code, stdout, _ := short(t, s, "--worker-at", address)
-	if code == exitGood || !strings.Contains(stdout, "lost          20\n") || !strings.Contains(stdout, "from 2 processes") {
-		t.Errorf("exit code %d\n%s", code, stdout)
-	}
-}
-
-func TestBadWorkers(t *testing.T) {
-	for _, tt := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"worker"}, "give --listen HOST:PORT"},
-		{[]string{"worker", "--listen", "nowhere"}, "--listen"},
-		{[]string{"worker", "--what"}, "-what"},
-		{[]string{"--worker-at=127.0.0.1:1", "--ws-url=ws://127.0.0.1:1"}, "can't connect"},
-	} {
-		var stderr bytes.Buffer
-		if code := run(t.Context(), tt.args, io.Discard, &stderr); code == exitGood || !strings.Contains(stderr.String(), tt.want) {
-			t.Errorf("%q: exit code %d, %q does not say %q", tt.args, code, stderr.String(), tt.want)
-		}
 	}
 }
 

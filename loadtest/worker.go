@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"github.com/zonecast/zonecast/loadtest/internal/crew"
+	"github.com/zonecast/zonecast/loadtest/internal/handshake"
 )
 
 // work is the program as a worker: for the process that started it, or for one on another machine that connects.
@@ -19,7 +20,8 @@ func work(ctx context.Context, args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("loadtest worker", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	stdio := flags.Bool("stdio", false, "take orders from standard input, as the load tester's own processes do")
-	listen := flags.String("listen", "", "take orders at this `HOST:PORT`: whoever reaches it can make this machine connect anywhere, so keep it in a network that you trust")
+	listen := flags.String("listen", "", "take orders at this `HOST:PORT`, from those who have the key")
+	secret := flags.String("worker-key", "", "the secret of this worker and the load testers that it works for, or @`FILE`: better in the environment (WORKER_KEY) or a file, for others on this machine can read arguments; needed unless HOST is this machine's own 127.0.0.0/8 or ::1")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitGood
@@ -29,12 +31,22 @@ func work(ctx context.Context, args []string, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "loadtest worker: give --listen HOST:PORT")
 		return exitUsage
 	}
-	var err error
 	if *stdio {
-		err = crew.Serve(context.WithoutCancel(ctx), os.Stdin, os.Stdout) // the coordinator says when it is over
-	} else {
-		err = serve(ctx, *listen, stderr)
+		return ended(ctx, crew.Serve(context.WithoutCancel(ctx), os.Stdin, os.Stdout), stderr) // the coordinator says when it is over
 	}
+	if *secret == "" {
+		*secret = os.Getenv("WORKER_KEY")
+	}
+	address, key, err := doorOf(*listen, *secret)
+	if err != nil {
+		fmt.Fprintln(stderr, "loadtest worker:", err)
+		return exitUsage
+	}
+	return ended(ctx, serve(ctx, address, key, stderr), stderr)
+}
+
+// ended says what went wrong, if anything did before the program was told to end.
+func ended(ctx context.Context, err error, stderr io.Writer) int {
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(stderr, "loadtest worker:", err)
 		return exitFailed
@@ -42,25 +54,30 @@ func work(ctx context.Context, args []string, stderr io.Writer) int {
 	return exitGood
 }
 
+// doorOf checks where a worker listens, and for whom: whoever may give it orders can make this machine connect anywhere.
+func doorOf(listen, secret string) (*net.TCPAddr, handshake.Key, error) {
+	key, err := handshake.ReadKey(secret)
+	if err != nil {
+		return nil, key, fmt.Errorf("--worker-key (WORKER_KEY): %w", err)
+	}
+	address, err := net.ResolveTCPAddr("tcp", listen)
+	if err != nil {
+		return nil, key, fmt.Errorf("--listen %q: %w: write it like 10.0.0.2:7070", listen, err)
+	}
+	if !address.IP.IsLoopback() && !key.Set() {
+		return nil, key, fmt.Errorf("--listen %s can be reached from other machines, and whoever reaches it could make this one connect anywhere: "+
+			"set WORKER_KEY (--worker-key) to the same secret here and for the load tester, like that of: openssl rand -hex 32", listen)
+	}
+	return address, key, nil
+}
+
 // serve works for one coordinator after the other until ctx ends.
-func serve(ctx context.Context, address string, stderr io.Writer) error {
-	listener, err := net.Listen("tcp", address)
+func serve(ctx context.Context, address *net.TCPAddr, key handshake.Key, stderr io.Writer) error {
+	listener, err := net.ListenTCP("tcp", address)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
 	fmt.Fprintf(stderr, "loadtest worker: waiting for work at %s\n", listener.Addr())
-	for {
-		conn, err := listener.Accept()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(stderr, "loadtest worker: working for %s\n", conn.RemoteAddr())
-		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-		if err := crew.Serve(ctx, conn, conn); err != nil {
-			fmt.Fprintln(stderr, "loadtest worker:", err)
-		}
-		stop()
-		_ = conn.Close()
-	}
+	door := crew.Door{Key: key, Log: stderr}
+	return door.Open(ctx, listener)
 }

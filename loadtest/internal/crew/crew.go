@@ -5,6 +5,7 @@
 //	scenario ──▶ Local, Spawn, Dial ──▶ Mate.Do(order)     one order after the other, each answered once
 //	                                    Mate.Ticks         each second
 //	process  ──▶ Serve(in, out)         the other end, in a process of its own
+//	machine  ──▶ Door.Open(listener)    the same for coordinators that connect, and prove that they may
 //
 // Orders, answers and ticks are JSON objects, one a line. A mate whose process ends answers what it was told with a failure.
 package crew
@@ -22,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zonecast/zonecast/loadtest/internal/handshake"
 	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
@@ -97,23 +99,63 @@ func Spawn(name string, command *exec.Cmd, tick func(*worker.Tick)) (*Mate, erro
 	return m, nil
 }
 
-// Dial reaches a worker on another machine, and finds out how its clock stands to this one's, to half of the shortest of
-// some round trips.
-func Dial(ctx context.Context, address string, tick func(*worker.Tick)) (m *Mate, uncertain time.Duration, err error) {
+// Dial reaches a worker on another machine that has the same key, and finds out how its clock stands to this one's, to half
+// of the shortest of some round trips.
+func Dial(ctx context.Context, address string, key handshake.Key, tick func(*worker.Tick)) (m *Mate, uncertain time.Duration, err error) {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, 0, fmt.Errorf("worker at %s: %w; start it there with: loadtest worker --listen %s", address, err, address)
 	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
 	in := bufio.NewReader(conn)
-	ahead, uncertain, err := compare(conn, in)
-	if err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("worker at %s: %w", address, err), conn.Close())
+	ahead, uncertain, err := meet(conn, in, key)
+	if err != nil || !stop() {
+		_ = conn.Close()
+		return nil, 0, fmt.Errorf("worker at %s: %w", address, explain(ctx, err))
 	}
 	m = remote("the worker at "+address, conn, in, ahead, tick)
 	end := m.end
 	m.end = func() { _ = conn.Close(); end() }
 	return m, uncertain, nil
+}
+
+// callTimeout is how long a worker may take until it is ready for work: longer than it waits for another one's end.
+const callTimeout = 2 * doorTimeout
+
+// meet makes sure that the worker is one, and compares the clocks.
+func meet(conn net.Conn, in *bufio.Reader, key handshake.Key) (ahead int64, uncertain time.Duration, err error) {
+	_ = conn.SetDeadline(time.Now().Add(callTimeout)) // of an open connection never fails
+	if err := handshake.Call(in, conn, key); err != nil {
+		return 0, 0, err
+	}
+	if ahead, uncertain, err = compare(conn, in); err != nil {
+		return 0, 0, err
+	}
+	_ = conn.SetDeadline(time.Time{})
+	return ahead, uncertain, nil
+}
+
+// explain says what to do about a worker that does not work for this coordinator.
+func explain(ctx context.Context, err error) error {
+	const give = "give both the same --worker-key (WORKER_KEY)"
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, handshake.ErrKeyAsked), errors.Is(err, handshake.ErrKey):
+		return fmt.Errorf("%w: %s", err, give)
+	case errors.Is(err, handshake.ErrNoKey):
+		return fmt.Errorf("%w, so it can't prove that it is yours: %s", err, give)
+	case errors.Is(err, handshake.ErrBusy):
+		return fmt.Errorf("%w: wait for the end of that run", err)
+	case errors.Is(err, handshake.ErrStranger):
+		return fmt.Errorf("%w: is it a loadtest worker, and of the same version?", err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("it said nothing for %v: is it a loadtest worker, and of the same version?", callTimeout)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return errors.New("it ended the connection: its own lines say why")
+	}
+	return err
 }
 
 // compare returns how much a worker's clock is ahead of this one's.

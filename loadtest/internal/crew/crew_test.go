@@ -4,41 +4,43 @@ package crew
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/zonecast/zonecast/loadtest/internal/fake"
+	"github.com/zonecast/zonecast/loadtest/internal/handshake"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
-// far starts a worker behind a line, as on another machine, and returns its address.
-func far(t *testing.T) string {
+// far starts a worker behind a door, as on another machine, and returns its address and its lines.
+func far(t *testing.T, key handshake.Key) (address string, log *fake.Lines) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	log = &fake.Lines{}
+	ctx, cancel := context.WithCancel(t.Context())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		if err := Serve(context.Background(), conn, conn); err != nil && !strings.Contains(err.Error(), "closed") {
-			t.Errorf("serve: %v", err)
+		door := Door{Key: key, Log: log}
+		if err := door.Open(ctx, listener); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("open: %v", err)
 		}
 	})
-	t.Cleanup(func() { _ = listener.Close(); serving.Wait() })
-	return listener.Addr().String()
+	t.Cleanup(func() { cancel(); serving.Wait() })
+	return listener.Addr().String(), log
 }
 
 func TestOrdersGoOverTheLine(t *testing.T) {
-	mate, uncertain, err := Dial(t.Context(), far(t), func(*worker.Tick) {})
+	address, _ := far(t, handshake.Key{})
+	mate, uncertain, err := Dial(t.Context(), address, handshake.Key{}, func(*worker.Tick) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +71,6 @@ func TestOrdersGoOverTheLine(t *testing.T) {
 }
 
 func TestALineThatBreaksIsSaid(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
 	near, other := net.Pipe()
 	mate := remote("the worker", near, near, 0, func(*worker.Tick) {})
 	_ = other.Close()
@@ -84,7 +81,7 @@ func TestALineThatBreaksIsSaid(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	if _, _, err := Dial(t.Context(), "127.0.0.1:1", nil); err == nil || !strings.Contains(err.Error(), "loadtest worker --listen 127.0.0.1:1") {
+	if _, _, err := Dial(t.Context(), "127.0.0.1:1", handshake.Key{}, nil); err == nil || !strings.Contains(err.Error(), "loadtest worker --listen 127.0.0.1:1") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -1,6 +1,6 @@
 // Package fake is a small server for tests that speaks Zonecast's protocol and breaks its promises on purpose.
 //
-//	test ──▶ New(Faults{Lose: Every(10)})    an httptest server: /ws and the publish API
+//	test ──▶ New(Faults{Lose: Every(10)})    an httptest server: /ws, /sse, /poll and the publish API
 //
 // Faults apply to messages that carry a sequence number, that is to those of a run and not to what is sent before it.
 package fake
@@ -53,6 +53,8 @@ type Faults struct {
 	Think time.Duration
 	// Deaf: the API takes messages, and no member ever gets one.
 	Deaf bool
+	// ClientsListen: clients may not publish, only services.
+	ClientsListen bool
 	// Token and Key are what members and publishers must show, if not empty.
 	Token, Key string
 }
@@ -112,6 +114,8 @@ func New(faults Faults) *Server {
 	mux.HandleFunc("GET /ws", s.serveWS)
 	mux.HandleFunc("GET /sse", s.serveSSE)
 	mux.HandleFunc("GET /poll", s.servePoll)
+	mux.HandleFunc("POST /sse", s.serveFrame)
+	mux.HandleFunc("POST /poll", s.serveFrame)
 	mux.HandleFunc("POST /api/v1/broadcast", s.serveBatch)
 	mux.HandleFunc("POST /api/v1/warehouses/warehouse-1/zones/zone-a/broadcast", s.servePublish)
 	s.Server = httptest.NewServer(mux)

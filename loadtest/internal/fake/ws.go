@@ -1,6 +1,8 @@
 package fake
 
 import (
+	"encoding/json"
+	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -49,6 +51,8 @@ func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
 		case err != nil:
 		case f.Event == wire.EventEcho:
 			s.echo(m, f)
+		case f.Event == wire.EventPublish:
+			m.write(s.clientPublish(f))
 		}
 	}
 	_ = conn.Close()
@@ -144,4 +148,53 @@ func (s *Server) echo(m *member, f wire.ClientFrame) {
 	if held != nil {
 		answer(*held)
 	}
+}
+
+// serveFrame answers an echo or a publish that a client posts, with the faults of its message: Drop ends
+// the connection, Refuse says no.
+func (s *Server) serveFrame(w http.ResponseWriter, r *http.Request) {
+	if !s.admit(w, r) {
+		return
+	}
+	p, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	f, err := wire.DecodeClient(p)
+	seq, hasSeq := sequence(f.Data)
+	hit := func(when When) bool { return hasSeq && when != nil && when(seq) }
+	switch {
+	case err != nil:
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write(wire.AppendError(nil, f.ID, f.HasID, err))
+	case f.Event == wire.EventPublish:
+		_, _ = w.Write(s.clientPublish(f))
+	case hit(s.faults.Drop):
+		panic(http.ErrAbortHandler)
+	case hit(s.faults.Refuse):
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = w.Write(wire.AppendError(nil, f.ID, f.HasID, wire.Errorf(wire.CodeRateLimited, "too many frames")))
+	default:
+		_, _ = w.Write(wire.AppendAck(nil, f.ID, f.Data))
+	}
+}
+
+// clientPublish publishes a client's message and returns the answer.
+func (s *Server) clientPublish(f wire.ClientFrame) []byte {
+	var in struct {
+		Event string
+		Data  json.RawMessage
+	}
+	if err := json.Unmarshal(f.Data, &in); err != nil {
+		return wire.AppendError(nil, f.ID, f.HasID, err)
+	}
+	d := delivery{Message: wire.Message{Room: Room, Event: in.Event, Data: in.Data}}
+	d.seq, d.hasSeq = sequence(in.Data)
+	if s.faults.ClientsListen {
+		return wire.AppendError(nil, f.ID, f.HasID, wire.Errorf(wire.CodeForbidden, "clients may not publish"))
+	}
+	if d.hit(s.faults.Refuse) {
+		return wire.AppendError(nil, f.ID, f.HasID, wire.Errorf(wire.CodeUnavailable, "the broker is away"))
+	}
+	return wire.AppendAck(nil, f.ID, wire.PositionOf(Room, s.publish(d)))
 }

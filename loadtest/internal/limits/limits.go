@@ -15,12 +15,11 @@ const spare = 50
 type DescriptorError struct{ Need, Have uint64 }
 
 func (e *DescriptorError) Error() string {
-	most := uint64(0)
-	if e.Have > spare {
-		most = e.Have - spare
+	text := fmt.Sprintf("the run needs %d file descriptors and this process may have %d: raise the limit (ulimit -n %d)", e.Need, e.Have, e.Need)
+	if e.Have > spare { // else nothing helps but that
+		text += fmt.Sprintf(", ask for more processes (--workers), or for at most %d connections and publishers together", e.Have-spare)
 	}
-	return fmt.Sprintf("the run needs %d file descriptors and this process may have %d: raise the limit (ulimit -n %d), "+
-		"ask for more processes (--workers), or for at most %d connections and publishers together", e.Need, e.Have, e.Need, most)
+	return text
 }
 
 // A PortError says that there are not as many ports to connect from as the run needs.

@@ -26,6 +26,12 @@ func TestDescriptorErrorSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestDescriptorErrorAsksForNothingThatDoesNotHelp(t *testing.T) {
+	if got := (&DescriptorError{Need: 267, Have: 20}).Error(); !strings.HasSuffix(got, "raise the limit (ulimit -n 267)") {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestUsed(t *testing.T) {
 	if _, peak := Used(); peak < 1<<20 || peak > 1<<40 {
 		t.Errorf("a peak of %d bytes", peak)

@@ -33,7 +33,7 @@ type chart struct {
 // A line is one figure.
 type line struct {
 	Name, Class string
-	Points      string // of a polyline
+	Path        string // of a path
 	Area        string // of a polygon, or empty
 }
 
@@ -96,13 +96,25 @@ func (r *Result) chart(title, unit string, logarithmic bool, all []series) chart
 		return chartHeight - chartBottom - (chartHeight-chartBottom-chartTop)*max(0, min(scale.part(v), 1))
 	}
 	for k, s := range all {
-		var b strings.Builder
+		var path, outline strings.Builder
+		drawing := false
 		for i, v := range points.values[k] {
-			fmt.Fprintf(&b, "%.1f,%.1f ", x(points.at[i]), y(v))
+			at := fmt.Sprintf("%.1f,%.1f ", x(points.at[i]), y(v))
+			outline.WriteString(at)
+			switch {
+			case logarithmic && v == 0: // nothing was measured, which is no 0
+				drawing = false
+				continue
+			case drawing:
+				path.WriteString("L" + at)
+			default:
+				path.WriteString("M" + at + "h0 ") // a dot, should it be alone
+			}
+			drawing = true
 		}
-		l := line{Name: s.name, Class: s.class, Points: strings.TrimSpace(b.String())}
+		l := line{Name: s.name, Class: s.class, Path: strings.TrimSpace(path.String())}
 		if s.area {
-			l.Area = fmt.Sprintf("%.1f,%.1f %s %.1f,%.1f", x(points.at[0]), y(0), l.Points, x(last), y(0))
+			l.Area = fmt.Sprintf("%.1f,%.1f %s%.1f,%.1f", x(points.at[0]), y(0), outline.String(), x(last), y(0))
 		}
 		c.Lines = append(c.Lines, l)
 	}
@@ -111,7 +123,11 @@ func (r *Result) chart(title, unit string, logarithmic bool, all []series) chart
 	}
 	for part := range 5 {
 		at := last * float64(part) / 4
-		c.Times = append(c.Times, mark{At: x(at), Text: short(math.Round(at)) + " s"})
+		text := math.Round(at)
+		if last < 20 { // where it would be somewhere else
+			text = math.Round(10*at) / 10
+		}
+		c.Times = append(c.Times, mark{At: x(at), Text: short(text) + " s"})
 	}
 	c.Phases = bands(r.Seconds, x)
 	c.Data = points.data(all)

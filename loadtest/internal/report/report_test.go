@@ -161,7 +161,7 @@ func TestHTML(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := b.String()
-	for _, want := range []string{"FAILED", "all connections were lost", "polyline", "By warehouse", "zone:w:b", "Ramp", "20 MiB", "closed with 1012 restart", "5.55 s"} {
+	for _, want := range []string{"FAILED", "all connections were lost", "<path class", "By warehouse", "zone:w:b", "Ramp", "20 MiB", "closed with 1012 restart", "5.55 s"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}
@@ -209,5 +209,18 @@ func TestFigures(t *testing.T) {
 		if tt.got != tt.want {
 			t.Errorf("got %q, want %q", tt.got, tt.want)
 		}
+	}
+}
+
+// A second without a delivery leaves a gap in the latencies: it is no latency of 0.
+func TestChartsLeaveGapsWhereNothingWasMeasured(t *testing.T) {
+	r := Result{Seconds: []Second{{At: 1}, {At: 2, P50: 1, P99: 1, Max: 1}, {At: 3}, {At: 4, P50: 10, P99: 10, Max: 10}, {At: 5, P50: 1, P99: 1, Max: 1}}}
+	charts := r.charts()
+	path := charts[0].Lines[0].Path
+	if strings.Count(path, "M") != 2 || strings.Count(path, "h0") != 2 || strings.Count(path, "L") != 1 {
+		t.Errorf("latency: %s", path)
+	}
+	if path := charts[1].Lines[0].Path; strings.Count(path, "M") != 1 || strings.Count(path, "L") != 4 {
+		t.Errorf("deliveries, which were 0: %s", path)
 	}
 }

@@ -72,10 +72,7 @@ func resolve(ctx context.Context, text string) (worker.Address, error) {
 // publishes, and the others have the members.
 func (r *Run) divide() error {
 	p := r.plan
-	perMember := 1
-	if p.Scenario == settings.Storm && p.StormBy == settings.StormSilence {
-		perMember = 2 // the old connection stays
-	}
+	perMember := r.sockets()
 	if slices.ContainsFunc(r.addresses.targets, func(a worker.Address) bool { return a.TLS != "" }) {
 		perMember *= 3
 	}
@@ -100,6 +97,17 @@ func (r *Run) divide() error {
 	return limits.Descriptors(perMember*(p.Connections/workers+1) + p.Publishers)
 }
 
+// sockets is how many connections a member has at most.
+func (r *Run) sockets() int {
+	p := r.plan
+	silent := p.Scenario == settings.Storm && p.StormBy == settings.StormSilence // the old connection stays
+	posts := p.Transport != settings.WebSocket && (p.Scenario == settings.Echo || p.Scenario == settings.Mixed)
+	if silent || posts {
+		return 2
+	}
+	return 1
+}
+
 // spread divides the members among so many workers.
 func (r *Run) spread(workers int) {
 	for i, first := 0, 0; i < workers; i++ {
@@ -120,7 +128,7 @@ func (r *Run) ports() error {
 	}
 	r.addresses.sources = r.plan.Sources
 	sources := max(len(r.plan.Sources), 1)
-	needed := (r.plan.Connections + len(targets) - 1) / max(len(targets), 1) // to each target
+	needed := (r.sockets()*r.plan.Connections + len(targets) - 1) / max(len(targets), 1) // to each target
 	if len(r.plan.Sources) == 0 && loopback && needed > per/2 {
 		// Every address of 127.0.0.0/8 is this machine's: 127.10.0.1, 127.10.0.2 …
 		sources = needed/(per/2) + 1
@@ -177,9 +185,9 @@ func (r *Run) mode() swarm.Mode {
 	return swarm.WebSocket
 }
 
-// writers is how many publishers write to each room: as clients, all of them have something to say.
+// writers is how many publishers write to each room: as clients with a WebSocket, all of them have something to say.
 func (r *Run) writers() int {
-	if r.plan.PublishAs == settings.AsClient {
+	if r.plan.PublishAs == settings.AsClient && r.plan.Transport == settings.WebSocket {
 		return max(1, r.plan.Publishers/len(r.plan.Rooms))
 	}
 	return 1

@@ -3,13 +3,16 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
@@ -59,6 +62,7 @@ type prober struct {
 	template *stamp.Template
 	probes   []*probe
 	posts    []*post
+	speakers []*speaker
 	err      error
 }
 
@@ -69,6 +73,15 @@ type probe struct {
 	conn    *swarm.Conn
 	ready   bool
 	missing map[uint32]bool // the numbers of what it has not seen yet
+}
+
+// A speaker is a client that sends one frame: on a WebSocket that is in no room, or by POST where connections go one way.
+type speaker struct {
+	p      *prober
+	url    string
+	target *swarm.Target
+	frame  []byte
+	done   bool
 }
 
 // A post is one event published at one instance.
@@ -105,8 +118,16 @@ func (r *Run) probe(ctx context.Context) (err error) {
 			return explainDial(b.url, swarm.ErrTimeout).Error(), !b.ready
 		})
 	}
-	if r.plan.Scenario == settings.Echo {
-		return p.echo(ctx)
+	if s := r.plan.Scenario; s == settings.Echo || s == settings.Mixed {
+		if err := p.echo(ctx); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !r.plan.Publishes():
+		return nil
+	case r.plan.PublishAs == settings.AsClient:
+		return p.speak(ctx)
 	}
 	return p.publish(ctx)
 }
@@ -115,13 +136,58 @@ func (r *Run) probe(ctx context.Context) (err error) {
 func (p *prober) echo(ctx context.Context) error {
 	for i, b := range p.probes {
 		b.missing[uint32(i)] = true
-		p.loop.Say(b.conn, p.speech.AppendEcho(nil, dialect.FirstID, p.mark(uint32(i))))
+		echo := p.speech.AppendEcho(nil, dialect.FirstID, p.mark(uint32(i)))
+		if p.run.mode() == swarm.WebSocket {
+			p.loop.Say(b.conn, echo)
+		} else if err := p.say(i, echo); err != nil {
+			return err
+		}
 	}
 	err := p.until(ctx, p.complete)
 	return p.late(err, func(b *probe) (string, bool) {
 		return fmt.Sprintf("%s did not answer an echo of %d bytes within %v: is it a Zonecast server?",
 			b.url, p.run.plan.PayloadBytes, probeTimeout), len(b.missing) > 0
 	})
+}
+
+// say sends a frame to an instance, as one of the run's clients does.
+func (p *prober) say(instance int, frame []byte) error {
+	a := p.run.addresses.targets[instance]
+	s := &speaker{p: p, url: a.URL, target: a.Target(p.run.plan.Token), frame: frame}
+	mode := swarm.WebSocket
+	if p.run.mode() != swarm.WebSocket {
+		mode = swarm.Requests
+	}
+	p.speakers = append(p.speakers, s)
+	if _, err := p.loop.Dial(mode, s.target, dialect.Seat{}, s, nil); err != nil {
+		return explainDial(s.url, err)
+	}
+	return nil
+}
+
+// speak lets a client publish one message at each instance.
+func (p *prober) speak(ctx context.Context) error {
+	for i := range p.probes {
+		for _, b := range p.probes {
+			b.missing[uint32(i)] = true
+		}
+		if err := p.say(i, p.speech.AppendPublish(nil, dialect.FirstID, p.run.plan.Rooms[0], p.mark(uint32(i)))); err != nil {
+			return err
+		}
+	}
+	err := p.until(ctx, func() bool { return p.complete() && all(p.speakers, func(s *speaker) bool { return s.done }) })
+	return p.late(err, func(b *probe) (string, bool) {
+		for seq := range b.missing {
+			return p.unreached(p.probes[seq].url, b), true
+		}
+		return fmt.Sprintf("%s did not answer a publish within %v: can this server take messages now?", b.url, probeTimeout), true
+	})
+}
+
+// unreached is what to say about a message that was published and did not come.
+func (p *prober) unreached(from string, b *probe) string {
+	return fmt.Sprintf("an event published at %s did not reach a member at %s within %v: are both of one cluster, on the same Redis?",
+		from, b.url, probeTimeout)
 }
 
 // publish publishes one event at each instance.
@@ -147,8 +213,7 @@ func (p *prober) publish(ctx context.Context) error {
 	err := p.until(ctx, p.complete)
 	return p.late(err, func(b *probe) (string, bool) {
 		for seq := range b.missing {
-			return fmt.Sprintf("an event published at %s did not reach a member at %s within %v: are both of one cluster, on the same Redis?",
-				p.posts[seq].base, b.url, probeTimeout), true
+			return p.unreached(p.posts[seq].base, b), true
 		}
 		return "", false
 	})
@@ -224,7 +289,7 @@ func (b *probe) Event(_ *swarm.Conn, e *dialect.Event, _ uint64) {
 		}
 	case dialect.Complaint, dialect.Refused:
 		if b.ready {
-			b.p.fail(&TargetError{fmt.Sprintf("%s answers a probe with %s: %s", b.url, e.Reason, e.Data)})
+			b.p.fail(&TargetError{fmt.Sprintf("%s answers a probe with %s: %s", b.url, e.Reason, words(e))})
 		} else {
 			b.p.fail(explainComplaint(b.url, e))
 		}
@@ -244,6 +309,65 @@ func (b *probe) Ended(_ *swarm.Conn, why error, _ uint64) {
 		return
 	}
 	b.p.fail(explainDial(b.url, why))
+}
+
+// Event implements [swarm.Handler].
+func (s *speaker) Event(c *swarm.Conn, e *dialect.Event, _ uint64) {
+	switch e.Kind {
+	case dialect.Ready:
+		if s.p.run.mode() == swarm.WebSocket {
+			s.p.loop.Say(c, s.frame)
+		} else {
+			s.p.loop.Ask(c, worker.PostFrame(s.p.speech, s.target, s.frame))
+		}
+	case dialect.Ack:
+		s.done = true
+		if mark, ok := s.p.template.Read(e.Data); ok && int(mark.Seq) < len(s.p.probes) { // an echo
+			delete(s.p.probes[mark.Seq].missing, mark.Seq)
+		}
+	case dialect.Refused, dialect.Complaint:
+		s.p.fail(explainSpeech(s.url, e))
+	}
+}
+
+// Answer implements [swarm.Handler].
+func (s *speaker) Answer(c *swarm.Conn, r *http1.Response, now uint64) {
+	e, err := worker.ReadPosted(s.p.speech, r)
+	if err != nil {
+		s.p.fail(explainDial(s.url, err))
+		return
+	}
+	s.Event(c, &e, now)
+}
+
+// Ended implements [swarm.Handler].
+func (s *speaker) Ended(_ *swarm.Conn, why error, _ uint64) {
+	if !s.done {
+		s.p.fail(explainDial(s.url, cmp.Or(why, io.ErrUnexpectedEOF)))
+	}
+}
+
+// explainSpeech says what to do when a server does not take a client's frame.
+func explainSpeech(url string, e *dialect.Event) error {
+	advice := "can this server take messages now?"
+	switch e.Reason {
+	case "unauthenticated", "forbidden":
+		advice = "give a token that may publish there (--token, TOKEN), or publish through the API (--publish-as api)"
+	case "rate_limited":
+		advice = "raise the server's limits of frames (RATE_LIMIT_TOKENS, RATE_LIMIT_REFILL)"
+	case "too_big":
+		advice = "lower --payload-bytes (PAYLOAD_BYTES)"
+	}
+	return &TargetError{fmt.Sprintf("%s does not take a client's message: %s: %s; %s", url, e.Reason, words(e), advice)}
+}
+
+// words are what a server said in an error, for a person.
+func words(e *dialect.Event) string {
+	var said wire.Error
+	if json.Unmarshal(e.Data, &said) != nil || said.Message == "" {
+		return string(e.Data)
+	}
+	return said.Message
 }
 
 // Event implements [swarm.Handler]: the connection is there.
@@ -283,7 +407,7 @@ func explainComplaint(url string, e *dialect.Event) error {
 	case "limit_reached", "unavailable":
 		advice = "try again later, or raise the server's limits"
 	}
-	return &TargetError{fmt.Sprintf("can't connect to %s: the server answered %s: %s; %s", url, e.Reason, e.Data, advice)}
+	return &TargetError{fmt.Sprintf("can't connect to %s: the server answered %s: %s; %s", url, e.Reason, words(e), advice)}
 }
 
 // explainDial says what to do about a connection that could not be opened.

@@ -3,6 +3,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"time"
@@ -33,9 +34,7 @@ func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total
 		if t.first == 0 {
 			t.first, t.at = step.first, step.at
 		}
-		if err == nil {
-			err = r.settle(ctx, step, r.plan.Settle)
-		}
+		err = cmp.Or(err, r.settle(ctx, step, r.plan.Settle))
 		t.absorb(&step.tallies)
 		if err != nil {
 			return "", err

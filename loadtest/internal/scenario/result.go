@@ -85,10 +85,14 @@ func (t *total) starts(at uint64) {
 	}
 }
 
-// add takes what the workers measured since the last time.
+// add takes what the workers measured since the last time. The members of one that failed are not connected any more, and
+// what they received since then is not known.
 func (t *total) add(answers []worker.Answer) {
 	for i, a := range answers {
 		if a.Partial == nil {
+			if t.parts[i] != nil {
+				t.parts[i].Missing = t.parts[i].Joined
+			}
 			continue
 		}
 		t.parts[i] = a.Partial

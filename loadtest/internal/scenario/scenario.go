@@ -13,6 +13,7 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,7 +107,7 @@ func (r *Run) Do(ctx context.Context) (*report.Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t := newTotal(r)
-	joined, err := r.connect(ctx)
+	joined, err := r.connect(ctx, t)
 	if err != nil {
 		return r.finish(t, cause(ctx, err, r.plan)), nil
 	}
@@ -127,9 +128,7 @@ func (r *Run) Do(ctx context.Context) (*report.Result, error) {
 		if why, err = r.send(ctx, cancel, t, r.plan.Duration); why != nil {
 			stopped = cause(ctx, why, r.plan)
 		}
-		if err == nil {
-			err = r.settle(ctx, t, r.plan.Settle)
-		}
+		err = cmp.Or(err, r.settle(ctx, t, r.plan.Settle)) // what the other workers measured counts when one of them failed
 	}
 	t.ended()
 	r.servers.after(context.WithoutCancel(ctx))
@@ -167,22 +166,20 @@ func (r *Run) all(ctx context.Context, order func(i int) worker.Order) ([]worker
 }
 
 // connect opens all connections and returns how many joined.
-func (r *Run) connect(ctx context.Context) (joined int, err error) {
+func (r *Run) connect(ctx context.Context, t *total) (joined int, err error) {
 	s := schedule.ConstantOf(r.plan.ConnectRate, uint32(r.plan.Connections))
 	r.enter("connect", s.At(s.Count()))
 	_, err = r.all(ctx, func(int) worker.Order { return worker.Order{Do: worker.DoConnect} })
-	if err != nil {
-		return 0, err
-	}
 	r.enter("joined", 0)
-	answers, err := r.all(ctx, func(int) worker.Order { return worker.Order{Do: worker.DoSettle} })
-	for _, a := range answers {
+	answers, late := r.all(ctx, func(int) worker.Order { return worker.Order{Do: worker.DoSettle} })
+	for i, a := range answers {
 		if a.Partial != nil {
 			joined += a.Partial.Joined
+			t.parts[i] = a.Partial
 		}
 	}
 	r.watch.keep(answers) // the tallies of the connecting
-	return joined, err
+	return joined, cmp.Or(err, late)
 }
 
 // send carries out one step, and returns why it ended before its time, nil if it did not.
@@ -288,7 +285,7 @@ func (r *Run) mate(ctx context.Context, i int, share share) (*crew.Mate, error) 
 	tick := r.watch.ticker(i)
 	switch {
 	case share.at != "":
-		mate, uncertain, err := crew.Dial(ctx, share.at, tick)
+		mate, uncertain, err := crew.Dial(ctx, share.at, r.plan.WorkerKey, tick)
 		r.watch.uncertain = max(r.watch.uncertain, uncertain)
 		return mate, err
 	case share.local:

@@ -3,6 +3,7 @@
 package scenario
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,5 +71,76 @@ func TestRefusedToken(t *testing.T) {
 		if _, err := New(plan).Do(t.Context()); err == nil || !strings.Contains(err.Error(), "HTTP 401") || !strings.Contains(err.Error(), "--token") {
 			t.Errorf("%s: %v", transport, err)
 		}
+	}
+}
+
+// Where members' connections go one way, echoes are posted; each is counted as over WebSocket.
+func TestEchoesByPost(t *testing.T) {
+	for _, transport := range []string{settings.SSE, settings.Poll} {
+		for _, tt := range []struct {
+			name   string
+			give   fake.Faults
+			failed uint64
+			errs   []string
+		}{
+			{name: "none"},
+			{name: "a connection that is cut", give: fake.Faults{Drop: fake.Only(44)}, failed: 1, errs: []string{"send: connection closed"}},
+			{name: "refusals", give: fake.Faults{Refuse: fake.Every(10)}, failed: 10, errs: []string{"server: error rate_limited"}},
+		} {
+			t.Run(transport+" "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				_, plan := start(t, tt.give, over(transport), func(p *settings.Plan) {
+					p.Scenario, p.Publishers, p.PublishBases = settings.Echo, 0, nil
+				})
+				got := do(t, plan)
+				taken := messages - tt.failed
+				want := report.Messages{Scheduled: messages, Sent: taken, Expected: taken, Received: taken, Failed: tt.failed, Late: got.Messages.Late}
+				if got.Messages != want || got.Latency.Count != taken {
+					t.Errorf("messages\n got %+v\nwant %+v", got.Messages, want)
+				}
+				var errs []string
+				for _, e := range got.ErrorsBy {
+					errs = append(errs, e.Kind)
+				}
+				if !slices.Equal(errs, tt.errs) {
+					t.Errorf("errors %+v, want %q", got.ErrorsBy, tt.errs)
+				}
+			})
+		}
+	}
+}
+
+// Clients publish by frames over a WebSocket, or by POST.
+func TestClientsPublishOverEveryTransport(t *testing.T) {
+	for _, transport := range []string{settings.WebSocket, settings.SSE, settings.Poll} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			asClient := func(p *settings.Plan) { p.PublishAs, p.PublishBases = settings.AsClient, nil }
+			set := []func(*settings.Plan){onePublisher, asClient}
+			if transport != settings.WebSocket {
+				set = append(set, over(transport))
+			}
+			_, plan := start(t, fake.Faults{Lose: fake.Every(10), Refuse: fake.Only(50)}, set...)
+			got := do(t, plan)
+			want := report.Messages{Scheduled: messages, Sent: messages - 1, Failed: 1, Expected: members * (messages - 1),
+				Received: members * (messages - 11), Lost: members * 10, Late: got.Messages.Late}
+			if got.Messages != want || len(got.ErrorsBy) != 1 || got.ErrorsBy[0].Kind != "send: refused with unavailable" {
+				t.Errorf("messages\n got %+v\nwant %+v\nerrors %+v", got.Messages, want, got.ErrorsBy)
+			}
+
+			_, plan = start(t, fake.Faults{ClientsListen: true}, set...)
+			if _, err := New(plan).Do(t.Context()); err == nil || !strings.Contains(err.Error(), "give a token that may publish there (--token, TOKEN)") {
+				t.Errorf("clients that may not publish: %v", err)
+			}
+		})
+	}
+}
+
+func TestMixedByPost(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{}, onePublisher, over(settings.SSE), func(p *settings.Plan) { p.Scenario, p.EchoShare = settings.Mixed, 0.5 })
+	got := do(t, plan)
+	if m := got.Messages; m.Scheduled != messages || m.Sent != messages || m.Expected != messages/2*members+messages/2 || m.Received != m.Expected {
+		t.Errorf("messages %+v\nerrors %+v", got.Messages, got.ErrorsBy)
 	}
 }

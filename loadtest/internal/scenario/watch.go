@@ -61,6 +61,9 @@ func (w *watch) ticker(i int) func(*worker.Tick) {
 		w.lat.Merge(t.Latency)
 		w.lag.Merge(t.Lag)
 		t.Latency, t.Lag = nil, nil
+		if t.CPU == 0 { // too short a part of a second to tell
+			t.CPU = w.latest[i].CPU
+		}
 		w.latest[i] = *t
 		if p := w.run.phase.Load(); p.name == "run" && time.Since(p.since) > time.Second {
 			w.running.cpu += t.CPU

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type file struct {
 	path        string
 	name, about string
 	values      map[string]string
+	used        []string // the names of the values that were asked for
 }
 
 var _ kong.Resolver = (*file)(nil)
@@ -66,8 +68,12 @@ func (f *file) open(path string) error {
 
 func (f *file) parse(text []byte) error {
 	var values map[string]any
-	if err := yaml.Unmarshal(text, &values); err != nil {
-		return fmt.Errorf("%w: write one setting a line, like connections: 1000", err)
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	if err := decoder.Decode(&values); err != nil && !errors.Is(err, io.EOF) { // an empty file says nothing
+		return fmt.Errorf("%s: write one setting a line, like connections: 1000", oneLine(err))
+	}
+	if err := decoder.Decode(&values); !errors.Is(err, io.EOF) {
+		return errors.New("it goes on after a line with ---: write one scenario in each file")
 	}
 	f.values = map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -85,6 +91,15 @@ func (f *file) parse(text []byte) error {
 		}
 	}
 	return nil
+}
+
+// oneLine returns an error of YAML, which may be several, as one line.
+func oneLine(err error) string {
+	var several *yaml.TypeError
+	if errors.As(err, &several) {
+		return strings.Join(several.Errors, "; ")
+	}
+	return err.Error()
 }
 
 // scalar returns a value as a flag is given it; a list becomes its items with commas between them.
@@ -137,5 +152,16 @@ func (f *file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, err
 	if !ok {
 		return nil, nil
 	}
+	f.used = append(f.used, flag.Name)
 	return value, nil
+}
+
+// blame says that a value of the file is wrong, if it is what an error of the flags is about.
+func (f *file) blame(err error) error {
+	for _, name := range f.used {
+		if rest, ok := strings.CutPrefix(err.Error(), "--"+name); ok && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, " ")) {
+			return fmt.Errorf("scenario file %s: %s%s", f.path, name, rest)
+		}
+	}
+	return err
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/loadtest/internal/handshake"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 	"github.com/zonecast/zonecast/loadtest/internal/threshold"
@@ -59,6 +61,7 @@ func (f *flags) plan() (Plan, error) {
 	f.protocol(&p, &wrong)
 	f.urls(&p, &wrong)
 	f.sources(&p, &wrong)
+	f.workers(&p, &wrong)
 	f.thresholds(&p, &wrong)
 	f.combinations(&p, &wrong)
 	if !p.Publishes() {
@@ -229,6 +232,26 @@ func (f *flags) sources(p *Plan, wrong *mistakes) {
 	}
 }
 
+// workers checks those on other machines. The token and the key go to them, so it must be known who they are.
+func (f *flags) workers(p *Plan, wrong *mistakes) {
+	var err error
+	if p.WorkerKey, err = handshake.ReadKey(f.WorkerKey); err != nil {
+		wrong.addf("--worker-key (WORKER_KEY): %w", err)
+		return
+	}
+	for _, at := range f.WorkerAt {
+		host, port, err := net.SplitHostPort(at)
+		if err != nil || host == "" || port == "" {
+			wrong.addf("--worker-at (WORKER_AT) %q is no address: write it like 10.0.0.2:7070", at)
+			continue
+		}
+		if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) && !p.WorkerKey.Set() {
+			wrong.addf("--worker-at (WORKER_AT) %q is on another machine: set WORKER_KEY (--worker-key) to the same secret here and there, "+
+				"like that of: openssl rand -hex 32", at)
+		}
+	}
+}
+
 func (f *flags) thresholds(p *Plan, wrong *mistakes) {
 	for _, text := range f.Threshold {
 		t, err := threshold.Parse(text)
@@ -256,14 +279,14 @@ func (f *flags) combinations(p *Plan, wrong *mistakes) {
 	if !p.Publishes() && len(f.PublishURL) > 0 {
 		wrong.addf("--publish-url (PUBLISH_URL) is set, but scenario %s publishes nothing: leave it out, or use scenario fanout", f.Scenario)
 	}
-	if f.Transport != WebSocket && (f.Scenario == Echo || f.Scenario == Mixed) {
-		wrong.addf("scenario %s sends on members' connections, which --transport %s can't: use websocket", f.Scenario, f.Transport)
-	}
-	if f.Transport != WebSocket && p.PublishAs == AsClient {
-		wrong.addf("--publish-as client (PUBLISH_AS) sends frames, which --transport %s can't: use api", f.Transport)
+	if f.Transport != WebSocket && f.Scenario == Flood {
+		wrong.addf("scenario flood sends frames without waiting for answers, which --transport %s can't: use websocket", f.Transport)
 	}
 	if f.Scenario == Flood {
 		p.PublishAs, p.PublishBases = AsClient, nil
+	}
+	if f.Batch > 1 && p.PublishAs == AsClient {
+		wrong.addf("--batch (BATCH) is of the API, and clients publish one message in each frame: leave it out, or use --publish-as api")
 	}
 	if f.Scenario == Flaky && f.Offline >= f.Every {
 		wrong.addf("--offline (OFFLINE) is %v of every %v: make it shorter than --every (EVERY)", time.Duration(f.Offline), time.Duration(f.Every))

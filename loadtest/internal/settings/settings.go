@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/zonecast/zonecast/loadtest/internal/handshake"
 	"github.com/zonecast/zonecast/loadtest/internal/threshold"
 )
 
@@ -93,6 +94,7 @@ type flags struct {
 
 	Workers       int      `env:"WORKERS" default:"0" help:"How many processes share the members; 0 for as many as their descriptors need."`
 	WorkerAt      []string `env:"WORKER_AT" placeholder:"HOST:PORT" help:"Processes on other machines, started there with: loadtest worker --listen HOST:PORT."`
+	WorkerKey     string   `env:"WORKER_KEY" placeholder:"KEY" help:"The secret that this and the workers of --worker-at share, 16 characters or more, or @FILE for a file that has it. Others on this machine can read arguments: use the environment or a file."`
 	SourceAddress []string `env:"SOURCE_ADDRESS" placeholder:"ADDRESS" help:"Addresses of this machine that connections come from, in turns, also as 10.0.0.8/29. Against 127.0.0.0/8 they are chosen from it."`
 	ServerPID     []int    `name:"server-pid" env:"SERVER_PID" placeholder:"PID" help:"Processes of the server on this machine, for their memory and CPU from /proc; from /metrics if not given."`
 
@@ -143,6 +145,7 @@ type Plan struct {
 
 	Workers    int // 0: as many as it takes
 	WorkerAt   []string
+	WorkerKey  handshake.Key
 	Sources    []netip.Addr
 	ServerPIDs []int
 	MaxLag     time.Duration
@@ -180,7 +183,7 @@ func Parse(args []string, out io.Writer) (Plan, error) {
 	case helped:
 		return Plan{}, ErrHelp
 	case err != nil:
-		return Plan{}, fmt.Errorf("%w (--help lists the settings)", err)
+		return Plan{}, fmt.Errorf("%w (--help lists the settings)", file.blame(err))
 	}
 	p, err := f.plan()
 	p.Name, p.About = file.name, file.about

@@ -182,9 +182,14 @@ func TestMistakes(t *testing.T) {
 		{"offline for longer than there is time", nil, []string{"--scenario=flaky", "--offline=20s"}, []string{"--offline (OFFLINE) is 20s of every 15s"}},
 		{"a ramp to nowhere", nil, []string{"--scenario=ramp"}, []string{"give a --threshold"}},
 		{"a ramp that does not rise", nil, []string{"--ramp-factor=1"}, []string{"--ramp-factor (RAMP_FACTOR) is 1"}},
-		{"echo over SSE", nil, []string{"--scenario=echo", "--transport=sse"}, []string{"use websocket"}},
+		{"a flood over SSE", nil, []string{"--scenario=flood", "--transport=sse"}, []string{"use websocket"}},
 		{"echo to Socket.IO", nil, []string{"--scenario=echo", "--protocol=socketio"}, []string{"needs an echo"}},
-		{"frames over long polls", nil, []string{"--publish-as=client", "--transport=poll"}, []string{"use api"}},
+		{"batches of clients", nil, []string{"--publish-as=client", "--batch=2"}, []string{"use --publish-as api"}},
+		{"batches of a flood", nil, []string{"--scenario=flood", "--batch=2"}, []string{"clients publish one message in each frame"}},
+		{"a worker elsewhere without a key", nil, []string{"--worker-at=10.0.0.2:7070"}, []string{"set WORKER_KEY"}},
+		{"a worker by name without a key", nil, []string{"--worker-at=machine-2:7070"}, []string{"set WORKER_KEY"}},
+		{"a worker without a port", nil, []string{"--worker-at=localhost"}, []string{"write it like 10.0.0.2:7070"}},
+		{"a short key", map[string]string{"WORKER_KEY": "short"}, nil, []string{"it has 5 characters"}},
 		{"no address to come from", nil, []string{"--source-address=here"}, []string{"is no address"}},
 		{"a file that is not there", nil, []string{"--file=nowhere.yaml"}, []string{"name a scenario file that is there"}},
 		{"an unknown flag", nil, []string{"--conections=5"}, []string{"unknown flag --conections"}},
@@ -264,13 +269,31 @@ func TestFile(t *testing.T) {
 		"connections: {a: 1}":    "connections: a list or a single value belongs here",
 		"connections: [":         "write one setting a line",
 		"- connections":          "write one setting a line",
-		"connections: many":      "many",
+		"connections: many":      "s.yaml: connections: expected a valid 64 bit int but got \"many\"",
+		"connections: 1.5":       "s.yaml: connections: ",
+		"connections:":           "s.yaml: connections: ",
+		"deflate: perhaps":       "s.yaml: deflate: ",
+		"duration: soon":         "s.yaml: duration: ",
+		"scenario: dance":        "s.yaml: scenario must be one of",
+		"zone: a\n---\nzone: b":  "write one scenario in each file",
+		"zone: a\nzone: b":       `mapping key "zone" already defined`,
+		"\xff\xfe\x00":           "write one setting a line",
+		"file: other.yaml":       "there is no setting file",
 		"threshold: [p95<100ms]": "there is no metric p95",
 	} {
 		write(text)
-		if _, err := parse(t, nil, "-f", name); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v does not say %q", text, err, want)
+		if _, err := parse(t, nil, "-f", name); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v does not say %q in one line", text, err, want)
 		}
+	}
+	write("")
+	if _, err := parse(t, nil, "-f", name); err != nil {
+		t.Errorf("a file that sets nothing: %v", err)
+	}
+	// A flag goes before the file, so the flag is to blame.
+	write("connections: 5")
+	if _, err := parse(t, nil, "-f", name, "--connections=many"); err == nil || strings.Contains(err.Error(), "s.yaml") {
+		t.Errorf("a flag that is wrong: %v", err)
 	}
 }
 

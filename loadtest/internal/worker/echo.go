@@ -3,17 +3,17 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/zonecast/zonecast/loadtest/internal/account"
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
+	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 )
 
 // echoes are round trips: echo i is sent on the connection of member i, counted around; the same connection must have it
-// back.
+// back. Where members' connections go one way, they post their echoes, and the answer is the echo.
 //
 // The id of an echo is its number on its connection, given as it is written: by it answers are lost, duplicated or
 // reordered. The stamp in the data says which echo it is, and when it was due.
@@ -28,10 +28,18 @@ type echoing struct {
 	numbered int64
 	sent     account.Set    // the numbers of those that went out
 	answers  account.Ledger // the numbers of those that came back
+	posting  *posting       // nil where the member's own connection takes them
 }
 
-// errOffline is the error of an echo whose connection is lost.
-var errOffline = errors.New("its connection is lost")
+// errOffline is the error of a message whose connection is lost.
+var errOffline error = offline{}
+
+type offline struct{}
+
+func (offline) Error() string { return "its connection is lost" }
+
+// Kind names the failure in a few words.
+func (offline) Kind() string { return "connection lost" }
 
 // issue sends the next echo.
 func (e *echoes) issue(due uint64) {
@@ -45,13 +53,21 @@ func (e *echoes) issue(due uint64) {
 	}
 	if m.echo == nil {
 		m.echo = &echoing{}
+		if w.job.Mode != swarm.WebSocket {
+			m.echo.posting = newPosting(e, m)
+		}
+	}
+	number := m.echo.numbered
+	m.echo.sent.Add(uint64(number))
+	m.echo.numbered++
+	w.counts.sent++
+	if m.echo.posting != nil {
+		m.echo.posting.say(waitingEcho{number: number, seq: i, due: due})
+		return
 	}
 	w.data = w.template.Append(w.data[:0], stamp.Stamp{Stream: stamp.Echo, Seq: i, At: due})
-	w.text = e.dialect.AppendEcho(w.text[:0], dialect.FirstID+m.echo.numbered, w.data)
-	m.echo.sent.Add(uint64(m.echo.numbered))
-	m.echo.numbered++
+	w.text = e.dialect.AppendEcho(w.text[:0], dialect.FirstID+number, w.data)
 	w.loop.Say(m.conn, w.text)
-	w.counts.sent++
 }
 
 func (e *echoes) owner(i uint32) *member { return e.w.joined[int(i)%len(e.w.joined)] }
@@ -80,12 +96,22 @@ func (e *echoes) answer(m *member, a *dialect.Event, now uint64) {
 
 // refused takes the answer to an echo that the server does not want.
 func (e *echoes) refused(m *member, a *dialect.Event) {
-	w := e.w
-	w.failures.AddKind("server: error "+a.Reason, string(a.Data))
-	if k := a.ID - dialect.FirstID; m.echo != nil && k >= 0 && k < m.echo.numbered {
-		w.counts.sent--
-		w.counts.failed++
-		m.echo.sent.Remove(uint64(k))
+	e.w.failures.AddKind("server: error "+a.Reason, string(a.Data))
+	e.withdraw(m, a.ID-dialect.FirstID)
+}
+
+// failed notes that an echo's request did.
+func (e *echoes) failed(m *member, number int64, err error) {
+	e.w.failures.Add("send", err)
+	e.withdraw(m, number)
+}
+
+// withdraw counts an echo as one that was not taken.
+func (e *echoes) withdraw(m *member, number int64) {
+	if m.echo != nil && number >= 0 && number < m.echo.numbered {
+		e.w.counts.sent--
+		e.w.counts.failed++
+		m.echo.sent.Remove(uint64(number))
 	}
 }
 

@@ -9,7 +9,8 @@
 //	                  return.go               members that come back, and go on from their last offset
 //	                  behave.go               members that storm, flake, churn or read slowly
 //	                  publish.go, speak.go    messages over HTTP, or as frames of clients
-//	                  echo.go                 round trips
+//	                  echo.go, post.go        round trips, where members' connections go one way by POST
+//	                  exchange.go             requests, one after the other
 //
 // What counts: messages that are sent once all members have joined (or given up), that is all of them, and that the server
 // accepted. Each member that joined must have all of them, whatever happened to its connection; those that arrive late
@@ -104,7 +105,8 @@ func (a *Address) Target(token string) *swarm.Target {
 // Publish says who publishes, if anybody does.
 type Publish struct {
 	Publishers int // 0: nobody
-	// ByClients publishes by frames of clients, each on a connection of its own; otherwise through the HTTP API of Bases.
+	// ByClients publishes by frames of clients, each on a connection of its own; by POST to the targets where these connections
+	// go one way. Otherwise through the HTTP API of Bases.
 	ByClients bool
 	Bases     []Address
 	Key       string

@@ -51,8 +51,7 @@ func (m *member) dial(now uint64) {
 	if m.joined {
 		seat.After = m.ledger.Position()
 	}
-	target := w.targets[(int(m.home)+int(m.tries))%len(w.targets)]
-	conn, err := w.loop.Dial(w.job.Mode, target, seat, m, nil)
+	conn, err := w.loop.Dial(w.job.Mode, m.target(), seat, m, nil)
 	if err != nil {
 		m.failed(err, now)
 		return
@@ -60,6 +59,11 @@ func (m *member) dial(now uint64) {
 	m.conn = conn
 	w.dials++
 	m.timer = w.loop.At(now+uint64(patience), func(uint64) { w.loop.End(conn, swarm.ErrTimeout) })
+}
+
+// target is where it connects: with each try to the next one.
+func (m *member) target() *swarm.Target {
+	return m.w.targets[(int(m.home)+int(m.tries))%len(m.w.targets)]
 }
 
 // Event implements [swarm.Handler].

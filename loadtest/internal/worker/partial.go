@@ -18,7 +18,7 @@ import (
 type Tick struct {
 	Connected, Staying       int
 	Sent, Received, Failures uint64  // since the beginning
-	CPU                      float64 // of one core
+	CPU                      float64 // of one core; 0 when the part of a second was too short to tell
 	Latency, Lag             *latency.Tally
 }
 

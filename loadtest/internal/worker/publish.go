@@ -14,24 +14,17 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
 	"github.com/zonecast/zonecast/loadtest/internal/problem"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
-)
-
-const (
-	// requestTimeout is how long one publish may take.
-	requestTimeout = 10 * time.Second
-	// longestIdle is how long a connection is used again after its last answer: shorter than servers wait, or a rare message
-	// would meet a connection that is just being closed.
-	longestIdle = 20 * time.Second
 )
 
 // publishing publishes through the HTTP API, as a warehouse's services do: with keep-alive connections, one request a
 // message, and no second attempt, so that each request stands for exactly one message. Where the job allows for batches,
-// those that wait for a free connection go out together.
+// those that wait for a free connection go out together. Clients whose connections go one way publish likewise, by frames.
 type publishing struct {
 	w       *Worker
-	paths   []string // by room
-	targets []string // the same as members of a batch
+	speech  dialect.Dialect // of clients; nil for the API
+	most    int             // messages in a request
+	paths   []string        // by room
+	targets []string        // the same as members of a batch
 	free    []*requester
 	all     []*requester
 	queue   []message // that found no free connection, from head on
@@ -48,29 +41,32 @@ type message struct {
 
 // A requester is one connection to the API.
 type requester struct {
-	p      *publishing
-	target *swarm.Target
-	conn   *swarm.Conn
-	batch  []message // that the request carries
-	busy   bool
-	sent   bool
-	began  uint64
-	timer  *swarm.Timer
+	exchange
+	p     *publishing
+	batch []message // that the request carries
 }
 
 var _ publisher = (*publishing)(nil)
-var _ swarm.Handler = (*requester)(nil)
+var _ asker = (*requester)(nil)
 
-func newPublishing(w *Worker) *publishing {
-	p := &publishing{w: w, took: make([]account.Set, len(w.job.Rooms))}
+func newPublishing(w *Worker, speech dialect.Dialect) *publishing {
+	p := &publishing{w: w, most: max(w.job.Publish.Batch, 1), took: make([]account.Set, len(w.job.Rooms))}
+	if w.job.Publish.ByClients {
+		p.speech, p.most = speech, 1
+	}
 	for _, name := range w.job.Rooms {
 		p.paths = append(p.paths, Path(name))
 		target, _ := json.Marshal(targetOf(name)) // strings alone
 		p.targets = append(p.targets, string(target[1:len(target)-1]))
 	}
 	for i := range w.job.Publish.Publishers {
-		base := w.job.Publish.Bases[i%len(w.job.Publish.Bases)]
-		r := &requester{p: p, target: base.Target(w.job.Publish.Key)}
+		r := &requester{p: p}
+		r.exchange = exchange{w: w, user: r}
+		if p.speech != nil {
+			r.target = w.targets[i%len(w.targets)]
+		} else {
+			r.target = w.job.Publish.Bases[i%len(w.job.Publish.Bases)].Target(w.job.Publish.Key)
+		}
 		p.all = append(p.all, r)
 	}
 	for i := len(p.all) - 1; i >= 0; i-- { // the first one is taken first
@@ -109,33 +105,18 @@ func (p *publishing) issue(room int, due, now uint64) {
 	next := p.free[last]
 	p.free = p.free[:last]
 	next.batch = append(next.batch[:0], m)
-	next.take(now)
+	next.begin(now)
 }
 
-// take publishes a batch, on a new connection if there is none that is fresh.
-func (r *requester) take(now uint64) {
+// request publishes the batch.
+func (r *requester) request() *http1.Request {
 	w := r.p.w
-	r.busy, r.sent, r.began = true, false, now
-	r.timer = w.loop.At(now+uint64(requestTimeout), func(now uint64) { r.expire() })
-	if r.conn != nil {
-		if since, idle := r.conn.Idle(); idle && time.Duration(now-since) < longestIdle {
-			r.send()
-			return
-		}
-		w.loop.Drop(r.conn)
-		r.conn = nil
+	if r.p.speech != nil {
+		m := r.batch[0]
+		w.data = r.p.appendData(w.data[:0], m)
+		w.text = r.p.speech.AppendPublish(w.text[:0], dialect.FirstID+int64(m.seq), w.rooms[m.room].name, w.data)
+		return PostFrame(r.p.speech, r.target, w.text)
 	}
-	conn, err := w.loop.Dial(swarm.Requests, r.target, dialect.Seat{}, r, nil)
-	if err != nil {
-		r.done(err, now)
-		return
-	}
-	r.conn = conn
-}
-
-func (r *requester) send() {
-	w := r.p.w
-	r.sent = true
 	path := r.target.Path
 	if path == "/" {
 		path = ""
@@ -158,47 +139,36 @@ func (r *requester) send() {
 		}
 		w.text = append(w.text, "]}"...)
 	}
-	w.loop.Ask(r.conn, &http1.Request{Method: "POST", Target: path, ContentType: "application/json", Body: w.text})
+	return &http1.Request{Method: "POST", Target: path, ContentType: "application/json", Body: w.text}
 }
 
 func (p *publishing) appendData(dst []byte, m message) []byte {
 	return p.w.template.Append(dst, stamp.Stamp{Stream: uint32(m.room), Seq: m.seq, At: m.due})
 }
 
-// expire gives a request up that takes too long.
-func (r *requester) expire() {
-	if r.conn != nil {
-		r.p.w.loop.Drop(r.conn)
-		r.conn = nil
-	}
-	r.done(swarm.ErrTimeout, swarm.Now())
-}
-
-// Event implements [swarm.Handler]: the connection is there.
-func (r *requester) Event(_ *swarm.Conn, e *dialect.Event, _ uint64) {
-	if e.Kind == dialect.Ready && r.busy && !r.sent {
-		r.send()
-	}
-}
-
-// Answer implements [swarm.Handler].
-func (r *requester) Answer(c *swarm.Conn, a *http1.Response, now uint64) {
-	if !r.busy {
-		return
-	}
-	if a.Close {
-		r.p.w.loop.Drop(c)
-		r.conn = nil
-	}
-	if a.Status != 200 {
-		r.done(problem.New(a.Status, a.Body), now)
-		return
-	}
-	if len(r.batch) > 1 {
+// answered takes the answer, to all that was in the request.
+func (r *requester) answered(a *http1.Response, err error, now uint64) {
+	switch {
+	case err != nil:
+	case r.p.speech != nil:
+		var e dialect.Event
+		if e, err = ReadPosted(r.p.speech, a); err == nil && e.Kind == dialect.Refused {
+			r.refused(e.Reason, reason(e.Data).Error())
+			r.batch = r.batch[:0]
+		}
+	case a.Status != 200:
+		err = problem.New(a.Status, a.Body)
+	case len(r.batch) > 1:
 		r.judge(a.Body, now)
 		return
 	}
-	r.done(nil, now)
+	r.taken(err, now)
+}
+
+// refused counts a message that the server did not want.
+func (r *requester) refused(code, text string) {
+	r.p.w.counts.failed++
+	r.p.w.failures.AddKind("send: refused with "+code, text)
 }
 
 // judge takes the answer to a batch, message by message.
@@ -207,7 +177,7 @@ func (r *requester) judge(body []byte, now uint64) {
 		Results []struct{ Error *wire.Error }
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || len(answer.Results) != len(r.batch) {
-		r.done(fmt.Errorf("a batch of %d messages was answered with %.80q", len(r.batch), body), now)
+		r.taken(fmt.Errorf("a batch of %d messages was answered with %.80q", len(r.batch), body), now)
 		return
 	}
 	taken := r.batch[:0]
@@ -216,29 +186,15 @@ func (r *requester) judge(body []byte, now uint64) {
 			taken = append(taken, r.batch[i])
 			continue
 		}
-		r.p.w.counts.failed++
-		r.p.w.failures.AddKind("send: refused with "+string(result.Error.Code), result.Error.Message)
+		r.refused(string(result.Error.Code), result.Error.Message)
 	}
 	r.batch = taken
-	r.done(nil, now)
+	r.taken(nil, now)
 }
 
-// Ended implements [swarm.Handler].
-func (r *requester) Ended(_ *swarm.Conn, why error, now uint64) {
-	r.conn = nil
-	if r.busy {
-		if why == nil {
-			why = errEnded
-		}
-		r.done(why, now)
-	}
-}
-
-// done notes what became of the message, and takes the next one.
-func (r *requester) done(err error, now uint64) {
+// taken notes what became of the messages, and takes the next ones.
+func (r *requester) taken(err error, now uint64) {
 	w := r.p.w
-	r.timer.Stop()
-	r.busy = false
 	w.sends.Record(time.Duration(now - r.began))
 	for _, m := range r.batch {
 		if err != nil {
@@ -252,13 +208,13 @@ func (r *requester) done(err error, now uint64) {
 		r.p.free = append(r.p.free, r)
 		return
 	}
-	n := min(max(w.job.Publish.Batch, 1), len(r.p.queue)-r.p.head)
+	n := min(r.p.most, len(r.p.queue)-r.p.head)
 	r.batch = append(r.batch[:0], r.p.queue[r.p.head:r.p.head+n]...)
 	if r.p.head += n; r.p.head == len(r.p.queue) {
 		r.p.queue, r.p.head = r.p.queue[:0], 0
 	}
 	r.busy = true
-	w.loop.At(now, r.take) // not deeper and deeper, should connections fail at once
+	w.loop.At(now, r.begin) // not deeper and deeper, should connections fail at once
 }
 
 func (p *publishing) busy() bool { return len(p.free) < len(p.all) }

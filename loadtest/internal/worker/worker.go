@@ -57,8 +57,7 @@ type Worker struct {
 	over    bool      // the score is made: what ends now is no failure
 
 	publisher publisher
-	clients   *speakers   // nil without
-	api       *publishing // nil without
+	clients   *speakers // nil without
 	echoes    echoes
 
 	start  uint64 // of the step
@@ -142,12 +141,11 @@ func Open(job Job, tick func(*Tick)) (*Worker, error) {
 	}
 	w.seat()
 	if job.Publish.Publishers > 0 {
-		if job.Publish.ByClients {
+		if job.Publish.ByClients && job.Mode == swarm.WebSocket {
 			w.clients = newSpeakers(w, speech)
 			w.publisher = w.clients
 		} else {
-			w.api = newPublishing(w)
-			w.publisher = w.api
+			w.publisher = newPublishing(w, speech)
 		}
 	}
 	w.echoes = echoes{w: w, dialect: speech}
