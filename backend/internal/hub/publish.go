@@ -32,7 +32,7 @@ type press struct {
 type acceptance struct {
 	offset wire.Offset
 	bytes  int
-	until  time.Time // when it is given up: the subscription may have been lost
+	until  time.Time // when it is given up, after those who wait now: the subscription may have been lost
 }
 
 const (
@@ -59,7 +59,7 @@ func (h *Hub) Publish(ctx context.Context, p broker.Publication) (broker.Receipt
 		if err != nil || r.offset.Epoch == receipt.Offset.Epoch && receipt.Offset.N <= r.offset.N {
 			r.press.underway -= bytes
 		} else {
-			r.press.expect(acceptance{receipt.Offset, bytes, time.Now().Add(h.opts.PublishWait)})
+			r.press.expect(acceptance{receipt.Offset, bytes, time.Now().Add(2 * h.opts.PublishWait)})
 		}
 	}
 	return receipt, err
