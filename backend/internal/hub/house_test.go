@@ -45,6 +45,7 @@ type quiet struct{}
 func (quiet) Written(string, int, int)  {}
 func (quiet) Latencies([]time.Duration) {}
 func (quiet) Dropped(int)               {}
+func (quiet) Lost(int)                  {}
 func (quiet) Conflated()                {}
 func (quiet) Slow(int)                  {}
 

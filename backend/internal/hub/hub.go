@@ -44,6 +44,7 @@ type Hub struct {
 	count   atomic.Int64
 	held    atomic.Int64 // rooms with members
 	empty   atomic.Int64 // rooms that linger without
+	recent  atomic.Int64 // what the recent frames of all rooms cost
 	replays *replays
 
 	mu       sync.Mutex
@@ -103,7 +104,7 @@ type room struct {
 	queues   []*outbox.Queue // of the members; the same index as owners
 	owners   []*membership
 	recent   []recentFrame // the latest frames, without holes up to offset
-	bytes    int           // of recent
+	bytes    int           // what they cost
 	retained []retainedFrame
 	press    press
 }
@@ -115,10 +116,13 @@ type arrival struct {
 	retained []*broker.Message // after the gap
 }
 
-// What is kept of a room in the hub bridges the moments between reading history and joining; it is not the history.
+// What is kept of a room in the hub bridges the moments between reading history and joining; it is not the history. When all rooms
+// together keep more than recentTotal, those that get messages keep a few.
 const (
 	recentMessages = 64
 	recentBytes    = 64 << 10
+	recentTotal    = 64 << 20
+	recentFew      = 4
 )
 
 type recentFrame struct {
@@ -169,7 +173,8 @@ func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
 func (h *Hub) begin(r *room, s broker.Snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.offset, r.recent, r.bytes, r.retained = s.Offset, nil, 0, nil
+	h.dropRecent(r)
+	r.offset, r.retained = s.Offset, nil
 	r.press.arrived(s.Offset)
 	for _, m := range s.Retained {
 		r.retain(m)
@@ -252,7 +257,7 @@ func (h *Hub) message(r *room, m *broker.Message) {
 	f := outbox.Broadcast(&m.Message, m.Accepted, m.Conflate)
 	r.offset = m.Offset
 	r.press.arrived(m.Offset)
-	r.remember(f)
+	h.remember(r, f)
 	if m.Retain {
 		r.retain(m)
 	}
@@ -260,14 +265,30 @@ func (h *Hub) message(r *room, m *broker.Message) {
 	h.tell(r)
 }
 
-func (r *room) remember(f *outbox.Frame) {
+// remember keeps the room's newest frame, and lets go of those that are not recent any more.
+func (h *Hub) remember(r *room, f *outbox.Frame) {
+	before := r.bytes
 	r.recent = append(r.recent, recentFrame{r.offset.N, f})
-	r.bytes += len(f.JSON)
-	for len(r.recent) > recentMessages || r.bytes > recentBytes && len(r.recent) > 1 {
-		r.bytes -= len(r.recent[0].frame.JSON)
+	r.bytes += cost(f)
+	most := recentMessages
+	if h.recent.Load() > recentTotal {
+		most = recentFew
+	}
+	for len(r.recent) > most || r.bytes > recentBytes && len(r.recent) > 1 {
+		r.bytes -= cost(r.recent[0].frame)
 		r.recent[0] = recentFrame{}
 		r.recent = r.recent[1:]
 	}
+	h.recent.Add(int64(r.bytes - before))
+}
+
+// cost is about what a frame takes in memory: its JSON, and what one form makes of it.
+func cost(f *outbox.Frame) int { return outbox.Weight(2 * len(f.JSON)) }
+
+// dropRecent forgets all of them.
+func (h *Hub) dropRecent(r *room) {
+	h.recent.Add(-int64(r.bytes))
+	r.recent, r.bytes = nil, 0
 }
 
 // Gap implements broker.Handler: it tells the room's members that messages are lost.
@@ -290,7 +311,8 @@ func (h *Hub) gap(r *room, gap broker.Gap, retained []*broker.Message) {
 	if gap.To.Epoch == r.offset.Epoch && gap.To.N <= r.offset.N {
 		return // of an earlier subscription
 	}
-	r.offset, r.recent, r.bytes, r.retained = gap.To, nil, 0, nil
+	h.dropRecent(r)
+	r.offset, r.retained = gap.To, nil
 	r.press.arrived(gap.To)
 	for _, m := range retained {
 		r.retain(m)

@@ -50,6 +50,9 @@ func (h *Hub) forget(r *room) {
 		h.broker.Unsubscribe(r.name)
 		r.subscribed = false
 	}
+	r.mu.Lock()
+	h.dropRecent(r)
+	r.mu.Unlock()
 	s := h.shard(r.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()

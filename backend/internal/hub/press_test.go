@@ -264,3 +264,37 @@ func TestPublishersAreRefusedWhenTheirMembersDoNotRecover(t *testing.T) {
 		return err == nil
 	})
 }
+
+// A few who read slowly, and don't stop, are left to their bound: the others' publishers don't go at their pace.
+func TestAFewSlowReadersDontSetThePace(t *testing.T) {
+	const quick, slow = 14, 2
+	h := build(t, options{bytes: 1 << 20, limits: endless, slow: 100 * time.Millisecond, wait: 10 * time.Second})
+	for i := range quick {
+		if err := h.guest(fmt.Sprint("quick-", i)).join(hub.Join{Room: room("a")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.dial = narrow
+	tricklers := make([]*guest, slow)
+	for i := range tricklers {
+		tricklers[i] = h.sleeper(fmt.Sprint("slow-", i))
+		tricklers[i].pace = 10 * time.Millisecond
+		if err := tricklers[i].join(hub.Join{Room: room("a")}); err != nil {
+			t.Fatal(err)
+		}
+		tricklers[i].wake()
+	}
+	data := json.RawMessage(`"` + strings.Repeat("x", 4000) + `"`)
+	for published := 0; tricklers[0].Queue.Code() == 0 || tricklers[1].Queue.Code() == 0; published++ {
+		if published > 5000 {
+			t.Fatal("20 MB were published, and those who read 150 KB a second are still there: they set the pace")
+		}
+		h.send(broker.Publication{Room: room("a"), Data: data})
+		eventually(t, "the quick ones have read", func() bool {
+			return h.pool.Waiting() <= int64(tricklers[0].Queue.Stats().Waiting+tricklers[1].Queue.Stats().Waiting)
+		})
+	}
+	if n := h.waits.Load(); n > 10 {
+		t.Errorf("publishers had to wait %d times", n)
+	}
+}

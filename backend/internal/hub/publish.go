@@ -11,11 +11,12 @@ import (
 )
 
 // When publishers outrun the members of a room, the publishers wait. A member is behind when more than a quarter of its bound
-// waits for it; a room is pressed when an eighth of its members are. One member of a small room is an eighth of it too: if it
-// alone is behind, and that for its own sake, it is left to its bound. So a client that stops reading makes nobody wait. But
-// when the writers of the instance are behind, or many of the clients, nobody is thrown out for it: publishers then wait until
-// the last stragglers who read have caught up as well, or had time for it. Without that, whoever was held up for a moment would
-// stay behind for as long as the flood lasts, and in the end be thrown out for all such moments together.
+// waits for it, and lags when that is for its own sake: it takes less than it gets. A room is pressed when an eighth of its members
+// are behind without lagging, or a quarter of them lag. One lagging member of a small room is a quarter of it too: if it alone is
+// behind, it is left to its bound. So a client that stops reading makes nobody wait, and a few that read slowly don't either. But when the
+// writers of the instance are behind, or many of the clients, nobody is thrown out for it: publishers then wait until the last
+// stragglers who read have caught up as well, or had time for it. Without that, whoever was held up for a moment would stay behind
+// for as long as the flood lasts, and in the end be thrown out for all such moments together.
 
 // press is a room's state of this. It is guarded by the room's mutex.
 type press struct {
@@ -36,7 +37,8 @@ type acceptance struct {
 }
 
 const (
-	pressedShare = 8 // one of so many members
+	pressedShare = 8 // one of so many members is behind
+	laggingShare = 4 // one of so many lags
 	// stragglerTime is how long publishers wait for stragglers, before they go on until the room is pressed again. One who reads
 	// too slowly meets its bound after a few times.
 	stragglerTime = time.Second
@@ -141,12 +143,14 @@ func (h *Hub) isShut(r *room, now time.Time) bool {
 
 // presses reports whether a room with so many members is pressed by the backlog.
 func presses(b outbox.Backlog, members int) bool {
-	return b.Behind > 0 && b.Behind*pressedShare >= members && !isLone(b, members)
-}
-
-// isLone reports whether one of several is behind, for its own sake.
-func isLone(b outbox.Backlog, members int) bool {
-	return b.Behind == 1 && b.Lagging == 1 && members > 1
+	keep := b.Behind - b.Lagging
+	switch {
+	case keep > 0 && keep*pressedShare >= members:
+		return true
+	case b.Behind == 1 && members > 1: // it lags, and alone
+		return false
+	}
+	return b.Lagging > 0 && b.Lagging*laggingShare >= members
 }
 
 // expect notes that the message of an acceptance will arrive.

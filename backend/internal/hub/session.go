@@ -229,7 +229,7 @@ func (s *Session) tryEnter(r *room, after wire.Offset) (done bool, err error) {
 	}
 	missed, weight := r.recent[len(r.recent)-lacking:], 0
 	for _, f := range missed {
-		weight += outbox.Weight(2 * len(f.frame.JSON))
+		weight += cost(f.frame)
 	}
 	if lacking > 1 && weight > s.hub.opts.Pool.Bound()/2 {
 		return false, nil // too much at once for a small bound: page by page then

@@ -112,8 +112,13 @@ func (m *Metrics) Written(transport string, messages, bytes int) {
 func (m *Metrics) Latencies(durations []time.Duration) { m.latency.observe(durations) }
 
 // Dropped implements outbox.Meter.
-func (m *Metrics) Dropped(frames int) {
-	m.dropped.WithLabelValues("slow_consumer").Add(float64(frames))
+func (m *Metrics) Dropped(messages int) {
+	m.dropped.WithLabelValues("slow_consumer").Add(float64(messages))
+}
+
+// Lost implements outbox.Meter.
+func (m *Metrics) Lost(messages int) {
+	m.dropped.WithLabelValues("connection_lost").Add(float64(messages))
 }
 
 // Conflated implements outbox.Meter.

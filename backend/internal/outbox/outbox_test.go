@@ -22,14 +22,15 @@ var lines = &outbox.Form{
 	Closing: func(code wire.CloseCode, reason string) []byte { return fmt.Appendf(nil, "close %d\n", code) },
 }
 
-type meter struct{ messages, bytes, dropped, latencies, conflated, slow atomic.Int64 }
+type meter struct{ messages, bytes, dropped, lost, latencies, conflated, slow atomic.Int64 }
 
 func (m *meter) Written(_ string, messages, bytes int) {
 	m.messages.Add(int64(messages))
 	m.bytes.Add(int64(bytes))
 }
 func (m *meter) Latencies(d []time.Duration) { m.latencies.Add(int64(len(d))) }
-func (m *meter) Dropped(frames int)          { m.dropped.Add(int64(frames)) }
+func (m *meter) Dropped(messages int)        { m.dropped.Add(int64(messages)) }
+func (m *meter) Lost(messages int)           { m.lost.Add(int64(messages)) }
 func (m *meter) Conflated()                  { m.conflated.Add(1) }
 func (m *meter) Slow(n int)                  { m.slow.Add(int64(n)) }
 
@@ -98,6 +99,19 @@ func endAll(t testing.TB, clients []*net.TCPConn, queues ...*outbox.Queue) {
 	for _, c := range clients {
 		c.SetReadDeadline(time.Now().Add(10 * time.Second))
 		io.Copy(io.Discard, c)
+	}
+}
+
+// What waits for a connection that ends is counted, and what its writer had in hand: each message is written or lost.
+func TestWhatIsLostWithAConnectionIsCounted(t *testing.T) {
+	p, m := start(t, outbox.Options{})
+	s, c := pair(t)
+	q := p.NewQueue(s, lines)
+	n := block(q)
+	endAll(t, []*net.TCPConn{c}, q)
+	eventually(t, "nothing waits", func() bool { return p.Waiting() == 0 })
+	if written, lost := m.messages.Load(), m.lost.Load(); lost == 0 || int64(n) != written+lost || m.dropped.Load() != 0 {
+		t.Errorf("of %d messages %d were written, %d lost and %d dropped", n, written, lost, m.dropped.Load())
 	}
 }
 

@@ -31,8 +31,10 @@ type Meter interface {
 	Written(transport string, messages, bytes int)
 	// Latencies tells how long each of some of them took from the broker's acceptance to the socket. The slice is the caller's.
 	Latencies(durations []time.Duration)
-	// Dropped tells that so many frames were lost with a client that was too slow for them.
-	Dropped(frames int)
+	// Dropped tells that so many messages were lost with a client that was too slow for them.
+	Dropped(messages int)
+	// Lost tells that so many messages waited for a connection when it ended for another reason.
+	Lost(messages int)
 	// Conflated tells that a waiting message was replaced by a newer one.
 	Conflated()
 	// Slow tells that so many connections more (or fewer, when negative) are slow now.
@@ -113,7 +115,7 @@ func (p *Pool) Close() {
 
 // fanoutChunk is how many queues a writer is given at once: so many that waking it costs little for each of them, and so few that
 // the members of a large room are written by all writers, the first ones before the last ones have their frame.
-const fanoutChunk = 128
+const fanoutChunk = 64
 
 // A chunk collects queues that became non-empty.
 type chunk [fanoutChunk]*Queue

@@ -10,7 +10,7 @@ const (
 	Light Press = iota
 	// Heavy: more waits, because the client fell behind only just now, or the writers did.
 	Heavy
-	// Lagging: more waits, and it is for this client: it counts as slow, or has taken nothing for a moment.
+	// Lagging: more than a quarter waits, and it is for this client: it counts as slow, or has taken nothing for a moment.
 	Lagging
 	// Asleep: the same, and it has taken nothing for more than a moment.
 	Asleep
@@ -18,19 +18,21 @@ const (
 
 // A Backlog counts the queues for which more than a quarter of the bound waits.
 type Backlog struct {
-	Behind  int // that are Heavy, Lagging or Asleep
+	Behind  int // all of them
 	Lagging int // or Asleep
 	Asleep  int
 }
 
 func (b *Backlog) add(p Press) {
-	if p >= Heavy {
-		b.Behind++
+	if p == Light {
+		return
 	}
-	if p >= Lagging {
+	b.Behind++
+	switch p {
+	case Lagging:
 		b.Lagging++
-	}
-	if p == Asleep {
+	case Asleep:
+		b.Lagging++
 		b.Asleep++
 	}
 }
@@ -61,17 +63,16 @@ func (q *Queue) pressLocked(now moment) Press {
 	if q.closing || q.waiting <= q.pool.opts.MaxBytes/4 {
 		return Light
 	}
-	if q.state != stalled {
-		return Heavy
-	}
-	q.lookLocked(now)
-	switch d := now.since(q.still.since); {
-	case d > max(goneAfter, q.pool.opts.SlowAfter):
-		return Light
-	case d > asleepAfter:
-		return Asleep
-	case d > stillAfter, q.slow:
-		return Lagging
+	if q.state == stalled {
+		q.lookLocked(now)
+		switch d := now.since(q.still.since); {
+		case d > max(goneAfter, q.pool.opts.SlowAfter):
+			return Light
+		case d > asleepAfter:
+			return Asleep
+		case d > stillAfter, q.slow:
+			return Lagging
+		}
 	}
 	return Heavy
 }

@@ -109,7 +109,7 @@ func (q *Queue) push(f *Frame, now moment) (became bool, p Press, err error) {
 		q.conflateLocked(f.Message)
 	}
 	if q.waiting+n > q.pool.opts.MaxBytes {
-		q.dropLocked(1)
+		q.dropLocked(f)
 		return q.closeLocked(wire.CloseSlowConsumer, "too many bytes were waiting: reconnect and resume"), Light, ErrClosed
 	}
 	return q.appendLocked(f, n, now), q.pressLocked(now), nil
@@ -185,9 +185,15 @@ func (q *Queue) refuseLocked(code wire.CloseCode) {
 	q.signalLocked()
 }
 
-// endLocked closes the socket, for the code that stands or because the peer is gone.
-func (q *Queue) endLocked() {
+// endLocked closes the socket, for the code that stands or because the peer is gone. What waits is lost, and what the caller has in
+// hand.
+func (q *Queue) endLocked(inHand ...entry) {
 	q.refuseLocked(wire.CloseGoingAway)
+	n, _ := count(q.frames)
+	m, _ := count(inHand)
+	if n+m > 0 {
+		q.pool.opts.Meter.Lost(n + m)
+	}
 	q.frames, q.names, q.holes = nil, nil, 0
 	q.settleLocked(-q.waiting)
 	q.recoverLocked()
@@ -202,23 +208,26 @@ func (q *Queue) Code() wire.CloseCode {
 	return q.code
 }
 
-// dropLocked forgets the frames that were not begun. So many more are lost with them.
-func (q *Queue) dropLocked(more int) {
-	n, charge := count(q.frames)
+// dropLocked forgets the frames that were not begun, for the sake of one more.
+func (q *Queue) dropLocked(last *Frame) {
+	n, charge := count(append(q.frames, entry{frame: last}))
 	q.frames, q.names, q.holes = nil, nil, 0
 	q.settleLocked(-charge)
-	q.pool.opts.Meter.Dropped(n + more)
+	q.pool.opts.Meter.Dropped(n)
 }
 
-// count returns how many frames there are, and what they are charged together.
-func count(entries []entry) (frames, charge int) {
+// count returns how many messages there are, and what all frames are charged together.
+func count(entries []entry) (messages, charge int) {
 	for _, e := range entries {
-		if e.frame != nil {
-			frames++
-			charge += int(e.charge)
+		if e.frame == nil {
+			continue
+		}
+		charge += int(e.charge)
+		if e.frame.isMessage() {
+			messages++
 		}
 	}
-	return frames, charge
+	return messages, charge
 }
 
 // settleLocked adds n bytes to the account of the queue and of the pool.

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -77,7 +78,7 @@ func (w *writer) flush(q *Queue) (more bool) {
 			q.stall(append([]byte(nil), p[done:]...), append([]entry(nil), rest[:n]...), rest[n:])
 			return false
 		case err != nil:
-			q.end()
+			q.end(rest)
 			return false
 		}
 		w.times = q.written(rest[:n], len(p), w.times)
@@ -148,10 +149,10 @@ func (q *Queue) try(p []byte) (n int, err error) {
 func (q *Queue) take(few []entry) []entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.names = nil
 	if q.holes > 0 {
 		q.compactLocked()
 	}
-	q.names = nil
 	if cap(q.frames) <= keepFrames {
 		few = append(few, q.frames...)
 		clear(q.frames)
@@ -193,7 +194,7 @@ func (q *Queue) stall(rest []byte, begun, later []entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.hangup {
-		q.endLocked() // nobody reads at the other end
+		q.endLocked(slices.Concat(begun, later)...) // nobody reads at the other end
 		return
 	}
 	if q.code == wire.CloseSlowConsumer { // while they were in the writer's hands; drop what Push would have dropped
@@ -224,7 +225,7 @@ func (q *Queue) drain(rest []byte, begun []entry) {
 	for {
 		if len(rest) > 0 {
 			if err := q.writeAll(rest); err != nil {
-				q.end()
+				q.end(begun)
 				return
 			}
 		}
@@ -237,8 +238,8 @@ func (q *Queue) drain(rest []byte, begun []entry) {
 			q.mu.Unlock()
 			return
 		}
-		if buf == nil {
-			buf = make([]byte, 0, min(maxWrite, q.waiting))
+		if need := min(maxWrite, q.waiting); cap(buf) < need {
+			buf = make([]byte, 0, need)
 		}
 		var n int
 		rest, n = q.gather(buf, q.frames)
@@ -313,9 +314,9 @@ func (q *Queue) count(messages, bytes int) {
 	q.pool.opts.Meter.Written(q.form.Transport, messages, bytes)
 }
 
-// end closes the socket and forgets what waits.
-func (q *Queue) end() {
+// end closes the socket and forgets what waits, and what the caller has in hand.
+func (q *Queue) end(inHand []entry) {
 	q.mu.Lock()
-	q.endLocked()
+	q.endLocked(inHand...)
 	q.mu.Unlock()
 }

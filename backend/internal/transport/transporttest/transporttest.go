@@ -55,16 +55,18 @@ type Server struct {
 	transport string
 }
 
-// Fragile is the memory broker, which can be made to refuse subscriptions.
+// Fragile is the memory broker, which can be made to refuse subscriptions, or to take its time for them.
 type Fragile struct {
 	*broker.Memory
 	Broken atomic.Bool
+	Pause  atomic.Int64 // ns
 }
 
 func (f *Fragile) Subscribe(ctx context.Context, room wire.Room) (broker.Snapshot, error) {
 	if f.Broken.Load() {
 		return broker.Snapshot{}, &wire.Error{Code: wire.CodeUnavailable, Message: "the broker is away", RetryAfter: 1000}
 	}
+	time.Sleep(time.Duration(f.Pause.Load()))
 	return f.Memory.Subscribe(ctx, room)
 }
 

@@ -96,6 +96,23 @@ func TestADeadPeerIsFound(t *testing.T) {
 	alive.wantAlive()
 }
 
+// While a subscription takes longer than a pong may, no pong is read: the peer is alive all the same.
+func TestAPeerThatTheServerKeptWaitingIsNotDead(t *testing.T) {
+	const interval, timeout = 200 * time.Millisecond, 200 * time.Millisecond
+	s := start(t, options{Options: transporttest.Options{Heartbeat: interval, Pong: timeout}})
+	c := s.dial("warehouse=w1")
+	s.Broker.Pause.Store(int64(2 * (interval + timeout)))
+	if f := c.ask("subscribe", 1, `{"warehouse":"w2"}`); f.Event != wire.EventAck {
+		t.Fatalf("subscribe was answered %s %s", f.Event, f.Data)
+	}
+	if f := c.ask("echo", 2, `1`); f.Event != wire.EventAck {
+		t.Errorf("echo was answered %s %s", f.Event, f.Data)
+	}
+	if n := s.Counter("zonecast_pong_timeouts_total"); n != 0 {
+		t.Errorf("%v peers that answer pings are taken for dead", n)
+	}
+}
+
 func TestASlowReaderIsClosedAndDisturbsNobody(t *testing.T) {
 	const size = 32 << 10
 	s := start(t, options{Options: transporttest.Options{Queued: 256 << 10}})

@@ -136,7 +136,11 @@ func FuzzInflater(f *testing.F) {
 		}
 		const limit = 4 << 10
 		whole, err := through(&inflater{limit: limit}, give, len(give)+1)
-		parts, perr := through(&inflater{limit: limit}, give, chunk)
+		inPieces := &inflater{limit: limit}
+		parts, perr := through(inPieces, give, chunk)
+		if len(inPieces.payload) > limit {
+			t.Errorf("it holds %d bytes of a message of at most %d", len(inPieces.payload), limit)
+		}
 		if !bytes.Equal(whole, parts) || !errors.Is(perr, err) {
 			t.Errorf("in one: %d bytes, %v; in chunks of %d: %d bytes, %v", len(whole), err, chunk, len(parts), perr)
 		}

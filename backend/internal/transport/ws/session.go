@@ -33,16 +33,23 @@ type session struct {
 }
 
 // aside runs f on a goroutine of its own and waits for it. The reader's goroutine lives as long as the connection, and so
-// does the stack that it once needed: here it stays small.
+// does the stack that it once needed: here it stays small. Pongs are not read meanwhile: a peer is not taken for dead because of what
+// the server did for it.
 func (c *session) aside(f func()) {
-	done := make(chan struct{})
+	done, began := make(chan struct{}), time.Now()
 	go func() {
 		defer close(done)
 		defer func() { c.handler.survive(recover(), c) }()
 		f()
 	}()
 	<-done
+	if now := time.Now(); now.Sub(began) > busyAfter {
+		_ = c.conn.SetReadDeadline(now.Add(c.handler.Silence())) // fails when the connection is gone, as reading then does
+	}
 }
+
+// busyAfter is how long the reader may be kept from pongs before their time begins anew.
+const busyAfter = 50 * time.Millisecond
 
 // answerClose answers the peer's close frame with its own code (RFC 6455 section 5.5.1), unless it is the answer itself.
 func (c *session) answerClose(code int) {
