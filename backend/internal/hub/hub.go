@@ -47,6 +47,9 @@ type Hub struct {
 	recent  atomic.Int64 // what the recent frames of all rooms cost
 	replays *replays
 
+	delivered atomic.Int64 // bytes of messages that went to the members of their rooms, each counted once
+	underway  budget       // of the rooms with members that are in many
+
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
 }
@@ -103,6 +106,7 @@ type room struct {
 	offset   wire.Offset
 	queues   []*outbox.Queue // of the members; the same index as owners
 	owners   []*membership
+	wide     int           // members that are in many rooms
 	recent   []recentFrame // the latest frames, without holes up to offset
 	bytes    int           // what they cost
 	retained []retainedFrame
@@ -256,12 +260,13 @@ func (h *Hub) message(r *room, m *broker.Message) {
 	}
 	f := outbox.Broadcast(&m.Message, m.Accepted, m.Conflate)
 	r.offset = m.Offset
-	r.press.arrived(m.Offset)
 	h.remember(r, f)
 	if m.Retain {
 		r.retain(m)
 	}
+	r.press.seen = h.delivered.Add(int64(cost(f)))
 	r.press.backlog = h.opts.Pool.Fanout(f, r.queues)
+	r.press.arrived(m.Offset)
 	h.tell(r)
 }
 
@@ -283,7 +288,9 @@ func (h *Hub) remember(r *room, f *outbox.Frame) {
 }
 
 // cost is about what a frame takes in memory: its JSON, and what one form makes of it.
-func cost(f *outbox.Frame) int { return outbox.Weight(2 * len(f.JSON)) }
+func cost(f *outbox.Frame) int { return weight(len(f.JSON)) }
+
+func weight(bytes int) int { return outbox.Weight(2 * bytes) }
 
 // dropRecent forgets all of them.
 func (h *Hub) dropRecent(r *room) {

@@ -298,3 +298,49 @@ func TestAFewSlowReadersDontSetThePace(t *testing.T) {
 		t.Errorf("publishers had to wait %d times", n)
 	}
 }
+
+// Each of many rooms is busy with one publisher, and all of them have one member in common. It reads as fast as it can, and
+// that they are all for it is nobody's fault: their publishers wait for it.
+func TestAFloodOfManyRoomsIsDeliveredToWhoIsInAllOfThem(t *testing.T) {
+	for _, others := range []int{0, 9} {
+		t.Run(fmt.Sprint(others, " others in each"), func(t *testing.T) {
+			const rooms, each = 64, 40
+			h := build(t, options{bytes: 1 << 20, rooms: rooms, limits: endless, wait: 20 * time.Second})
+			g := h.guest("everywhere")
+			var joins []hub.Join
+			for i := range rooms {
+				joins = append(joins, hub.Join{Room: room(fmt.Sprint(i))})
+				for j := range others {
+					if err := h.idle(t, fmt.Sprint(i, "-", j), drain(t)).Join(t.Context(), joins[i:], silent); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := g.join(joins...); err != nil {
+				t.Fatal(err)
+			}
+			data := json.RawMessage(`"` + strings.Repeat("x", 8000) + `"`)
+			var all sync.WaitGroup
+			for _, j := range joins {
+				all.Go(func() {
+					for range each {
+						h.send(broker.Publication{Room: j.Room, Data: data})
+					}
+				})
+			}
+			all.Wait()
+			got := wantUnbroken(t, g.flush())
+			for _, j := range joins {
+				if n := got[j.Room.String()]; n != each || g.Queue.Code() != 0 {
+					t.Fatalf("got %d of %d messages of %s, closed with %s", n, each, j.Room, g.Queue.Code())
+				}
+			}
+			if h.waits.Load() == 0 {
+				t.Error("no publisher had to wait: this was no flood")
+			}
+			if n := h.UnderWay(); n != 0 {
+				t.Errorf("%d bytes are still under way", n)
+			}
+		})
+	}
+}

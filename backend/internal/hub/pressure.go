@@ -36,7 +36,7 @@ func (h *Hub) tell(r *room) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.press.telling = false
-		r.press.backlog = h.opts.Pool.Backlog(r.queues) // publishers elsewhere wait, so no message counts them
+		h.recount(r) // publishers elsewhere wait, so no message does it
 		h.tell(r)
 	})
 }

@@ -48,11 +48,24 @@ func TestRandomOperationsKeepThePromises(t *testing.T) {
 
 	h.broker.on(nil, nil)
 	held := map[wire.Room]bool{}
+	members, inMany := map[wire.Room]int{}, map[wire.Room]int{}
 	for _, a := range actorOf {
 		wantUnbroken(t, a.guest.flush())
-		for _, r := range a.guest.Rooms() {
+		rooms := a.guest.Rooms()
+		for _, r := range rooms {
 			held[r] = true
+			if members[r]++; len(rooms) > 2 {
+				inMany[r]++
+			}
 		}
+	}
+	for r := range held {
+		if n := h.Wide(r); n < inMany[r] || n > members[r] {
+			t.Errorf("%s has %d members, %d of them in many rooms, and counts %d of these", r, members[r], inMany[r], n)
+		}
+	}
+	if n := h.UnderWay(); n != 0 {
+		t.Errorf("%d bytes are still under way", n)
 	}
 	subscribed := h.broker.subscribed()
 	if h.Rooms() != len(held) || len(subscribed) != len(held) {

@@ -29,17 +29,21 @@ type Session struct {
 	rtt      atomic.Int64  // of the last ping, in µs
 
 	joining sync.Mutex // one Join or Leave at a time
+	wide    bool       // in many rooms, or about to be; guarded by joining
 
 	mu     sync.Mutex
 	rooms  []*membership
 	closed bool
 }
 
-// A membership is one session in one room. Index is its place there, guarded by the room's mutex.
+// A membership is one session in one room.
 type membership struct {
 	room    *room
 	session *Session
-	index   int
+
+	// Guarded by the room's mutex.
+	index int  // its place there; -1 when it has ended
+	wide  bool // the session is in many rooms
 }
 
 // Open adds a session, in no room yet. ping, if not nil, is sent beside each heartbeat.
@@ -65,8 +69,12 @@ type Join struct {
 func (s *Session) Join(ctx context.Context, joins []Join, announce func([]wire.Offset)) error {
 	s.joining.Lock()
 	defer s.joining.Unlock()
-	if err := s.check(joins); err != nil {
+	n, err := s.check(joins)
+	if err != nil {
 		return err
+	}
+	if s.wide = n >= manyRooms; s.wide {
+		s.widen()
 	}
 	rooms := make([]*room, len(joins))
 	releaseAll := func() {
@@ -116,19 +124,36 @@ func first(joins []Join, i int) int {
 	return slices.IndexFunc(joins, func(j Join) bool { return j.Room == joins[i].Room })
 }
 
-func (s *Session) check(joins []Join) error {
+// check returns how many rooms the session is in after the joins.
+func (s *Session) check(joins []Join) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(s.rooms)
+	n = len(s.rooms)
 	for i, j := range joins {
 		if first(joins, i) == i && s.findLocked(j.Room) == nil {
 			n++
 		}
 	}
 	if most := s.hub.opts.MaxRooms; n > most {
-		return wire.Errorf(wire.CodeLimitReached, "a connection may be in at most %d rooms: unsubscribe from one first", most)
+		return n, wire.Errorf(wire.CodeLimitReached, "a connection may be in at most %d rooms: unsubscribe from one first", most)
 	}
-	return nil
+	return n, nil
+}
+
+// widen tells the queue and the rooms of the session that it is in many.
+func (s *Session) widen() {
+	s.Queue.FedByMany()
+	s.mu.Lock()
+	rooms := slices.Clone(s.rooms)
+	s.mu.Unlock()
+	for _, m := range rooms {
+		m.room.mu.Lock()
+		if !m.wide && m.index >= 0 {
+			m.wide = true
+			m.room.wide++
+		}
+		m.room.mu.Unlock()
+	}
 }
 
 // enter makes the session a member once it has everything up to the room's offset. It takes over the caller's count of the
@@ -231,7 +256,7 @@ func (s *Session) tryEnter(r *room, after wire.Offset) (done bool, err error) {
 	for _, f := range missed {
 		weight += cost(f.frame)
 	}
-	if lacking > 1 && weight > s.hub.opts.Pool.Bound()/2 {
+	if lacking > 1 && weight > s.hub.opts.Pool.Bound()/4 {
 		return false, nil // too much at once for a small bound: page by page then
 	}
 	s.mu.Lock()
@@ -242,7 +267,10 @@ func (s *Session) tryEnter(r *room, after wire.Offset) (done bool, err error) {
 	for _, f := range missed {
 		s.Queue.Push(f.frame.Replay())
 	}
-	m := &membership{room: r, session: s, index: len(r.queues)}
+	m := &membership{room: r, session: s, index: len(r.queues), wide: s.wide}
+	if m.wide {
+		r.wide++
+	}
 	r.queues = append(r.queues, s.Queue)
 	r.owners = append(r.owners, m)
 	s.rooms = append(s.rooms, m)
@@ -291,6 +319,9 @@ func (s *Session) remove(r *room) {
 		r.owners[m.index].index = m.index
 		r.queues[last], r.owners[last] = nil, nil
 		r.queues, r.owners = r.queues[:last], r.owners[:last]
+		if m.index = -1; m.wide {
+			r.wide--
+		}
 	}
 	s.mu.Unlock()
 	r.mu.Unlock()

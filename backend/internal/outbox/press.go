@@ -10,6 +10,8 @@ const (
 	Light Press = iota
 	// Heavy: more waits, because the client fell behind only just now, or the writers did.
 	Heavy
+	// Crowded: the same, and more than three eighths wait in a queue that is fed by many.
+	Crowded
 	// Lagging: more than a quarter waits, and it is for this client: it counts as slow, or has taken nothing for a moment.
 	Lagging
 	// Asleep: the same, and it has taken nothing for more than a moment.
@@ -19,6 +21,7 @@ const (
 // A Backlog counts the queues for which more than a quarter of the bound waits.
 type Backlog struct {
 	Behind  int // all of them
+	Crowded int
 	Lagging int // or Asleep
 	Asleep  int
 }
@@ -29,6 +32,8 @@ func (b *Backlog) add(p Press) {
 	}
 	b.Behind++
 	switch p {
+	case Crowded:
+		b.Crowded++
 	case Lagging:
 		b.Lagging++
 	case Asleep:
@@ -49,8 +54,9 @@ func (p *Pool) Backlog(queues []*Queue) (b Backlog) {
 }
 
 const (
-	// stillAfter is when a client that takes nothing counts as lagging.
-	stillAfter = 50 * time.Millisecond
+	// stillAfter is when a client that takes nothing counts as lagging. A packet that is lost takes TCP 200 ms to send again, when
+	// nothing tells it earlier.
+	stillAfter = 250 * time.Millisecond
 	// asleepAfter is when it counts as asleep.
 	asleepAfter = 600 * time.Millisecond
 	// goneAfter, or Options.SlowAfter if that is longer, is when it is not waited for any more.
@@ -73,6 +79,9 @@ func (q *Queue) pressLocked(now moment) Press {
 		case d > stillAfter, q.slow:
 			return Lagging
 		}
+	}
+	if q.many && q.waiting > q.pool.opts.MaxBytes/8*3 {
+		return Crowded
 	}
 	return Heavy
 }

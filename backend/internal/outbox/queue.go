@@ -40,6 +40,7 @@ type Queue struct {
 	code    wire.CloseCode // why the connection ends; 0 while it doesn't
 	closing bool           // no more frames are taken
 	hangup  bool           // the peer is not read any more: one more attempt to write, then the socket closes
+	many    bool           // many feed it, each of whom sees no other
 	slow    bool           // its oldest frame has waited for longer than Options.SlowAfter
 	oldest  moment         // when the oldest frame was pushed; while stalled
 	still   stillness      // for how long the peer has taken nothing; while stalled
@@ -263,6 +264,14 @@ func (q *Queue) Low() <-chan struct{} {
 }
 
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// FedByMany tells that many feed the queue who don't know of each other: so its backlog is [Crowded] while there is room left for all
+// of them.
+func (q *Queue) FedByMany() {
+	q.mu.Lock()
+	q.many = true
+	q.mu.Unlock()
+}
 
 // Transport returns the name of the transport that the queue belongs to.
 func (q *Queue) Transport() string { return q.form.Transport }

@@ -1,0 +1,21 @@
+package hub
+
+import "github.com/zonecast/zonecast/backend/wire"
+
+// Wide returns how many members of the room count as being in many rooms.
+func (h *Hub) Wide(name wire.Room) int {
+	r := h.find(name)
+	if r == nil {
+		return 0
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wide
+}
+
+// UnderWay returns how many bytes are on their way in the rooms with such members.
+func (h *Hub) UnderWay() int {
+	h.underway.mu.Lock()
+	defer h.underway.mu.Unlock()
+	return h.underway.taken
+}
