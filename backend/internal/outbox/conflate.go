@@ -39,7 +39,7 @@ func (q *Queue) conflateLocked(by Identity) {
 	charge := f.in(q.form).charge
 	q.frames[i] = entry{f, uint32(charge), old.at}
 	q.settleLocked(charge - freed)
-	if q.holes > searchUpTo+len(q.frames)/2 {
+	if int(q.holes) > searchUpTo+len(q.frames)/2 {
 		q.compactLocked()
 	}
 }

@@ -74,7 +74,7 @@ func NewPool(opts Options) *Pool {
 	p := &Pool{opts: opts, began: time.Now(), stop: make(chan struct{}), stalled: map[*Queue]struct{}{}}
 	p.chunks.New = func() any { return new(chunk) }
 	for range opts.Writers {
-		w := newWriter()
+		w := newWriter(p)
 		p.writers = append(p.writers, w)
 		p.running.Go(func() { w.run(p.stop) })
 	}
@@ -89,13 +89,22 @@ func (p *Pool) NewQueue(conn net.Conn, form *Form) *Queue { return p.NewMarkedQu
 
 // NewMarkedQueue returns one whose frames are marked on their way to the socket.
 func (p *Pool) NewMarkedQueue(conn net.Conn, form *Form, marker Marker) *Queue {
-	q := &Queue{pool: p, form: form, conn: conn, marker: marker}
-	if c, ok := conn.(syscall.Conn); ok {
-		if raw, err := c.SyscallConn(); err == nil && raw.Control(func(fd uintptr) { q.fd = int(fd) }) == nil {
-			q.raw = raw
-		}
+	q := &Queue{pool: p, form: form, conn: conn, marker: marker, fd: -1}
+	q.frames = q.first[:0]
+	if raw := rawConn(conn); raw != nil {
+		_ = raw.Control(func(fd uintptr) { q.fd = int(fd) })
 	}
 	return q
+}
+
+// rawConn returns the connection as one with a descriptor; nil when it has none.
+func rawConn(conn net.Conn) syscall.RawConn {
+	if c, ok := conn.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			return raw
+		}
+	}
+	return nil
 }
 
 // writer returns the one whose turn it is.
@@ -104,8 +113,8 @@ func (p *Pool) writer() *writer { return p.writers[int(p.turn.Add(1))%len(p.writ
 // Bound returns the most bytes that wait for one connection.
 func (p *Pool) Bound() int { return p.opts.MaxBytes }
 
-// Waiting returns how many bytes wait in all queues.
-func (p *Pool) Waiting() int64 { return p.waiting.Load() }
+// Waiting returns about how many bytes wait in all queues: the writers settle their accounts after each round.
+func (p *Pool) Waiting() int64 { return max(0, p.waiting.Load()) }
 
 // Close ends the writers. Call it when all connections have ended: what still waits is not written.
 func (p *Pool) Close() {
@@ -124,22 +133,27 @@ type chunk [fanoutChunk]*Queue
 // how much waits for them.
 func (p *Pool) Fanout(f *Frame, queues []*Queue) (b Backlog) {
 	c := p.chunks.Get().(*chunk)
-	now, n := p.now(), 0
+	now, n, charge := p.now(), 0, 0
+	give := func() {
+		p.waiting.Add(int64(charge))
+		if n > 0 {
+			p.writer().add(c[:n]...)
+		}
+		n, charge = 0, 0
+	}
 	for _, q := range queues {
-		became, press, _ := q.push(f, now)
-		b.add(press)
-		if !became {
-			continue
+		one, _ := q.push(f, now)
+		b.add(one.press)
+		charge += one.charge
+		if one.became {
+			c[n] = q
+			n++
 		}
-		c[n] = q
-		if n++; n == len(c) {
-			p.writer().add(c[:]...)
-			n = 0
+		if n == len(c) {
+			give()
 		}
 	}
-	if n > 0 {
-		p.writer().add(c[:n]...)
-	}
+	give()
 	clear(c[:])
 	p.chunks.Put(c)
 	return b

@@ -5,7 +5,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -20,31 +19,34 @@ var ErrClosed = errors.New("outbox: closed")
 //
 // Frames are atomic on the socket: one that was begun is finished before anything else is written.
 type Queue struct {
+	// What each message touches comes first, so that it takes few cache lines: with 10,000 queues none of them is in a cache.
+
 	// Static after construction.
 	pool   *Pool
 	form   *Form
-	conn   net.Conn
-	raw    syscall.RawConn // nil when conn has no descriptor: each write is a blocking one then
-	fd     int             // its descriptor
-	marker Marker          // nil for none
+	fd     int    // the descriptor of conn, or -1: each write is a blocking one then
+	marker Marker // nil for none
 
 	sent  atomic.Uint64 // published events written to the socket
 	wrote atomic.Uint64 // bytes written to the socket
 
 	mu      sync.Mutex
 	frames  []entry
-	holes   int            // about how many of them were taken out
-	names   *names         // where the messages with a conflate name are; nil while there are few frames
 	waiting int            // what frames, and those in flight, are charged
+	names   *names         // where the messages with a conflate name are; nil while there are few frames
+	low     chan struct{}  // closed when waiting is low again; nil while nobody waits for that
+	holes   int32          // about how many frames were taken out
+	oldest  moment         // when the oldest frame was pushed; while stalled
 	state   state          // who may write to the socket
-	code    wire.CloseCode // why the connection ends; 0 while it doesn't
 	closing bool           // no more frames are taken
 	hangup  bool           // the peer is not read any more: one more attempt to write, then the socket closes
 	many    bool           // many feed it, each of whom sees no other
 	slow    bool           // its oldest frame has waited for longer than Options.SlowAfter
-	oldest  moment         // when the oldest frame was pushed; while stalled
-	still   stillness      // for how long the peer has taken nothing; while stalled
-	low     chan struct{}  // closed when waiting is low again; nil while nobody waits for that
+	code    wire.CloseCode // why the connection ends; 0 while it doesn't
+
+	first [2]entry  // what frames stands on, while there are no more
+	still stillness // for how long the peer has taken nothing; while stalled
+	conn  net.Conn  // static
 }
 
 // An entry is one frame in one queue.
@@ -77,13 +79,16 @@ const (
 // Push appends frames, which leave together if nothing else waits. It never blocks. ErrClosed means that the queue takes no
 // more, maybe because of these very frames: over the bound, the queue drops what waits and closes with [wire.CloseSlowConsumer].
 func (q *Queue) Push(frames ...*Frame) (err error) {
-	now, wake := q.pool.now(), false
+	var all pushed
+	now := q.pool.now()
 	for _, f := range frames {
-		var became bool
-		became, _, err = q.push(f, now)
-		wake = wake || became
+		var one pushed
+		one, err = q.push(f, now)
+		all.became = all.became || one.became
+		all.charge += one.charge
 	}
-	if wake {
+	q.pool.waiting.Add(int64(all.charge))
+	if all.became {
 		q.pool.writer().add(q)
 	}
 	return err
@@ -98,34 +103,41 @@ func (q *Queue) WriteRaw(p []byte) error {
 	return q.Push(NewRaw(append([]byte(nil), p...)))
 }
 
-// push appends f. became means that the queue has to be given to its writer now.
-func (q *Queue) push(f *Frame, now moment) (became bool, p Press, err error) {
+// pushed is what came of a push.
+type pushed struct {
+	became bool  // the queue has to be given to a writer now
+	charge int   // what has to be added to what waits in the pool
+	press  Press // how the queue stands
+}
+
+// push appends f. What is pushed has to be seen to by the caller, without the lock.
+func (q *Queue) push(f *Frame, now moment) (pushed, error) {
 	n := f.in(q.form).charge
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closing {
-		return false, Light, ErrClosed
+		return pushed{}, ErrClosed
 	}
 	if f.Message.Conflate != "" && len(q.frames) > 0 {
 		q.conflateLocked(f.Message)
 	}
 	if q.waiting+n > q.pool.opts.MaxBytes {
 		q.dropLocked(f)
-		return q.closeLocked(wire.CloseSlowConsumer, "too many bytes were waiting: reconnect and resume"), Light, ErrClosed
+		return pushed{became: q.closeLocked(wire.CloseSlowConsumer, "too many bytes were waiting: reconnect and resume")}, ErrClosed
 	}
-	return q.appendLocked(f, n, now), q.pressLocked(now), nil
+	q.appendLocked(f, n, now)
+	return pushed{q.wakeLocked(), n, q.pressLocked(now)}, nil
 }
 
-func (q *Queue) appendLocked(f *Frame, n int, now moment) (became bool) {
+func (q *Queue) appendLocked(f *Frame, charge int, now moment) {
 	if q.names != nil && f.Message.Conflate != "" {
 		q.names.set(f.Message, len(q.frames))
 	}
 	if n := len(q.frames); n >= keepFrames && n == cap(q.frames) {
 		q.frames = q.pool.lists.longer(q.frames)
 	}
-	q.frames = append(q.frames, entry{f, uint32(n), now})
-	q.settleLocked(n)
-	return q.wakeLocked()
+	q.frames = append(q.frames, entry{f, uint32(charge), now})
+	q.chargeLocked(charge)
 }
 
 // wakeLocked reports whether the queue has to be given to its writer, which the caller then does without the lock.
@@ -155,10 +167,11 @@ func (q *Queue) closeLocked(code wire.CloseCode, reason string) (became bool) {
 	q.refuseLocked(code)
 	if p := q.form.Closing(code, reason); len(p) > 0 {
 		f := NewRaw(p)
-		became = q.appendLocked(f, f.own.charge, q.pool.now())
+		q.appendLocked(f, f.own.charge, q.pool.now())
+		q.pool.waiting.Add(int64(f.own.charge))
 	}
 	q.conn.SetDeadline(time.Now().Add(q.pool.opts.CloseGrace))
-	return q.wakeLocked() || became
+	return q.wakeLocked()
 }
 
 // Hangup ends the connection because the peer is not read any more: it left, broke the protocol, or has answered the
@@ -195,7 +208,7 @@ func (q *Queue) endLocked(inHand ...entry) {
 	if n+m > 0 {
 		q.pool.opts.Meter.Lost(n + m)
 	}
-	q.frames, q.names, q.holes = nil, nil, 0
+	q.emptyLocked()
 	q.settleLocked(-q.waiting)
 	q.recoverLocked()
 	q.state = ended
@@ -212,9 +225,15 @@ func (q *Queue) Code() wire.CloseCode {
 // dropLocked forgets the frames that were not begun, for the sake of one more.
 func (q *Queue) dropLocked(last *Frame) {
 	n, charge := count(append(q.frames, entry{frame: last}))
-	q.frames, q.names, q.holes = nil, nil, 0
+	q.emptyLocked()
 	q.settleLocked(-charge)
 	q.pool.opts.Meter.Dropped(n)
+}
+
+// emptyLocked forgets the frames, and what they stood on.
+func (q *Queue) emptyLocked() {
+	clear(q.first[:])
+	q.frames, q.names, q.holes = q.first[:0], nil, 0
 }
 
 // count returns how many messages there are, and what all frames are charged together.
@@ -233,8 +252,13 @@ func count(entries []entry) (messages, charge int) {
 
 // settleLocked adds n bytes to the account of the queue and of the pool.
 func (q *Queue) settleLocked(n int) {
-	q.waiting += n
 	q.pool.waiting.Add(int64(n))
+	q.chargeLocked(n)
+}
+
+// chargeLocked adds n bytes to the account of the queue alone.
+func (q *Queue) chargeLocked(n int) {
+	q.waiting += n
 	if q.low != nil && q.isLowLocked() {
 		q.signalLocked()
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -24,11 +23,11 @@ type writer struct {
 	// Owned by run.
 	few   [keepFrames]entry
 	buf   []byte
-	times []time.Duration
+	tally tally
 }
 
-func newWriter() *writer {
-	return &writer{wake: make(chan struct{}, 1), buf: make([]byte, 0, maxWrite)}
+func newWriter(p *Pool) *writer {
+	return &writer{wake: make(chan struct{}, 1), buf: make([]byte, 0, maxWrite), tally: tally{pool: p}}
 }
 
 func (w *writer) add(queues ...*Queue) {
@@ -58,6 +57,7 @@ func (w *writer) run(stop <-chan struct{}) {
 			}
 			batch[i] = nil
 		}
+		w.tally.settle()
 	}
 }
 
@@ -65,7 +65,7 @@ func (w *writer) run(stop <-chan struct{}) {
 func (w *writer) flush(q *Queue) (more bool) {
 	entries := q.take(w.few[:0])
 	defer q.pool.lists.back(entries)
-	if q.raw == nil {
+	if q.fd < 0 {
 		q.stall(nil, nil, entries)
 		return false
 	}
@@ -74,17 +74,20 @@ func (w *writer) flush(q *Queue) (more bool) {
 		done, err := q.try(p)
 		switch {
 		case err == syscall.EAGAIN || err == nil && done < len(p):
-			q.count(0, done)
+			w.tally.add(q, nil, done)
 			q.stall(append([]byte(nil), p[done:]...), append([]entry(nil), rest[:n]...), rest[n:])
 			return false
 		case err != nil:
 			q.end(rest)
 			return false
 		}
-		w.times = q.written(rest[:n], len(p), w.times)
-		rest = rest[n:]
+		charge := w.tally.add(q, rest[:n], len(p))
+		if rest = rest[n:]; len(rest) == 0 {
+			return q.release(charge)
+		}
+		q.written(charge)
 	}
-	return q.release()
+	return q.release(0)
 }
 
 // gather returns the bytes of the first n entries as one slice: that of a single frame itself, or buf.
@@ -137,8 +140,8 @@ func (e entry) bytes(form *Form) []byte {
 // nobody else closes the socket meanwhile: so the descriptor is the queue's still, and needs not be held on to as net.Conn does.
 func (q *Queue) try(p []byte) (n int, err error) {
 	for {
-		if n, err = syscall.Write(q.fd, p); err != syscall.EINTR {
-			return max(n, 0), err
+		if n, err = write(q.fd, p); err != syscall.EINTR {
+			return n, err
 		}
 	}
 }
@@ -164,16 +167,24 @@ func (q *Queue) take(few []entry) []entry {
 	return entries
 }
 
-// release ends the writer's turn, and reports whether there is more to write already.
-func (q *Queue) release() (more bool) {
+// written takes what is on the socket out of the queue's account.
+func (q *Queue) written(charge int) {
+	q.mu.Lock()
+	q.chargeLocked(-charge)
+	q.mu.Unlock()
+}
+
+// release is written at the end of the writer's turn, and reports whether there is more to write already.
+func (q *Queue) release(charge int) (more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.chargeLocked(-charge)
 	if len(q.frames) > 0 {
 		return true
 	}
 	if cap(q.frames) > keepFrames {
 		q.pool.lists.back(q.frames)
-		q.frames = nil
+		q.emptyLocked()
 	}
 	q.restLocked()
 	return false
@@ -221,7 +232,7 @@ func (q *Queue) stall(rest []byte, begun, later []entry) {
 // drain writes until the queue is empty. Writing waits while the socket is full; closing the socket ends it.
 func (q *Queue) drain(rest []byte, begun []entry) {
 	var buf []byte
-	var times []time.Duration
+	t := tally{pool: q.pool}
 	for {
 		if len(rest) > 0 {
 			if err := q.writeAll(rest); err != nil {
@@ -229,11 +240,13 @@ func (q *Queue) drain(rest []byte, begun []entry) {
 				return
 			}
 		}
-		times = q.written(begun, len(rest), times)
+		charge := t.add(q, begun, len(rest))
+		t.settle()
 		q.mu.Lock()
+		q.chargeLocked(-charge)
 		if len(q.frames) == 0 {
 			q.recoverLocked()
-			q.frames, q.names, q.holes = nil, nil, 0
+			q.emptyLocked()
 			q.restLocked()
 			q.mu.Unlock()
 			return
@@ -254,15 +267,16 @@ func (q *Queue) drain(rest []byte, begun []entry) {
 
 // writeAll writes p, and waits for the socket.
 func (q *Queue) writeAll(p []byte) error {
-	if q.raw == nil {
+	raw := rawConn(q.conn)
+	if raw == nil {
 		_, err := q.conn.Write(p)
 		q.moved()
 		return err
 	}
 	var failed error
-	err := q.raw.Write(func(fd uintptr) bool {
+	err := raw.Write(func(fd uintptr) bool {
 		for len(p) > 0 && failed == nil {
-			switch n, err := syscall.Write(int(fd), p); err {
+			switch n, err := write(int(fd), p); err {
 			case nil:
 				p = p[n:]
 				q.moved()
@@ -276,42 +290,6 @@ func (q *Queue) writeAll(p []byte) error {
 		return true
 	})
 	return errors.Join(err, failed)
-}
-
-// written takes frames that are on the socket, the last part of which had n bytes, out of the account. It returns times, which
-// it has used, for the next time.
-func (q *Queue) written(entries []entry, n int, times []time.Duration) []time.Duration {
-	messages, charge := 0, 0
-	times = times[:0]
-	now := time.Now().UnixMicro()
-	for _, e := range entries {
-		f := e.frame
-		if f == nil {
-			continue
-		}
-		charge += int(e.charge)
-		if f.isMessage() {
-			messages++
-		}
-		if f.Accepted != 0 {
-			times = append(times, time.Duration(now-f.Accepted)*time.Microsecond)
-		}
-	}
-	q.count(messages, n)
-	if len(times) > 0 {
-		q.pool.opts.Meter.Latencies(times)
-	}
-	q.mu.Lock()
-	q.settleLocked(-charge)
-	q.mu.Unlock()
-	return times
-}
-
-// count counts what is on the socket.
-func (q *Queue) count(messages, bytes int) {
-	q.sent.Add(uint64(messages))
-	q.wrote.Add(uint64(bytes))
-	q.pool.opts.Meter.Written(q.form.Transport, messages, bytes)
 }
 
 // end closes the socket and forgets what waits, and what the caller has in hand.
