@@ -25,6 +25,7 @@ type session struct {
 	who     *auth.Identity
 	refused error // why the client was not let in; it learns so over the connection, since a browser tells it nothing else
 	bad     int   // frames in a row that were not the protocol
+	latest  int64 // when the latest frame came, in seconds since 1970
 
 	frames   limit.Bucket
 	address  string
@@ -32,17 +33,38 @@ type session struct {
 	refusals limit.Bucket // frames that were refused because they came too early
 }
 
+// receive handles a frame: aside, unless the client sends so often that its reader may as well keep a deep stack.
+func (c *session) receive(p []byte) {
+	now, before := time.Now().Unix(), c.latest
+	if c.latest = now; now-before <= often {
+		c.watched(func() { c.handle(p) })
+	} else {
+		c.aside(func() { c.handle(p) })
+	}
+}
+
+// often is how many seconds are at most between two frames of a client that sends often.
+const often = 10
+
 // aside runs f on a goroutine of its own and waits for it. The reader's goroutine lives as long as the connection, and so
-// does the stack that it once needed: here it stays small. Pongs are not read meanwhile: a peer is not taken for dead because of what
-// the server did for it.
+// does the stack that it once needed: here it stays small.
 func (c *session) aside(f func()) {
-	done, began := make(chan struct{}), time.Now()
-	go func() {
-		defer close(done)
-		defer func() { c.handler.survive(recover(), c) }()
-		f()
-	}()
-	<-done
+	c.watched(func() {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer func() { c.handler.survive(recover(), c) }()
+			f()
+		}()
+		<-done
+	})
+}
+
+// watched runs f on the reader's goroutine, so pongs are not read meanwhile: a peer is not taken for dead because of what the
+// server did for it.
+func (c *session) watched(f func()) {
+	began := time.Now()
+	f()
 	if now := time.Now(); now.Sub(began) > busyAfter {
 		_ = c.conn.SetReadDeadline(now.Add(c.handler.Silence())) // fails when the connection is gone, as reading then does
 	}

@@ -61,7 +61,7 @@ func New(o Options) *Handler {
 	m.Config.PongWait = h.Silence()
 	m.HandleConnect(h.connect)
 	m.HandleDisconnect(h.disconnect)
-	m.HandleMessage(func(s *melody.Session, p []byte) { c := client(s); c.aside(func() { c.handle(p) }) })
+	m.HandleMessage(func(s *melody.Session, p []byte) { client(s).receive(p) })
 	m.HandleMessageBinary(func(s *melody.Session, _ []byte) {
 		client(s).refuseFrame(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
 	})
