@@ -19,3 +19,6 @@ func (h *Hub) UnderWay() int {
 	defer h.underway.mu.Unlock()
 	return h.underway.taken
 }
+
+// Recent returns what the recent frames of all rooms cost, in bytes, and what they may.
+func (h *Hub) Recent() (cost, most int) { return int(h.recent.Load()), recentTotal }

@@ -127,6 +127,7 @@ const (
 	recentBytes    = 64 << 10
 	recentTotal    = 64 << 20
 	recentFew      = 4
+	recentFewBytes = 4 << 10
 )
 
 type recentFrame struct {
@@ -275,11 +276,11 @@ func (h *Hub) remember(r *room, f *outbox.Frame) {
 	before := r.bytes
 	r.recent = append(r.recent, recentFrame{r.offset.N, f})
 	r.bytes += cost(f)
-	most := recentMessages
+	most, bytes := recentMessages, recentBytes
 	if h.recent.Load() > recentTotal {
-		most = recentFew
+		most, bytes = recentFew, recentFewBytes
 	}
-	for len(r.recent) > most || r.bytes > recentBytes && len(r.recent) > 1 {
+	for len(r.recent) > most || r.bytes > bytes && len(r.recent) > 1 {
 		r.bytes -= cost(r.recent[0].frame)
 		r.recent[0] = recentFrame{}
 		r.recent = r.recent[1:]
