@@ -27,11 +27,11 @@ type Queue struct {
 	fd     int    // the descriptor of conn, or -1: each write is a blocking one then
 	marker Marker // nil for none
 
-	sent  atomic.Uint64 // published events written to the socket
-	wrote atomic.Uint64 // bytes written to the socket
+	sent atomic.Uint64 // published events written to the socket
 
 	mu      sync.Mutex
 	frames  []entry
+	wrote   atomic.Uint64  // bytes written to the socket
 	waiting int            // what frames, and those in flight, are charged
 	names   *names         // where the messages with a conflate name are; nil while there are few frames
 	low     chan struct{}  // closed when waiting is low again; nil while nobody waits for that

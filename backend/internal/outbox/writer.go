@@ -52,6 +52,9 @@ func (w *writer) run(stop <-chan struct{}) {
 		batch, w.list = w.list, batch[:0]
 		w.mu.Unlock()
 		for i, q := range batch {
+			if i%fanoutChunk == 0 {
+				warm(batch[i:min(i+fanoutChunk, len(batch))])
+			}
 			if w.flush(q) {
 				w.add(q)
 			}
