@@ -5,6 +5,7 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -101,11 +102,25 @@ func (r *Run) divide() error {
 func (r *Run) sockets() int {
 	p := r.plan
 	silent := p.Scenario == settings.Storm && p.StormBy == settings.StormSilence // the old connection stays
-	posts := p.Transport != settings.WebSocket && (p.Scenario == settings.Echo || p.Scenario == settings.Mixed)
-	if silent || posts {
+	if silent {
 		return 2
 	}
-	return 1
+	return 1 + r.echoPosts()
+}
+
+// maxEchoPosts is how many echoes of one member may be under way by POST: browsers open 6 connections to a server, so a member
+// that had more would be no client.
+const maxEchoPosts = 8
+
+// echoPosts is how many it takes so that no echo waits for one before it, as long as the server answers at all.
+func (r *Run) echoPosts() int {
+	p := r.plan
+	share := map[string]float64{settings.Echo: 1, settings.Mixed: p.EchoShare}[p.Scenario]
+	if share == 0 || p.Transport == settings.WebSocket {
+		return 0
+	}
+	unanswered := p.Rate * share * worker.RequestTimeout.Seconds() / float64(max(p.Connections, 1)) // when the server is silent
+	return int(min(max(math.Ceil(unanswered), 1), maxEchoPosts))
 }
 
 // spread divides the members among so many workers.
@@ -155,7 +170,7 @@ func (r *Run) jobs() ([]worker.Job, error) {
 			Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
 			ConnectRate:  p.ConnectRate * float64(s.members) / float64(max(p.Connections, 1)),
 			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
-			Behaviour: r.behaviour(s), Tracked: maxTracked,
+			Behaviour: r.behaviour(s), Tracked: maxTracked, EchoPosts: r.echoPosts(),
 		}
 		if s.at != "" {
 			j.Sources = nil // this machine's mean nothing there
