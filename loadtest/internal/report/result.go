@@ -62,6 +62,8 @@ type Result struct {
 	Churn int `json:"churned,omitempty"`
 	// Servers is what each instance told of itself, where it did.
 	Servers []Server `json:"servers"`
+	// Cost is what a connection and a delivery cost all of them.
+	Cost Cost `json:"serverCost"`
 	// Rooms is by room, as Warehouses is by warehouse; each has at most MaxRooms.
 	Rooms      []Room `json:"rooms"`
 	Warehouses []Room `json:"warehouses"`
@@ -202,7 +204,15 @@ type Server struct {
 	MemoryBefore uint64  `json:"memoryBeforeBytes"`
 	MemoryIdle   uint64  `json:"memoryIdleBytes"`
 	MemoryPeak   uint64  `json:"memoryPeakBytes"`
-	CPUSeconds   float64 `json:"cpuSeconds"` // while messages were sent
+	OpenedBefore uint64  `json:"openedBefore,omitempty"` // connections that it had in its life before those of the run; 0 when it does not tell
+	CPUSeconds   float64 `json:"cpuSeconds"`             // while messages were sent
+}
+
+// Cost is what the servers used; nil (null) where that can't be told.
+type Cost struct {
+	KiBPerConnection  *float64 `json:"kibPerConnection"` // idle, before the first message
+	KiBUnknown        string   `json:"kibUnknown,omitempty"`
+	MicrosPerDelivery *float64 `json:"cpuMicrosPerDelivery"`
 }
 
 // MaxRooms is how many rooms a result tells apart.

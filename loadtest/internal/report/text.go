@@ -88,15 +88,9 @@ func (r *Result) servers(p printer) {
 		p.row([]string{"servers", ""}[min(i, 1)], "%s: %.0f MiB before, %.0f with all connected, at most %.0f; %.1f s of CPU during the run", s.Name,
 			float64(s.MemoryBefore)/(1<<20), float64(s.MemoryIdle)/(1<<20), float64(s.MemoryPeak)/(1<<20), s.CPUSeconds)
 	}
-	kib, ok := r.KiBPerConnection()
-	if !ok {
-		return
+	if line := r.costs(", "); line != "" {
+		p.row("", "%s", line)
 	}
-	line := fmt.Sprintf("%.1f KiB a connection", kib)
-	if micros, ok := r.MicrosPerDelivery(); ok {
-		line += fmt.Sprintf(", %.2f µs of CPU a delivery", micros)
-	}
-	p.row("", "%s", line)
 }
 
 // shownRooms is how many rooms the text names.

@@ -202,6 +202,7 @@ func (r *Run) finish(t *total, stopped string) *report.Result {
 	}
 	r.enterRooms(res, t, &all)
 	r.enterGenerator(res, t)
+	res.Cost = res.ServerCost()
 	return res
 }
 
