@@ -3,7 +3,7 @@
 // Package crew puts workers to work: in this process, in others on this machine, and on other machines.
 //
 //	scenario ──▶ Local, Spawn, Dial ──▶ Mate.Do(order)     one order after the other, each answered once
-//	                                    Mate.Ticks         each second
+//	                                    tick               each second, and counts in between
 //	process  ──▶ Serve(in, out)         the other end, in a process of its own
 //	machine  ──▶ Door.Open(listener)    the same for coordinators that connect, and prove that they may; over TLS
 //

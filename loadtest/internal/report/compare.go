@@ -31,7 +31,7 @@ var compared = []struct {
 }{
 	{"latency.p50", -1}, {"latency.p95", -1}, {"latency.p99", -1}, {"latency.p99.9", -1}, {"latency.max", -1},
 	{"live.p99", -1}, {"completion.p99", -1}, {"connect.p99", -1}, {"offline.p99", -1}, {"replay.p99", -1}, {"publish.p99", -1},
-	{"throughput", 1}, {"delivered", 1}, {"lost", -1}, {"duplicated", -1}, {"reordered", -1}, {"violations", -1}, {"broken", -1},
+	{"throughput", 1}, {"connected", 1}, {"sent", 1}, {"delivered", 1}, {"lost", -1}, {"duplicated", -1}, {"reordered", -1}, {"violations", -1}, {"broken", -1},
 	{"errors", -1}, {"server.mib", -1}, {"server.kib", -1}, {"server.cpu", -1}, {"lag.p99", 0},
 }
 

@@ -47,6 +47,12 @@ func (r *Run) preflight(ctx context.Context) error {
 	if err := r.ports(); err != nil {
 		return err
 	}
+	for _, pid := range r.plan.ServerPIDs {
+		if _, err := fromProc(pid); err != nil {
+			return &TargetError{fmt.Sprintf("can't read the process %d: %v; name processes of the server on this machine with --server-pid (SERVER_PID), "+
+				"or leave it out", pid, err)}
+		}
+	}
 	err := r.probe(ctx)
 	if err != nil && ctx.Err() != nil {
 		return errBefore

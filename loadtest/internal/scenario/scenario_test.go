@@ -257,6 +257,8 @@ func TestTargetsThatCanNotWork(t *testing.T) {
 		{"nothing at the publish address", fake.Faults{}, func(p *settings.Plan) { p.PublishBases[0] = "http://127.0.0.1:1" },
 			[]string{"connection refused", "PUBLISH_URL"}},
 		{"two servers that know nothing of each other", fake.Faults{Deaf: true}, nil, []string{"did not reach a member", "same Redis"}},
+		{"a process that is not there", fake.Faults{}, func(p *settings.Plan) { p.ServerPIDs = []int{1 << 30} },
+			[]string{"can't read the process 1073741824", "no such file", "--server-pid (SERVER_PID)"}},
 		{"more descriptors than there are", fake.Faults{}, func(p *settings.Plan) { p.Connections = 1 << 40 }, []string{"ulimit -n"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -58,6 +58,11 @@ func (w *watch) ticker(i int) func(*worker.Tick) {
 		for len(w.latest) <= i {
 			w.latest = append(w.latest, worker.Tick{})
 		}
+		if !t.Second {
+			t.CPU = w.latest[i].CPU
+			w.latest[i] = *t
+			return
+		}
 		w.lat.Merge(t.Latency)
 		w.lag.Merge(t.Lag)
 		t.Latency, t.Lag = nil, nil

@@ -3,7 +3,7 @@
 // Package worker carries out one process's part of a run: its members, and what is published if it is the one that does.
 //
 //	coordinator ──▶ Open(job) ▸ Connect ▸ Send(step) ▸ Settle(accepted) ──▶ Partial
-//	            ◀── Tick              each second meanwhile
+//	            ◀── Tick              each second meanwhile, with counts alone in between
 //	                  send.go                 what is due is sent, and waited for
 //	                  member.go ──▶ account   what each member received, message by message
 //	                  return.go               members that come back, and go on from their last offset
