@@ -138,11 +138,13 @@ func seconds(r *Result) *Result {
 
 func TestCSV(t *testing.T) {
 	var got bytes.Buffer
-	if err := seconds(good()).WriteCSV(&got); err != nil {
+	r := seconds(good())
+	r.Seconds = append(r.Seconds, Second{At: 5, Phase: "settle", Connected: 1000})
+	if err := r.WriteCSV(&got); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(got.String()), "\n")
-	if len(lines) != 5 || lines[4] != "4.000,run,1000,100,100000,0,2.000,7.500,18.000,0.900,23.000" {
+	if len(lines) != 6 || lines[5] != "5.000,settle,1000,0,0,0,,,,0.000,0.000" || lines[4] != "4.000,run,1000,100,100000,0,2.000,7.500,18.000,0.900,23.000" {
 		t.Errorf("%s", got.String())
 	}
 }

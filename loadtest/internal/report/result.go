@@ -129,6 +129,9 @@ type Messages struct {
 	Foreign     uint64 `json:"foreign"`     // arrived in the room, but not from this run
 }
 
+// Interrupted is what Stopped says of a run that a person ended.
+const Interrupted = "interrupted"
+
 // LateAfter is the lag from which on a message counts as sent late.
 const LateAfter = 10 * time.Millisecond
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
@@ -163,6 +164,10 @@ func (r *Run) ports() error {
 // jobs returns what each worker has to do.
 func (r *Run) jobs() ([]worker.Job, error) {
 	p := r.plan
+	bound := 1.0
+	if p.Scenario == settings.Storm || p.Scenario == settings.Slow {
+		bound = schedule.Bound(p.Connections, p.Share)
+	}
 	var jobs []worker.Job
 	for _, s := range r.addresses.shares {
 		j := worker.Job{
@@ -170,7 +175,7 @@ func (r *Run) jobs() ([]worker.Job, error) {
 			Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
 			ConnectRate:  p.ConnectRate * float64(s.members) / float64(max(p.Connections, 1)),
 			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
-			Behaviour: r.behaviour(s), Tracked: maxTracked, EchoPosts: r.echoPosts(),
+			Behaviour: r.behaviour(s, bound), Tracked: maxTracked, EchoPosts: r.echoPosts(),
 		}
 		if s.at != "" {
 			j.Sources = nil // this machine's mean nothing there
@@ -208,9 +213,9 @@ func (r *Run) writers() int {
 	return 1
 }
 
-func (r *Run) behaviour(s share) worker.Behaviour {
+func (r *Run) behaviour(s share, bound float64) worker.Behaviour {
 	p := r.plan
-	b := worker.Behaviour{Share: p.Share, By: p.StormBy, At: p.Duration / 3, Every: p.Every, Offline: p.Offline, BytesPerSec: p.SlowBytes}
+	b := worker.Behaviour{Share: bound, By: p.StormBy, At: p.Duration / 3, Every: p.Every, Offline: p.Offline, BytesPerSec: p.SlowBytes}
 	b.Rate = p.ChurnRate * float64(s.members) / float64(max(p.Connections, 1))
 	switch p.Scenario {
 	case settings.Storm:

@@ -112,6 +112,8 @@ func TestJudge(t *testing.T) {
 		{"all good", func(*report.Result) {}, nil, nil, nil},
 		{"ended early", func(r *report.Result) { r.Stopped = "interrupted" }, nil,
 			[]string{"the run ended early: interrupted"}, nil},
+		{"interrupted while connecting", func(r *report.Result) { r.Stopped, r.Connections.Joined = report.Interrupted, 300 }, nil,
+			[]string{"the run ended early: interrupted", "700 of 1,000 members were not connected by then"}, nil},
 		{"connections missing", func(r *report.Result) { r.Connections.Joined, r.Connections.Lost = 990, 4 }, nil,
 			[]string{"10 of 1,000 members could not connect, and 4 of 990 were not connected at the end"}, nil},
 		{"connections broken and replaced", brokenOnce, nil, []string{"1,000 connections broke during the run"}, nil},

@@ -140,7 +140,7 @@ const (
 // Behaviour is what members do beside receiving.
 type Behaviour struct {
 	Kind  Kind
-	Share float64 // of the members, for Storm and Slow
+	Share float64 // of the members, for Storm and Slow, as schedule.Bound gives it
 	By    string  // of Storm
 	// At is when a storm breaks, after the start of the sending.
 	At time.Duration
