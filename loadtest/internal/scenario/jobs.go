@@ -41,7 +41,7 @@ func (r *Run) resolve(ctx context.Context) error {
 	for _, text := range r.plan.WSURLs {
 		a, err := resolve(ctx, text)
 		if err != nil {
-			return explainDial(text, err)
+			return r.explainDial(text, err)
 		}
 		r.addresses.targets = append(r.addresses.targets, a)
 	}

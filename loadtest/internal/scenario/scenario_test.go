@@ -5,6 +5,8 @@ package scenario
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -237,6 +239,28 @@ func TestInterruptedRunStillReports(t *testing.T) {
 	}
 }
 
+// hangsUp returns the address of a server that ends every connection without a word.
+func hangsUp(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, conn)
+			_ = conn.Close()
+		}
+	}()
+	return listener.Addr().String()
+}
+
 func TestTargetsThatCanNotWork(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -248,6 +272,11 @@ func TestTargetsThatCanNotWork(t *testing.T) {
 			[]string{"can't connect to ws://127.0.0.1:1/ws", "connection refused", "start the server"}},
 		{"a wrong path", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = strings.Replace(p.WSURLs[0], "/ws", "/socket", 1) },
 			[]string{"HTTP 404", "Zonecast's path is /ws"}},
+		{"another server's path", fake.Faults{}, func(p *settings.Plan) {
+			p.Protocol, p.WSURLs[0] = settings.Centrifugo, strings.Replace(p.WSURLs[0], "/ws", "/connection/websocket", 1)
+		}, []string{"HTTP 404", "Centrifugo's path is /connection/websocket"}},
+		{"another server", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = "ws://" + hangsUp(t) + "/ws" },
+			[]string{"unexpected EOF", "is it a Zonecast server (--protocol, PROTOCOL), and the path /ws?"}},
 		{"no token", fake.Faults{Token: "secret"}, nil, []string{"HTTP 401", "the token is missing or wrong", "--token"}},
 		{"no key", fake.Faults{Key: "secret"}, nil, []string{"HTTP 401", "the API key is missing or wrong", "--publish-key"}},
 		{"another room", fake.Faults{}, func(p *settings.Plan) { p.Rooms = []string{"zone:warehouse-1:zone-b"} },
