@@ -130,6 +130,23 @@ func TestRamp(t *testing.T) {
 	}
 }
 
+// A step is judged by its own violations, not only by what arrived.
+func TestARampSeesViolations(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{Damage: func(seq uint32) bool { return seq > 120 }}, onePublisher, func(p *settings.Plan) {
+		p.Scenario, p.Step, p.Rate, p.RampFactor, p.MaxErrors = settings.Ramp, 200*time.Millisecond, 200, 2, 0
+	})
+	limit, err := threshold.Parse("violations==0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan.Thresholds = []threshold.Threshold{limit}
+	got := do(t, plan)
+	if len(got.Ramp) < 3 || !got.Ramp[1].Held || got.Ramp[2].Held {
+		t.Errorf("%+v", got.Ramp)
+	}
+}
+
 // A load tester that looks too late at what is due says so, whatever the figures are.
 func TestALateLoadTesterIsInvalid(t *testing.T) {
 	t.Parallel()

@@ -261,6 +261,15 @@ func (f *flags) workers(p *Plan, wrong *mistakes) {
 	}
 }
 
+// unmeasured are the metrics, or families of them, of which a scenario has no figure whatever the server does.
+var unmeasured = map[string][]string{
+	Idle:  {"latency", "live", "completion", "publish", "lag", "sent", "delivered", "server.cpu"},
+	Echo:  {"completion", "publish"},
+	Churn: {"completion"},
+	Flood: {"lag"},
+	Ramp:  {"completion", "connect", "offline", "replay", "server"},
+}
+
 func (f *flags) thresholds(p *Plan, wrong *mistakes) {
 	for _, text := range f.Threshold {
 		t, err := threshold.Parse(text)
@@ -269,8 +278,12 @@ func (f *flags) thresholds(p *Plan, wrong *mistakes) {
 			continue
 		}
 		p.Thresholds = append(p.Thresholds, t)
-		if !p.Publishes() && strings.HasPrefix(t.Metric(), "publish.") {
-			wrong.addf("threshold %q: scenario %s publishes nothing; use latency, or scenario fanout", text, f.Scenario)
+		family, _, _ := strings.Cut(t.Metric(), ".")
+		for _, never := range unmeasured[f.Scenario] {
+			if never == t.Metric() || never == family {
+				wrong.addf("threshold %q: scenario %s never measures %s, so it could not be met: take it away, or use another scenario",
+					text, f.Scenario, never)
+			}
 		}
 	}
 }
