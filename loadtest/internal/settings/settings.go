@@ -189,7 +189,7 @@ func Parse(args []string, out io.Writer) (Plan, error) {
 	}
 	p, err := f.plan()
 	p.Name, p.About = file.name, file.about
-	return p, err
+	return p, file.blameEach(err)
 }
 
 // A span is a duration as people write it: 90s, 5m, or seconds as a plain number.

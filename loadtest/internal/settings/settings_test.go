@@ -303,7 +303,9 @@ func TestFile(t *testing.T) {
 		"zone: a\nzone: b":       `mapping key "zone" already defined`,
 		"\xff\xfe\x00":           "write one setting a line",
 		"file: other.yaml":       "there is no setting file",
-		"threshold: [p95<100ms]": "there is no metric p95",
+		"threshold: [p95<100ms]": `s.yaml: threshold "p95<100ms": there is no metric p95`,
+		"connections: 0":         "s.yaml: connections (CONNECTIONS) is 0: give a number above 0",
+		"share: 10":              `s.yaml: share (SHARE) is "10": give a percentage`,
 	} {
 		write(text)
 		if _, err := parse(t, nil, "-f", name); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
