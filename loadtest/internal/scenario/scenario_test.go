@@ -5,8 +5,8 @@ package scenario
 import (
 	"context"
 	"errors"
-	"io"
-	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -239,29 +239,9 @@ func TestInterruptedRunStillReports(t *testing.T) {
 	}
 }
 
-// hangsUp returns the address of a server that ends every connection without a word.
-func hangsUp(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_ = conn.(*net.TCPConn).CloseWrite()
-			_, _ = io.Copy(io.Discard, conn)
-			_ = conn.Close()
-		}
-	}()
-	return listener.Addr().String()
-}
-
 func TestTargetsThatCanNotWork(t *testing.T) {
+	hangsUp := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(hangsUp.Close)
 	for _, tt := range []struct {
 		name   string
 		faults fake.Faults
@@ -275,7 +255,7 @@ func TestTargetsThatCanNotWork(t *testing.T) {
 		{"another server's path", fake.Faults{}, func(p *settings.Plan) {
 			p.Protocol, p.WSURLs[0] = settings.Centrifugo, strings.Replace(p.WSURLs[0], "/ws", "/connection/websocket", 1)
 		}, []string{"HTTP 404", "Centrifugo's path is /connection/websocket"}},
-		{"another server", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = "ws://" + hangsUp(t) + "/ws" },
+		{"another server", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = hangsUp.URL + "/ws" },
 			[]string{"unexpected EOF", "is it a Zonecast server (--protocol, PROTOCOL), and the path /ws?"}},
 		{"no token", fake.Faults{Token: "secret"}, nil, []string{"HTTP 401", "the token is missing or wrong", "--token"}},
 		{"no key", fake.Faults{Key: "secret"}, nil, []string{"HTTP 401", "the API key is missing or wrong", "--publish-key"}},
