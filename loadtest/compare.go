@@ -15,7 +15,8 @@ import (
 
 const compareUsage = "loadtest compare [--worse=10%] BEFORE.json AFTER.json"
 
-// compare prints two results side by side. With --worse it fails when a figure got worse by more than so much.
+// compare prints two results side by side. With --worse it fails when a figure got worse by more than so much, or the second
+// run failed.
 func compare(args []string, stdout, stderr io.Writer) int {
 	var names []string
 	limit := 0.0
@@ -34,7 +35,7 @@ func compare(args []string, stdout, stderr io.Writer) int {
 			}
 			limit = n
 		case arg == "--help" || arg == "-h":
-			fmt.Fprintf(stdout, "Usage: %s\n\nCompares two files that --json wrote. With --worse, the exit code is 99 when a figure got worse by more.\n", compareUsage)
+			fmt.Fprintf(stdout, "Usage: %s\n\nCompares two files that --json wrote. With --worse, the exit code is 99 when a figure got worse by more,\nor the second run failed.\n", compareUsage)
 			return exitGood
 		default:
 			names = append(names, arg)
