@@ -13,12 +13,19 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
 
-// compare prints two results side by side. With --worse it fails when a figure got worse by more than so much.
+const compareUsage = "loadtest compare [--worse=10%] BEFORE.json AFTER.json"
+
+// compare prints two results side by side. With --worse it fails when a figure got worse by more than so much, or the second
+// run failed.
 func compare(args []string, stdout, stderr io.Writer) int {
 	var names []string
 	limit := 0.0
-	for _, arg := range args {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
 		value, isLimit := strings.CutPrefix(arg, "--worse=")
+		if arg == "--worse" {
+			i, isLimit, value = i+1, true, strings.Join(args[i+1:min(i+2, len(args))], "")
+		}
 		switch {
 		case isLimit:
 			n, err := strconv.ParseFloat(strings.TrimSuffix(value, "%"), 64)
@@ -27,12 +34,15 @@ func compare(args []string, stdout, stderr io.Writer) int {
 				return exitUsage
 			}
 			limit = n
+		case arg == "--help" || arg == "-h":
+			fmt.Fprintf(stdout, "Usage: %s\n\nCompares two files that --json wrote. With --worse, the exit code is 99 when a figure got worse by more,\nor the second run failed.\n", compareUsage)
+			return exitGood
 		default:
 			names = append(names, arg)
 		}
 	}
 	if len(names) != 2 || strings.HasPrefix(names[0], "-") || strings.HasPrefix(names[1], "-") {
-		fmt.Fprintln(stderr, "loadtest compare: give two files that --json wrote: loadtest compare [--worse=10%] BEFORE.json AFTER.json")
+		fmt.Fprintln(stderr, "loadtest compare: give two files that --json wrote:", compareUsage)
 		return exitUsage
 	}
 	before, err := readResult(names[0])

@@ -283,6 +283,8 @@ func TestCompare(t *testing.T) {
 	before := write("before.json", r)
 	r.Latency.P95, r.Latency.P99, r.Settings.Connections = 15, 10, 5
 	after := write("after.json", r)
+	r.Latency.P95, r.Latency.P99, r.Failures = 10, 20, []string{"the run ended early: interrupted"}
+	failed := write("failed.json", r)
 	r.Schema++
 	newer := write("newer.json", r)
 	other := filepath.Join(folder, "other.txt")
@@ -297,6 +299,12 @@ func TestCompare(t *testing.T) {
 		{[]string{before, after}, exitGood, []string{"+50.0 %  worse", "-50.0 %  better", "not the same run: connections: 0 and 5"}},
 		{[]string{"--worse=10%", before, after}, exitMissed, []string{"worse"}},
 		{[]string{"--worse=60%", before, after}, exitGood, nil},
+		{[]string{before, after, "--worse", "10%"}, exitMissed, []string{"worse"}},
+		{[]string{before, after, "--worse"}, exitUsage, []string{`--worse is "": give a percentage`}},
+		{[]string{"--help"}, exitGood, []string{"Usage: loadtest compare [--worse=10%] BEFORE.json AFTER.json"}},
+		{[]string{before, failed}, exitGood, []string{"FAILED, after: the run ended early: interrupted"}},
+		{[]string{"--worse=10%", failed, before}, exitGood, []string{"FAILED, before: "}},
+		{[]string{"--worse=10%", before, failed}, exitMissed, nil},
 		{[]string{before}, exitUsage, []string{"give two files"}},
 		{[]string{"--worse=much", before, after}, exitUsage, []string{"give a percentage"}},
 		{[]string{before, newer}, exitUsage, []string{"schema 2"}},

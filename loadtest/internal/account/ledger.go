@@ -124,6 +124,15 @@ func (l *Ledger) Answer(k uint32) bool {
 	return l.number(l.stream(0), uint64(k))
 }
 
+// Reply is Answer for echoes that are requests of their own, several of which may be under way: their answers have no order.
+func (l *Ledger) Reply(k uint32) bool {
+	if !l.stream(0).Add(uint64(k)) {
+		l.duplicated++
+		return false
+	}
+	return true
+}
+
 // number enters a number that must be above all others of its stream.
 func (l *Ledger) number(stream *Set, n uint64) bool {
 	inOrder := n >= stream.Next()

@@ -180,6 +180,17 @@ func TestLedgerAnswers(t *testing.T) {
 	}
 }
 
+func TestLedgerRepliesHaveNoOrder(t *testing.T) {
+	var l Ledger
+	for _, k := range []uint32{0, 1, 3, 2, 2, 6} {
+		l.Reply(k)
+	}
+	sent := setOf(0, 1, 2, 3, 4, 5, 6)
+	if got, want := l.Score(sent), (Score{Expected: 7, Received: 5, Duplicated: 1}); got != want {
+		t.Errorf("score %+v, want %+v", got, want)
+	}
+}
+
 func TestScoreAdds(t *testing.T) {
 	one := Score{1, 2, 3, 4, 5, 6, 7, 8, 9}
 	got := one

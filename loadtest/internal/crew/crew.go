@@ -3,9 +3,9 @@
 // Package crew puts workers to work: in this process, in others on this machine, and on other machines.
 //
 //	scenario ──▶ Local, Spawn, Dial ──▶ Mate.Do(order)     one order after the other, each answered once
-//	                                    Mate.Ticks         each second
+//	                                    tick               each second, and counts in between
 //	process  ──▶ Serve(in, out)         the other end, in a process of its own
-//	machine  ──▶ Door.Open(listener)    the same for coordinators that connect, and prove that they may
+//	machine  ──▶ Door.Open(listener)    the same for coordinators that connect, and prove that they may; over TLS
 //
 // Orders, answers and ticks are JSON objects, one a line. A mate whose process ends answers what it was told with a failure.
 package crew
@@ -108,15 +108,14 @@ func Dial(ctx context.Context, address string, key handshake.Key, tick func(*wor
 		return nil, 0, fmt.Errorf("worker at %s: %w; start it there with: loadtest worker --listen %s", address, err, address)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
-	in := bufio.NewReader(conn)
-	ahead, uncertain, err := meet(conn, in, key)
+	line, ahead, uncertain, err := meet(conn, key)
 	if err != nil || !stop() {
 		_ = conn.Close()
 		return nil, 0, fmt.Errorf("worker at %s: %w", address, explain(ctx, err))
 	}
-	m = remote("the worker at "+address, conn, in, ahead, tick)
+	m = remote("the worker at "+address, line, line, ahead, tick)
 	end := m.end
-	m.end = func() { _ = conn.Close(); end() }
+	m.end = func() { _ = line.Close(); end() }
 	return m, uncertain, nil
 }
 
@@ -124,16 +123,16 @@ func Dial(ctx context.Context, address string, key handshake.Key, tick func(*wor
 const callTimeout = 2 * doorTimeout
 
 // meet makes sure that the worker is one, and compares the clocks.
-func meet(conn net.Conn, in *bufio.Reader, key handshake.Key) (ahead int64, uncertain time.Duration, err error) {
+func meet(conn net.Conn, key handshake.Key) (line net.Conn, ahead int64, uncertain time.Duration, err error) {
 	_ = conn.SetDeadline(time.Now().Add(callTimeout)) // of an open connection never fails
-	if err := handshake.Call(in, conn, key); err != nil {
-		return 0, 0, err
+	if line, err = handshake.Call(conn, key); err != nil {
+		return nil, 0, 0, err
 	}
-	if ahead, uncertain, err = compare(conn, in); err != nil {
-		return 0, 0, err
+	if ahead, uncertain, err = compare(line, bufio.NewReader(line)); err != nil { // nothing but answers comes yet, so nothing is left in it
+		return nil, 0, 0, err
 	}
 	_ = conn.SetDeadline(time.Time{})
-	return ahead, uncertain, nil
+	return line, ahead, uncertain, nil
 }
 
 // explain says what to do about a worker that does not work for this coordinator.

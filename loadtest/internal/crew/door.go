@@ -3,7 +3,6 @@
 package crew
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +38,8 @@ type Door struct {
 	Key handshake.Key
 	Log io.Writer // a line about each coordinator, and at most one a second about those refused
 
-	turn chan struct{} // holds one thing while the worker has a coordinator
+	papers handshake.Papers
+	turn   chan struct{} // holds one thing while the worker has a coordinator
 
 	mu        sync.Mutex
 	strangers []net.Conn // in the order in which they came
@@ -49,6 +49,10 @@ type Door struct {
 
 // Open serves until ctx ends or the listener fails, and waits for all that it began. It may be called once.
 func (d *Door) Open(ctx context.Context, listener net.Listener) error {
+	var err error
+	if d.papers, err = handshake.NewPapers(); err != nil {
+		return err
+	}
 	d.turn = make(chan struct{}, 1)
 	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
 	var serving sync.WaitGroup
@@ -75,9 +79,8 @@ func (d *Door) Open(ctx context.Context, listener net.Listener) error {
 
 // serve works for a coordinator, if it is one.
 func (d *Door) serve(ctx context.Context, conn net.Conn) {
-	in := bufio.NewReaderSize(conn, 64<<10)
 	_ = conn.SetDeadline(time.Now().Add(doorTimeout)) // of an open connection never fails
-	err := handshake.Answer(in, conn, d.Key, func() error { d.part(conn); return d.take(ctx) })
+	line, err := handshake.Answer(conn, d.papers, d.Key, func() error { d.part(conn); return d.take(ctx) })
 	d.part(conn)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -88,7 +91,7 @@ func (d *Door) serve(ctx context.Context, conn net.Conn) {
 	defer func() { <-d.turn }()
 	_ = conn.SetDeadline(time.Time{})
 	d.say("working for %s", conn.RemoteAddr())
-	if err := Serve(ctx, in, conn); err != nil && ctx.Err() == nil {
+	if err := Serve(ctx, line, line); err != nil && ctx.Err() == nil {
 		d.say("%s: %v", conn.RemoteAddr(), err)
 	}
 }

@@ -39,6 +39,8 @@ type Faults struct {
 	Deny      When // published, and answered with HTTP 503 all the same
 	Drop      When // a connection is cut: that of the first member before the message is delivered, or of the echo's sender
 	Shut      When // all connections are closed before the message is delivered
+	Hold      When // a posted echo: answered when HoldFor others were
+	HoldFor   int
 	Delay     time.Duration
 	// ShutCode is the close code of Shut, 1012 when it is 0. Away is how long nobody is let in after it. Forget: history is
 	// lost with it, and a new epoch begins.
@@ -77,6 +79,8 @@ type Server struct {
 	back      time.Time      // until then nobody is let in
 	let       int            // connections let in
 	batches   int            // requests with several messages
+	posted    int            // echoes that were posted and not held
+	released  chan struct{}  // closed when HoldFor echoes were
 	members   []*member
 	echoes    map[*member]*wire.ClientFrame // held back by Swap
 	held      *delivery                     // held back by Swap; only the deliverer touches it
@@ -109,7 +113,8 @@ var Room = wire.Room{Warehouse: "warehouse-1", Zone: "zone-a"}
 
 // New starts a server on a free port of 127.0.0.1.
 func New(faults Faults) *Server {
-	s := &Server{faults: faults, queue: make(chan delivery, 100_000), epoch: "fake1", echoes: map[*member]*wire.ClientFrame{}, more: make(chan struct{})}
+	s := &Server{faults: faults, queue: make(chan delivery, 100_000), epoch: "fake1", echoes: map[*member]*wire.ClientFrame{}, more: make(chan struct{}),
+		released: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", s.serveWS)
 	mux.HandleFunc("GET /sse", s.serveSSE)

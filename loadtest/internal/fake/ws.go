@@ -151,7 +151,7 @@ func (s *Server) echo(m *member, f wire.ClientFrame) {
 }
 
 // serveFrame answers an echo or a publish that a client posts, with the faults of its message: Drop ends
-// the connection, Refuse says no.
+// the connection, Refuse says no, Hold lets it wait.
 func (s *Server) serveFrame(w http.ResponseWriter, r *http.Request) {
 	if !s.admit(w, r) {
 		return
@@ -174,8 +174,26 @@ func (s *Server) serveFrame(w http.ResponseWriter, r *http.Request) {
 	case hit(s.faults.Refuse):
 		w.WriteHeader(http.StatusTooManyRequests)
 		_, _ = w.Write(wire.AppendError(nil, f.ID, f.HasID, wire.Errorf(wire.CodeRateLimited, "too many frames")))
+	case hit(s.faults.Hold):
+		select {
+		case <-s.released:
+		case <-r.Context().Done():
+		}
+		_, _ = w.Write(wire.AppendAck(nil, f.ID, f.Data))
 	default:
 		_, _ = w.Write(wire.AppendAck(nil, f.ID, f.Data))
+		if hasSeq {
+			s.release()
+		}
+	}
+}
+
+// release counts an echo that was answered, for those that are held.
+func (s *Server) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.posted++; s.posted == s.faults.HoldFor {
+		close(s.released)
 	}
 }
 

@@ -1,36 +1,46 @@
 // Package handshake lets a coordinator and a worker on another machine prove to one another that they have the same key,
-// without sending it, before anything else goes over the line.
+// without sending it, before anything else goes over the line, and gives them a line that nobody can read or change.
 //
 //	coordinator                                            worker
-//	Call    ◀── zonecast-worker 1 key NONCE ────────────   Answer      "open" in place of "key": it asks for none
-//	        ─── zonecast-loadtest 1 NONCE PROOF ────────▶                "-" for no proof
+//	Call    ◀── TLS 1.3, a certificate for this once ───▶  Answer
+//	        ◀── zonecast-worker 2 key ──────────────────           "open" in place of "key": it asks for none
+//	        ─── zonecast-loadtest 2 PROOF ──────────────▶          "-" for no proof
 //	        ◀── yes PROOF, or: no REASON ───────────────
 //
-// A proof is HMAC-SHA-256 (RFC 2104) with the key over who proves, and over the fresh nonces of both: one that was recorded
-// is worth nothing to another nonce, and one side's is worth nothing as the other's. The worker, whom anyone can reach,
-// proves itself last. Each line has at most [maxLine] bytes. What follows the handshake is neither encrypted nor signed.
+// The certificate says nothing about the worker, and nobody checks it: the proofs do. A proof is HMAC-SHA-256 (RFC 2104) with
+// the key over who proves, and over what TLS exports to both ends of this one connection (RFC 5705, RFC 9266) and to nobody
+// else. So a proof is worth nothing on another connection, recorded or passed on: who sits in between has two connections,
+// and can't make the proof of either. One side's is worth nothing as the other's. The worker, whom anyone can reach, proves
+// itself last. Each line has at most [maxLine] bytes. All that follows goes through the same TLS.
 package handshake
 
 import (
-	"bufio"
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
+	"net"
 	"strings"
 )
 
 const (
-	maxLine   = 256 // bytes of a line, with its end
-	nonceSize = 32
+	maxLine     = 256 // bytes of a line, with its end
+	bindingSize = 32
 
 	workerMark      = "zonecast-worker"
 	coordinatorMark = "zonecast-loadtest"
-	version         = "1"
+	version         = "2"
 	none            = "-"
+
+	// exported is the label of what TLS tells both ends; registered by nobody, so it has a name of its own.
+	exported = "EXPORTER-zonecast-loadtest"
 )
 
 // Why a handshake fails.
@@ -45,54 +55,103 @@ var (
 // reasons are what a worker says when it refuses, and what a coordinator understands by it.
 var reasons = map[string]error{"key": ErrKey, "busy": ErrBusy}
 
-type nonce [nonceSize]byte
+// A binding is what both ends of one connection know, and nobody else.
+type binding [bindingSize]byte
 
-func newNonce() (n nonce) {
-	_, _ = rand.Read(n[:]) // never fails: the program ends if the system has no randomness
-	return n
+// bind ends TLS's own handshake.
+func bind(conn *tls.Conn) (b binding, err error) {
+	if err := conn.Handshake(); err != nil {
+		return b, strange(err)
+	}
+	state := conn.ConnectionState()
+	secret, err := state.ExportKeyingMaterial(exported, nil, bindingSize)
+	copy(b[:], secret)
+	return b, err
 }
 
-func (k Key) proof(by string, worker, coordinator nonce) string {
+// strange tells what is wrong with the line from what is wrong with who is at its other end.
+func strange(err error) error {
+	var network net.Error
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &network) && network.Timeout() {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", ErrStranger, err)
+}
+
+func (k Key) proof(by string, b binding) string {
 	mac := hmac.New(sha256.New, []byte(k.secret))
 	mac.Write([]byte(by))
-	mac.Write(worker[:])
-	mac.Write(coordinator[:])
+	mac.Write(b[:])
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // proves compares in constant time.
-func (k Key) proves(proof, by string, worker, coordinator nonce) bool {
-	return hmac.Equal([]byte(proof), []byte(k.proof(by, worker, coordinator)))
+func (k Key) proves(proof, by string, b binding) bool {
+	return hmac.Equal([]byte(proof), []byte(k.proof(by, b)))
 }
 
-// Answer is the worker's side. The caller sets the deadline. Of two errors it returns the first; a coordinator with another
-// key is told so. welcome is asked when the key was right, and may say [ErrBusy].
-func Answer(r *bufio.Reader, w io.Writer, key Key, welcome func() error) error {
-	mine, kind := newNonce(), "open"
+// A Papers is what a worker shows to TLS, which wants to see something.
+type Papers struct{ config *tls.Config }
+
+// NewPapers makes a certificate that is valid for nothing: no name, no time, no use.
+func NewPapers() (Papers, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return Papers{}, err
+	}
+	blank := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, blank, blank, public, private)
+	if err != nil {
+		return Papers{}, err
+	}
+	return Papers{&tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}},
+		SessionTicketsDisabled: true, // no connection has anything to do with another one
+	}}, nil
+}
+
+// Answer is the worker's side, and returns the line from then on. The caller sets the deadline, and ends the connection. Of two
+// errors it returns the first; a coordinator with another key is told so. welcome is asked when the key was right, and may
+// say [ErrBusy].
+func Answer(raw net.Conn, papers Papers, key Key, welcome func() error) (net.Conn, error) {
+	conn := tls.Server(raw, papers.config)
+	b, err := bind(conn)
+	if err != nil {
+		return nil, err
+	}
+	return conn, answer(conn, b, key, welcome)
+}
+
+func answer(conn io.ReadWriter, b binding, key Key, welcome func() error) error {
+	kind := "open"
 	if key.Set() {
 		kind = "key"
 	}
-	if _, err := fmt.Fprintf(w, "%s %s %s %x\n", workerMark, version, kind, mine); err != nil {
+	if _, err := fmt.Fprintf(conn, "%s %s %s\n", workerMark, version, kind); err != nil {
 		return err
 	}
-	theirs, proof, err := readCall(r)
+	proof, err := readCall(conn)
 	if err != nil {
 		return err
 	}
-	answer := none
+	own := none
 	if key.Set() {
 		if proof == none {
-			return refuse(w, ErrKey, ErrNoKey)
+			return refuse(conn, ErrKey, ErrNoKey)
 		}
-		if !key.proves(proof, coordinatorMark, mine, theirs) {
-			return refuse(w, ErrKey, ErrKey)
+		if !key.proves(proof, coordinatorMark, b) {
+			return refuse(conn, ErrKey, ErrKey)
 		}
-		answer = key.proof(workerMark, mine, theirs)
+		own = key.proof(workerMark, b)
 	}
 	if err := welcome(); err != nil {
-		return refuse(w, ErrBusy, err)
+		return refuse(conn, ErrBusy, err)
 	}
-	_, err = fmt.Fprintf(w, "yes %s\n", answer)
+	_, err = fmt.Fprintf(conn, "yes %s\n", own)
 	return err
 }
 
@@ -106,10 +165,22 @@ func refuse(w io.Writer, told, why error) error {
 	return why
 }
 
-// Call is the coordinator's side. The caller sets the deadline. With a key it goes on with a worker that proves the same one,
-// and with nobody else.
-func Call(r *bufio.Reader, w io.Writer, key Key) error {
-	theirs, asks, err := readHello(r)
+// Call is the coordinator's side, and returns the line from then on. The caller sets the deadline, and ends the connection.
+// With a key it goes on with a worker that proves the same one, and with nobody else.
+func Call(raw net.Conn, key Key) (net.Conn, error) {
+	conn := tls.Client(raw, &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		InsecureSkipVerify: true, // what shows who the worker is, is its proof, which is bound to this connection
+	})
+	b, err := bind(conn)
+	if err != nil {
+		return nil, err
+	}
+	return conn, call(conn, b, key)
+}
+
+func call(conn io.ReadWriter, b binding, key Key) error {
+	asks, err := readHello(conn)
 	switch {
 	case err != nil:
 		return err
@@ -118,70 +189,71 @@ func Call(r *bufio.Reader, w io.Writer, key Key) error {
 	case !asks && key.Set():
 		return ErrNoKey
 	}
-	mine, proof := newNonce(), none
+	proof := none
 	if key.Set() {
-		proof = key.proof(coordinatorMark, theirs, mine)
+		proof = key.proof(coordinatorMark, b)
 	}
-	if _, err := fmt.Fprintf(w, "%s %s %x %s\n", coordinatorMark, version, mine, proof); err != nil {
+	if _, err := fmt.Fprintf(conn, "%s %s %s\n", coordinatorMark, version, proof); err != nil {
 		return err
 	}
-	proof, err = readVerdict(r)
+	proof, err = readVerdict(conn)
 	if err != nil {
 		return err
 	}
-	if key.Set() && !key.proves(proof, workerMark, theirs, mine) {
+	if key.Set() && !key.proves(proof, workerMark, b) {
 		return ErrKey
 	}
 	return nil
 }
 
-// readLine reads a line of words.
-func readLine(r *bufio.Reader) ([]string, error) {
+// readLine reads a line of words, and not a byte more: the reader is nobody's but the caller's after it.
+func readLine(r io.Reader) ([]string, error) {
 	var line []byte
+	var c [1]byte
 	for len(line) < maxLine {
-		c, err := r.ReadByte()
-		if err != nil {
+		if _, err := io.ReadFull(r, c[:]); err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, err
 		}
-		if c == '\n' {
+		if c[0] == '\n' {
 			return strings.Split(string(line), " "), nil
 		}
-		line = append(line, c)
+		line = append(line, c[0])
 	}
 	return nil, ErrStranger
 }
 
-// readHello reads what a worker says first, and whether it asks for a key.
-func readHello(r *bufio.Reader) (n nonce, asks bool, err error) {
-	words, err := readLine(r)
-	if err != nil {
-		return n, false, err
+// readHello reads what a worker says first: whether it asks for a key.
+func readHello(r io.Reader) (asks bool, err error) {
+	kind, err := readMarked(r, workerMark)
+	if err == nil && kind != "key" && kind != "open" {
+		err = ErrStranger
 	}
-	if len(words) != 4 || words[0] != workerMark || words[2] != "key" && words[2] != "open" {
-		return n, false, ErrStranger
-	}
-	n, err = parseNonce(words[1], words[3])
-	return n, words[2] == "key", err
+	return kind == "key", err
 }
 
 // readCall reads what a coordinator says.
-func readCall(r *bufio.Reader) (n nonce, proof string, err error) {
+func readCall(r io.Reader) (proof string, err error) { return readMarked(r, coordinatorMark) }
+
+// readMarked reads a line that begins with a mark and the version, and returns its last word.
+func readMarked(r io.Reader, mark string) (last string, err error) {
 	words, err := readLine(r)
 	if err != nil {
-		return n, "", err
+		return "", err
 	}
-	if len(words) != 4 || words[0] != coordinatorMark {
-		return n, "", ErrStranger
+	if len(words) != 3 || words[0] != mark {
+		return "", ErrStranger
 	}
-	n, err = parseNonce(words[1], words[2])
-	return n, words[3], err
+	if words[1] != version {
+		return "", fmt.Errorf("%w: its version is %.20q, this one's %s; use the same program on all machines", ErrStranger, words[1], version)
+	}
+	return words[2], nil
 }
 
 // readVerdict reads how a worker decides.
-func readVerdict(r *bufio.Reader) (proof string, err error) {
+func readVerdict(r io.Reader) (proof string, err error) {
 	words, err := readLine(r)
 	switch {
 	case err != nil:
@@ -192,17 +264,4 @@ func readVerdict(r *bufio.Reader) (proof string, err error) {
 		return "", reasons[words[1]]
 	}
 	return "", ErrStranger
-}
-
-func parseNonce(v, text string) (n nonce, err error) {
-	if v != version {
-		return n, fmt.Errorf("%w: its version is %.20q, this one's %s; use the same program on all machines", ErrStranger, v, version)
-	}
-	if len(text) != 2*nonceSize {
-		return n, ErrStranger
-	}
-	if _, err := hex.Decode(n[:], []byte(text)); err != nil {
-		return n, ErrStranger
-	}
-	return n, nil
 }

@@ -1,8 +1,8 @@
 package handshake
 
 import (
-	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 func key(t testing.TB, secret string) Key {
@@ -23,6 +25,52 @@ func key(t testing.TB, secret string) Key {
 }
 
 func welcome() error { return nil }
+
+func papers(t testing.TB) Papers {
+	t.Helper()
+	p, err := NewPapers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// pipe returns both ends of a connection, which ends with the test, or much sooner than it would give up.
+func pipe(t testing.TB) (near, far net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if near, err = net.Dial("tcp", listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if far, err = listener.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	for _, conn := range []net.Conn{near, far} {
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	return near, far
+}
+
+// meet lets both sides do their part over two connections' ends.
+func meet(t testing.TB, near, far net.Conn, coordinator, worker Key, welcome func() error) (called, answered net.Conn, callErr, answerErr error) {
+	t.Helper()
+	var working sync.WaitGroup
+	working.Go(func() {
+		if answered, answerErr = Answer(far, papers(t), worker, welcome); answerErr != nil {
+			_ = far.Close()
+		}
+	})
+	if called, callErr = Call(near, coordinator); callErr != nil {
+		_ = near.Close()
+	}
+	working.Wait()
+	return called, answered, callErr, answerErr
+}
 
 func TestBothSidesProveTheirKeys(t *testing.T) {
 	const one, other = "the first key of the two", "the second key of the two"
@@ -40,84 +88,69 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 		{name: "busy", worker: one, coordinator: one, welcome: func() error { return ErrBusy }, wantWorker: ErrBusy, wantCoordinator: ErrBusy},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			near, far := net.Pipe()
-			worked := make(chan error, 1)
 			if tt.welcome == nil {
 				tt.welcome = welcome
 			}
-			go func() {
-				worked <- Answer(bufio.NewReader(far), far, key(t, tt.worker), tt.welcome)
-				_ = far.Close()
-			}()
-			err := Call(bufio.NewReader(near), near, key(t, tt.coordinator))
-			_ = near.Close()
-			if !errors.Is(err, tt.wantCoordinator) {
-				t.Errorf("the coordinator: %v, want %v", err, tt.wantCoordinator)
+			near, far := pipe(t)
+			called, answered, callErr, answerErr := meet(t, near, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
+			if !errors.Is(callErr, tt.wantCoordinator) || !errors.Is(answerErr, tt.wantWorker) {
+				t.Fatalf("the coordinator: %v, want %v; the worker: %v, want %v", callErr, tt.wantCoordinator, answerErr, tt.wantWorker)
 			}
-			if err := <-worked; !errors.Is(err, tt.wantWorker) {
-				t.Errorf("the worker: %v, want %v", err, tt.wantWorker)
+			if callErr != nil {
+				return
+			}
+			if _, err := io.WriteString(called, "an order\n"); err != nil {
+				t.Fatal(err)
+			}
+			if words, err := readLine(answered); err != nil || strings.Join(words, " ") != "an order" {
+				t.Errorf("%q, %v", words, err)
 			}
 		})
 	}
 }
 
-// answer lets a worker hear the lines that say makes of its first one, and returns what it said after that.
-func answer(t testing.TB, k Key, say func(hello string) string) (string, error) {
-	t.Helper()
-	near, far := net.Pipe()
-	defer near.Close()
-	worked := make(chan error, 1)
-	go func() {
-		err := Answer(bufio.NewReader(far), far, k, welcome)
-		_ = far.Close()
-		worked <- err
-	}()
-	r := bufio.NewReader(near)
-	hello, err := r.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _, _ = io.WriteString(near, say(hello)) }()
-	rest, _ := io.ReadAll(r)
-	return string(rest), <-worked
+// A line is a conversation whose other side says something made of what it heard first.
+type line struct {
+	io.Reader
+	io.Writer
 }
 
-func TestARecordedProofIsWorthNothing(t *testing.T) {
+// answerTo lets a worker hear what a coordinator may say, and returns what it says after its first line.
+func answerTo(k Key, b binding, said string) (string, error) {
+	var out bytes.Buffer
+	err := answer(line{strings.NewReader(said), &out}, b, k, welcome)
+	_, rest, _ := strings.Cut(out.String(), "\n")
+	return rest, err
+}
+
+func TestAProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 	k := key(t, "the key of both of them")
-	var recorded string
-	verdict, err := answer(t, k, func(hello string) string {
-		var out bytes.Buffer
-		_ = Call(bufio.NewReader(strings.NewReader(hello)), &out, k)
-		recorded = out.String()
-		return recorded
-	})
-	if err != nil || !strings.HasPrefix(verdict, "yes ") {
-		t.Fatalf("the first time: %q, %v", verdict, err)
+	proof := coordinatorMark + " 2 " + k.proof(coordinatorMark, binding{1}) + "\n"
+	if verdict, err := answerTo(k, binding{1}, proof); err != nil || !strings.HasPrefix(verdict, "yes ") {
+		t.Fatalf("on its own: %q, %v", verdict, err)
 	}
-	if verdict, err = answer(t, k, func(string) string { return recorded }); !errors.Is(err, ErrKey) || verdict != "no key\n" {
-		t.Errorf("the second time: %q, %v", verdict, err)
+	if verdict, err := answerTo(k, binding{2}, proof); !errors.Is(err, ErrKey) || verdict != "no key\n" {
+		t.Errorf("on another: %q, %v", verdict, err)
 	}
 }
 
 // A stranger who hands the worker's own lines back to it, or pretends to have proved, learns nothing.
 func TestNoProofIsMadeForAStranger(t *testing.T) {
 	k := key(t, "the key of both of them")
-	nonce := strings.Repeat("ab", nonceSize)
 	for name, say := range map[string]string{
-		"no proof":          coordinatorMark + " 1 " + nonce + " -\n",
-		"an empty proof":    coordinatorMark + " 1 " + nonce + " \n",
-		"a made-up proof":   coordinatorMark + " 1 " + nonce + " " + strings.Repeat("00", 32) + "\n",
-		"an HTTP request":   "GET / HTTP/1.1\n",
-		"another version":   coordinatorMark + " 2 " + nonce + " -\n",
-		"a short nonce":     coordinatorMark + " 1 abcd -\n",
-		"no hex":            coordinatorMark + " 1 " + strings.Repeat("zz", nonceSize) + " -\n",
-		"bytes":             "\x00\xff\x00\n",
-		"a line too long":   strings.Repeat("x", 10*maxLine),
-		"an order at once":  `{"Order":{"Do":"open"}}` + "\n",
-		"the worker's line": workerMark + " 1 key " + nonce + "\n",
+		"no proof":           coordinatorMark + " 2 -\n",
+		"an empty proof":     coordinatorMark + " 2 \n",
+		"a made-up proof":    coordinatorMark + " 2 " + strings.Repeat("00", 32) + "\n",
+		"the worker's proof": coordinatorMark + " 2 " + k.proof(workerMark, binding{}) + "\n",
+		"an HTTP request":    "GET / HTTP/1.1\n",
+		"another version":    coordinatorMark + " 1 -\n",
+		"bytes":              "\x00\xff\x00\n",
+		"a line too long":    strings.Repeat("x", 10*maxLine),
+		"an order at once":   `{"Order":{"Do":"open"}}` + "\n",
+		"the worker's line":  workerMark + " 2 key\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			verdict, err := answer(t, k, func(string) string { return say })
+			verdict, err := answerTo(k, binding{}, say)
 			if err == nil || strings.Contains(verdict, "yes") {
 				t.Errorf("%q, %v", verdict, err)
 			}
@@ -128,26 +161,54 @@ func TestNoProofIsMadeForAStranger(t *testing.T) {
 // Who only pretends to be the worker does not get further than the coordinator's proof, whose label is not the worker's.
 func TestAFalseWorkerIsFound(t *testing.T) {
 	k := key(t, "the key of both of them")
-	for name, verdict := range map[string]func(call string) string{
-		"no proof":                func(string) string { return "yes -\n" },
-		"the coordinator's proof": func(call string) string { return "yes " + call[strings.LastIndexByte(call, ' ')+1:] },
-		"an endless line":         func(string) string { return strings.Repeat("y", 10*maxLine) },
-		"an unknown reason":       func(string) string { return "no idea\n" },
+	for name, verdict := range map[string]string{
+		"no proof":                "yes -\n",
+		"the coordinator's proof": "yes " + k.proof(coordinatorMark, binding{}) + "\n",
+		"another connection's":    "yes " + k.proof(workerMark, binding{1}) + "\n",
+		"an endless line":         strings.Repeat("y", 10*maxLine),
+		"an unknown reason":       "no idea\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			near, far := net.Pipe()
-			defer near.Close()
-			go func() {
-				defer far.Close()
-				fmt.Fprintf(far, "%s 1 key %x\n", workerMark, newNonce())
-				call, _ := bufio.NewReader(far).ReadString('\n')
-				_, _ = io.WriteString(far, verdict(call))
-			}()
-			if err := Call(bufio.NewReader(near), near, k); !errors.Is(err, ErrKey) && !errors.Is(err, ErrStranger) {
+			said := workerMark + " 2 key\n" + verdict
+			if err := call(line{strings.NewReader(said), io.Discard}, binding{}, k); !errors.Is(err, ErrKey) && !errors.Is(err, ErrStranger) {
 				t.Errorf("error %v", err)
 			}
 		})
 	}
+}
+
+// Who sits in between and speaks TLS with both sides can pass on every word of theirs, and gets nothing but a refusal.
+func TestWhoSitsInBetweenIsFound(t *testing.T) {
+	k := key(t, "the key of both of them")
+	near, nearer := pipe(t)
+	farther, far := pipe(t)
+	toCoordinator := tls.Server(nearer, papers(t).config)
+	toWorker := tls.Client(farther, &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true})
+	var passing sync.WaitGroup
+	pass := func(to, from *tls.Conn) {
+		_, _ = io.Copy(to, from)
+		_ = to.Close()
+	}
+	passing.Go(func() { pass(toCoordinator, toWorker) })
+	passing.Go(func() { pass(toWorker, toCoordinator) })
+	_, _, callErr, answerErr := meet(t, near, far, k, k, welcome)
+	passing.Wait()
+	if !errors.Is(callErr, ErrKey) || !errors.Is(answerErr, ErrKey) {
+		t.Errorf("the coordinator: %v, the worker: %v", callErr, answerErr)
+	}
+}
+
+// Another TLS than that of today is none.
+func TestOldTLSIsRefused(t *testing.T) {
+	near, far := pipe(t)
+	old := tls.Client(near, &tls.Config{MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true})
+	var calling sync.WaitGroup
+	calling.Go(func() { _ = old.Handshake() })
+	if _, err := Answer(far, papers(t), key(t, "the key of both of them"), welcome); !errors.Is(err, ErrStranger) {
+		t.Errorf("error %v", err)
+	}
+	_ = far.Close()
+	calling.Wait()
 }
 
 func TestReadKey(t *testing.T) {
@@ -200,20 +261,113 @@ func TestAKeyDoesNotPrint(t *testing.T) {
 	}
 }
 
-// FuzzStranger lets strangers say anything to both sides: neither goes on without a proof, nor fails in another way.
+// FuzzStranger lets strangers say anything to both sides, before TLS and within it: neither goes on without a proof, nor fails
+// in another way.
 func FuzzStranger(f *testing.F) {
 	k := key(f, "the key of both of them")
-	nonce := strings.Repeat("0f", nonceSize)
-	f.Add([]byte(coordinatorMark + " 1 " + nonce + " " + nonce + "\n"))
-	f.Add([]byte(workerMark + " 1 key " + nonce + "\nyes " + nonce + "\n"))
-	f.Add([]byte(workerMark + " 1 open " + nonce + "\nno busy\n"))
+	p := papers(f)
+	proof := strings.Repeat("0f", bindingSize)
+	f.Add([]byte(coordinatorMark + " 2 " + proof + "\n"))
+	f.Add([]byte(workerMark + " 2 key\nyes " + proof + "\n"))
+	f.Add([]byte(workerMark + " 2 open\nno busy\n"))
 	f.Add([]byte("\n\n   \n"))
+	f.Add([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"))
 	f.Fuzz(func(t *testing.T, said []byte) {
-		if Answer(bufio.NewReader(bytes.NewReader(said)), io.Discard, k, welcome) == nil {
+		heard := line{bytes.NewReader(said), io.Discard}
+		if answer(heard, binding{}, k, welcome) == nil {
 			t.Error("the worker goes on")
 		}
-		if Call(bufio.NewReader(bytes.NewReader(said)), io.Discard, k) == nil {
+		if _, err := Answer(deaf{Reader: bytes.NewReader(said)}, p, k, welcome); err == nil {
+			t.Error("the worker goes on without TLS")
+		}
+		if call(line{bytes.NewReader(said), io.Discard}, binding{}, k) == nil {
 			t.Error("the coordinator goes on")
 		}
+		if _, err := Call(deaf{Reader: bytes.NewReader(said)}, k); err == nil {
+			t.Error("the coordinator goes on without TLS")
+		}
 	})
+}
+
+// deaf is a connection whose other end does not care what it is told.
+type deaf struct {
+	net.Conn // nil: what is not below is not used
+	io.Reader
+}
+
+func (d deaf) Read(p []byte) (int, error)     { return d.Reader.Read(p) }
+func (deaf) Write(p []byte) (int, error)      { return len(p), nil }
+func (deaf) Close() error                     { return nil }
+func (deaf) SetWriteDeadline(time.Time) error { return nil }
+
+// FuzzTheLine changes, repeats and leaves out bytes of what goes to a worker, who must hear what was said, up to some place,
+// and nothing else.
+func FuzzTheLine(f *testing.F) {
+	k := key(f, "the key of both of them")
+	p := papers(f)
+	f.Add(uint16(3), byte(1), byte(0))
+	f.Add(uint16(300), byte(0x80), byte(0))
+	f.Add(uint16(600), byte(0), byte(1))
+	f.Add(uint16(700), byte(0), byte(2))
+	f.Add(uint16(1500), byte(0xff), byte(1))
+	f.Fuzz(func(t *testing.T, at uint16, change, trick byte) {
+		near, far := pipe(t)
+		meddling := &meddler{TCPConn: near.(*net.TCPConn), at: int(at) % 4096, change: change, trick: trick}
+		const said = "the first order\nthe second order\nthe third order\n"
+		heard := make(chan string, 1)
+		go func() {
+			var all []byte
+			if conn, err := Answer(far, p, k, welcome); err == nil {
+				all, _ = io.ReadAll(conn)
+			}
+			_ = far.Close()
+			heard <- string(all)
+		}()
+		if conn, err := Call(meddling, k); err == nil {
+			meddling.met = true
+			for _, one := range strings.SplitAfter(said, "\n") {
+				_, _ = io.WriteString(conn, one)
+			}
+			_ = conn.Close()
+		}
+		_ = near.Close()
+		if got := <-heard; !strings.HasPrefix(said, got) {
+			t.Errorf("the worker heard %q", got)
+		}
+	})
+}
+
+// A meddler changes what goes over a connection.
+type meddler struct {
+	*net.TCPConn
+	at            int // the byte that it is about, counted from the first one
+	change, trick byte
+	passed        int
+	met           bool // both sides have proved
+}
+
+func (m *meddler) Write(p []byte) (int, error) {
+	i := m.at - m.passed
+	m.passed += len(p)
+	if i < 0 || i >= len(p) {
+		return m.TCPConn.Write(p)
+	}
+	q := bytes.Clone(p)
+	switch m.trick % 4 {
+	case 0:
+		q[i] ^= m.change
+	case 1: // the same again
+		q = append(q, p...)
+	case 2: // never
+		q = nil
+	case 3: // cut
+		q = q[:i]
+	}
+	if _, err := m.TCPConn.Write(q); err != nil {
+		return 0, err
+	}
+	if len(q) < len(p) && !m.met { // each side would wait for the other one
+		return len(p), m.CloseWrite()
+	}
+	return len(p), nil
 }

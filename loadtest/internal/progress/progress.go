@@ -77,7 +77,7 @@ func line(s Snapshot, withBar bool) string {
 		b.WriteString(bar(s, 20) + " ")
 	}
 	fmt.Fprintf(&b, "%v", s.Elapsed.Truncate(time.Second))
-	if s.Of > 0 {
+	if s.Of >= time.Second {
 		fmt.Fprintf(&b, "/%v", s.Of.Round(time.Second))
 	}
 	fmt.Fprintf(&b, "  connected %s/%s", report.Thousands(uint64(s.Connected)), report.Thousands(uint64(s.Connections)))

@@ -27,6 +27,8 @@ func TestLine(t *testing.T) {
 			"run     30s/1m0s  connected 999/1,000  sent 3,000  received 2,997,000  p99 4.23 ms  errors 1"},
 		{"at the beginning", Snapshot{Phase: "connect", Connections: 10}, true,
 			"connect [░░░░░░░░░░░░░░░░░░░░] 0s  connected 0/10  sent 0  received 0"},
+		{"a phase that is over in no time", Snapshot{Phase: "connect", Of: 400 * time.Millisecond, Elapsed: 200 * time.Millisecond, Connected: 5, Connections: 10}, true,
+			"connect [██████████░░░░░░░░░░] 0s  connected 5/10  sent 0  received 0"},
 		{"past the end", Snapshot{Phase: "settle", Elapsed: 9 * time.Second, Of: 5 * time.Second}, true,
 			"settle  [████████████████████] 9s/5s  connected 0/0  sent 0  received 0"},
 	} {

@@ -13,6 +13,7 @@ type Comparison struct {
 	Differences []string // settings that are not the same
 	Rows        []ComparisonRow
 	Invalid     [2]string
+	Failures    [2][]string
 }
 
 // A ComparisonRow is one metric in both results.
@@ -31,13 +32,13 @@ var compared = []struct {
 }{
 	{"latency.p50", -1}, {"latency.p95", -1}, {"latency.p99", -1}, {"latency.p99.9", -1}, {"latency.max", -1},
 	{"live.p99", -1}, {"completion.p99", -1}, {"connect.p99", -1}, {"offline.p99", -1}, {"replay.p99", -1}, {"publish.p99", -1},
-	{"throughput", 1}, {"delivered", 1}, {"lost", -1}, {"duplicated", -1}, {"reordered", -1}, {"violations", -1}, {"broken", -1},
+	{"throughput", 1}, {"connected", 1}, {"sent", 1}, {"delivered", 1}, {"lost", -1}, {"duplicated", -1}, {"reordered", -1}, {"violations", -1}, {"broken", -1},
 	{"errors", -1}, {"server.mib", -1}, {"server.kib", -1}, {"server.cpu", -1}, {"lag.p99", 0},
 }
 
 // Compare returns the metrics of which at least one result has a figure.
 func Compare(before, after *Result) *Comparison {
-	c := &Comparison{Invalid: [2]string{before.Invalid, after.Invalid}}
+	c := &Comparison{Invalid: [2]string{before.Invalid, after.Invalid}, Failures: [2][]string{before.Failures, after.Failures}}
 	a, b := before.Settings, after.Settings
 	for _, s := range []struct {
 		name string
@@ -88,23 +89,26 @@ func (r ComparisonRow) worse(limit float64) bool {
 	return r.Better != 0 && -float64(r.Better)*r.Change() > limit
 }
 
-// Worse reports whether any figure got worse by more than a part of it, or the second result says nothing.
+// Worse reports whether any figure got worse by more than a part of it, or the second run failed or says nothing.
 func (c *Comparison) Worse(limit float64) bool {
 	for _, r := range c.Rows {
 		if r.worse(limit) {
 			return true
 		}
 	}
-	return c.Invalid[1] != ""
+	return c.Invalid[1] != "" || len(c.Failures[1]) > 0
 }
 
 // WriteText writes the comparison for a person.
 func (c *Comparison) WriteText(w io.Writer, before, after string) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "  before  %s\n  after   %s\n", before, after)
-	for i, text := range c.Invalid {
-		if text != "" {
-			fmt.Fprintf(&b, "  INVALID, %s: %s\n", []string{"before", "after"}[i], text)
+	for i, which := range []string{"before", "after"} {
+		if c.Invalid[i] != "" {
+			fmt.Fprintf(&b, "  INVALID, %s: %s\n", which, c.Invalid[i])
+		}
+		for _, failure := range c.Failures[i] {
+			fmt.Fprintf(&b, "  FAILED, %s: %s\n", which, failure)
 		}
 	}
 	if len(c.Differences) > 0 {

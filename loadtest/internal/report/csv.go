@@ -16,8 +16,14 @@ func (r *Result) WriteCSV(w io.Writer) error {
 	n := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	f := func(f float64) string { return strconv.FormatFloat(f, 'f', 3, 64) }
 	for _, s := range r.Seconds {
-		if err := out.Write([]string{f(s.At), s.Phase, n(uint64(s.Connected)), n(s.Sent), n(s.Received), n(s.Errors), f(s.P50), f(s.P99),
-			f(s.Max), f(s.LagP99), f(s.CPU)}); err != nil {
+		measured := func(ms float64) string { // nothing for nothing, which is no latency of 0
+			if s.Max == 0 {
+				return ""
+			}
+			return f(ms)
+		}
+		if err := out.Write([]string{f(s.At), s.Phase, n(uint64(s.Connected)), n(s.Sent), n(s.Received), n(s.Errors), measured(s.P50), measured(s.P99),
+			measured(s.Max), f(s.LagP99), f(s.CPU)}); err != nil {
 			return err
 		}
 	}

@@ -109,14 +109,4 @@ func (v view) Longest() (most float64) {
 func (v view) Log(ms float64) float64 { return math.Log10(1 + 100*ms) }
 
 // ServerFigures is what a connection and a delivery cost the servers.
-func (v view) ServerFigures() string {
-	kib, ok := v.KiBPerConnection()
-	if !ok {
-		return ""
-	}
-	text := fmt.Sprintf("%.1f KiB a connection", kib)
-	if micros, ok := v.MicrosPerDelivery(); ok {
-		text += fmt.Sprintf(" · %.2f µs of CPU a delivery", micros)
-	}
-	return text
-}
+func (v view) ServerFigures() string { return v.costs(" · ") }

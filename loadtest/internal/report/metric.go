@@ -21,6 +21,8 @@ type Metric struct {
 	Unit Unit
 	// Value returns the figure, and false when nothing was measured.
 	Value func(*Result) (float64, bool)
+	// Unknown says why nothing was; nil where there is nothing more to say.
+	Unknown func(*Result) string
 }
 
 var metrics = slices.Concat(
@@ -33,12 +35,12 @@ var metrics = slices.Concat(
 	times("publish", func(r *Result) *Times { return &r.Publish }),
 	times("lag", func(r *Result) *Times { return &r.Lag }),
 	[]Metric{
-		{"connected", Percent, func(r *Result) (float64, bool) {
+		{Name: "connected", Unit: Percent, Value: func(r *Result) (float64, bool) {
 			return percent(uint64(r.Connections.Joined-r.Connections.Lost), uint64(r.Connections.Asked))
 		}},
 		count("broken", func(r *Result) uint64 { return uint64(r.Connections.Broken) }),
-		{"sent", Percent, func(r *Result) (float64, bool) { return percent(r.Messages.Sent, r.Messages.Scheduled) }},
-		{"delivered", Percent, func(r *Result) (float64, bool) {
+		{Name: "sent", Unit: Percent, Value: func(r *Result) (float64, bool) { return percent(r.Messages.Sent, r.Messages.Scheduled) }},
+		{Name: "delivered", Unit: Percent, Value: func(r *Result) (float64, bool) {
 			return r.SuccessPercent, r.Messages.Expected > 0
 		}},
 		count("lost", func(r *Result) uint64 { return r.Messages.Lost }),
@@ -48,11 +50,12 @@ var metrics = slices.Concat(
 		count("holes", func(r *Result) uint64 { return r.Violations.Holes }),
 		count("violations", func(r *Result) uint64 { return r.Violations.besideHoles() }),
 		count("errors", func(r *Result) uint64 { return r.Errors }),
-		{"throughput", Number, func(r *Result) (float64, bool) { return r.Throughput.Received, true }},
-		{"rate", Number, func(r *Result) (float64, bool) { return r.Throughput.Sent, true }},
-		{"server.mib", Number, func(r *Result) (float64, bool) { return r.serverMiB() }},
-		{"server.kib", Number, func(r *Result) (float64, bool) { return r.KiBPerConnection() }},
-		{"server.cpu", Number, func(r *Result) (float64, bool) { return r.MicrosPerDelivery() }},
+		{Name: "throughput", Unit: Number, Value: func(r *Result) (float64, bool) { return r.Throughput.Received, true }},
+		{Name: "rate", Unit: Number, Value: func(r *Result) (float64, bool) { return r.Throughput.Sent, true }},
+		{Name: "server.mib", Unit: Number, Value: func(r *Result) (float64, bool) { return r.serverMiB() }},
+		{Name: "server.kib", Unit: Number, Value: func(r *Result) (float64, bool) { return known(r.ServerCost().KiBPerConnection) },
+			Unknown: func(r *Result) string { return r.ServerCost().KiBUnknown }},
+		{Name: "server.cpu", Unit: Number, Value: func(r *Result) (float64, bool) { return known(r.ServerCost().MicrosPerDelivery) }},
 	},
 )
 
@@ -78,7 +81,7 @@ func MetricNames() string {
 
 func times(name string, of func(*Result) *Times) []Metric {
 	stat := func(stat string, value func(*Times) float64) Metric {
-		return Metric{name + "." + stat, Milliseconds, func(r *Result) (float64, bool) {
+		return Metric{Name: name + "." + stat, Unit: Milliseconds, Value: func(r *Result) (float64, bool) {
 			t := of(r)
 			return value(t), t.Count > 0
 		}}
@@ -95,7 +98,7 @@ func times(name string, of func(*Result) *Times) []Metric {
 }
 
 func count(name string, of func(*Result) uint64) Metric {
-	return Metric{name, Number, func(r *Result) (float64, bool) { return float64(of(r)), true }}
+	return Metric{Name: name, Unit: Number, Value: func(r *Result) (float64, bool) { return float64(of(r)), true }}
 }
 
 func percent(part, whole uint64) (float64, bool) {
@@ -114,20 +117,9 @@ func (r *Result) serverMiB() (float64, bool) {
 	return float64(most) / (1 << 20), most > 0
 }
 
-// KiBPerConnection returns what an idle connection costs the servers.
-func (r *Result) KiBPerConnection() (float64, bool) {
-	grown := 0.0
-	for _, s := range r.Servers {
-		grown += float64(s.MemoryIdle) - float64(s.MemoryBefore)
+func known(value *float64) (float64, bool) {
+	if value == nil {
+		return 0, false
 	}
-	return max(grown, 0) / 1024 / float64(max(r.Connections.Joined, 1)), len(r.Servers) > 0 && r.Connections.Joined > 0
-}
-
-// MicrosPerDelivery returns the servers' CPU time for each delivered message, in µs.
-func (r *Result) MicrosPerDelivery() (float64, bool) {
-	used := 0.0
-	for _, s := range r.Servers {
-		used += s.CPUSeconds
-	}
-	return 1e6 * used / float64(max(r.Messages.Received, 1)), len(r.Servers) > 0 && r.Messages.Received > 0
+	return *value, true
 }

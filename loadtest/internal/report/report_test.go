@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -94,6 +95,28 @@ func TestTextGolden(t *testing.T) {
 	}
 }
 
+// Several warehouses and several rooms have a table each; one alone has none.
+func TestTextByPlace(t *testing.T) {
+	r := good()
+	for w := range 12 {
+		place := Room{Name: fmt.Sprintf("warehouse-%d", w+1), Members: 1000, Expected: 4000, Received: 3999, Latency: latencies()}
+		r.Warehouses = append(r.Warehouses, place)
+	}
+	r.Rooms = []Room{{Name: "zone:warehouse-1:zone-a", Members: 5, Expected: 10, Received: 10, Latency: latencies()}}
+	var got bytes.Buffer
+	if err := r.WriteText(&got); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"  warehouse    ", "warehouse-10                           1,000        3,999   99.975 %    4.88 ms    7.50 ms", "… and 2 more"} {
+		if !strings.Contains(got.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, got.String())
+		}
+	}
+	if strings.Contains(got.String(), "warehouse-11") || strings.Contains(got.String(), "zone-a  ") {
+		t.Errorf("too much:\n%s", got.String())
+	}
+}
+
 func TestJSONGolden(t *testing.T) {
 	var got bytes.Buffer
 	if err := good().WriteJSON(&got); err != nil {
@@ -138,11 +161,13 @@ func seconds(r *Result) *Result {
 
 func TestCSV(t *testing.T) {
 	var got bytes.Buffer
-	if err := seconds(good()).WriteCSV(&got); err != nil {
+	r := seconds(good())
+	r.Seconds = append(r.Seconds, Second{At: 5, Phase: "settle", Connected: 1000})
+	if err := r.WriteCSV(&got); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(got.String()), "\n")
-	if len(lines) != 5 || lines[4] != "4.000,run,1000,100,100000,0,2.000,7.500,18.000,0.900,23.000" {
+	if len(lines) != 6 || lines[5] != "5.000,settle,1000,0,0,0,,,,0.000,0.000" || lines[4] != "4.000,run,1000,100,100000,0,2.000,7.500,18.000,0.900,23.000" {
 		t.Errorf("%s", got.String())
 	}
 }

@@ -62,6 +62,8 @@ type Result struct {
 	Churn int `json:"churned,omitempty"`
 	// Servers is what each instance told of itself, where it did.
 	Servers []Server `json:"servers"`
+	// Cost is what a connection and a delivery cost all of them.
+	Cost Cost `json:"serverCost"`
 	// Rooms is by room, as Warehouses is by warehouse; each has at most MaxRooms.
 	Rooms      []Room `json:"rooms"`
 	Warehouses []Room `json:"warehouses"`
@@ -126,6 +128,9 @@ type Messages struct {
 	Unconfirmed uint64 `json:"unconfirmed"` // arrived although publishing it failed
 	Foreign     uint64 `json:"foreign"`     // arrived in the room, but not from this run
 }
+
+// Interrupted is what Stopped says of a run that a person ended.
+const Interrupted = "interrupted"
 
 // LateAfter is the lag from which on a message counts as sent late.
 const LateAfter = 10 * time.Millisecond
@@ -202,7 +207,15 @@ type Server struct {
 	MemoryBefore uint64  `json:"memoryBeforeBytes"`
 	MemoryIdle   uint64  `json:"memoryIdleBytes"`
 	MemoryPeak   uint64  `json:"memoryPeakBytes"`
-	CPUSeconds   float64 `json:"cpuSeconds"` // while messages were sent
+	OpenedBefore uint64  `json:"openedBefore,omitempty"` // connections that it had in its life before those of the run; 0 when it does not tell
+	CPUSeconds   float64 `json:"cpuSeconds"`             // while messages were sent
+}
+
+// Cost is what the servers used; nil (null) where that can't be told.
+type Cost struct {
+	KiBPerConnection  *float64 `json:"kibPerConnection"` // idle, before the first message
+	KiBUnknown        string   `json:"kibUnknown,omitempty"`
+	MicrosPerDelivery *float64 `json:"cpuMicrosPerDelivery"`
 }
 
 // MaxRooms is how many rooms a result tells apart.

@@ -88,33 +88,36 @@ func (r *Result) servers(p printer) {
 		p.row([]string{"servers", ""}[min(i, 1)], "%s: %.0f MiB before, %.0f with all connected, at most %.0f; %.1f s of CPU during the run", s.Name,
 			float64(s.MemoryBefore)/(1<<20), float64(s.MemoryIdle)/(1<<20), float64(s.MemoryPeak)/(1<<20), s.CPUSeconds)
 	}
-	kib, ok := r.KiBPerConnection()
-	if !ok {
-		return
+	if line := r.costs(", "); line != "" {
+		p.row("", "%s", line)
 	}
-	line := fmt.Sprintf("%.1f KiB a connection", kib)
-	if micros, ok := r.MicrosPerDelivery(); ok {
-		line += fmt.Sprintf(", %.2f µs of CPU a delivery", micros)
-	}
-	p.row("", "%s", line)
 }
 
-// shownRooms is how many rooms the text names.
+// shownRooms is how many rooms, and how many warehouses, the text names.
 const shownRooms = 10
 
 func (r *Result) byRoom(p printer) {
-	if len(r.Rooms) < 2 || r.Messages.Expected == 0 {
+	if r.Messages.Expected == 0 {
+		return
+	}
+	places(p, "warehouse", r.Warehouses)
+	places(p, "room", r.Rooms)
+}
+
+// places is a table of warehouses or rooms, if there are several.
+func places(p printer, kind string, all []Room) {
+	if len(all) < 2 {
 		return
 	}
 	p.linef("")
-	p.linef("  %-34s %9s %12s %10s %10s %10s", "room", "members", "received", "delivered", "P95", "P99")
-	for i, room := range r.Rooms {
+	p.linef("  %-34s %9s %12s %10s %10s %10s", kind, "members", "received", "delivered", "P95", "P99")
+	for i, one := range all {
 		if i == shownRooms {
-			p.linef("  … and %s more, in the JSON and HTML files", whole(len(r.Rooms)-shownRooms))
+			p.linef("  … and %s more, in the JSON and HTML files", whole(len(all)-shownRooms))
 			break
 		}
-		p.linef("  %-34s %9s %12s %10s %10s %10s", room.Name, whole(room.Members), Thousands(room.Received), Share(room.Received, room.Expected),
-			Ms(room.Latency.P95), Ms(room.Latency.P99))
+		p.linef("  %-34s %9s %12s %10s %10s %10s", one.Name, whole(one.Members), Thousands(one.Received), Share(one.Received, one.Expected),
+			Ms(one.Latency.P95), Ms(one.Latency.P99))
 	}
 }
 

@@ -108,25 +108,37 @@ func TestMixed(t *testing.T) {
 	}
 }
 
-// A ramp ends at the first step that is too much, and looks between it and the last that was not.
+// A ramp ends at the first step that is too much, and looks between it and the last that was not. 40 messages go well, then 80
+// more; of the third step, of 160, none.
 func TestRamp(t *testing.T) {
-	t.Parallel()
-	_, plan := start(t, fake.Faults{Refuse: func(seq uint32) bool { return seq > 120 }}, onePublisher, func(p *settings.Plan) {
-		p.Scenario, p.Step, p.Rate, p.RampFactor, p.MaxErrors = settings.Ramp, 200*time.Millisecond, 200, 2, 0
-	})
-	limit, err := threshold.Parse("delivered==100%")
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan.Thresholds = []threshold.Threshold{limit}
-	got := do(t, plan)
-	threshold.Judge(got, plan.Thresholds)
-	// 40 messages, then 80 more: the third step, of 160, is refused.
-	if len(got.Ramp) < 3 || !got.Ramp[0].Held || !got.Ramp[1].Held || got.Ramp[2].Held || len(got.Failures) > 0 {
-		t.Errorf("%+v, failures %q", got.Ramp, got.Failures)
-	}
-	if got.Ramp[1].MsgPerSec != 400 || got.Messages.Expected != 121*members || got.Messages.Lost != 0 {
-		t.Errorf("%+v, messages %+v", got.Ramp, got.Messages)
+	late := func(seq uint32) bool { return seq > 120 }
+	for _, tt := range []struct {
+		name, threshold string
+		faults          fake.Faults
+		expected        uint64 // of the messages
+	}{
+		{"messages that are refused", "delivered==100%", fake.Faults{Refuse: late}, 121 * members},
+		{"violations", "violations==0", fake.Faults{Damage: late}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			limit, err := threshold.Parse(tt.threshold)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, plan := start(t, tt.faults, onePublisher, func(p *settings.Plan) {
+				p.Scenario, p.Step, p.Rate, p.RampFactor, p.MaxErrors = settings.Ramp, 200*time.Millisecond, 200, 2, 0
+				p.Thresholds = []threshold.Threshold{limit}
+			})
+			got := do(t, plan)
+			threshold.Judge(got, plan.Thresholds)
+			if len(got.Ramp) < 3 || !got.Ramp[0].Held || !got.Ramp[1].Held || got.Ramp[2].Held || len(got.Failures) > 0 || got.Ramp[1].MsgPerSec != 400 {
+				t.Errorf("%+v, failures %q", got.Ramp, got.Failures)
+			}
+			if m := got.Messages; tt.expected > 0 && (m.Expected != tt.expected || m.Lost != 0) {
+				t.Errorf("messages %+v", m)
+			}
+		})
 	}
 }
 

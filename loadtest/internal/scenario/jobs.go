@@ -5,12 +5,14 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
 	"slices"
 
 	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
@@ -39,7 +41,7 @@ func (r *Run) resolve(ctx context.Context) error {
 	for _, text := range r.plan.WSURLs {
 		a, err := resolve(ctx, text)
 		if err != nil {
-			return explainDial(text, err)
+			return r.explainDial(text, err)
 		}
 		r.addresses.targets = append(r.addresses.targets, a)
 	}
@@ -101,11 +103,25 @@ func (r *Run) divide() error {
 func (r *Run) sockets() int {
 	p := r.plan
 	silent := p.Scenario == settings.Storm && p.StormBy == settings.StormSilence // the old connection stays
-	posts := p.Transport != settings.WebSocket && (p.Scenario == settings.Echo || p.Scenario == settings.Mixed)
-	if silent || posts {
+	if silent {
 		return 2
 	}
-	return 1
+	return 1 + r.echoPosts()
+}
+
+// maxEchoPosts is how many echoes of one member may be under way by POST: browsers open 6 connections to a server, so a member
+// that had more would be no client.
+const maxEchoPosts = 8
+
+// echoPosts is how many it takes so that no echo waits for one before it, as long as the server answers at all.
+func (r *Run) echoPosts() int {
+	p := r.plan
+	share := map[string]float64{settings.Echo: 1, settings.Mixed: p.EchoShare}[p.Scenario]
+	if share == 0 || p.Transport == settings.WebSocket {
+		return 0
+	}
+	unanswered := p.Rate * share * worker.RequestTimeout.Seconds() / float64(max(p.Connections, 1)) // when the server is silent
+	return int(min(max(math.Ceil(unanswered), 1), maxEchoPosts))
 }
 
 // spread divides the members among so many workers.
@@ -148,6 +164,10 @@ func (r *Run) ports() error {
 // jobs returns what each worker has to do.
 func (r *Run) jobs() ([]worker.Job, error) {
 	p := r.plan
+	bound := 1.0
+	if p.Scenario == settings.Storm || p.Scenario == settings.Slow {
+		bound = schedule.Bound(p.Connections, p.Share)
+	}
 	var jobs []worker.Job
 	for _, s := range r.addresses.shares {
 		j := worker.Job{
@@ -155,7 +175,7 @@ func (r *Run) jobs() ([]worker.Job, error) {
 			Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
 			ConnectRate:  p.ConnectRate * float64(s.members) / float64(max(p.Connections, 1)),
 			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
-			Behaviour: r.behaviour(s), Tracked: maxTracked,
+			Behaviour: r.behaviour(s, bound), Tracked: maxTracked, EchoPosts: r.echoPosts(),
 		}
 		if s.at != "" {
 			j.Sources = nil // this machine's mean nothing there
@@ -193,9 +213,9 @@ func (r *Run) writers() int {
 	return 1
 }
 
-func (r *Run) behaviour(s share) worker.Behaviour {
+func (r *Run) behaviour(s share, bound float64) worker.Behaviour {
 	p := r.plan
-	b := worker.Behaviour{Share: p.Share, By: p.StormBy, At: p.Duration / 3, Every: p.Every, Offline: p.Offline, BytesPerSec: p.SlowBytes}
+	b := worker.Behaviour{Share: bound, By: p.StormBy, At: p.Duration / 3, Every: p.Every, Offline: p.Offline, BytesPerSec: p.SlowBytes}
 	b.Rate = p.ChurnRate * float64(s.members) / float64(max(p.Connections, 1))
 	switch p.Scenario {
 	case settings.Storm:

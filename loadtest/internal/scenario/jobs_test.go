@@ -67,3 +67,27 @@ func TestPorts(t *testing.T) {
 		t.Errorf("%v, %v", far.addresses.sources, err)
 	}
 }
+
+// Each member has as many connections as its echoes need while a server answers late, and descriptors and ports count them.
+func TestSockets(t *testing.T) {
+	for _, tt := range []struct {
+		transport, scenario, by string
+		members                 int
+		want                    int
+	}{
+		{settings.WebSocket, settings.Echo, "", 10, 1},
+		{settings.SSE, settings.Fanout, "", 10, 1},
+		{settings.SSE, settings.Echo, "", 10_000, 1 + 1},
+		{settings.Poll, settings.Echo, "", 500, 1 + 2},
+		{settings.Poll, settings.Echo, "", 10, 1 + maxEchoPosts},
+		{settings.SSE, settings.Mixed, "", 500, 1 + 1},
+		{settings.WebSocket, settings.Storm, settings.StormSilence, 10, 2},
+		{settings.WebSocket, settings.Storm, "reset", 10, 1},
+	} {
+		r := planned(tt.members, 1, "127.0.0.1:1")
+		r.plan.Transport, r.plan.Scenario, r.plan.StormBy, r.plan.Rate, r.plan.EchoShare = tt.transport, tt.scenario, tt.by, 100, 0.2
+		if got := r.sockets(); got != tt.want {
+			t.Errorf("%+v: %d sockets", tt, got)
+		}
+	}
+}

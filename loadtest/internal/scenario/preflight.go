@@ -47,6 +47,12 @@ func (r *Run) preflight(ctx context.Context) error {
 	if err := r.ports(); err != nil {
 		return err
 	}
+	for _, pid := range r.plan.ServerPIDs {
+		if _, err := fromProc(pid); err != nil {
+			return &TargetError{fmt.Sprintf("can't read the process %d: %v; name processes of the server on this machine with --server-pid (SERVER_PID), "+
+				"or leave it out", pid, err)}
+		}
+	}
 	err := r.probe(ctx)
 	if err != nil && ctx.Err() != nil {
 		return errBefore
@@ -110,12 +116,12 @@ func (r *Run) probe(ctx context.Context) (err error) {
 		p.probes = append(p.probes, b)
 		b.conn, err = p.loop.Dial(r.mode(), a.Target(r.plan.Token), dialect.Seat{Room: r.plan.Rooms[0]}, b, nil)
 		if err != nil {
-			return explainDial(a.URL, err)
+			return r.explainDial(a.URL, err)
 		}
 	}
 	if err := p.until(ctx, func() bool { return all(p.probes, func(b *probe) bool { return b.ready }) }); err != nil {
 		return p.late(err, func(b *probe) (string, bool) {
-			return explainDial(b.url, swarm.ErrTimeout).Error(), !b.ready
+			return r.explainDial(b.url, swarm.ErrTimeout).Error(), !b.ready
 		})
 	}
 	if s := r.plan.Scenario; s == settings.Echo || s == settings.Mixed {
@@ -160,7 +166,7 @@ func (p *prober) say(instance int, frame []byte) error {
 	}
 	p.speakers = append(p.speakers, s)
 	if _, err := p.loop.Dial(mode, s.target, dialect.Seat{}, s, nil); err != nil {
-		return explainDial(s.url, err)
+		return p.run.explainDial(s.url, err)
 	}
 	return nil
 }
@@ -308,7 +314,7 @@ func (b *probe) Ended(_ *swarm.Conn, why error, _ uint64) {
 		b.p.fail(&TargetError{fmt.Sprintf("%s ended a connection before the run began: %v", b.url, why)})
 		return
 	}
-	b.p.fail(explainDial(b.url, why))
+	b.p.fail(b.p.run.explainDial(b.url, why))
 }
 
 // Event implements [swarm.Handler].
@@ -334,7 +340,7 @@ func (s *speaker) Event(c *swarm.Conn, e *dialect.Event, _ uint64) {
 func (s *speaker) Answer(c *swarm.Conn, r *http1.Response, now uint64) {
 	e, err := worker.ReadPosted(s.p.speech, r)
 	if err != nil {
-		s.p.fail(explainDial(s.url, err))
+		s.p.fail(s.p.run.explainDial(s.url, err))
 		return
 	}
 	s.Event(c, &e, now)
@@ -343,7 +349,7 @@ func (s *speaker) Answer(c *swarm.Conn, r *http1.Response, now uint64) {
 // Ended implements [swarm.Handler].
 func (s *speaker) Ended(_ *swarm.Conn, why error, _ uint64) {
 	if !s.done {
-		s.p.fail(explainDial(s.url, cmp.Or(why, io.ErrUnexpectedEOF)))
+		s.p.fail(s.p.run.explainDial(s.url, cmp.Or(why, io.ErrUnexpectedEOF)))
 	}
 }
 
@@ -411,24 +417,28 @@ func explainComplaint(url string, e *dialect.Event) error {
 }
 
 // explainDial says what to do about a connection that could not be opened.
-func explainDial(address string, err error) error {
+func (r *Run) explainDial(address string, err error) error {
 	var status *problem.Status
 	var protocol *swarm.ProtocolError
 	var advice string
+	server, path := serverNames[r.plan.Protocol], dialect.Path(r.plan.Protocol)
 	switch {
 	case errors.As(err, &status) && (status.Code == 401 || status.Code == 403):
 		advice = "give a token that permits this room (--token, TOKEN)"
 	case errors.As(err, &status) && status.Code == 404:
-		advice = "Zonecast's path is /ws: correct --ws-url (WS_URL)"
+		advice = fmt.Sprintf("%s's path is %s: correct --ws-url (WS_URL)", server, path)
 	case errors.As(err, &status) && (status.Code == 429 || status.Code == 503):
 		advice = "try again later, or raise the server's limits"
-	case errors.As(err, &status), errors.As(err, &protocol), errors.Is(err, http1.ErrHead):
-		advice = "is it a Zonecast server, and the path /ws? (--ws-url, WS_URL)"
+	case errors.As(err, &status), errors.As(err, &protocol), errors.Is(err, http1.ErrHead), errors.Is(err, io.ErrUnexpectedEOF):
+		advice = fmt.Sprintf("is it a %s server (--protocol, PROTOCOL), and the path %s? (--ws-url, WS_URL)", server, path)
 	default:
 		advice = explainNetwork(err, "WS_URL (--ws-url)")
 	}
 	return &TargetError{fmt.Sprintf("can't connect to %s: %v; %s", withoutQuery(address), err, advice)}
 }
+
+// serverNames are those of the protocols' servers.
+var serverNames = map[string]string{settings.Zonecast: "Zonecast", settings.SocketIO: "Socket.IO", settings.Centrifugo: "Centrifugo"}
 
 // explainPublish says what to do about an event that could not be published.
 func explainPublish(base string, err error) error {

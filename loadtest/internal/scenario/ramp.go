@@ -97,7 +97,10 @@ func (r *Run) judge(t *total, before worker.Partial) report.RampStep {
 		Latency: report.TimesOf(t.latency.Summary()), Live: report.TimesOf(t.live.Summary()), Lag: report.TimesOf(t.lag.Summary()),
 		Publish: report.TimesOf(t.sends.Summary()), Errors: all.FailureTotal - before.FailureTotal,
 	}
-	res.Violations.Holes = score.Holes
+	res.Violations = report.Violations{
+		Holes: score.Holes, Reused: score.Reused, Restarted: score.Restarted, Damaged: all.Damaged - before.Damaged,
+		Misrouted: all.Misrouted - before.Misrouted, Unreadable: all.Unreadable - before.Unreadable, Gaps: all.Gaps - before.Gaps,
+	}
 	if score.Expected > 0 {
 		res.SuccessPercent = 100 * float64(score.Received) / float64(score.Expected)
 	}

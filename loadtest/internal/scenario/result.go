@@ -202,6 +202,7 @@ func (r *Run) finish(t *total, stopped string) *report.Result {
 	}
 	r.enterRooms(res, t, &all)
 	r.enterGenerator(res, t)
+	res.Cost = res.ServerCost()
 	return res
 }
 
@@ -343,8 +344,9 @@ func (r *Run) enterGenerator(res *report.Result, t *total) {
 	switch {
 	case res.Stopped != "":
 	case lag.Count >= fewest && lag.P99 > r.plan.MaxLag:
-		res.Invalid = fmt.Sprintf("the load tester could not keep its schedule: one message in a hundred was %v late or more (--max-lag %v); "+
-			"lower the rate, give it a machine of its own, or more processes (--workers)", lag.P99.Round(100*time.Microsecond), r.plan.MaxLag)
+		res.Invalid = fmt.Sprintf("the load tester could not keep its schedule: one message in a hundred was %s late or more (--max-lag %v), "+
+			"and %.0f %% of the machine was idle; lower the rate, give it a machine of its own, or more processes (--workers)",
+			report.Ms(report.Millis(lag.P99)), r.plan.MaxLag, g.IdlePercent)
 	case average > busy && g.IdlePercent > 100*full:
 		res.Invalid = fmt.Sprintf("the load tester was the bottleneck: its process used %.0f %% of the core that it can use, while %.0f %% of the machine "+
 			"was idle; give it more processes (--workers)", 100*average, g.IdlePercent)

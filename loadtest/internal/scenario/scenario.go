@@ -84,7 +84,7 @@ func (r *Run) WriteHDR(w io.Writer) error { return r.watch.writeHDR(w) }
 
 // Causes for which a run ends before its time.
 var (
-	errInterrupted = errors.New("interrupted")
+	errInterrupted = errors.New(report.Interrupted)
 	errRefused     = errors.New("too many messages were refused or unanswered")
 	errDeserted    = errors.New("all connections were lost")
 )

@@ -5,6 +5,8 @@ package scenario
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -238,6 +240,8 @@ func TestInterruptedRunStillReports(t *testing.T) {
 }
 
 func TestTargetsThatCanNotWork(t *testing.T) {
+	hangsUp := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	t.Cleanup(hangsUp.Close)
 	for _, tt := range []struct {
 		name   string
 		faults fake.Faults
@@ -248,6 +252,11 @@ func TestTargetsThatCanNotWork(t *testing.T) {
 			[]string{"can't connect to ws://127.0.0.1:1/ws", "connection refused", "start the server"}},
 		{"a wrong path", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = strings.Replace(p.WSURLs[0], "/ws", "/socket", 1) },
 			[]string{"HTTP 404", "Zonecast's path is /ws"}},
+		{"another server's path", fake.Faults{}, func(p *settings.Plan) {
+			p.Protocol, p.WSURLs[0] = settings.Centrifugo, strings.Replace(p.WSURLs[0], "/ws", "/connection/websocket", 1)
+		}, []string{"HTTP 404", "Centrifugo's path is /connection/websocket"}},
+		{"another server", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = hangsUp.URL + "/ws" },
+			[]string{"unexpected EOF", "is it a Zonecast server (--protocol, PROTOCOL), and the path /ws?"}},
 		{"no token", fake.Faults{Token: "secret"}, nil, []string{"HTTP 401", "the token is missing or wrong", "--token"}},
 		{"no key", fake.Faults{Key: "secret"}, nil, []string{"HTTP 401", "the API key is missing or wrong", "--publish-key"}},
 		{"another room", fake.Faults{}, func(p *settings.Plan) { p.Rooms = []string{"zone:warehouse-1:zone-b"} },
@@ -257,6 +266,8 @@ func TestTargetsThatCanNotWork(t *testing.T) {
 		{"nothing at the publish address", fake.Faults{}, func(p *settings.Plan) { p.PublishBases[0] = "http://127.0.0.1:1" },
 			[]string{"connection refused", "PUBLISH_URL"}},
 		{"two servers that know nothing of each other", fake.Faults{Deaf: true}, nil, []string{"did not reach a member", "same Redis"}},
+		{"a process that is not there", fake.Faults{}, func(p *settings.Plan) { p.ServerPIDs = []int{1 << 30} },
+			[]string{"can't read the process 1073741824", "no such file", "--server-pid (SERVER_PID)"}},
 		{"more descriptors than there are", fake.Faults{}, func(p *settings.Plan) { p.Connections = 1 << 40 }, []string{"ulimit -n"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -31,10 +31,17 @@ type servers struct {
 	done sync.WaitGroup
 }
 
+// A reading is what one instance says of itself.
+type reading struct {
+	memory uint64  // resident, in bytes
+	cpu    float64 // seconds
+	opened uint64  // connections in its life; 0 when it does not tell
+}
+
 // A server is one instance.
 type server struct {
 	name string
-	read func(ctx context.Context) (memory uint64, cpu float64, err error)
+	read func(ctx context.Context) (reading, error)
 
 	mu        sync.Mutex
 	report    report.Server
@@ -46,7 +53,7 @@ func (r *Run) findServers(ctx context.Context) *servers {
 	s := &servers{}
 	if len(r.plan.ServerPIDs) > 0 {
 		for _, pid := range r.plan.ServerPIDs {
-			s.add(ctx, fmt.Sprintf("process %d", pid), func(context.Context) (uint64, float64, error) { return fromProc(pid) })
+			s.add(ctx, fmt.Sprintf("process %d", pid), func(context.Context) (reading, error) { return fromProc(pid) })
 		}
 		return s
 	}
@@ -58,24 +65,26 @@ func (r *Run) findServers(ctx context.Context) *servers {
 		}
 		seen[u.Host] = true
 		base := "http" + strings.TrimPrefix(strings.TrimPrefix(u.Scheme, "ws"), "http") + "://" + u.Host
-		s.add(ctx, u.Host, func(ctx context.Context) (uint64, float64, error) { return fromMetrics(ctx, base+"/metrics") })
+		s.add(ctx, u.Host, func(ctx context.Context) (reading, error) { return fromMetrics(ctx, base+"/metrics") })
 	}
 	return s
 }
 
-func (s *servers) add(ctx context.Context, name string, read func(context.Context) (uint64, float64, error)) {
-	memory, _, err := read(ctx)
-	if err != nil || memory == 0 {
+func (s *servers) add(ctx context.Context, name string, read func(context.Context) (reading, error)) {
+	now, err := read(ctx)
+	if err != nil || now.memory == 0 {
 		return
 	}
-	s.all = append(s.all, &server{name: name, read: read, report: report.Server{Name: name, MemoryBefore: memory, MemoryPeak: memory}})
+	s.all = append(s.all, &server{name: name, read: read, report: report.Server{
+		Name: name, MemoryBefore: now.memory, MemoryPeak: now.memory, OpenedBefore: now.opened,
+	}})
 }
 
 // idle reads the servers when all members are connected and nothing is sent yet, and watches their memory from then on.
 func (s *servers) idle(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx) // a run that was interrupted has figures, too
 	for _, one := range s.all {
-		one.look(ctx, func(memory uint64, cpu float64) { one.report.MemoryIdle, one.cpuBefore = memory, cpu })
+		one.look(ctx, func(now reading) { one.report.MemoryIdle, one.cpuBefore = now.memory, now.cpu })
 	}
 	s.stop = make(chan struct{})
 	s.done.Go(func() {
@@ -107,17 +116,17 @@ func (s *servers) after(ctx context.Context) {
 }
 
 // use notes what the server has computed since the first message.
-func (s *server) use(_ uint64, cpu float64) { s.report.CPUSeconds = max(0, cpu-s.cpuBefore) }
+func (s *server) use(now reading) { s.report.CPUSeconds = max(0, now.cpu-s.cpuBefore) }
 
-func (s *server) look(ctx context.Context, note func(memory uint64, cpu float64)) {
-	memory, cpu, err := s.read(ctx)
+func (s *server) look(ctx context.Context, note func(reading)) {
+	now, err := s.read(ctx)
 	if err != nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.report.MemoryPeak = max(s.report.MemoryPeak, memory)
-	note(memory, cpu)
+	s.report.MemoryPeak = max(s.report.MemoryPeak, now.memory)
+	note(now)
 }
 
 func (s *servers) reports() []report.Server {
@@ -129,51 +138,57 @@ func (s *servers) reports() []report.Server {
 }
 
 // fromProc reads a process of this machine.
-func fromProc(pid int) (memory uint64, cpu float64, err error) {
+func fromProc(pid int) (reading, error) {
 	resident, err := machine.Resident(pid)
 	if err != nil {
-		return 0, 0, err
+		return reading{}, err
 	}
 	used, err := machine.CPU(pid)
-	return uint64(resident), used.Seconds(), err
+	return reading{memory: uint64(resident), cpu: used.Seconds()}, err
 }
 
-// fromMetrics reads what Prometheus' client libraries tell of a process.
-func fromMetrics(ctx context.Context, address string) (memory uint64, cpu float64, err error) {
+// fromMetrics reads what Prometheus' client libraries tell of a process, and Zonecast of its connections.
+func fromMetrics(ctx context.Context, address string) (reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return 0, 0, err
+		return reading{}, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, 0, err
+		return reading{}, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return 0, 0, fmt.Errorf("%s answered %s", address, resp.Status)
+		return reading{}, fmt.Errorf("%s answered %s", address, resp.Status)
 	}
 	return parseMetrics(io.LimitReader(resp.Body, maxMetrics))
 }
 
-func parseMetrics(r io.Reader) (memory uint64, cpu float64, err error) {
+func parseMetrics(r io.Reader) (now reading, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), " ")
+		series, value, _ := strings.Cut(lines.Text(), " ")
+		name, _, _ := strings.Cut(series, "{")
+		switch name {
+		case "process_resident_memory_bytes", "process_cpu_seconds_total", "zonecast_connections_opened_total":
+		default:
+			continue
+		}
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil || !(n >= 0) {
+			return reading{}, fmt.Errorf("%s is %q", series, value)
+		}
 		switch name {
 		case "process_resident_memory_bytes":
-			f, err := strconv.ParseFloat(value, 64)
-			if err != nil || f < 0 {
-				return 0, 0, fmt.Errorf("%s is %q", name, value)
-			}
-			memory = uint64(f)
+			now.memory = uint64(n)
 		case "process_cpu_seconds_total":
-			if cpu, err = strconv.ParseFloat(value, 64); err != nil {
-				return 0, 0, err
-			}
+			now.cpu = n
+		default:
+			now.opened += uint64(n) // over each transport
 		}
 	}
-	return memory, cpu, lines.Err()
+	return now, lines.Err()
 }

@@ -25,7 +25,8 @@ type watch struct {
 	connects  []*worker.Partial
 
 	mu      sync.Mutex
-	latest  []worker.Tick // by worker
+	latest  []worker.Tick // by worker: the last one, for the live line
+	told    []worker.Tick // by worker: the last one of a second, for the series
 	lat     *latency.Tally
 	lag     *latency.Tally
 	p99     time.Duration
@@ -56,15 +57,19 @@ func (w *watch) ticker(i int) func(*worker.Tick) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for len(w.latest) <= i {
-			w.latest = append(w.latest, worker.Tick{})
+			w.latest, w.told = append(w.latest, worker.Tick{}), append(w.told, worker.Tick{})
+		}
+		w.latest[i] = *t
+		if !t.Second {
+			return
 		}
 		w.lat.Merge(t.Latency)
 		w.lag.Merge(t.Lag)
 		t.Latency, t.Lag = nil, nil
 		if t.CPU == 0 { // too short a part of a second to tell
-			t.CPU = w.latest[i].CPU
+			t.CPU = w.told[i].CPU
 		}
-		w.latest[i] = *t
+		w.told[i] = *t
 		if p := w.run.phase.Load(); p.name == "run" && time.Since(p.since) > time.Second {
 			w.running.cpu += t.CPU
 			w.running.n++
@@ -77,11 +82,11 @@ func (w *watch) ticker(i int) func(*worker.Tick) {
 func (w *watch) snapshot() (s progress.Snapshot) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.sum()
+	return w.sum(w.latest)
 }
 
-func (w *watch) sum() (s progress.Snapshot) {
-	for _, t := range w.latest {
+func (w *watch) sum(ticks []worker.Tick) (s progress.Snapshot) {
+	for _, t := range ticks {
 		s.Connected += t.Connected
 		s.Sent += t.Sent
 		s.Received += t.Received
@@ -126,7 +131,7 @@ func (w *watch) second(from, to time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.lat.Summary()
-	now := w.sum()
+	now := w.sum(w.told) // as far as the latencies are
 	w.p99 = s.P99
 	second := report.Second{
 		At: to.Sub(w.began).Seconds(), Phase: phase, Connected: now.Connected,
@@ -134,7 +139,7 @@ func (w *watch) second(from, to time.Time) {
 		Errors: now.Errors - min(now.Errors, w.before.Errors),
 		P50:    report.Millis(s.P50), P99: report.Millis(s.P99), Max: report.Millis(s.Max), LagP99: report.Millis(w.lag.Summary().P99),
 	}
-	for _, t := range w.latest {
+	for _, t := range w.told {
 		second.CPU += 100 * t.CPU
 	}
 	w.before = now

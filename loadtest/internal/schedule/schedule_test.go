@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -95,16 +96,27 @@ func TestSpread(t *testing.T) {
 	}
 }
 
+// A share has exactly as many members as it should, and as near as can be its part of those of each of several rooms.
 func TestShare(t *testing.T) {
-	for _, share := range []float64{0, 0.1, 0.5, 1} {
-		n := 0
-		for i := range 10_000 {
-			if Share(i, share) {
-				n++
+	const rooms = 7
+	for _, n := range []int{1, 10, 100, 999, 1000} {
+		for _, share := range []float64{0.001, 0.1, 0.3, 0.5, 0.999, 1} {
+			in, byRoom := 0, [rooms]int{}
+			bound := Bound(n, share)
+			for i := range n {
+				if Share(i, bound) {
+					in++
+					byRoom[i%rooms]++
+				}
 			}
-		}
-		if diff := n - int(share*10_000); diff < -5 || diff > 5 {
-			t.Errorf("%d of 10,000 are in a share of %v", n, share)
+			if want := int(math.Round(share * float64(n))); in != want {
+				t.Errorf("%d of %d are in a share of %v, want %d", in, n, share, want)
+			}
+			for room, got := range byRoom {
+				if want := share * float64(n) / rooms; math.Abs(float64(got)-want) > 4 {
+					t.Errorf("%d of room %d of %d things, want about %.1f", got, room, n, want)
+				}
+			}
 		}
 	}
 }

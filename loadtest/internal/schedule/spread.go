@@ -40,9 +40,27 @@ func (s Spread) Of(i int) int {
 	return min(sort.SearchFloat64s(s.cumulative, x), s.n-1)
 }
 
-// Share reports whether thing i is in a share, from 0 to 1, that is spread evenly over all things, whatever place they are
-// in.
-func Share(i int, share float64) bool {
+// Share reports whether thing i is in a share, which [Bound] gives, that is spread evenly over all things, whatever place they
+// are in.
+func Share(i int, bound float64) bool { return position(i) < bound }
+
+// Bound returns the bound of a share, from 0 to 1, of n things: as many of them as there should be are below it, to the
+// nearest whole number.
+func Bound(n int, share float64) float64 {
+	in := int(math.Round(share * float64(n)))
+	if in >= n {
+		return 1
+	}
+	positions := make([]float64, n)
+	for i := range positions {
+		positions[i] = position(i)
+	}
+	sort.Float64s(positions)
+	return positions[in]
+}
+
+// position puts thing i into the unit interval, which the multiples of an irrational number fill evenly.
+func position(i int) float64 {
 	_, x := math.Modf(float64(i) * (math.Sqrt2 - 1))
-	return x < share
+	return x
 }

@@ -141,11 +141,17 @@ func (f *flags) numbers(wrong *mistakes) {
 		{"slow-bytes (SLOW_BYTES)", float64(f.SlowBytes), 0, 1 << 30},
 		{"ramp-factor (RAMP_FACTOR)", f.RampFactor, 1, 100},
 		{"window (WINDOW)", float64(f.Window), 0, 1_000_000},
-		{"zipf (ZIPF)", f.Zipf, -1e-9, 10},
-		{"workers (WORKERS)", float64(f.Workers), -1, maxWorkers},
 	} {
 		if !(n.value > n.above && n.value <= n.most) {
-			wrong.addf("--%s is %v: give a number above %v and up to %.0f", n.name, n.value, math.Round(n.above), n.most)
+			wrong.addf("--%s is %s: give a number above %.0f and up to %.0f", n.name, plain(n.value), n.above, n.most)
+		}
+	}
+	for _, n := range []struct {
+		name        string
+		value, most float64
+	}{{"zipf (ZIPF)", f.Zipf, 10}, {"workers (WORKERS)", float64(f.Workers), maxWorkers}} {
+		if !(n.value >= 0 && n.value <= n.most) {
+			wrong.addf("--%s is %s: give a number from 0 to %.0f", n.name, plain(n.value), n.most)
 		}
 	}
 	for _, s := range []struct {
@@ -170,6 +176,9 @@ func (f *flags) numbers(wrong *mistakes) {
 			f.PayloadBytes, stamp.MinBytes, stamp.MaxBytes)
 	}
 }
+
+// plain writes a number as people do.
+func plain(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 func (f *flags) shares(p *Plan, wrong *mistakes) {
 	share := f.Share
@@ -252,6 +261,15 @@ func (f *flags) workers(p *Plan, wrong *mistakes) {
 	}
 }
 
+// unmeasured are the metrics, or families of them, of which a scenario has no figure whatever the server does.
+var unmeasured = map[string][]string{
+	Idle:  {"latency", "live", "completion", "publish", "lag", "sent", "delivered", "server.cpu"},
+	Echo:  {"completion", "publish"},
+	Churn: {"completion"},
+	Flood: {"lag"},
+	Ramp:  {"completion", "connect", "offline", "replay", "server"},
+}
+
 func (f *flags) thresholds(p *Plan, wrong *mistakes) {
 	for _, text := range f.Threshold {
 		t, err := threshold.Parse(text)
@@ -260,8 +278,12 @@ func (f *flags) thresholds(p *Plan, wrong *mistakes) {
 			continue
 		}
 		p.Thresholds = append(p.Thresholds, t)
-		if !p.Publishes() && strings.HasPrefix(t.Metric(), "publish.") {
-			wrong.addf("threshold %q: scenario %s publishes nothing; use latency, or scenario fanout", text, f.Scenario)
+		family, _, _ := strings.Cut(t.Metric(), ".")
+		for _, never := range unmeasured[f.Scenario] {
+			if never == t.Metric() || never == family {
+				wrong.addf("threshold %q: scenario %s never measures %s, so it could not be met: take it away, or use another scenario",
+					text, f.Scenario, never)
+			}
 		}
 	}
 }
@@ -273,8 +295,8 @@ func (f *flags) combinations(p *Plan, wrong *mistakes) {
 			f.Connections, len(f.WSURL), len(f.WSURL))
 	}
 	if total := math.Ceil(f.MsgPerSec * time.Duration(f.Duration).Seconds()); total >= schedule.MaxCount {
-		wrong.addf("%v messages/s for %v are %.0f messages: a run holds less than %d, so lower --msg-per-sec or --duration",
-			f.MsgPerSec, time.Duration(f.Duration), total, uint64(schedule.MaxCount))
+		wrong.addf("%s messages/s for %v are %.0f messages: a run holds less than %d, so lower --msg-per-sec or --duration",
+			plain(f.MsgPerSec), time.Duration(f.Duration), total, uint64(schedule.MaxCount))
 	}
 	if !p.Publishes() && len(f.PublishURL) > 0 {
 		wrong.addf("--publish-url (PUBLISH_URL) is set, but scenario %s publishes nothing: leave it out, or use scenario fanout", f.Scenario)

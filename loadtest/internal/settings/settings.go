@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"strconv"
 	"time"
@@ -171,10 +172,11 @@ func Parse(args []string, out io.Writer) (Plan, error) {
 			"loadtest compare A.json B.json compares two results. loadtest worker --listen HOST:PORT waits for work from another machine.\n\n"+
 			"Exit codes: 0 good; 1 the run failed; 2 bad settings or no server there; 3 the load tester was the bottleneck, so "+
 			"the figures are not the server's; 99 a threshold was missed."),
-		kong.Writers(out, out), kong.Exit(func(int) { helped = true }), kong.Resolvers(file))
+		kong.Writers(out, out), kong.Exit(func(int) { helped = true }), kong.Resolvers(file), numbersInWords())
 	if err != nil {
 		return Plan{}, fmt.Errorf("set up the flags: %w", err)
 	}
+	args = joined(args)
 	if err := file.open(fileName(args)); err != nil {
 		return Plan{}, err
 	}
@@ -187,14 +189,17 @@ func Parse(args []string, out io.Writer) (Plan, error) {
 	}
 	p, err := f.plan()
 	p.Name, p.About = file.name, file.about
-	return p, err
+	return p, file.blameEach(err)
 }
 
 // A span is a duration as people write it: 90s, 5m, or seconds as a plain number.
 type span time.Duration
 
 func (s *span) UnmarshalText(text []byte) error {
-	if seconds, err := strconv.ParseFloat(string(text), 64); err == nil {
+	if seconds, err := strconv.ParseFloat(string(text), 64); err == nil && !math.IsNaN(seconds) {
+		if math.Abs(seconds) > maxSpan.Seconds() {
+			return fmt.Errorf("%q seconds are too long: give at most %v", text, maxSpan)
+		}
 		*s = span(seconds * float64(time.Second))
 		return nil
 	}

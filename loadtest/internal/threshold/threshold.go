@@ -77,7 +77,11 @@ func (t Threshold) Metric() string { return t.metric.Name }
 func (t Threshold) Check(r *report.Result) report.Outcome {
 	value, measured := t.metric.Value(r)
 	if !measured {
-		return report.Outcome{Threshold: t.text, Measured: "nothing measured"}
+		why := "nothing measured"
+		if t.metric.Unknown != nil {
+			why = "not measurable: " + t.metric.Unknown(r)
+		}
+		return report.Outcome{Threshold: t.text, Measured: why}
 	}
 	return report.Outcome{Threshold: t.text, Measured: t.metric.Unit.Show(value), Met: t.holds(value)}
 }

@@ -49,6 +49,22 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// What a warm server's connections cost can't be told, so no threshold for it is met, and the outcome says what to do.
+func TestCheckSaysWhatCanNotBeMeasured(t *testing.T) {
+	r := good()
+	r.Servers = []report.Server{{Name: "h:1", MemoryBefore: 2 << 20, MemoryIdle: 2 << 20}}
+	for _, give := range []string{"server.kib<=12", "server.kib>=0"} {
+		th, err := Parse(give)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "not measurable: h:1 had memory to spare from before: start it anew to measure what a connection costs"
+		if got := th.Check(r); got.Met || got.Measured != want {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
 // A share that is not quite the whole is never shown as the whole.
 func TestCheckRoundsSharesDown(t *testing.T) {
 	r := good()
@@ -96,6 +112,8 @@ func TestJudge(t *testing.T) {
 		{"all good", func(*report.Result) {}, nil, nil, nil},
 		{"ended early", func(r *report.Result) { r.Stopped = "interrupted" }, nil,
 			[]string{"the run ended early: interrupted"}, nil},
+		{"interrupted while connecting", func(r *report.Result) { r.Stopped, r.Connections.Joined = report.Interrupted, 300 }, nil,
+			[]string{"the run ended early: interrupted", "700 of 1,000 members were not connected by then"}, nil},
 		{"connections missing", func(r *report.Result) { r.Connections.Joined, r.Connections.Lost = 990, 4 }, nil,
 			[]string{"10 of 1,000 members could not connect, and 4 of 990 were not connected at the end"}, nil},
 		{"connections broken and replaced", brokenOnce, nil, []string{"1,000 connections broke during the run"}, nil},

@@ -28,7 +28,7 @@ type echoing struct {
 	numbered int64
 	sent     account.Set    // the numbers of those that went out
 	answers  account.Ledger // the numbers of those that came back
-	posting  *posting       // nil where the member's own connection takes them
+	posts    *posts         // nil where the member's own connection takes them
 }
 
 // errOffline is the error of a message whose connection is lost.
@@ -54,15 +54,19 @@ func (e *echoes) issue(due uint64) {
 	if m.echo == nil {
 		m.echo = &echoing{}
 		if w.job.Mode != swarm.WebSocket {
-			m.echo.posting = newPosting(e, m)
+			m.echo.posts = &posts{e: e, m: m}
 		}
+	}
+	if m.echo.posts != nil && m.echo.posts.full() {
+		w.counts.notSent++
+		return
 	}
 	number := m.echo.numbered
 	m.echo.sent.Add(uint64(number))
 	m.echo.numbered++
 	w.counts.sent++
-	if m.echo.posting != nil {
-		m.echo.posting.say(waitingEcho{number: number, seq: i, due: due})
+	if m.echo.posts != nil {
+		m.echo.posts.say(number, i, due)
 		return
 	}
 	w.data = w.template.Append(w.data[:0], stamp.Stamp{Stream: stamp.Echo, Seq: i, At: due})
@@ -85,6 +89,10 @@ func (e *echoes) answer(m *member, a *dialect.Event, now uint64) {
 		w.counts.damaged++
 		w.failures.AddKind("frame: damaged data", fmt.Sprintf("the ack with the id %d does not have the data of its echo", a.ID))
 		return
+	case m.echo.posts != nil:
+		if !m.echo.answers.Reply(uint32(k)) {
+			return
+		}
 	case !m.echo.answers.Answer(uint32(k)):
 		return
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// requestTimeout is how long one request may take.
-	requestTimeout = 10 * time.Second
+	// RequestTimeout is how long one request may take.
+	RequestTimeout = 10 * time.Second
 	// longestIdle is how long a connection is used again after its last answer: shorter than servers wait, or a rare message
 	// would meet a connection that is just being closed.
 	longestIdle = 20 * time.Second
@@ -44,7 +44,7 @@ var _ swarm.Handler = (*exchange)(nil)
 // begin makes a request, on a new connection if there is none that is fresh.
 func (x *exchange) begin(now uint64) {
 	x.busy, x.sent, x.began = true, false, now
-	x.timer = x.w.loop.At(now+uint64(requestTimeout), func(uint64) { x.expire() })
+	x.timer = x.w.loop.At(now+uint64(RequestTimeout), func(uint64) { x.expire() })
 	if x.conn != nil {
 		if since, idle := x.conn.Idle(); idle && time.Duration(now-since) < longestIdle {
 			x.send()

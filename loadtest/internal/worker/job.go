@@ -3,14 +3,14 @@
 // Package worker carries out one process's part of a run: its members, and what is published if it is the one that does.
 //
 //	coordinator ──▶ Open(job) ▸ Connect ▸ Send(step) ▸ Settle(accepted) ──▶ Partial
-//	            ◀── Tick              each second meanwhile
+//	            ◀── Tick              each second meanwhile, with counts alone in between
 //	                  send.go                 what is due is sent, and waited for
 //	                  member.go ──▶ account   what each member received, message by message
 //	                  return.go               members that come back, and go on from their last offset
 //	                  behave.go               members that storm, flake, churn or read slowly
 //	                  publish.go, speak.go    messages over HTTP, or as frames of clients
 //	                  echo.go, post.go        round trips, where members' connections go one way by POST
-//	                  exchange.go             requests, one after the other
+//	                  exchange.go             requests, one after the other on each connection
 //
 // What counts: messages that are sent once all members have joined (or given up), that is all of them, and that the server
 // accepted. Each member that joined must have all of them, whatever happened to its connection; those that arrive late
@@ -48,7 +48,9 @@ type Job struct {
 	PayloadBytes   int
 	Reconnect      time.Duration // how long a member tries to come back
 
-	Grace time.Duration // how long after the end of a step messages that are due still go out
+	// EchoPosts is how many echoes of one member may be under way where they go by POST; less than 2 for one.
+	EchoPosts int
+	Grace     time.Duration // how long after the end of a step messages that are due still go out
 
 	Publish   Publish
 	Behaviour Behaviour
@@ -138,7 +140,7 @@ const (
 // Behaviour is what members do beside receiving.
 type Behaviour struct {
 	Kind  Kind
-	Share float64 // of the members, for Storm and Slow
+	Share float64 // of the members, for Storm and Slow, as schedule.Bound gives it
 	By    string  // of Storm
 	// At is when a storm breaks, after the start of the sending.
 	At time.Duration

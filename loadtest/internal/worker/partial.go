@@ -14,12 +14,14 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/limits"
 )
 
-// A Tick is what one second was like.
+// A Tick is how far a worker is. Once a second it tells what that was like, too.
 type Tick struct {
 	Connected, Staying       int
-	Sent, Received, Failures uint64  // since the beginning
-	CPU                      float64 // of one core; 0 when the part of a second was too short to tell
-	Latency, Lag             *latency.Tally
+	Sent, Received, Failures uint64 // since the beginning
+
+	Second       bool           // what follows is told
+	CPU          float64        `json:",omitempty"` // of one core; 0 when the part of a second was too short to tell
+	Latency, Lag *latency.Tally `json:",omitempty"`
 }
 
 // A Partial is what one worker measured. Counts are of its whole life; the tallies of what came since the last one.

@@ -28,59 +28,66 @@ func ReadPosted(speech dialect.Dialect, a *http1.Response) (dialect.Event, error
 	return e, nil
 }
 
-// posting is how a member sends its echoes where its connection goes one way: by POST, one after the other. An echo that is due
-// before the one before it was answered waits.
-type posting struct {
-	exchange
-	e       *echoes
-	m       *member
-	waiting []waitingEcho // the first is the one under way
+// posts is how a member sends its echoes where its connection goes one way: each by a POST of its own, which waits for no other
+// one, over keep-alive connections of which there are as many as were under way at once.
+type posts struct {
+	e    *echoes
+	m    *member
+	free []*post // the one that was used last is used next: it is the freshest
+	all  int
 }
 
-// A waitingEcho is one without an answer.
-type waitingEcho struct {
+// most is how many of one member's may be under way. Beyond it, a member stands for more clients than it is.
+func (p *posts) most() int { return max(p.e.w.job.EchoPosts, 1) }
+
+// full reports whether no more can be sent now.
+func (p *posts) full() bool { return len(p.free) == 0 && p.all >= p.most() }
+
+// say sends an echo. There must be room for it.
+func (p *posts) say(number int64, seq uint32, due uint64) {
+	var next *post
+	if last := len(p.free) - 1; last >= 0 {
+		next, p.free = p.free[last], p.free[:last]
+	} else {
+		p.all++
+		next = &post{of: p}
+		next.exchange = exchange{w: p.e.w, user: next, target: p.m.target()}
+	}
+	next.number, next.seq, next.due = number, seq, due
+	next.begin(swarm.Now())
+}
+
+// A post is one connection of them, with the echo that is under way.
+type post struct {
+	exchange
+	of     *posts
 	number int64 // on its member
 	seq    uint32
 	due    uint64
 }
 
-var _ asker = (*posting)(nil)
+var _ asker = (*post)(nil)
 
-func newPosting(e *echoes, m *member) *posting {
-	p := &posting{e: e, m: m}
-	p.exchange = exchange{w: e.w, user: p, target: m.target()}
-	return p
+func (p *post) request() *http1.Request {
+	w, e := p.w, p.of.e
+	w.data = w.template.Append(w.data[:0], stamp.Stamp{Stream: stamp.Echo, Seq: p.seq, At: p.due})
+	w.text = e.dialect.AppendEcho(w.text[:0], dialect.FirstID+p.number, w.data)
+	return PostFrame(e.dialect, p.target, w.text)
 }
 
-// say sends an echo as soon as it can.
-func (p *posting) say(w waitingEcho) {
-	p.waiting = append(p.waiting, w)
-	if len(p.waiting) == 1 {
-		p.begin(swarm.Now())
-	}
-}
-
-func (p *posting) request() *http1.Request {
-	w, next := p.e.w, p.waiting[0]
-	w.data = w.template.Append(w.data[:0], stamp.Stamp{Stream: stamp.Echo, Seq: next.seq, At: next.due})
-	w.text = p.e.dialect.AppendEcho(w.text[:0], dialect.FirstID+next.number, w.data)
-	return PostFrame(p.e.dialect, p.target, w.text)
-}
-
-func (p *posting) answered(a *http1.Response, err error, now uint64) {
-	var e dialect.Event
+func (p *post) answered(a *http1.Response, err error, now uint64) {
+	e := p.of.e
+	var frame dialect.Event
 	if err == nil {
-		e, err = ReadPosted(p.e.dialect, a)
+		frame, err = ReadPosted(e.dialect, a)
 	}
 	switch {
 	case err != nil:
-		p.e.failed(p.m, p.waiting[0].number, err)
-	case e.Kind == dialect.Ack:
-		p.e.answer(p.m, &e, now)
+		e.failed(p.of.m, p.number, err)
+	case frame.Kind == dialect.Ack:
+		e.answer(p.of.m, &frame, now)
 	default:
-		p.e.refused(p.m, &e)
+		e.refused(p.of.m, &frame)
 	}
-	if p.waiting = append(p.waiting[:0], p.waiting[1:]...); len(p.waiting) > 0 {
-		p.w.loop.At(now, p.begin) // not deeper and deeper, should connections fail at once
-	}
+	p.of.free = append(p.of.free, p)
 }

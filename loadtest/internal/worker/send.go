@@ -118,7 +118,7 @@ func (w *Worker) drainQueue(most time.Duration) error {
 			if !w.publisher.busy() {
 				break
 			}
-			if now >= until+uint64(requestTimeout) {
+			if now >= until+uint64(RequestTimeout) {
 				w.publisher.giveUp()
 				break
 			}

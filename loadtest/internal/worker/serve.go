@@ -54,7 +54,7 @@ type Served struct {
 }
 
 // Serve carries out orders until DoClose or the end of the channel. In between it keeps the connections going. tick is
-// called each second, from Serve's goroutine.
+// called each second, and with counts alone in between, from Serve's goroutine.
 func Serve(orders <-chan Served, tick func(*Tick)) {
 	var w *Worker
 	defer func() {

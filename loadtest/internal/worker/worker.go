@@ -26,6 +26,8 @@ const (
 	lookout = 200 * time.Millisecond
 	// pause is how often a loop looks whether it was told to end.
 	pause = 20 * time.Millisecond
+	// countEvery is how often counts are told, so that a terminal shows them moving; latencies and CPU are told each second.
+	countEvery = 200 * time.Millisecond
 	// tracedRooms is of how many rooms latencies are kept apart.
 	tracedRooms = 1000
 )
@@ -76,7 +78,7 @@ type Worker struct {
 	failures                                      *failure.Log
 	visits                                        account.Score // of those that left
 	visited                                       int
-	ticked                                        uint64
+	ticked, counted                               uint64
 	tickCPU                                       time.Duration
 }
 
@@ -114,7 +116,7 @@ type counts struct {
 	tracked                                            int
 }
 
-// Open returns the worker of a job. tick is called each second.
+// Open returns the worker of a job. tick is called each second, and with counts alone in between.
 func Open(job Job, tick func(*Tick)) (*Worker, error) {
 	speech, err := job.dialect()
 	if err != nil {
@@ -229,10 +231,19 @@ func (w *Worker) turn(most time.Duration) error {
 		return fmt.Errorf("wait for the sockets: %w", err)
 	}
 	w.dialWaiting()
-	if now := swarm.Now(); now-w.ticked >= uint64(time.Second) {
+	switch now := swarm.Now(); {
+	case now-w.ticked >= uint64(time.Second):
 		w.report(now)
+	case now-w.counted >= uint64(countEvery) && w.tick != nil:
+		w.counted = now
+		w.tick(w.countsNow())
 	}
 	return nil
+}
+
+// countsNow returns a tick with counts alone.
+func (w *Worker) countsNow() *Tick {
+	return &Tick{Connected: w.connected(), Staying: w.staying, Sent: w.counts.sent, Received: w.counts.received, Failures: w.failures.Total()}
 }
 
 // Idle lets time pass.
@@ -267,16 +278,14 @@ func (w *Worker) holds(m *member, accepted []account.Set) bool {
 // report tells what this second was like.
 func (w *Worker) report(now uint64) {
 	cpu, _ := limits.Used()
-	t := &Tick{
-		Connected: w.connected(), Staying: w.staying, Sent: w.counts.sent, Received: w.counts.received,
-		Failures: w.failures.Total(), Lag: w.secondLag.Take(),
-	}
+	t := w.countsNow()
 	w.roll()
-	t.Latency = w.untold.Take()
+	t.Second = true
+	t.Latency, t.Lag = w.untold.Take(), w.secondLag.Take()
 	if elapsed := now - w.ticked; w.ticked > 0 && elapsed > uint64(time.Second/2) {
 		t.CPU = float64(cpu-w.tickCPU) / float64(elapsed)
 	}
-	w.ticked, w.tickCPU = now, cpu
+	w.ticked, w.counted, w.tickCPU = now, now, cpu
 	if w.tick != nil {
 		w.tick(t)
 	}

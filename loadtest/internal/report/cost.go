@@ -1,0 +1,76 @@
+package report
+
+import "fmt"
+
+// When what a connection costs can't be told from how much the servers' memory grew.
+const (
+	// ownChecks is how many connections of the load tester itself, before the run, an instance may have had.
+	ownChecks = 20
+	// warmShare is the share of the run's connections that an instance may have had before: what they left may be used again.
+	warmShare = 0.05
+	// leastGrowth is how many bytes an instance must have grown by: a process's memory changes by that much for other reasons.
+	leastGrowth = 1 << 20
+)
+
+// ServerCost returns what a connection and a delivery cost the servers.
+func (r *Result) ServerCost() (c Cost) {
+	if len(r.Servers) == 0 {
+		c.KiBUnknown = "no server's memory could be read"
+		return c
+	}
+	grown, used := 0.0, 0.0
+	for _, s := range r.Servers {
+		grown += float64(s.MemoryIdle) - float64(s.MemoryBefore)
+		used += s.CPUSeconds
+	}
+	if r.Messages.Received > 0 {
+		micros := 1e6 * used / float64(r.Messages.Received)
+		c.MicrosPerDelivery = &micros
+	}
+	if c.KiBUnknown = r.whyNoKiB(grown); c.KiBUnknown == "" {
+		kib := grown / 1024 / float64(r.Connections.Joined)
+		c.KiBPerConnection = &kib
+	}
+	return c
+}
+
+// whyNoKiB says why a growth in bytes says nothing about a connection; "" when it does.
+func (r *Result) whyNoKiB(grown float64) string {
+	const anew = "start it anew to measure what a connection costs"
+	each := float64(r.Connections.Joined) / float64(len(r.Servers))
+	for _, s := range r.Servers {
+		switch {
+		case s.MemoryIdle == 0:
+			return "the memory of " + s.Name + " could not be read with all connected"
+		case float64(s.OpenedBefore) > max(ownChecks, warmShare*each):
+			return fmt.Sprintf("%s had memory to spare from %s connections before: %s", s.Name, Thousands(s.OpenedBefore), anew)
+		case s.MemoryIdle <= s.MemoryBefore:
+			return fmt.Sprintf("%s had memory to spare from before: %s", s.Name, anew)
+		}
+	}
+	if r.Connections.Joined == 0 || grown < leastGrowth*float64(len(r.Servers)) {
+		return "memory grew by less than 1 MiB an instance, which may have other reasons: use more connections"
+	}
+	return ""
+}
+
+// costs is a line about them for a person; "" when nothing is known of any server.
+func (r *Result) costs(separator string) string {
+	if len(r.Servers) == 0 {
+		return ""
+	}
+	c := r.ServerCost()
+	delivery := ""
+	if c.MicrosPerDelivery != nil {
+		delivery = fmt.Sprintf("%.2f µs of CPU a delivery", *c.MicrosPerDelivery)
+	}
+	switch {
+	case c.KiBPerConnection == nil && delivery == "":
+		return "KiB a connection unknown: " + c.KiBUnknown
+	case c.KiBPerConnection == nil:
+		return delivery + separator + "KiB a connection unknown: " + c.KiBUnknown
+	case delivery == "":
+		return fmt.Sprintf("%.1f KiB a connection", *c.KiBPerConnection)
+	}
+	return fmt.Sprintf("%.1f KiB a connection", *c.KiBPerConnection) + separator + delivery
+}
