@@ -181,23 +181,6 @@ func firstBroken(p []byte) (end int, why error) {
 	return -1, nil
 }
 
-func TestOffersOfDeflate(t *testing.T) {
-	for offer, want := range map[string]bool{
-		"permessage-deflate":                             true,
-		" permessage-deflate ; client_max_window_bits":   true,
-		"permessage-deflate; server_max_window_bits=15":  true,
-		"permessage-deflate; server_max_window_bits=10":  false,
-		"permessage-deflate; server_no_context_takeover": true,
-		"permessage-deflate; something_else":             false,
-		"x-webkit-deflate-frame":                         false,
-		"":                                               false,
-	} {
-		if got := acceptable(offer); got != want {
-			t.Errorf("%q: %v, want %v", offer, got, want)
-		}
-	}
-}
-
 // However bytes come in, and whatever they are: what comes out does not depend on the chunks, and is bounded; no broken frame of a
 // compressed message gets by.
 func FuzzInflater(f *testing.F) {

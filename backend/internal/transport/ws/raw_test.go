@@ -54,13 +54,15 @@ func (s *server) rawWith(query, headers string, extra []byte) *raw {
 	return &raw{Conn: conn, t: s.t, in: bufio.NewReader(conn)}
 }
 
-func (r *raw) handshaken() {
+// handshaken reads the response, and returns its header.
+func (r *raw) handshaken() http.Header {
 	r.t.Helper()
 	answer, err := http.ReadResponse(r.in, nil)
 	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols ||
 		answer.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" { // the example of RFC 6455 section 1.3
 		r.t.Fatalf("handshake: %+v %v", answer, err)
 	}
+	return answer.Header
 }
 
 // The opcodes of RFC 6455 section 5.2.
@@ -88,13 +90,13 @@ func frame(first byte, payload string) []byte {
 	return p
 }
 
-// next reads one frame of the server, which must not be masked nor in parts.
+// next reads one frame of the server, which must not be masked nor in parts. The opcode of one that is compressed has RSV1.
 func (r *raw) next() (opcode byte, payload string, err error) {
 	var head [2]byte
 	if _, err = io.ReadFull(r.in, head[:]); err != nil {
 		return 0, "", err
 	}
-	if head[0]&0xF0 != final || head[1]&masked != 0 {
+	if head[0]&^0x40&0xF0 != final || head[1]&masked != 0 {
 		r.t.Errorf("the server sent a frame that begins with %x", head)
 	}
 	n := uint64(head[1])
