@@ -208,11 +208,23 @@ func (q *Queue) Code() wire.CloseCode {
 	return q.code
 }
 
-// dropLocked forgets the frames that were not begun, for the sake of one more.
+// keptBytes is the most that is kept of a queue over its bound: with room for the response to a handshake with the longest header.
+const keptBytes = 24 << 10
+
+// dropLocked forgets the frames that were not begun, for the sake of one more. What one transport pushed to its own queue stays as
+// far as keptBytes go, since the connection stands on it: the response to the handshake, without which no peer would
+// understand the closing frame, pongs, the answer to a close.
 func (q *Queue) dropLocked(last *Frame) {
 	n, charge := count(append(q.frames, entry{frame: last}))
-	q.frames, q.names, q.holes = nil, nil, 0
-	q.settleLocked(-charge)
+	var kept []entry
+	room := keptBytes
+	for _, e := range q.frames {
+		if e.frame != nil && e.frame.own != nil && int(e.charge) <= room {
+			kept, room = append(kept, e), room-int(e.charge)
+		}
+	}
+	q.frames, q.names, q.holes = kept, nil, 0
+	q.settleLocked(keptBytes - room - charge)
 	q.pool.opts.Meter.Dropped(n)
 }
 
