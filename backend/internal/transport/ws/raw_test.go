@@ -43,11 +43,25 @@ func (s *server) rawOffering(query, extensions string) *raw {
 // rawWith sends the handshake, with further headers, and extra in one piece.
 func (s *server) rawWith(query, headers string, extra []byte) *raw {
 	s.t.Helper()
+	r := s.knock(query, headers, extra)
+	s.t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// visitor is rawOffering for a connection that its caller closes, so that thousands of them leave nothing in the test.
+func (s *server) visitor(query, extensions string) *raw {
+	s.t.Helper()
+	r := s.knock(query, "Sec-WebSocket-Extensions: "+extensions+"\r\n", nil)
+	r.handshaken()
+	return r
+}
+
+func (s *server) knock(query, headers string, extra []byte) *raw {
+	s.t.Helper()
 	conn, err := net.Dial("tcp", s.address)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(patience))
 	conn.Write(append(fmt.Appendf(nil, "GET /ws?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", query, s.address, headers), extra...))

@@ -203,6 +203,8 @@ func (h *Handler) failed(s *melody.Session, err error) {
 	case errors.Is(err, websocket.ErrReadLimit), errors.Is(err, errInflatedTooBig):
 		client(s).queue.Close(wire.CloseTooBig, fmt.Sprintf("a frame has more than %d bytes", h.MaxFrameBytes))
 	case errors.As(err, &closed), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, melody.ErrWriteClosed), errors.Is(err, websocket.ErrCloseSent):
+		// melody's writer, which had to end, began only after the reader did: that is nobody's fault.
 	default:
 		var timeout net.Error
 		switch queue := client(s).queue; {
