@@ -160,6 +160,17 @@ func (q *Queue) closeLocked(code wire.CloseCode, reason string) (became bool) {
 	return q.wakeLocked() || became
 }
 
+// SetReadDeadline sets until when the transport waits for its peer. One that is closing has Options.CloseGrace, whoever comes
+// first.
+func (q *Queue) SetReadDeadline(t time.Time) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closing {
+		return nil
+	}
+	return q.conn.SetReadDeadline(t)
+}
+
 // Hangup ends the connection because the peer is not read any more: it left, broke the protocol, or has answered the
 // closing frame. What waits is tried once. The code counts when no other did before.
 func (q *Queue) Hangup(code wire.CloseCode) {
