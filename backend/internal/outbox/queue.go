@@ -174,6 +174,17 @@ func (q *Queue) closeLocked(code wire.CloseCode, reason string) (became bool) {
 	return q.wakeLocked()
 }
 
+// SetReadDeadline sets until when the transport waits for its peer. One that is closing has Options.CloseGrace, whoever comes
+// first.
+func (q *Queue) SetReadDeadline(t time.Time) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closing {
+		return nil
+	}
+	return q.conn.SetReadDeadline(t)
+}
+
 // Hangup ends the connection because the peer is not read any more: it left, broke the protocol, or has answered the
 // closing frame. What waits is tried once. The code counts when no other did before.
 func (q *Queue) Hangup(code wire.CloseCode) {
@@ -222,11 +233,24 @@ func (q *Queue) Code() wire.CloseCode {
 	return q.code
 }
 
-// dropLocked forgets the frames that were not begun, for the sake of one more.
+// keptBytes is the most that is kept of a queue over its bound: with room for the response to a handshake with the longest header.
+const keptBytes = 24 << 10
+
+// dropLocked forgets the frames that were not begun, for the sake of one more. What one transport pushed to its own queue stays as
+// far as keptBytes go, since the connection stands on it: the response to the handshake, without which no peer would
+// understand the closing frame, pongs, the answer to a close.
 func (q *Queue) dropLocked(last *Frame) {
 	n, charge := count(append(q.frames, entry{frame: last}))
+	var kept []entry
+	room := keptBytes
+	for _, e := range q.frames {
+		if e.frame != nil && e.frame.own != nil && int(e.charge) <= room {
+			kept, room = append(kept, e), room-int(e.charge)
+		}
+	}
 	q.emptyLocked()
-	q.settleLocked(-charge)
+	q.frames = append(q.frames, kept...)
+	q.settleLocked(keptBytes - room - charge)
 	q.pool.opts.Meter.Dropped(n)
 }
 

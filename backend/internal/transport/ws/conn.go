@@ -131,12 +131,7 @@ func (c *conn) Close() error { return nil }
 func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 
 // SetReadDeadline leaves the deadline of a closing connection alone.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	if c.queue.Code() != 0 {
-		return nil
-	}
-	return c.Conn.SetReadDeadline(t)
-}
+func (c *conn) SetReadDeadline(t time.Time) error { return c.queue.SetReadDeadline(t) }
 
 // hijacked is the response writer that melody upgrades. Its header holds the subprotocol that was chosen.
 type hijacked struct {

@@ -3,7 +3,7 @@ package ws
 import (
 	"bytes"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,9 +21,13 @@ const extension = "permessage-deflate; server_no_context_takeover; client_no_con
 // level is fast, and close to the best for JSON of a few KiB.
 const level = 3
 
-// offersDeflate reports whether one of the offers can be accepted (RFC 7692 section 7.1).
+// offersDeflate reports whether one of the offers can be accepted (RFC 7692 section 7.1). A line with a quoted string is passed
+// over: nobody needs one, and what stands within is no offer.
 func offersDeflate(r *http.Request) bool {
 	for _, line := range r.Header.Values("Sec-WebSocket-Extensions") {
+		if strings.Contains(line, `"`) {
+			continue
+		}
 		for offer := range strings.SplitSeq(line, ",") {
 			if acceptable(offer) {
 				return true
@@ -33,28 +37,43 @@ func offersDeflate(r *http.Request) bool {
 	return false
 }
 
+// acceptable reports whether the extension may be the answer to this offer. One whose parameters are invalid, or there twice, has to
+// be declined, and so has any bound of the compressor's window: it is the largest one, and the answer names none.
 func acceptable(offer string) bool {
-	name, params, _ := strings.Cut(offer, ";")
-	if strings.TrimSpace(name) != "permessage-deflate" {
+	name, params, more := strings.Cut(offer, ";")
+	if trim(name) != "permessage-deflate" {
 		return false
 	}
-	if strings.TrimSpace(params) == "" {
-		return true
-	}
-	for param := range strings.SplitSeq(params, ";") {
-		key, value, _ := strings.Cut(strings.TrimSpace(param), "=")
-		switch strings.TrimSpace(key) {
-		case "server_no_context_takeover", "client_no_context_takeover", "client_max_window_bits":
-		case "server_max_window_bits": // the compressor's window is the largest one
-			if n, err := strconv.Atoi(strings.Trim(value, `"`)); err != nil || n != 15 {
+	seen := make([]string, 0, 3)
+	for more {
+		var param string
+		param, params, more = strings.Cut(params, ";")
+		key, value, has := strings.Cut(param, "=")
+		switch key = trim(key); key {
+		case "server_no_context_takeover", "client_no_context_takeover":
+			if has {
+				return false
+			}
+		case "client_max_window_bits": // any window can be inflated
+			if has && !slices.Contains(windows, trim(value)) {
 				return false
 			}
 		default:
 			return false
 		}
+		if slices.Contains(seen, key) {
+			return false
+		}
+		seen = append(seen, key)
 	}
 	return true
 }
+
+// windows are the sizes that a window may have, in bits.
+var windows = []string{"8", "9", "10", "11", "12", "13", "14", "15"}
+
+// trim takes off the white space that may stand between the tokens of a header.
+func trim(s string) string { return strings.Trim(s, " \t") }
 
 // deflated is how WebSocket looks to those who negotiated deflate: frames of at least that many bytes are compressed.
 func deflated(from int) *outbox.Form {

@@ -48,3 +48,33 @@ func TestACompressionBombIsClosed(t *testing.T) {
 	s.WantClosed(wire.CloseTooBig, 1)
 	calm.wantAlive()
 }
+
+// Who offers what can't be accepted is served all the same, without compression; the answer to all others names no window.
+func TestTheAnswerIsWithinTheOffer(t *testing.T) {
+	const accepted = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+	for _, c := range []struct {
+		offer, want string
+		deflate     int
+	}{
+		{"permessage-deflate; client_max_window_bits", accepted, 1024},
+		{"permessage-deflate; client_max_window_bits=9", accepted, 1024},
+		{"permessage-deflate; server_max_window_bits=10", "", 1024},
+		{"permessage-deflate; server_max_window_bits=10, permessage-deflate", accepted, 1024},
+		{`other; text="a, permessage-deflate, b"`, "", 1024},
+		{"permessage-deflate", "", 0}, // compression is off
+	} {
+		s := start(t, options{deflate: c.deflate})
+		r := s.rawWith("warehouse=w1", "Sec-WebSocket-Extensions: "+c.offer+"\r\n", nil)
+		if got := r.handshaken().Get("Sec-WebSocket-Extensions"); got != c.want {
+			t.Errorf("%q was answered with %q, want %q", c.offer, got, c.want)
+		}
+		data := `"` + strings.Repeat("pick rate ", 400) + `"`
+		r.until(text) // connected
+		s.Publish(wire.Room{Warehouse: "w1"}, "BIG", data)
+		opcode, payload, err := r.next()
+		if compressed := opcode == 0x40|text; err != nil || compressed != (c.want != "") || !compressed && !strings.Contains(payload, data) {
+			t.Errorf("%q: the event is a frame that begins with %x and has %d bytes: %v", c.offer, opcode, len(payload), err)
+		}
+		r.Close()
+	}
+}

@@ -26,6 +26,7 @@ type inflater struct {
 	left    uint64 // bytes of its payload that are not here yet
 	passing bool   // the payload is passed on; otherwise it is gathered
 
+	plain      bool   // a message that is not compressed is coming in, in fragments
 	compressed bool   // a compressed message is coming in
 	first      byte   // the first byte of its first frame
 	payload    []byte // of its frames so far, unmasked
@@ -37,6 +38,15 @@ type inflater struct {
 var (
 	errInflatedTooBig = errors.New("ws: a compressed message is too big")
 	errNotDeflate     = errors.New("ws: a compressed message can't be inflated")
+)
+
+// What is wrong with a frame of a compressed message, in the words of gorilla/websocket, which sees none of these frames.
+var (
+	errUnmasked    = errors.New("ws: bad MASK")
+	errReserved    = errors.New("ws: reserved bit set")
+	errCompressed  = errors.New("ws: RSV1 set within a message")
+	errInterleaved = errors.New("ws: data before FIN")
+	errOpcode      = errors.New("ws: bad opcode")
 )
 
 // drain copies what is ready into p.
@@ -71,20 +81,22 @@ func (f *inflater) header(p []byte) (rest []byte) {
 	head := f.head
 	f.head = nil
 	f.left = payloadLen(head)
-	const rsv1 = 0x40
 	opcode := head[0] & 0x0f
-	control, data := opcode >= 8, opcode == 1 || opcode == 2
-	if data && head[0]&rsv1 != 0 && !f.compressed {
-		f.compressed, f.first = true, head[0]
-	} else if control || data || !f.compressed {
-		f.passing = true // what is wrong with it is found out by its reader
-		f.out = append(f.out, head...)
+	control, begins := opcode >= 8, !f.compressed && isData(opcode) && head[0]&rsv1 != 0
+	if control || !begins && !f.compressed {
+		if f.passing = true; !control {
+			f.plain = head[0]&fin == 0
+		}
+		f.out = append(f.out, head...) // what is wrong with it is found out by its reader
 		return p[1:]
 	}
-	f.passing, f.masked, f.mask = false, 0, [4]byte{}
-	if head[1]&0x80 != 0 {
-		f.mask = [4]byte(head[len(head)-4:])
+	if f.err = f.broken(head); f.err != nil {
+		return nil
 	}
+	if begins {
+		f.compressed, f.first = true, head[0]
+	}
+	f.passing, f.masked, f.mask = false, 0, [4]byte(head[len(head)-4:])
 	if f.left > uint64(f.limit-len(f.payload)) {
 		f.err = errInflatedTooBig
 		return nil
@@ -93,6 +105,29 @@ func (f *inflater) header(p []byte) (rest []byte) {
 	f.finish()
 	return p[1:]
 }
+
+// broken says what is wrong with the header of a frame that begins a compressed message, or is one of its fragments.
+func (f *inflater) broken(head []byte) error {
+	opcode := head[0] & 0x0f
+	switch {
+	case head[1]&0x80 == 0:
+		return errUnmasked
+	case head[0]&(rsv2|rsv3) != 0:
+		return errReserved
+	case isData(opcode) && (f.plain || f.compressed):
+		return errInterleaved
+	case f.compressed && opcode != 0:
+		return errOpcode
+	case f.compressed && head[0]&rsv1 != 0: // RFC 7692 section 6.1: it stands in the first frame
+		return errCompressed
+	}
+	return nil
+}
+
+// The first byte of a frame beside its opcode.
+const fin, rsv1, rsv2, rsv3 = 0x80, 0x40, 0x20, 0x10
+
+func isData(opcode byte) bool { return opcode == 1 || opcode == 2 }
 
 // payloadLen is the length of the payload that a header announces.
 func payloadLen(head []byte) uint64 {
@@ -139,7 +174,6 @@ func (f *inflater) body(p []byte) (rest []byte) {
 
 // finish hands on the compressed message when its last frame is complete.
 func (f *inflater) finish() {
-	const fin = 0x80
 	if f.left > 0 || f.current&fin == 0 {
 		return
 	}

@@ -44,7 +44,7 @@ func through(f *inflater, p []byte, chunk int) (out []byte, err error) {
 }
 
 func TestInflaterTurnsCompressedMessagesIntoPlainOnes(t *testing.T) {
-	const fin, rsv1, text, more, ping = 0x80, 0x40, 1, 0, 9
+	const text, more, ping = 1, 0, 9
 	long := []byte(strings.Repeat("a warehouse ", 1000))
 	small, large := compress([]byte("hello")), compress(long)
 	none := [4]byte{}
@@ -108,28 +108,88 @@ func TestInflaterIsBounded(t *testing.T) {
 	}
 }
 
-func TestOffersOfDeflate(t *testing.T) {
-	for offer, want := range map[string]bool{
-		"permessage-deflate":                             true,
-		" permessage-deflate ; client_max_window_bits":   true,
-		"permessage-deflate; server_max_window_bits=15":  true,
-		"permessage-deflate; server_max_window_bits=10":  false,
-		"permessage-deflate; server_no_context_takeover": true,
-		"permessage-deflate; something_else":             false,
-		"x-webkit-deflate-frame":                         false,
-		"":                                               false,
-	} {
-		if got := acceptable(offer); got != want {
-			t.Errorf("%q: %v, want %v", offer, got, want)
+// brokenWithin are bytes that break the framing within a compressed message, and what is wrong with them.
+var brokenWithin = map[string]struct {
+	give []byte
+	want error
+}{
+	"an unmasked frame":                    {append(header(0xc1, 2), "{}"...), errUnmasked},
+	"an unmasked fragment":                 {append(masked(0x41, key, []byte{1}), 0x80, 1, 'x'), errUnmasked},
+	"RSV2":                                 {masked(0xe1, key, []byte{0}), errReserved},
+	"RSV3 in a fragment":                   {append(masked(0x41, key, []byte{1}), masked(0x90, key, []byte{1})...), errReserved},
+	"RSV1 in a fragment":                   {append(masked(0x41, key, []byte{1}), masked(0xc0, key, []byte{1})...), errCompressed},
+	"text within":                          {append(masked(0x41, key, []byte{1}), masked(0x81, key, []byte("{}"))...), errInterleaved},
+	"binary within":                        {append(masked(0x41, key, []byte{1}), masked(0x82, key, []byte("{}"))...), errInterleaved},
+	"compressed within":                    {append(masked(0x41, key, []byte{1}), masked(0xc1, key, []byte{0})...), errInterleaved},
+	"compressed within one that is not":    {append(masked(0x01, key, []byte("{")), masked(0xc1, key, []byte{0})...), errInterleaved},
+	"a fragment with an opcode of nothing": {append(masked(0x41, key, []byte{1}), masked(0x83, key, []byte{1})...), errOpcode},
+}
+
+func TestInflaterRefusesWhatItsReaderCannotSee(t *testing.T) {
+	for name, c := range brokenWithin {
+		for chunk := 1; chunk <= len(c.give); chunk++ {
+			good := masked(fin|1, key, []byte("before"))
+			f := &inflater{limit: 64 << 10}
+			out, err := through(f, append(good, c.give...), chunk)
+			if !errors.Is(err, c.want) {
+				t.Errorf("%s, in chunks of %d: %v, want %v", name, chunk, err, c.want)
+			}
+			if out, _ = bytes.CutPrefix(out, good); bytes.ContainsRune(out, '}') {
+				t.Errorf("%s: a message was passed on after the frame that is broken: %q", name, out)
+			}
 		}
 	}
 }
 
-// However bytes come in, and whatever they are: what comes out does not depend on the chunks, and is bounded.
+// firstBroken returns where the header ends that first breaks the framing of a compressed message, or -1: RFC 6455 section 5.2
+// and RFC 7692 section 6.1 once more, on frames that are all there.
+func firstBroken(p []byte) (end int, why error) {
+	var open, compressed bool // a message is, in fragments
+	for at := 0; at+2 <= len(p); {
+		first := p[at]
+		n := headerLen(p[at+1])
+		if at+n > len(p) {
+			return -1, nil
+		}
+		length, kind := payloadLen(p[at:at+n]), first&0x0f
+		if kind < 8 {
+			inside := open && compressed
+			if starts := !open && first&rsv1 != 0 && isData(kind); starts || inside || isData(kind) && first&rsv1 != 0 {
+				switch {
+				case p[at+1]&0x80 == 0:
+					return at + n, errUnmasked
+				case first&0x30 != 0:
+					return at + n, errReserved
+				case open && isData(kind):
+					return at + n, errInterleaved
+				case open && kind != 0:
+					return at + n, errOpcode
+				case open && first&rsv1 != 0:
+					return at + n, errCompressed
+				}
+				compressed = true
+			}
+			if open = first&fin == 0; !open {
+				compressed = false
+			}
+		}
+		if length > uint64(len(p)) {
+			return -1, nil
+		}
+		at += n + int(length)
+	}
+	return -1, nil
+}
+
+// However bytes come in, and whatever they are: what comes out does not depend on the chunks, and is bounded; no broken frame of a
+// compressed message gets by.
 func FuzzInflater(f *testing.F) {
 	f.Add(masked(0xc1, key, compress([]byte("hello"))), 3)
 	f.Add(append(masked(0x41, key, compress([]byte("hello"))[:2]), masked(0x80, key, compress([]byte("hello"))[2:])...), 1)
 	f.Add([]byte{0xc1, 0xff, 0, 0, 0, 0}, 2)
+	for _, c := range brokenWithin {
+		f.Add(c.give, 1)
+	}
 	f.Fuzz(func(t *testing.T, give []byte, chunk int) {
 		if chunk < 1 || len(give) > 1<<16 {
 			return
@@ -143,6 +203,19 @@ func FuzzInflater(f *testing.F) {
 		}
 		if !bytes.Equal(whole, parts) || !errors.Is(perr, err) {
 			t.Errorf("in one: %d bytes, %v; in chunks of %d: %d bytes, %v", len(whole), err, chunk, len(parts), perr)
+		}
+		if end, why := firstBroken(give); end < 0 {
+			if errors.Is(err, errUnmasked) || errors.Is(err, errReserved) || errors.Is(err, errCompressed) ||
+				errors.Is(err, errInterleaved) || errors.Is(err, errOpcode) {
+				t.Errorf("frames that are whole were refused: %v", err)
+			}
+		} else if before, earlier := through(&inflater{limit: limit}, give[:end-1], len(give)); earlier == nil {
+			if !errors.Is(err, why) {
+				t.Errorf("got %v, want %v", err, why)
+			}
+			if !bytes.Equal(before, whole) {
+				t.Error("something was passed on after the frame that is broken")
+			}
 		}
 		if most := len(give) + len(give)/4*(limit+14); len(whole) > most+limit+14 {
 			t.Errorf("%d bytes became %d", len(give), len(whole))

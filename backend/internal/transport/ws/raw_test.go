@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,24 +43,40 @@ func (s *server) rawOffering(query, extensions string) *raw {
 // rawWith sends the handshake, with further headers, and extra in one piece.
 func (s *server) rawWith(query, headers string, extra []byte) *raw {
 	s.t.Helper()
+	r := s.knock(query, headers, extra)
+	s.t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// visitor is rawOffering for a connection that its caller closes, so that thousands of them leave nothing in the test.
+func (s *server) visitor(query, extensions string) *raw {
+	s.t.Helper()
+	r := s.knock(query, "Sec-WebSocket-Extensions: "+extensions+"\r\n", nil)
+	r.handshaken()
+	return r
+}
+
+func (s *server) knock(query, headers string, extra []byte) *raw {
+	s.t.Helper()
 	conn, err := net.Dial("tcp", s.address)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(patience))
 	conn.Write(append(fmt.Appendf(nil, "GET /ws?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", query, s.address, headers), extra...))
 	return &raw{Conn: conn, t: s.t, in: bufio.NewReader(conn)}
 }
 
-func (r *raw) handshaken() {
+// handshaken reads the response, and returns its header.
+func (r *raw) handshaken() http.Header {
 	r.t.Helper()
 	answer, err := http.ReadResponse(r.in, nil)
 	if err != nil || answer.StatusCode != http.StatusSwitchingProtocols ||
 		answer.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" { // the example of RFC 6455 section 1.3
 		r.t.Fatalf("handshake: %+v %v", answer, err)
 	}
+	return answer.Header
 }
 
 // The opcodes of RFC 6455 section 5.2.
@@ -87,13 +104,13 @@ func frame(first byte, payload string) []byte {
 	return p
 }
 
-// next reads one frame of the server, which must not be masked nor in parts.
+// next reads one frame of the server, which must not be masked nor in parts. The opcode of one that is compressed has RSV1.
 func (r *raw) next() (opcode byte, payload string, err error) {
 	var head [2]byte
 	if _, err = io.ReadFull(r.in, head[:]); err != nil {
 		return 0, "", err
 	}
-	if head[0]&0xF0 != final || head[1]&masked != 0 {
+	if head[0]&^0x40&0xF0 != final || head[1]&masked != 0 {
 		r.t.Errorf("the server sent a frame that begins with %x", head)
 	}
 	n := uint64(head[1])
@@ -236,14 +253,16 @@ func TestAFrameWithTheHandshakeDoesNotVanish(t *testing.T) {
 func TestBrokenFramesEndTheConnection(t *testing.T) {
 	unmasked := append([]byte{final | text, 2}, "{}"...)
 	huge := binary.BigEndian.AppendUint64([]byte{final | text, masked | 127}, 1<<63)
-	tests := []struct {
-		name string
-		give []byte
-		want wire.CloseCode // 0 when more than one would do
-	}{
+	tests := []broken{
 		{name: "unmasked", give: unmasked, want: wire.CloseBadFrame},
 		{name: "an unknown opcode", give: frame(final|0x3, "x"), want: wire.CloseBadFrame},
-		{name: "a reserved bit", give: frame(final|0x40|text, "{}"), want: wire.CloseBadFrame},
+		{name: "RSV1 although nothing was negotiated", give: frame(final|0x40|text, "{}"), want: wire.CloseBadFrame},
+		{name: "RSV2", give: frame(final|0x20|text, "{}"), want: wire.CloseBadFrame},
+		{name: "RSV3", give: frame(final|0x10|text, "{}"), want: wire.CloseBadFrame},
+		{name: "RSV2 in a fragment", give: append(frame(text, "{"), frame(final|0x20|continuation, "}")...), want: wire.CloseBadFrame},
+		{name: "an unmasked fragment", give: append(frame(text, "{"), final|continuation, 1, '}'), want: wire.CloseBadFrame},
+		{name: "binary within text", give: append(frame(text, "{"), frame(final|binaryData, "{}")...), want: wire.CloseBadFrame},
+		{name: "a fragment with an unknown opcode", give: append(frame(text, "{"), frame(final|0x3, "}")...), want: wire.CloseBadFrame},
 		{name: "a continuation of nothing", give: frame(final|continuation, "x"), want: wire.CloseBadFrame},
 		{name: "text within text", give: append(frame(text, "{"), frame(final|text, "{}")...), want: wire.CloseBadFrame},
 		{name: "a ping in parts", give: frame(ping, "x"), want: wire.CloseBadFrame},
@@ -254,12 +273,48 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 		{name: "too much in parts", give: append(frame(text, strings.Repeat("x", frameLimit)), frame(final|continuation, "x")...), want: wire.CloseTooBig},
 		{name: "a length over the limit without the bytes", give: frame(final|text, strings.Repeat("x", frameLimit+1))[:8], want: wire.CloseTooBig},
 	}
-	s := start(t, options{})
+	wantRefused(t, start(t, options{}), "", tests)
+}
+
+// What breaks a message that is not compressed breaks one that is: with the same code, counted under the same name.
+func TestBrokenFramesOfACompressedMessageEndTheConnection(t *testing.T) {
+	const compressed = 0x40
+	echo := deflated([]byte(`{"event":"echo","id":1}`))
+	begun := frame(compressed|text, echo[:3])
+	after := func(p ...byte) []byte { return slices.Concat(begun, p) }
+	s := start(t, options{deflate: 1024})
+	wantRefused(t, s, "permessage-deflate", []broken{
+		{name: "unmasked", give: append([]byte{final | compressed | text, byte(len(echo))}, echo...), want: wire.CloseBadFrame},
+		{name: "an unmasked fragment", give: after(final|continuation, 1, 'x'), want: wire.CloseBadFrame},
+		{name: "RSV2", give: frame(final|compressed|0x20|text, echo), want: wire.CloseBadFrame},
+		{name: "RSV3", give: frame(final|compressed|0x10|text, echo), want: wire.CloseBadFrame},
+		{name: "RSV1 in a fragment", give: after(frame(final|compressed|continuation, echo[3:])...), want: wire.CloseBadFrame},
+		{name: "RSV2 in a fragment", give: after(frame(final|0x20|continuation, echo[3:])...), want: wire.CloseBadFrame},
+		{name: "RSV3 in a fragment", give: after(frame(final|0x10|continuation, echo[3:])...), want: wire.CloseBadFrame},
+		{name: "RSV1 in a ping within", give: after(frame(final|compressed|ping, "x")...), want: wire.CloseBadFrame},
+		{name: "text within", give: after(frame(final|text, "{}")...), want: wire.CloseBadFrame},
+		{name: "binary within", give: after(frame(final|binaryData, "{}")...), want: wire.CloseBadFrame},
+		{name: "a compressed one within", give: after(frame(final|compressed|text, echo)...), want: wire.CloseBadFrame},
+		{name: "within one that is not", give: append(frame(text, "{"), frame(final|compressed|text, echo)...), want: wire.CloseBadFrame},
+		{name: "a fragment with an unknown opcode", give: after(frame(final|0x3, echo[3:])...), want: wire.CloseBadFrame},
+		{name: "no deflate", give: frame(final|compressed|text, "\xff\xff\xff"), want: wire.CloseBadFrame},
+	})
+}
+
+// A broken stream of bytes is refused with a code; 0 when more than one would do.
+type broken struct {
+	name string
+	give []byte
+	want wire.CloseCode
+}
+
+func wantRefused(t *testing.T, s *server, extensions string, tests []broken) {
+	t.Helper()
 	bystander := s.dial("warehouse=w1")
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := s.Counter("zonecast_connections_closed_total", "code="+tt.want.String())
-			r := s.in(t).raw("warehouse=w1")
+			r := s.in(t).rawOffering("warehouse=w1", extensions)
 			r.until(text)
 			if _, err := r.Write(tt.give); err != nil {
 				t.Fatal(err)
@@ -272,8 +327,8 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 			if tt.want == 0 {
 				return
 			}
-			if code == 0 {
-				t.Error("the connection ended without a close frame")
+			if code != int(tt.want) {
+				t.Errorf("the connection ended with %d, want %d", code, tt.want)
 			}
 			if tt.want == wire.CloseBadFrame && (!strings.Contains(reason, "RFC 6455") && !strings.Contains(reason, "RFC 7692") && !strings.Contains(reason, "send JSON")) {
 				t.Errorf("the reason %q does not say what to change", reason)
@@ -282,6 +337,9 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 				t.Errorf("not counted as %s", tt.want)
 			}
 		})
+	}
+	if got := s.Counter("zonecast_messages_received_total"); got != 0 {
+		t.Errorf("%v frames were taken for whole", got)
 	}
 	bystander.wantAlive()
 }

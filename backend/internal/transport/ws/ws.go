@@ -203,6 +203,8 @@ func (h *Handler) failed(s *melody.Session, err error) {
 	case errors.Is(err, websocket.ErrReadLimit), errors.Is(err, errInflatedTooBig):
 		client(s).queue.Close(wire.CloseTooBig, fmt.Sprintf("a frame has more than %d bytes", h.MaxFrameBytes))
 	case errors.As(err, &closed), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, melody.ErrWriteClosed), errors.Is(err, websocket.ErrCloseSent):
+		// melody's writer, which had to end, began only after the reader did: that is nobody's fault.
 	default:
 		var timeout net.Error
 		switch queue := client(s).queue; {
@@ -217,12 +219,12 @@ func (h *Handler) failed(s *melody.Session, err error) {
 
 // framing says what to change about frames that RFC 6455 does not know, in at most 123 bytes (its section 5.5).
 func framing(err error) string {
-	said := strings.TrimPrefix(err.Error(), "websocket: ")
+	said := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "websocket: "), "ws: ")
 	advice := "connect with a WebSocket library (RFC 6455)"
 	switch {
 	case strings.Contains(said, "MASK"):
 		advice = "clients mask each frame (RFC 6455 section 5.3)"
-	case strings.Contains(said, "RSV1"):
+	case strings.Contains(said, "RSV1"), errors.Is(err, errNotDeflate):
 		advice = "compress only what was negotiated (RFC 7692)"
 	case strings.Contains(said, "message"): // of pieces
 		advice = "send it in fewer frames, and at once"
