@@ -255,10 +255,13 @@ func latenciesOf(t *testing.T, bystanders []*bystander, messages int) latencies 
 		eventually(t, fmt.Sprintf("bystander %d has everything", i), func() bool {
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			return len(b.took) == messages
+			if len(b.took) != messages {
+				return false
+			}
+			all = append(all, b.took...)
+			b.took = b.took[:0]
+			return true
 		})
-		all = append(all, b.took...)
-		b.took = b.took[:0]
 	}
 	slices.Sort(all)
 	return latencies{all[len(all)/2], all[len(all)*99/100]}
