@@ -23,6 +23,7 @@ type listing struct {
 		Via      string   `json:"transport"`
 		Rooms    []string `json:"rooms"`
 		Received uint64   `json:"framesReceived"`
+		Bytes    uint64   `json:"bytesReceived"`
 		Duration *int64   `json:"duration"`
 		Queued   *int     `json:"queuedBytes"`
 		Slow     *bool    `json:"slow"`
@@ -53,6 +54,7 @@ func TestConnectionsAreListedPageByPage(t *testing.T) {
 	for range 5 {
 		m := s.member(zone)
 		m.Received()
+		m.ReceivedBytes(17)
 		ids = append(ids, m.ID)
 	}
 	s.member(wire.Room{Warehouse: "w2"})
@@ -62,7 +64,7 @@ func TestConnectionsAreListedPageByPage(t *testing.T) {
 		l := s.list("?warehouse=w1&zone=a&limit=2&after=" + after)
 		for _, c := range l.Connections {
 			got = append(got, c.ID)
-			if c.Node != "node-1" || c.Via != "websocket" || c.Received != 1 || c.Duration == nil || c.Queued == nil || c.Slow == nil || !slices.Equal(c.Rooms, []string{zone.String()}) {
+			if c.Node != "node-1" || c.Via != "websocket" || c.Received != 1 || c.Bytes != 17 || c.Duration == nil || c.Queued == nil || c.Slow == nil || !slices.Equal(c.Rooms, []string{zone.String()}) {
 				t.Errorf("account %+v", c)
 			}
 		}

@@ -57,10 +57,16 @@ const dataLimit = 1 << 10
 // start returns a server. view, if not nil, is what its cluster shows.
 func start(t testing.TB, guard auth.Options, view func() cluster.View) *server {
 	t.Helper()
+	return startWith(t, guard, view, 0, 0)
+}
+
+// startWith is start with a bound of what waits for one connection, and a time that publishers wait; 0 for the defaults.
+func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytesQueued int, wait time.Duration) *server {
+	t.Helper()
 	s := &server{t: t, echo: echo.New(), metrics: metrics.New("v-test", "websocket"), log: new(bytes.Buffer)}
-	s.pool = outbox.NewPool(outbox.Options{Meter: s.metrics})
+	s.pool = outbox.NewPool(outbox.Options{Meter: s.metrics, MaxBytes: bytesQueued, SlowAfter: time.Minute})
 	t.Cleanup(s.pool.Close)
-	s.hub = hub.New(hub.Options{Pool: s.pool})
+	s.hub = hub.New(hub.Options{Pool: s.pool, PublishWait: wait, OnWait: s.metrics.Waits.Inc})
 	s.broker = &fragile{Memory: broker.NewMemory(broker.Limits{Retained: 2}, s.hub)}
 	s.hub.Use(s.broker)
 	if view == nil {
@@ -70,7 +76,7 @@ func start(t testing.TB, guard auth.Options, view func() cluster.View) *server {
 	s.echo.HTTPErrorHandler = api.Problem(log)
 	desk := &attendance.Desk{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
 	alone := cluster.Alone{Self: s.node, Answer: desk.Answer}
-	api.Register(s.echo, api.Options{Publisher: s.broker, Broker: s.broker, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
+	api.Register(s.echo, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
 		Guard: auth.New(guard), MaxDataBytes: dataLimit, Leaving: s.leaving.Load, Register: attendance.Register{Cluster: alone}})
 	return s
 }

@@ -22,3 +22,13 @@ func (h *Hub) UnderWay() int {
 
 // Recent returns what the recent frames of all rooms cost, in bytes, and what they may.
 func (h *Hub) Recent() (cost, most int) { return int(h.recent.Load()), recentTotal }
+
+// KeptForReplay returns how many bytes the pages are charged that are kept for those who come back.
+func (h *Hub) KeptForReplay() int {
+	h.replays.mu.Lock()
+	defer h.replays.mu.Unlock()
+	return h.replays.bytes
+}
+
+// ReplayBytes bounds them.
+const ReplayBytes = replayBytes

@@ -21,7 +21,8 @@ const (
 	replayReads = 8
 	// replayTimeout bounds one read. It is made for all that wait for it, so it does not end with any one's patience.
 	replayTimeout = 10 * time.Second
-	// replayBytes bounds the pages that are kept, in bytes of their frames; the one that was not used for longest goes first.
+	// replayBytes bounds the pages that are kept, in bytes of memory: of their frames, and of each form that was made of them. The one
+	// that was not used for longest goes first.
 	replayBytes = 16 << 20
 	// frameBytes is what a frame takes besides its text, about.
 	frameBytes = 256
@@ -39,7 +40,7 @@ type replays struct {
 	mu    sync.Mutex
 	pages map[pageKey]*list.Element // of *replayedPage, in order
 	order *list.List                // the latest used first
-	bytes int
+	bytes int                       // of the pages
 }
 
 // A pageKey names the messages number*replayPage+1 … (number+1)*replayPage of a room's epoch.
@@ -54,9 +55,15 @@ type replayedPage struct {
 	key    pageKey
 	base   wire.Offset // the frames follow it
 	frames []*outbox.Frame
-	bytes  int
+	weight *pageWeight
 	full   bool // nothing will be added
 	read   time.Time
+}
+
+// A pageWeight is what the frames of one read take, which grows with each form that is made of them. It is guarded by replays.mu.
+type pageWeight struct {
+	bytes int
+	kept  bool // it is part of replays.bytes
 }
 
 func newReplays(h *Hub) *replays {
@@ -105,12 +112,9 @@ func (r *replays) page(ctx context.Context, key pageKey, offset wire.Offset) (*r
 	if err != nil {
 		return nil, err
 	}
-	p := &replayedPage{key: key, base: start, frames: read.frames, full: len(read.frames) == replayPage, read: time.Now()}
+	p := &replayedPage{key: key, base: start, frames: read.frames, weight: read.weight, full: len(read.frames) == replayPage, read: time.Now()}
 	if read.gap != nil {
 		p.base, p.full = read.gap.To, false // what is kept may be of any place
-	}
-	for _, f := range p.frames {
-		p.bytes += len(f.JSON) + frameBytes
 	}
 	if p.base.Epoch == key.epoch && len(p.frames) > 0 {
 		r.keep(p)
@@ -133,10 +137,26 @@ func (r *replays) keep(p *replayedPage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.pages[p.key]; e != nil {
-		r.forget(e)
+		r.forget(e) // it may be the same read, made for several
 	}
 	r.pages[p.key] = r.order.PushFront(p)
-	r.bytes += p.bytes
+	r.bytes += p.weight.bytes
+	p.weight.kept = true
+	r.trim()
+}
+
+// grow takes in that frames take more.
+func (r *replays) grow(w *pageWeight, bytes int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w.bytes += bytes; w.kept {
+		r.bytes += bytes
+		r.trim()
+	}
+}
+
+// trim is called with r.mu held.
+func (r *replays) trim() {
 	for r.bytes > replayBytes && r.order.Len() > 1 {
 		r.forget(r.order.Back())
 	}
@@ -146,12 +166,14 @@ func (r *replays) keep(p *replayedPage) {
 func (r *replays) forget(e *list.Element) {
 	p := r.order.Remove(e).(*replayedPage)
 	delete(r.pages, p.key)
-	r.bytes -= p.bytes
+	r.bytes -= p.weight.bytes
+	p.weight.kept = false
 }
 
 // A readPage is what the broker answered, encoded.
 type readPage struct {
 	frames []*outbox.Frame
+	weight *pageWeight
 	gap    *broker.Gap
 }
 
@@ -170,10 +192,12 @@ func (r *replays) read(ctx context.Context, room wire.Room, after wire.Offset) (
 		if err != nil {
 			return nil, err
 		}
-		read := readPage{gap: page.Gap, frames: make([]*outbox.Frame, len(page.Messages))}
+		read := readPage{gap: page.Gap, frames: make([]*outbox.Frame, len(page.Messages)), weight: new(pageWeight)}
+		grew := func(bytes int) { r.grow(read.weight, bytes) }
 		for i, m := range page.Messages {
-			read.frames[i] = outbox.NewMessage(wire.AppendMessage(nil, &m.Message), 0,
-				outbox.Identity{Room: m.Room, Offset: m.Offset})
+			f := outbox.Broadcast(&m.Message, 0, "")
+			f.Grew = grew
+			read.frames[i], read.weight.bytes = f, read.weight.bytes+cap(f.JSON)+frameBytes
 		}
 		return read, nil
 	})

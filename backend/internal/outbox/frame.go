@@ -14,6 +14,9 @@ type Frame struct {
 	// Accepted is when the broker accepted the message, in microseconds since 1970; it feeds the delivery latency. 0 for
 	// frames of the protocol itself and for messages that are late because their client was away.
 	Accepted int64
+	// Grew, if not nil, is told when a form is made of the frame, and how many bytes that takes besides the JSON: for who keeps frames
+	// and has to know what they weigh. It may be called by any goroutine that pushes, and must not push itself.
+	Grew func(bytes int)
 	// Message says which message this is; its room is empty for frames of the protocol itself that concern no room.
 	Message Identity
 
@@ -36,6 +39,9 @@ type encoded struct {
 // frameBytes is what a frame costs beside its bytes: the Frame itself, the texts of its Identity, its entry in a queue.
 // [Queue] charges it, so that its bound holds for many small frames too.
 const frameBytes = 320
+
+// encodedBytes is what a form takes beside its bytes.
+const encodedBytes = 48
 
 // Weight returns about what a queue is charged for a message whose event and data have so many bytes.
 func Weight(bytes int) int {
@@ -158,6 +164,7 @@ func (f *Frame) encode(form *Form) *encoded {
 		return e
 	}
 	e := &encoded{charge: frameBytes + cap(f.JSON)}
+	grown := encodedBytes
 	if f.Message.Conflate != "" {
 		e.charge += nameBytes
 	}
@@ -168,8 +175,12 @@ func (f *Frame) encode(form *Form) *encoded {
 		f.buf = nil // the next such form needs a place of its own
 	} else if e.bytes = form.Frame(f.JSON); !shares(e.bytes, f.JSON) {
 		e.charge += cap(e.bytes)
+		grown += cap(e.bytes)
 	}
 	slot.Store(e)
+	if f.Grew != nil {
+		f.Grew(grown)
+	}
 	return e
 }
 

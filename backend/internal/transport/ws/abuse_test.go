@@ -226,7 +226,7 @@ func deflated(p []byte) string {
 	w, _ := flate.NewWriter(&out, 9)
 	_, _ = w.Write(p)
 	_ = w.Flush()
-	return out.String()
+	return strings.TrimSuffix(out.String(), "\x00\x00\xff\xff") // RFC 7692 section 7.2.1
 }
 
 // liveHeap returns how many bytes are reachable.

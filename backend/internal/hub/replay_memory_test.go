@@ -1,0 +1,76 @@
+package hub_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// copied is a form that keeps a copy of the frame, as server-sent events and compressed frames do; headed is one that does not.
+var (
+	copied = &outbox.Form{Slot: 1, Closing: lines.Closing,
+		Frame: func(json []byte) []byte { return append(append([]byte("data: "), json...), '\n') }}
+	headed = &outbox.Form{Slot: 2, Closing: lines.Closing, Frame: func(json []byte) []byte { return append([]byte("> "), json...) },
+		Header: func(dst []byte, _ int) []byte { return append(dst, "> "...) }}
+)
+
+// What is kept for those who come back is charged the memory that it takes, whatever forms it was sent in, and stays within its bound.
+func TestWhatIsKeptForReplaysIsChargedItsMemory(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		messages int
+		forms    []*outbox.Form
+	}{
+		{"one form that shares the JSON", 4_000, []*outbox.Form{headed}},
+		{"one form that copies", 4_000, []*outbox.Form{copied}},
+		{"three forms", 3_000, []*outbox.Form{headed, copied, lines}},
+		{"more than may be kept", 12_000, []*outbox.Form{headed, copied, lines}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := build(t, options{limits: endless})
+			if err := h.idle(t, "so that the room stays", drain(t)).Join(t.Context(), []hub.Join{{Room: room("a")}}, silent); err != nil {
+				t.Fatal(err)
+			}
+			data := json.RawMessage(`"` + strings.Repeat("x", 1000) + `"`)
+			var last wire.Offset
+			for range c.messages {
+				last = h.send(broker.Publication{Room: room("a"), Data: data})
+			}
+			eventually(t, "it has read", func() bool { return h.pool.Waiting() == 0 })
+			before := reachable()
+			for i, form := range c.forms {
+				s := h.Open(fmt.Sprint(i), "", h.pool.NewQueue(drain(t), form), nil)
+				if err := s.Join(t.Context(), []hub.Join{{Room: room("a"), After: wire.Offset{Epoch: last.Epoch, N: 1}}}, silent); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "it has read", func() bool { return h.pool.Waiting() == 0 })
+			}
+			charged, takes := h.KeptForReplay(), reachable()-before
+			t.Logf("%d KiB are charged for %d KiB of heap", charged>>10, takes>>10)
+			if charged > hub.ReplayBytes {
+				t.Errorf("%d bytes are charged, the bound is %d", charged, hub.ReplayBytes)
+			}
+			const lists = 512 << 10 // and what else the new connections take
+			if takes > charged+charged/5+lists || takes < charged-charged/5-lists {
+				t.Errorf("%d bytes are charged for %d bytes of heap", charged, takes)
+			}
+			runtime.KeepAlive(h)
+		})
+	}
+}
+
+// reachable returns how many bytes of the heap are.
+func reachable() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
