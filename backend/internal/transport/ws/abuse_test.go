@@ -257,8 +257,9 @@ func latenciesOf(t *testing.T, bystanders []*bystander, messages int) latencies 
 			defer b.mu.Unlock()
 			return len(b.took) == messages
 		})
-		all = append(all, b.took...)
-		b.took = b.took[:0]
+		b.mu.Lock()
+		all, b.took = append(all, b.took...), b.took[:0]
+		b.mu.Unlock()
 	}
 	slices.Sort(all)
 	return latencies{all[len(all)/2], all[len(all)*99/100]}
