@@ -18,6 +18,7 @@ func TestAClientThatIsBehindGetsTheNewestStates(t *testing.T) {
 	s := start(t, options{Options: transporttest.Options{Queued: 256 << 10}})
 	r := s.raw("warehouse=w1&zone=a")
 	_ = r.Conn.(*net.TCPConn).SetReadBuffer(128 << 10)
+	r.until(text) // connected: it is in the room
 	s.fillSocket(zone)
 	var last wire.Offset
 	for i := range states { // many times its bound
