@@ -32,3 +32,6 @@ func (h *Hub) KeptForReplay() int {
 
 // ReplayBytes bounds them.
 const ReplayBytes = replayBytes
+
+// Parked returns how many bytes wait in rooms.
+func (h *Hub) Parked() int { return int(h.parked.Load()) }

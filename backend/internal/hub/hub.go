@@ -45,6 +45,7 @@ type Hub struct {
 	held    atomic.Int64 // rooms with members
 	empty   atomic.Int64 // rooms that linger without
 	recent  atomic.Int64 // what the recent frames of all rooms cost
+	parked  atomic.Int64 // what waits in all rooms
 	replays *replays
 
 	delivered atomic.Int64 // bytes of messages that went to the members of their rooms, each counted once
@@ -111,6 +112,7 @@ type room struct {
 	bytes    int           // what they cost
 	retained []retainedFrame
 	press    press
+	parked   parked
 }
 
 // An arrival is one call of the broker: a message, or a gap.
@@ -179,18 +181,14 @@ func (h *Hub) begin(r *room, s broker.Snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h.dropRecent(r)
+	h.dropParked(r)
 	r.offset, r.retained = s.Offset, nil
 	r.press.arrived(s.Offset)
 	for _, m := range s.Retained {
 		r.retain(m)
 	}
 	for _, a := range r.early {
-		switch {
-		case a.message != nil:
-			h.message(r, a.message)
-		default:
-			h.gap(r, *a.gap, a.retained)
-		}
+		h.arrive(r, a)
 	}
 	r.begun, r.early = true, nil
 }
@@ -247,11 +245,7 @@ func (h *Hub) Message(m *broker.Message) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.begun {
-		r.early = append(r.early, arrival{message: m})
-		return
-	}
-	h.message(r, m)
+	h.arrived(r, arrival{message: m})
 }
 
 // message is called with the room's mutex held.
@@ -307,11 +301,17 @@ func (h *Hub) Gap(name wire.Room, gap broker.Gap, retained []*broker.Message) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.begun {
-		r.early = append(r.early, arrival{gap: &gap, retained: retained})
-		return
+	h.arrived(r, arrival{gap: &gap, retained: retained})
+}
+
+// arrived takes what the broker calls with. It is called with the room's mutex held.
+func (h *Hub) arrived(r *room, a arrival) {
+	switch {
+	case !r.begun:
+		r.early = append(r.early, a)
+	case !h.park(r, a):
+		h.arrive(r, a)
 	}
-	h.gap(r, gap, retained)
 }
 
 // gap is called with the room's mutex held.

@@ -52,6 +52,7 @@ func (h *Hub) forget(r *room) {
 	}
 	r.mu.Lock()
 	h.dropRecent(r)
+	h.dropParked(r)
 	r.mu.Unlock()
 	s := h.shard(r.name)
 	s.mu.Lock()

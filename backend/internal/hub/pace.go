@@ -23,7 +23,7 @@ func (h *Hub) Await(ctx context.Context, name wire.Room) {
 			return
 		}
 		r.mu.Lock()
-		pressed := h.isShut(r, time.Now())
+		pressed := len(r.parked.arrivals) > 0 || h.isShut(r, time.Now())
 		r.mu.Unlock()
 		if !pressed {
 			return

@@ -24,10 +24,10 @@ const (
 	PressureRepeats = 100 * time.Millisecond
 )
 
-// tell tells the other instances that a room is pressed, if it is, and goes on until it isn't. It is called with the room's
+// tell tells the other instances that a room is pressed, or that something waits in it, if so, and goes on until it isn't. It is called with the room's
 // mutex held.
 func (h *Hub) tell(r *room) {
-	if h.opts.Pressure == nil || r.press.telling || !presses(r.press.backlog, len(r.queues)) {
+	if h.opts.Pressure == nil || r.press.telling || len(r.parked.arrivals) == 0 && !presses(r.press.backlog, len(r.queues)) {
 		return
 	}
 	r.press.telling = true

@@ -121,7 +121,7 @@ func (h *Hub) tryAdmit(name wire.Room, r *room, bytes int) (s *share, ok bool) {
 	if s = underway.take(bytes, h.opts.Pool.Bound()/4, now); s == nil {
 		return nil, false
 	}
-	if h.isShut(r, now) {
+	if len(r.parked.arrivals) > 0 || h.isShut(r, now) {
 		s.release()
 		return nil, false
 	}
