@@ -241,17 +241,21 @@ const keptBytes = 24 << 10
 // understand the closing frame, pongs, the answer to a close.
 func (q *Queue) dropLocked(last *Frame) {
 	n, charge := count(append(q.frames, entry{frame: last}))
-	var kept []entry
-	room := keptBytes
-	for _, e := range q.frames {
-		if e.frame != nil && e.frame.own != nil && int(e.charge) <= room {
-			kept, room = append(kept, e), room-int(e.charge)
-		}
-	}
+	kept, keeps := essential(q.frames)
 	q.emptyLocked()
 	q.frames = append(q.frames, kept...)
-	q.settleLocked(keptBytes - room - charge)
+	q.settleLocked(keeps - charge)
 	q.pool.opts.Meter.Dropped(n)
+}
+
+// essential returns those of the frames that stay, and what they are charged.
+func essential(frames []entry) (kept []entry, charge int) {
+	for _, e := range frames {
+		if e.frame != nil && e.frame.own != nil && charge+int(e.charge) <= keptBytes {
+			kept, charge = append(kept, e), charge+int(e.charge)
+		}
+	}
+	return kept, charge
 }
 
 // emptyLocked forgets the frames, and what they stood on.

@@ -213,9 +213,10 @@ func (q *Queue) stall(rest []byte, begun, later []entry) {
 	}
 	if q.code == wire.CloseSlowConsumer { // while they were in the writer's hands; drop what Push would have dropped
 		n, charge := count(later)
-		q.settleLocked(-charge)
+		kept, keeps := essential(later)
+		later = kept
+		q.settleLocked(keeps - charge)
 		q.pool.opts.Meter.Dropped(n)
-		later = nil
 	}
 	meanwhile := q.frames
 	q.frames, q.names = append(append([]entry(nil), later...), meanwhile...), nil
