@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket as NodeWebSocket } from 'ws';
 import { type ClientOptions, createWebSocketClient, longPolling, serverSentEvents, type State, webSocket } from '@zonecast/client';
@@ -87,14 +88,22 @@ test('the way back to WebSocket is found, without a gap in what is received', as
   await client.connect();
   expect(transportOf(client.state)).toBe('poll');
   let sent = 0;
-  const publishing = setInterval(() => void server.publish('w', 'back', 'TICK', sent++), 5);
-  onTestFinished(() => clearInterval(publishing));
+  let publishing = true;
+  const publisher = (async () => {
+    // one after the other: of two requests on their way at once, either may be accepted first
+    for (; publishing; sent++) {
+      await server.publish('w', 'back', 'TICK', sent);
+      await setTimeout(5);
+    }
+  })();
+  onTestFinished(() => void (publishing = false));
   await eventually(() => expect(network.dialled.filter((path) => path === '/ws').length).toBeGreaterThan(2));
   expect(transportOf(client.state)).toBe('poll');
   network.rule(() => 'pass');
   await eventually(() => expect(transportOf(client.state)).toBe('websocket'));
   await eventually(() => expect(heard.length).toBeGreaterThan(20));
-  clearInterval(publishing);
+  publishing = false;
+  await publisher;
   await eventually(() => expect(heard).toEqual(Array.from({ length: sent }, (_, n) => n)));
   expect(onError).not.toHaveBeenCalled();
 });
