@@ -1,0 +1,55 @@
+// Package testkit has what the tests of several packages need. Only tests import it.
+package testkit
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/stack"
+)
+
+// Patience bounds every wait. Nothing waits that long unless it is broken, however busy the machine.
+const Patience = time.Minute
+
+// Eventually waits until a condition holds, and fails the test when it doesn't within [Patience].
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not so after %v: %s", Patience, what)
+		}
+	}
+}
+
+// Succeeds waits until check returns nil, and fails the test with its last error when it doesn't
+// within [Patience].
+func Succeeds(t testing.TB, what string, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(Patience)
+	for err := check(); err != nil; err = check() {
+		if time.Now().After(deadline) {
+			t.Fatalf("still not so after %v: %s: %v", Patience, what, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// RequireAll is the environment variable that makes a missing program a failure. `make test` sets
+// it, so that there nothing is left out.
+const RequireAll = "ZONECAST_TEST_ALL"
+
+// NeedProgram leaves the test out, and says how to get it, on a machine that lacks a program like
+// redis-server.
+func NeedProgram(t testing.TB, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := stack.Program(name); err == nil {
+			continue
+		} else if os.Getenv(RequireAll) != "" {
+			t.Fatal(err)
+		} else {
+			t.Skipf("left out: %v; or run make test, which installs what it needs", err)
+		}
+	}
+}
