@@ -73,10 +73,11 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
 	m := s.metrics
+	s.listener = boundedListener{s.listener, c.SendBufferBytes}
 	s.listener = &watched{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.Waits.Inc,
-		PublishWait: c.PublishWait, Linger: linger})
+		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger})
 	if err := s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
@@ -118,8 +119,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: desk.Answer,
-		PressureHolds: hub.PressureHolds})
+	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: desk.Answer})
 	s.cluster = shared
 	s.hub.Share(shared)
 	return nil

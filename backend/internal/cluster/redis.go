@@ -67,7 +67,7 @@ type Redis struct {
 	waiter   redis.UniversalClient // its connections wait for answers, so that they are not missing elsewhere
 	asking   chan struct{}         // holds a token for each question that is asked
 	log      *slog.Logger
-	pressure *pressure
+	overload *overload
 
 	mu      sync.Mutex
 	others  []Node
@@ -87,8 +87,6 @@ type Options struct {
 	Log    *slog.Logger
 	Self   func() Node
 	Answer Answerer
-	// PressureHolds is for how long what an instance told of a room counts.
-	PressureHolds time.Duration
 }
 
 // OpenRedis returns the cluster of all instances that use this Redis. It does not wait for Redis.
@@ -96,7 +94,7 @@ func OpenRedis(o Options) *Redis {
 	return &Redis{self: o.Self, id: rand.Text()[:12], answer: o.Answer, log: o.Log, asking: make(chan struct{}, asking),
 		client:   o.Target.Client(redisconn.Tuning{Timeout: every, PoolSize: 4}),
 		waiter:   o.Target.Client(redisconn.Tuning{Timeout: every, PoolSize: asking}),
-		pressure: newPressure(o.PressureHolds)}
+		overload: newOverload()}
 }
 
 // me is this instance.
@@ -136,7 +134,7 @@ func (c *Redis) Run(ctx context.Context) {
 	var listening sync.WaitGroup
 	defer listening.Wait()
 	listening.Go(func() { c.listen(ctx) })
-	listening.Go(func() { c.speak(ctx) })
+	listening.Go(func() { c.sendAnnouncements(ctx) })
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {

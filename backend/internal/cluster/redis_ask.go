@@ -155,7 +155,7 @@ func (c *Redis) listen(ctx context.Context) {
 
 // hear hands on questions until the connection is lost.
 func (c *Redis) hear(ctx context.Context, answer func(envelope)) error {
-	pubsub := c.client.Subscribe(ctx, questions, pressedRooms)
+	pubsub := c.client.Subscribe(ctx, questions, overloadedRooms)
 	defer pubsub.Close()
 	// Waiting for a message does not end with the context.
 	defer context.AfterFunc(ctx, func() { pubsub.Close() })()
@@ -174,8 +174,8 @@ func (c *Redis) hear(ctx context.Context, answer func(envelope)) error {
 		if !ok {
 			continue
 		}
-		if m.Channel == pressedRooms {
-			c.hearPressure(m.Payload)
+		if m.Channel == overloadedRooms {
+			c.receiveAnnouncement(m.Payload)
 			continue
 		}
 		var e envelope

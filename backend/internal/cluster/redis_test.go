@@ -47,7 +47,7 @@ func join(t *testing.T, url, name string) *member {
 	m.Redis = cluster.OpenRedis(cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler), Self: func() cluster.Node {
 		return cluster.Node{Name: name, Connections: int(m.connections.Load()), State: cluster.Ready,
 			Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}
-	}, Answer: m.answer, PressureHolds: 300 * time.Millisecond})
+	}, Answer: m.answer})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { m.Run(ctx) })
@@ -212,17 +212,20 @@ func TestQuestionsAreAnswered(t *testing.T) {
 	}
 }
 
-// A room whose members are behind at one instance is known to the others for a moment, and to itself it is not told.
-func TestInstancesTellOfRoomsThatAreBehind(t *testing.T) {
+// The other instances know of an overloaded room for a moment; the one that announced it does not.
+func TestInstancesAnnounceOverloadedRooms(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
 	room, other := wire.Room{Warehouse: "w", Zone: "a"}, wire.Room{Warehouse: "w", Zone: "b"}
-	eventually(t, "b hears of it", a, func(cluster.View) bool { a.Tell(room); return b.Told(room) })
-	if a.Told(room) || b.Told(other) {
-		t.Errorf("a was told by itself: %v; of another room: %v", a.Told(room), b.Told(other))
+	eventually(t, "b hears of it", a, func(cluster.View) bool {
+		a.Announce(room)
+		return time.Now().Before(b.OverloadedUntil(room))
+	})
+	if !a.OverloadedUntil(room).IsZero() || !b.OverloadedUntil(other).IsZero() {
+		t.Errorf("a hears itself until %v; b hears of another room until %v", a.OverloadedUntil(room), b.OverloadedUntil(other))
 	}
-	eventually(t, "it is over", a, func(cluster.View) bool { return !b.Told(room) })
+	eventually(t, "it is over", a, func(cluster.View) bool { return time.Now().After(b.OverloadedUntil(room)) })
 }
 
 func TestAlone(t *testing.T) {

@@ -46,6 +46,7 @@ type Config struct {
 	MaxConnectionsPerUser    int           `env:"MAX_CONNECTIONS_PER_USER" default:"0" help:"Connections that it takes from one user, as named by the token; 0 for any number."`
 	MaxConnectionsPerAddress int           `env:"MAX_CONNECTIONS_PER_ADDRESS" default:"0" help:"Connections that it takes from one address; 0 for any number, since a whole warehouse may sit behind one."`
 	MaxQueuedBytes           int           `env:"MAX_QUEUED_BYTES" default:"1048576" help:"Bytes that may wait for one connection before it is closed as slow (4408)."`
+	SendBufferBytes          int           `env:"SEND_BUFFER_BYTES" default:"131072" help:"Size of each connection's send buffer in the kernel (SO_SNDBUF; Linux takes twice as much memory); 0 leaves it to the system, which lets it grow to several MiB for a client that does not read."`
 	SlowAfter                time.Duration `env:"SLOW_AFTER" default:"1s" help:"How long the oldest message may wait for a connection before it counts as slow."`
 	PublishWait              time.Duration `env:"PUBLISH_WAIT" default:"2s" help:"How long a publisher waits for members of its room that are behind, before it is refused (429)."`
 	RateLimitTokens          float64       `env:"RATE_LIMIT_TOKENS" default:"100" help:"Frames that a connection may send at once; 0 for any number."`

@@ -2,22 +2,12 @@ package hub
 
 import "github.com/zonecast/zonecast/backend/wire"
 
-// Wide returns how many members of the room count as being in many rooms.
-func (h *Hub) Wide(name wire.Room) int {
-	r := h.find(name)
-	if r == nil {
-		return 0
+// Load returns how many members the publishers to a room see, and how many bytes are in flight.
+func (h *Hub) Load(name wire.Room) (members, inFlight int) {
+	if load := h.load(name); load != nil {
+		return load.Counts()
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.wide
-}
-
-// UnderWay returns how many bytes are on their way in the rooms with such members.
-func (h *Hub) UnderWay() int {
-	h.underway.mu.Lock()
-	defer h.underway.mu.Unlock()
-	return h.underway.taken
+	return 0, 0
 }
 
 // Recent returns what the recent frames of all rooms cost, in bytes, and what they may.
@@ -33,5 +23,5 @@ func (h *Hub) KeptForReplay() int {
 // ReplayBytes bounds them.
 const ReplayBytes = replayBytes
 
-// Parked returns how many bytes wait in rooms.
-func (h *Hub) Parked() int { return int(h.parked.Load()) }
+// Deferred returns how many bytes are deferred in rooms.
+func (h *Hub) Deferred() int { return int(h.deferred.Load()) }

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/backpressure"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
@@ -104,7 +106,8 @@ type options struct {
 	wait     time.Duration // of publishers
 	linger   time.Duration // of rooms without members
 	meter    outbox.Meter  // quiet without one
-	pressure hub.Pressure
+	stall    time.Duration // after which nobody waits for members that take nothing
+	signal   backpressure.Signal
 }
 
 // endless keeps all that a test publishes, so that whoever is late finds it.
@@ -121,7 +124,7 @@ func build(t testing.TB, o options) *house {
 	}
 	h.pool = outbox.NewPool(outbox.Options{Meter: o.meter, MaxBytes: o.bytes, SlowAfter: o.slow})
 	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
-		PublishWait: o.wait, Linger: o.linger, Pressure: o.pressure, OnWait: func() { h.waits.Add(1) }})
+		PublishWait: o.wait, Linger: o.linger, StallTimeout: o.stall, Signal: o.signal, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)
 	h.Use(h.broker)
 	t.Cleanup(func() {
@@ -144,12 +147,17 @@ func build(t testing.TB, o options) *house {
 
 func tcp(t testing.TB) (server, client net.Conn) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	small := func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 1460)
+		})
+	}
+	ln, err := (&net.ListenConfig{Control: small}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	if client, err = net.Dial("tcp", ln.Addr().String()); err != nil {
+	if client, err = (&net.Dialer{Control: small}).Dial("tcp", ln.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
 	if server, err = ln.Accept(); err != nil {
@@ -158,8 +166,8 @@ func tcp(t testing.TB) (server, client net.Conn) {
 	return server, client
 }
 
-// narrow is tcp with small buffers in the kernel. They hold several segments of the loopback device all the same: with less, a
-// slow reader's window closes and opens only when the sender's timer asks, and some connections hardly move at all.
+// narrow is tcp with small buffers in the kernel, and segments as on an Ethernet: those of the
+// loopback device are larger than such buffers, and a slow reader's window would hardly ever open.
 func narrow(t testing.TB) (server, client net.Conn) {
 	server, client = tcp(t)
 	_ = server.(*net.TCPConn).SetWriteBuffer(64 << 10)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/backpressure"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -24,8 +25,11 @@ type Options struct {
 	Linger time.Duration
 	// PublishWait is how long a publisher waits at most for members that are behind (default wire.PublishWait).
 	PublishWait time.Duration
-	// Pressure, if not nil, carries between the instances which rooms have members that are behind.
-	Pressure Pressure
+	// StallTimeout is how long publishers wait for members of which none takes anything (default
+	// wire.SlowAfter).
+	StallTimeout time.Duration
+	// Signal, if not nil, carries between the instances which rooms are overloaded.
+	Signal backpressure.Signal
 	// OnWait, if not nil, is told of each publication that has to wait.
 	OnWait func()
 	// OnGap, if not nil, is told of each gap that sessions are told of.
@@ -37,6 +41,7 @@ const shards = 64
 // A Hub holds the rooms and the sessions of one instance. It is a broker.Handler.
 type Hub struct {
 	opts    Options
+	control *backpressure.Control
 	broker  broker.Broker
 	seed    maphash.Seed
 	rooms   [shards]shard
@@ -45,11 +50,10 @@ type Hub struct {
 	held    atomic.Int64 // rooms with members
 	empty   atomic.Int64 // rooms that linger without
 	recent  atomic.Int64 // what the recent frames of all rooms cost
-	parked  atomic.Int64 // what waits in all rooms
 	replays *replays
 
-	delivered atomic.Int64 // bytes of messages that went to the members of their rooms, each counted once
-	underway  budget       // of the rooms with members that are in many
+	deferred atomic.Int64   // bytes in all rooms
+	resuming sync.WaitGroup // goroutines that hand on what is deferred
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -73,7 +77,12 @@ func New(opts Options) *Hub {
 	if opts.MaxRooms == 0 {
 		opts.MaxRooms = wire.RoomsPerConnection
 	}
-	h := &Hub{opts: opts, seed: maphash.MakeSeed(), sessions: map[*Session]struct{}{}}
+	if opts.StallTimeout == 0 {
+		opts.StallTimeout = wire.SlowAfter
+	}
+	h := &Hub{opts: opts, seed: maphash.MakeSeed(), sessions: map[*Session]struct{}{},
+		control: &backpressure.Control{Bound: opts.Pool.Bound(), PublishWait: opts.PublishWait,
+			StallTimeout: opts.StallTimeout, OnWait: opts.OnWait, Signal: opts.Signal}}
 	for i := range h.rooms {
 		h.rooms[i].rooms = map[wire.Room]*room{}
 	}
@@ -84,8 +93,9 @@ func New(opts Options) *Hub {
 // Use sets the broker, whose handler the hub is.
 func (h *Hub) Use(b broker.Broker) { h.broker = b }
 
-// Share sets what tells other instances of rooms that are pressed. It must come before the first session.
-func (h *Hub) Share(p Pressure) { h.opts.Pressure = p }
+// Share sets what tells other instances of rooms that are overloaded. It must come before the first
+// session.
+func (h *Hub) Share(s backpressure.Signal) { h.control.Signal = s }
 
 func (h *Hub) shard(r wire.Room) *shard {
 	return &h.rooms[maphash.Comparable(h.seed, r)%shards]
@@ -94,6 +104,7 @@ func (h *Hub) shard(r wire.Room) *shard {
 // A room is one with members here, or about to have some.
 type room struct {
 	name wire.Room
+	load *backpressure.Room
 
 	refs int // members and those about to be; guarded by the shard's mutex
 
@@ -107,12 +118,10 @@ type room struct {
 	offset   wire.Offset
 	queues   []*outbox.Queue // of the members; the same index as owners
 	owners   []*membership
-	wide     int           // members that are in many rooms
 	recent   []recentFrame // the latest frames, without holes up to offset
 	bytes    int           // what they cost
 	retained []retainedFrame
-	press    press
-	parked   parked
+	deferred deferred
 }
 
 // An arrival is one call of the broker: a message, or a gap.
@@ -149,7 +158,7 @@ func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
 	s.mu.Lock()
 	r := s.rooms[name]
 	if r == nil {
-		r = &room{name: name}
+		r = &room{name: name, load: h.control.NewRoom(name)}
 		s.rooms[name] = r
 	}
 	if r.refs++; r.refs == 1 {
@@ -181,14 +190,14 @@ func (h *Hub) begin(r *room, s broker.Snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h.dropRecent(r)
-	h.dropParked(r)
+	h.dropDeferred(r)
 	r.offset, r.retained = s.Offset, nil
-	r.press.arrived(s.Offset)
+	r.load.Delivered(s.Offset, 0)
 	for _, m := range s.Retained {
 		r.retain(m)
 	}
 	for _, a := range r.early {
-		h.arrive(r, a)
+		h.deliver(r, a)
 	}
 	r.begun, r.early = true, nil
 }
@@ -259,10 +268,8 @@ func (h *Hub) message(r *room, m *broker.Message) {
 	if m.Retain {
 		r.retain(m)
 	}
-	r.press.seen = h.delivered.Add(int64(cost(f)))
-	r.press.backlog = h.opts.Pool.Fanout(f, r.queues)
-	r.press.arrived(m.Offset)
-	h.tell(r)
+	h.opts.Pool.Fanout(f, r.queues)
+	r.load.Delivered(m.Offset, outbox.Weight(len(f.JSON)))
 }
 
 // remember keeps the room's newest frame, and lets go of those that are not recent any more.
@@ -283,9 +290,7 @@ func (h *Hub) remember(r *room, f *outbox.Frame) {
 }
 
 // cost is about what a frame takes in memory: its JSON, and what one form makes of it.
-func cost(f *outbox.Frame) int { return weight(len(f.JSON)) }
-
-func weight(bytes int) int { return outbox.Weight(2 * bytes) }
+func cost(f *outbox.Frame) int { return outbox.Weight(2 * len(f.JSON)) }
 
 // dropRecent forgets all of them.
 func (h *Hub) dropRecent(r *room) {
@@ -309,8 +314,17 @@ func (h *Hub) arrived(r *room, a arrival) {
 	switch {
 	case !r.begun:
 		r.early = append(r.early, a)
-	case !h.park(r, a):
-		h.arrive(r, a)
+	case !h.deferArrival(r, a):
+		h.deliver(r, a)
+	}
+}
+
+// deliver hands an arrival on to the room's members. It is called with the room's mutex held.
+func (h *Hub) deliver(r *room, a arrival) {
+	if a.message != nil {
+		h.message(r, a.message)
+	} else {
+		h.gap(r, *a.gap, a.retained)
 	}
 }
 
@@ -321,7 +335,7 @@ func (h *Hub) gap(r *room, gap broker.Gap, retained []*broker.Message) {
 	}
 	h.dropRecent(r)
 	r.offset, r.retained = gap.To, nil
-	r.press.arrived(gap.To)
+	r.load.Delivered(gap.To, 0)
 	for _, m := range retained {
 		r.retain(m)
 	}

@@ -52,7 +52,7 @@ func (h *Hub) forget(r *room) {
 	}
 	r.mu.Lock()
 	h.dropRecent(r)
-	h.dropParked(r)
+	h.dropDeferred(r)
 	r.mu.Unlock()
 	s := h.shard(r.name)
 	s.mu.Lock()
@@ -74,6 +74,7 @@ func (h *Hub) Settle() {
 			r.subscribing.Unlock()
 		}
 	}
+	h.resuming.Wait()
 }
 
 func (s *shard) all() []*room {

@@ -29,7 +29,6 @@ type Session struct {
 	rtt      atomic.Int64  // of the last ping, in µs
 
 	joining sync.Mutex // one Join or Leave at a time
-	wide    bool       // in many rooms, or about to be; guarded by joining
 
 	mu     sync.Mutex
 	rooms  []*membership
@@ -41,9 +40,7 @@ type membership struct {
 	room    *room
 	session *Session
 
-	// Guarded by the room's mutex.
-	index int  // its place there; -1 when it has ended
-	wide  bool // the session is in many rooms
+	index int // its place there; guarded by the room's mutex
 }
 
 // Open adds a session, in no room yet. ping, if not nil, is sent beside each heartbeat.
@@ -69,12 +66,8 @@ type Join struct {
 func (s *Session) Join(ctx context.Context, joins []Join, announce func([]wire.Offset)) error {
 	s.joining.Lock()
 	defer s.joining.Unlock()
-	n, err := s.check(joins)
-	if err != nil {
+	if err := s.check(joins); err != nil {
 		return err
-	}
-	if s.wide = n >= manyRooms; s.wide {
-		s.widen()
 	}
 	rooms := make([]*room, len(joins))
 	releaseAll := func() {
@@ -124,36 +117,20 @@ func first(joins []Join, i int) int {
 	return slices.IndexFunc(joins, func(j Join) bool { return j.Room == joins[i].Room })
 }
 
-// check returns how many rooms the session is in after the joins.
-func (s *Session) check(joins []Join) (n int, err error) {
+// check refuses joins that would bring the session into too many rooms.
+func (s *Session) check(joins []Join) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n = len(s.rooms)
+	n := len(s.rooms)
 	for i, j := range joins {
 		if first(joins, i) == i && s.findLocked(j.Room) == nil {
 			n++
 		}
 	}
 	if most := s.hub.opts.MaxRooms; n > most {
-		return n, wire.Errorf(wire.CodeLimitReached, "a connection may be in at most %d rooms: unsubscribe from one first", most)
+		return wire.Errorf(wire.CodeLimitReached, "a connection may be in at most %d rooms: unsubscribe from one first", most)
 	}
-	return n, nil
-}
-
-// widen tells the queue and the rooms of the session that it is in many.
-func (s *Session) widen() {
-	s.Queue.FedByMany()
-	s.mu.Lock()
-	rooms := slices.Clone(s.rooms)
-	s.mu.Unlock()
-	for _, m := range rooms {
-		m.room.mu.Lock()
-		if !m.wide && m.index >= 0 {
-			m.wide = true
-			m.room.wide++
-		}
-		m.room.mu.Unlock()
-	}
+	return nil
 }
 
 // enter makes the session a member once it has everything up to the room's offset. It takes over the caller's count of the
@@ -166,7 +143,7 @@ func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offs
 		}
 	}
 	for pause := time.Millisecond; ; {
-		if err := s.low(ctx); err != nil {
+		if err := s.waitDrained(ctx); err != nil {
 			return err
 		}
 		done, err := s.tryEnter(r, after)
@@ -208,10 +185,11 @@ func errReplayTooLong() error {
 		Message: "the replay took too long: subscribe again with the last offset"}
 }
 
-// low waits until the client has taken most of what waits for it: what a join asks for, of however many rooms, throws nobody out.
-func (s *Session) low(ctx context.Context) error {
+// waitDrained waits until the client's queue is at its low watermark or never went over the high
+// one, so that a replay never trips the slow-consumer limit.
+func (s *Session) waitDrained(ctx context.Context) error {
 	select {
-	case <-s.Queue.Low():
+	case <-s.Queue.Drained():
 		return nil
 	case <-ctx.Done():
 		return errReplayTooLong()
@@ -221,7 +199,7 @@ func (s *Session) low(ctx context.Context) error {
 // pushAll sends frames at the client's pace.
 func (s *Session) pushAll(ctx context.Context, frames []*outbox.Frame) error {
 	for _, f := range frames {
-		if err := s.low(ctx); err != nil {
+		if err := s.waitDrained(ctx); err != nil {
 			return err
 		}
 		s.Queue.Push(f)
@@ -267,10 +245,8 @@ func (s *Session) tryEnter(r *room, after wire.Offset) (done bool, err error) {
 	for _, f := range missed {
 		s.Queue.Push(f.frame.Replay())
 	}
-	m := &membership{room: r, session: s, index: len(r.queues), wide: s.wide}
-	if m.wide {
-		r.wide++
-	}
+	m := &membership{room: r, session: s, index: len(r.queues)}
+	s.Queue.Watch(r.load)
 	r.queues = append(r.queues, s.Queue)
 	r.owners = append(r.owners, m)
 	s.rooms = append(s.rooms, m)
@@ -319,9 +295,7 @@ func (s *Session) remove(r *room) {
 		r.owners[m.index].index = m.index
 		r.queues[last], r.owners[last] = nil, nil
 		r.queues, r.owners = r.queues[:last], r.owners[:last]
-		if m.index = -1; m.wide {
-			r.wide--
-		}
+		s.Queue.Unwatch(r.load)
 	}
 	s.mu.Unlock()
 	r.mu.Unlock()

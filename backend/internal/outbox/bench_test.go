@@ -32,7 +32,7 @@ func BenchmarkQueue(b *testing.B) {
 						q.Push(f)
 					}
 					for q.Stats().Waiting > 256<<10 {
-						<-q.Low()
+						<-q.Drained()
 					}
 				}
 				for q.Stats().Waiting > 0 {

@@ -40,7 +40,7 @@ func TestEachFrameHasItsMark(t *testing.T) {
 				q.Push(outbox.NewControl([]byte("0 control")))
 				go func() {
 					for i := range n {
-						<-q.Low()
+						<-q.Drained()
 						q.Push(message(i))
 					}
 					q.Push(outbox.NewControl([]byte("the end")))

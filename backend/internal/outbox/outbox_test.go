@@ -125,7 +125,7 @@ func TestFramesLeaveInOrderAndWholeThroughEverySpeedOfReader(t *testing.T) {
 			go func() {
 				for i := range n {
 					for q.Stats().Waiting > 100<<10 { // stay below the bound: this reader is slow, not dead
-						<-q.Low()
+						<-q.Drained()
 					}
 					q.Push(message(i))
 				}
@@ -244,7 +244,7 @@ func TestHangupEndsAStalledQueueAtOnce(t *testing.T) {
 	endAll(t, []*net.TCPConn{c}, q) // Pool.Close in the cleanup waits for the queue's goroutine
 }
 
-func TestLowTellsAReplayWhenToGoOn(t *testing.T) {
+func TestDrainedTellsAReplayWhenToGoOn(t *testing.T) {
 	p, _ := start(t, outbox.Options{MaxBytes: 256 << 10})
 	s, c := pair(t)
 	q := p.NewQueue(s, lines)
@@ -252,20 +252,20 @@ func TestLowTellsAReplayWhenToGoOn(t *testing.T) {
 	for ; q.Stats().Waiting < 128<<10; n++ {
 		q.Push(message(n))
 	}
-	low := q.Low()
+	drained := q.Drained()
 	select {
-	case <-low:
-		t.Fatal("low with half of the bound waiting")
+	case <-drained:
+		t.Fatal("drained with half of the bound waiting")
 	default:
 	}
 	var reading sync.WaitGroup
 	reading.Go(func() { io.Copy(io.Discard, c) })
-	<-low
-	if w := q.Stats().Waiting; w > 64<<10 {
-		t.Errorf("low with %d bytes waiting", w)
+	<-drained
+	if w := q.Stats().Waiting; w > 32<<10 {
+		t.Errorf("drained with %d bytes waiting", w)
 	}
 	q.Close(wire.CloseGoingAway, "")
-	<-q.Low() // a closing queue never lets a replay wait
+	<-q.Drained() // a closing queue never lets a replay wait
 	endAll(t, nil, q)
 	reading.Wait()
 }

@@ -129,9 +129,8 @@ const fanoutChunk = 64
 // A chunk collects queues that became non-empty.
 type chunk [fanoutChunk]*Queue
 
-// Fanout pushes f to each queue. It never blocks; a queue that is closed, or closes because of f, is passed over. It returns
-// how much waits for them.
-func (p *Pool) Fanout(f *Frame, queues []*Queue) (b Backlog) {
+// Fanout pushes f to each queue. It never blocks; a queue that is closed, or closes because of f, is passed over.
+func (p *Pool) Fanout(f *Frame, queues []*Queue) {
 	c := p.chunks.Get().(*chunk)
 	now, n, charge := p.now(), 0, 0
 	give := func() {
@@ -146,7 +145,6 @@ func (p *Pool) Fanout(f *Frame, queues []*Queue) (b Backlog) {
 			warm(queues[i:min(i+fanoutChunk, len(queues))])
 		}
 		one, _ := q.push(f, now)
-		b.add(one.press)
 		charge += one.charge
 		if one.became {
 			c[n] = q
@@ -159,7 +157,6 @@ func (p *Pool) Fanout(f *Frame, queues []*Queue) (b Backlog) {
 	give()
 	clear(c[:])
 	p.chunks.Put(c)
-	return b
 }
 
 // warm reads what a push and a write need of each queue, so that memory fetches several at once: while each is locked in turn, it

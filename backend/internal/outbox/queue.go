@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/backpressure"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -31,22 +32,24 @@ type Queue struct {
 
 	mu      sync.Mutex
 	frames  []entry
-	wrote   atomic.Uint64  // bytes written to the socket
-	waiting int            // what frames, and those in flight, are charged
-	names   *names         // where the messages with a conflate name are; nil while there are few frames
-	low     chan struct{}  // closed when waiting is low again; nil while nobody waits for that
-	holes   int32          // about how many frames were taken out
-	oldest  moment         // when the oldest frame was pushed; while stalled
-	state   state          // who may write to the socket
-	closing bool           // no more frames are taken
-	hangup  bool           // the peer is not read any more: one more attempt to write, then the socket closes
-	many    bool           // many feed it, each of whom sees no other
-	slow    bool           // its oldest frame has waited for longer than Options.SlowAfter
+	wrote   atomic.Uint64 // bytes written to the socket
+	waiting int           // what frames, and those in flight, are charged
+	names   *names        // where the messages with a conflate name are; nil while there are few frames
+	holes   int32         // about how many frames were taken out
+	oldest  moment        // when the oldest frame was pushed; while stalled
+	state   state         // who may write to the socket
+	closing bool          // no more frames are taken
+	hangup  bool          // the peer is not read any more: one more attempt to write, then the socket closes
+	slow    bool          // its oldest frame has waited for longer than Options.SlowAfter
+	level   backpressure.Level
 	code    wire.CloseCode // why the connection ends; 0 while it doesn't
+	taken   uint32         // bytes on the socket since it was full
+	tookAt  moment         // when the socket last took something; while stalled
 
-	first [2]entry  // what frames stands on, while there are no more
-	still stillness // for how long the peer has taken nothing; while stalled
-	conn  net.Conn  // static
+	first    [2]entry // what frames stands on, while there are no more
+	watchers *watcher
+	drained  chan struct{} // closed when the queue is ready again; nil while nobody waits for that
+	conn     net.Conn      // static
 }
 
 // An entry is one frame in one queue.
@@ -105,9 +108,8 @@ func (q *Queue) WriteRaw(p []byte) error {
 
 // pushed is what came of a push.
 type pushed struct {
-	became bool  // the queue has to be given to a writer now
-	charge int   // what has to be added to what waits in the pool
-	press  Press // how the queue stands
+	became bool // the queue has to be given to a writer now
+	charge int  // what has to be added to what waits in the pool
 }
 
 // push appends f. What is pushed has to be seen to by the caller, without the lock.
@@ -126,7 +128,7 @@ func (q *Queue) push(f *Frame, now moment) (pushed, error) {
 		return pushed{became: q.closeLocked(wire.CloseSlowConsumer, "too many bytes were waiting: reconnect and resume")}, ErrClosed
 	}
 	q.appendLocked(f, n, now)
-	return pushed{q.wakeLocked(), n, q.pressLocked(now)}, nil
+	return pushed{q.wakeLocked(), n}, nil
 }
 
 func (q *Queue) appendLocked(f *Frame, charge int, now moment) {
@@ -207,7 +209,7 @@ func (q *Queue) refuseLocked(code wire.CloseCode) {
 		q.code = code
 	}
 	q.closing = true
-	q.signalLocked()
+	q.levelLocked()
 }
 
 // endLocked closes the socket, for the code that stands or because the peer is gone. What waits is lost, and what the caller has in
@@ -287,42 +289,7 @@ func (q *Queue) settleLocked(n int) {
 // chargeLocked adds n bytes to the account of the queue alone.
 func (q *Queue) chargeLocked(n int) {
 	q.waiting += n
-	if q.low != nil && q.isLowLocked() {
-		q.signalLocked()
-	}
-}
-
-func (q *Queue) isLowLocked() bool { return q.closing || q.waiting <= q.pool.opts.MaxBytes/4 }
-
-func (q *Queue) signalLocked() {
-	if q.low != nil {
-		close(q.low)
-		q.low = nil
-	}
-}
-
-// Low returns a channel that is closed when at most a quarter of the bound waits, or the queue takes no more. A replay of
-// many messages waits for it, so that nobody is thrown out as slow by the history that was asked for.
-func (q *Queue) Low() <-chan struct{} {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.isLowLocked() {
-		return closed
-	}
-	if q.low == nil {
-		q.low = make(chan struct{})
-	}
-	return q.low
-}
-
-var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
-// FedByMany tells that many feed the queue who don't know of each other: so its backlog is [Crowded] while there is room left for all
-// of them.
-func (q *Queue) FedByMany() {
-	q.mu.Lock()
-	q.many = true
-	q.mu.Unlock()
+	q.levelLocked()
 }
 
 // Transport returns the name of the transport that the queue belongs to.

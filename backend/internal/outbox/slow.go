@@ -47,9 +47,6 @@ func (p *Pool) removeStalled(q *Queue) {
 func (q *Queue) judge(now moment) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.state == stalled {
-		q.lookLocked(now)
-	}
 	slow := q.state == stalled && now.since(q.oldest) > q.pool.opts.SlowAfter
 	if slow == q.slow {
 		return

@@ -86,11 +86,11 @@ func (w *writer) flush(q *Queue) (more bool) {
 		}
 		charge := w.tally.add(q, rest[:n], len(p))
 		if rest = rest[n:]; len(rest) == 0 {
-			return q.release(charge)
+			return q.release(charge, len(p))
 		}
-		q.written(charge)
+		q.written(charge, len(p))
 	}
-	return q.release(0)
+	return q.release(0, 0)
 }
 
 // gather returns the bytes of the first n entries as one slice: that of a single frame itself, or buf.
@@ -171,16 +171,18 @@ func (q *Queue) take(few []entry) []entry {
 }
 
 // written takes what is on the socket out of the queue's account.
-func (q *Queue) written(charge int) {
+func (q *Queue) written(charge, bytes int) {
 	q.mu.Lock()
+	q.tookLocked(bytes)
 	q.chargeLocked(-charge)
 	q.mu.Unlock()
 }
 
 // release is written at the end of the writer's turn, and reports whether there is more to write already.
-func (q *Queue) release(charge int) (more bool) {
+func (q *Queue) release(charge, bytes int) (more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.tookLocked(bytes)
 	q.chargeLocked(-charge)
 	if len(q.frames) > 0 {
 		return true
@@ -222,8 +224,8 @@ func (q *Queue) stall(rest []byte, begun, later []entry) {
 	q.frames, q.names = append(append([]entry(nil), later...), meanwhile...), nil
 	q.pool.lists.back(meanwhile)
 	q.state = stalled
-	now := q.pool.now()
-	q.oldest, q.still = now, stillness{since: now}
+	q.stalledLocked()
+	q.oldest = q.pool.now()
 	if len(begun) > 0 {
 		q.oldest = begun[0].at
 	} else if len(q.frames) > 0 {
@@ -273,8 +275,8 @@ func (q *Queue) drain(rest []byte, begun []entry) {
 func (q *Queue) writeAll(p []byte) error {
 	raw := rawConn(q.conn)
 	if raw == nil {
-		_, err := q.conn.Write(p)
-		q.moved()
+		n, err := q.conn.Write(p)
+		q.took(n)
 		return err
 	}
 	var failed error
@@ -283,7 +285,7 @@ func (q *Queue) writeAll(p []byte) error {
 			switch n, err := write(int(fd), p); err {
 			case nil:
 				p = p[n:]
-				q.moved()
+				q.took(n)
 			case syscall.EAGAIN:
 				return false // RawConn waits until the descriptor is writable
 			case syscall.EINTR:
@@ -294,6 +296,12 @@ func (q *Queue) writeAll(p []byte) error {
 		return true
 	})
 	return errors.Join(err, failed)
+}
+
+func (q *Queue) took(bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.tookLocked(bytes)
 }
 
 // end closes the socket and forgets what waits, and what the caller has in hand.

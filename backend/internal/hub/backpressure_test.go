@@ -226,10 +226,6 @@ func TestPublishersWaitForWhatIsUnderWayFromTheBroker(t *testing.T) {
 	if e := wire.AsError(err); err == nil || e.Code != wire.CodeRateLimited || accepted > 10 {
 		t.Fatalf("after %d messages that are under way: %v", accepted, err)
 	}
-	eventually(t, "what doesn't arrive is given up", func() bool {
-		_, err := h.Publish(t.Context(), p)
-		return err == nil
-	})
 	h.broker.tap.turnOn()
 	for range 20 {
 		if _, err := h.Publish(t.Context(), p); err != nil {
@@ -241,7 +237,7 @@ func TestPublishersWaitForWhatIsUnderWayFromTheBroker(t *testing.T) {
 
 // A publisher waits so long and no longer; other rooms go on meanwhile.
 func TestPublishersAreRefusedWhenTheirMembersDoNotRecover(t *testing.T) {
-	h := build(t, options{bytes: 64 << 10, slow: time.Minute, wait: 50 * time.Millisecond})
+	h := build(t, options{bytes: 64 << 10, stall: time.Minute, wait: 50 * time.Millisecond})
 	g := h.sleeper("g")
 	if err := g.join(hub.Join{Room: room("a")}); err != nil {
 		t.Fatal(err)
@@ -337,9 +333,6 @@ func TestAFloodOfManyRoomsIsDeliveredToWhoIsInAllOfThem(t *testing.T) {
 			}
 			if h.waits.Load() == 0 {
 				t.Error("no publisher had to wait: this was no flood")
-			}
-			if n := h.UnderWay(); n != 0 {
-				t.Errorf("%d bytes are still under way", n)
 			}
 		})
 	}

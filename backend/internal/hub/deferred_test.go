@@ -26,8 +26,8 @@ func (h *house) abroad(name wire.Room, n int) {
 // What other instances have published before they hear of it may be far more than the members' queues hold: nobody is thrown out.
 func TestWhatIsOnItsWayFromOtherInstancesThrowsNobodyOut(t *testing.T) {
 	const members, messages = 40, 400
-	heard := &rumour{told: map[wire.Room]time.Time{}}
-	h := build(t, options{bytes: 256 << 10, limits: endless, pressure: mouth{heard}, slow: time.Minute})
+	line := newAnnouncer()
+	h := build(t, options{bytes: 256 << 10, limits: endless, signal: line, stall: time.Minute})
 	h.dial = narrow
 	guests := make([]*guest, members)
 	for i := range guests {
@@ -37,12 +37,10 @@ func TestWhatIsOnItsWayFromOtherInstancesThrowsNobodyOut(t *testing.T) {
 		}
 	}
 	h.abroad(room("a"), messages)
-	if h.Parked() == 0 {
+	if h.Deferred() == 0 {
 		t.Error("nothing waits in the room: this was no flood")
 	}
-	if !heard.hasTold(room("a")) {
-		t.Error("the other instances were not told")
-	}
+	eventually(t, "it is announced", func() bool { return !line.to.OverloadedUntil(room("a")).IsZero() })
 	h.abroad(room("b"), 1) // another room goes on
 	for _, g := range guests {
 		g.wake()
@@ -51,7 +49,7 @@ func TestWhatIsOnItsWayFromOtherInstancesThrowsNobodyOut(t *testing.T) {
 	if err := late.join(hub.Join{Room: room("a"), After: wire.Offset{}}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all that waited has gone to the members", func() bool { return h.Parked() == 0 })
+	eventually(t, "all that was deferred has gone to the members", func() bool { return h.Deferred() == 0 })
 	for _, g := range guests {
 		if n := wantUnbroken(t, g.flush())[room("a").String()]; n != messages || g.Queue.Code() != 0 {
 			t.Fatalf("%s got %d of %d messages, closed with %s", g.ID, n, messages, g.Queue.Code())
@@ -61,9 +59,9 @@ func TestWhatIsOnItsWayFromOtherInstancesThrowsNobodyOut(t *testing.T) {
 }
 
 // A room holds back so much and no more, and in their order; members who never read meet their bound.
-func TestWhatWaitsInARoomIsBounded(t *testing.T) {
-	heard := &rumour{told: map[wire.Room]time.Time{}}
-	h := build(t, options{bytes: 64 << 10, limits: endless, pressure: mouth{heard}, slow: time.Minute})
+func TestWhatIsDeferredInARoomIsBounded(t *testing.T) {
+	line := newAnnouncer()
+	h := build(t, options{bytes: 64 << 10, limits: endless, signal: line, stall: time.Minute})
 	h.dial = narrow
 	g := h.sleeper("g")
 	if err := g.join(hub.Join{Room: room("a")}); err != nil {
@@ -72,7 +70,7 @@ func TestWhatWaitsInARoomIsBounded(t *testing.T) {
 	most := 0
 	for range 1000 {
 		h.abroad(room("a"), 1)
-		most = max(most, h.Parked())
+		most = max(most, h.Deferred())
 	}
 	if most == 0 || most > 8*64<<10 {
 		t.Errorf("%d bytes waited in the room, want some, and at most eight times the bound of a connection", most)
@@ -81,5 +79,5 @@ func TestWhatWaitsInARoomIsBounded(t *testing.T) {
 		t.Errorf("closed with %s, want %s", code, wire.CloseSlowConsumer)
 	}
 	g.end()
-	eventually(t, "nothing is kept for nobody", func() bool { return h.Parked() == 0 })
+	eventually(t, "nothing is kept for nobody", func() bool { return h.Deferred() == 0 })
 }

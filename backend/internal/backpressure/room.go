@@ -1,0 +1,205 @@
+package backpressure
+
+import (
+	"sync"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A Level says how a member's write queue stands between its watermarks.
+type Level uint8
+
+const (
+	Ready   Level = iota // not behind
+	Writing              // behind; its socket is not full
+	Full                 // behind; its socket is full and has taken next to nothing since
+	Reading              // behind; its socket is full and has taken something since
+	levels
+)
+
+// A Room has the counts that the publishers to one room wait by. Its methods may be called by
+// several goroutines, and with the lock of the hub's room or of a write queue held: they call nobody.
+type Room struct {
+	control *Control
+	name    wire.Room
+
+	mu      sync.Mutex
+	members [levels]int   // by level
+	givenUp int           // of those behind
+	taken   time.Time     // when a full socket took something, or became full
+	verdict Verdict       // the latest one
+	since   time.Time     // when it was reached
+	grace   time.Duration // left then
+	moved   int           // bytes delivered since the grace was full
+
+	inFlight  int          // bytes that publishers have reserved and the room has not delivered
+	accepted  []acceptance // of those, what the broker has accepted; in the order of its offsets
+	delivered wire.Offset
+	deferring bool // messages are deferred: they come before what is published now
+
+	changed chan struct{} // closed when the room may have opened; nil while nobody waits
+}
+
+// An acceptance is a publication on its way from the broker to the hub.
+type acceptance struct {
+	offset wire.Offset
+	bytes  int
+}
+
+// NewRoom returns a room without members.
+func (c *Control) NewRoom(name wire.Room) *Room {
+	return &Room{control: c, name: name, grace: c.grace()}
+}
+
+// Join counts a member in.
+func (r *Room) Join(l Level) { r.change(func() { r.enter(l) }) }
+
+// Leave counts a member out.
+func (r *Room) Leave(l Level) { r.change(func() { r.members[l]-- }) }
+
+// Move takes a member from one level to another.
+func (r *Room) Move(from, to Level) {
+	r.change(func() {
+		r.members[from]--
+		r.enter(to)
+	})
+}
+
+func (r *Room) enter(l Level) {
+	if l == Full || l == Reading {
+		r.taken = time.Now()
+	}
+	r.members[l]++
+}
+
+// Took notes that a member that is behind took something, after it had taken nothing for so long.
+func (r *Room) Took(after time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken = time.Now()
+	if after >= r.control.StallTimeout && r.givenUp > 0 {
+		r.givenUp-- // it is back
+	}
+}
+
+// change wakes whoever waits when a change leads to another verdict.
+func (r *Room) change(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+	r.givenUp = min(r.givenUp, r.members[Full]+r.members[Reading])
+	if r.changed == nil && r.verdict == Open {
+		return
+	}
+	before := r.verdict
+	if r.isOpen(time.Now()); r.verdict != before {
+		r.wake()
+	}
+}
+
+// behind returns how many members are behind, without those that were given up.
+func (r *Room) behind() int { return r.count() - r.members[Ready] - r.givenUp }
+
+func (r *Room) count() (n int) {
+	for _, m := range r.members {
+		n += m
+	}
+	return n
+}
+
+// isOpen reports whether the members can take more, or else when to look again although nothing has
+// changed. It is called with r.mu held.
+func (r *Room) isOpen(now time.Time) (open bool, again time.Time) {
+	s := Sample{Members: r.count(), Behind: r.behind(), Writing: r.members[Writing],
+		Reading: r.members[Reading], Waiting: r.verdict != Open, Grace: r.graceLeft(now),
+		Stalled: now.Sub(r.taken), StallTimeout: r.control.StallTimeout}
+	v := Decide(s)
+	if v == GiveUp {
+		r.givenUp += s.Behind
+		v = Open
+	}
+	if v != r.verdict {
+		r.verdict, r.since, r.grace = v, now, s.Grace
+	}
+	if v == Open {
+		return true, time.Time{}
+	}
+	if s.Writing == 0 {
+		again = r.taken.Add(s.StallTimeout)
+	}
+	if end := now.Add(s.Grace); v == WaitForFew && (again.IsZero() || end.Before(again)) {
+		again = end
+	}
+	return false, again
+}
+
+// graceLeft returns for how long the room may still wait for a few. Waiting for them spends it;
+// waiting for the many earns it, since where these are slow, a few need longer, too.
+func (r *Room) graceLeft(now time.Time) time.Duration {
+	switch r.verdict {
+	case WaitForFew:
+		return max(r.grace-now.Sub(r.since), 0)
+	case WaitForMany:
+		return min(r.grace+now.Sub(r.since), r.control.grace())
+	}
+	return r.grace
+}
+
+// Counts returns how many members there are, and how many bytes are in flight.
+func (r *Room) Counts() (members, inFlight int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count(), r.inFlight
+}
+
+// IsOpen reports whether the members can take more.
+func (r *Room) IsOpen() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	open, _ := r.isOpen(time.Now())
+	return open
+}
+
+// Delivered notes that the room's members have everything up to an offset, of which so many bytes
+// are new, in their queues.
+func (r *Room) Delivered(at wire.Offset, bytes int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.delivered = at
+	if r.moved += bytes; r.moved >= r.control.Bound {
+		r.moved, r.grace, r.since = 0, r.control.grace(), time.Now()
+	}
+	n := 0
+	for n < len(r.accepted) && r.isDelivered(r.accepted[n].offset) {
+		r.inFlight -= r.accepted[n].bytes
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	r.accepted = append(r.accepted[:0], r.accepted[n:]...)
+	r.wake()
+}
+
+// isDelivered reports whether the message at an offset was delivered, or never will be.
+func (r *Room) isDelivered(o wire.Offset) bool {
+	return o.Epoch != r.delivered.Epoch || o.N <= r.delivered.N
+}
+
+// Defer notes whether messages are deferred in the room, which go before whatever is published.
+func (r *Room) Defer(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.deferring = on; !on {
+		r.wake()
+	}
+}
+
+// wake is called with r.mu held.
+func (r *Room) wake() {
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}

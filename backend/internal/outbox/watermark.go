@@ -1,0 +1,113 @@
+package outbox
+
+import (
+	"github.com/zonecast/zonecast/backend/internal/backpressure"
+)
+
+// The publishers to a room wait by how its members' queues stand between their watermarks. A queue
+// tells each room that feeds it when that changes.
+
+// A watcher is one room that feeds a queue.
+type watcher struct {
+	room *backpressure.Room
+	next *watcher
+}
+
+// Watch tells a room, from now on, how far its member is behind.
+func (q *Queue) Watch(r *backpressure.Room) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.watchers = &watcher{r, q.watchers}
+	r.Join(q.level)
+}
+
+// Unwatch ends it.
+func (q *Queue) Unwatch(r *backpressure.Room) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for at := &q.watchers; *at != nil; at = &(*at).next {
+		if (*at).room == r {
+			*at = (*at).next
+			r.Leave(q.level)
+			return
+		}
+	}
+}
+
+// Drained returns a channel that is closed when the queue is not behind, or takes no more. A replay
+// waits for it, so that it never trips the slow-consumer limit.
+func (q *Queue) Drained() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.level == backpressure.Ready {
+		return closed
+	}
+	if q.drained == nil {
+		q.drained = make(chan struct{})
+	}
+	return q.drained
+}
+
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// levelLocked follows a change of what the queue is charged.
+func (q *Queue) levelLocked() {
+	bound := q.pool.opts.MaxBytes
+	switch ready := q.level == backpressure.Ready; {
+	case ready && q.waiting > bound/backpressure.HighWatermark && !q.closing:
+		q.moveLocked(q.behindLocked())
+	case !ready && (q.waiting <= bound/backpressure.LowWatermark || q.closing):
+		q.moveLocked(backpressure.Ready)
+		if q.drained != nil {
+			close(q.drained)
+			q.drained = nil
+		}
+	}
+}
+
+func (q *Queue) moveLocked(to backpressure.Level) {
+	for w := q.watchers; w != nil; w = w.next {
+		w.room.Move(q.level, to)
+	}
+	q.level = to
+}
+
+// behindLocked returns how a queue is behind. A room can't blame a member of many rooms that it has
+// not read: what fills its queue may be of all the others.
+func (q *Queue) behindLocked() backpressure.Level {
+	inMany := q.watchers != nil && q.watchers.next != nil && q.watchers.next.next != nil
+	switch {
+	case q.state != stalled:
+		return backpressure.Writing
+	case inMany, int(q.taken) >= q.pool.opts.MaxBytes/readingShare:
+		return backpressure.Reading
+	}
+	return backpressure.Full
+}
+
+// readingShare is which part of the bound a full socket has to take before its peer is seen to read:
+// the kernel finds room for a little although the peer does nothing.
+const readingShare = 32
+
+// stalledLocked follows that the socket is full now.
+func (q *Queue) stalledLocked() {
+	q.tookAt = q.pool.now()
+	if q.taken = 0; q.level != backpressure.Ready {
+		q.moveLocked(q.behindLocked())
+	}
+}
+
+// tookLocked follows so many bytes that the socket took.
+func (q *Queue) tookLocked(bytes int) {
+	if q.taken += uint32(bytes); q.level == backpressure.Ready || q.state != stalled {
+		return
+	}
+	if level := q.behindLocked(); level != q.level {
+		q.moveLocked(level)
+	}
+	now := q.pool.now()
+	for w := q.watchers; w != nil; w = w.next {
+		w.room.Took(now.since(q.tookAt))
+	}
+	q.tookAt = now
+}
