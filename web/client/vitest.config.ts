@@ -1,9 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-/** What the tests import: the sources, or with BUILT what the build makes of them. */
-const source = (name: string) =>
-  fileURLToPath(new URL(process.env['BUILT'] ? `dist/esm/${name}.js` : `src/${name}.ts`, import.meta.url));
+/** Tests import the package by its name, and get its sources. */
+const source = (name: string) => fileURLToPath(new URL(`src/${name}.ts`, import.meta.url));
 
 export default defineConfig({
   resolve: { alias: { '@zonecast/client/react': source('react'), '@zonecast/client': source('index') } },
