@@ -1,11 +1,12 @@
 /**
  * Zonecast's client: live events of warehouses and zones, over whatever gets through.
  *
- *     createWebSocketClient ─▶ ZonecastClient ─▶ Connection ─▶ webSocket | longPolling | serverSentEvents ─▶ server
- *              your listeners ◀─ Listeners ◀─ Membership (offsets) ◀─ frames ◀──┘
+ *     createWebSocketClient ─▶ ZonecastClient ─▶ Connection ─▶ Transport ─▶ server
+ *              your listeners ◀─ Listeners ◀─ Membership (offsets) ◀─ frames
  *
- * The client keeps the connection alive, resumes where it stopped, and tells by the event `gap` when that was not possible.
- * The protocol is the server's backend/wire; the golden frames there hold this package to it.
+ * The client keeps the connection alive, resumes where it stopped, and tells by the event `gap` when
+ * that was not possible. The protocol is the server's backend/wire; the golden frames there hold this
+ * package to it.
  *
  * @packageDocumentation
  */
