@@ -1,4 +1,5 @@
-// Fails when the bundle grows over its limit, or when an importer can't leave out what it doesn't use.
+// Fails when the bundle grows over its limit, or when an importer can't leave out what it doesn't
+// use.
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';

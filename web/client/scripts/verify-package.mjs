@@ -1,4 +1,5 @@
-// Uses the built package by its name as another one would: from ESM, from CommonJS, and with the types of both.
+// Uses the built package by its name as another one would: from ESM, from CommonJS, and with the
+// types of both.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -34,6 +35,7 @@ const pack = ['pack', '--dry-run', '--json', '--ignore-scripts'];
 const [packed] = JSON.parse(execFileSync('npm', pack, { encoding: 'utf8' }));
 for (const { path } of packed.files) assert.match(path, /^(dist\/|package\.json$|README\.md$|LICENSE$)/);
 const built = ['index.js', 'index.d.ts', 'react.js', 'react.d.ts'];
-for (const path of [...built.map((name) => `dist/esm/${name}`), ...built.map((name) => `dist/cjs/${name}`), 'README.md'])
+const needed = ['esm', 'cjs'].flatMap((format) => built.map((name) => `dist/${format}/${name}`));
+for (const path of [...needed, 'README.md'])
   assert.ok(packed.files.some((file) => file.path === path), `${path} is not in the package`);
 console.log(`ok: the package works from ESM and CommonJS, with types; it has ${packed.files.length} files`);

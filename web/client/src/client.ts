@@ -75,14 +75,16 @@ export interface ZonecastClient<Events = WellKnownEvents> {
    */
   disconnect(): void;
   /**
-   * Calls the listener with each event of this name. A listener is added once; the last call counts.
-   * Returns what removes it.
+   * Calls the listener with each event of this name. A listener is added once; the last call
+   * counts. Returns what removes it.
    */
   on<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): () => void;
   /** Like on, for the next event only. */
   once<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): () => void;
   off<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): void;
-  /** Calls the listener with every event, after the event's own listeners. Returns what removes it. */
+  /**
+   * Calls the listener with every event, after the event's own listeners. Returns what removes it.
+   */
   onAny(listener: AnyListener): () => void;
   /**
    * Joins the room of a zone, or without a zone that of the warehouse, and stays in it across
@@ -96,9 +98,9 @@ export interface ZonecastClient<Events = WellKnownEvents> {
    */
   unsubscribe(warehouse: string, zone?: string): Promise<void>;
   /**
-   * Publishes an event to a room; nobody needs to be in it. Resolves with its offset. When the answer
-   * is lost, or there is no connection at the moment, it tries again until the timeout; it is
-   * published once all the same. After the timeout, it may have been published or not.
+   * Publishes an event to a room; nobody needs to be in it. Resolves with its offset. When the
+   * answer is lost, or there is no connection at the moment, it tries again until the timeout; it
+   * is published once all the same. After the timeout, it may have been published or not.
    */
   publish(message: Message, options?: RequestOptions): Promise<Position>;
   /** Measures the time to the server and back, in milliseconds. */
@@ -119,7 +121,7 @@ const SAME_TRANSPORT_ATTEMPTS = 4;
 const network = globalThis as Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>>;
 
 /**
- *     connect() ─▶ dial ─▶ Connection ─established─▶ connected ─▶ Memberships: in the rooms again, from their offsets
+ *     connect() ─▶ dial ─▶ Connection ─established─▶ connected ─▶ Memberships: resumes the rooms
  *                   ▲                 ─received────▶ Membership.accept ─▶ Listeners
  *                   ├─ next transport ◀─┐
  *                   └─ wait ◀───────── lost

@@ -17,7 +17,9 @@ export const CloseCode = {
   unauthenticated: 4401,
   /** The token does not permit what was asked for. */
   forbidden: 4403,
-  /** More waited for this client than the server keeps. The client resumes from its last offsets. */
+  /**
+   * More waited for this client than the server keeps. The client resumes from its last offsets.
+   */
   slow_consumer: 4408,
   /** A limit of connections or messages was reached. */
   limit_reached: 4429,

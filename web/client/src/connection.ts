@@ -17,9 +17,9 @@ export interface Connection {
   /** Repeats the request that names the rooms, where there is one. */
   repeatRequest(): void;
   /**
-   * Sends a request. One of the two is called while the frame of the answer is being read, so that it
-   * comes before the frames that follow; a promise would come after them. Neither is called when the
-   * connection ends.
+   * Sends a request. One of the two is called while the frame of the answer is being read, so that
+   * it comes before the frames that follow; a promise would come after them. Neither is called when
+   * the connection ends.
    */
   request(event: string, data: unknown, ack: (data: unknown) => void, fail: (error: ZonecastError) => void): void;
   /** Runs something after some milliseconds, unless the connection ends before. */
@@ -64,7 +64,7 @@ const RENEW_AT = 0.8;
 /**
  * Dials.
  *
- *     transport ─▶ `connected` frame ─▶ frames, requests, heartbeat watchdog, token ─▶ lost | close()
+ *     transport ─▶ `connected` frame ─▶ frames, requests, silence watched, token ─▶ lost | close()
  *
  * The connection owns all its timers, so its end is the end of them.
  */
@@ -84,8 +84,8 @@ export function connect(
   /** The server's error frame before `connected`. */
   let refusal: ZonecastError | undefined;
   /**
-   * What came in the same moment as `connected`: whoever awaited connect() gets the chance to listen
-   * first.
+   * What came in the same moment as `connected`: whoever awaited connect() gets the chance to
+   * listen first.
    */
   let buffered: ServerFrame[] | undefined;
   let lastFrameAt = 0;
@@ -164,7 +164,9 @@ export function connect(
     return token;
   };
 
-  /** Renews a token before it expires by the server's clock, which is `clockSkew` ms ahead of ours. */
+  /**
+   * Renews a token before it expires by the server's clock, which is `clockSkew` ms ahead of ours.
+   */
   const scheduleTokenRenewal = (clockSkew: number) => {
     const expiry = typeof givenToken === 'function' && expiryOf(token);
     if (!expiry) return;

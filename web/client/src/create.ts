@@ -19,10 +19,12 @@ const FALLBACK_ORDER: readonly Transport[] = [webSocket, longPolling, serverSent
 
 /**
  * Makes a client that begins with a WebSocket and falls back to long polling, then to Server-Sent
- * Events; connect() connects it. Throws a ZonecastError with the code invalid_option or invalid_room
- * that says what to change when an option can't be used.
+ * Events; connect() connects it. Throws a ZonecastError with the code invalid_option or
+ * invalid_room that says what to change when an option can't be used.
  */
-export function createWebSocketClient<Events extends object = {}>(options: ClientOptions): ZonecastClient<With<Events>> {
+export function createWebSocketClient<Events extends object = {}>(
+  options: ClientOptions,
+): ZonecastClient<With<Events>> {
   return makeClient(readOptions(options, FALLBACK_ORDER));
 }
 

@@ -46,7 +46,9 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
-/** Every error of this package: `code` is for programs, `message` says to a person what to change. */
+/**
+ * Every error of this package: `code` is for programs, `message` says to a person what to change.
+ */
 export class ZonecastError extends Error {
   declare readonly code: ErrorCode;
   declare readonly retryAfter: number | undefined;

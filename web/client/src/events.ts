@@ -1,4 +1,7 @@
-/** SHIFT_SNAPSHOT: how the shift stands, in a zone or, summed, in the warehouse. Times are ms since 1970. */
+/**
+ * SHIFT_SNAPSHOT: how the shift stands, in a zone or, summed, in the warehouse. Times are ms since
+ * 1970.
+ */
 export interface ShiftSnapshot {
   /** Like "2026-11-24-early". */
   shift: string;

@@ -15,8 +15,8 @@ export interface ServerFrame {
 }
 
 /**
- * Reads one frame from the server, as text or as what its JSON says. Throws a ZonecastError with the
- * code bad_frame.
+ * Reads one frame from the server, as text or as what its JSON says. Throws a ZonecastError with
+ * the code bad_frame.
  */
 export function decodeFrame(input: unknown): ServerFrame {
   try {
@@ -27,8 +27,8 @@ export function decodeFrame(input: unknown): ServerFrame {
 }
 
 /**
- * Writes one frame to the server. Throws a ZonecastError with the code invalid_data when data has no
- * JSON form.
+ * Writes one frame to the server. Throws a ZonecastError with the code invalid_data when data has
+ * no JSON form.
  */
 export function encodeFrame(event: string, data: unknown, id?: number): string {
   try {

@@ -15,7 +15,8 @@ const MIN_INTERVAL = 50;
 const WITHOUT_WAIT = 'wait=0';
 
 /**
- * Dials a transport that reads with GET requests for `path`, one after the other, and sends with POST:
+ * Dials a transport that reads with GET requests for `path`, one after the other, and sends with
+ * POST:
  *
  *     GET path?rooms&cursor ─▶ read(response) ─▶ host ─▶ GET, from where the client is now …
  *     POST path, one frame  ─▶ its answer ─────▶ host
@@ -57,8 +58,8 @@ export async function dialHTTP(
         extra = WITHOUT_WAIT;
         if (!signal.aborted) host.lost(`can't be read: ${cause}`, { cause });
       }
-      // By then all that came has moved the offsets, which the next query names. Once the connection
-      // is over, the pause never ends.
+      // By then all that came has moved the offsets, which the next query names. Once the
+      // connection is over, the pause never ends.
       await host.pause(next - performance.now());
     }
   };
@@ -85,7 +86,9 @@ export async function dialHTTP(
   };
 }
 
-/** Why the server refused a request: problem+json (RFC 9457) with an error code, and Retry-After. */
+/**
+ * Why the server refused a request: problem+json (RFC 9457) with an error code, and Retry-After.
+ */
 async function problemOf(response: Response) {
   const { code, detail } = await response.json().catch(() => ({}));
   return {

@@ -29,8 +29,8 @@ export interface Membership {
   /** The client won't get in. Returns how many waited for it. */
   reject(error: Error): number;
   /**
-   * Messages up to `to` will not come. It may lie behind: then the server lost what it had, and gives
-   * its offsets again. Returns false when the offset is there already.
+   * Messages up to `to` will not come. It may lie behind: then the server lost what it had, and
+   * gives its offsets again. Returns false when the offset is there already.
    */
   skipTo(to: unknown): boolean;
   /**

@@ -12,12 +12,14 @@ import { formatRoom, parseRoom, type Room } from './room.js';
 const MAX_CURSOR = 4096;
 
 /**
- * All rooms that the client wants to be in. They stay when a connection ends, and the next one joins
- * them again, each from its own offset:
+ * All rooms that the client wants to be in. They stay when a connection ends, and the next one
+ * joins them again, each from its own offset:
  *
  *     query() ─▶ the connection's URL ─▶ joined()     those that the server joined us to
- *     subscribe() ─▶ join ◀─ joined()                 the others, by a frame, or one by one by asking again
- *                     │ ack ─▶ in the room     │ transient error ─▶ join later     │ refused ─▶ forgotten
+ *     subscribe() ─▶ join ◀─ joined()                 the others, by a frame or by a new query
+ *                     ├─ ack ─▶ in the room
+ *                     ├─ transient error ─▶ join later
+ *                     └─ refused ─▶ forgotten
  */
 export interface Memberships {
   /** The membership of a room by its text form. */
@@ -25,8 +27,8 @@ export interface Memberships {
   names(): string[];
   /**
    * The rooms as parameters of a URL, some of them empty: those of the options, and those that the
-   * server has joined us to before. It may refuse one of the others, and with it the query; so there
-   * is one of these at a time, and only where frames can't ask for it.
+   * server has joined us to before. It may refuse one of the others, and with it the query; so
+   * there is one of these at a time, and only where frames can't ask for it.
    */
   query(subscribesByFrame: boolean): string[];
   /** The server has joined a connection to rooms. Those that are missing are asked for. */

@@ -4,13 +4,16 @@ import { openStore, type Store, type WebStorage } from './store.js';
 import { assertValid } from './text.js';
 import type { Transport } from './transport.js';
 
-/** What the client needs of a WebSocket: the browser's, Node's and that of the package ws have it. */
+/**
+ * What the client needs of a WebSocket: the browser's, Node's and that of the package ws have it.
+ */
 export interface WebSocketLike {
   send(data: string): void;
   close(code?: number, reason?: string): void;
   /** Ends it without waiting for the other side; the package ws has it. */
   terminate?(): void;
-  // The implementations' event types differ from one another, and nothing narrower accepts all of them.
+  // The implementations' event types differ from one another, and nothing narrower accepts all of
+  // them.
   onmessage: any;
   onerror: any;
   onclose: any;
@@ -19,7 +22,10 @@ export interface WebSocketLike {
 export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike;
 
 export interface ClientOptions {
-  /** The server, like "https://zonecast.example.com" or "http://localhost:3001"; http, https, ws or wss. */
+  /**
+   * The server, like "https://zonecast.example.com" or "http://localhost:3001"; http, https, ws or
+   * wss.
+   */
   url: string | URL;
   /** The warehouse whose room is joined on connecting. */
   warehouse?: string;
@@ -70,8 +76,8 @@ export interface ClientOptions {
    */
   storage?: WebStorage;
   /**
-   * Whether to keep the offsets in the storage, so that a page that is loaded again resumes. Default
-   * false.
+   * Whether to keep the offsets in the storage, so that a page that is loaded again resumes.
+   * Default false.
    */
   keepOffsets?: boolean;
   /**
@@ -83,7 +89,9 @@ export interface ClientOptions {
 
 /** The options, checked and complete. Times are in milliseconds. */
 export interface Settings {
-  /** The server by http or https, without the path of a transport and without parameters of ours. */
+  /**
+   * The server by http or https, without the path of a transport and without parameters of ours.
+   */
   readonly base: URL;
   /** The rooms to join on connecting: none, the warehouse's, or the warehouse's and the zone's. */
   readonly initialRooms: Room[];
@@ -103,7 +111,9 @@ export interface Settings {
   readonly onError: (error: unknown) => void;
 }
 
-/** Checks the options and fills in the defaults. Throws a ZonecastError that says what to change. */
+/**
+ * Checks the options and fills in the defaults. Throws a ZonecastError that says what to change.
+ */
 export function readOptions(options: ClientOptions, fallbackOrder: readonly Transport[] = []): Settings {
   const { url, warehouse, zone, storage, onError = console.error } = options ?? {};
   const base = readUrl(url);

@@ -25,7 +25,8 @@ export const longPolling: Transport = {
 
 async function readAnswer(response: Response, { received, pause }: TransportHost): Promise<void> {
   const { cursor, messages, serverTime, node, retryAfter }: Answer = await response.json();
-  // Of a room that is new here and has messages already, these tell the offset. Else the cursor does.
+  // Of a room that is new here and has messages already, these tell the offset. Else the cursor
+  // does.
   const rooms = [...cursor.matchAll(/([^,@]+)@([^,]+)/g)].map(([, room, offset]) =>
     messages.some((message) => message.room === room && !message.retained) ? { room } : { room, offset },
   );

@@ -41,7 +41,9 @@ export function watch<T>(outcome: Promise<T>, report: (error: unknown) => void):
 /** Callers that wait for the same thing. */
 export interface Waiters<T> {
   wait(): Promise<T>;
-  /** Resolves all of them with the value, or with an error rejects them. Returns how many waited. */
+  /**
+   * Resolves all of them with the value, or with an error rejects them. Returns how many waited.
+   */
   settle(value?: T, error?: unknown): number;
 }
 

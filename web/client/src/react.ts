@@ -1,7 +1,7 @@
 /**
  * Zonecast in React: what a client is doing, and what a zone's room says, as state of a component.
  *
- *     const client = createWebSocketClient({ … });              // one for the page, outside of components
+ *     const client = createWebSocketClient({ … });     // one for the page, outside of components
  *     const { name } = useConnectionState(client);
  *     const { latest, missed } = useZone(client, 'warehouse-1', 'zone-a');
  *
@@ -93,8 +93,8 @@ export function useZone<Events>(
 const userCounts = new WeakMap<object, Map<string, number>>();
 
 /**
- * Counts a component as a user of the room. Returns what releases it; with the last user the room is
- * left.
+ * Counts a component as a user of the room. Returns what releases it; with the last user the room
+ * is left.
  */
 function retainRoom<Events>(client: ZonecastClient<Events>, room: string): () => void {
   const counts = userCounts.get(client) ?? new Map<string, number>();

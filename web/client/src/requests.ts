@@ -3,12 +3,12 @@ import { ZonecastError } from './errors.js';
 import { startTimer } from './timer.js';
 
 /**
- * Requests without an answer yet. They outlive connections: what may have been lost with one is sent
- * again on the next, until its timeout. So only requests that do no harm twice may be sent.
+ * Requests without an answer yet. They outlive connections: what may have been lost with one is
+ * sent again on the next, until its timeout. So only requests that do no harm twice may be sent.
  *
  *     request() ─▶ send() ─▶ ack                              resolves
  *                    │  └──▶ permanent error, or timeout      rejects
- *                    └─────▶ transient error                  send() again, here or on the next connection
+ *                    └─────▶ transient error                  send() again
  */
 export interface Requests {
   /** `timeout` is in milliseconds, all tries together. */

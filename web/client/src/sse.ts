@@ -6,8 +6,9 @@ import type { Transport, TransportHost } from './transport.js';
 const MAX_EVENT_LENGTH = 2 ** 21;
 
 /**
- * Server-Sent Events, for networks that let answers stream and nothing else. Read with fetch: unlike
- * EventSource it can send the token in a header, Node has it, and reconnecting stays in one place.
+ * Server-Sent Events, for networks that let answers stream and nothing else. Read with fetch:
+ * unlike EventSource it can send the token in a header, Node has it, and reconnecting stays in one
+ * place.
  */
 export const serverSentEvents: Transport = {
   name: 'sse',
