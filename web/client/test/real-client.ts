@@ -13,4 +13,4 @@ export function realClient(options: ClientOptions) {
 }
 
 /** Waits until the check passes, however busy the machine is. */
-export const eventually = <T>(check: () => T) => vi.waitFor(check, { timeout: 20_000, interval: 10 });
+export const eventually = <T>(check: () => T) => vi.waitFor(check, { timeout: 60_000, interval: 10 });
