@@ -143,6 +143,15 @@ lint: ## Check formatting and run go vet
 	cd loadtest && go vet ./...
 	cd loadtest/peers && GOWORK=off go vet ./...
 
+PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/arm64 windows/amd64
+
+.PHONY: cross
+cross: ## Check that the server and the Go client build and vet on every platform that README names
+	@for platform in $(PLATFORMS); do \
+		echo "$$platform"; \
+		(cd backend && CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go vet ./cmd/zonecast ./publish ./wire); \
+	done
+
 %/node_modules: %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@

@@ -41,6 +41,20 @@ const upgrade = 'proxy_set_header Host $http_host; proxy_set_header Upgrade $htt
 const location = (path, rules) => `location ${path} { ${rules} proxy_pass ${server.url}; }`;
 const pages = () => `location /site/ { alias ${site}/; }`;
 
+/** An nginx with these locations, which ends with the test. */
+async function proxy(t, locations) {
+  const nginx = await Nginx.start(locations);
+  t.after(() => nginx.stop());
+  return nginx;
+}
+
+/** A wire to a proxy that lets everything through; both end with the test. */
+async function wireTo(t) {
+  const wire = await Wire.to((await proxy(t, open())).port);
+  t.after(() => wire.remove());
+  return wire;
+}
+
 /** What lets everything through. */
 const open = () => [location('/ws', `${upgrade} proxy_buffering off;`), location('/', 'proxy_buffering off;'), pages()].join('\n');
 
@@ -82,6 +96,8 @@ async function watch(url, zone, options = {}) {
   };
 }
 
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
 /** Publishes 0, 1, 2 … to the zone until `until` is settled, then waits until the page has heard all of them, in order and once. */
 async function assertAllHeard(watched, zone, until) {
   let over = false;
@@ -89,149 +105,117 @@ async function assertAllHeard(watched, zone, until) {
   let sent = 0;
   for (; !over; sent++) {
     await server.publish('w', zone, { event: 'TICK', data: sent });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pause(20);
   }
   await done;
   const want = Array.from({ length: sent }, (_, n) => n);
   for (const deadline = Date.now() + 30_000; (await watched.heard()).length < sent && Date.now() < deadline; )
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause(100);
   assert.deepEqual(await watched.heard(), want);
 }
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+test('through a proxy that refuses WebSocket upgrades everything arrives by long polling', async (t) => {
+  const refusing = [location('/', 'proxy_buffering off;'), 'location /ws { return 403; }', pages()].join('\n');
+  const nginx = await proxy(t, refusing);
+  const watched = await watch(nginx.url, 'refused');
+  await assertAllHeard(watched, 'refused', pause(3_000));
+  assert.deepEqual(await watched.used(), ['poll']);
 
-test('through a proxy that refuses WebSocket upgrades everything arrives by long polling', async () => {
-  const nginx = await Nginx.start([location('/', 'proxy_buffering off;'), 'location /ws { return 403; }', pages()].join('\n'));
-  try {
-    const watched = await watch(nginx.url, 'refused');
-    await assertAllHeard(watched, 'refused', pause(3_000));
-    assert.deepEqual(await watched.used(), ['poll']);
-
-    const place = await watched.page.evaluate(() => client.publish({ warehouse: 'w', zone: 'refused', event: 'DONE', data: 1 }));
-    assert.match(place.offset, /-\d+$/);
-    await watched.close();
-  } finally {
-    await nginx.stop();
-  }
+  const message = { warehouse: 'w', zone: 'refused', event: 'DONE', data: 1 };
+  const { offset } = await watched.page.evaluate((message) => client.publish(message), message);
+  assert.match(offset, /-\d+$/);
+  await watched.close();
 });
 
-test('through a proxy that buffers, streams are noticed not to deliver and long polling takes over', async () => {
+test('through a proxy that buffers, streams are noticed not to deliver and long polling takes over', async (t) => {
   // It collects answers, whatever the server asks for, and strips the upgrade as proxies without WebSocket do.
   const buffering = 'proxy_buffering on; proxy_ignore_headers X-Accel-Buffering; proxy_buffers 8 64k; proxy_buffer_size 64k; gzip on; gzip_types *; gzip_proxied any;';
-  const nginx = await Nginx.start([location('/', buffering), pages()].join('\n'));
-  try {
-    const options = { transports: ['serverSentEvents', 'webSocket', 'longPolling'], connectTimeout: 2_000 };
-    const watched = await watch(nginx.url, 'buffered', options);
-    await assertAllHeard(watched, 'buffered', pause(3_000));
-    assert.ok((await watched.used()).length === 1, `more than one transport delivered: ${await watched.used()}`);
-    await watched.close();
-  } finally {
-    await nginx.stop();
-  }
+  const nginx = await proxy(t, [location('/', buffering), pages()].join('\n'));
+  const options = { transports: ['serverSentEvents', 'webSocket', 'longPolling'], connectTimeout: 2_000 };
+  const watched = await watch(nginx.url, 'buffered', options);
+  await assertAllHeard(watched, 'buffered', pause(3_000));
+  assert.ok((await watched.used()).length === 1, `more than one transport delivered: ${await watched.used()}`);
+  await watched.close();
 });
 
 for (const transports of [['webSocket'], ['longPolling'], ['serverSentEvents']])
-  test(`connections that are reset every two seconds lose nothing over ${transports}`, async () => {
-    const nginx = await Nginx.start(open());
-    const wire = await Wire.to(nginx.port);
-    try {
-      const watched = await watch(wire.url, `reset-${transports}`, { transports });
-      const resets = setInterval(() => wire.reset(), 2_000);
-      await assertAllHeard(watched, `reset-${transports}`, pause(9_000).finally(() => clearInterval(resets)));
-      await watched.close();
-    } finally {
-      await wire.remove();
-      await nginx.stop();
-    }
+  test(`connections that are reset every two seconds lose nothing over ${transports}`, async (t) => {
+    const wire = await wireTo(t);
+    const watched = await watch(wire.url, `reset-${transports}`, { transports });
+    const resets = setInterval(() => wire.reset(), 2_000);
+    await assertAllHeard(watched, `reset-${transports}`, pause(9_000).finally(() => clearInterval(resets)));
+    await watched.close();
   });
 
-test('two seconds without a network every fifteen lose nothing', async () => {
-  const nginx = await Nginx.start(open());
-  const wire = await Wire.to(nginx.port);
-  try {
-    const watched = await watch(wire.url, 'away');
-    const away = async () => {
-      for (let n = 0; n < 2; n++) {
-        await pause(13_000);
-        await wire.goAway(2_000);
-      }
-      await pause(3_000);
-    };
-    await assertAllHeard(watched, 'away', away());
-    await watched.close();
-  } finally {
-    await wire.remove();
-    await nginx.stop();
-  }
+test('two seconds without a network every fifteen lose nothing', async (t) => {
+  const wire = await wireTo(t);
+  const watched = await watch(wire.url, 'away');
+  const away = async () => {
+    for (let n = 0; n < 2; n++) {
+      await pause(13_000);
+      await wire.goAway(2_000);
+    }
+    await pause(3_000);
+  };
+  await assertAllHeard(watched, 'away', away());
+  await watched.close();
 });
 
-test('a page that is loaded again goes on where it was', async () => {
-  const nginx = await Nginx.start(open());
-  try {
-    const watched = await watch(nginx.url, 'again', { keepOffsets: true });
-    await assertAllHeard(watched, 'again', pause(300));
-    await watched.page.goto('about:blank');
-    await server.publish('w', 'again', { event: 'TICK', data: 'while nobody looked' });
-    await watched.page.goto(`${nginx.url}/site/empty.html`);
-    const heard = await watched.page.evaluate(async () => {
-      const { createWebSocketClient } = await import('./html/zonecast.js');
-      const client = createWebSocketClient({ url: location.origin, warehouse: 'w', zone: 'again', keepOffsets: true });
-      const first = new Promise((resolve) => client.once('TICK', resolve));
-      await client.connect();
-      return first;
-    });
-    assert.equal(heard, 'while nobody looked');
-    await watched.close();
-  } finally {
-    await nginx.stop();
-  }
+test('a page that is loaded again goes on where it was', async (t) => {
+  const nginx = await proxy(t, open());
+  const watched = await watch(nginx.url, 'again', { keepOffsets: true });
+  await assertAllHeard(watched, 'again', pause(300));
+  await watched.page.goto('about:blank');
+  await server.publish('w', 'again', { event: 'TICK', data: 'while nobody looked' });
+  await watched.page.goto(`${nginx.url}/site/empty.html`);
+  const heard = await watched.page.evaluate(async () => {
+    const { createWebSocketClient } = await import('./html/zonecast.js');
+    const client = createWebSocketClient({ url: location.origin, warehouse: 'w', zone: 'again', keepOffsets: true });
+    const first = new Promise((resolve) => client.once('TICK', resolve));
+    await client.connect();
+    return first;
+  });
+  assert.equal(heard, 'while nobody looked');
+  await watched.close();
 });
 
-test('the example without a build step shows a zone', async () => {
-  const nginx = await Nginx.start(open());
-  try {
-    const page = await browser.newPage();
-    await page.goto(`${nginx.url}/site/html/index.html?zone=example`);
-    await assertText(page, '#state', 'connected by websocket');
-    const alert = { id: 'a "1"', severity: 'critical', title: 'Conveyor <3> stopped', detail: '', raisedAt: 0 };
-    await server.publish('warehouse-1', 'example', { event: 'ZONE_UPDATE', data: { pickRate: 1402 } });
-    await server.publish('warehouse-1', 'example', { event: 'ALERT', data: alert });
-    await assertText(page, '#rate', '1402');
-    await assertText(page, '#alerts', 'Conveyor <3> stopped');
-    await server.publish('warehouse-1', 'example', { event: 'ALERT', data: { ...alert, clearedAt: 1 } });
-    await assertText(page, '#alerts', '');
-    await page.close();
-  } finally {
-    await nginx.stop();
-  }
+test('the example without a build step shows a zone', async (t) => {
+  const nginx = await proxy(t, open());
+  const page = await browser.newPage();
+  await page.goto(`${nginx.url}/site/html/index.html?zone=example`);
+  await assertText(page, '#state', 'connected by websocket');
+  const alert = { id: 'a "1"', severity: 'critical', title: 'Conveyor <3> stopped', detail: '', raisedAt: 0 };
+  await server.publish('warehouse-1', 'example', { event: 'ZONE_UPDATE', data: { pickRate: 1402 } });
+  await server.publish('warehouse-1', 'example', { event: 'ALERT', data: alert });
+  await assertText(page, '#rate', '1402');
+  await assertText(page, '#alerts', 'Conveyor <3> stopped');
+  await server.publish('warehouse-1', 'example', { event: 'ALERT', data: { ...alert, clearedAt: 1 } });
+  await assertText(page, '#alerts', '');
+  await page.close();
 });
 
-test('the example in React joins rooms while it shows them, and renders what comes', async () => {
+test('the example in React joins rooms while it shows them, and renders what comes', async (t) => {
   await bundleReact();
-  const nginx = await Nginx.start(open());
-  try {
-    const page = await browser.newPage();
-    const failures = [];
-    page.on('pageerror', (error) => failures.push(String(error)));
-    await server.publish('warehouse-1', 'zone-b', { event: 'SHIFT_SNAPSHOT', data: { pickRate: 7 }, retain: true });
-    await page.goto(`${nginx.url}/site/react/index.html`);
-    await assertText(page, '#state', 'connected by websocket');
-    await assertText(page, '#zone-a[data-joined=true]', 'zone-a: – units per hour');
-    await assertText(page, '#zone-b[data-joined=true]', 'zone-b: 7 units per hour');
-    for (const pickRate of [1, 2, 3]) await server.publish('warehouse-1', 'zone-a', { event: 'ZONE_UPDATE', data: { pickRate } });
-    await assertText(page, '#zone-a', 'zone-a: 3 units per hour');
-    assert.deepEqual(await page.evaluate(() => client.rooms), ['zone:warehouse-1:zone-a', 'zone:warehouse-1:zone-b']);
-    await page.click('button');
-    await page.waitForFunction(() => client.rooms.length === 1);
-    await page.evaluate(() => client.disconnect());
-    await assertText(page, '#state', 'closed');
-    await page.evaluate(() => client.connect());
-    await assertText(page, '#zone-a[data-joined=true]', 'zone-a: 3 units per hour');
-    assert.deepEqual(failures, []);
-    await page.close();
-  } finally {
-    await nginx.stop();
-  }
+  const nginx = await proxy(t, open());
+  const page = await browser.newPage();
+  const failures = [];
+  page.on('pageerror', (error) => failures.push(String(error)));
+  await server.publish('warehouse-1', 'zone-b', { event: 'SHIFT_SNAPSHOT', data: { pickRate: 7 }, retain: true });
+  await page.goto(`${nginx.url}/site/react/index.html`);
+  await assertText(page, '#state', 'connected by websocket');
+  await assertText(page, '#zone-a[data-joined=true]', 'zone-a: – units per hour');
+  await assertText(page, '#zone-b[data-joined=true]', 'zone-b: 7 units per hour');
+  for (const pickRate of [1, 2, 3]) await server.publish('warehouse-1', 'zone-a', { event: 'ZONE_UPDATE', data: { pickRate } });
+  await assertText(page, '#zone-a', 'zone-a: 3 units per hour');
+  assert.deepEqual(await page.evaluate(() => client.rooms), ['zone:warehouse-1:zone-a', 'zone:warehouse-1:zone-b']);
+  await page.click('button');
+  await page.waitForFunction(() => client.rooms.length === 1);
+  await page.evaluate(() => client.disconnect());
+  await assertText(page, '#state', 'closed');
+  await page.evaluate(() => client.connect());
+  await assertText(page, '#zone-a[data-joined=true]', 'zone-a: 3 units per hour');
+  assert.deepEqual(failures, []);
+  await page.close();
 });
 
 /** Bundles the React example with what the client's own package has installed. */
@@ -257,17 +241,13 @@ for (const [what, locations] of [
   ['a proxy that lets everything through', () => open()],
   ['a proxy that refuses WebSocket upgrades', () => [location('/', ''), 'location /ws { return 403; }'].join('\n')],
 ])
-  test(`the example in Node works through ${what}, and ends by itself`, async () => {
-    const nginx = await Nginx.start(locations());
-    try {
-      const program = join(client, 'examples/node/watch.mjs');
-      const node = spawn(process.execPath, [program, nginx.url, 'warehouse-1', 'node'], { stdio: ['ignore', 'pipe', 'inherit'] });
-      let output = '';
-      node.stdout.on('data', (chunk) => (output += chunk));
-      const [code] = await once(node, 'close');
-      assert.equal(output, 'state connecting\nstate connected\nalert zone:warehouse-1:node Somebody watches\nstate closed\n');
-      assert.equal(code, 0);
-    } finally {
-      await nginx.stop();
-    }
+  test(`the example in Node works through ${what}, and ends by itself`, async (t) => {
+    const nginx = await proxy(t, locations());
+    const program = join(client, 'examples/node/watch.mjs');
+    const node = spawn(process.execPath, [program, nginx.url, 'warehouse-1', 'node'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    node.stdout.on('data', (chunk) => (output += chunk));
+    const [code] = await once(node, 'close');
+    assert.equal(output, 'state connecting\nstate connected\nalert zone:warehouse-1:node Somebody watches\nstate closed\n');
+    assert.equal(code, 0);
   });

@@ -108,7 +108,7 @@ func rawConn(conn net.Conn) syscall.RawConn {
 }
 
 // writer returns the one whose turn it is.
-func (p *Pool) writer() *writer { return p.writers[int(p.turn.Add(1))%len(p.writers)] }
+func (p *Pool) writer() *writer { return p.writers[p.turn.Add(1)%uint32(len(p.writers))] }
 
 // Bound returns the most bytes that wait for one connection.
 func (p *Pool) Bound() int { return p.opts.MaxBytes }

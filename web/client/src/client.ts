@@ -1,5 +1,5 @@
 import { backoff } from './backoff.js';
-import { connect, type Connection, type Owner } from './connection.js';
+import { connect, type Connection, type Loss, type Owner } from './connection.js';
 import { serverError, ZonecastError } from './errors.js';
 import type {
   AnyListener,
@@ -12,14 +12,15 @@ import type {
   ProtocolMeta,
   WellKnownEvents,
 } from './events.js';
+import type { ServerFrame } from './frame.js';
 import { makeListeners } from './listeners.js';
 import { makeMemberships } from './memberships.js';
-import { readLike, type Settings } from './options.js';
+import { LEAST_REQUEST_TIMEOUT, readNumber, type Settings } from './options.js';
 import { makeWaiters, watch } from './promise.js';
 import { makeRequests } from './requests.js';
 import { makeRoom } from './room.js';
 import type { State, StateListener } from './state.js';
-import { later, type Timer } from './timer.js';
+import { startTimer, type Timer } from './timer.js';
 import type { Transport } from './transport.js';
 
 export interface Message {
@@ -29,22 +30,31 @@ export interface Message {
   event: string;
   /** Anything that has a JSON form. */
   data?: unknown;
-  /** For a client that is behind, it replaces a waiting message of the room with the same name here. */
+  /**
+   * For a client that is behind, it replaces a queued message of the room with the same name here.
+   */
   conflate?: string;
-  /** A message with a key that the server saw in the last minutes is not published again. The client makes one by itself. */
+  /**
+   * A message with a key that the server saw in the last minutes is not published again. The client
+   * makes one by itself.
+   */
   idempotencyKey?: string;
 }
 
 export interface RequestOptions {
-  /** How long to try to get the answer, in milliseconds. Default: the option requestTimeout. */
+  /**
+   * How long to try to get the answer, in milliseconds. At least 1; default: the option
+   * requestTimeout.
+   */
   timeout?: number;
 }
 
 export type EventName<Events> = (keyof Events & string) | keyof ProtocolEvents | (string & {});
 
 /**
- * A client of one server. It keeps one connection alive, remembers its rooms and how far it got in each, and goes on from there on
- * the next connection. None of its functions needs `this`.
+ * A client of one server. It keeps one connection alive, remembers its rooms and the offset that it
+ * reached in each, and resumes there on the next connection. None of its functions needs `this`.
+ * What rejects does so with a ZonecastError; one that nobody awaits goes to onError.
  */
 export interface ZonecastClient<Events = WellKnownEvents> {
   /** What the client is doing; another object whenever it changes. */
@@ -54,32 +64,43 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   /** Calls the listener with each state from now on. Returns what removes it. */
   onState(listener: StateListener): () => void;
   /**
-   * Connects, and after disconnect() or a failure connects again. Resolves when the server has said `connected`. With
-   * autoReconnect it rejects only when the client gives up, without it after the first failure. While the client waits for
-   * its next try, this is a way to try at once.
+   * Connects, and after disconnect() or a failure connects again. Resolves when the server has said
+   * `connected`. With autoReconnect it rejects only when the client gives up, without it after the
+   * first failure. While the client waits for its next try, this is a way to try at once.
    */
   connect(): Promise<Connected>;
-  /** Ends the connection and all that is under way. Rooms and offsets stay remembered for another connect(). */
+  /**
+   * Ends the connection and all that is under way; what is awaited rejects with the code closed.
+   * Rooms and offsets stay remembered for another connect().
+   */
   disconnect(): void;
-  /** Calls the listener with each event of this name. A listener is added once; the last call counts. Returns what removes it. */
+  /**
+   * Calls the listener with each event of this name. A listener is added once; the last call
+   * counts. Returns what removes it.
+   */
   on<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): () => void;
   /** Like on, for the next event only. */
   once<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): () => void;
   off<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): void;
-  /** Calls the listener with every event, after the event's own listeners. Returns what removes it. */
+  /**
+   * Calls the listener with every event, after the event's own listeners. Returns what removes it.
+   */
   onAny(listener: AnyListener): () => void;
   /**
-   * Joins the room of a zone, or without a zone that of the warehouse, and stays in it across reconnects. Resolves with the
-   * room's offset when the server let us in, which may be after a reconnect; rejects when it refuses, and the room is
-   * forgotten.
+   * Joins the room of a zone, or without a zone that of the warehouse, and stays in it across
+   * reconnects. Resolves with the room's offset when the server let us in, which may be after a
+   * reconnect; rejects when it refuses, and the room is forgotten.
    */
   subscribe(warehouse: string, zone?: string): Promise<Position>;
-  /** Leaves a room; its events stop at once. Resolves when the server has left it too. */
+  /**
+   * Leaves a room; its events stop at once. Resolves when the server has left it too. Rejects with
+   * not_subscribed when the client is not in it.
+   */
   unsubscribe(warehouse: string, zone?: string): Promise<void>;
   /**
-   * Publishes an event to a room; nobody needs to be in it. Resolves with its offset. When the answer is lost, or there is no
-   * connection at the moment, it tries again until the timeout; it is published once all the same. After the timeout, it may
-   * have been published or not.
+   * Publishes an event to a room; nobody needs to be in it. Resolves with its offset. When the
+   * answer is lost, or there is no connection at the moment, it tries again until the timeout; it
+   * is published once all the same. After the timeout, it may have been published or not.
    */
   publish(message: Message, options?: RequestOptions): Promise<Position>;
   /** Measures the time to the server and back, in milliseconds. */
@@ -93,24 +114,28 @@ const STATE = ' ';
 /** Under this name the store keeps which transport delivered last. */
 const TRANSPORT = 'transport';
 
-/** The browser's window or a worker, which hear when the network is back; Node has neither method. */
+/** After a good connection, so many tries are for its transport alone. */
+const SAME_TRANSPORT_ATTEMPTS = 4;
+
+/** Hears when the network is back: the browser's window or a worker. Node has neither method. */
 const network = globalThis as Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>>;
 
 /**
- *     connect() ─▶ open ─▶ Connection ─joined───▶ connected ─▶ Memberships: in the rooms again, from their offsets
- *                   ▲                 ─received─▶ Membership.admit ─▶ Listeners
+ *     connect() ─▶ dial ─▶ Connection ─established─▶ connected ─▶ Memberships: resumes the rooms
+ *                   ▲                 ─received────▶ Membership.accept ─▶ Listeners
  *                   ├─ next transport ◀─┐
  *                   └─ wait ◀───────── lost
  *
- * While a transport is used that is not the first, a probe dials the first one beside it now and then, and takes over.
+ * While a transport is used that is not the first, a probe dials the first one beside it now and
+ * then, and takes over.
  */
 export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   const { transports, store, onError, probeInterval, autoReconnect, maxAttempts, backoffBase, backoffCap } = settings;
   const listeners = makeListeners(onError);
   const memberships = makeMemberships(settings);
   const requests = makeRequests();
-  /** With a number behind, a key that nobody else has. */
-  const keys = crypto.getRandomValues(new Uint32Array(4)).join('-');
+  /** With a number behind it, an idempotency key that nobody else has. */
+  const keyPrefix = crypto.getRandomValues(new Uint32Array(4)).join('-');
   let lastKey = 0;
 
   let state: State = { name: 'idle' };
@@ -119,27 +144,26 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   let retryTimer: Timer | undefined;
   /** Tries since the last good connection; 0 while the first is under way. */
   let attempt = 0;
-  /** How many transports this try has found not to deliver. */
-  let silent = 0;
+  /** How many transports were passed over in this try, since they did not deliver. */
+  let passedOver = 0;
   /** Whether there was a good connection since connect(). */
-  let recovering = false;
-  /** Who called connect(). */
-  const connecting = makeWaiters<Connected>();
+  let wasConnected = false;
+  const connectWaiters = makeWaiters<Connected>();
 
-  const enter = (next: State) => {
+  const setState = (next: State) => {
     state = next;
-    listeners.tell(STATE, state);
+    listeners.notify(STATE, state);
   };
 
   const emit = (data: unknown, meta: MessageMeta | ProtocolMeta) => {
-    listeners.tell(meta.event, data, meta);
-    listeners.tell(ANY, data, meta);
+    listeners.notify(meta.event, data, meta);
+    listeners.notify(ANY, data, meta);
   };
 
   /** Whether there is a connection or one to come. */
   const active = () => connection || state.name === 'waiting';
 
-  const mustBeActive = () => {
+  const assertActive = () => {
     if (!active()) throw new ZonecastError('not_connected', 'call connect() first');
   };
 
@@ -149,31 +173,42 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       if ((error as ZonecastError).code !== 'closed') onError(error);
     });
 
-  const ask = (event: string, data: unknown, { timeout }: RequestOptions = {}) => {
-    const ms = readLike(settings.requestTimeout, 'timeout', timeout);
-    mustBeActive();
-    return requests.ask(connection, event, data, ms);
+  const request = (event: string, data: unknown, { timeout }: RequestOptions = {}) => {
+    const limits = { name: 'timeout', byDefault: settings.requestTimeout, least: LEAST_REQUEST_TIMEOUT };
+    const ms = readNumber(timeout, limits);
+    assertActive();
+    return requests.request(connection, event, data, ms);
   };
 
-  /** Dials the transport that delivered last, or when some were silent in this try, the next one. */
-  const open = (already: number) => {
+  /** Dials the first transport of a try, which is the one that delivered last. */
+  const dialFirst = () => {
+    passedOver = 0;
+    dial();
+    setState({ name: wasConnected ? 'recovering' : 'connecting', attempt });
+  };
+
+  const dialNext = () => {
+    passedOver++;
+    dial();
+  };
+
+  const dial = () => {
     clearTimeout(retryTimer);
     const last = Number(store.get(TRANSPORT)) || 0;
-    silent = already;
+    const transport = transports[(last + passedOver) % transports.length] as Transport;
     // The connection is there before anybody hears of it: a listener may want to disconnect.
-    connection = connect(settings, transports[(last + silent) % transports.length] as Transport, memberships, owner);
-    if (!silent) enter({ name: recovering ? 'recovering' : 'connecting', attempt });
+    connection = connect(settings, transport, memberships, owner);
   };
 
   /** Looks a while later whether the first transport works again. */
-  const probeLater = () =>
+  const scheduleProbe = () =>
     connection?.after(probeInterval * (0.5 + Math.random()), () => {
       probe = connect(settings, transports[0] as Transport, memberships, owner);
     });
 
-  const hangUp = (error?: ZonecastError) => {
-    connection?.hangUp();
-    probe?.hangUp();
+  const closeConnections = (error?: ZonecastError) => {
+    connection?.close();
+    probe?.close();
     connection = probe = undefined;
     memberships.disconnected(error);
   };
@@ -181,92 +216,110 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   /** Ends everything that is under way; what is awaited fails with `error`. */
   const stop = (next: State, error: ZonecastError) => {
     clearTimeout(retryTimer);
-    network.removeEventListener?.('online', online);
-    hangUp(error);
-    requests.failAll(error);
-    connecting.settle(undefined, error);
-    enter(next);
+    network.removeEventListener?.('online', onOnline);
+    closeConnections(error);
+    requests.rejectAll(error);
+    connectWaiters.settle(undefined, error);
+    setState(next);
   };
 
-  const online = () => {
-    if (state.name === 'waiting') open(0);
+  const onOnline = () => {
+    if (state.name === 'waiting') dialFirst();
+  };
+
+  /** Whether this try goes on with the next transport, since this one may be what does not work. */
+  const fallsBack = ({ delivered, terminal }: Loss) => {
+    // What delivered works, and a terminal answer would be the same over another transport.
+    if (delivered || terminal) return false;
+    // The network may just have gone for a moment, and with it all transports.
+    if (wasConnected && attempt <= SAME_TRANSPORT_ATTEMPTS) return false;
+    return passedOver + 1 < transports.length;
+  };
+
+  /** Moves the room's offset. Returns whether listeners are to get the frame. */
+  const admit = ({ event, room, offset, retained, data }: ServerFrame) => {
+    // Both say that the offsets up to `to` will not come: they are lost, or replaced by newer ones.
+    if (event === 'gap' || event === 'conflated') {
+      const { room, to } = (data ?? {}) as Gap;
+      return !!memberships.get(room)?.skipTo(to);
+    }
+    if (room === undefined) return true;
+    const membership = memberships.get(room);
+    if (!membership) return false; // the room was just left, or nobody asked for it
+    if (retained) return true;
+    const hole = membership.accept(offset);
+    if (hole === 'duplicate') return false;
+    if (hole) emit(hole, { event: 'gap' });
+    return true;
   };
 
   const owner: Owner = {
-    joined(by, info, first) {
-      const which = transports.indexOf(by.via);
-      if (!first) return memberships.joined(by, info.rooms);
+    established(by, info) {
       if (by === probe) {
         // What was asked over the connection that it replaces is asked again.
         probe = undefined;
-        hangUp();
+        closeConnections();
         connection = by;
       }
       attempt = 0;
-      recovering = true;
-      store.set(TRANSPORT, `${which}`);
-      if (which) probeLater();
+      wasConnected = true;
+      const index = transports.indexOf(by.transport);
+      store.set(TRANSPORT, `${index}`);
+      if (index > 0) scheduleProbe();
       memberships.joined(by, info.rooms);
-      requests.sendAll(by);
-      connecting.settle(info);
-      enter({ name: 'connected', info, transport: by.via.name });
+      requests.resendAll(by);
+      connectWaiters.settle(info);
+      setState({ name: 'connected', info, transport: by.transport.name });
       // A listener may have disconnected.
       if (connection === by) emit(info, { event: 'connected' });
     },
 
-    received({ data, ...meta }) {
-      const { event, room, offset, retained } = meta;
-      const gap = /^(gap|conflated)$/.test(event) && ((data as Gap | null) ?? ({} as Gap));
-      const membership = memberships.membershipOf(gap ? gap.room : room);
-      if (!membership) {
-        // Of a room that was just left, or nobody asked for.
-        if (gap || room !== undefined) return;
-      } else if (gap) {
-        if (!membership.skip(gap.to)) return;
-      } else if (!retained) {
-        const hole = membership.admit(offset);
-        if (hole === false) return;
-        if (hole) emit(hole, { event: 'gap' });
-      }
-      if (event === 'error') onError(serverError(data));
+    joined: memberships.joined,
+
+    received(frame) {
+      if (!admit(frame)) return;
+      const { data, ...meta } = frame;
+      if (meta.event === 'error') onError(serverError(data));
+      // A listener may have disconnected.
       if (connection) emit(data, meta as MessageMeta);
     },
 
-    lost(by, error, heard, terminal, retryAfter, spread) {
-      if (by === probe) return probeLater();
-      hangUp();
-      // After a good connection the first tries are for its transport alone: the network may just have gone for a moment.
-      const alone = recovering && attempt < 5;
-      if (!heard && !terminal && !alone && silent + 1 < transports.length) return open(silent + 1);
+    lost(by, loss) {
+      if (by === probe) return scheduleProbe();
+      closeConnections();
+      if (fallsBack(loss)) return dialNext();
+      const { error, terminal, retryAfter, jittered } = loss;
+      if (terminal || !autoReconnect) return stop({ name: 'failed', error }, error);
       attempt++;
-      const last = terminal || !autoReconnect;
-      if (!last && attempt > maxAttempts)
-        error = new ZonecastError('gave_up', `gave up after ${maxAttempts} attempts: ${error.message}`, { ...error, cause: error });
-      if (last || attempt > maxAttempts) return stop({ name: 'failed', error }, error);
-      const wait = retryAfter + (spread ? 0 : backoff(attempt, backoffBase, backoffCap));
-      retryTimer = later(wait, () => open(0));
-      enter({ name: 'waiting', attempt, retryAt: Date.now() + wait, error });
+      if (attempt > maxAttempts) {
+        const message = `gave up after ${maxAttempts} attempts: ${error.message}`;
+        const last = new ZonecastError('gave_up', message, { ...error, cause: error });
+        return stop({ name: 'failed', error: last }, last);
+      }
+      const wait = retryAfter + (jittered ? 0 : backoff(attempt, backoffBase, backoffCap));
+      retryTimer = startTimer(wait, dialFirst);
+      setState({ name: 'waiting', attempt, retryAt: Date.now() + wait, error });
     },
   };
 
-  const client: ZonecastClient<Events> = {
+  return {
     get state() {
       return state;
     },
     get rooms() {
-      return memberships.roomNames();
+      return memberships.names();
     },
-    onState: (listener) => listeners.listen(STATE, listener),
+    onState: (listener) => listeners.add(STATE, listener),
 
     connect() {
       if (state.name === 'connected') return Promise.resolve(state.info);
-      const outcome = watched(connecting.wait);
+      const outcome = watched(connectWaiters.wait);
       if (!active()) {
         attempt = 0;
-        recovering = false;
-        network.addEventListener?.('online', online);
+        wasConnected = false;
+        network.addEventListener?.('online', onOnline);
       }
-      if (!connection) open(0);
+      if (!connection) dialFirst();
       return outcome;
     },
 
@@ -274,38 +327,37 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       if (state.name !== 'closed') stop({ name: 'closed' }, new ZonecastError('closed', 'disconnected'));
     },
 
-    on: (event, listener) => listeners.listen(event, listener as AnyListener),
+    on: (event, listener) => listeners.add(event, listener as AnyListener),
     once(event, listener) {
-      const remove = listeners.listen(event, listener as AnyListener, (data, meta) => {
+      const remove = listeners.add(event, listener as AnyListener, (data, meta) => {
         remove();
         return (listener as AnyListener)(data, meta);
       });
       return remove;
     },
-    off: (event, listener) => listeners.unlisten(event, listener as AnyListener),
-    onAny: (listener) => listeners.listen(ANY, listener),
+    off: (event, listener) => listeners.remove(event, listener as AnyListener),
+    onAny: (listener) => listeners.add(ANY, listener),
 
     subscribe: (warehouse, zone) =>
       watched(async () => {
-        const target = makeRoom(warehouse, zone);
-        mustBeActive();
-        return memberships.subscribe(target);
+        const room = makeRoom(warehouse, zone);
+        assertActive();
+        return memberships.subscribe(room);
       }),
 
     unsubscribe: (warehouse, zone) => watched(async () => memberships.unsubscribe(makeRoom(warehouse, zone))),
 
     publish: ({ warehouse, zone, ...message }, options) =>
       watched(async () => {
-        const data = { ...makeRoom(warehouse, zone), idempotencyKey: `${keys}-${++lastKey}`, ...message };
-        return (await ask('publish', data, options)) as Position;
+        const data = { ...makeRoom(warehouse, zone), idempotencyKey: `${keyPrefix}-${++lastKey}`, ...message };
+        return (await request('publish', data, options)) as Position;
       }),
 
     echo: (data = null, options) =>
       watched(async () => {
         const sent = performance.now();
-        await ask('echo', data, options);
+        await request('echo', data, options);
         return performance.now() - sent;
       }),
   };
-  return client;
 }

@@ -1,8 +1,8 @@
 import type { ErrorDetails } from './errors.js';
 
 /**
- * The ways a connection ends, by the names that the server's log and metrics use too. 1000 to 1015 are those of RFC 6455,
- * section 7.4.1; 4000 to 4999 are Zonecast's own.
+ * The ways a connection ends, by the names that the server's log and metrics use too. 1000 to 1015
+ * are those of RFC 6455, section 7.4.1; 4000 to 4999 are Zonecast's own.
  */
 export const CloseCode = {
   /** The server lost sight of this client, or an operator disconnected it. */
@@ -17,7 +17,9 @@ export const CloseCode = {
   unauthenticated: 4401,
   /** The token does not permit what was asked for. */
   forbidden: 4403,
-  /** More waited for this client than the server keeps. The client resumes from its last offsets. */
+  /**
+   * More waited for this client than the server keeps. The client resumes from its last offsets.
+   */
   slow_consumer: 4408,
   /** A limit of connections or messages was reached. */
   limit_reached: 4429,
@@ -25,12 +27,15 @@ export const CloseCode = {
 
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
-/** The name of a close code after which a client does not come back, since it would meet the same end again. */
-export function terminalName(code: number | undefined): string | undefined {
-  return Object.entries(CloseCode).find(([, of]) => of === code && /1009|440[013]/.test(`${code}`))?.[0];
+/** The codes after which a client does not come back, since it would meet the same end again. */
+const TERMINAL = ['too_big', 'bad_frame', 'unauthenticated', 'forbidden'] as const;
+
+/** The name of a code after which a client does not come back; undefined for any other code. */
+export function terminalName(code: number | undefined): (typeof TERMINAL)[number] | undefined {
+  return TERMINAL.find((name) => CloseCode[name] === code);
 }
 
-/** How a line is told that the server closed the connection. */
-export function closed(closeCode: number, reason: string, cause?: unknown): [string, ErrorDetails] {
+/** The problem and its details, for a transport whose connection the server closed. */
+export function closedByServer(closeCode: number, reason: string, cause?: unknown): [string, ErrorDetails] {
   return [`closed with code ${closeCode}${reason && ` ${reason}`}`, { closeCode, cause }];
 }

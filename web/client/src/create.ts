@@ -10,14 +10,28 @@ import { webSocket } from './websocket.js';
 export type With<Events extends object> = Omit<WellKnownEvents, keyof Events> & Events;
 
 /**
- * Makes a client that begins with a WebSocket and falls back to long polling and Server-Sent Events; connect() connects it. Throws a
- * ZonecastError that says what to change when an option can't be used.
+ * WebSocket costs least. Long polling comes before Server-Sent Events although it costs more: what
+ * breaks a WebSocket is mostly a proxy that holds back or cuts whatever stays open, and so breaks
+ * streams too, which shows only after connectTimeout; a poll is answered at once and gets through
+ * wherever pages do. Streams are for networks that refuse even that.
  */
-export function createWebSocketClient<Events extends object = {}>(options: ClientOptions): ZonecastClient<With<Events>> {
-  return makeClient(readOptions(options, [webSocket, longPolling, serverSentEvents]));
+const FALLBACK_ORDER: readonly Transport[] = [webSocket, longPolling, serverSentEvents];
+
+/**
+ * Makes a client that begins with a WebSocket and falls back to long polling, then to Server-Sent
+ * Events; connect() connects it. Throws a ZonecastError with the code invalid_option or
+ * invalid_room that says what to change when an option can't be used.
+ */
+export function createWebSocketClient<Events extends object = {}>(
+  options: ClientOptions,
+): ZonecastClient<With<Events>> {
+  return makeClient(readOptions(options, FALLBACK_ORDER));
 }
 
-/** Like createWebSocketClient, with the transports that are given: what is not imported is in no bundle. */
+/**
+ * Like createWebSocketClient, with the transports that are given, tried in their order: what is not
+ * imported is in no bundle.
+ */
 export function createClient<Events extends object = {}>(
   options: ClientOptions & { transports: readonly Transport[] },
 ): ZonecastClient<With<Events>> {

@@ -46,7 +46,9 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
-/** Every error of this package: `code` is for programs, `message` says to a person what to change. */
+/**
+ * Every error of this package: `code` is for programs, `message` says to a person what to change.
+ */
 export class ZonecastError extends Error {
   declare readonly code: ErrorCode;
   declare readonly retryAfter: number | undefined;
@@ -58,12 +60,18 @@ export class ZonecastError extends Error {
   }
 }
 
+/** What passes by itself: the same request may succeed a moment later. */
+const TRANSIENT = new Set<ErrorCode>(['unavailable', 'rate_limited', 'internal', 'connection_lost']);
+
+/** Whether trying again may help, by its code or because the server said when. */
+export function isTransient({ code, retryAfter }: ZonecastError): boolean {
+  return (retryAfter ?? 0) > 0 || TRANSIENT.has(code);
+}
+
 /** Reads the data of an error frame. */
 export function serverError(data: unknown): ZonecastError {
   const { code, message, retryAfter } = (data ?? {}) as Record<string, unknown>;
-  return new ZonecastError(
-    String(code ?? 'internal'),
-    String(message ?? 'no message'),
-    { retryAfter: (retryAfter as number) > 0 ? (retryAfter as number) : undefined },
-  );
+  return new ZonecastError(String(code ?? 'internal'), String(message ?? 'no message'), {
+    retryAfter: (retryAfter as number) > 0 ? (retryAfter as number) : undefined,
+  });
 }

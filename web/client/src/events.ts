@@ -1,4 +1,7 @@
-/** SHIFT_SNAPSHOT: how the shift stands, in a zone or, summed, in the warehouse. Times are ms since 1970. */
+/**
+ * SHIFT_SNAPSHOT: how the shift stands, in a zone or, summed, in the warehouse. Times are ms since
+ * 1970.
+ */
 export interface ShiftSnapshot {
   /** Like "2026-11-24-early". */
   shift: string;
@@ -53,7 +56,10 @@ export interface Alert {
   clearedAt?: number;
 }
 
-/** The events that warehouse services publish by convention. Extend it: createWebSocketClient<{ MY_EVENT: MyData }>(…). */
+/**
+ * The events that warehouse services publish by convention. Extend them by
+ * createWebSocketClient<{ MY_EVENT: MyData }>(…).
+ */
 export interface WellKnownEvents {
   SHIFT_SNAPSHOT: ShiftSnapshot;
   ZONE_UPDATE: ZoneUpdate;
@@ -91,9 +97,14 @@ export interface ProtocolEvents {
   connected: Connected;
   heartbeat: { connections: number; time: number };
   gap: Gap;
-  /** The messages after `from`, up to and including `to`, were replaced by newer ones that follow. Nothing is missing. */
+  /**
+   * The messages after `from`, up to and including `to`, were replaced by newer ones that follow.
+   * Nothing is missing.
+   */
   conflated: Gap;
-  /** The server instance is leaving; the client reconnects by itself after that many milliseconds. */
+  /**
+   * The server instance is leaving; the client reconnects by itself after that many milliseconds.
+   */
   drain: { retryAfter: number };
   /** An error that is the answer to no request in particular. */
   error: { code: string; message: string; retryAfter?: number };
@@ -107,11 +118,14 @@ export interface MessageMeta {
   offset: string;
   /** When the server accepted it, in milliseconds since 1970. */
   time: number;
-  /** There and true when it is what the room's state was before we came: its publisher asked to retain it. */
+  /**
+   * True for the room's state from before the client joined, which its publisher asked to retain;
+   * else missing.
+   */
   retained?: boolean;
 }
 
-/** The meta of a protocol event, which belongs to the connection and not to a place in a room. */
+/** The meta of a protocol event, which belongs to the connection and has no offset in a room. */
 export interface ProtocolMeta {
   event: keyof ProtocolEvents;
   room?: undefined;
@@ -126,7 +140,9 @@ export type EventData<Events, Name> = Name extends keyof ProtocolEvents
     ? Events[Name]
     : unknown;
 
-/** What it returns is ignored, but when it throws or rejects, the error goes to the onError option. */
+/**
+ * What it returns is ignored, but when it throws or rejects, the error goes to the onError option.
+ */
 export type Listener<Events, Name> = (
   data: EventData<Events, Name>,
   meta: Name extends keyof ProtocolEvents ? ProtocolMeta : MessageMeta,

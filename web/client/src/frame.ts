@@ -4,17 +4,20 @@ import { matches } from './text.js';
 /** What the server sent. Fields that this version does not know are kept and ignored. */
 export interface ServerFrame {
   event: string;
-  /** Of the request that it answers. */
+  /** The id of the request that it answers. */
   id?: number;
   room?: string;
   offset?: string;
   time?: number;
-  /** It was published before we came to the room, and is no part of the counting of offsets. */
+  /** The room's state from before the client joined: no part of the counting of offsets. */
   retained?: boolean;
   data: unknown;
 }
 
-/** Reads one frame from the server, as text or out of a larger JSON. Throws a ZonecastError with the code bad_frame. */
+/**
+ * Reads one frame from the server, as text or as what its JSON says. Throws a ZonecastError with
+ * the code bad_frame.
+ */
 export function decodeFrame(input: unknown): ServerFrame {
   try {
     const frame = (typeof input === 'string' ? JSON.parse(input) : input) as ServerFrame;
@@ -23,7 +26,10 @@ export function decodeFrame(input: unknown): ServerFrame {
   throw new ZonecastError('bad_frame', 'the server sent no JSON object with an event');
 }
 
-/** Writes one frame to the server. Throws a ZonecastError with the code invalid_data when data has no JSON form. */
+/**
+ * Writes one frame to the server. Throws a ZonecastError with the code invalid_data when data has
+ * no JSON form.
+ */
 export function encodeFrame(event: string, data: unknown, id?: number): string {
   try {
     return JSON.stringify({ event, data, id });

@@ -1,25 +1,39 @@
 import { CloseCode } from './close.js';
 import { decodeFrame, type ServerFrame } from './frame.js';
-import type { Line, Link } from './transport.js';
-
-/** At most so often is asked, whatever answers, in milliseconds. What comes meanwhile arrives together. */
-const PACE = 50;
+import type { OpenTransport, TransportHost } from './transport.js';
 
 /**
- * Dials a transport that reads with GET requests for `path`, one after the other, and sends with POST:
- *
- *     GET path?rooms&cursor ─▶ read(answer) ─▶ line ─▶ GET, from where the client is now …
- *     POST path, one frame  ─▶ its answer ───▶ line
- *
- * `read` takes frames out of an answer until it ends.
+ * The least time between the starts of two GET requests, in milliseconds, whatever answers. What
+ * comes meanwhile arrives together.
  */
-export async function dialHTTP(line: Line, path: string, read: (answer: Response, line: Line) => Promise<void>): Promise<Link> {
-  const posts = new AbortController();
-  let get = posts;
+const MIN_INTERVAL = 50;
 
-  const ask = async (query: string, { signal }: AbortController, body?: string) => {
-    const token = await line.credential();
-    return fetch(line.address(path, query), {
+/**
+ * Asks for an answer at once: the first answer tells whether anything gets through, so it must not
+ * wait for a message.
+ */
+const WITHOUT_WAIT = 'wait=0';
+
+/**
+ * Dials a transport that reads with GET requests for `path`, one after the other, and sends with
+ * POST:
+ *
+ *     GET path?rooms&cursor ─▶ read(response) ─▶ host ─▶ GET, from where the client is now …
+ *     POST path, one frame  ─▶ its answer ─────▶ host
+ *
+ * `read` takes frames out of a response until it ends.
+ */
+export async function dialHTTP(
+  host: TransportHost,
+  path: string,
+  read: (response: Response, host: TransportHost) => Promise<void>,
+): Promise<OpenTransport> {
+  const posts = new AbortController();
+  let reading = posts;
+
+  const fetchPath = async ({ signal }: AbortController, extra: string, body?: string) => {
+    const token = await host.token();
+    return fetch(host.url(path, { extra, subscribesByFrame: false }), {
       signal,
       cache: 'no-store',
       headers: {
@@ -30,53 +44,57 @@ export async function dialHTTP(line: Line, path: string, read: (answer: Response
     });
   };
 
-  const listen = async () => {
-    // The first answer has to come at once: it tells whether anything gets through.
-    for (let query = 'wait=0'; ; ) {
-      get = new AbortController();
-      const { signal } = get;
-      const next = performance.now() + PACE;
+  const readAll = async () => {
+    for (let extra = WITHOUT_WAIT; ; ) {
+      reading = new AbortController();
+      const { signal } = reading;
+      const next = performance.now() + MIN_INTERVAL;
       try {
-        const answer = await ask(query, get);
-        query = '';
-        if (answer.ok) await read(answer, line);
-        else line.refused(`answered ${answer.status}`, await problem(answer));
+        const response = await fetchPath(reading, extra);
+        extra = '';
+        if (response.ok) await read(response, host);
+        else host.refused(`answered ${response.status}`, await problemOf(response));
       } catch (cause) {
-        query = 'wait=0';
-        if (!signal.aborted) line.lost(`can't be read: ${cause}`, { cause });
+        extra = WITHOUT_WAIT;
+        if (!signal.aborted) host.lost(`can't be read: ${cause}`, { cause });
       }
-      // By then all that came is taken note of, and counts in the next query. Once the connection is over, that is never.
-      await line.pause(next - performance.now());
+      // By then all that came has moved the offsets, which the next query names. Once the
+      // connection is over, the pause never ends.
+      await host.pause(next - performance.now());
     }
   };
-  void listen();
+  void readAll();
 
+  const abort = () => {
+    posts.abort();
+    reading.abort();
+  };
   return {
-    async write(text, id) {
+    async send(text, id) {
       let answer: ServerFrame;
       try {
-        answer = decodeFrame(await (await ask('', posts, text)).text());
+        answer = decodeFrame(await (await fetchPath(posts, '', text)).text());
       } catch (cause) {
-        // Whoever stands in between answered, or nobody.
+        // A proxy answered, or nobody.
         answer = { event: 'error', id, data: { code: 'connection_lost', message: `POST ${path}: ${cause}` } };
       }
-      line.frame(answer);
+      host.received(answer);
     },
-    renew: () => get.abort(),
-    hangUp() {
-      posts.abort();
-      get.abort();
-    },
+    repeatRequest: () => reading.abort(),
+    close: abort,
+    abort,
   };
 }
 
-/** What the server has against a request: problem+json (RFC 9457) with an error code, and Retry-After. */
-async function problem(answer: Response) {
-  const { code, detail } = await answer.json().catch(() => ({}));
+/**
+ * Why the server refused a request: problem+json (RFC 9457) with an error code, and Retry-After.
+ */
+async function problemOf(response: Response) {
+  const { code, detail } = await response.json().catch(() => ({}));
   return {
-    // Someone in between who refuses has no code of ours, and is no reason to give up.
+    // A proxy that refuses has no code of ours, and is no reason to give up.
     closeCode: CloseCode[code as keyof typeof CloseCode],
     cause: detail,
-    retryAfter: 1000 * Number(answer.headers.get('Retry-After')),
+    retryAfter: 1000 * Number(response.headers.get('Retry-After')),
   };
 }

@@ -1,18 +1,20 @@
 /**
  * Zonecast's client: live events of warehouses and zones, over whatever gets through.
  *
- *     createWebSocketClient ─▶ ZonecastClient ─▶ Connection ─▶ webSocket | longPolling | serverSentEvents ─▶ server
- *              your listeners ◀─ Listeners ◀─ Membership (offsets) ◀─ frames ◀──┘
+ *     createWebSocketClient ─▶ ZonecastClient ─▶ Connection ─▶ Transport ─▶ server
+ *              your listeners ◀─ Listeners ◀─ Membership (offsets) ◀─ frames
  *
- * The client keeps the connection alive, resumes where it stopped, and tells by the event `gap` when that was not possible.
- * The protocol is the server's backend/wire; the golden frames there hold this package to it.
+ * The client keeps the connection alive, resumes where it stopped, and tells by the event `gap`
+ * when that was not possible. The protocol is the server's backend/wire; the golden frames there
+ * hold this package to it.
  *
  * @packageDocumentation
  */
 export type { EventName, Message, RequestOptions, ZonecastClient } from './client.js';
 export { CloseCode } from './close.js';
 export { createClient, createWebSocketClient, type With } from './create.js';
-export { type ClientErrorCode, type ErrorCode, type ErrorDetails, type ServerErrorCode, ZonecastError } from './errors.js';
+export type { ClientErrorCode, ErrorCode, ErrorDetails, ServerErrorCode } from './errors.js';
+export { ZonecastError } from './errors.js';
 export type {
   Alert,
   AnyListener,

@@ -1,30 +1,33 @@
 // Their arguments belong to whoever adds and calls them.
-type Call = (...args: any[]) => unknown;
+type Callback = (...args: any[]) => unknown;
 
-/** Who listens to what. */
+/** Listeners by the name of what they listen to. */
 export interface Listeners {
-  /** Adds a listener, once however often it is added. Returns what removes it. */
-  listen(name: string, listener: Call, run?: Call): () => void;
-  unlisten(name: string, listener: Call): void;
-  tell(name: string, ...args: unknown[]): void;
+  /**
+   * Adds a listener, once however often it is added; `run` is called in its place. Returns what
+   * removes it.
+   */
+  add(name: string, listener: Callback, run?: Callback): () => void;
+  remove(name: string, listener: Callback): void;
+  notify(name: string, ...args: unknown[]): void;
 }
 
 /**
- * Listeners are called in the order they were added; one added or removed by a listener counts from the next event on. One that
- * throws or rejects does not stop the others: `report` gets its error.
+ * Listeners are called in the order they were added; one added or removed by a listener counts from
+ * the next event on. One that throws or rejects does not stop the others: `report` gets its error.
  */
 export function makeListeners(report: (error: unknown) => void): Listeners {
-  const sets = new Map<string, Map<Call, Call>>();
-  const unlisten = (name: string, listener: Call) => void sets.get(name)?.delete(listener);
+  const byName = new Map<string, Map<Callback, Callback>>();
+  const remove = (name: string, listener: Callback) => void byName.get(name)?.delete(listener);
   return {
-    listen(name, listener, run = listener) {
-      const set = sets.get(name) ?? new Map();
-      sets.set(name, set.set(listener, run));
-      return () => unlisten(name, listener);
+    add(name, listener, run = listener) {
+      const listeners = byName.get(name) ?? new Map();
+      byName.set(name, listeners.set(listener, run));
+      return () => remove(name, listener);
     },
-    unlisten,
-    tell(name, ...args) {
-      for (const run of [...(sets.get(name)?.values() ?? [])]) {
+    remove,
+    notify(name, ...args) {
+      for (const run of [...(byName.get(name)?.values() ?? [])]) {
         // A promise takes in what is thrown as well.
         new Promise((resolve) => resolve(run(...args))).catch(report);
       }

@@ -5,81 +5,85 @@ import { formatRoom, type Room } from './room.js';
 import type { Store } from './store.js';
 
 /**
- * A room that the client is in, or wants to be in, and how far it got there. It outlives connections: after a reconnect the
- * server is asked to go on from its offset.
+ * A room that the client is in, or wants to be in, and its offset there. It outlives connections:
+ * after a reconnect the server is asked to resume from that offset.
  *
- *     enter(newest) ─▶ admit(message) … ─▶ connection ends ─▶ joined again with offset ─▶ enter(newest) ─▶ admit(missed) …
+ *     confirm(newest) ─▶ accept(message) … ─▶ connection ends
+ *        ─▶ joined again with offset ─▶ confirm(newest) ─▶ accept(missed) …
  */
 export interface Membership {
-  readonly target: Room;
-  readonly room: string;
+  readonly room: Room;
+  /** The text form of the room. */
+  readonly name: string;
   /** Whether the current connection is in the room. */
-  inside: boolean;
-  /** Where to resume from. */
-  reached(): string | undefined;
-  /** Resolves when we are in the room. */
-  entered(): Promise<Position>;
+  joined: boolean;
+  /** Where to resume from; undefined before anything is known of the room. */
+  offset(): string | undefined;
+  /** Resolves when the client is in the room. */
+  whenJoined(): Promise<Position>;
   /**
-   * The server let us in; `newest` is the room's newest offset. When we have one of our own, the messages after it are still to
-   * come, so that one stays.
+   * The server joined the client to the room; `newest` is the room's newest offset. A membership
+   * that has an offset keeps it: the messages after it are still to come.
    */
-  enter(newest?: unknown): void;
-  /** We won't get in. Returns how many waited for that. */
-  refuse(error: Error): number;
+  confirm(newest?: unknown): void;
+  /** The client won't get in. Returns how many waited for it. */
+  reject(error: Error): number;
   /**
-   * What is up to there is not owed to us. It may lie behind: then the server lost what we had, and gives its offsets again.
-   * Returns false when we are there already.
+   * Messages up to `to` will not come. It may lie behind: then the server lost what it had, and
+   * gives its offsets again. Returns false when the offset is there already.
    */
-  skip(to: unknown): boolean;
+  skipTo(to: unknown): boolean;
   /**
-   * Takes note of a message that counts, so of no retained one. Returns false for one that listeners had already; else the hole
-   * before it if there is one, which the server should have announced itself.
+   * Moves the offset to that of a message, but for retained ones. Returns "duplicate" for one that
+   * listeners had already; else the hole before it if there is one, which the server should have
+   * announced itself.
    */
-  admit(offset: unknown): Gap | false | undefined;
+  accept(offset: unknown): Gap | 'duplicate' | undefined;
 }
 
 /** With a store, the offset is kept there for the next page. */
-export function makeMembership(target: Room, store: Store | undefined): Membership {
-  const room = formatRoom(target);
+export function makeMembership(room: Room, store: Store | undefined): Membership {
+  const name = formatRoom(room);
   const waiters = makeWaiters<Position>();
-  /** Nothing up to here is owed to us any more. */
-  let position: Offset | undefined = parseOffset(store?.get(room));
+  /** Nothing up to here is owed to the client any more. */
+  let current: Offset | undefined = parseOffset(store?.get(name));
 
-  const move = (to: Offset) => {
-    position = to;
-    store?.set(room, to.form);
-    return true;
+  const moveTo = (offset: Offset) => {
+    current = offset;
+    store?.set(name, offset.form);
   };
 
   const membership: Membership = {
-    target,
     room,
-    inside: false,
-    reached: () => position?.form,
-    entered() {
-      const entered = waiters.wait();
-      if (membership.inside) membership.enter();
-      return entered;
+    name,
+    joined: false,
+    offset: () => current?.form,
+    whenJoined() {
+      const joined = waiters.wait();
+      if (membership.joined) membership.confirm();
+      return joined;
     },
-    enter(newest) {
-      membership.inside = true;
-      if (!position) membership.skip(newest);
-      waiters.settle(position ? { room, offset: position.form } : { room });
+    confirm(newest) {
+      membership.joined = true;
+      if (!current) membership.skipTo(newest);
+      waiters.settle(current ? { room: name, offset: current.form } : { room: name });
     },
-    refuse: (error) => waiters.settle(undefined, error),
-    skip(to) {
+    reject: (error) => waiters.settle(undefined, error),
+    skipTo(to) {
       const offset = parseOffset(to);
-      return !!offset && offset.form !== position?.form && move(offset);
+      if (!offset || offset.form === current?.form) return false;
+      moveTo(offset);
+      return true;
     },
-    admit(text) {
+    accept(text) {
       const offset = parseOffset(text);
-      // What comes before we are let in is left over from an earlier time in the room.
-      if (!offset || !membership.inside) return undefined;
-      const from = position?.form;
-      if (isAtOrBefore(offset, position)) return false;
-      move(offset);
+      // What comes before the confirmation is left over from an earlier time in the room.
+      if (!offset || !membership.joined) return undefined;
+      if (isAtOrBefore(offset, current)) return 'duplicate';
+      const from = current?.form;
+      moveTo(offset);
       const to = `${offset.epoch}-${offset.n - 1n}`;
-      return from && from !== to ? { room, from, to } : undefined;
+      return from && from !== to ? { room: name, from, to } : undefined;
     },
   };
   return membership;

@@ -5,147 +5,163 @@ import { makeMembership, type Membership } from './membership.js';
 import type { Settings } from './options.js';
 import { formatRoom, parseRoom, type Room } from './room.js';
 
-/** How many characters of rooms go into the address of a WebSocket, which proxies limit. The others are joined by frames. */
-const MAX_QUERY = 4096;
+/**
+ * How many characters of rooms go into the URL of a WebSocket, which proxies limit. The others are
+ * joined by frames.
+ */
+const MAX_CURSOR = 4096;
 
 /**
- * All rooms that the client wants to be in. They stay when a connection ends, and the next one joins them again, each from its
- * own offset:
+ * All rooms that the client wants to be in. They stay when a connection ends, and the next one
+ * joins them again, each from its own offset:
  *
- *     query() ─▶ the connection's address ─▶ joined()       those that the server put us into
- *     subscribe() ─▶ join ◀─ joined()                       the others, by a frame, or one by one by asking again
- *                     │ ack ─▶ in the room       │ refused for now ─▶ join later       │ refused ─▶ forgotten
+ *     query() ─▶ the connection's URL ─▶ joined()     those that the server joined us to
+ *     subscribe() ─▶ join ◀─ joined()                 the others, by a frame or by a new query
+ *                     ├─ ack ─▶ in the room
+ *                     ├─ transient error ─▶ join later
+ *                     └─ refused ─▶ forgotten
  */
 export interface Memberships {
-  membershipOf(room: unknown): Membership | undefined;
-  roomNames(): string[];
+  /** The membership of a room by its text form. */
+  get(name: unknown): Membership | undefined;
+  names(): string[];
   /**
-   * The rooms as parameters of an address, some of them empty: those of the options, and those that the server has let us into before. Of the
-   * others it may refuse one, and with it the query; so there is one at a time, and only where frames can't ask for it.
+   * The rooms as parameters of a URL, some of them empty: those of the options, and those that the
+   * server has joined us to before. It may refuse one of the others, and with it the query; so
+   * there is one of these at a time, and only where frames can't ask for it.
    */
-  query(byFrames: boolean): string[];
+  query(subscribesByFrame: boolean): string[];
   /** The server has joined a connection to rooms. Those that are missing are asked for. */
   joined(connection: Connection, rooms: Position[]): void;
-  /** The server refused a query. Returns whether there is less to ask for now. */
-  refused(error: ZonecastError): boolean;
-  /** The connection is gone. With an error there is none to come, and who waits to get into a room is told so. */
+  /** The server refused a query. Returns whether the next one asks for less. */
+  queryRefused(error: ZonecastError): boolean;
+  /** The connection is gone. With an error there is none to come, and subscribers are told it. */
   disconnected(error?: ZonecastError): void;
-  /** Resolves when the server let us in, on this connection or a later one. */
-  subscribe(target: Room): Promise<Position>;
+  /** Resolves when the server has joined us, on this connection or a later one. */
+  subscribe(room: Room): Promise<Position>;
   /** Forgets a room at once. Resolves when the server sends nothing of it any more. */
-  unsubscribe(target: Room): Promise<void>;
+  unsubscribe(room: Room): Promise<void>;
 }
 
-export function makeMemberships({ ownRooms, keepOffsets, store, onError }: Settings): Memberships {
+export function makeMemberships({ initialRooms, keepOffsets, store, onError }: Settings): Memberships {
   const memberships = new Map<unknown, Membership>();
-  /** The connection that has said `connected`, if there is one. */
+  /** The connection that is established, if there is one. */
   let connection: Connection | undefined;
-  /** Who waits for the answer to an unsubscribe, or for the end of the connection. */
-  let leaving: (() => void)[] = [];
+  /** Resolve the unsubscribes that wait for an answer, or for the end of the connection. */
+  let unsubscribing: (() => void)[] = [];
 
-  const remember = (target: Room) => {
-    const membership = makeMembership(target, keepOffsets ? store : undefined);
-    memberships.set(membership.room, membership);
+  const add = (room: Room) => {
+    const membership = makeMembership(room, keepOffsets ? store : undefined);
+    memberships.set(membership.name, membership);
     return membership;
   };
 
-  const missing = () => [...memberships.values()].filter(({ inside }) => !inside);
+  const missing = () => [...memberships.values()].filter(({ joined }) => !joined);
 
-  const refuse = (membership: Membership, error: ZonecastError) => {
-    memberships.delete(membership.room);
-    if (!membership.refuse(error)) onError(error);
+  const forget = (membership: Membership, error: ZonecastError) => {
+    memberships.delete(membership.name);
+    if (!membership.reject(error)) onError(error);
   };
 
   const join = (membership: Membership) => {
     const on = connection;
-    const { target, room } = membership;
-    const wanted = () => memberships.get(room) === membership;
+    const { room, name } = membership;
+    const wanted = () => memberships.get(name) === membership;
     if (!on || !wanted()) return;
-    if (!on.byFrames()) return on.renew();
+    if (!on.subscribesByFrame()) return on.repeatRequest();
     on.request(
       'subscribe',
-      { ...target, offset: membership.reached() },
-      (data) => membership.enter((data as Position | null)?.offset),
-      (error) => on.retry(error, () => join(membership)) || (wanted() && refuse(membership, error)),
+      { ...room, offset: membership.offset() },
+      (data) => membership.confirm((data as Position | null)?.offset),
+      (error) => {
+        if (!on.retryTransient(error, () => join(membership)) && wanted()) forget(membership, error);
+      },
     );
   };
 
-  ownRooms.forEach(remember);
+  initialRooms.forEach(add);
   return {
-    membershipOf: (room) => memberships.get(room),
-    roomNames: () => [...memberships.values()].map(({ room }) => room),
+    get: (name) => memberships.get(name),
+    names: () => [...memberships.values()].map(({ name }) => name),
 
-    query(byFrames) {
-      let anew = '';
+    query(subscribesByFrame) {
+      let initial = '';
       const others: string[] = [];
       const cursor: string[] = [];
-      let added = byFrames || !connection;
+      let mayAdd = !subscribesByFrame && !!connection;
       for (const membership of memberships.values()) {
-        const { room, target, inside } = membership;
-        const offset = membership.reached();
+        const { room, name, joined } = membership;
+        const offset = membership.offset();
         if (offset) {
-          if (!byFrames || `${cursor}`.length < MAX_QUERY) cursor.push(`${room}@${offset}`);
-        } else if (ownRooms.includes(target)) {
-          anew = `${new URLSearchParams({ ...target })}`; // the zone's comes last, and has the warehouse in it
-        } else if (inside || !added) {
-          added ||= !inside;
-          others.push(`room=${room}`);
+          if (!subscribesByFrame || `${cursor}`.length < MAX_CURSOR) cursor.push(`${name}@${offset}`);
+        } else if (initialRooms.includes(room)) {
+          // The zone's comes last, and has the warehouse in it.
+          initial = `${new URLSearchParams({ ...room })}`;
+        } else if (joined || mayAdd) {
+          if (!joined) mayAdd = false;
+          others.push(`room=${name}`);
         }
       }
-      // Everything in rooms and offsets may stand in a query as it is.
-      return [anew, ...others, cursor[0] ? `cursor=${cursor}` : ''];
+      // All characters of rooms and offsets may stand in a query as they are.
+      return [initial, ...others, cursor[0] ? `cursor=${cursor}` : ''];
     },
 
     joined(on, rooms) {
       connection = on;
-      for (const { room, offset } of rooms) {
-        const membership = memberships.get(room);
-        if (!membership?.inside) membership?.enter(offset);
+      for (const { room: name, offset } of rooms) {
+        const membership = memberships.get(name);
+        if (!membership?.joined) membership?.confirm(offset);
         // It was unsubscribed from while the connection was being made.
-        if (!membership && on.byFrames()) on.request('unsubscribe', parseRoom(room), () => {}, () => {});
+        if (!membership && on.subscribesByFrame())
+          on.request('unsubscribe', parseRoom(name), () => {}, () => {});
       }
       missing().forEach(join);
     },
 
-    refused(error) {
+    queryRefused(error) {
       const [first] = missing();
-      if (first) refuse(first, error);
+      if (first) forget(first, error);
       return !!first;
     },
 
     disconnected(error) {
       connection = undefined;
-      for (const done of leaving) done();
-      leaving = [];
+      for (const done of unsubscribing) done();
+      unsubscribing = [];
       for (const membership of memberships.values()) {
-        membership.inside = false;
-        if (error) membership.refuse(error);
+        membership.joined = false;
+        if (error) membership.reject(error);
       }
     },
 
-    subscribe(target) {
-      const known = memberships.get(formatRoom(target));
-      const membership = known ?? remember(target);
-      const entered = membership.entered();
+    subscribe(room) {
+      const known = memberships.get(formatRoom(room));
+      const membership = known ?? add(room);
+      const joined = membership.whenJoined();
       if (!known) join(membership);
-      return entered;
+      return joined;
     },
 
-    async unsubscribe(target) {
-      const room = formatRoom(target);
-      const membership = memberships.get(room);
-      const error = new ZonecastError('not_subscribed', `${room} is not subscribed to`);
+    async unsubscribe(room) {
+      const name = formatRoom(room);
+      const membership = memberships.get(name);
+      const error = new ZonecastError('not_subscribed', `${name} is not subscribed to`);
       if (!membership) throw error;
-      memberships.delete(room);
-      store.set(room);
-      membership.refuse(error);
-      connection?.renew();
+      memberships.delete(name);
+      store.delete(name);
+      membership.reject(error);
+      connection?.repeatRequest();
       const on = connection;
-      if (!on?.byFrames()) return;
+      if (!on?.subscribesByFrame()) return;
       await new Promise<void>((done, reject) => {
-        leaving.push(done);
-        // With this error we never got into the room.
-        on.request('unsubscribe', target, () => done(), (problem) => (problem.code === error.code ? done() : reject(problem)));
+        unsubscribing.push(done);
+        on.request(
+          'unsubscribe',
+          room,
+          () => done(),
+          // With this error the server never joined us.
+          (problem) => (problem.code === error.code ? done() : reject(problem)),
+        );
       });
     },
   };

@@ -1,8 +1,9 @@
 /**
- * The place of a message in its room, "{epoch}-{n}". Within an epoch n counts 1, 2, 3 … without holes; n = 0 stands
- * before the first message.
+ * The position of a message in its room, "{epoch}-{n}". Within an epoch n counts 1, 2, 3 … without
+ * holes; n = 0 stands before the first message.
  */
 export interface Offset {
+  /** The text form. */
   readonly form: string;
   readonly epoch: string;
   /** The server counts in 63 bits, further than a number is exact. */
@@ -19,7 +20,7 @@ export function parseOffset(text: unknown): Offset | undefined {
   return n >> 63n ? undefined : { form: text as string, epoch, n };
 }
 
-/** Whether a is b's place or one before it. Places in different epochs have no order. */
+/** Whether `a` is `b` or before it. Offsets of different epochs have no order. */
 export function isAtOrBefore(a: Offset, b: Offset | undefined): boolean {
   return a.epoch === b?.epoch && a.n <= b.n;
 }

@@ -1,7 +1,7 @@
 /**
  * Zonecast in React: what a client is doing, and what a zone's room says, as state of a component.
  *
- *     const client = createWebSocketClient({ … });              // one for the page, outside of components
+ *     const client = createWebSocketClient({ … });     // one for the page, outside of components
  *     const { name } = useConnectionState(client);
  *     const { latest, missed } = useZone(client, 'warehouse-1', 'zone-a');
  *
@@ -34,9 +34,13 @@ export function useConnectionState<Events>(client: ZonecastClient<Events>): Stat
   return useSyncExternalStore(client.onState, state, state);
 }
 
+/** The states in which there is no connection and none to come. */
+const INACTIVE = new Set<State['name']>(['idle', 'failed', 'closed']);
+
 /**
- * The room of a zone, or without a zone that of the warehouse. It is joined while a component shows it, as soon as the client is
- * connected, and left with the last of them, unless it was joined without them. `listener` hears each event.
+ * The room of a zone, or without a zone that of the warehouse. It is joined while a component shows
+ * it, as soon as the client is connected, and left with the last of them, unless it was joined
+ * without them. `listener` hears each event.
  */
 export function useZone<Events>(
   client: ZonecastClient<Events>,
@@ -45,33 +49,31 @@ export function useZone<Events>(
   listener?: ZoneListener,
 ): ZoneView<Events> {
   const room = zone ? `zone:${warehouse}:${zone}` : `warehouse:${warehouse}`;
-  const [seen, setSeen] = useState<ZoneView<Events> & { room: string }>({ room, latest: {}, joined: false });
-  const heard = useRef(listener);
+  const [view, setView] = useState<ZoneView<Events> & { room: string }>({ room, latest: {}, joined: false });
+  const currentListener = useRef(listener);
   useEffect(() => {
-    heard.current = listener;
+    currentListener.current = listener;
   });
 
-  const active = !/^(idle|failed|closed)$/.test(useConnectionState(client).name);
+  const active = !INACTIVE.has(useConnectionState(client).name);
   useEffect(() => {
     if (!active) return undefined;
     const change = (changes: Partial<ZoneView<Events>>) =>
-      setSeen((before) => ({ ...(before.room === room ? before : { room, latest: {}, joined: false }), ...changes }));
-    const stop = [
-      client.onAny((data, meta) => {
-        if (meta.room === room) {
-          const { event } = meta;
-          setSeen((before) => {
-            const { latest, joined, missed } = before.room === room ? before : { latest: {}, joined: true };
-            return { room, joined, ...(missed && { missed }), latest: { ...latest, [event]: data } };
-          });
-          return heard.current?.(data, meta);
-        }
-        const gap = data as Gap | null;
-        if (meta.event === 'gap' && gap?.room === room) change({ missed: gap });
-        return undefined;
-      }),
-      share(client, room),
-    ];
+      setView((before) => ({ ...(before.room === room ? before : { room, latest: {}, joined: false }), ...changes }));
+    const removeListener = client.onAny((data, meta) => {
+      if (meta.room === room) {
+        const { event } = meta;
+        setView((before) => {
+          const { latest, joined, missed } = before.room === room ? before : { latest: {}, joined: true };
+          return { room, joined, ...(missed && { missed }), latest: { ...latest, [event]: data } };
+        });
+        return currentListener.current?.(data, meta);
+      }
+      const gap = data as Gap | null;
+      if (meta.event === 'gap' && gap?.room === room) change({ missed: gap });
+      return undefined;
+    });
+    const releaseRoom = retainRoom(client, room);
     client.subscribe(warehouse, zone).then(
       () => change({ joined: true }),
       (error: ZonecastError) => {
@@ -79,20 +81,24 @@ export function useZone<Events>(
       },
     );
     return () => {
-      for (const end of stop) end();
-      setSeen((before) => ({ ...before, joined: false }));
+      removeListener();
+      releaseRoom();
+      setView((before) => ({ ...before, joined: false }));
     };
   }, [client, room, warehouse, zone, active]);
-  return seen.room === room ? seen : { latest: {}, joined: false };
+  return view.room === room ? view : { latest: {}, joined: false };
 }
 
 /** How many components show a room of a client; for a room that was there before them, one more. */
-const shown = new WeakMap<object, Map<string, number>>();
+const userCounts = new WeakMap<object, Map<string, number>>();
 
-/** Counts a component in. Returns what counts it out, and leaves the room with the last. */
-function share<Events>(client: ZonecastClient<Events>, room: string): () => void {
-  const counts = shown.get(client) ?? new Map<string, number>();
-  shown.set(client, counts);
+/**
+ * Counts a component as a user of the room. Returns what releases it; with the last user the room
+ * is left.
+ */
+function retainRoom<Events>(client: ZonecastClient<Events>, room: string): () => void {
+  const counts = userCounts.get(client) ?? new Map<string, number>();
+  userCounts.set(client, counts);
   const before = counts.get(room) ?? (client.rooms.includes(room) ? 1 : 0);
   counts.set(room, before + 1);
   return () => {

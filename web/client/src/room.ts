@@ -1,6 +1,9 @@
-import { matches, must } from './text.js';
+import { assertValid, matches } from './text.js';
 
-/** A whole warehouse, or one zone of it. They are rooms of their own: neither receives what is sent to the other. */
+/**
+ * A whole warehouse, or one zone of it. They are rooms of their own: neither receives what is sent
+ * to the other.
+ */
 export interface Room {
   warehouse: string;
   zone?: string;
@@ -11,7 +14,8 @@ const NAME = /^[\w.-]{1,64}$/;
 /** Returns the room of a zone, or of the whole warehouse when zone is undefined or empty. */
 export function makeRoom(warehouse: unknown, zone?: unknown): Room {
   const room = zone === undefined || zone === '' ? { warehouse } : { warehouse, zone };
-  for (const [what, name] of Object.entries(room)) must(matches(name, NAME), 'invalid_room', what, name, '1 to 64 of A-Z a-z 0-9 . _ -');
+  for (const [name, value] of Object.entries(room))
+    assertValid(matches(value, NAME), { code: 'invalid_room', name, value, expected: '1 to 64 of A-Z a-z 0-9 . _ -' });
   return room as Room;
 }
 
@@ -24,6 +28,11 @@ export function formatRoom({ warehouse, zone }: Room): string {
 export function parseRoom(text: string): Room {
   const [, warehouse, zone] = text.split(':');
   const room = makeRoom(warehouse, zone);
-  must(formatRoom(room) === text, 'invalid_room', 'room', text, 'like zone:w-1:a or warehouse:w-1');
+  assertValid(formatRoom(room) === text, {
+    code: 'invalid_room',
+    name: 'room',
+    value: text,
+    expected: 'like zone:w-1:a or warehouse:w-1',
+  });
   return room;
 }

@@ -1,17 +1,21 @@
-import { closed } from './close.js';
+import { closedByServer } from './close.js';
 import { dialHTTP } from './http.js';
-import type { Line, Transport } from './transport.js';
+import type { Transport, TransportHost } from './transport.js';
 
 /** The longest event that is waited for, in characters. The server sends none that is near it. */
-const LONGEST = 2 ** 21;
+const MAX_EVENT_LENGTH = 2 ** 21;
 
 /**
- * Server-Sent Events, for networks that let answers stream and nothing else. Read with fetch: unlike EventSource it can send
- * the token in a header, Node has it, and reconnecting stays in one hand.
+ * Server-Sent Events, for networks that let answers stream and nothing else. Read with fetch:
+ * unlike EventSource it can send the token in a header, Node has it, and reconnecting stays in one
+ * place.
  */
-export const serverSentEvents: Transport = { name: 'sse', dial: (line) => dialHTTP(line, '/sse', read) };
+export const serverSentEvents: Transport = {
+  name: 'sse',
+  dial: (host) => dialHTTP(host, '/sse', readStream),
+};
 
-async function read({ body }: Response, { frame, lost }: Line): Promise<void> {
+async function readStream({ body }: Response, { received, lost }: TransportHost): Promise<void> {
   const decoder = new TextDecoder();
   const reader = (body as ReadableStream<Uint8Array>).getReader();
   for (let text = ''; ; ) {
@@ -20,14 +24,19 @@ async function read({ body }: Response, { frame, lost }: Line): Promise<void> {
     text += decoder.decode(value, { stream: true });
     const events = text.split('\n\n');
     text = events.pop() as string;
-    if (text.length > LONGEST) throw Error('an event without end');
+    if (text.length > MAX_EVENT_LENGTH) throw Error('an event without end');
     for (const event of events) {
-      // Data of several lines is several fields.
-      const data = event.split('\n').flatMap((row) => (row.startsWith('data:') ? row.slice(5) : []));
-      if (/(^|\n)event: ?close/.test(event)) {
-        const { code, reason } = JSON.parse(data.join('\n'));
-        lost(...closed(code, reason));
-      } else if (data[0]) frame(data.join('\n'));
+      const data = fieldOf(event, 'data');
+      if (fieldOf(event, 'event') === 'close') {
+        const { code, reason } = JSON.parse(data);
+        lost(...closedByServer(code, reason));
+      } else if (data) received(data);
     }
   }
+}
+
+/** The value of a field; several lines of it are one value (WHATWG HTML, section 9.2.6). */
+function fieldOf(event: string, name: string): string {
+  const lines = event.split('\n').filter((line) => line.startsWith(`${name}:`));
+  return lines.map((line) => line.slice(name.length + 1).replace(/^ /, '')).join('\n');
 }

@@ -11,13 +11,18 @@ import type { Connected } from './events.js';
 export type State =
   /** connect() was not called yet. */
   | { readonly name: 'idle' }
-  /** There was no connection since connect(). attempt is 0 for the first try, then 1, 2, 3 … */
+  /**
+   * There was no connection since connect(). attempt is 0 for the first try, then 1, 2, 3 …
+   */
   | { readonly name: 'connecting'; readonly attempt: number }
   /** transport is "websocket", "poll" or "sse". */
   | { readonly name: 'connected'; readonly info: Connected; readonly transport: string }
   /** Like connecting, after a connection that was lost. */
   | { readonly name: 'recovering'; readonly attempt: number }
-  /** The next try, which is `attempt`, is at `retryAt` (ms since 1970), since `error` happened. */
+  /**
+   * `error` happened, and the next try, which is number `attempt`, is at `retryAt`, in milliseconds
+   * since 1970.
+   */
   | { readonly name: 'waiting'; readonly attempt: number; readonly retryAt: number; readonly error: ZonecastError }
   /** There is no further try until connect() is called. */
   | { readonly name: 'failed'; readonly error: ZonecastError }

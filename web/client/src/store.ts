@@ -8,11 +8,14 @@ export interface WebStorage {
 /** Small texts by name, kept as long as the session lasts, or at least as long as the client. */
 export interface Store {
   get(name: string): string | undefined;
-  /** Without a value it is forgotten. */
-  set(name: string, value?: string): void;
+  set(name: string, value: string): void;
+  delete(name: string): void;
 }
 
-/** Opens the names that begin with `prefix`. A storage that is missing, full or forbidden is no error: then memory has to do. */
+/**
+ * Opens the names that begin with `prefix`. A storage that is missing, full or forbidden is no
+ * error: memory stands in for it.
+ */
 export function openStore(prefix: string, storage?: WebStorage): Store {
   const memory = new Map<string, string | undefined>();
   const attempt = <T>(use: (storage: WebStorage) => T): T | undefined => {
@@ -23,10 +26,17 @@ export function openStore(prefix: string, storage?: WebStorage): Store {
     return undefined;
   };
   return {
-    get: (name) => (memory.has(name) ? memory.get(name) : (attempt((from) => from.getItem(prefix + name)) ?? undefined)),
+    get(name) {
+      if (memory.has(name)) return memory.get(name);
+      return attempt((from) => from.getItem(prefix + name)) ?? undefined;
+    },
     set(name, value) {
       memory.set(name, value);
-      attempt((to) => (value ? to.setItem(prefix + name, value) : to.removeItem(prefix + name)));
+      attempt((to) => to.setItem(prefix + name, value));
+    },
+    delete(name) {
+      memory.set(name, undefined);
+      attempt((from) => from.removeItem(prefix + name));
     },
   };
 }

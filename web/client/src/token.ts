@@ -1,4 +1,7 @@
-/** When a JSON Web Token (RFC 7519) expires, in milliseconds since 1970; undefined for one that does not say, or is none. */
+/**
+ * When a JSON Web Token (RFC 7519) expires, in milliseconds since 1970; undefined for one that does
+ * not say, and for what is none.
+ */
 export function expiryOf(token: string | undefined): number | undefined {
   try {
     const claims = (token as string).split('.')[1] as string;

@@ -2,45 +2,54 @@ import type { ErrorDetails } from './errors.js';
 import type { WebSocketConstructor } from './options.js';
 
 /**
- * A way to the server: it carries frames as text and knows nothing of what they say. The client tries one after the other until
- * one delivers. There are webSocket, longPolling and serverSentEvents; who imports only one has only one in the bundle.
+ * A way to the server: it carries frames as text and knows nothing of what they say. The client
+ * tries one after the other until one delivers. There are webSocket, longPolling and
+ * serverSentEvents; who imports only one has only one in the bundle.
  */
 export interface Transport {
   readonly name: string;
   /**
-   * Dials. What goes wrong is a rejection, or told to the line. The line hears nothing before the link is there, and nothing
-   * after it has hung up.
+   * Dials. What goes wrong is a rejection, or told to the host. The host hears nothing before the
+   * promise resolved, and nothing after close() or abort().
    * @internal
    */
-  dial(line: Line): Promise<Link>;
+  dial(host: TransportHost): Promise<OpenTransport>;
 }
 
-/** What a transport asks of the connection, and tells it. @internal */
-export interface Line {
-  readonly Socket: WebSocketConstructor | undefined;
-  /** The address of a path, like "/ws", with a query that names the rooms wanted now and where to resume in each, and `extra`. */
-  address(path: string, extra?: string): string;
-  /** The token of now, if one is needed. */
-  credential(): Promise<string | undefined>;
+/** What a transport gets from the connection it works for, and tells it. @internal */
+export interface TransportHost {
+  readonly WebSocket: WebSocketConstructor | undefined;
+  /**
+   * The URL of a path, like "/ws", with a query that names the rooms wanted now and where to resume
+   * in each, and `extra`. `subscribesByFrame`: rooms can be joined by frames later.
+   */
+  url(path: string, query: { extra?: string; subscribesByFrame: boolean }): string;
+  /** The current token, if one is needed. */
+  token(): Promise<string | undefined>;
   /** A frame came, as text or as what its JSON says. */
-  frame(frame: unknown): void;
-  /** The connection is over, or there was none. */
+  received(frame: unknown): void;
+  /** The connection is over, or could not be made. */
   lost(problem: string, details?: ErrorDetails): void;
-  /** The server refused a request. If it was for rooms that we can do without, the connection goes on; else it is over. */
+  /**
+   * The server refused a request. If that was for rooms that the client can do without, the
+   * connection goes on; else it is over.
+   */
   refused(problem: string, details: ErrorDetails): void;
   /** Resolves after some milliseconds, and never once the connection is over. */
   pause(ms: number): Promise<void>;
 }
 
-/** An open transport. @internal */
-export interface Link {
-  /** Sends a frame; the answer comes over the line. */
-  write(text: string, id: number): void;
+/** A transport that is connected. @internal */
+export interface OpenTransport {
+  /** Sends a frame; its answer is received by the host. */
+  send(text: string, id: number): void;
   /**
-   * Asks again with the rooms and the token of now, where these belong to a request. Without it there are frames to
-   * subscribe, unsubscribe and authenticate.
+   * Repeats the request that reads, with the rooms and the token of now. Only where these belong to
+   * a request: without it there are frames to subscribe, unsubscribe and authenticate.
    */
-  renew?(): void;
-  /** `hard` does not wait for the other side, which may be dead. */
-  hangUp(hard: boolean): void;
+  repeatRequest?(): void;
+  /** Ends it by the closing handshake, where there is one. */
+  close(): void;
+  /** Ends it without waiting for the other side, which may be dead. */
+  abort(): void;
 }

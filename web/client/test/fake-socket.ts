@@ -7,7 +7,10 @@ export interface SentFrame {
   data?: Record<string, unknown>;
 }
 
-/** A socket whose other side is the test: it says what the server says, and reads what the client sent. */
+/**
+ * A socket whose other side is the test: it says what the server says, and reads what the client
+ * sent.
+ */
 export class FakeSocket {
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onerror: ((event: { message: string }) => void) | null = null;
@@ -68,7 +71,10 @@ export class FakeSocket {
 /** Lets what waits for promises go on, without moving the clock. */
 export const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
 
-/** A client whose sockets are fakes. The test uses fake timers, and Math.random gives 1/2, so a wait is half its ceiling. */
+/**
+ * A client whose sockets are fakes. The test uses fake timers, and Math.random gives 1/2, so a wait
+ * is half its ceiling.
+ */
 export function fakeClient(options: Partial<ClientOptions> = {}) {
   const sockets: FakeSocket[] = [];
   class Recorded extends FakeSocket {

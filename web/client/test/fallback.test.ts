@@ -1,9 +1,9 @@
 import { setTimeout } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import { WebSocket as NodeWebSocket } from 'ws';
-import { type ClientOptions, createWebSocketClient, longPolling, serverSentEvents, type State, webSocket } from '@zonecast/client';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { type ClientOptions, longPolling, serverSentEvents, type State, webSocket } from '@zonecast/client';
 import { memory } from './memory.js';
 import { Network, type Treatment } from './network.js';
+import { eventually, realClient } from './real-client.js';
 import { RealServer } from './real-server.js';
 
 let server: RealServer;
@@ -12,32 +12,18 @@ afterAll(() => server?.stop());
 
 async function through(rule: (path: string) => Treatment, options: Partial<ClientOptions> = {}) {
   const network = await Network.to(server.port, rule);
-  const onError = vi.fn<(error: unknown) => void>();
-  const client = createWebSocketClient({
-    url: network.url,
-    WebSocket: NodeWebSocket,
-    backoffBase: 50,
-    backoffCap: 200,
-    connectTimeout: 300,
-    maxAttempts: Infinity,
-    storage: memory(),
-    onError,
-    ...options,
-  });
-  onTestFinished(async () => {
-    client.disconnect();
-    await network.remove();
-  });
-  return { network, client, onError };
+  onTestFinished(() => network.remove());
+  const given = { url: network.url, backoffCap: 200, connectTimeout: 3000, maxAttempts: Infinity, ...options };
+  return { network, ...realClient(given) };
 }
 
 const only = (...paths: string[]) => (path: string): Treatment => (paths.includes(path) ? 'pass' : 'refuse');
 const transportOf = (state: State) => (state.name === 'connected' ? state.transport : state.name);
-const eventually = <T>(check: () => T) => vi.waitFor(check, { timeout: 20_000, interval: 10 });
+const swallowing = (path: string) => (dialled: string): Treatment => (dialled === path ? 'swallow' : 'pass');
 
 test.each([
   { what: 'refuses WebSockets', rule: only('/poll', '/sse'), want: 'poll' },
-  { what: 'accepts WebSockets and delivers nothing', rule: (path: string): Treatment => (path === '/ws' ? 'swallow' : 'pass'), want: 'poll' },
+  { what: 'accepts WebSockets and delivers nothing', rule: swallowing('/ws'), want: 'poll' },
   { what: 'lets streams through alone', rule: only('/sse'), want: 'sse' },
   { what: 'lets everything through', rule: (): Treatment => 'pass', want: 'websocket' },
 ])('a network that $what is crossed by $want, within the first try', async ({ rule, want }) => {
@@ -62,8 +48,7 @@ test('what delivered is tried first in the same session, also by the next client
   await client.connect();
   client.disconnect();
   const before = network.dialled.length;
-  const next = createWebSocketClient({ url: network.url, WebSocket: NodeWebSocket, storage });
-  onTestFinished(() => next.disconnect());
+  const { client: next } = realClient({ url: network.url, storage });
   await next.connect();
   expect(network.dialled.slice(before)).toEqual(['/sse']);
 });
@@ -72,14 +57,16 @@ test('a storage that throws is no reason to fail', async () => {
   const full = () => {
     throw new Error('quota exceeded');
   };
-  const { client, onError } = await through(only('/sse'), { storage: { getItem: full, setItem: full, removeItem: full } });
+  const storage = { getItem: full, setItem: full, removeItem: full };
+  const { client, onError } = await through(only('/sse'), { storage });
   await client.connect();
   expect(transportOf(client.state)).toBe('sse');
   expect(onError).not.toHaveBeenCalled();
 });
 
 test('the way back to WebSocket is found, without a gap in what is received', async () => {
-  const { client, network, onError } = await through(only('/poll', '/sse'), { warehouse: 'w', zone: 'back', probeInterval: 100 });
+  const options = { warehouse: 'w', zone: 'back', probeInterval: 100 };
+  const { client, network, onError } = await through(only('/poll', '/sse'), options);
   const heard: unknown[] = [];
   const names: string[] = [];
   client.on('TICK', (data) => heard.push(data));
@@ -110,7 +97,8 @@ test('the way back to WebSocket is found, without a gap in what is received', as
 
 test('forced from transport to transport under load, everything arrives, in order and once', async () => {
   const zones = ['x', 'y', 'z'];
-  const { client, network, onError } = await through(() => 'pass', { warehouse: 'w', zone: 'x', probeInterval: 200 });
+  const options = { warehouse: 'w', zone: 'x', probeInterval: 200, requestTimeout: 100_000 };
+  const { client, network, onError } = await through(() => 'pass', options);
   const heard = new Map<string, unknown[]>(zones.map((zone) => [zone, []]));
   const gaps: unknown[] = [];
   const used = new Set<string>();
@@ -125,9 +113,14 @@ test('forced from transport to transport under load, everything arrives, in orde
   let sent = 0;
   let publishing = true;
   const publisher = (async () => {
-    for (; publishing; sent++) await Promise.all(zones.map((zone) => server.publish('w', zone, 'TICK', sent)));
+    for (; publishing; sent++) {
+      await Promise.all(zones.map((zone) => server.publish('w', zone, 'TICK', sent)));
+      await setTimeout(5);
+    }
   })();
-  const published = Promise.all(Array.from({ length: 10 }, (_, n) => client.publish({ warehouse: 'w', zone: 'own', event: 'OWN', data: n })));
+  onTestFinished(() => void (publishing = false));
+  const own = { warehouse: 'w', zone: 'own', event: 'OWN' };
+  const published = Promise.all(Array.from({ length: 10 }, (_, data) => client.publish({ ...own, data })));
   for (const paths of [['/sse'], ['/poll'], ['/ws'], ['/sse'], ['/ws', '/poll'], ['/poll'], ['/sse'], ['/ws']]) {
     network.rule(only(...paths));
     await eventually(() => expect(['websocket', 'poll', 'sse']).toContain(transportOf(client.state)));
@@ -149,7 +142,7 @@ test('forced from transport to transport under load, everything arrives, in orde
 test('offsets that are kept let the next page go on where the last one was', async () => {
   const storage = memory();
   const url = server.url;
-  const page = () => createWebSocketClient({ url, warehouse: 'w', zone: 'kept', WebSocket: NodeWebSocket, storage, keepOffsets: true });
+  const page = () => realClient({ url, warehouse: 'w', zone: 'kept', storage, keepOffsets: true }).client;
   const first = page();
   await first.connect();
   const received = new Promise((resolve) => first.once('TICK', resolve));
@@ -159,7 +152,6 @@ test('offsets that are kept let the next page go on where the last one was', asy
   await server.publish('w', 'kept', 'TICK', 2);
   await server.publish('w', 'kept', 'TICK', 3);
   const second = page();
-  onTestFinished(() => second.disconnect());
   const heard: unknown[] = [];
   second.on('TICK', (data) => heard.push(data));
   second.on('gap', (gap) => heard.push(gap));

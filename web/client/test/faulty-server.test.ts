@@ -1,18 +1,11 @@
-import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
-import { WebSocket as NodeWebSocket } from 'ws';
-import { type ClientOptions, createWebSocketClient, webSocket } from '@zonecast/client';
+import { expect, onTestFinished, test } from 'vitest';
+import { type ClientOptions, webSocket } from '@zonecast/client';
 import { FaultyServer, greet } from './faulty-server.js';
-
-afterEach(() => void vi.restoreAllMocks());
+import { realClient } from './real-client.js';
 
 function clientOf(server: FaultyServer, options: Partial<ClientOptions> = {}) {
-  const onError = vi.fn<(error: unknown) => void>();
-  const client = createWebSocketClient({ url: server.url, WebSocket: NodeWebSocket, transports: [webSocket], backoffBase: 1, onError, ...options });
-  onTestFinished(async () => {
-    client.disconnect();
-    await server.stop();
-  });
-  return { client, onError };
+  onTestFinished(() => server.stop());
+  return realClient({ url: server.url, transports: [webSocket], backoffBase: 1, ...options });
 }
 
 test('frames that make no sense are reported, and the connection goes on', async () => {
@@ -48,7 +41,7 @@ test('a server that falls silent is left', async () => {
 
 test('a server that does not say connected is left', async () => {
   const server = await FaultyServer.start(() => {}, (socket) => greet(socket));
-  const { client } = clientOf(server, { connectTimeout: 100 });
+  const { client } = clientOf(server, { connectTimeout: 500 });
   await expect(client.connect()).resolves.toMatchObject({ node: 'faulty' });
 });
 
@@ -73,7 +66,7 @@ test('connections that break in the middle of everything are replaced', async ()
 });
 
 test('disconnect in each phase throws nothing', async () => {
-  const server = await FaultyServer.start((socket) => greet(socket), (socket) => greet(socket), (socket) => greet(socket));
+  const server = await FaultyServer.start((socket) => greet(socket));
   const { client, onError } = clientOf(server);
   void client.connect();
   client.disconnect(); // before it dials

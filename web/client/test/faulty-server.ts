@@ -1,7 +1,10 @@
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 
-/** A server on a real socket that misbehaves as the test tells it to: what a sound server can't be made to do. */
+/**
+ * A server on a real socket that misbehaves as the test tells it to: what a sound server can't be
+ * made to do.
+ */
 export class FaultyServer {
   readonly url: string;
   readonly #server: WebSocketServer;
@@ -11,11 +14,14 @@ export class FaultyServer {
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
-  /** Starts one that treats its first connection as the first function says, the second as the second, and so on. */
+  /**
+   * Starts one that treats its first connection as the first function says, the second as the
+   * second, and so on; the last one is for all that follow.
+   */
   static async start(...treatments: ((socket: WebSocket) => void)[]): Promise<FaultyServer> {
     const server = new WebSocketServer({ host: '127.0.0.1', port: 0, path: '/ws' });
     let count = 0;
-    server.on('connection', (socket) => treatments[count++]?.(socket));
+    server.on('connection', (socket) => treatments[Math.min(count++, treatments.length - 1)]?.(socket));
     await new Promise((resolve) => server.once('listening', resolve));
     return new FaultyServer(server);
   }

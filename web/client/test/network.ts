@@ -1,10 +1,16 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** What happens to a connection whose first request is for a path: it gets through, is refused, is cut, or nothing ever comes back. */
+/**
+ * What happens to a connection whose first request is for a path: it gets through, is refused, is
+ * cut, or nothing ever comes back.
+ */
 export type Treatment = 'pass' | 'refuse' | 'cut' | 'swallow';
 
-/** Stands between client and server like a network with a mind of its own. A new rule breaks all that is open. */
+/**
+ * Stands between client and server like a network with a mind of its own. A new rule breaks all
+ * that is open.
+ */
 export class Network {
   readonly url: string;
   /** The first paths of all connections that were made, in order. */

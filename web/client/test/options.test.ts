@@ -17,12 +17,15 @@ test.each([
   { give: { url: '/ws' }, want: /^url is "\/ws"/ },
   { give: { url: 'http://' }, want: /^url is "http:\/\/"/ },
   { give: { url: 'ftp://localhost' }, want: /^url is "ftp:\/\/localhost"/ },
-  { give: { url, autoReconnect: 'yes' }, want: /^autoReconnect is "yes": it must be a boolean like true/ },
-  { give: { url, keepOffsets: 1 }, want: /^keepOffsets is 1: it must be a boolean like false/ },
-  { give: { url, maxAttempts: -1 }, want: /^maxAttempts is -1: it must be a number like 10/ },
+  { give: { url, autoReconnect: 'yes' }, want: /^autoReconnect is "yes": it must be true or false/ },
+  { give: { url, keepOffsets: 1 }, want: /^keepOffsets is 1: it must be true or false/ },
+  { give: { url, maxAttempts: -1 }, want: /^maxAttempts is -1: it must be a number of at least 0, like 10/ },
   { give: { url, maxAttempts: Number.NaN }, want: /^maxAttempts is NaN/ },
-  { give: { url, backoffBase: 0 }, want: /^backoffBase is 0: it must be a number like 1000/ },
-  { give: { url, connectTimeout: '5s' }, want: /^connectTimeout is "5s"/ },
+  { give: { url, backoffBase: 0 }, want: /^backoffBase is 0: it must be a number of at least 1, like 1000/ },
+  { give: { url, backoffCap: 0 }, want: /^backoffCap is 0: it must be a number of at least 1, like 30000/ },
+  { give: { url, connectTimeout: '5s' }, want: /^connectTimeout is "5s": it must be a number of at least 1, like 5000/ },
+  { give: { url, requestTimeout: 0 }, want: /^requestTimeout is 0: it must be a number of at least 1, like 10000/ },
+  { give: { url, probeInterval: 49 }, want: /^probeInterval is 49: it must be a number of at least 50, like 60000/ },
 ])('refuses $give', ({ give, want }) => {
   const make = () => createWebSocketClient({ WebSocket: FakeSocket, ...give } as never);
   const got = give === undefined ? () => createWebSocketClient(undefined as never) : make;
@@ -53,7 +56,7 @@ test('a WebSocket that is missing makes the attempt fail, and says what to pass'
 
 test('takes the global WebSocket', () => {
   vi.stubGlobal('WebSocket', FakeSocket);
-  expect(readOptions({ url }).Socket).toBe(FakeSocket);
+  expect(readOptions({ url }).WebSocket).toBe(FakeSocket);
 });
 
 test.each([

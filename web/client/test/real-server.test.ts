@@ -1,11 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { WebSocket as NodeWebSocket } from 'ws';
-import { type ClientOptions, createWebSocketClient, longPolling, serverSentEvents, type State, type Transport, webSocket } from '@zonecast/client';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import {
+  type ClientOptions,
+  longPolling,
+  serverSentEvents,
+  type State,
+  type Transport,
+  webSocket,
+} from '@zonecast/client';
 import { Network } from './network.js';
+import { eventually, realClient } from './real-client.js';
 import { RealServer } from './real-server.js';
 
 const transports = [webSocket, longPolling, serverSentEvents];
@@ -18,20 +24,8 @@ let rooms = 0;
 /** A zone that no other test uses. */
 const newZone = () => `zone-${++rooms}`;
 
-function clientOf(transport: Transport, url: string, options: Partial<ClientOptions> = {}) {
-  const onError = vi.fn<(error: unknown) => void>();
-  const client = createWebSocketClient({
-    url,
-    transports: [transport],
-    WebSocket: NodeWebSocket,
-    backoffBase: 50,
-    maxAttempts: Infinity,
-    onError,
-    ...options,
-  });
-  onTestFinished(() => client.disconnect());
-  return { client, onError };
-}
+const clientOf = (transport: Transport, url: string, options: Partial<ClientOptions> = {}) =>
+  realClient({ url, transports: [transport], maxAttempts: Infinity, ...options });
 
 type Client = ReturnType<typeof clientOf>['client'];
 
@@ -53,8 +47,6 @@ const state = (client: Client, name: State['name']) =>
           resolve(next);
         });
       });
-
-const eventually = <T>(check: () => T) => vi.waitFor(check, { timeout: 20_000, interval: 10 });
 
 describe.each(transports)('a steady server over $name', (transport) => {
   test('connects, joins by its options and receives what a service publishes', async () => {
@@ -222,39 +214,36 @@ describe.each(transports)('a server that goes away, over $name,', (transport) =>
   });
 });
 
-describe('a program', () => {
+describe('a program with the published build, made by npm run build,', () => {
   test.each([
     { what: 'the WebSocket of ws', setup: `import { WebSocket } from 'ws'; const transports = [webSocket];` },
     { what: "Node's own WebSocket", setup: 'const { WebSocket } = globalThis; const transports = [webSocket];' },
     { what: 'long polling', setup: 'const WebSocket = undefined; const transports = [longPolling];' },
     { what: 'Server-Sent Events', setup: 'const WebSocket = undefined; const transports = [serverSentEvents];' },
-  ])('with $what ends by itself after disconnect', async ({ setup }) => {
-    const contents = `
+  ])('and $what ends by itself after disconnect', async ({ setup }) => {
+    const source = `
       ${setup}
-      import { createWebSocketClient, longPolling, serverSentEvents, webSocket } from './src/index.js';
-      const ws = createWebSocketClient({ url: ${JSON.stringify(server.url)}, warehouse: 'w', zone: 'z', WebSocket, transports });
+      import { createWebSocketClient, longPolling, serverSentEvents, webSocket } from '@zonecast/client';
+      const url = ${JSON.stringify(server.url)};
+      const ws = createWebSocketClient({ url, warehouse: 'w', zone: 'z', WebSocket, transports });
       await ws.connect();
       await ws.subscribe('w2', 'z2');
-      console.log((await ws.publish({ warehouse: 'w2', zone: 'z2', event: 'TICK' })).room);
+      const heard = new Promise((resolve) => ws.once('TICK', (data, { room }) => resolve(room + ' ' + data)));
+      await ws.publish({ warehouse: 'w2', zone: 'z2', event: 'TICK', data: 7 });
+      console.log(await heard);
       ws.disconnect();`;
-    const resolveDir = fileURLToPath(new URL('..', import.meta.url));
-    const { outputFiles } = await build({
-      stdin: { contents, resolveDir },
-      bundle: true,
-      external: ['ws'],
-      format: 'esm',
-      write: false,
-    });
     const args = ['--no-warnings', '--experimental-websocket', '--input-type=module'];
-    const program = spawn(process.execPath, args, { cwd: resolveDir, stdio: ['pipe', 'pipe', 'inherit'] });
+    const cwd = fileURLToPath(new URL('..', import.meta.url)); // the package finds itself by its name there
+    const program = spawn(process.execPath, args, { cwd, stdio: ['pipe', 'pipe', 'inherit'] });
     onTestFinished(() => void program.kill('SIGKILL'));
-    program.stdin.end(outputFiles[0]?.text);
+    program.stdin.end(source);
     let output = '';
     program.stdout.on('data', (chunk) => (output += String(chunk)));
     const started = performance.now();
     const [code] = (await once(program, 'close')) as [number | null];
-    expect({ code, output }).toEqual({ code: 0, output: 'zone:w2:z2\n' });
-    // Sooner than anything that a client leaves behind would end: a poll after 25 s, a connection with the server.
+    expect({ code, output }).toEqual({ code: 0, output: 'zone:w2:z2 7\n' });
+    // Sooner than anything that a client leaves behind would end: a poll after 25 s, a connection
+    // with the server.
     expect(performance.now() - started).toBeLessThan(20_000);
   });
 });

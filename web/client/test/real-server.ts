@@ -15,7 +15,10 @@ export class RealServer {
     this.port = port;
   }
 
-  /** Starts one on this port, or on a free one, with these environment variables, and waits until it says that it listens. */
+  /**
+   * Starts one on this port, or on a free one, with these environment variables, and waits until it
+   * says that it listens.
+   */
   static async start(port = 0, settings: Record<string, string> = {}): Promise<RealServer> {
     if (!existsSync(binary))
       throw new Error(

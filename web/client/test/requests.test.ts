@@ -68,7 +68,10 @@ describe('publish', () => {
   test('stops waiting at its timeout, and an answer after it is nobody\'s', async () => {
     const { client, connect, onError } = fakeClient({ requestTimeout: 3000 });
     const socket = await connect();
-    const slow = expect(client.publish(message)).rejects.toMatchObject({ code: 'timeout', message: expect.stringMatching(/no answer to publish within 3000 ms/) });
+    const slow = expect(client.publish(message)).rejects.toMatchObject({
+      code: 'timeout',
+      message: expect.stringMatching(/no answer to publish within 3000 ms/),
+    });
     const slower = expect(client.publish(message, { timeout: 5000 })).rejects.toMatchObject({ code: 'timeout' });
     await vi.advanceTimersByTimeAsync(3000);
     await slow;

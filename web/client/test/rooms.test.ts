@@ -6,7 +6,9 @@ fakeTime({ beforeEach, afterEach });
 
 const ROOM = 'zone:w:z';
 
-/** A client that is in the room at e-17, and what its listeners hear: offsets and gaps, in order. */
+/**
+ * A client that is in the room at e-17, and what its listeners hear: offsets and gaps, in order.
+ */
 async function inRoom() {
   const fake = fakeClient();
   const heard: (string | Gap)[] = [];
