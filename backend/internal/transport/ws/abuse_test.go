@@ -70,10 +70,10 @@ var abuses = []abuse{
 		r.repeat(bytes.Repeat(frame(continuation, ""), 100), ended)
 	}},
 	{name: "sends compression bombs", extensions: "permessage-deflate", code: wire.CloseTooBig, do: func(r *raw, ended <-chan struct{}) {
-		r.repeat(frame(final|0x40|text, bomb()), ended)
+		r.repeat(frame(final|compressed|text, bomb()), ended)
 	}},
 	{name: "sends a compression bomb in parts", extensions: "permessage-deflate", code: wire.CloseTooBig, do: func(r *raw, ended <-chan struct{}) {
-		_, _ = r.Write(frame(0x40|text, bomb()))
+		_, _ = r.Write(frame(compressed|text, bomb()))
 		r.repeat(frame(continuation, bomb()), ended)
 	}},
 	{name: "pings in a flood", code: wire.CloseLimit, refused: wire.Refusals + 1, do: func(r *raw, ended <-chan struct{}) {

@@ -72,7 +72,7 @@ func TestTheAnswerIsWithinTheOffer(t *testing.T) {
 		r.until(text) // connected
 		s.Publish(wire.Room{Warehouse: "w1"}, "BIG", data)
 		opcode, payload, err := r.next()
-		if compressed := opcode == 0x40|text; err != nil || compressed != (c.want != "") || !compressed && !strings.Contains(payload, data) {
+		if is := opcode == compressed|text; err != nil || is != (c.want != "") || !is && !strings.Contains(payload, data) {
 			t.Errorf("%q: the event is a frame that begins with %x and has %d bytes: %v", c.offer, opcode, len(payload), err)
 		}
 		r.Close()

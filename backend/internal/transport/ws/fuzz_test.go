@@ -51,8 +51,8 @@ func FuzzBytes(f *testing.F) {
 	f.Add(frame(final|closing, "\x03\xe8"))
 	f.Add([]byte{final | text, 2, '{', '}'})
 	f.Add([]byte{final | text, masked | 127, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
-	f.Add(frame(final|0x40|text, deflated([]byte(`{"event":"echo","id":1}`))))
-	f.Add(append(frame(0x40|text, "\x00"), frame(final|continuation, "\xff")...))
+	f.Add(frame(final|compressed|text, deflated([]byte(`{"event":"echo","id":1}`))))
+	f.Add(append(frame(compressed|text, "\x00"), frame(final|continuation, "\xff")...))
 	server := start(f, options{deflate: 1024})
 	f.Fuzz(func(t *testing.T, give []byte) {
 		for _, extensions := range []string{"", "permessage-deflate"} {

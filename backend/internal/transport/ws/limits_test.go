@@ -170,7 +170,6 @@ func TestACompressionBombIsABrokenFrame(t *testing.T) {
 	s := start(t, options{})
 	r := s.raw("")
 	defer r.Close()
-	const compressed = 0x40
 	r.Write(frame(final|compressed|text, fmt.Sprint(strings.Repeat("\x00", 100))))
 	s.WantClosed(wire.CloseBadFrame, 1)
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -13,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
 // A raw connection speaks as much of RFC 6455 as a test tells it to.
@@ -79,57 +80,31 @@ func (r *raw) handshaken() http.Header {
 	return answer.Header
 }
 
-// The opcodes of RFC 6455 section 5.2.
+// The first byte of a frame: an opcode, and bits (RFC 6455 section 5.2).
 const (
 	continuation, text, binaryData, closing, ping, pong = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-	final, masked                                       = 0x80, 0x80
+	final, compressed, masked                           = 0x80, 0x40, 0x80
 )
 
-// frame returns a masked frame; first is the opcode with or without final.
+// frame returns a masked frame with this first byte, which may be wrong.
 func frame(first byte, payload string) []byte {
-	p := []byte{first}
-	switch n := len(payload); {
-	case n < 126:
-		p = append(p, masked|byte(n))
-	case n < 1<<16:
-		p = binary.BigEndian.AppendUint16(append(p, masked|126), uint16(n))
-	default:
-		p = binary.BigEndian.AppendUint64(append(p, masked|127), uint64(n))
-	}
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
-	p = append(p, key[:]...)
-	for i := range len(payload) {
-		p = append(p, payload[i]^key[i%4])
-	}
+	p := wsframe.AppendMasked(nil, wsframe.Op(first&0x0f), key, []byte(payload))
+	p[0] = first
 	return p
 }
 
-// next reads one frame of the server, which must not be masked nor in parts. The opcode of one that is compressed has RSV1.
+// next reads one frame of the server, which must be a whole message. The opcode of one that is
+// compressed has RSV1.
 func (r *raw) next() (opcode byte, payload string, err error) {
-	var head [2]byte
-	if _, err = io.ReadFull(r.in, head[:]); err != nil {
-		return 0, "", err
+	h, p, err := testkit.ReadFrame(r.in, nil)
+	if err == nil && !h.Final {
+		r.t.Errorf("the server sent a frame that begins with %+v", h)
 	}
-	if head[0]&^0x40&0xF0 != final || head[1]&masked != 0 {
-		r.t.Errorf("the server sent a frame that begins with %x", head)
+	if opcode = byte(h.Op); h.Deflated {
+		opcode |= compressed
 	}
-	n := uint64(head[1])
-	switch n {
-	case 126:
-		var p [2]byte
-		_, err = io.ReadFull(r.in, p[:])
-		n = uint64(binary.BigEndian.Uint16(p[:]))
-	case 127:
-		var p [8]byte
-		_, err = io.ReadFull(r.in, p[:])
-		n = binary.BigEndian.Uint64(p[:])
-	}
-	if err != nil || n > 1<<20 {
-		return 0, "", fmt.Errorf("a frame of %d bytes: %w", n, err)
-	}
-	p := make([]byte, n)
-	_, err = io.ReadFull(r.in, p)
-	return head[0] &^ final, string(p), err
+	return opcode, string(p), err
 }
 
 // until reads frames until one of this opcode, or the end.
@@ -174,7 +149,7 @@ func (r *raw) ended() (code int, reason string) {
 		opcode, payload, err := r.next()
 		switch {
 		case opcode == closing && err == nil && len(payload) >= 2:
-			code, reason = int(binary.BigEndian.Uint16([]byte(payload))), payload[2:]
+			code, reason = wsframe.CloseReason([]byte(payload))
 		case err != nil:
 			if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
 				r.t.Errorf("the connection did not end within %v", patience)
@@ -256,7 +231,7 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 	tests := []broken{
 		{name: "unmasked", give: unmasked, want: wire.CloseBadFrame},
 		{name: "an unknown opcode", give: frame(final|0x3, "x"), want: wire.CloseBadFrame},
-		{name: "RSV1 although nothing was negotiated", give: frame(final|0x40|text, "{}"), want: wire.CloseBadFrame},
+		{name: "RSV1 although nothing was negotiated", give: frame(final|compressed|text, "{}"), want: wire.CloseBadFrame},
 		{name: "RSV2", give: frame(final|0x20|text, "{}"), want: wire.CloseBadFrame},
 		{name: "RSV3", give: frame(final|0x10|text, "{}"), want: wire.CloseBadFrame},
 		{name: "RSV2 in a fragment", give: append(frame(text, "{"), frame(final|0x20|continuation, "}")...), want: wire.CloseBadFrame},
@@ -278,7 +253,6 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 
 // What breaks a message that is not compressed breaks one that is: with the same code, counted under the same name.
 func TestBrokenFramesOfACompressedMessageEndTheConnection(t *testing.T) {
-	const compressed = 0x40
 	echo := deflated([]byte(`{"event":"echo","id":1}`))
 	begun := frame(compressed|text, echo[:3])
 	after := func(p ...byte) []byte { return slices.Concat(begun, p) }
