@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
-
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
 // When one of 1,000 stops reading, the other 999 get everything in order and keep their latency, until it is closed for it and beyond;
@@ -129,11 +129,11 @@ func follow(t *testing.T, address, zone string) *member {
 	reading.Go(func() {
 		var buf []byte
 		for {
-			opcode, p, err := readFrame(in, buf)
+			h, p, err := testkit.ReadFrame(in, buf)
 			if err != nil {
 				return
 			}
-			if buf = p; opcode == 8 {
+			if buf = p; h.Op == wsframe.Close {
 				t.Errorf("a member was closed: %q", p)
 				return
 			}
@@ -196,12 +196,11 @@ func p99(t *testing.T, members []*member, last uint64) time.Duration {
 func subscribe(t *testing.T, conn net.Conn, in *bufio.Reader, zone string) {
 	t.Helper()
 	text := fmt.Sprintf(`{"event":"subscribe","id":1,"data":{"warehouse":"warehouse-1","zone":%q}}`, zone)
-	header := []byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0} // with a mask that changes nothing
-	if _, err := conn.Write(append(header, text...)); err != nil {
+	if _, err := conn.Write(wsframe.AppendMasked(nil, wsframe.Text, [4]byte{}, []byte(text))); err != nil {
 		t.Fatal(err)
 	}
 	for {
-		_, p, err := readFrame(in, nil)
+		_, p, err := testkit.ReadFrame(in, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,12 +216,13 @@ func readToTheEnd(conn net.Conn, in *bufio.Reader) (had wire.Offset, code wire.C
 		return had, 0, "", err
 	}
 	for {
-		opcode, p, err := readFrame(in, nil)
+		h, p, err := testkit.ReadFrame(in, nil)
 		switch {
 		case err != nil:
 			return had, 0, "", err
-		case opcode == websocket.CloseMessage && len(p) >= 2:
-			return had, wire.CloseCode(p[0])<<8 | wire.CloseCode(p[1]), string(p[2:]), nil
+		case h.Op == wsframe.Close:
+			code, reason := wsframe.CloseReason(p)
+			return had, wire.CloseCode(code), reason, nil
 		case bytes.Contains(p[:min(len(p), 200)], []byte(`"zone:warehouse-1:thousand"`)):
 			if at, _, ok := stamp(p); ok {
 				had = at
