@@ -9,7 +9,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Whatever text a stranger sends in a frame: the server answers in frames of the protocol, and the next request too.
+// Whatever text a stranger sends in a frame: the server answers in frames of the protocol, and the
+// next request too.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{
 		`{"event":"echo","id":1,"data":{}}`,
@@ -87,7 +88,8 @@ func FuzzQuery(f *testing.F) {
 		r.URL.RawQuery = query
 		w := httptest.NewRecorder()
 		s.Handler.ServeHTTP(w, r)
-		if w.Code == http.StatusBadRequest || w.Code == http.StatusTooManyRequests { // malformed, or too many rooms
+		// Malformed, or too many rooms.
+		if w.Code == http.StatusBadRequest || w.Code == http.StatusTooManyRequests {
 			wantProblem(t, w.Result(), w.Code, "", "")
 			return
 		}

@@ -258,7 +258,7 @@ func FuzzInbound(f *testing.F) {
 		if chunk < 1 || len(give) > 1<<16 {
 			return
 		}
-		give = append(give, make([]byte, wsframe.MaxHeader)...) // the end of a header, if one is begun
+		give = append(give, make([]byte, wsframe.MaxHeader)...) // to end a header
 		whole, err := readAll(t, incoming(give, len(give), limit, deflate))
 		parts, perr := readAll(t, incoming(give, chunk, limit, deflate))
 		if !bytes.Equal(whole, parts) || !errors.Is(perr, err) {

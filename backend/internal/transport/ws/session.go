@@ -22,15 +22,18 @@ type session struct {
 	handler *Handler
 	conn    *conn
 	queue   *outbox.Queue
-	query   transport.Query // its user is that of the token, if there is one; its rooms are forgotten when they are joined
-	who     *auth.Identity
-	refused error // why the client was not let in; it learns so over the connection, since a browser tells it nothing else
+	// query names the user of the token, if there is one. Its rooms are dropped once joined.
+	query transport.Query
+	who   *auth.Identity
+	// refused is why the client was not let in. It learns so over the connection, since a browser
+	// tells it nothing else.
+	refused error
 	bad     int   // frames in a row that were not the protocol
 	latest  int64 // when the latest frame came, in seconds since 1970
 
 	frames   limit.Bucket
 	address  string
-	counted  string       // the user of the token, whose connections and frames are counted together; empty for none
+	counted  string       // the token's user, under whom connections and frames are counted; or empty
 	refusals limit.Bucket // frames that were refused because they came too early
 }
 
@@ -244,7 +247,8 @@ func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 			c.send(wire.AppendAck(nil, f.ID, wire.PositionOf(room, offsets[0])))
 		}
 	})
-	if err != nil && announced { // the ack can't be taken back: only a new connection can tell the client where it stands
+	if err != nil && announced {
+		// The ack can't be taken back: only a new connection tells the client where it stands.
 		c.handler.Log.Warn("replay failed", "connection", c.ID, "room", room, "error", err)
 		c.queue.Close(wire.CloseRestart, "the replay failed: reconnect and resume")
 		return nil

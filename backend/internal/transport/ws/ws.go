@@ -50,7 +50,8 @@ type Handler struct {
 
 // New returns a handler.
 func New(o Options) *Handler {
-	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New(), byteRate: byteRate(o.Gate.Limits.Frames, o.Gate.MaxFrameBytes)}
+	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New(),
+		byteRate: byteRate(o.Gate.Limits.Frames, o.Gate.MaxFrameBytes)}
 	if o.DeflateFrom > 0 {
 		h.deflated = deflated(o.DeflateFrom)
 	}
@@ -99,7 +100,7 @@ func (h *Handler) Serve(c echo.Context) error {
 		h.Leave(address)
 		return err
 	}
-	c.Response().Status = http.StatusSwitchingProtocols // for who counts requests: the answer is melody's to write
+	c.Response().Status = http.StatusSwitchingProtocols // for metrics: melody writes the answer
 	taken.SetDeadline(time.Time{})
 	form := frames
 	if h.deflated != nil && offersDeflate(r) {
@@ -112,20 +113,16 @@ func (h *Handler) Serve(c echo.Context) error {
 		_, _ = io.ReadFull(buffered, early)
 		wrapped.Conn = earlyConn{taken, io.MultiReader(bytes.NewReader(early), taken)}
 	}
-	slim := &http.Request{Method: r.Method, Host: r.Host, Header: http.Header{}, Proto: r.Proto,
-		ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor}
-	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
-		slim.Header[name] = r.Header[name]
-	}
 	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, query: query, address: address}
 	wrapped.session = cl
 	if cl.who, cl.refused = h.Guard.Client(r); cl.refused == nil && cl.who.User != "" {
-		cl.query.User = cl.who.User // the token names the user; without one the client says who it is
+		cl.query.User = cl.who.User // without a token the client says who it is
 	}
 	answer := http.Header{}
 	if p := subprotocol(r); p != "" {
 		answer.Set("Sec-Websocket-Protocol", p)
 	}
+	handshake := handshakeOf(r)
 	go func() {
 		defer h.Leave(address)
 		defer func() {
@@ -133,7 +130,7 @@ func (h *Handler) Serve(c echo.Context) error {
 				h.end(cl)
 			}
 		}()
-		if err := h.melody.HandleRequest(hijacked{wrapped, answer}, slim); err != nil {
+		if err := h.melody.HandleRequest(hijacked{wrapped, answer}, handshake); err != nil {
 			wrapped.queue.Hangup(wire.CloseBadFrame)
 			h.Log.Debug("upgrade failed", "error", err)
 		}
