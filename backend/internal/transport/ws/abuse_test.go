@@ -111,11 +111,11 @@ func TestWhateverOneDoesWrongOthersDoNotNotice(t *testing.T) {
 	// Each abuser may have its queue full, and a part of it in the hands of its writer or, what
 	// comes in, of its reader. The test's own side of all this, and what the runtime keeps of
 	// goroutines that have ended, take the rest. What all bombs inflate to is far more.
-	const memory = abusers*(queued+64<<10) + 8<<20
+	const memory = abusers*(queued+64<<10) + 12<<20
 	bomb()
 	for _, a := range abuses {
 		t.Run(a.name, func(t *testing.T) {
-			s := start(t, options{deflate: 1024, Options: transporttest.Options{Queued: queued, Limits: transport.Limits{
+			s := start(t, options{deflate: 1024, Options: transporttest.Options{Queued: queued, History: 10, Limits: transport.Limits{
 				Frames: limit.Rate{Tokens: wire.RateLimitTokens, Refill: wire.RateLimitRefill}}}})
 			bystanders := make([]*bystander, members)
 			for i := range bystanders {
