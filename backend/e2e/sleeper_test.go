@@ -24,7 +24,9 @@ import (
 func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	const others, messages, queued = 999, 150, 256 << 10
 	const zone, own = "thousand", "only-the-sleeper"
-	i := alone(t, map[string]string{"MAX_QUEUED_BYTES": strconv.Itoa(queued), "RATE_LIMIT_TOKENS": "0"}).Instances[0]
+	// The members answer no pings.
+	i := alone(t, map[string]string{"MAX_QUEUED_BYTES": strconv.Itoa(queued), "RATE_LIMIT_TOKENS": "0",
+		"PONG_TIMEOUT": "5m"}).Instances[0]
 	members := make([]*member, others)
 	for k := range members {
 		members[k] = follow(t, i.Address, zone)
