@@ -10,6 +10,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
 // However many come and go, nothing of them stays: no goroutine, no descriptor, no memory.
@@ -95,10 +98,10 @@ func hangUp(address string) error { return visit(address, "", nil) }
 // sayGoodbye offers deflate, and leaves with a close frame that is answered.
 func sayGoodbye(address string) error {
 	return visit(address, "permessage-deflate", func(conn net.Conn, in *bufio.Reader) error {
-		if _, err := conn.Write([]byte{0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8}); err != nil {
+		if _, err := conn.Write(wsframe.AppendMasked(nil, wsframe.Close, [4]byte{}, []byte("\x03\xe8"))); err != nil {
 			return err
 		}
-		return await(in, 8)
+		return await(in, wsframe.Close)
 	})
 }
 
@@ -106,10 +109,10 @@ func sayGoodbye(address string) error {
 func subscribeAndGo(address string) error {
 	return visit(address, "", func(conn net.Conn, in *bufio.Reader) error {
 		text := fmt.Sprintf(`{"event":"subscribe","id":1,"data":{"warehouse":"w%03d"}}`, rand.IntN(1000))
-		if _, err := conn.Write(append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)); err != nil {
+		if _, err := conn.Write(wsframe.AppendMasked(nil, wsframe.Text, [4]byte{}, []byte(text))); err != nil {
 			return err
 		}
-		return await(in, 1)
+		return await(in, wsframe.Text)
 	})
 }
 
@@ -131,16 +134,16 @@ func visit(address, extensions string, then func(net.Conn, *bufio.Reader) error)
 		return err
 	}
 	defer conn.Close()
-	if err := await(in, 1); err != nil || then == nil {
+	if err := await(in, wsframe.Text); err != nil || then == nil {
 		return err
 	}
 	return then(conn, in)
 }
 
 // await reads until a frame of this kind.
-func await(in *bufio.Reader, opcode byte) error {
+func await(in *bufio.Reader, op wsframe.Op) error {
 	for {
-		if got, _, err := readFrame(in, nil); err != nil || got == opcode {
+		if h, _, err := testkit.ReadFrame(in, nil); err != nil || h.Op == op {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -16,6 +15,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
 // Publishers that send as fast as they can outrun a room of 1,000: they wait, and all that was acknowledged reaches everybody.
@@ -130,12 +131,12 @@ func enter(t *testing.T, address, zone string) *reader {
 func (r *reader) follow(t *testing.T, highest *atomic.Uint64) {
 	var buf []byte
 	for want := uint64(1); ; {
-		opcode, p, err := readFrame(r.in, buf)
+		h, p, err := testkit.ReadFrame(r.in, buf)
 		if err != nil {
 			return
 		}
 		buf = p
-		if opcode == 8 {
+		if h.Op == wsframe.Close {
 			t.Errorf("a member was closed: %q", p)
 			return
 		}
@@ -152,30 +153,4 @@ func (r *reader) follow(t *testing.T, highest *atomic.Uint64) {
 		highest.Store(want)
 		want++
 	}
-}
-
-// readFrame reads a frame of a server into buf, or a larger one.
-func readFrame(in *bufio.Reader, buf []byte) (opcode byte, payload []byte, err error) {
-	var head [8]byte
-	if _, err := io.ReadFull(in, head[:2]); err != nil {
-		return 0, nil, err
-	}
-	opcode = head[0] & 0x0f
-	n := int(head[1])
-	switch n {
-	case 126:
-		_, err = io.ReadFull(in, head[:2])
-		n = int(head[0])<<8 | int(head[1])
-	case 127:
-		_, err = io.ReadFull(in, head[:])
-		n = int(head[4])<<24 | int(head[5])<<16 | int(head[6])<<8 | int(head[7])
-	}
-	if err != nil {
-		return 0, nil, err
-	}
-	if cap(buf) < n {
-		buf = make([]byte, n)
-	}
-	_, err = io.ReadFull(in, buf[:n])
-	return opcode, buf[:n], err
 }

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
-
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
 // When one of 1,000 stops reading, the other 999 get everything in order and keep their latency, until it is closed for it and beyond;
@@ -24,7 +24,9 @@ import (
 func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	const others, messages, queued = 999, 150, 256 << 10
 	const zone, own = "thousand", "only-the-sleeper"
-	i := alone(t, map[string]string{"MAX_QUEUED_BYTES": strconv.Itoa(queued), "RATE_LIMIT_TOKENS": "0"}).Instances[0]
+	// The members answer no pings.
+	i := alone(t, map[string]string{"MAX_QUEUED_BYTES": strconv.Itoa(queued), "RATE_LIMIT_TOKENS": "0",
+		"PONG_TIMEOUT": "5m"}).Instances[0]
 	members := make([]*member, others)
 	for k := range members {
 		members[k] = follow(t, i.Address, zone)
@@ -129,11 +131,11 @@ func follow(t *testing.T, address, zone string) *member {
 	reading.Go(func() {
 		var buf []byte
 		for {
-			opcode, p, err := readFrame(in, buf)
+			h, p, err := testkit.ReadFrame(in, buf)
 			if err != nil {
 				return
 			}
-			if buf = p; opcode == 8 {
+			if buf = p; h.Op == wsframe.Close {
 				t.Errorf("a member was closed: %q", p)
 				return
 			}
@@ -196,12 +198,11 @@ func p99(t *testing.T, members []*member, last uint64) time.Duration {
 func subscribe(t *testing.T, conn net.Conn, in *bufio.Reader, zone string) {
 	t.Helper()
 	text := fmt.Sprintf(`{"event":"subscribe","id":1,"data":{"warehouse":"warehouse-1","zone":%q}}`, zone)
-	header := []byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0} // with a mask that changes nothing
-	if _, err := conn.Write(append(header, text...)); err != nil {
+	if _, err := conn.Write(wsframe.AppendMasked(nil, wsframe.Text, [4]byte{}, []byte(text))); err != nil {
 		t.Fatal(err)
 	}
 	for {
-		_, p, err := readFrame(in, nil)
+		_, p, err := testkit.ReadFrame(in, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,12 +218,13 @@ func readToTheEnd(conn net.Conn, in *bufio.Reader) (had wire.Offset, code wire.C
 		return had, 0, "", err
 	}
 	for {
-		opcode, p, err := readFrame(in, nil)
+		h, p, err := testkit.ReadFrame(in, nil)
 		switch {
 		case err != nil:
 			return had, 0, "", err
-		case opcode == websocket.CloseMessage && len(p) >= 2:
-			return had, wire.CloseCode(p[0])<<8 | wire.CloseCode(p[1]), string(p[2:]), nil
+		case h.Op == wsframe.Close:
+			code, reason := wsframe.CloseReason(p)
+			return had, wire.CloseCode(code), reason, nil
 		case bytes.Contains(p[:min(len(p), 200)], []byte(`"zone:warehouse-1:thousand"`)):
 			if at, _, ok := stamp(p); ok {
 				had = at

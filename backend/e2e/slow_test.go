@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -62,7 +63,7 @@ func TestASlowClientIsSeenAndIsSeenToRecover(t *testing.T) {
 	go func() {
 		var buf []byte
 		for {
-			if _, buf, err = readFrame(in, buf); err != nil {
+			if _, buf, err = testkit.ReadFrame(in, buf); err != nil {
 				return
 			}
 		}

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
 	"github.com/zonecast/zonecast/loadtest/internal/epoll"
-	"github.com/zonecast/zonecast/loadtest/internal/frame"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
 )
 
@@ -53,7 +53,7 @@ type Conn struct {
 	paused bool // nothing is read
 	asked  bool // a request is under way
 	joined bool // of Polling: the first answer came
-	reader frame.Reader
+	reader wsframe.Reader
 	body   http1.Body
 	cursor string
 	rest   []byte // of what was read: a frame without its end
@@ -189,7 +189,7 @@ func (l *Loop) heed(c *Conn, text []byte, now uint64) {
 		e := &l.event
 		*e, text = l.options.Dialect.Next(text, c.seat.Room)
 		if e.Reply != nil {
-			l.send(c, frame.Text, e.Reply)
+			l.send(c, wsframe.Text, e.Reply)
 		}
 		if e.Kind != dialect.Nothing {
 			c.handler.Event(c, e, now)
@@ -251,7 +251,7 @@ func (l *Loop) Leave(c *Conn) {
 		return
 	}
 	c.state, c.handler, c.paused = leaving, nobody{}, false
-	l.send(c, frame.Close, []byte{byte(wire.CloseGoingAway >> 8), byte(wire.CloseGoingAway & 0xff)})
+	l.send(c, wsframe.Close, []byte{byte(wire.CloseGoingAway >> 8), byte(wire.CloseGoingAway & 0xff)})
 	l.flush(c)
 	l.At(Now()+uint64(goodbye), func(uint64) { l.Drop(c) })
 }

@@ -24,9 +24,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/zonecast/zonecast/backend/wsframe"
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
 	"github.com/zonecast/zonecast/loadtest/internal/epoll"
-	"github.com/zonecast/zonecast/loadtest/internal/frame"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
 )
 
@@ -34,7 +34,7 @@ const (
 	// readBuffer is how many bytes one read(2) takes, unless a longer frame is under way.
 	readBuffer = 192 << 10
 	// longestRead is how far the buffer grows for it.
-	longestRead = 2*http1.MaxBody + frame.MaxPayload
+	longestRead = 2*http1.MaxBody + wsframe.MaxPayload
 )
 
 // A Handler is told what becomes of connections.
@@ -78,7 +78,7 @@ type Loop struct {
 	source  int     // whose turn it is
 	timers  timers
 
-	inflater *frame.Inflater
+	inflater *wsframe.Inflater
 	buffer   []byte        // of read(2)
 	text     []byte        // what was taken out of its chunks
 	event    dialect.Event // that is being told: one for all, as a million a second are told
@@ -94,7 +94,7 @@ func Open(o Options) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Loop{options: o, poller: poller, inflater: frame.NewInflater(), buffer: make([]byte, readBuffer),
+	return &Loop{options: o, poller: poller, inflater: wsframe.NewInflater(), buffer: make([]byte, readBuffer),
 		bridges: bridges{roots: o.Roots}}, nil
 }
 

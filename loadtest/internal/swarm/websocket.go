@@ -5,7 +5,7 @@ package swarm
 import (
 	"fmt"
 
-	"github.com/zonecast/zonecast/loadtest/internal/frame"
+	"github.com/zonecast/zonecast/backend/wsframe"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
 	"github.com/zonecast/zonecast/loadtest/internal/problem"
 )
@@ -15,7 +15,7 @@ var maskKey = [4]byte{0x5a, 0x6f, 0x6e, 0x65}
 
 func (l *Loop) upgrade(c *Conn) {
 	t := c.target
-	c.out = frame.AppendRequest(c.out, t.Host, l.options.Dialect.Target(t.Path, t.Query, c.seat), t.Token, l.options.Deflate)
+	c.out = wsframe.AppendRequest(c.out, t.Host, l.options.Dialect.Target(t.Path, t.Query, c.seat), t.Token, l.options.Deflate)
 }
 
 // takeFrames handles the handshake and all frames that p holds.
@@ -51,7 +51,7 @@ func (l *Loop) upgraded(c *Conn, p []byte) (used int, err error) {
 	case head.Status != 101:
 		return l.refused(p)
 	}
-	deflate, n, err := frame.ParseResponse(p)
+	deflate, n, err := wsframe.ParseResponse(p)
 	switch {
 	case err != nil || n == 0:
 		return 0, err
@@ -60,7 +60,7 @@ func (l *Loop) upgraded(c *Conn, p []byte) (used int, err error) {
 	}
 	c.state = open
 	if greeting := l.options.Dialect.Greet(c.seat); greeting != nil {
-		l.send(c, frame.Text, greeting)
+		l.send(c, wsframe.Text, greeting)
 	}
 	return n, nil
 }
@@ -75,16 +75,16 @@ func (l *Loop) refused(p []byte) (used int, err error) {
 }
 
 // message handles a message, or a control frame.
-func (l *Loop) message(c *Conn, m frame.Message, now uint64) (err error) {
+func (l *Loop) message(c *Conn, m wsframe.Message, now uint64) (err error) {
 	switch m.Op {
-	case frame.Ping:
-		l.send(c, frame.Pong, m.Payload)
-	case frame.Close:
-		code, reason := frame.CloseReason(m.Payload)
+	case wsframe.Ping:
+		l.send(c, wsframe.Pong, m.Payload)
+	case wsframe.Close:
+		code, reason := wsframe.CloseReason(m.Payload)
 		if c.state != leaving {
 			return &Closed{Code: code, Reason: reason}
 		}
-	case frame.Text, frame.Binary:
+	case wsframe.Text, wsframe.Binary:
 		text := m.Payload
 		if m.Deflated {
 			if text, err = l.inflater.Inflate(text); err != nil {
@@ -97,20 +97,20 @@ func (l *Loop) message(c *Conn, m frame.Message, now uint64) (err error) {
 }
 
 // send puts a frame into the connection's output, which flush writes.
-func (l *Loop) send(c *Conn, op frame.Op, p []byte) {
+func (l *Loop) send(c *Conn, op wsframe.Op, p []byte) {
 	if c.mode == WebSocket {
-		c.out = frame.Append(c.out, op, frame.FromClient, maskKey, p)
+		c.out = wsframe.AppendMasked(c.out, op, maskKey, p)
 	}
 }
 
 // Say sends a message of the dialect. It is written before Say returns, as far as there is room.
 func (l *Loop) Say(c *Conn, text []byte) {
-	l.send(c, frame.Text, text)
+	l.send(c, wsframe.Text, text)
 	l.flush(c)
 }
 
 // Put prepares a message of the dialect that is written with the next one that Say sends, or by Flush.
-func (l *Loop) Put(c *Conn, text []byte) { l.send(c, frame.Text, text) }
+func (l *Loop) Put(c *Conn, text []byte) { l.send(c, wsframe.Text, text) }
 
 // Flush writes what was put.
 func (l *Loop) Flush(c *Conn) { l.flush(c) }

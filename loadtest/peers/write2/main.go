@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
 	"github.com/zonecast/zonecast/loadtest/internal/epoll"
-	"github.com/zonecast/zonecast/loadtest/internal/frame"
 )
 
 func main() {
@@ -47,7 +47,7 @@ type room struct {
 type conn struct {
 	fd     int
 	open   bool // it is a WebSocket
-	reader frame.Reader
+	reader wsframe.Reader
 	rest   []byte
 }
 
@@ -61,7 +61,7 @@ func serve() error {
 		return err
 	}
 	s := &server{poller: poller, listener: fd, conns: make(map[int]*conn), rooms: make(map[wire.Room]*room),
-		buffer: make([]byte, 2*frame.MaxPayload)}
+		buffer: make([]byte, 2*wsframe.MaxPayload)}
 	if err := poller.Add(fd, int32(fd)); err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (s *server) accept() error {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 			return fmt.Errorf("setsockopt: %w", err)
 		}
-		s.conns[fd] = &conn{fd: fd, reader: frame.Reader{From: frame.FromClient}}
+		s.conns[fd] = &conn{fd: fd, reader: wsframe.Reader{From: wsframe.FromClient}}
 		if err := s.poller.Add(fd, int32(fd)); err != nil {
 			return err
 		}
@@ -149,12 +149,12 @@ func (s *server) accept() error {
 // take handles all that p holds and says how many bytes it has.
 func (s *server) take(c *conn, p []byte) (used int, err error) {
 	if !c.open {
-		key, n, err := frame.ParseRequest(p)
+		key, n, err := wsframe.ParseRequest(p)
 		if err != nil || n == 0 {
 			return 0, err
 		}
 		used, c.open = n, true
-		if err := s.write(c.fd, frame.AppendResponse(nil, key)); err != nil {
+		if err := s.write(c.fd, wsframe.AppendResponse(nil, key)); err != nil {
 			return used, err
 		}
 		if err := s.say(c, wire.AppendFrame(nil, wire.EventConnected, wire.Connected{Rooms: []wire.Position{}})); err != nil {
@@ -167,7 +167,7 @@ func (s *server) take(c *conn, p []byte) (used int, err error) {
 			return used, err
 		}
 		used += n
-		if m.Op != frame.Text {
+		if m.Op != wsframe.Text {
 			continue
 		}
 		if err := s.obey(c, m.Payload); err != nil {
@@ -209,7 +209,7 @@ func (s *server) broadcast(name wire.Room, r *room, p *wire.Publish) {
 	r.n++
 	text := wire.AppendMessage(nil, &wire.Message{Room: name, Event: p.Event, Offset: wire.Offset{Epoch: "w", N: r.n},
 		Time: time.Now().UnixMilli(), Data: p.Data})
-	s.out = frame.Append(s.out[:0], frame.Text, frame.FromServer, [4]byte{}, text)
+	s.out = wsframe.Append(s.out[:0], wsframe.Text, text)
 	for _, fd := range r.members {
 		if err := s.write(fd, s.out); err != nil {
 			fmt.Fprintln(os.Stderr, "write2: a member is closed:", err)
@@ -219,7 +219,7 @@ func (s *server) broadcast(name wire.Room, r *room, p *wire.Publish) {
 }
 
 func (s *server) say(c *conn, text []byte) error {
-	return s.write(c.fd, frame.Append(nil, frame.Text, frame.FromServer, [4]byte{}, text))
+	return s.write(c.fd, wsframe.Append(nil, wsframe.Text, text))
 }
 
 func (s *server) write(fd int, p []byte) error {

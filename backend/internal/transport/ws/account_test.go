@@ -6,9 +6,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// The account of a connection holds each byte of its frames as they came in, headers and compression included, and each message that went out.
+// The account of a connection holds each byte of its frames as they came in, headers and
+// compression included, and each message that went out.
 func TestAConnectionIsAccountedForByTheByte(t *testing.T) {
-	const compressed = 0x40
 	echo := `{"event":"echo","id":1,"data":"x"}`
 	for _, c := range []struct {
 		name, extensions string

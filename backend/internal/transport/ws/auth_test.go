@@ -14,7 +14,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-const secret = "0123456789abcdef0123456789abcdef"
+const secret = transporttest.Secret
 
 // token is one of worker-7.
 func token(t testing.TB, expires time.Duration, publish bool) string {
@@ -29,11 +29,7 @@ func tokenOf(t testing.TB, user string, expires time.Duration, publish bool) str
 	if expires != 0 {
 		claims["exp"] = jwt.NewNumericDate(time.Now().Add(expires))
 	}
-	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signed
+	return transporttest.Token(t, claims)
 }
 
 func TestATokenIsTakenFromEachOfItsPlaces(t *testing.T) {
@@ -98,7 +94,7 @@ func TestATokenPermitsItsWarehousesAlone(t *testing.T) {
 	for i, give := range []struct{ event, data string }{
 		{wire.EventSubscribe, `{"warehouse":"w2"}`},
 		{wire.EventSubscribe, `{"warehouse":"w2","zone":"a"}`},
-		{wire.EventPublish, `{"warehouse":"w1","event":"E","data":1}`}, // this token may not publish at all
+		{wire.EventPublish, `{"warehouse":"w1","event":"E","data":1}`}, // not at all with this token
 	} {
 		f := c.ask(give.event, int64(i+1), give.data)
 		if e := decode[wire.Error](t, f.Data); f.Event != wire.EventError || e.Code != wire.CodeForbidden || e.Message == "" {

@@ -43,7 +43,7 @@ func TestAClientThatLeavesIsCountedAsGoingAway(t *testing.T) {
 		t.Errorf("the close frame was answered with %v, want the same code", polite.err)
 	}
 	s.WantClosed(wire.CloseGoingAway, 1)
-	silent.conn.UnderlyingConn().(*net.TCPConn).SetLinger(0) // a reset, as of a device that lost its power
+	silent.conn.UnderlyingConn().(*net.TCPConn).SetLinger(0) // as if it lost its power
 	silent.hangUp()
 	s.WantClosed(wire.CloseGoingAway, 2)
 	if s.Hub.Rooms() != 0 || s.Hub.Connections() != 0 {
@@ -71,8 +71,8 @@ func TestHeartbeatsComeWithPings(t *testing.T) {
 	}
 }
 
-// A peer that answers pings lives, however silent it is otherwise; one that does not is found within an interval and a timeout, and
-// closed.
+// A peer that answers pings lives, however silent it is otherwise; one that does not is found
+// within an interval and a timeout, and closed.
 func TestADeadPeerIsFound(t *testing.T) {
 	const interval, timeout = 200 * time.Millisecond, time.Second
 	s := start(t, options{Options: transporttest.Options{Heartbeat: interval, Pong: timeout}})
@@ -83,7 +83,8 @@ func TestADeadPeerIsFound(t *testing.T) {
 	polite.Write(frame(final|closing, "\x03\xe8"))
 	polite.end()
 	polite.Close()
-	if reason := dead.until(closing); !strings.HasPrefix(reason, "\x03\xe9no pong") { // 1001 going away
+	const goingAway = "\x03\xe9" // 1001
+	if reason := dead.until(closing); !strings.HasPrefix(reason, goingAway+"no pong") {
 		t.Errorf("the dead peer was closed with %q", reason)
 	}
 	const noise = 2 * time.Second
@@ -98,7 +99,8 @@ func TestADeadPeerIsFound(t *testing.T) {
 	alive.wantAlive()
 }
 
-// While a subscription takes longer than a pong may, no pong is read: the peer is alive all the same.
+// While a subscription takes longer than a pong may, no pong is read: the peer is alive all the
+// same.
 func TestAPeerThatTheServerKeptWaitingIsNotDead(t *testing.T) {
 	const interval, timeout = 200 * time.Millisecond, 200 * time.Millisecond
 	s := start(t, options{Options: transporttest.Options{Heartbeat: interval, Pong: timeout}})
@@ -116,7 +118,7 @@ func TestAPeerThatTheServerKeptWaitingIsNotDead(t *testing.T) {
 }
 
 func TestASlowReaderIsClosedAndDisturbsNobody(t *testing.T) {
-	const size = 32 << 10
+	const size = 64 << 10
 	s := start(t, options{Options: transporttest.Options{Queued: 256 << 10}})
 	quick := s.dial("warehouse=w1&zone=a")
 	dialer := websocket.Dialer{NetDial: func(network, address string) (net.Conn, error) {

@@ -12,9 +12,10 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A client that is behind gets the newest state of each name, and is told what was replaced; its offsets have no hole.
+// A client that is behind gets the newest state of each name, and is told what was replaced; its
+// offsets have no hole.
 func TestAClientThatIsBehindGetsTheNewestStates(t *testing.T) {
-	const states = 5000
+	const states = 2000
 	s := start(t, options{Options: transporttest.Options{Queued: 256 << 10}})
 	r := s.raw("warehouse=w1&zone=a")
 	_ = r.Conn.(*net.TCPConn).SetReadBuffer(128 << 10)
@@ -62,7 +63,7 @@ func TestAClientThatIsBehindGetsTheNewestStates(t *testing.T) {
 // fillSocket publishes to the room until something waits for its members.
 func (s *server) fillSocket(room wire.Room) {
 	s.t.Helper()
-	data := `"` + strings.Repeat("x", 8000) + `"`
+	data := `"` + strings.Repeat("x", 60_000) + `"`
 	behind := func() bool {
 		for _, session := range s.Hub.Sessions() {
 			if session.Tracking().Waiting > 100<<10 {

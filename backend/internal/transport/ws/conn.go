@@ -3,8 +3,8 @@ package ws
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -17,105 +17,87 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
 // frames is how WebSocket looks on the socket: RFC 6455 section 5.2, one unmasked text frame.
 var frames = &outbox.Form{
 	Transport: transport.WebSocket,
-	Frame:     func(json []byte) []byte { return append(header(0x81, len(json)), json...) },
-	Header:    func(dst []byte, n int) []byte { return appendHeader(dst, 0x81, n) },
+	Frame:     func(json []byte) []byte { return wsframe.Append(nil, wsframe.Text, json) },
+	Header: func(dst []byte, n int) []byte {
+		return wsframe.Header{Op: wsframe.Text, Final: true, Length: n}.Append(dst)
+	},
 	Closing: func(code wire.CloseCode, reason string) []byte {
 		const most = 123 // RFC 6455 section 5.5: 125 bytes, of which the code takes two
 		p := websocket.FormatCloseMessage(int(code), strings.ToValidUTF8(reason[:min(len(reason), most)], ""))
-		return append(header(0x88, len(p)), p...)
+		return wsframe.Append(nil, wsframe.Close, p)
 	},
 }
 
-// pingFrame goes beside each heartbeat. Its JSON makes it a control frame of two bytes.
-var pingFrame = outbox.NewRaw([]byte{0x89, 0})
+// pingFrame goes beside each heartbeat.
+var pingFrame = outbox.NewRaw(wsframe.Append(nil, wsframe.Ping, nil))
 
-// header returns a frame's header, with room for n bytes of payload.
-func header(first byte, n int) []byte { return appendHeader(make([]byte, 0, 10+n), first, n) }
-
-func appendHeader(h []byte, first byte, n int) []byte {
-	switch {
-	case n < 126:
-		return append(h, first, byte(n))
-	case n < 1<<16:
-		return binary.BigEndian.AppendUint16(append(h, first, 126), uint16(n))
-	}
-	return binary.BigEndian.AppendUint64(append(h, first, 127), uint64(n))
-}
-
-// A conn makes melody write through the outbox.
+// A conn stands between melody and the socket: it checks what comes in, and what melody writes goes
+// through the outbox.
 type conn struct {
 	net.Conn
 	queue   *outbox.Queue
 	session *session
-	early   []byte // that came with the request
 
-	upgraded bool      // set before melody starts its writer
-	inflater *inflater // nil when deflate was not negotiated
+	upgraded bool // set before melody starts its writer
 
-	rate   limit.Rate // of bytes that may come in
-	read   limit.Bucket
-	pieces pieces
+	// Of the connection's reader.
+	read limit.Bucket // of bytes
+	in   inbound
 }
 
+// Read reads what gorilla/websocket is to see, as fast as bytes may come in.
 func (c *conn) Read(p []byte) (int, error) {
-	if c.inflater == nil {
-		return c.receive(p)
-	}
 	for {
-		if n, err := c.inflater.drain(p); n > 0 || err != nil {
+		if n, err := c.in.pending(p); n > 0 || err != nil {
 			return n, err
 		}
-		n, err := c.receive(p)
+		held, err := c.in.restore(p)
 		if err != nil {
 			return 0, err
 		}
-		c.inflater.feed(p[:n])
-	}
-}
-
-// receive reads from the socket, as fast as bytes may come in.
-func (c *conn) receive(p []byte) (int, error) {
-	if len(c.early) > 0 {
-		n := copy(p, c.early)
-		if c.early = c.early[n:]; len(c.early) == 0 {
-			c.early = nil
+		n, err := c.Conn.Read(p[held:])
+		now := time.Now()
+		if c.session.IsOpen() {
+			c.session.ReceivedBytes(n)
 		}
-		return c.took(p[:n], nil)
+		if c.read.Spend(c.session.handler.byteRate, float64(n), now) > 0 {
+			c.queue.Close(wire.CloseLimit, "too many bytes were sent")
+			return 0, errTooManyBytes
+		}
+		n = c.in.filter(p[:held+n], now)
+		if c.in.err == nil {
+			c.in.err = err
+		}
+		if n > 0 {
+			return n, nil
+		}
 	}
-	n, err := c.Conn.Read(p)
-	return c.took(p[:n], err)
-}
-
-// took accounts for what came in.
-func (c *conn) took(p []byte, err error) (int, error) {
-	now := time.Now()
-	if c.session.IsOpen() {
-		c.session.ReceivedBytes(len(p))
-	}
-	if c.read.Spend(c.rate, float64(len(p)), now) > 0 {
-		c.queue.Close(wire.CloseLimit, "too many bytes were sent")
-		return 0, errTooManyBytes
-	}
-	if broken := c.pieces.feed(p, now); broken != nil {
-		return 0, broken
-	}
-	return len(p), err
 }
 
 var errTooManyBytes = errors.New("ws: too many bytes came in")
 
-// Write takes the response to the handshake. What melody writes later is the end of its writer, see connect.
+// An earlyConn begins with what its client sent together with the request.
+type earlyConn struct {
+	net.Conn
+	in io.Reader
+}
+
+func (c earlyConn) Read(p []byte) (int, error) { return c.in.Read(p) }
+
+// Write takes the response to the handshake. What melody writes later is the end of its writer, see
+// [Handler.connect].
 func (c *conn) Write(p []byte) (int, error) {
 	if c.upgraded {
 		return len(p), nil
 	}
 	response := p
-	if end := []byte("\r\n\r\n"); c.inflater != nil && bytes.HasSuffix(p, end) {
+	if end := []byte("\r\n\r\n"); c.in.deflate && bytes.HasSuffix(p, end) {
 		response = slices.Concat(bytes.TrimSuffix(p, end), []byte("\r\nSec-WebSocket-Extensions: "+extension), end)
 	}
 	if err := c.queue.WriteRaw(response); err != nil {
@@ -133,7 +115,8 @@ func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 // SetReadDeadline leaves the deadline of a closing connection alone.
 func (c *conn) SetReadDeadline(t time.Time) error { return c.queue.SetReadDeadline(t) }
 
-// hijacked is the response writer that melody upgrades. Its header holds the subprotocol that was chosen.
+// hijacked is the response writer that melody upgrades. Its header holds the subprotocol that was
+// chosen.
 type hijacked struct {
 	conn   *conn
 	header http.Header

@@ -10,10 +10,11 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
-// Per-message deflate (RFC 7692), without context takeover on either side: so that one compressed frame serves all members
-// of a room, and no connection keeps a window.
+// Per-message deflate (RFC 7692), without context takeover on either side: so that one compressed
+// frame serves all members of a room, and no connection keeps a window.
 
 // extension is the answer to an offer.
 const extension = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
@@ -21,8 +22,8 @@ const extension = "permessage-deflate; server_no_context_takeover; client_no_con
 // level is fast, and close to the best for JSON of a few KiB.
 const level = 3
 
-// offersDeflate reports whether one of the offers can be accepted (RFC 7692 section 7.1). A line with a quoted string is passed
-// over: nobody needs one, and what stands within is no offer.
+// offersDeflate reports whether one of the offers can be accepted (RFC 7692 section 7.1). A line
+// with a quoted string is passed over: nobody needs one, and what stands within is no offer.
 func offersDeflate(r *http.Request) bool {
 	for _, line := range r.Header.Values("Sec-WebSocket-Extensions") {
 		if strings.Contains(line, `"`) {
@@ -37,8 +38,9 @@ func offersDeflate(r *http.Request) bool {
 	return false
 }
 
-// acceptable reports whether the extension may be the answer to this offer. One whose parameters are invalid, or there twice, has to
-// be declined, and so has any bound of the compressor's window: it is the largest one, and the answer names none.
+// acceptable reports whether the extension may be the answer to this offer. One whose parameters
+// are invalid, or there twice, has to be declined, and so has any bound of the compressor's window:
+// it is the largest one, and the answer names none.
 func acceptable(offer string) bool {
 	name, params, more := strings.Cut(offer, ";")
 	if trim(name) != "permessage-deflate" {
@@ -75,12 +77,13 @@ var windows = []string{"8", "9", "10", "11", "12", "13", "14", "15"}
 // trim takes off the white space that may stand between the tokens of a header.
 func trim(s string) string { return strings.Trim(s, " \t") }
 
-// deflated is how WebSocket looks to those who negotiated deflate: frames of at least that many bytes are compressed.
+// deflated is how WebSocket looks to those who negotiated deflate: frames of at least that many
+// bytes are compressed.
 func deflated(from int) *outbox.Form {
 	return &outbox.Form{Transport: frames.Transport, Slot: 1, Closing: frames.Closing, Frame: func(json []byte) []byte {
 		if len(json) >= from {
 			if p := compress(json); len(p) < len(json) {
-				return append(header(0xc1, len(p)), p...)
+				return wsframe.Header{Op: wsframe.Text, Final: true, Deflated: true}.AppendFrame(nil, p)
 			}
 		}
 		return frames.Frame(json)

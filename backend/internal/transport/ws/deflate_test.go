@@ -10,7 +10,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// One who negotiated deflate and one who did not get the same; what a client compresses is understood.
+// One who negotiated deflate and one who did not get the same; what a client compresses is
+// understood.
 func TestDeflateIsTransparent(t *testing.T) {
 	s := start(t, options{deflate: 1024})
 	plain := s.dial("warehouse=w1")
@@ -43,13 +44,14 @@ func TestACompressionBombIsClosed(t *testing.T) {
 	websocket.DefaultDialer.EnableCompression = true
 	c := s.dial("")
 	websocket.DefaultDialer.EnableCompression = false
-	c.conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"event":"echo","data":%q}`, strings.Repeat("0", 5<<20)))
+	c.conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"event":"echo","data":%q}`, strings.Repeat("0", 1<<20)))
 	c.wantClosed(wire.CloseTooBig)
 	s.WantClosed(wire.CloseTooBig, 1)
 	calm.wantAlive()
 }
 
-// Who offers what can't be accepted is served all the same, without compression; the answer to all others names no window.
+// Who offers what can't be accepted is served all the same, without compression; the answer to all
+// others names no window.
 func TestTheAnswerIsWithinTheOffer(t *testing.T) {
 	const accepted = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 	for _, c := range []struct {
@@ -72,7 +74,7 @@ func TestTheAnswerIsWithinTheOffer(t *testing.T) {
 		r.until(text) // connected
 		s.Publish(wire.Room{Warehouse: "w1"}, "BIG", data)
 		opcode, payload, err := r.next()
-		if compressed := opcode == 0x40|text; err != nil || compressed != (c.want != "") || !compressed && !strings.Contains(payload, data) {
+		if is := opcode == compressed|text; err != nil || is != (c.want != "") || !is && !strings.Contains(payload, data) {
 			t.Errorf("%q: the event is a frame that begins with %x and has %d bytes: %v", c.offer, opcode, len(payload), err)
 		}
 		r.Close()

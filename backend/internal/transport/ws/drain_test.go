@@ -12,12 +12,13 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Draining ends when its time is over, whatever waits for clients that do not read. What is documented on top is a second, for what
-// a connection is in the middle of.
+// Draining ends when its time is over, whatever waits for clients that do not read. What is
+// documented on top is a second, for what a connection is in the middle of.
 func TestDrainEndsInTimeAlthoughNobodyReads(t *testing.T) {
 	const clients, given = 10, 500 * time.Millisecond
 	const most, noise = given + time.Second, 2 * time.Second
-	s := start(t, options{Options: transporttest.Options{Queued: 16 << 20}}) // so much that publishers wait for nobody
+	const queued = 16 << 20 // so much that publishers wait for nobody
+	s := start(t, options{Options: transporttest.Options{Queued: queued}})
 	for range clients {
 		r := s.raw("warehouse=w1")
 		if err := r.Conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Whatever text a stranger sends in a frame: the server answers in frames of the protocol, and the next request too.
+// Whatever text a stranger sends in a frame: the server answers in frames of the protocol, and the
+// next request too.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{
 		`{"event":"echo","id":1,"data":{}}`,
@@ -51,8 +52,8 @@ func FuzzBytes(f *testing.F) {
 	f.Add(frame(final|closing, "\x03\xe8"))
 	f.Add([]byte{final | text, 2, '{', '}'})
 	f.Add([]byte{final | text, masked | 127, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
-	f.Add(frame(final|0x40|text, deflated([]byte(`{"event":"echo","id":1}`))))
-	f.Add(append(frame(0x40|text, "\x00"), frame(final|continuation, "\xff")...))
+	f.Add(frame(final|compressed|text, deflated([]byte(`{"event":"echo","id":1}`))))
+	f.Add(append(frame(compressed|text, "\x00"), frame(final|continuation, "\xff")...))
 	server := start(f, options{deflate: 1024})
 	f.Fuzz(func(t *testing.T, give []byte) {
 		for _, extensions := range []string{"", "permessage-deflate"} {
@@ -87,7 +88,8 @@ func FuzzQuery(f *testing.F) {
 		r.URL.RawQuery = query
 		w := httptest.NewRecorder()
 		s.Handler.ServeHTTP(w, r)
-		if w.Code == http.StatusBadRequest || w.Code == http.StatusTooManyRequests { // malformed, or too many rooms
+		// Malformed, or too many rooms.
+		if w.Code == http.StatusBadRequest || w.Code == http.StatusTooManyRequests {
 			wantProblem(t, w.Result(), w.Code, "", "")
 			return
 		}

@@ -24,8 +24,8 @@ func (h held) SetReadDeadline(t time.Time) error {
 	return h.Conn.SetReadDeadline(t)
 }
 
-// A pong, or the end of what the server did for a client, gives the reader more time. When the connection is closed in that
-// very moment, it still has its grace and no more.
+// A pong, or the end of what the server did for a client, gives the reader more time. When the
+// connection is closed in that very moment, it still has its grace and no more.
 func TestNoReaderOutlivesTheGraceOfAClosingConnection(t *testing.T) {
 	pool := outbox.NewPool(outbox.Options{Meter: metrics.New("test", transport.Names()...), CloseGrace: 100 * time.Millisecond})
 	defer pool.Close()

@@ -7,20 +7,22 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
-// bytesOf is how fast bytes may come in, given how fast frames may: a client that fragments forever, or sends frames that
-// never reach a handler, is bounded too.
-func bytesOf(frames limit.Rate, maxFrame int) limit.Rate {
+// byteRate is how fast bytes may come in, given how fast frames may: a client that fragments
+// forever, or sends frames that never reach a handler, is bounded too.
+func byteRate(frames limit.Rate, maxFrame int) limit.Rate {
 	return limit.Rate{Tokens: frames.Tokens * float64(maxFrame), Refill: frames.Refill * float64(maxFrame)}
 }
 
-// forgiven is how many refusals a client may meet: one that is a little too fast now and then is no attacker.
+// forgiven is how many refusals a client may meet: one that is a little too fast now and then is no
+// attacker.
 var forgiven = limit.Rate{Tokens: wire.Refusals, Refill: wire.RefusalsForgiven}
 
-// within spends one frame of what the connection, its user and its address may send. Otherwise it returns how long to wait,
-// and ends the connection of a client that doesn't.
-func (c *session) within(now time.Time) (wait time.Duration) {
+// allowFrame spends one frame of what the connection, its user and its address may send. Otherwise
+// it returns how long to wait, and ends the connection of a client that doesn't.
+func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 	h := c.handler
 	if wait = c.frames.Spend(h.Limits.Frames, 1, now); wait == 0 {
 		wait = h.Spend(c.counted, c.address, now)
@@ -35,8 +37,9 @@ func (c *session) within(now time.Time) (wait time.Duration) {
 	return wait
 }
 
-// limited answers a frame that came too early. With the id, which has to be read for that.
-func (c *session) limited(p []byte, wait time.Duration) {
+// rejectRateLimited answers a frame that came too early. With the id, which has to be read for
+// that.
+func (c *session) rejectRateLimited(p []byte, wait time.Duration) {
 	f, _ := wire.DecodeClient(p)
 	c.send(wire.AppendError(nil, f.ID, f.HasID, transport.TooEarly(wait)))
 }
@@ -44,14 +47,14 @@ func (c *session) limited(p []byte, wait time.Duration) {
 // pong takes the answer to a ping. One that answers none counts like any other frame.
 func (c *session) pong() {
 	if now := time.Now(); !c.Ponged(now) {
-		c.within(now)
+		c.allowFrame(now)
 	}
 }
 
 // ping answers a ping (RFC 6455 section 5.5.2), which counts like any other frame.
 func (c *session) ping(data string) error {
-	if c.queue.Code() == 0 && c.within(time.Now()) == 0 {
-		c.queue.Push(outbox.NewRaw(append(header(0x8a, len(data)), data...)))
+	if c.queue.Code() == 0 && c.allowFrame(time.Now()) == 0 {
+		c.queue.Push(outbox.NewRaw(wsframe.Append(nil, wsframe.Pong, []byte(data))))
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package ws_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -118,7 +117,8 @@ func TestFramesOfAnAddressAreLimited(t *testing.T) {
 	}
 }
 
-// With the limits of the protocol, 200 frames a second are too many in the long run, although some are let through between.
+// With the limits of the protocol, 200 frames a second are too many in the long run, although some
+// are let through between.
 func TestAClientThatIsALittleTooFastForLongIsClosed(t *testing.T) {
 	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{
 		Frames: limit.Rate{Tokens: wire.RateLimitTokens, Refill: wire.RateLimitRefill}}}})
@@ -163,14 +163,4 @@ func TestConnectionsAndFramesOfAUserAreLimited(t *testing.T) {
 		eventually(t, "the server says something", func() bool { return len(c.seen()) > 0 })
 		return c.seen()[0].Event == wire.EventConnected
 	})
-}
-
-// A compressed frame was never agreed on: it is a broken one, whatever it would inflate to.
-func TestACompressionBombIsABrokenFrame(t *testing.T) {
-	s := start(t, options{})
-	r := s.raw("")
-	defer r.Close()
-	const compressed = 0x40
-	r.Write(frame(final|compressed|text, fmt.Sprint(strings.Repeat("\x00", 100))))
-	s.WantClosed(wire.CloseBadFrame, 1)
 }

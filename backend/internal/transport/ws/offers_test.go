@@ -28,7 +28,8 @@ func TestOffersOfDeflate(t *testing.T) {
 		{[]string{"x-webkit-deflate-frame", "permessage-deflate"}, true},
 		{[]string{"x-webkit-deflate-frame, permessage-deflate"}, true},
 		{[]string{"permessage-deflate; server_max_window_bits=10, permessage-deflate"}, true},
-		// Without a bound of the server's window in the answer these can't be accepted: section 7.1.2.1.
+		// Without a bound of the server's window in the answer these can't be accepted: section
+		// 7.1.2.1.
 		{[]string{"permessage-deflate; server_max_window_bits=10"}, false},
 		{[]string{"permessage-deflate; server_max_window_bits=15"}, false},
 		{[]string{"permessage-deflate; something_else"}, false},
@@ -48,7 +49,8 @@ func TestOffersOfDeflate(t *testing.T) {
 	}
 }
 
-// The grammar of an offer that the answer is within, once more: RFC 6455 section 9.1, RFC 7692 section 7.1.
+// The grammar of an offer that the answer is within, once more: RFC 6455 section 9.1, RFC 7692
+// section 7.1.
 var (
 	offered    = regexp.MustCompile(`(?:[^,"]|"(?:[^"\\]|\\.)*"?)+`) // one of those in a line
 	answerable = regexp.MustCompile(`^[ \t]*permessage-deflate(?:[ \t]*;[ \t]*(?:server_no_context_takeover|client_no_context_takeover|` +
@@ -62,8 +64,8 @@ func isAnswerable(offer string) bool {
 	return answerable.MatchString(offer) && len(slices.Compact(slices.Clone(names))) == len(names)
 }
 
-// Whatever a stranger offers: deflate is accepted only where the answer is within what was offered, and wherever it is unless there
-// are quotes.
+// Whatever a stranger offers: deflate is accepted only where the answer is within what was offered,
+// and wherever it is unless there are quotes.
 func FuzzOffers(f *testing.F) {
 	f.Add("permessage-deflate; client_max_window_bits", "")
 	f.Add("permessage-deflate; server_max_window_bits=15, permessage-deflate; client_no_context_takeover", "x")

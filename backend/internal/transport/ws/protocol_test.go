@@ -65,7 +65,8 @@ func TestSubscribeWithAnOffsetResumes(t *testing.T) {
 	}
 }
 
-// An offset can be ahead of the room: Redis lost its latest messages. The gap leads back to where the room goes on.
+// An offset can be ahead of the room: Redis lost its latest messages. The gap leads back to where
+// the room goes on.
 func TestAnOffsetAheadOfTheRoomLeadsBack(t *testing.T) {
 	s := start(t, options{})
 	last := s.Publish(zone, "E", `1`)
@@ -107,7 +108,7 @@ func TestPublish(t *testing.T) {
 	if f.Offset != at.Offset || at.Room != zone.String() || !strings.HasSuffix(text, `"data":{ "a":1 }}`) {
 		t.Errorf("acknowledged as %+v, came as %s", at, text)
 	}
-	publisher.send(`{"event":"publish","data":{"warehouse":"w1","event":"ALL"}}`) // without an id there is no answer
+	publisher.send(`{"event":"publish","data":{"warehouse":"w1","event":"ALL"}}`) // not to be answered
 	text, _ = member.find("the second message", func(f wire.ServerFrame) bool { return f.Event == "ALL" })
 	if !strings.Contains(text, `"room":"warehouse:w1"`) || !strings.HasSuffix(text, `"data":null}`) {
 		t.Errorf("a message without data to the warehouse came as %s", text)

@@ -1,6 +1,7 @@
 package ws_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ type options struct {
 
 func start(t testing.TB, o options) *server {
 	t.Helper()
-	o.Transport, o.History = transport.WebSocket, 100
+	o.Transport, o.History = transport.WebSocket, cmp.Or(o.History, 100)
 	o.Routes = func(e *echo.Echo, gate *transport.Gate, pool *outbox.Pool) {
 		e.GET("/ws", ws.New(ws.Options{Gate: gate, Pool: pool, DeflateFrom: o.deflate}).Serve)
 	}

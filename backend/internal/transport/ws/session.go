@@ -12,6 +12,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
 // A session is one client's side of the protocol. It is used by the connection's reader alone.
@@ -21,59 +22,66 @@ type session struct {
 	handler *Handler
 	conn    *conn
 	queue   *outbox.Queue
-	query   transport.Query // its user is that of the token, if there is one; its rooms are forgotten when they are joined
-	who     *auth.Identity
-	refused error // why the client was not let in; it learns so over the connection, since a browser tells it nothing else
+	// query names the user of the token, if there is one. Its rooms are dropped once joined.
+	query transport.Query
+	who   *auth.Identity
+	// refused is why the client was not let in. It learns so over the connection, since a browser
+	// tells it nothing else.
+	refused error
 	bad     int   // frames in a row that were not the protocol
 	latest  int64 // when the latest frame came, in seconds since 1970
 
 	frames   limit.Bucket
 	address  string
-	counted  string       // the user of the token, whose connections and frames are counted together; empty for none
+	counted  string       // the token's user, under whom connections and frames are counted; or empty
 	refusals limit.Bucket // frames that were refused because they came too early
 }
 
-// receive handles a frame: aside, unless the client sends so often that its reader may as well keep a deep stack.
+// receive handles a frame.
 func (c *session) receive(p []byte) {
 	now, before := time.Now().Unix(), c.latest
-	if c.latest = now; now-before <= often {
-		c.watched(func() { c.handle(p) })
+	if c.latest = now; now-before <= frequent {
+		c.extendReadDeadline(func() { c.handle(p) })
 	} else {
-		c.aside(func() { c.handle(p) })
+		c.runOnFreshStack(func() { c.handle(p) })
 	}
 }
 
-// often is how many seconds are at most between two frames of a client that sends often.
-const often = 10
+// frequent is how many seconds are at most between two frames of a client whose reader handles them
+// itself: it sends so often that its stack may stay large.
+const frequent = 10
 
-// aside runs f on a goroutine of its own and waits for it. The reader's goroutine lives as long as the connection, and so
-// does the stack that it once needed: here it stays small.
-func (c *session) aside(f func()) {
-	c.watched(func() {
+// runOnFreshStack runs f on a goroutine of its own and waits for it. A stack never shrinks below
+// what its goroutine once needed, and the reader's lives as long as the connection: here it stays
+// small.
+func (c *session) runOnFreshStack(f func()) {
+	c.extendReadDeadline(func() {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			defer func() { c.handler.survive(recover(), c) }()
+			defer func() { c.handler.recoverConn(recover(), c) }()
 			f()
 		}()
 		<-done
 	})
 }
 
-// watched runs f on the reader's goroutine, so pongs are not read meanwhile: a peer is not taken for dead because of what the
-// server did for it.
-func (c *session) watched(f func()) {
+// extendReadDeadline runs f while nobody reads, so that no pong is seen either, and then gives the
+// peer more time: it is not taken for dead because of what the server did for it.
+func (c *session) extendReadDeadline(f func()) {
 	began := time.Now()
 	f()
 	if now := time.Now(); now.Sub(began) > busyAfter {
-		_ = c.conn.SetReadDeadline(now.Add(c.handler.Silence())) // fails when the connection is gone, as reading then does
+		// An error means that the connection is gone, as reading then tells.
+		_ = c.conn.SetReadDeadline(now.Add(c.handler.Silence()))
 	}
 }
 
-// busyAfter is how long the reader may be kept from pongs before their time begins anew.
+// busyAfter is how long f may keep the reader from pongs before the deadline is extended.
 const busyAfter = 50 * time.Millisecond
 
-// answerClose answers the peer's close frame with its own code (RFC 6455 section 5.5.1), unless it is the answer itself.
+// answerClose answers the peer's close frame with its own code (RFC 6455 section 5.5.1), unless it
+// is the answer itself.
 func (c *session) answerClose(code int) {
 	if c.queue.Code() != 0 {
 		return
@@ -82,7 +90,7 @@ func (c *session) answerClose(code int) {
 	if code != websocket.CloseNoStatusReceived {
 		p = websocket.FormatCloseMessage(code, "")
 	}
-	c.queue.Push(outbox.NewRaw(append(header(0x88, len(p)), p...)))
+	c.queue.Push(outbox.NewRaw(wsframe.Append(nil, wsframe.Close, p)))
 }
 
 // start joins the rooms of the query and sends connected.
@@ -118,7 +126,8 @@ func (c *session) start() {
 
 func (c *session) send(json []byte) { c.queue.Send(json) }
 
-// refuse answers with an error frame, and ends the connection of a client that doesn't speak the protocol.
+// refuse answers with an error frame, and ends the connection of a client that doesn't speak the
+// protocol.
 func (c *session) refuse(id int64, hasID bool, err error) {
 	e := wire.AsError(err)
 	if e.Code == wire.CodeInternal {
@@ -144,8 +153,8 @@ func (c *session) handle(p []byte) {
 		return // the connection is closing; whoever was refused must not go on meanwhile
 	}
 	c.Received()
-	if wait := c.within(time.Now()); wait > 0 {
-		c.limited(p, wait)
+	if wait := c.allowFrame(time.Now()); wait > 0 {
+		c.rejectRateLimited(p, wait)
 		return
 	}
 	f, err := wire.DecodeClient(p)
@@ -184,8 +193,8 @@ func (c *session) handle(p []byte) {
 	}
 }
 
-// authenticate takes a new token for the rest of the connection. One that permits less than what the connection is in
-// ends it.
+// authenticate takes a new token for the rest of the connection. One that permits less than what
+// the connection is in ends it.
 func (c *session) authenticate(f wire.ClientFrame) (any, error) {
 	var a wire.Authenticate
 	if err := wire.DecodeRequest(f.Data, &a); err != nil {
@@ -238,7 +247,8 @@ func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 			c.send(wire.AppendAck(nil, f.ID, wire.PositionOf(room, offsets[0])))
 		}
 	})
-	if err != nil && announced { // the ack can't be taken back: only a new connection can tell the client where it stands
+	if err != nil && announced {
+		// The ack can't be taken back: only a new connection tells the client where it stands.
 		c.handler.Log.Warn("replay failed", "connection", c.ID, "room", room, "error", err)
 		c.queue.Close(wire.CloseRestart, "the replay failed: reconnect and resume")
 		return nil

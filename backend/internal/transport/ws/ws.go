@@ -7,6 +7,7 @@
 package ws
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,13 +27,15 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
 // Options of a [Handler]. All are needed.
 type Options struct {
 	Gate *transport.Gate
 	Pool *outbox.Pool
-	// DeflateFrom is from how many bytes on frames are compressed for those who can inflate them; 0 for never.
+	// DeflateFrom is from how many bytes on frames are compressed for those who can inflate them; 0
+	// for never.
 	DeflateFrom int
 }
 
@@ -43,12 +45,13 @@ type Handler struct {
 	pool     *outbox.Pool
 	melody   *melody.Melody
 	deflated *outbox.Form // nil when nothing is compressed
-	bytes    limit.Rate   // of one connection
+	byteRate limit.Rate   // in which one connection may send
 }
 
 // New returns a handler.
 func New(o Options) *Handler {
-	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New(), bytes: bytesOf(o.Gate.Limits.Frames, o.Gate.MaxFrameBytes)}
+	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New(),
+		byteRate: byteRate(o.Gate.Limits.Frames, o.Gate.MaxFrameBytes)}
 	if o.DeflateFrom > 0 {
 		h.deflated = deflated(o.DeflateFrom)
 	}
@@ -97,42 +100,37 @@ func (h *Handler) Serve(c echo.Context) error {
 		h.Leave(address)
 		return err
 	}
-	c.Response().Status = http.StatusSwitchingProtocols // for who counts requests: the answer is melody's to write
+	c.Response().Status = http.StatusSwitchingProtocols // for metrics: melody writes the answer
 	taken.SetDeadline(time.Time{})
 	form := frames
 	if h.deflated != nil && offersDeflate(r) {
 		form = h.deflated
 	}
-	wrapped := &conn{Conn: taken, queue: h.pool.NewQueue(taken, form), rate: h.bytes}
-	if form == h.deflated {
-		wrapped.inflater = &inflater{limit: h.MaxFrameBytes}
-	}
-	if n := buffered.Reader.Buffered(); n > 0 { // sent before the response: what is lost here would be lost silently
-		wrapped.early = make([]byte, n)
-		_, _ = io.ReadFull(buffered, wrapped.early)
-	}
-	slim := &http.Request{Method: r.Method, Host: r.Host, Header: http.Header{}, Proto: r.Proto,
-		ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor}
-	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
-		slim.Header[name] = r.Header[name]
+	wrapped := &conn{Conn: taken, queue: h.pool.NewQueue(taken, form),
+		in: inbound{limit: h.MaxFrameBytes, deflate: form == h.deflated}}
+	if n := buffered.Reader.Buffered(); n > 0 { // what is lost here would be lost silently
+		early := make([]byte, n)
+		_, _ = io.ReadFull(buffered, early)
+		wrapped.Conn = earlyConn{taken, io.MultiReader(bytes.NewReader(early), taken)}
 	}
 	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, query: query, address: address}
 	wrapped.session = cl
 	if cl.who, cl.refused = h.Guard.Client(r); cl.refused == nil && cl.who.User != "" {
-		cl.query.User = cl.who.User // the token names the user; without one the client says who it is
+		cl.query.User = cl.who.User // without a token the client says who it is
 	}
 	answer := http.Header{}
 	if p := subprotocol(r); p != "" {
 		answer.Set("Sec-Websocket-Protocol", p)
 	}
+	handshake := handshakeOf(r)
 	go func() {
 		defer h.Leave(address)
 		defer func() {
-			if h.survive(recover(), cl) && cl.IsOpen() {
+			if h.recoverConn(recover(), cl) && cl.IsOpen() {
 				h.end(cl)
 			}
 		}()
-		if err := h.melody.HandleRequest(hijacked{wrapped, answer}, slim); err != nil {
+		if err := h.melody.HandleRequest(hijacked{wrapped, answer}, handshake); err != nil {
 			wrapped.queue.Hangup(wire.CloseBadFrame)
 			h.Log.Debug("upgrade failed", "error", err)
 		}
@@ -140,9 +138,9 @@ func (h *Handler) Serve(c echo.Context) error {
 	return nil
 }
 
-// survive takes what recover returned, and ends one connection, instead of all of them, when something panicked: net/http
-// does not look after a connection that was taken over.
-func (h *Handler) survive(p any, c *session) (panicked bool) {
+// recoverConn takes what recover returned, and ends one connection, instead of all of them, when
+// something panicked: net/http does not look after a connection that was taken over.
+func (h *Handler) recoverConn(p any, c *session) (panicked bool) {
 	if p == nil {
 		return false
 	}
@@ -151,8 +149,8 @@ func (h *Handler) survive(p any, c *session) (panicked bool) {
 	return true
 }
 
-// subprotocol chooses one of those that the client offers, since a browser insists on one: ours, or else the first, which
-// may be its token.
+// subprotocol chooses one of those that the client offers, since a browser insists on one: ours, or
+// else the first, which may be its token.
 func subprotocol(r *http.Request) string {
 	offered := auth.Offered(r)
 	switch {
@@ -164,25 +162,23 @@ func subprotocol(r *http.Request) string {
 	return offered[0]
 }
 
-// client returns our side of a session. It hangs on the connection, since a map of keys would weigh more than all else here.
+// client returns our side of a session. It hangs on the connection, since a map of keys would weigh
+// more than all else here.
 func client(s *melody.Session) *session { return s.WebsocketConnection().NetConn().(*conn).session }
 
-// connect begins a session. melody then starts a writer for it, which has nothing to do here and would cost each connection
-// a goroutine: the message that the session is closed, of which conn lets nothing through, ends it at once. melody goes on
-// reading all the same.
+// connect begins a session. melody then starts a writer for it, which has nothing to do here and
+// would cost each connection a goroutine: the message that the session is closed, of which conn
+// lets nothing through, ends it at once. melody goes on reading all the same.
 func (h *Handler) connect(s *melody.Session) {
 	c := client(s)
-	s.Request = bare
+	s.Request = nil // nobody needs it any more
 	c.conn.upgraded = true
 	if err := s.Close(); err != nil {
 		h.Log.Error("melody's writer does not end", "error", err)
 	}
-	c.aside(func() { h.begin(c) })
+	c.runOnFreshStack(func() { h.begin(c) })
 	s.WebsocketConnection().SetPingHandler(c.ping)
 }
-
-// bare stands for the request that a session came with, which nobody needs any more.
-var bare = new(http.Request)
 
 func (h *Handler) begin(c *session) {
 	c.Session = h.Open(c.query.User, c.queue, pingFrame)
@@ -198,38 +194,25 @@ func (h *Handler) end(c *session) {
 
 // failed learns why reading ended, before melody closes the connection.
 func (h *Handler) failed(s *melody.Session, err error) {
+	queue := client(s).queue
+	var broken *wsframe.Error
+	var network net.Error
 	var closed *websocket.CloseError
 	switch {
-	case errors.Is(err, websocket.ErrReadLimit), errors.Is(err, errInflatedTooBig):
-		client(s).queue.Close(wire.CloseTooBig, fmt.Sprintf("a frame has more than %d bytes", h.MaxFrameBytes))
-	case errors.As(err, &closed), errors.Is(err, net.ErrClosed):
-	case errors.Is(err, melody.ErrWriteClosed), errors.Is(err, websocket.ErrCloseSent):
-		// melody's writer, which had to end, began only after the reader did: that is nobody's fault.
-	default:
-		var timeout net.Error
-		switch queue := client(s).queue; {
-		case errors.As(err, &timeout) && timeout.Timeout() && queue.Code() == 0:
+	case errors.Is(err, wsframe.ErrTooLong):
+		queue.Close(wire.CloseTooBig, fmt.Sprintf("a frame has more than %d bytes", h.MaxFrameBytes))
+	case errors.As(err, &broken):
+		queue.Close(wire.CloseBadFrame, fmt.Sprintf("broken framing (%s): %s", broken.Problem, broken.Advice))
+	case errors.As(err, &network):
+		if network.Timeout() && queue.Code() == 0 {
 			h.Metrics.Silent.Inc()
 			queue.Close(wire.CloseGoingAway, fmt.Sprintf("no pong for %v", h.Silence()))
-		case timeout == nil && err.Error() != "EOF":
-			queue.Close(wire.CloseBadFrame, framing(err))
 		}
+	case errors.As(err, &closed), errors.Is(err, io.EOF), errors.Is(err, errTooManyBytes):
+	case errors.Is(err, melody.ErrWriteClosed), errors.Is(err, websocket.ErrCloseSent):
+		// melody's writer, which had to end, began only after the reader did: that is nobody's
+		// fault.
+	default: // of frames that are valid, only what a close frame says can be wrong
+		queue.Close(wire.CloseBadFrame, "broken close frame: send a code and text in UTF-8 (RFC 6455 section 5.5.1)")
 	}
-}
-
-// framing says what to change about frames that RFC 6455 does not know, in at most 123 bytes (its section 5.5).
-func framing(err error) string {
-	said := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "websocket: "), "ws: ")
-	advice := "connect with a WebSocket library (RFC 6455)"
-	switch {
-	case strings.Contains(said, "MASK"):
-		advice = "clients mask each frame (RFC 6455 section 5.3)"
-	case strings.Contains(said, "RSV1"), errors.Is(err, errNotDeflate):
-		advice = "compress only what was negotiated (RFC 7692)"
-	case strings.Contains(said, "message"): // of pieces
-		advice = "send it in fewer frames, and at once"
-	case strings.Contains(said, "opcode"):
-		advice = "send JSON in text frames"
-	}
-	return fmt.Sprintf("broken framing (%.50s): %s", said, advice)
 }

@@ -1,4 +1,4 @@
-package frame
+package wsframe
 
 import (
 	"bytes"
@@ -14,13 +14,14 @@ const MaxHandshake = 8 << 10
 // guid is what section 1.3 adds to the key.
 const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// key is the nonce of every connection: the servers measured here don't look at it, and no proxy is between.
+// key is the nonce of every connection. It keeps caching proxies from answering, and there is none
+// between a load tester and its server.
 var key = base64.StdEncoding.EncodeToString([]byte("zonecast-peers-1"))
 
 // AppendRequest appends a client's handshake to dst. The token is shown if it is not empty.
 func AppendRequest(dst []byte, host, path, token string, deflate bool) []byte {
 	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nUser-Agent: zonecast-loadtest\r\nSec-WebSocket-Key: %s\r\n", path, host, key)
+		"Sec-WebSocket-Version: 13\r\nUser-Agent: zonecast\r\nSec-WebSocket-Key: %s\r\n", path, host, key)
 	if token != "" {
 		dst = fmt.Appendf(dst, "Authorization: Bearer %s\r\n", token)
 	}
@@ -30,7 +31,8 @@ func AppendRequest(dst []byte, host, path, token string, deflate bool) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// AppendResponse appends a server's answer to the handshake with this key, without extensions, to dst.
+// AppendResponse appends a server's answer to the handshake with this key, without extensions, to
+// dst.
 func AppendResponse(dst []byte, key string) []byte {
 	return fmt.Appendf(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Accept: %s\r\n\r\n", accept(key))
@@ -41,8 +43,8 @@ func accept(key string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// ParseRequest reads a client's handshake, which p begins with, and says how many bytes it has: 0 when it is not all
-// there yet.
+// ParseRequest reads a client's handshake, which p begins with, and says how many bytes it has: 0
+// when it is not all there yet.
 func ParseRequest(p []byte) (key string, n int, err error) {
 	head, n, err := cut(p)
 	if n == 0 || err != nil {
@@ -55,8 +57,8 @@ func ParseRequest(p []byte) (key string, n int, err error) {
 	return key, n, nil
 }
 
-// ParseResponse reads the server's answer to [AppendRequest], which p begins with, and says how many bytes it has: 0 when
-// it is not all there yet.
+// ParseResponse reads the server's answer to [AppendRequest], which p begins with, and says how
+// many bytes it has: 0 when it is not all there yet.
 func ParseResponse(p []byte) (deflate bool, n int, err error) {
 	head, n, err := cut(p)
 	if n == 0 || err != nil {

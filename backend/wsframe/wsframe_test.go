@@ -1,4 +1,4 @@
-package frame
+package wsframe
 
 import (
 	"bytes"
@@ -8,6 +8,14 @@ import (
 )
 
 var testKey = [4]byte{1, 2, 3, 4}
+
+// frameOf is a whole message of this side.
+func frameOf(from Side, op Op, payload []byte) []byte {
+	if from == FromClient {
+		return AppendMasked(nil, op, testKey, payload)
+	}
+	return Append(nil, op, payload)
+}
 
 // all reads every message of p, which arrives in one piece, and returns what is left of it.
 func all(r *Reader, p []byte) (messages []Message, rest []byte, err error) {
@@ -28,7 +36,7 @@ func TestAppendAndNext(t *testing.T) {
 	for _, from := range []Side{FromServer, FromClient} {
 		for _, size := range []int{0, 1, 125, 126, 127, 65535, 65536, MaxPayload} {
 			want := bytes.Repeat([]byte("zone"), size/4+1)[:size]
-			p := Append(nil, Text, from, testKey, want)
+			p := frameOf(from, Text, want)
 			r := Reader{From: from}
 			m, n, err := r.Next(p)
 			if err != nil || n != len(p) || m.Op != Text || m.Deflated || !bytes.Equal(m.Payload, want) {
@@ -39,7 +47,7 @@ func TestAppendAndNext(t *testing.T) {
 }
 
 func TestNextWaitsForTheWholeFrame(t *testing.T) {
-	whole := Append(nil, Text, FromClient, testKey, bytes.Repeat([]byte("x"), 300))
+	whole := AppendMasked(nil, Text, testKey, bytes.Repeat([]byte("x"), 300))
 	for cut := range whole {
 		r := Reader{From: FromClient}
 		if m, n, err := r.Next(bytes.Clone(whole[:cut])); n != 0 || err != nil || m.Op != 0 {
@@ -69,22 +77,23 @@ func TestFragments(t *testing.T) {
 }
 
 func TestNextRefuses(t *testing.T) {
-	fragment := append([]byte{byte(Text), 127, 0, 0, 0, 0, 0, 0x1f, 0, 0}, make([]byte, 0x1f_0000)...) // more than half
+	// More than half of what may be.
+	fragment := append([]byte{byte(Text), 127, 0, 0, 0, 0, 0, 0x1f, 0, 0}, make([]byte, 0x1f_0000)...)
 	for _, tt := range []struct {
 		name string
 		give []byte
 		want error
 	}{
-		{"a reserved bit", []byte{bitFinal | 0x20 | byte(Text), 0}, ErrUnused},
+		{"a reserved bit", []byte{bitFinal | 0x20 | byte(Text), 0}, ErrReserved},
 		{"an opcode of data that does not exist", []byte{bitFinal | 3, 0}, ErrOpcode},
 		{"an opcode of control that does not exist", []byte{bitFinal | 11, 0}, ErrOpcode},
-		{"a mask", Append(nil, Text, FromClient, testKey, nil), ErrMask},
+		{"a mask", AppendMasked(nil, Text, testKey, nil), ErrMask},
 		{"a fragmented ping", []byte{byte(Ping), 0}, ErrControl},
-		{"a deflated ping", []byte{bitFinal | bitDeflated | byte(Ping), 0}, ErrControl},
+		{"a deflated ping", []byte{bitFinal | bitDeflated | byte(Ping), 0}, ErrCompressed},
 		{"a long ping", []byte{bitFinal | byte(Ping), 126, 0, 200}, ErrControl},
 		{"a continuation of nothing", []byte{bitFinal | byte(Continuation), 0}, ErrSequence},
 		{"a message within a message", []byte{byte(Text), 0, byte(Text), 0}, ErrSequence},
-		{"a deflated continuation", []byte{byte(Text), 0, bitFinal | bitDeflated, 0}, ErrSequence},
+		{"a deflated continuation", []byte{byte(Text), 0, bitFinal | bitDeflated, 0}, ErrCompressed},
 		{"a frame without end", []byte{bitFinal | byte(Text), 127, 0xff, 0, 0, 0, 0, 0, 0, 0}, ErrTooLong},
 		{"fragments without end", append(fragment, append([]byte{byte(Continuation)}, fragment[1:]...)...), ErrTooLong},
 	} {
@@ -94,6 +103,16 @@ func TestNextRefuses(t *testing.T) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// A close frame has room for 123 bytes of reason (section 5.5), and so for what is wrong and what
+// to do.
+func TestErrorsFitIntoACloseFrame(t *testing.T) {
+	for _, e := range []*Error{ErrReserved, ErrOpcode, ErrMask, ErrControl, ErrSequence, ErrCompressed, ErrTooLong} {
+		if e.Problem == "" || e.Advice == "" || len(e.Problem) > 50 || len(e.Advice) > 50 {
+			t.Errorf("%q, %q: want 1 to 50 bytes each", e.Problem, e.Advice)
+		}
 	}
 }
 
@@ -109,10 +128,11 @@ func TestCloseReason(t *testing.T) {
 	}
 }
 
-// However the bytes are cut up, the messages are the same, and nothing a stranger sends is taken past its end.
+// However the bytes are cut up, the messages are the same, and nothing a stranger sends is taken
+// past its end.
 func FuzzReader(f *testing.F) {
-	f.Add(Append(Append(nil, Text, FromServer, testKey, []byte("hello")), Ping, FromServer, testKey, nil), uint8(3), false)
-	f.Add(Append(nil, Text, FromClient, testKey, []byte(strings.Repeat("x", 200))), uint8(100), true)
+	f.Add(Append(Append(nil, Text, []byte("hello")), Ping, nil), uint8(3), false)
+	f.Add(AppendMasked(nil, Text, testKey, []byte(strings.Repeat("x", 200))), uint8(100), true)
 	f.Add([]byte{byte(Text), 1, 'a', bitFinal, 1, 'b', bitFinal | byte(Close), 2, 3, 0xe8}, uint8(2), false)
 	f.Fuzz(func(t *testing.T, p []byte, piece uint8, client bool) {
 		from := FromServer

@@ -1,4 +1,4 @@
-package frame
+package wsframe
 
 import (
 	"bytes"
@@ -11,9 +11,10 @@ import (
 // cached is how many different messages an Inflater remembers.
 const cached = 256
 
-// An Inflater undoes permessage-deflate (RFC 7692) where no context is taken over from one message to the next. Members of
-// a room are mostly sent the same bytes, so it remembers the last messages: each one costs a look-up, and only the first
-// of its kind is inflated. Not safe for use by several goroutines at once.
+// An Inflater undoes permessage-deflate (RFC 7692) where no context is taken over from one message
+// to the next. Members of a room are mostly sent the same bytes, so it remembers the last messages:
+// each one costs a look-up, and only the first of its kind is inflated. Not safe for use by several
+// goroutines at once.
 type Inflater struct {
 	seed   maphash.Seed
 	known  map[uint64]*inflated
@@ -32,8 +33,9 @@ func NewInflater() *Inflater {
 	return &Inflater{seed: maphash.MakeSeed(), known: make(map[uint64]*inflated, cached), reader: flate.NewReader(bytes.NewReader(nil))}
 }
 
-// tail ends a message's deflate stream: the sync marker that the sender cut off (section 7.2.2), and a last, empty block.
-var tail = []byte{0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff}
+// DeflateTail ends a message's deflate stream: the sync marker that the sender cut off (RFC 7692
+// section 7.2.2), and a last, empty block. It must not be changed.
+var DeflateTail = []byte{0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff}
 
 // Inflate returns the message that p is the deflated form of. It must not be changed.
 func (i *Inflater) Inflate(p []byte) ([]byte, error) {
@@ -41,7 +43,7 @@ func (i *Inflater) Inflate(p []byte) ([]byte, error) {
 	if k, ok := i.known[hash]; ok && bytes.Equal(k.in, p) {
 		return k.out, nil
 	}
-	if err := i.reader.(flate.Resetter).Reset(io.MultiReader(bytes.NewReader(p), bytes.NewReader(tail)), nil); err != nil {
+	if err := i.reader.(flate.Resetter).Reset(io.MultiReader(bytes.NewReader(p), bytes.NewReader(DeflateTail)), nil); err != nil {
 		return nil, fmt.Errorf("inflate: %w", err)
 	}
 	out, err := io.ReadAll(io.LimitReader(i.reader, MaxPayload+1))

@@ -1,4 +1,4 @@
-package frame
+package wsframe
 
 import (
 	"bytes"
@@ -8,15 +8,16 @@ import (
 	"testing"
 )
 
+// deflater is used again and again: a new one takes a megabyte.
+var deflater, _ = flate.NewWriter(nil, flate.BestSpeed)
+
 // deflate is what a server does with a message (RFC 7692, section 7.2.1).
 func deflate(t testing.TB, p []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.BestSpeed)
-	if err == nil {
-		_, err = w.Write(p)
-	}
-	if err = errors.Join(err, w.Flush()); err != nil {
+	deflater.Reset(&b)
+	_, err := deflater.Write(p)
+	if err = errors.Join(err, deflater.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte{0, 0, 0xff, 0xff})
