@@ -196,7 +196,7 @@ func (r *replays) read(ctx context.Context, room wire.Room, after wire.Offset) (
 		grew := func(bytes int) { r.grow(read.weight, bytes) }
 		for i, m := range page.Messages {
 			f := outbox.Broadcast(&m.Message, 0, "")
-			f.Grew = grew
+			f.OnEncoded = grew
 			read.frames[i], read.weight.bytes = f, read.weight.bytes+cap(f.JSON)+frameBytes
 		}
 		return read, nil

@@ -96,7 +96,7 @@ type stillness struct {
 
 func (q *Queue) lookLocked(now moment) {
 	if s := &q.still; now.since(s.since) >= lookEvery && now.since(s.looked) >= lookEvery {
-		s.look(now, unsent(q.conn))
+		s.look(now, unsent(q.sink))
 	}
 }
 

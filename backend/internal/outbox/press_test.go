@@ -13,7 +13,7 @@ import (
 func TestAQueuePressesWhileItsClientTakesSomething(t *testing.T) {
 	p, _ := start(t, outbox.Options{SlowAfter: time.Second, MaxBytes: 128 << 10})
 	s, c := pair(t)
-	q := p.NewQueue(s, lines)
+	q := p.NewQueue(s, lines, nil)
 	queues := []*outbox.Queue{q}
 	if b := p.Backlog(queues); b.Behind != 0 {
 		t.Errorf("an empty queue counts: %+v", b)
@@ -33,7 +33,7 @@ func TestAClientThatReadsSlowlyThroughALargeBufferIsSeenToRead(t *testing.T) {
 	p, _ := start(t, outbox.Options{SlowAfter: 200 * time.Millisecond})
 	s, c := pair(t)
 	s.SetWriteBuffer(1 << 20)
-	q := p.NewQueue(s, lines)
+	q := p.NewQueue(s, lines, nil)
 	blockWith(q, 512<<10, outbox.NewRaw(make([]byte, 4<<10)))
 	sent := q.Stats().Bytes
 	buf := make([]byte, 16<<10)

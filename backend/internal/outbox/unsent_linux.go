@@ -1,15 +1,11 @@
 package outbox
 
-import (
-	"net"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // unsent returns how many bytes the peer of a socket has not acknowledged yet: SIOCOUTQ of tcp(7). -1 when it is no socket.
-func unsent(conn net.Conn) int {
+func unsent(sink Sink) int {
 	n := -1
-	if raw := rawConn(conn); raw != nil {
+	if raw := rawConn(sink); raw != nil {
 		_ = raw.Control(func(fd uintptr) {
 			if v, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ); err == nil {
 				n = v

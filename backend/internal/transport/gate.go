@@ -14,6 +14,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -155,9 +156,9 @@ func TooEarly(wait time.Duration) error {
 		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
 }
 
-// ComeBack is after how many ms a client of an instance that leaves should connect elsewhere. It differs from client to
-// client.
-func ComeBack() int64 { return 100 + rand.Int64N(1900) }
+// ReconnectDelay is after how long a client of an instance that leaves should connect elsewhere. It
+// differs from client to client.
+func ReconnectDelay() time.Duration { return 100*time.Millisecond + rand.N(1900*time.Millisecond) }
 
 // lastWait is how long connections have to end after they were hung up.
 const lastWait = time.Second
@@ -175,7 +176,7 @@ func (g *Gate) Drain(ctx context.Context) {
 	}
 	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
 	for _, s := range sessions {
-		s.Queue.Send(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: ComeBack()}))
+		s.Queue.Send(outbox.NewDrain(ReconnectDelay()))
 		s.Queue.Close(wire.CloseRestart, "restart: reconnect")
 		select {
 		case <-time.After(pause):

@@ -56,7 +56,8 @@ func (s *Session) End() {
 }
 
 // Connected is the first frame of a session.
-func (s *Session) Connected(rooms []wire.Position) []byte {
-	return wire.AppendFrame(nil, wire.EventConnected, wire.Connected{ConnectionID: s.ID, Rooms: rooms,
-		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Node: s.gate.Node})
+func (s *Session) Connected(rooms []wire.Position) *outbox.Frame {
+	data := wire.Connected{ConnectionID: s.ID, Rooms: rooms, Node: s.gate.Node,
+		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli()}
+	return outbox.NewControl(wire.EventConnected, wire.AppendFrame(nil, wire.EventConnected, data))
 }

@@ -20,9 +20,8 @@ import (
 )
 
 // frames is how WebSocket looks on the socket: RFC 6455 section 5.2, one unmasked text frame.
-var frames = &outbox.Form{
+var frames = &outbox.Encoding{
 	Transport: transport.WebSocket,
-	Frame:     func(json []byte) []byte { return append(header(0x81, len(json)), json...) },
 	Header:    func(dst []byte, n int) []byte { return appendHeader(dst, 0x81, n) },
 	Closing: func(code wire.CloseCode, reason string) []byte {
 		const most = 123 // RFC 6455 section 5.5: 125 bytes, of which the code takes two

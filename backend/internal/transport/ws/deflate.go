@@ -76,15 +76,18 @@ var windows = []string{"8", "9", "10", "11", "12", "13", "14", "15"}
 func trim(s string) string { return strings.Trim(s, " \t") }
 
 // deflated is how WebSocket looks to those who negotiated deflate: frames of at least that many bytes are compressed.
-func deflated(from int) *outbox.Form {
-	return &outbox.Form{Transport: frames.Transport, Slot: 1, Closing: frames.Closing, Frame: func(json []byte) []byte {
-		if len(json) >= from {
-			if p := compress(json); len(p) < len(json) {
-				return append(header(0xc1, len(p)), p...)
+func deflated(from int) *outbox.Encoding {
+	return &outbox.Encoding{Transport: frames.Transport, Closing: frames.Closing,
+		Append: func(dst []byte, f *outbox.Frame) []byte {
+			first, payload := byte(0x81), f.JSON
+			if len(payload) >= from {
+				if p := compress(payload); len(p) < len(payload) {
+					first, payload = 0xc1, p
+				}
 			}
-		}
-		return frames.Frame(json)
-	}}
+			dst = slices.Grow(dst, 10+len(payload))
+			return append(appendHeader(dst, first, len(payload)), payload...)
+		}}
 }
 
 type compressor struct {

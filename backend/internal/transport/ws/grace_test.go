@@ -44,7 +44,7 @@ func TestNoReaderOutlivesTheGraceOfAClosingConnection(t *testing.T) {
 		case <-time.After(50 * time.Millisecond): // it waits for that
 		}
 	}}
-	c.queue = pool.NewQueue(c.Conn, frames)
+	c.queue = pool.NewQueue(c.Conn, frames, nil)
 	if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ type Handler struct {
 	*transport.Gate
 	pool     *outbox.Pool
 	melody   *melody.Melody
-	deflated *outbox.Form // nil when nothing is compressed
+	deflated *outbox.Encoding // nil when nothing is compressed
 	bytes    limit.Rate   // of one connection
 }
 
@@ -99,12 +99,12 @@ func (h *Handler) Serve(c echo.Context) error {
 	}
 	c.Response().Status = http.StatusSwitchingProtocols // for who counts requests: the answer is melody's to write
 	taken.SetDeadline(time.Time{})
-	form := frames
+	encoding := frames
 	if h.deflated != nil && offersDeflate(r) {
-		form = h.deflated
+		encoding = h.deflated
 	}
-	wrapped := &conn{Conn: taken, queue: h.pool.NewQueue(taken, form), rate: h.bytes}
-	if form == h.deflated {
+	wrapped := &conn{Conn: taken, queue: h.pool.NewQueue(taken, encoding, nil), rate: h.bytes}
+	if encoding == h.deflated {
 		wrapped.inflater = &inflater{limit: h.MaxFrameBytes}
 	}
 	if n := buffered.Reader.Buffered(); n > 0 { // sent before the response: what is lost here would be lost silently
