@@ -25,9 +25,6 @@ const (
 	Poll      = "poll"
 )
 
-// Names lists all of them.
-func Names() []string { return []string{WebSocket, SSE, Poll} }
-
 // ActionTimeout bounds what joining rooms, or one frame from a client, may take.
 const ActionTimeout = 30 * time.Second
 
@@ -63,7 +60,7 @@ type Gate struct {
 	open                      sync.WaitGroup // connections
 	users, addresses          *limit.Count
 	userFrames, addressFrames *limit.Keyed
-	counts                    map[string]*atomic.Int64 // open sessions by transport; static
+	sessions                  sync.Map // of *atomic.Int64: open sessions by transport
 
 	mu          sync.Mutex
 	leaving     bool
@@ -73,17 +70,25 @@ type Gate struct {
 // NewGate returns a gate that is open.
 func NewGate(o Options) *Gate {
 	o.PongTimeout = cmp.Or(o.PongTimeout, wire.PongTimeout)
-	g := &Gate{Options: o, counts: map[string]*atomic.Int64{},
+	return &Gate{Options: o,
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
-	for _, name := range Names() {
-		g.counts[name] = new(atomic.Int64)
+}
+
+// AddTransport makes a transport known to the metrics, before the first client comes.
+func (g *Gate) AddTransport(name string) {
+	if _, known := g.sessions.LoadOrStore(name, new(atomic.Int64)); !known {
+		g.Metrics.AddTransport(name, func() int { return g.Connections(name) })
 	}
-	return g
 }
 
 // Connections returns how many sessions of a transport are open.
-func (g *Gate) Connections(transport string) int { return int(g.counts[transport].Load()) }
+func (g *Gate) Connections(transport string) int { return int(g.counter(transport).Load()) }
+
+func (g *Gate) counter(transport string) *atomic.Int64 {
+	n, _ := g.sessions.LoadOrStore(transport, new(atomic.Int64))
+	return n.(*atomic.Int64)
+}
 
 // Silence is after how long without an answer a peer is taken for dead.
 func (g *Gate) Silence() time.Duration { return g.Heartbeat + g.PongTimeout }

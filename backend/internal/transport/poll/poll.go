@@ -40,7 +40,10 @@ type Handler struct {
 }
 
 // New returns a handler.
-func New(gate *transport.Gate, pool *outbox.Pool) *Handler { return &Handler{gate, pool} }
+func New(gate *transport.Gate, pool *outbox.Pool) *Handler {
+	gate.AddTransport(transport.Poll)
+	return &Handler{gate, pool}
+}
 
 // Serve is the handler of GET /poll.
 func (h *Handler) Serve(c echo.Context) error {

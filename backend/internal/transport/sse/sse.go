@@ -31,7 +31,10 @@ type Handler struct {
 }
 
 // New returns a handler.
-func New(gate *transport.Gate, pool *outbox.Pool) *Handler { return &Handler{gate, pool} }
+func New(gate *transport.Gate, pool *outbox.Pool) *Handler {
+	gate.AddTransport(transport.SSE)
+	return &Handler{gate, pool}
+}
 
 // Serve is the handler of GET /sse. Over HTTP/1 it returns when the connection is taken over and
 // has joined its rooms, not when it ends.

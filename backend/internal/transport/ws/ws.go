@@ -43,12 +43,13 @@ type Handler struct {
 	pool     *outbox.Pool
 	melody   *melody.Melody
 	deflated *outbox.Encoding // nil when nothing is compressed
-	bytes    limit.Rate   // of one connection
+	bytes    limit.Rate       // of one connection
 }
 
 // New returns a handler.
 func New(o Options) *Handler {
 	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New(), bytes: bytesOf(o.Gate.Limits.Frames, o.Gate.MaxFrameBytes)}
+	o.Gate.AddTransport(transport.WebSocket)
 	if o.DeflateFrom > 0 {
 		h.deflated = deflated(o.DeflateFrom)
 	}
