@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
-	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // A fake is a sink that takes as many bytes as the test lets it, with no kernel in between.
@@ -117,6 +116,6 @@ func stalledQueue(t testing.TB, p *outbox.Pool, by *outbox.Encoding) (*outbox.Qu
 	f := newFake()
 	q := p.NewQueue(f, by, nil)
 	q.Push(message(0))
-	testkit.Eventually(t, "the queue stalls", q.Stalled)
+	eventually(t, "the queue stalls", q.Stalled)
 	return q, f
 }
