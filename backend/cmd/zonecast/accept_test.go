@@ -27,7 +27,7 @@ func (gone) Accept() (net.Conn, error) { return nil, net.ErrClosed }
 func TestWantOfDescriptorsIsSaidNowAndThenAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer
-		m := metrics.New("v-test", "websocket")
+		m := metrics.New("v-test")
 		l := &watched{Listener: exhausted{}, log: slog.New(slog.NewTextHandler(&said, nil)), failed: m.AcceptFailures}
 		for range 100 {
 			if _, err := l.Accept(); !errors.Is(err, syscall.EMFILE) {

@@ -66,7 +66,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		host, _ := os.Hostname()
 		c.NodeName = host + "-" + rand.Text()[:4]
 	}
-	s := &server{config: c, log: newLog(c), metrics: metrics.New(version, transport.Names()...), started: time.Now(),
+	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now(),
 		guard: auth.New(auth.Options{TokenSecret: c.AuthTokenSecret, PublishKeys: c.PublishKeys, OperatorPassword: c.OperatorPassword})}
 	var err error
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
@@ -183,10 +183,6 @@ func newLog(c *config.Config) *slog.Logger {
 
 func (s *server) gauges() {
 	m := s.metrics
-	for _, name := range transport.Names() {
-		m.Gauge("zonecast_connections", "Open connections.", prometheus.Labels{"transport": name},
-			func() float64 { return float64(s.gate.Connections(name)) })
-	}
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
 	m.Gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil,

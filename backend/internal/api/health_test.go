@@ -18,7 +18,6 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/hub"
-	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -55,9 +54,7 @@ func (s *server) member(rooms ...wire.Room) *hub.Session {
 	s.t.Helper()
 	end, client := net.Pipe()
 	go io.Copy(io.Discard, client)
-	lines := &outbox.Form{Transport: "websocket", Frame: func(p []byte) []byte { return append(p[:len(p):len(p)], '\n') },
-		Closing: func(wire.CloseCode, string) []byte { return nil }}
-	m := s.hub.Open(fmt.Sprint("c-", s.hub.Connections()), "", s.pool.NewQueue(end, lines), nil)
+	m := s.hub.Open(fmt.Sprint("c-", s.hub.Connections()), "", s.pool.NewQueue(end, lines, nil), nil)
 	s.t.Cleanup(func() { m.Close(); m.Queue.Hangup(wire.CloseGoingAway); client.Close() })
 	var joins []hub.Join
 	for _, r := range rooms {

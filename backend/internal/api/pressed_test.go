@@ -17,9 +17,10 @@ import (
 )
 
 // lines is how frames look to the members of a room here.
-var lines = &outbox.Form{
-	Frame:   func(json []byte) []byte { return append(json[:len(json):len(json)], '\n') },
-	Closing: func(wire.CloseCode, string) []byte { return nil },
+var lines = &outbox.Encoding{
+	Transport: "websocket",
+	Append:    func(dst []byte, f *outbox.Frame) []byte { return append(append(dst, f.JSON...), '\n') },
+	Closing:   func(wire.CloseCode, string) []byte { return nil },
 }
 
 // When the members of a room take nothing, whoever publishes to it over HTTP waits, is told then to come back later, and is counted;
@@ -31,7 +32,7 @@ func TestPublishingToAPressedRoomIsRefusedForAWhile(t *testing.T) {
 	var clients []net.Conn
 	for range members {
 		server, client := net.Pipe() // which holds nothing: what the client does not read waits in its queue
-		m := s.hub.Open("", "", s.pool.NewQueue(server, lines), nil)
+		m := s.hub.Open("", "", s.pool.NewQueue(server, lines, nil), nil)
 		t.Cleanup(func() { m.Close(); m.Queue.Hangup(wire.CloseGoingAway) })
 		if err := m.Join(t.Context(), []hub.Join{{Room: room}}, func([]wire.Offset) {}); err != nil {
 			t.Fatal(err)

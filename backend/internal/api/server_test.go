@@ -63,7 +63,8 @@ func start(t testing.TB, guard auth.Options, view func() cluster.View) *server {
 // startWith is start with a bound of what waits for one connection, and a time that publishers wait; 0 for the defaults.
 func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytesQueued int, wait time.Duration) *server {
 	t.Helper()
-	s := &server{t: t, echo: echo.New(), metrics: metrics.New("v-test", "websocket"), log: new(bytes.Buffer)}
+	s := &server{t: t, echo: echo.New(), metrics: metrics.New("v-test"), log: new(bytes.Buffer)}
+	s.metrics.AddTransport("websocket", func() int { return s.hub.Connections() })
 	s.pool = outbox.NewPool(outbox.Options{Meter: s.metrics, MaxBytes: bytesQueued, SlowAfter: time.Minute})
 	t.Cleanup(s.pool.Close)
 	s.hub = hub.New(hub.Options{Pool: s.pool, PublishWait: wait, OnWait: s.metrics.Waits.Inc})

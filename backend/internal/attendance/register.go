@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/hub"
@@ -67,7 +68,7 @@ func (d *Desk) disconnect(wanted disconnection) ended {
 			s.Queue.Close(wire.CloseForbidden, "disconnected by an operator")
 			continue
 		}
-		s.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: 100 + rand.Int64N(1900)})))
+		s.Queue.Push(outbox.NewDrain(100*time.Millisecond + rand.N(1900*time.Millisecond)))
 		s.Queue.Close(wire.CloseRestart, "disconnected by an operator: reconnect")
 	}
 	if len(chosen) > 0 {

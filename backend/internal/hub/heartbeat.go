@@ -63,7 +63,7 @@ func (h *Hub) Run(ctx context.Context) {
 			continue
 		}
 		now := time.Now()
-		beat := outbox.NewControl(wire.AppendFrame(nil, wire.EventHeartbeat,
+		beat := outbox.NewControl(wire.EventHeartbeat, wire.AppendFrame(nil, wire.EventHeartbeat,
 			wire.Heartbeat{Connections: h.Connections(), Time: now.UnixMilli()}))
 		for _, s := range due {
 			if s.ping == nil {

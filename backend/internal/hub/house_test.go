@@ -34,9 +34,9 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// lines is the form of these tests: one frame a line.
-var lines = &outbox.Form{
-	Frame: func(json []byte) []byte { return append(json[:len(json):len(json)], '\n') },
+// lines is the encoding of these tests: one frame a line.
+var lines = &outbox.Encoding{
+	Append: func(dst []byte, f *outbox.Frame) []byte { return append(append(dst, f.JSON...), '\n') },
 	Closing: func(code wire.CloseCode, _ string) []byte {
 		return fmt.Appendf(nil, `{"event":"closed","id":%d}`+"\n", code)
 	},
@@ -250,7 +250,7 @@ func drain(t testing.TB) net.Conn {
 
 // idle opens a session on a connection, which several may share: a process has descriptors for fewer than 10,000 pairs.
 func (h *house) idle(t testing.TB, name string, conn net.Conn) *hub.Session {
-	s := h.Open(name, "", h.pool.NewQueue(conn, lines), nil)
+	s := h.Open(name, "", h.pool.NewQueue(conn, lines, nil), nil)
 	t.Cleanup(func() {
 		s.Close()
 		s.Queue.Hangup(wire.CloseGoingAway)
@@ -287,7 +287,7 @@ func (h *house) sleeper(name string) *guest {
 	h.t.Helper()
 	server, client := h.dial(h.t)
 	g := &guest{t: h.t, client: client, asleep: make(chan struct{}), done: make(chan struct{}),
-		Session: h.Open(name, "user-of-"+name, h.pool.NewQueue(server, lines), h.ping)}
+		Session: h.Open(name, "user-of-"+name, h.pool.NewQueue(server, lines, nil), h.ping)}
 	g.wake = sync.OnceFunc(func() { close(g.asleep) })
 	go g.read()
 	h.t.Cleanup(g.end)
@@ -344,7 +344,7 @@ func (g *guest) got() int {
 func (g *guest) flush() []wire.ServerFrame {
 	g.t.Helper()
 	mark := fmt.Sprintf("mark-%d", time.Now().UnixNano())
-	if err := g.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, mark, nil))); err != nil {
+	if err := g.Queue.Push(outbox.NewControl(mark, wire.AppendFrame(nil, mark, nil))); err != nil {
 		g.t.Fatal(err)
 	}
 	looked := 0
@@ -375,7 +375,7 @@ func (g *guest) joinThen(ctx context.Context, then func(), joins ...hub.Join) er
 			if !j.After.IsZero() {
 				next = j.After.Next()
 			}
-			g.Queue.Push(outbox.NewControl(wire.AppendFrame(nil, "joined", joined{j.Room.String(), next.N, offsets[i].N})))
+			g.Queue.Push(outbox.NewControl("joined", wire.AppendFrame(nil, "joined", joined{j.Room.String(), next.N, offsets[i].N})))
 		}
 		if then != nil {
 			then()
@@ -401,5 +401,5 @@ func (g *guest) leave(room wire.Room) error {
 
 // left is the frame that tells the checker that nothing more of the room may come.
 func left(room wire.Room) *outbox.Frame {
-	return outbox.NewControl(wire.AppendFrame(nil, "left", joined{Room: room.String()}))
+	return outbox.NewControl("left", wire.AppendFrame(nil, "left", joined{Room: room.String()}))
 }

@@ -203,10 +203,7 @@ func (h *Hub) begin(r *room, s broker.Snapshot) {
 }
 
 func (r *room) retain(m *broker.Message) {
-	marked := m.Message
-	marked.Retained = true
-	f := retainedFrame{m.Event, m.Offset.N, outbox.NewRetained(wire.AppendMessage(nil, &marked),
-		outbox.Identity{Room: m.Room, Offset: m.Offset})}
+	f := retainedFrame{m.Event, m.Offset.N, outbox.NewRetained(&m.Message)}
 	for i := range r.retained {
 		if r.retained[i].event == m.Event {
 			r.retained = append(r.retained[:i], r.retained[i+1:]...)
@@ -346,6 +343,5 @@ func (h *Hub) gapFrame(name wire.Room, gap broker.Gap) *outbox.Frame {
 	if h.opts.OnGap != nil {
 		h.opts.OnGap()
 	}
-	return outbox.NewGap(wire.AppendFrame(nil, wire.EventGap,
-		wire.Gap{Room: name.String(), From: gap.From.String(), To: gap.To.String()}), name, gap.To)
+	return outbox.NewGap(name, gap.From, gap.To)
 }

@@ -21,7 +21,7 @@ const (
 	replayReads = 8
 	// replayTimeout bounds one read. It is made for all that wait for it, so it does not end with any one's patience.
 	replayTimeout = 10 * time.Second
-	// replayBytes bounds the pages that are kept, in bytes of memory: of their frames, and of each form that was made of them. The one
+	// replayBytes bounds the pages that are kept, in bytes of memory: of their frames, and of each encoding that was made of them. The one
 	// that was not used for longest goes first.
 	replayBytes = 16 << 20
 	// frameBytes is what a frame takes besides its text, about.
@@ -60,7 +60,7 @@ type replayedPage struct {
 	read   time.Time
 }
 
-// A pageWeight is what the frames of one read take, which grows with each form that is made of them. It is guarded by replays.mu.
+// A pageWeight is what the frames of one read take, which grows with each encoding that is made of them. It is guarded by replays.mu.
 type pageWeight struct {
 	bytes int
 	kept  bool // it is part of replays.bytes
@@ -196,7 +196,7 @@ func (r *replays) read(ctx context.Context, room wire.Room, after wire.Offset) (
 		grew := func(bytes int) { r.grow(read.weight, bytes) }
 		for i, m := range page.Messages {
 			f := outbox.Broadcast(&m.Message, 0, "")
-			f.Grew = grew
+			f.OnEncoded = grew
 			read.frames[i], read.weight.bytes = f, read.weight.bytes+cap(f.JSON)+frameBytes
 		}
 		return read, nil

@@ -13,25 +13,28 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// copied is a form that keeps a copy of the frame, as server-sent events and compressed frames do; headed is one that does not.
+// copied is an encoding that keeps a copy of the frame, as server-sent events and compressed frames do;
+// headed is one that does not.
 var (
-	copied = &outbox.Form{Slot: 1, Closing: lines.Closing,
-		Frame: func(json []byte) []byte { return append(append([]byte("data: "), json...), '\n') }}
-	headed = &outbox.Form{Slot: 2, Closing: lines.Closing, Frame: func(json []byte) []byte { return append([]byte("> "), json...) },
+	copied = &outbox.Encoding{Closing: lines.Closing, Append: func(dst []byte, f *outbox.Frame) []byte {
+		return append(append(append(dst, "data: "...), f.JSON...), '\n')
+	}}
+	headed = &outbox.Encoding{Closing: lines.Closing,
 		Header: func(dst []byte, _ int) []byte { return append(dst, "> "...) }}
 )
 
-// What is kept for those who come back is charged the memory that it takes, whatever forms it was sent in, and stays within its bound.
+// What is kept for those who come back is charged the memory that it takes, whatever encodings it was
+// sent in, and stays within its bound.
 func TestWhatIsKeptForReplaysIsChargedItsMemory(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		messages int
-		forms    []*outbox.Form
+		name      string
+		messages  int
+		encodings []*outbox.Encoding
 	}{
-		{"one form that shares the JSON", 4_000, []*outbox.Form{headed}},
-		{"one form that copies", 4_000, []*outbox.Form{copied}},
-		{"three forms", 3_000, []*outbox.Form{headed, copied, lines}},
-		{"more than may be kept", 12_000, []*outbox.Form{headed, copied, lines}},
+		{"one encoding that shares the JSON", 4_000, []*outbox.Encoding{headed}},
+		{"one encoding that copies", 4_000, []*outbox.Encoding{copied}},
+		{"three encodings", 3_000, []*outbox.Encoding{headed, copied, lines}},
+		{"more than may be kept", 12_000, []*outbox.Encoding{headed, copied, lines}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := build(t, options{limits: endless})
@@ -45,8 +48,8 @@ func TestWhatIsKeptForReplaysIsChargedItsMemory(t *testing.T) {
 			}
 			eventually(t, "it has read", func() bool { return h.pool.Waiting() == 0 })
 			before := reachable()
-			for i, form := range c.forms {
-				s := h.Open(fmt.Sprint(i), "", h.pool.NewQueue(drain(t), form), nil)
+			for i, encoding := range c.encodings {
+				s := h.Open(fmt.Sprint(i), "", h.pool.NewQueue(drain(t), encoding, nil), nil)
 				if err := s.Join(t.Context(), []hub.Join{{Room: room("a"), After: wire.Offset{Epoch: last.Epoch, N: 1}}}, silent); err != nil {
 					t.Fatal(err)
 				}

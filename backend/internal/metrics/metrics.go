@@ -30,7 +30,7 @@ type Metrics struct {
 	Silent              prometheus.Counter // connections whose peers stopped answering pings
 
 	delivered, bytes *prometheus.CounterVec // by transport
-	written          map[string]written     // the same, of each transport that New was told of; static
+	written          map[string]written     // the same, of the transports that were added
 	dropped          *prometheus.CounterVec
 	slow             prometheus.Gauge
 	slowed           prometheus.Counter
@@ -41,8 +41,8 @@ type written struct{ messages, bytes prometheus.Counter }
 
 var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// New returns the metrics in a registry of their own, with those of the Go runtime and the process; transports are those whose deliveries are counted.
-func New(version string, transports ...string) *Metrics {
+// New returns the metrics in a registry of their own, with those of the Go runtime and the process.
+func New(version string) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
@@ -76,9 +76,6 @@ func New(version string, transports ...string) *Metrics {
 		dropped:        counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
 	}
 	m.written = map[string]written{}
-	for _, t := range transports {
-		m.written[t] = written{m.delivered.WithLabelValues(t), m.bytes.WithLabelValues(t)}
-	}
 	m.slow = prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_slow_clients",
 		Help: "Connections whose oldest message has waited for longer than SLOW_AFTER."})
 	m.slowed = single("zonecast_slow_clients_total", "Times that a connection became slow.")
@@ -96,6 +93,13 @@ func New(version string, transports ...string) *Metrics {
 func (m *Metrics) Gauge(name, help string, labels prometheus.Labels, read func() float64) {
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(
 		prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read))
+}
+
+// AddTransport makes the metrics of a transport, before it writes anything.
+func (m *Metrics) AddTransport(name string, connections func() int) {
+	m.written[name] = written{m.delivered.WithLabelValues(name), m.bytes.WithLabelValues(name)}
+	m.Gauge("zonecast_connections", "Open connections.", prometheus.Labels{"transport": name},
+		func() float64 { return float64(connections()) })
 }
 
 // Written implements outbox.Meter.

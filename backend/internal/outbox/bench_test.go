@@ -1,3 +1,5 @@
+//go:build unix
+
 package outbox_test
 
 import (
@@ -13,9 +15,10 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// BenchmarkQueue measures pushing to a queue and writing what it holds to a pair of sockets that is read as fast as it can be, by a
-// goroutine of its own: pushing, the writer, and write(2). Without a descriptor each batch also starts the goroutine of a stalled
-// queue; there the connection takes everything at once, so that no kernel is in the figure.
+// BenchmarkQueue measures pushing to a queue and writing what it holds to a pair of sockets that is
+// read as fast as it can be, by a goroutine of its own: pushing, the writer, and write(2). Without
+// a descriptor each batch also starts the goroutine of a stalled queue; there the connection takes
+// everything at once, so that no kernel is in the figure.
 func BenchmarkQueue(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -24,7 +27,7 @@ func BenchmarkQueue(b *testing.B) {
 		for _, batch := range []int{1, 16, 256} {
 			b.Run(fmt.Sprintf("%s, %d at once", c.name, batch), func(b *testing.B) {
 				p, m := start(b, outbox.Options{})
-				q := p.NewQueue(c.conn(b), lines)
+				q := p.NewQueue(c.conn(b), lines, nil)
 				f := message(0)
 				b.ReportAllocs()
 				for b.Loop() {
@@ -82,13 +85,14 @@ type taker struct{ net.Conn }
 func (taker) Write(p []byte) (int, error) { return len(p), nil }
 func (taker) Close() error                { return nil }
 
-// BenchmarkConflate measures a push to a queue that doesn't move, where so many states wait and each push replaces one.
+// BenchmarkConflate measures a push to a queue that doesn't move, where so many states wait and
+// each push replaces one.
 func BenchmarkConflate(b *testing.B) {
 	for _, waiting := range []int{10, 1_000, 8_000} {
 		b.Run(fmt.Sprintf("among %d", waiting), func(b *testing.B) {
 			p, _ := start(b, outbox.Options{MaxBytes: 64 << 20})
 			s, c := pair(b)
-			q := p.NewQueue(s, lines)
+			q := p.NewQueue(s, lines, nil)
 			block(q)
 			names := make([]string, waiting)
 			for i := range names {
@@ -111,8 +115,8 @@ func BenchmarkConflate(b *testing.B) {
 	}
 }
 
-// BenchmarkGather compares what a writer may do with a batch of small frames: copy them together for one write(2), or hand them
-// to one writev(2) as they are.
+// BenchmarkGather compares what a writer may do with a batch of small frames: copy them together
+// for one write(2), or hand them to one writev(2) as they are.
 func BenchmarkGather(b *testing.B) {
 	for _, size := range []int{128, 1 << 10, 4 << 10} {
 		frames := make([][]byte, 16)

@@ -15,9 +15,10 @@ const (
 	nameBytes = 128
 )
 
-// conflateLocked takes out a waiting message that is replaced by a newer one, and puts the notice of it in its place, so that
-// the client knows which offsets it will not see. Notices of neighbouring offsets become one: a client that is slow for
-// long gets one notice and the newest state, however much was published meanwhile.
+// conflateLocked takes out a waiting message that is replaced by a newer one, and puts the notice
+// of it in its place, so that the client knows which offsets it will not see. Notices of
+// neighbouring offsets become one: a client that is slow for long gets one notice and the newest
+// state, however much was published meanwhile.
 func (q *Queue) conflateLocked(by Identity) {
 	i := q.findLocked(by)
 	if i < 0 {
@@ -36,9 +37,9 @@ func (q *Queue) conflateLocked(by Identity) {
 		freed += q.removeLocked(j)
 	}
 	f := notice(by, r)
-	charge := f.in(q.form).charge
+	charge := f.in(q.encoding).charge
 	q.frames[i] = entry{f, uint32(charge), old.at}
-	q.settleLocked(charge - freed)
+	q.chargeBothLocked(charge - freed)
 	if int(q.holes) > searchUpTo+len(q.frames)/2 {
 		q.compactLocked()
 	}
@@ -73,8 +74,8 @@ func (q *Queue) removeLocked(i int) (freed int) {
 	return freed
 }
 
-// compactLocked closes the holes. There is one for each message that was conflated since the last time, so it costs each of them
-// a few moves.
+// compactLocked closes the holes. There is one for each message that was conflated since the last
+// time, so it costs each of them a few moves.
 func (q *Queue) compactLocked() {
 	q.frames = slices.DeleteFunc(q.frames, func(e entry) bool { return e.frame == nil })
 	q.holes = 0
@@ -93,8 +94,8 @@ func (q *Queue) indexLocked() {
 	}
 }
 
-// names says where in Queue.frames the latest message of each name is. It is made when a queue is long and a name is looked for,
-// and lasts until the queue was empty.
+// names says where in Queue.frames the latest message of each name is. It is made when a queue is
+// long and a name is looked for, and lasts until the queue was empty.
 type names struct {
 	gone int // frames that have left since: their places come before the first one
 	at   map[name]int
@@ -133,12 +134,14 @@ type skipped struct{ from, to uint64 }
 
 func notice(of Identity, r skipped) *Frame {
 	at := func(n uint64) string { return wire.Offset{Epoch: of.Offset.Epoch, N: n}.String() }
-	json := wire.AppendFrame(nil, wire.EventConflated, wire.Conflated{Room: of.Room.String(), From: at(r.from - 1), To: at(r.to)})
-	return &Frame{JSON: json, kind: passing, skipped: r,
+	json := wire.AppendFrame(nil, wire.EventConflated,
+		wire.Conflated{Room: of.Room.String(), From: at(r.from - 1), To: at(r.to)})
+	return &Frame{Kind: Advance, Event: wire.EventConflated, JSON: json, skipped: r,
 		Message: Identity{Room: of.Room, Offset: wire.Offset{Epoch: of.Offset.Epoch, N: r.to}}}
 }
 
-// neighbourLocked returns the index of the nearest frame of the same room before (-1) or after (+1) i, or -1.
+// neighbourLocked returns the index of the nearest frame of the same room before (-1) or after (+1)
+// i, or -1.
 func (q *Queue) neighbourLocked(i, step int) int {
 	m := &q.frames[i].frame.Message
 	for j, n := i+step, 0; j >= 0 && j < len(q.frames) && n < lookAround; j, n = j+step, n+1 {

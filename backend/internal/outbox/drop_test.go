@@ -1,120 +1,103 @@
 package outbox_test
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net"
+	"slices"
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// hold is a marker that keeps the writer until it is closed.
+// hold is a prefixer that keeps the writer until it is closed.
 type hold chan struct{}
 
-func (h hold) Mark(dst []byte, _ *outbox.Frame) []byte {
+func (h hold) Prefix(dst []byte, _ *outbox.Frame) []byte {
 	<-h
 	return dst
 }
 
-// However soon a queue is over its bound: the peer reads the response to its handshake first, and then why the connection ends.
+// However soon a queue is over its bound: the peer reads the response to its handshake first, and
+// then why the connection ends.
 func TestAQueueOverItsBoundStillAnswersTheHandshake(t *testing.T) {
-	const bound = 64 << 10
-	p, m := start(t, outbox.Options{MaxBytes: bound, Writers: 1})
-	busyS, busyC := pair(t)
-	s, c := pair(t)
-	let := make(hold)
-	busy, q := p.NewMarkedQueue(busyS, lines, let), p.NewQueue(s, lines)
-	busy.Push(message(0)) // keeps the only writer away
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 64 << 10
+		p, m := start(t, outbox.Options{MaxBytes: bound, Writers: 1})
+		let, client := make(hold), newFake()
+		client.let(plenty)
+		busy, q := p.NewQueue(client, lines, let), p.NewQueue(client, lines, nil)
+		busy.Push(outbox.NewRaw(nil)) // keeps the only writer away
 
-	longest := "101 Switching Protocols " + strings.Repeat("t", 16<<10) // with a token among its subprotocols
-	q.WriteRaw([]byte(longest + "\n"))
-	pushed := int64(0)
-	for ; q.Code() == 0; pushed++ {
-		q.Push(message(int(pushed)))
-	}
-	close(let)
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	r := bufio.NewReader(c)
-	for _, want := range []string{longest, "close 4408"} {
-		if line, err := r.ReadString('\n'); err != nil || line != want+"\n" {
-			t.Fatalf("read %.40q %v, want %.40q", line, err, want)
+		longest := "101 Switching Protocols " + strings.Repeat("t", 16<<10) // with a token among its subprotocols
+		q.WriteRaw([]byte(longest + "\n"))
+		pushed := int64(0)
+		for ; q.Code() == 0; pushed++ {
+			q.Push(message(int(pushed)))
 		}
-	}
-	if n := m.dropped.Load(); n != pushed {
-		t.Errorf("%d of %d messages are counted as dropped", n, pushed)
-	}
-	endAll(t, []*net.TCPConn{c, busyC}, q, busy)
+		close(let)
+		synctest.Wait()
+		if got := client.lines(); !slices.Equal(got, []string{longest, "close 4408"}) {
+			t.Errorf("read %.60q", got)
+		}
+		if n := m.dropped.Load(); n != pushed {
+			t.Errorf("%d of %d messages are counted as dropped", n, pushed)
+		}
+		endAll(t, nil, q, busy)
+		synctest.Wait()
+	})
 }
 
-// A peer that reads nothing for a while, and is closed as slow for it, finds the answers to its own control frames, in their order.
+// A peer that reads nothing for a while, and is closed as slow for it, finds the answers to its own
+// control frames, in their order.
 func TestAQueueOverItsBoundKeepsWhatTheConnectionStandsOn(t *testing.T) {
 	const pongs = 10
 	p, m := start(t, outbox.Options{MaxBytes: 128 << 10})
-	s, c := pair(t)
-	q := p.NewQueue(s, lines)
-	pushed := block(q)
+	q, client := stalledQueue(t, p, lines)
+	pushed := 1
+	var want []string
 	for i := range pongs {
-		q.WriteRaw(fmt.Appendf(nil, "pong %d\n", i))
+		want = append(want, fmt.Sprint("pong ", i))
+		q.WriteRaw([]byte(want[i] + "\n"))
 		q.Push(message(pushed))
 		pushed++
 	}
-	q.Send(make([]byte, 48<<10)) // an answer that is not small
+	q.Send(outbox.NewControl("", make([]byte, 48<<10))) // an answer that is not small
 	for ; q.Code() == 0; pushed++ {
 		q.Push(message(pushed))
 	}
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	var control []string
-	messages := 0
-	for sc := bufio.NewScanner(c); ; {
-		if !sc.Scan() {
-			t.Fatalf("the end without a reason: %v", sc.Err())
-		}
-		if line := sc.Text(); strings.HasPrefix(line, "pong") || strings.HasPrefix(line, "close") {
-			control = append(control, line)
-		} else if len(control) > 0 || len(line) > 48<<10 {
-			t.Fatalf("read %.40q after %q", line, control)
-		} else {
-			messages++
-		}
-		if sc.Text() == "close 4408" {
-			break
-		}
+	client.let(plenty)
+	eventually(t, "all is written", func() bool { return q.Stats().Waiting == 0 })
+	got := client.lines()
+	if !strings.HasPrefix(got[0], "0 ") || !slices.Equal(got[1:], append(want, "close 4408")) {
+		t.Errorf("read %.1000q, want the message being written, %d pongs in their order, the reason", got, pongs)
 	}
-	for i := range pongs {
-		if len(control) != pongs+1 || control[i] != fmt.Sprint("pong ", i) {
-			t.Fatalf("read %q, want %d pongs in their order", control, pongs)
-		}
+	if n := m.dropped.Load(); int(n) != pushed-1 {
+		t.Errorf("of %d messages 1 was read and %d are counted as dropped", pushed, n)
 	}
-	if n := m.dropped.Load(); messages+int(n) != pushed {
-		t.Errorf("of %d messages %d were read and %d are counted as dropped", pushed, messages, n)
-	}
-	endAll(t, []*net.TCPConn{c}, q)
+	endAll(t, nil, q)
 }
 
-// What is kept is bounded, too: neither many pongs nor large answers stay when a queue is over its bound.
+// What is kept is bounded, too: neither many pongs nor large answers stay when a queue is over its
+// bound.
 func TestWhatAQueueOverItsBoundKeepsIsBounded(t *testing.T) {
+	answer := outbox.NewControl("", []byte(strings.Repeat("x", 30_000)))
 	for name, push := range map[string]func(q *outbox.Queue) error{
 		"pongs":   func(q *outbox.Queue) error { return q.WriteRaw([]byte("pong\n")) },
-		"answers": func(q *outbox.Queue) error { return q.Send([]byte(strings.Repeat("x", 30_000))) },
+		"answers": func(q *outbox.Queue) error { return q.Send(answer) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, _ := start(t, outbox.Options{MaxBytes: 256 << 10})
-			s, c := pair(t)
-			q := p.NewQueue(s, lines)
-			blockWith(q, 1, outbox.NewRaw([]byte(strings.Repeat("x", 1000)+"\n")))
-			inHand := q.Stats().Waiting // with a part that is being written
+			q, client := stalledQueue(t, p, lines)
+			writing := q.Stats().Waiting
 			for push(q) == nil {
 			}
 			const most = 24<<10 + 1<<10 // and the closing frame
-			if n := q.Stats().Waiting; q.Code() != wire.CloseSlowConsumer || n-inHand > most {
-				t.Errorf("closed with %s, %d bytes still wait beside the %d of before", q.Code(), n-inHand, inHand)
+			if n := q.Stats().Waiting; q.Code() != wire.CloseSlowConsumer || n-writing > most {
+				t.Errorf("closed with %s, %d bytes still wait beside the %d of before", q.Code(), n-writing, writing)
 			}
-			go io.Copy(io.Discard, c)
+			client.let(plenty)
 			eventually(t, "what is kept leaves", func() bool { return q.Stats().Waiting == 0 })
 			endAll(t, nil, q)
 		})

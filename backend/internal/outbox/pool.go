@@ -1,11 +1,9 @@
 package outbox
 
 import (
-	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -13,23 +11,28 @@ import (
 
 // Options of a [Pool]. Zero values mean the defaults.
 type Options struct {
-	// MaxBytes is the most memory that what waits for one connection may take (default wire.QueuedBytes).
+	// MaxBytes is the most memory that what waits for one connection may take (default
+	// wire.QueuedBytes).
 	MaxBytes int
 	// Writers is the number of goroutines that write (default GOMAXPROCS).
 	Writers int
-	// SlowAfter is how long the oldest message may wait for a connection before it counts as slow (default wire.SlowAfter).
+	// SlowAfter is how long the oldest message may wait for a connection before it counts as slow
+	// (default wire.SlowAfter).
 	SlowAfter time.Duration
-	// CloseGrace is how long a peer has to take what waits and to answer the closing frame (default 5 s).
+	// CloseGrace is how long a peer has to take what waits and to answer the closing frame
+	// (default 5 s).
 	CloseGrace time.Duration
 	// Meter is told what happens; it must not block.
 	Meter Meter
 }
 
-// A Meter counts what goes through the queues. Its methods are called by several goroutines at once.
+// A Meter counts what goes through the queues. Its methods are called by several goroutines at
+// once.
 type Meter interface {
 	// Written tells that published events reached a socket over this transport.
 	Written(transport string, messages, bytes int)
-	// Latencies tells how long each of some of them took from the broker's acceptance to the socket. The slice is the caller's.
+	// Latencies tells how long each of some of them took from the broker's acceptance to the
+	// socket. The slice is the caller's.
 	Latencies(durations []time.Duration)
 	// Dropped tells that so many messages were lost with a client that was too slow for them.
 	Dropped(messages int)
@@ -51,7 +54,7 @@ type Pool struct {
 	stop    chan struct{}
 	running sync.WaitGroup // writers, and the goroutines of stalled queues
 	chunks  sync.Pool      // of *chunk
-	lists   lists
+	slices  slicePool
 
 	mu      sync.Mutex
 	stalled map[*Queue]struct{} // whose sockets are full
@@ -82,29 +85,14 @@ func NewPool(opts Options) *Pool {
 	return p
 }
 
-// NewQueue returns the queue of a connection. When conn has a descriptor it is written to directly, without waiting;
-// otherwise by a goroutine while there is something to write. The queue owns conn: nothing else may write to it or close
-// it.
-func (p *Pool) NewQueue(conn net.Conn, form *Form) *Queue { return p.NewMarkedQueue(conn, form, nil) }
-
-// NewMarkedQueue returns one whose frames are marked on their way to the socket.
-func (p *Pool) NewMarkedQueue(conn net.Conn, form *Form, marker Marker) *Queue {
-	q := &Queue{pool: p, form: form, conn: conn, marker: marker, fd: -1}
+// NewQueue returns the queue of a connection, which owns the sink. prefixer may be nil.
+func (p *Pool) NewQueue(sink Sink, encoding *Encoding, prefixer Prefixer) *Queue {
+	q := &Queue{pool: p, encoding: encoding, sink: sink, prefixer: prefixer, fd: -1}
 	q.frames = q.first[:0]
-	if raw := rawConn(conn); raw != nil {
+	if raw := rawConn(sink); raw != nil {
 		_ = raw.Control(func(fd uintptr) { q.fd = int(fd) })
 	}
 	return q
-}
-
-// rawConn returns the connection as one with a descriptor; nil when it has none.
-func rawConn(conn net.Conn) syscall.RawConn {
-	if c, ok := conn.(syscall.Conn); ok {
-		if raw, err := c.SyscallConn(); err == nil {
-			return raw
-		}
-	}
-	return nil
 }
 
 // writer returns the one whose turn it is.
@@ -113,7 +101,8 @@ func (p *Pool) writer() *writer { return p.writers[p.turn.Add(1)%uint32(len(p.wr
 // Bound returns the most bytes that wait for one connection.
 func (p *Pool) Bound() int { return p.opts.MaxBytes }
 
-// Waiting returns about how many bytes wait in all queues: the writers settle their accounts after each round.
+// Waiting returns about how many bytes wait in all queues: the writers add up their counters after
+// each round.
 func (p *Pool) Waiting() int64 { return max(0, p.waiting.Load()) }
 
 // Close ends the writers. Call it when all connections have ended: what still waits is not written.
@@ -122,14 +111,16 @@ func (p *Pool) Close() {
 	p.running.Wait()
 }
 
-// fanoutChunk is how many queues a writer is given at once: so many that waking it costs little for each of them, and so few that
-// the members of a large room are written by all writers, the first ones before the last ones have their frame.
+// fanoutChunk is how many queues a writer is given at once: so many that waking it costs little for
+// each of them, and so few that the members of a large room are written by all writers, the first
+// ones before the last ones have their frame.
 const fanoutChunk = 64
 
 // A chunk collects queues that became non-empty.
 type chunk [fanoutChunk]*Queue
 
-// Fanout pushes f to each queue. It never blocks; a queue that is closed, or closes because of f, is passed over.
+// Fanout pushes f to each queue. It never blocks; a queue that is closed, or closes because of f,
+// is passed over.
 func (p *Pool) Fanout(f *Frame, queues []*Queue) {
 	c := p.chunks.Get().(*chunk)
 	now, n, charge := p.now(), 0, 0
@@ -142,11 +133,11 @@ func (p *Pool) Fanout(f *Frame, queues []*Queue) {
 	}
 	for i, q := range queues {
 		if i%fanoutChunk == 0 {
-			warm(queues[i:min(i+fanoutChunk, len(queues))])
+			prefetch(queues[i:min(i+fanoutChunk, len(queues))])
 		}
 		one, _ := q.push(f, now)
 		charge += one.charge
-		if one.became {
+		if one.needsWriter {
 			c[n] = q
 			n++
 		}
@@ -159,9 +150,10 @@ func (p *Pool) Fanout(f *Frame, queues []*Queue) {
 	p.chunks.Put(c)
 }
 
-// warm reads what a push and a write need of each queue, so that memory fetches several at once: while each is locked in turn, it
-// fetches one after the other. Where 10,000 queues are in no cache, that halves what a fan-out costs.
-func warm(queues []*Queue) {
+// prefetch reads what a push and a write need of each queue, so that memory fetches several at
+// once: while each is locked in turn, it fetches one after the other. Where 10,000 queues are in no
+// cache, that halves what a fan-out costs.
+func prefetch(queues []*Queue) {
 	for _, q := range queues {
 		q.sent.Load()
 		q.wrote.Load()

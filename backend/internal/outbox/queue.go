@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"errors"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,26 +13,28 @@ import (
 // ErrClosed is returned for a queue that takes no more frames.
 var ErrClosed = errors.New("outbox: closed")
 
-// A Queue holds what waits for one connection, at most Options.MaxBytes of memory: of the frames, whether others hold them
-// too or not, and of what each costs beside its bytes. A part of at most 64 KiB that is being written comes on top. Its methods
-// may be called by several goroutines; frames leave in the order in which they were pushed.
+// A Queue holds what waits for one connection, at most Options.MaxBytes of memory: of the frames,
+// whether others hold them too or not, and of what each costs beside its bytes. A part of at most
+// 64 KiB that is being written comes on top. Its methods may be called by several goroutines;
+// frames leave in the order in which they were pushed.
 //
 // Frames are atomic on the socket: one that was begun is finished before anything else is written.
 type Queue struct {
-	// What each message touches comes first, so that it takes few cache lines: with 10,000 queues none of them is in a cache.
+	// What each message touches comes first and takes three cache lines, of which prefetch reads
+	// the first two: with 10,000 queues none of them is in a cache. A test holds this.
 
 	// Static after construction.
-	pool   *Pool
-	form   *Form
-	fd     int    // the descriptor of conn, or -1: each write is a blocking one then
-	marker Marker // nil for none
+	pool     *Pool
+	encoding *Encoding
+	fd       int      // the descriptor of sink, or -1
+	prefixer Prefixer // nil for none
 
 	sent atomic.Uint64 // published events written to the socket
 
 	mu      sync.Mutex
 	frames  []entry
 	wrote   atomic.Uint64 // bytes written to the socket
-	waiting int           // what frames, and those in flight, are charged
+	waiting int           // what frames, and those being written, are charged
 	names   *names        // where the messages with a conflate name are; nil while there are few frames
 	holes   int32         // about how many frames were taken out
 	oldest  moment        // when the oldest frame was pushed; while stalled
@@ -46,10 +47,10 @@ type Queue struct {
 	taken   uint32         // bytes on the socket since it was full
 	tookAt  moment         // when the socket last took something; while stalled
 
-	first    [2]entry // what frames stands on, while there are no more
+	first    [2]entry // inline backing array of frames
 	watchers *watcher
 	drained  chan struct{} // closed when the queue is ready again; nil while nobody waits for that
-	conn     net.Conn      // static
+	sink     Sink          // static
 }
 
 // An entry is one frame in one queue.
@@ -59,12 +60,14 @@ type entry struct {
 	at     moment // when it was pushed
 }
 
-// A moment is in milliseconds since the pool began; it begins anew after 49 days, and only differences of less than 24 days count.
+// A moment is in milliseconds since the pool began; it begins anew after 49 days, and only
+// differences of less than 24 days count.
 type moment uint32
 
 func (p *Pool) now() moment { return moment(time.Since(p.began).Milliseconds()) }
 
-// since returns how long ago then was; 0 when it is later, as it may be when another goroutine read the clock after this one.
+// since returns how long ago then was; 0 when it is later, as it may be when another goroutine read
+// the clock after this one.
 func (m moment) since(then moment) time.Duration {
 	return max(0, time.Duration(int32(m-then))*time.Millisecond)
 }
@@ -79,56 +82,62 @@ const (
 	ended                // nobody any more: the socket is closed
 )
 
-// Push appends frames, which leave together if nothing else waits. It never blocks. ErrClosed means that the queue takes no
-// more, maybe because of these very frames: over the bound, the queue drops what waits and closes with [wire.CloseSlowConsumer].
+// Push appends frames, which leave together if nothing else waits. It never blocks. ErrClosed means
+// that the queue takes no more, maybe because of these very frames: over the bound, the queue drops
+// what waits and closes with [wire.CloseSlowConsumer].
 func (q *Queue) Push(frames ...*Frame) (err error) {
-	var all pushed
+	var all pushResult
 	now := q.pool.now()
 	for _, f := range frames {
-		var one pushed
+		var one pushResult
 		one, err = q.push(f, now)
-		all.became = all.became || one.became
+		all.needsWriter = all.needsWriter || one.needsWriter
 		all.charge += one.charge
 	}
 	q.pool.waiting.Add(int64(all.charge))
-	if all.became {
+	if all.needsWriter {
 		q.pool.writer().add(q)
 	}
 	return err
 }
 
-// Send appends a frame that is for this connection alone: what waits is only its bytes on the socket.
-func (q *Queue) Send(json []byte) error { return q.Push(NewRaw(q.form.Frame(json))) }
+// Send appends a frame that is for this connection alone: what waits is only its bytes on the
+// socket.
+func (q *Queue) Send(f *Frame) error {
+	own := newOwn(f.Kind, q.encoding.encode(f))
+	own.Event = f.Event
+	return q.Push(own)
+}
 
-// WriteRaw appends bytes that are in the form of the socket already: what a WebSocket library writes on its own behalf
-// (the response to the upgrade, pings, pongs, the answer to a close). p is copied.
+// WriteRaw appends bytes that are on the socket as they are: what a WebSocket library writes on its
+// own behalf (the response to the upgrade, pings, pongs, the answer to a close). p is copied.
 func (q *Queue) WriteRaw(p []byte) error {
 	return q.Push(NewRaw(append([]byte(nil), p...)))
 }
 
-// pushed is what came of a push.
-type pushed struct {
-	became bool // the queue has to be given to a writer now
-	charge int  // what has to be added to what waits in the pool
+// A pushResult is what the caller of push has to see to, without the lock.
+type pushResult struct {
+	needsWriter bool // the queue has to be given to a writer now
+	charge      int  // what has to be added to what waits in the pool
 }
 
-// push appends f. What is pushed has to be seen to by the caller, without the lock.
-func (q *Queue) push(f *Frame, now moment) (pushed, error) {
-	n := f.in(q.form).charge
+func (q *Queue) push(f *Frame, now moment) (pushResult, error) {
+	n := f.in(q.encoding).charge
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closing {
-		return pushed{}, ErrClosed
+		return pushResult{}, ErrClosed
 	}
 	if f.Message.Conflate != "" && len(q.frames) > 0 {
 		q.conflateLocked(f.Message)
 	}
 	if q.waiting+n > q.pool.opts.MaxBytes {
 		q.dropLocked(f)
-		return pushed{became: q.closeLocked(wire.CloseSlowConsumer, "too many bytes were waiting: reconnect and resume")}, ErrClosed
+		return pushResult{needsWriter: q.closeLocked(wire.CloseSlowConsumer,
+			"too many bytes were waiting: reconnect and resume")}, ErrClosed
 	}
 	q.appendLocked(f, n, now)
-	return pushed{q.wakeLocked(), n}, nil
+	return pushResult{q.wakeLocked(), n}, nil
 }
 
 func (q *Queue) appendLocked(f *Frame, charge int, now moment) {
@@ -136,13 +145,14 @@ func (q *Queue) appendLocked(f *Frame, charge int, now moment) {
 		q.names.set(f.Message, len(q.frames))
 	}
 	if n := len(q.frames); n >= keepFrames && n == cap(q.frames) {
-		q.frames = q.pool.lists.longer(q.frames)
+		q.frames = q.pool.slices.grow(q.frames)
 	}
 	q.frames = append(q.frames, entry{f, uint32(charge), now})
 	q.chargeLocked(charge)
 }
 
-// wakeLocked reports whether the queue has to be given to its writer, which the caller then does without the lock.
+// wakeLocked reports whether the queue has to be given to a writer, which the caller then does
+// without the lock.
 func (q *Queue) wakeLocked() bool {
 	if q.state != idle {
 		return false
@@ -151,54 +161,58 @@ func (q *Queue) wakeLocked() bool {
 	return true
 }
 
-// Close lets what waits go out, then a closing frame with the code and the reason; the peer has Options.CloseGrace to
-// take all of it and to answer. Only the first call counts.
+// Close lets what waits go out, then a closing frame with the code and the reason; the peer has
+// Options.CloseGrace to take all of it and to answer. Only the first call counts.
 func (q *Queue) Close(code wire.CloseCode, reason string) {
 	q.mu.Lock()
-	became := q.closeLocked(code, reason)
+	needsWriter := q.closeLocked(code, reason)
 	q.mu.Unlock()
-	if became {
+	if needsWriter {
 		q.pool.writer().add(q)
 	}
 }
 
-func (q *Queue) closeLocked(code wire.CloseCode, reason string) (became bool) {
+func (q *Queue) closeLocked(code wire.CloseCode, reason string) (needsWriter bool) {
 	if q.closing {
 		return false
 	}
 	q.refuseLocked(code)
-	if p := q.form.Closing(code, reason); len(p) > 0 {
-		f := NewRaw(p)
-		q.appendLocked(f, f.own.charge, q.pool.now())
-		q.pool.waiting.Add(int64(f.own.charge))
+	if p := q.encoding.Closing(code, reason); len(p) > 0 {
+		f := newOwn(Closing, p)
+		charge := f.in(q.encoding).charge
+		q.appendLocked(f, charge, q.pool.now())
+		q.pool.waiting.Add(int64(charge))
 	}
-	q.conn.SetDeadline(time.Now().Add(q.pool.opts.CloseGrace))
+	q.sink.SetDeadline(time.Now().Add(q.pool.opts.CloseGrace))
 	return q.wakeLocked()
 }
 
-// SetReadDeadline sets until when the transport waits for its peer. One that is closing has Options.CloseGrace, whoever comes
+// SetReadDeadline sets until when the reader of the sink waits for its peer; a sink that nobody
+// reads has no such deadline. A peer of a closing queue has Options.CloseGrace, whoever comes
 // first.
 func (q *Queue) SetReadDeadline(t time.Time) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closing {
+	reader, ok := q.sink.(interface{ SetReadDeadline(time.Time) error })
+	if q.closing || !ok {
 		return nil
 	}
-	return q.conn.SetReadDeadline(t)
+	return reader.SetReadDeadline(t)
 }
 
-// Hangup ends the connection because the peer is not read any more: it left, broke the protocol, or has answered the
-// closing frame. What waits is tried once. The code counts when no other did before.
+// Hangup ends the connection because the peer is not read any more: it left, broke the protocol, or
+// has answered the closing frame. What waits is tried once. The code counts when no other did
+// before.
 func (q *Queue) Hangup(code wire.CloseCode) {
 	q.mu.Lock()
 	q.refuseLocked(code)
 	q.hangup = true
 	if q.state == stalled {
-		q.conn.Close() // its goroutine finds out and does the rest
+		q.sink.Close() // its goroutine finds out and does the rest
 	}
-	became := q.wakeLocked()
+	needsWriter := q.wakeLocked()
 	q.mu.Unlock()
-	if became {
+	if needsWriter {
 		q.pool.writer().add(q)
 	}
 }
@@ -212,20 +226,20 @@ func (q *Queue) refuseLocked(code wire.CloseCode) {
 	q.levelLocked()
 }
 
-// endLocked closes the socket, for the code that stands or because the peer is gone. What waits is lost, and what the caller has in
-// hand.
-func (q *Queue) endLocked(inHand ...entry) {
+// endLocked closes the socket, for the code that stands or because the peer is gone. What waits is
+// lost, and so is what the caller is writing.
+func (q *Queue) endLocked(writing ...entry) {
 	q.refuseLocked(wire.CloseGoingAway)
 	n, _ := count(q.frames)
-	m, _ := count(inHand)
+	m, _ := count(writing)
 	if n+m > 0 {
 		q.pool.opts.Meter.Lost(n + m)
 	}
 	q.emptyLocked()
-	q.settleLocked(-q.waiting)
+	q.chargeBothLocked(-q.waiting)
 	q.recoverLocked()
 	q.state = ended
-	q.conn.Close()
+	q.sink.Close()
 }
 
 // Code returns why the connection ended or is ending; 0 while it isn't.
@@ -235,32 +249,33 @@ func (q *Queue) Code() wire.CloseCode {
 	return q.code
 }
 
-// keptBytes is the most that is kept of a queue over its bound: with room for the response to a handshake with the longest header.
+// keptBytes is the most that is kept of a queue over its bound: with room for the response to a
+// handshake with the longest header.
 const keptBytes = 24 << 10
 
-// dropLocked forgets the frames that were not begun, for the sake of one more. What one transport pushed to its own queue stays as
-// far as keptBytes go, since the connection stands on it: the response to the handshake, without which no peer would
+// dropLocked drops the frames of a queue that is over its bound because of one more. It keeps up to
+// keptBytes of the connection's own: the response to the handshake, without which no peer would
 // understand the closing frame, pongs, the answer to a close.
 func (q *Queue) dropLocked(last *Frame) {
 	n, charge := count(append(q.frames, entry{frame: last}))
 	kept, keeps := essential(q.frames)
 	q.emptyLocked()
 	q.frames = append(q.frames, kept...)
-	q.settleLocked(keeps - charge)
+	q.chargeBothLocked(keeps - charge)
 	q.pool.opts.Meter.Dropped(n)
 }
 
-// essential returns those of the frames that stay, and what they are charged.
+// essential returns the frames that dropLocked keeps, and what they are charged.
 func essential(frames []entry) (kept []entry, charge int) {
 	for _, e := range frames {
-		if e.frame != nil && e.frame.own != nil && charge+int(e.charge) <= keptBytes {
+		if e.frame != nil && e.frame.own && charge+int(e.charge) <= keptBytes {
 			kept, charge = append(kept, e), charge+int(e.charge)
 		}
 	}
 	return kept, charge
 }
 
-// emptyLocked forgets the frames, and what they stood on.
+// emptyLocked forgets the frames, and goes back to the inline array.
 func (q *Queue) emptyLocked() {
 	clear(q.first[:])
 	q.frames, q.names, q.holes = q.first[:0], nil, 0
@@ -280,8 +295,8 @@ func count(entries []entry) (messages, charge int) {
 	return messages, charge
 }
 
-// settleLocked adds n bytes to the account of the queue and of the pool.
-func (q *Queue) settleLocked(n int) {
+// chargeBothLocked adds n bytes to the account of the queue and of the pool.
+func (q *Queue) chargeBothLocked(n int) {
 	q.pool.waiting.Add(int64(n))
 	q.chargeLocked(n)
 }
@@ -293,7 +308,7 @@ func (q *Queue) chargeLocked(n int) {
 }
 
 // Transport returns the name of the transport that the queue belongs to.
-func (q *Queue) Transport() string { return q.form.Transport }
+func (q *Queue) Transport() string { return q.encoding.Transport }
 
 // Stats is the account of a queue.
 type Stats struct {

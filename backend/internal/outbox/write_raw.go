@@ -7,8 +7,9 @@ import (
 	"unsafe"
 )
 
-// write is write(2) on a socket that never waits, so the scheduler is not told of it: to be told, and to hand the processor on
-// and get it back when a write takes longer than 20 µs, costs more than to keep it for so long.
+// write is write(2) on a socket that never waits, so the scheduler is not told of it: to be told,
+// and to hand the processor on and get it back when a write takes longer than 20 µs, costs more
+// than to keep it for so long.
 func write(fd int, p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil

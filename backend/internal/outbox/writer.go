@@ -9,8 +9,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// maxWrite is the most bytes gathered into one write to a socket, and so the size of a writer's buffer. A larger frame is
-// written on its own, without being copied.
+// maxWrite is the most bytes gathered into one write to a socket, and so the size of a writer's
+// buffer. A larger frame is written on its own, without being copied.
 const maxWrite = 64 << 10
 
 // A writer writes the queues on its list, each one's frames in as few system calls as they fit in.
@@ -21,13 +21,13 @@ type writer struct {
 	list []*Queue
 
 	// Owned by run.
-	few   [keepFrames]entry
-	buf   []byte
-	tally tally
+	few      [keepFrames]entry
+	buf      []byte
+	counters counters
 }
 
 func newWriter(p *Pool) *writer {
-	return &writer{wake: make(chan struct{}, 1), buf: make([]byte, 0, maxWrite), tally: tally{pool: p}}
+	return &writer{wake: make(chan struct{}, 1), buf: make([]byte, 0, maxWrite), counters: counters{pool: p}}
 }
 
 func (w *writer) add(queues ...*Queue) {
@@ -53,38 +53,38 @@ func (w *writer) run(stop <-chan struct{}) {
 		w.mu.Unlock()
 		for i, q := range batch {
 			if i%fanoutChunk == 0 {
-				warm(batch[i:min(i+fanoutChunk, len(batch))])
+				prefetch(batch[i:min(i+fanoutChunk, len(batch))])
 			}
 			if w.flush(q) {
 				w.add(q)
 			}
 			batch[i] = nil
 		}
-		w.tally.settle()
+		w.counters.flush()
 	}
 }
 
 // flush writes once what the queue holds, and reports whether more came in meanwhile.
 func (w *writer) flush(q *Queue) (more bool) {
 	entries := q.take(w.few[:0])
-	defer q.pool.lists.back(entries)
-	if q.fd < 0 {
+	defer q.pool.slices.put(entries)
+	if !q.canTry() {
 		q.stall(nil, nil, entries)
 		return false
 	}
 	for rest := entries; len(rest) > 0; {
 		p, n := q.gather(w.buf, rest)
-		done, err := q.try(p)
+		done, err := q.tryWrite(p)
 		switch {
 		case err == syscall.EAGAIN || err == nil && done < len(p):
-			w.tally.add(q, nil, done)
+			w.counters.add(q, nil, done)
 			q.stall(append([]byte(nil), p[done:]...), append([]entry(nil), rest[:n]...), rest[n:])
 			return false
 		case err != nil:
 			q.end(rest)
 			return false
 		}
-		charge := w.tally.add(q, rest[:n], len(p))
+		charge := w.counters.add(q, rest[:n], len(p))
 		if rest = rest[n:]; len(rest) == 0 {
 			return q.release(charge, len(p))
 		}
@@ -93,17 +93,19 @@ func (w *writer) flush(q *Queue) (more bool) {
 	return q.release(0, 0)
 }
 
-// gather returns the bytes of the first n entries as one slice: that of a single frame itself, or buf.
+// gather returns the bytes of the first n entries as one slice: that of a single frame itself, or
+// buf.
 func (q *Queue) gather(buf []byte, entries []entry) (p []byte, n int) {
-	if q.marker != nil {
-		return q.gatherMarked(buf, entries)
+	if q.prefixer != nil {
+		return q.gatherPrefixed(buf, entries)
 	}
-	if first := entries[0].bytes(q.form); len(entries) == 1 || len(first)+len(entries[1].bytes(q.form)) > maxWrite {
+	first := entries[0].bytes(q.encoding)
+	if len(entries) == 1 || len(first)+len(entries[1].bytes(q.encoding)) > maxWrite {
 		return first, 1
 	}
 	p = buf[:0]
 	for ; n < len(entries); n++ {
-		b := entries[n].bytes(q.form)
+		b := entries[n].bytes(q.encoding)
 		if len(p)+len(b) > maxWrite {
 			break
 		}
@@ -112,36 +114,50 @@ func (q *Queue) gather(buf []byte, entries []entry) (p []byte, n int) {
 	return p, n
 }
 
-// gatherMarked always uses buf, or a larger one. A mark is supposed to be as long as the one before.
-func (q *Queue) gatherMarked(buf []byte, entries []entry) (p []byte, n int) {
+// gatherPrefixed always uses buf, or a larger one. A prefix is taken to be as long as the one
+// before.
+func (q *Queue) gatherPrefixed(buf []byte, entries []entry) (p []byte, n int) {
 	p = buf[:0]
-	for mark := 0; n < len(entries); n++ {
+	for prefix := 0; n < len(entries); n++ {
 		if entries[n].frame == nil {
 			continue
 		}
-		b := entries[n].bytes(q.form)
-		if n > 0 && len(p)+mark+len(b) > maxWrite {
+		b := entries[n].bytes(q.encoding)
+		if n > 0 && len(p)+prefix+len(b) > maxWrite {
 			break
 		}
 		before := len(p)
-		p = q.marker.Mark(p, entries[n].frame)
-		mark = len(p) - before
+		p = q.prefixer.Prefix(p, entries[n].frame)
+		prefix = len(p) - before
 		p = append(p, b...)
 	}
 	return p, n
 }
 
 // bytes returns the frame's bytes; none when it was taken out.
-func (e entry) bytes(form *Form) []byte {
+func (e entry) bytes(by *Encoding) []byte {
 	if e.frame == nil {
 		return nil
 	}
-	return e.frame.In(form)
+	return e.frame.In(by)
 }
 
-// try writes what the socket takes of p without waiting: EAGAIN when it is full. Only the writer that has the queue calls it, and
-// nobody else closes the socket meanwhile: so the descriptor is the queue's still, and needs not be held on to as net.Conn does.
-func (q *Queue) try(p []byte) (n int, err error) {
+// canTry reports whether the sink can be written to without waiting.
+func (q *Queue) canTry() bool {
+	if q.fd >= 0 {
+		return true
+	}
+	_, ok := q.sink.(TryWriter)
+	return ok
+}
+
+// tryWrite writes what the sink takes of p without waiting; a descriptor that is full may say
+// EAGAIN. Only the writer that has the queue calls it, and nobody else closes the socket meanwhile:
+// so the descriptor is the queue's still, and needs not be held on to as net.Conn does.
+func (q *Queue) tryWrite(p []byte) (n int, err error) {
+	if q.fd < 0 {
+		return q.sink.(TryWriter).TryWrite(p)
+	}
 	for {
 		if n, err = write(q.fd, p); err != syscall.EINTR {
 			return n, err
@@ -151,7 +167,8 @@ func (q *Queue) try(p []byte) (n int, err error) {
 
 // The queue's side of writing. The caller is the one that q.state names.
 
-// take returns what waits: a copy on few, or the list that was lent to the queue. It stays in the account until it is written.
+// take returns what waits: a copy in few, or the queue's slice from the pool. It stays in the
+// account until it is written.
 func (q *Queue) take(few []entry) []entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -166,7 +183,7 @@ func (q *Queue) take(few []entry) []entry {
 		return few
 	}
 	entries := q.frames
-	q.frames = q.pool.lists.lend(0) // it is busy
+	q.frames = q.pool.slices.get(0) // it is busy
 	return entries
 }
 
@@ -178,7 +195,8 @@ func (q *Queue) written(charge, bytes int) {
 	q.mu.Unlock()
 }
 
-// release is written at the end of the writer's turn, and reports whether there is more to write already.
+// release is written at the end of the writer's turn, and reports whether there is more to write
+// already.
 func (q *Queue) release(charge, bytes int) (more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -188,7 +206,7 @@ func (q *Queue) release(charge, bytes int) (more bool) {
 		return true
 	}
 	if cap(q.frames) > keepFrames {
-		q.pool.lists.back(q.frames)
+		q.pool.slices.put(q.frames)
 		q.emptyLocked()
 	}
 	q.restLocked()
@@ -197,32 +215,32 @@ func (q *Queue) release(charge, bytes int) (more bool) {
 
 // restLocked is called by the writer when nothing is left to write.
 func (q *Queue) restLocked() {
-	if q.hangup || q.closing && q.form.Final {
+	if q.hangup || q.closing && q.encoding.Final {
 		q.endLocked()
 	} else {
 		q.state = idle
 	}
 }
 
-// stall gives the queue to a goroutine of its own: first rest, the end of what the frames begun are, then the frames later,
-// then what came in meanwhile.
-func (q *Queue) stall(rest []byte, begun, later []entry) {
+// stall gives the queue to a goroutine of its own, which writes in this order: tail, the unwritten
+// end of the frames begun; the frames later; those that were queued meanwhile.
+func (q *Queue) stall(tail []byte, begun, later []entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.hangup {
 		q.endLocked(slices.Concat(begun, later)...) // nobody reads at the other end
 		return
 	}
-	if q.code == wire.CloseSlowConsumer { // while they were in the writer's hands; drop what Push would have dropped
+	if q.code == wire.CloseSlowConsumer { // since the writer took them: drop what Push would have dropped
 		n, charge := count(later)
 		kept, keeps := essential(later)
 		later = kept
-		q.settleLocked(keeps - charge)
+		q.chargeBothLocked(keeps - charge)
 		q.pool.opts.Meter.Dropped(n)
 	}
 	meanwhile := q.frames
 	q.frames, q.names = append(append([]entry(nil), later...), meanwhile...), nil
-	q.pool.lists.back(meanwhile)
+	q.pool.slices.put(meanwhile)
 	q.state = stalled
 	q.stalledLocked()
 	q.oldest = q.pool.now()
@@ -232,50 +250,71 @@ func (q *Queue) stall(rest []byte, begun, later []entry) {
 		q.oldest = q.frames[0].at
 	}
 	q.pool.addStalled(q)
-	q.pool.running.Go(func() { q.drain(rest, begun) })
+	q.pool.running.Go(func() { q.drain(tail, begun) })
 }
 
-// drain writes until the queue is empty. Writing waits while the socket is full; closing the socket ends it.
-func (q *Queue) drain(rest []byte, begun []entry) {
+// drain writes until the queue is empty. Writing waits while the socket is full; closing the socket
+// ends it.
+func (q *Queue) drain(tail []byte, begun []entry) {
 	var buf []byte
-	t := tally{pool: q.pool}
-	for {
-		if len(rest) > 0 {
-			if err := q.writeAll(rest); err != nil {
-				q.end(begun)
+	c := counters{pool: q.pool}
+	batch, p, n := begun, tail, len(begun)
+	for writing := batch; ; p, n = q.gather(buf, writing) {
+		if len(p) > 0 {
+			if err := q.writeAll(p); err != nil {
+				q.end(writing)
 				return
 			}
 		}
-		charge := t.add(q, begun, len(rest))
-		t.settle()
-		q.mu.Lock()
-		q.chargeLocked(-charge)
-		if len(q.frames) == 0 {
-			q.recoverLocked()
-			q.emptyLocked()
-			q.restLocked()
-			q.mu.Unlock()
+		charge := c.add(q, writing[:n], len(p))
+		c.flush()
+		if writing = writing[n:]; len(writing) > 0 {
+			q.written(charge, 0) // writeAll has told what the sink took
+			continue
+		}
+		if batch = q.takeBatch(batch[:0], charge); len(batch) == 0 {
 			return
 		}
-		if need := min(maxWrite, q.waiting); cap(buf) < need {
-			buf = make([]byte, 0, need)
+		writing = batch
+		if _, most := count(batch); cap(buf) < min(maxWrite, most) {
+			buf = make([]byte, 0, min(maxWrite, most))
 		}
-		var n int
-		rest, n = q.gather(buf, q.frames)
-		begun = append(begun[:0], q.frames[:n]...)
-		q.oldest = begun[0].at
-		q.names.leave(begun)
-		clear(q.frames[:n])
-		q.frames = q.frames[n:]
-		q.mu.Unlock()
 	}
+}
+
+// takeBatch takes what is written out of the queue's account, and returns the frames to write next,
+// up to maxWrite bytes of them: those that wait can still be replaced and dropped. When there are
+// none, the queue does not belong to its goroutine any more.
+func (q *Queue) takeBatch(batch []entry, charge int) []entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.chargeLocked(-charge)
+	if len(q.frames) == 0 {
+		q.recoverLocked()
+		q.emptyLocked()
+		q.restLocked()
+		return nil
+	}
+	n := 0
+	for size := 0; n < len(q.frames); n++ {
+		size += len(q.frames[n].bytes(q.encoding))
+		if n > 0 && size > maxWrite {
+			break
+		}
+	}
+	batch = append(batch, q.frames[:n]...)
+	q.oldest = batch[0].at
+	q.names.leave(batch)
+	clear(q.frames[:n])
+	q.frames = q.frames[n:]
+	return batch
 }
 
 // writeAll writes p, and waits for the socket.
 func (q *Queue) writeAll(p []byte) error {
-	raw := rawConn(q.conn)
+	raw := rawConn(q.sink)
 	if raw == nil {
-		n, err := q.conn.Write(p)
+		n, err := q.sink.Write(p)
 		q.took(n)
 		return err
 	}
@@ -304,9 +343,9 @@ func (q *Queue) took(bytes int) {
 	q.tookLocked(bytes)
 }
 
-// end closes the socket and forgets what waits, and what the caller has in hand.
-func (q *Queue) end(inHand []entry) {
+// end closes the socket and forgets what waits, and what the caller is writing.
+func (q *Queue) end(writing []entry) {
 	q.mu.Lock()
-	q.endLocked(inHand...)
+	q.endLocked(writing...)
 	q.mu.Unlock()
 }

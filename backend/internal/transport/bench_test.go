@@ -73,7 +73,7 @@ type bench struct {
 }
 
 func newBench(b *testing.B, name string, clients int) *bench {
-	m := metrics.New("bench", transport.Names()...)
+	m := metrics.New("bench")
 	s := &bench{pool: outbox.NewPool(outbox.Options{Meter: m})}
 	s.hub = hub.New(hub.Options{Pool: s.pool})
 	s.hub.Use(broker.NewMemory(broker.Limits{Messages: 1000}, s.hub))

@@ -14,6 +14,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -23,9 +24,6 @@ const (
 	SSE       = "sse"
 	Poll      = "poll"
 )
-
-// Names lists all of them.
-func Names() []string { return []string{WebSocket, SSE, Poll} }
 
 // ActionTimeout bounds what joining rooms, or one frame from a client, may take.
 const ActionTimeout = 30 * time.Second
@@ -62,7 +60,7 @@ type Gate struct {
 	open                      sync.WaitGroup // connections
 	users, addresses          *limit.Count
 	userFrames, addressFrames *limit.Keyed
-	counts                    map[string]*atomic.Int64 // open sessions by transport; static
+	sessions                  sync.Map // of *atomic.Int64: open sessions by transport
 
 	mu          sync.Mutex
 	leaving     bool
@@ -72,17 +70,25 @@ type Gate struct {
 // NewGate returns a gate that is open.
 func NewGate(o Options) *Gate {
 	o.PongTimeout = cmp.Or(o.PongTimeout, wire.PongTimeout)
-	g := &Gate{Options: o, counts: map[string]*atomic.Int64{},
+	return &Gate{Options: o,
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
-	for _, name := range Names() {
-		g.counts[name] = new(atomic.Int64)
+}
+
+// AddTransport makes a transport known to the metrics, before the first client comes.
+func (g *Gate) AddTransport(name string) {
+	if _, known := g.sessions.LoadOrStore(name, new(atomic.Int64)); !known {
+		g.Metrics.AddTransport(name, func() int { return g.Connections(name) })
 	}
-	return g
 }
 
 // Connections returns how many sessions of a transport are open.
-func (g *Gate) Connections(transport string) int { return int(g.counts[transport].Load()) }
+func (g *Gate) Connections(transport string) int { return int(g.counter(transport).Load()) }
+
+func (g *Gate) counter(transport string) *atomic.Int64 {
+	n, _ := g.sessions.LoadOrStore(transport, new(atomic.Int64))
+	return n.(*atomic.Int64)
+}
 
 // Silence is after how long without an answer a peer is taken for dead.
 func (g *Gate) Silence() time.Duration { return g.Heartbeat + g.PongTimeout }
@@ -155,9 +161,9 @@ func TooEarly(wait time.Duration) error {
 		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
 }
 
-// ComeBack is after how many ms a client of an instance that leaves should connect elsewhere. It differs from client to
-// client.
-func ComeBack() int64 { return 100 + rand.Int64N(1900) }
+// ReconnectDelay is after how long a client of an instance that leaves should connect elsewhere. It
+// differs from client to client.
+func ReconnectDelay() time.Duration { return 100*time.Millisecond + rand.N(1900*time.Millisecond) }
 
 // lastWait is how long connections have to end after they were hung up.
 const lastWait = time.Second
@@ -175,7 +181,7 @@ func (g *Gate) Drain(ctx context.Context) {
 	}
 	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
 	for _, s := range sessions {
-		s.Queue.Send(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: ComeBack()}))
+		s.Queue.Send(outbox.NewDrain(ReconnectDelay()))
 		s.Queue.Close(wire.CloseRestart, "restart: reconnect")
 		select {
 		case <-time.After(pause):

@@ -19,7 +19,7 @@ type Session struct {
 // Open begins a session on a queue. ping, if not nil, goes beside each heartbeat. End has to follow.
 func (g *Gate) Open(user string, queue *outbox.Queue, ping *outbox.Frame) Session {
 	s := Session{Session: g.Hub.Open("c-"+rand.Text()[:16], user, queue, ping), gate: g}
-	g.counts[queue.Transport()].Add(1)
+	g.counter(queue.Transport()).Add(1)
 	g.Metrics.Opened.WithLabelValues(queue.Transport()).Inc()
 	return s
 }
@@ -48,7 +48,7 @@ func (s *Session) End() {
 	s.ExpireAt(time.Time{})
 	code := queue.Code()
 	g.Metrics.Closed.WithLabelValues(queue.Transport(), code.String()).Inc() // first, so that who sees it gone sees why
-	g.counts[queue.Transport()].Add(-1)
+	g.counter(queue.Transport()).Add(-1)
 	s.Close()
 	t := s.Tracking()
 	g.Log.Debug("connection closed", "connection", s.ID, "transport", queue.Transport(), "code", uint16(code), "reason", code.String(),
@@ -56,7 +56,8 @@ func (s *Session) End() {
 }
 
 // Connected is the first frame of a session.
-func (s *Session) Connected(rooms []wire.Position) []byte {
-	return wire.AppendFrame(nil, wire.EventConnected, wire.Connected{ConnectionID: s.ID, Rooms: rooms,
-		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Node: s.gate.Node})
+func (s *Session) Connected(rooms []wire.Position) *outbox.Frame {
+	data := wire.Connected{ConnectionID: s.ID, Rooms: rooms, Node: s.gate.Node,
+		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli()}
+	return outbox.NewControl(wire.EventConnected, wire.AppendFrame(nil, wire.EventConnected, data))
 }

@@ -12,33 +12,30 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// form is how frames stand in an answer: as they are, with a comma before each (answer.Mark) and the end of the list as what
-// closes the connection. Heartbeats and drain are for those who stay.
-var form = &outbox.Form{Transport: transport.Poll, Slot: 4, Final: true,
-	Frame: func(json []byte) []byte {
-		if transport.Is(json, wire.EventHeartbeat) || transport.Is(json, wire.EventDrain) {
-			return nil
+// encoding is how frames stand in an answer: in a list, with a comma before each. Heartbeats and
+// drain are for those who stay.
+var encoding = &outbox.Encoding{Transport: transport.Poll, Final: true,
+	Append: func(dst []byte, f *outbox.Frame) []byte {
+		if f.Kind == outbox.Control {
+			return dst
 		}
-		return json
+		return append(append(slices.Grow(dst, 1+len(f.JSON)), ','), f.JSON...)
 	},
-	Closing: func(wire.CloseCode, string) []byte { return []byte{listEnd} },
+	Closing: func(wire.CloseCode, string) []byte { return nil }, // Close tells all
 }
 
-const listEnd = ']'
-
-// An answer is what the outbox takes for the connection: it keeps what is written until the poll is answered with it.
+// An answer is the sink of a poll: it keeps what is written until the poll is answered with it.
 type answer struct {
-	net.Conn               // no other method is called
-	limit    int           // of bytes; static
-	cancel   func()        // ends joining, when no more fits in
-	done     chan struct{} // closed when nothing more is written
-	some     chan struct{} // closed when there is something, or nothing more will be
-	finish   func()        // closes both
-	notice   func()        // closes some
+	limit  int           // of bytes; static
+	cancel func()        // ends joining, when no more fits in
+	done   chan struct{} // closed when nothing more is written
+	some   chan struct{} // closed when there is something, or nothing more will be
+	finish func()        // closes both
+	notice func()        // closes some
 
 	// Owned by whoever writes, from begin on.
-	moving   wire.Cursor // where the client stands after what was marked
-	retained bool        // retained events were marked since the last write
+	moving   wire.Cursor // where the client stands after the frames that are being written
+	retained bool        // retained events are among these
 
 	mu     sync.Mutex
 	body   []byte
@@ -49,7 +46,10 @@ type answer struct {
 	why wire.CloseCode // set when done
 }
 
-var _ outbox.Marker = (*answer)(nil)
+var (
+	_ outbox.Sink     = (*answer)(nil)
+	_ outbox.Prefixer = (*answer)(nil)
+)
 
 func newAnswer(limit int, cancel func()) *answer {
 	a := &answer{limit: limit, cancel: cancel, done: make(chan struct{}), some: make(chan struct{})}
@@ -65,15 +65,12 @@ func (a *answer) begin(c wire.Cursor) {
 	a.moving, a.cursor = c, slices.Clone(c)
 }
 
-// Mark implements outbox.Marker.
-func (a *answer) Mark(dst []byte, f *outbox.Frame) []byte {
-	if place, ok := f.Place(); ok {
-		a.moving.Move(place.Room, place.Offset)
+// Prefix implements outbox.Prefixer: it notes what Write is given next.
+func (a *answer) Prefix(dst []byte, f *outbox.Frame) []byte {
+	if position, ok := f.Position(); ok {
+		a.moving.Move(position.Room, position.Offset)
 	}
-	a.retained = a.retained || f.Retained()
-	if p := f.In(form); len(p) > 0 && p[0] != listEnd {
-		dst = append(dst, ',')
-	}
+	a.retained = a.retained || f.Kind == outbox.Retained
 	return dst
 }
 
@@ -81,23 +78,15 @@ func (a *answer) Mark(dst []byte, f *outbox.Frame) []byte {
 func (a *answer) Write(p []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	list, ended := p, p[len(p)-1] == listEnd
-	if ended {
-		list = p[:len(p)-1]
-	}
-	if len(a.body) > 0 && len(a.body)+len(list) > a.limit {
+	if len(a.body) > 0 && len(a.body)+len(p) > a.limit {
 		a.full, a.lost = true, a.retained
 		a.cancel()
 		return 0, net.ErrClosed
 	}
-	if a.body = append(a.body, list...); len(list) > 0 {
-		a.cursor = append(a.cursor[:0], a.moving...)
-		a.retained = false
-		a.notice()
-	}
-	if ended {
-		a.finish()
-	}
+	a.body = append(a.body, p...)
+	a.cursor = append(a.cursor[:0], a.moving...)
+	a.retained = false
+	a.notice()
 	return len(p), nil
 }
 
@@ -127,5 +116,5 @@ func (a *answer) messages() []byte {
 		return []byte("[]")
 	}
 	a.body[0] = '['
-	return append(a.body, listEnd)
+	return append(a.body, ']')
 }

@@ -3,8 +3,9 @@
 //	GET /poll?…&cursor= ──▶ Handler ── Admit, Open ──▶ Gate ──▶ Session of the hub, for the time of one request
 //	hub ──▶ outbox ──▶ answer ──▶ {"cursor":"…","messages":[…]}
 //
-// Nothing is kept between two requests: the cursor says where the client stands, and any instance can answer the next one.
-// What is in the answer and where the cursor stands change in one step, so nothing is lost or told twice wherever it breaks.
+// Nothing is kept between two requests: the cursor says where the client stands, and any instance
+// can answer the next one. What is in the answer and where the cursor stands change in one step, so
+// nothing is lost or told twice wherever it breaks.
 package poll
 
 import (
@@ -25,7 +26,8 @@ import (
 )
 
 const (
-	// longestWait is how long a poll waits for something to come, unless it asks for less. Proxies give up after 30 s or more.
+	// longestWait is how long a poll waits for something to come, unless it asks for less. Proxies
+	// give up after 30 s or more.
 	longestWait = 25 * time.Second
 	// writeTimeout is how long the client may take to take its answer.
 	writeTimeout = 10 * time.Second
@@ -38,7 +40,10 @@ type Handler struct {
 }
 
 // New returns a handler.
-func New(gate *transport.Gate, pool *outbox.Pool) *Handler { return &Handler{gate, pool} }
+func New(gate *transport.Gate, pool *outbox.Pool) *Handler {
+	gate.AddTransport(transport.Poll)
+	return &Handler{gate, pool}
+}
 
 // Serve is the handler of GET /poll.
 func (h *Handler) Serve(c echo.Context) error {
@@ -71,10 +76,12 @@ func waitOf(r *http.Request) (time.Duration, error) {
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
-// collect joins the rooms and gathers what is to be answered: at once what is there, or what comes first within wait.
+// collect joins the rooms and gathers what is to be answered: at once what is there, or what comes
+// first within wait.
 func (h *Handler) collect(ctx context.Context, visit *transport.Visit, wait time.Duration) (*answer, error) {
 	isNew := func(j hub.Join) bool { return j.After.IsZero() }
-	// Retained events are in no cursor: they come first, so that a long replay can't crowd them out.
+	// Retained events are in no cursor: they come first, so that a long replay can't crowd them
+	// out.
 	slices.SortStableFunc(visit.Joins, func(x, y hub.Join) int { return order(isNew(x)) - order(isNew(y)) })
 	atOnce := len(visit.Joins) == 0 || isNew(visit.Joins[0])
 
@@ -84,7 +91,7 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Visit, wait time
 	if atOnce {
 		a.limit = h.pool.Bound()
 	}
-	queue := h.pool.NewMarkedQueue(a, form, a)
+	queue := h.pool.NewQueue(a, encoding, a)
 	s := h.gate.Open(visit.User, queue, nil)
 	defer s.End()
 	s.ExpireAt(visit.Who.Expires)
@@ -126,15 +133,15 @@ func order(first bool) int {
 	return 1
 }
 
-// write sends the answer: where the client stands, and the frames that lead there. An instance that leaves tells after how
-// many milliseconds to poll elsewhere.
+// write sends the answer: where the client stands, and the frames that lead there. An instance that
+// leaves tells after how many milliseconds to poll elsewhere.
 func (h *Handler) write(c echo.Context, a *answer) error {
 	node, _ := json.Marshal(h.gate.Node) // a text
 	p := append(a.cursor.Append([]byte(`{"cursor":"`)), `","messages":`...)
 	p = append(p, a.messages()...) // byte for byte: json.Marshal would compact them
 	p = fmt.Appendf(p, `,"node":%s,"serverTime":%d`, node, time.Now().UnixMilli())
 	if a.why == wire.CloseRestart {
-		p = fmt.Appendf(p, `,"retryAfter":%d`, transport.ComeBack())
+		p = fmt.Appendf(p, `,"retryAfter":%d`, transport.ReconnectDelay().Milliseconds())
 	}
 	p = append(p, '}')
 	header := c.Response().Header()

@@ -167,7 +167,8 @@ func TestAPollAnswersWithWhatWasMissedElseWithWhatComesElseAfterItsWait(t *testi
 	}
 }
 
-// A client that polls while messages flow at full rate gets each one once, in order, however the answers fall.
+// A client that polls while messages flow at full rate gets each one once, in order, however the
+// answers fall.
 func TestPollsOneAfterTheOtherGetEachMessageOnce(t *testing.T) {
 	s := start(t, transporttest.Options{Linger: time.Second, Queued: 64 << 10})
 	const messages, publishers = 4000, 4
@@ -218,8 +219,8 @@ func TestAForgedCursorIsAnsweredWithAGap(t *testing.T) {
 	}
 }
 
-// A room that is new to the client is joined beside those that it knows, and what is retained there is not crowded out by what
-// it missed elsewhere.
+// A room that is new to the client is joined beside those that it knows, and what is retained there
+// is not crowded out by what it missed elsewhere.
 func TestANewRoomBesideALongReplay(t *testing.T) {
 	s := start(t, transporttest.Options{Queued: 64 << 10})
 	other := wire.Room{Warehouse: "w1"}
@@ -325,7 +326,8 @@ func TestAPollThatIsEndedByAnOperatorIsForbidden(t *testing.T) {
 	s.WantClosed(wire.CloseForbidden, 1)
 }
 
-// Polls that wait when the instance leaves answer at once, and say when to come back; the next instance goes on from there.
+// Polls that wait when the instance leaves answer at once, and say when to come back; the next
+// instance goes on from there.
 func TestDrainAnswersThePollsThatWait(t *testing.T) {
 	s := start(t, transporttest.Options{})
 	cursor := s.ask(http.DefaultClient, "warehouse=w1&zone=a").Cursor

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -18,7 +19,7 @@ func (h *Handler) respond(c echo.Context, visit *transport.Visit) error {
 	setHeader(header)
 	b := newBody(c.Response().Writer)
 	s := &stream{framing: plain}
-	queue := h.pool.NewMarkedQueue(b, plain.Form, s)
+	queue := h.pool.NewQueue(b, plain.Encoding, s)
 	s.Session = h.gate.Open(visit.User, queue, nil)
 	s.ExpireAt(visit.Who.Expires)
 	ctx := c.Request().Context()
@@ -34,20 +35,19 @@ func (h *Handler) respond(c echo.Context, visit *transport.Visit) error {
 	}
 	s.End()
 	<-b.closed
-	if began := b.settle(); began || err == nil {
+	if began := b.waitWriters(); began || err == nil {
 		return nil
 	}
 	header.Del("Content-Type") // it is a problem's now
 	return err
 }
 
-// A body is a response as the outbox's connection. Its other end is nobody's: the client is watched by net/http.
+// A body is a response as the outbox's sink. Nobody reads its client: net/http watches it.
 type body struct {
-	net.Conn // no other method is called
-	w        http.ResponseWriter
-	control  *http.ResponseController
-	closed   chan struct{}
-	close    func()
+	w       http.ResponseWriter
+	control *http.ResponseController
+	closed  chan struct{}
+	close   func()
 
 	writing sync.Mutex // held while w is written to
 	began   bool       // something was written
@@ -55,6 +55,8 @@ type body struct {
 	mu   sync.Mutex
 	over bool // the handler returns: w must not be touched any more
 }
+
+var _ outbox.Sink = (*body)(nil)
 
 func newBody(w http.ResponseWriter) *body {
 	b := &body{w: w, control: http.NewResponseController(w), closed: make(chan struct{})}
@@ -99,8 +101,9 @@ func (b *body) Close() error {
 	return b.SetDeadline(time.Now())
 }
 
-// settle waits until the response is not written to any more, and will not be. It reports whether it ever was.
-func (b *body) settle() (began bool) {
+// waitWriters waits until the response is not written to any more, and will not be. It reports
+// whether it ever was.
+func (b *body) waitWriters() (began bool) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	b.mu.Lock()

@@ -6,8 +6,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A line is the field id of the events of one connection: its cursor, framed. It is written with every message, so its text
-// is kept, and a message that follows the one before changes a few digits in it.
+// A line is the field id of the events of one connection: its cursor, framed. It is written with
+// every message, so its text is kept, and a message that follows the one before changes a few
+// digits in it.
 type line struct {
 	framing framing
 	cursor  wire.Cursor

@@ -1,10 +1,11 @@
 // Package sse serves clients by Server-Sent Events, for networks that let no WebSocket through.
 //
 //	GET /sse ──▶ Handler ── Admit, Open ──▶ Gate ──▶ Session of the hub
-//	hub ──▶ outbox ── the shared frame, and before it the id line of this connection (stream.Mark) ──▶ socket
+//	hub ──▶ outbox ── the shared frame, and before it the id line of this connection (stream.Prefix) ──▶ socket
 //
-// Over HTTP/1.1 the connection is taken over and written to by the outbox's writers, like a WebSocket. Over HTTP/2 the stream
-// belongs to net/http: the outbox writes to it through a body, with a goroutine while there is something to write.
+// Over HTTP/1.1 the connection is taken over and written to by the outbox's writers, like a
+// WebSocket. Over HTTP/2 the stream belongs to net/http: the outbox writes to it through a body,
+// with a goroutine while there is something to write.
 package sse
 
 import (
@@ -30,10 +31,13 @@ type Handler struct {
 }
 
 // New returns a handler.
-func New(gate *transport.Gate, pool *outbox.Pool) *Handler { return &Handler{gate, pool} }
+func New(gate *transport.Gate, pool *outbox.Pool) *Handler {
+	gate.AddTransport(transport.SSE)
+	return &Handler{gate, pool}
+}
 
-// Serve is the handler of GET /sse. Over HTTP/1 it returns when the connection is taken over and has joined its rooms, not
-// when it ends.
+// Serve is the handler of GET /sse. Over HTTP/1 it returns when the connection is taken over and
+// has joined its rooms, not when it ends.
 func (h *Handler) Serve(c echo.Context) error {
 	visit, err := h.gate.Admit(c)
 	if err != nil {
@@ -61,14 +65,14 @@ func (h *Handler) takeOver(c echo.Context, visit *transport.Visit) error {
 		return fmt.Errorf("take over the connection: %w", err)
 	}
 	conn.SetDeadline(time.Time{})
-	boundUnacknowledged(conn, h.gate.Silence())
+	setTCPUserTimeout(conn, h.gate.Silence())
 	setHeader(c.Response().Header())
 	framing := chunked
 	if !c.Request().ProtoAtLeast(1, 1) {
 		framing = plain
 	}
 	s := &stream{framing: framing, head: head(c, framing)}
-	queue := h.pool.NewMarkedQueue(conn, framing.Form, s)
+	queue := h.pool.NewQueue(conn, framing.Encoding, s)
 	s.Session = h.gate.Open(visit.User, queue, nil)
 	s.ExpireAt(visit.Who.Expires)
 	early := buffered.Reader.Buffered() > 0
@@ -95,17 +99,14 @@ func head(c echo.Context, framing framing) []byte {
 	header := c.Response().Header()
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	header.Set("Connection", "close")
-	if framing.Form == chunked.Form {
+	if framing.Encoding == chunked.Encoding {
 		header.Set("Transfer-Encoding", "chunked")
 	}
 	return response(http.StatusOK, header)
 }
 
-// statusLine is how a response begins, and no event does.
-var statusLine = []byte("HTTP/1.1 ")
-
 func response(status int, header http.Header) []byte {
-	b := bytes.NewBuffer(fmt.Appendf(nil, "%s%d %s\r\n", statusLine, status, http.StatusText(status)))
+	b := bytes.NewBuffer(fmt.Appendf(nil, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status)))
 	_ = header.Write(b) // to memory
 	b.WriteString("\r\n")
 	return b.Bytes()
@@ -122,19 +123,23 @@ type stream struct {
 	line line
 }
 
-var _ outbox.Marker = (*stream)(nil)
+var _ outbox.Prefixer = (*stream)(nil)
 
-// Mark implements outbox.Marker: the field id of an event, which tells the place that its data leads to. Both are parts of one
-// event, which counts for nothing when the connection is cut in between.
-func (s *stream) Mark(dst []byte, f *outbox.Frame) []byte {
+// Prefix implements outbox.Prefixer: the field id of an event, which tells the position that its
+// data leads to. Both are parts of one event, which counts for nothing when the connection is cut
+// in between.
+func (s *stream) Prefix(dst []byte, f *outbox.Frame) []byte {
 	if s.head != nil {
-		if !bytes.HasPrefix(f.In(s.framing.Form), statusLine) { // that would be a refusal, which has a head of its own
+		if f.Kind != outbox.Raw { // that is a refusal, which has a head of its own
 			dst = append(dst, s.head...)
 		}
 		s.head = nil
 	}
-	if place, ok := f.Place(); ok {
-		s.line.move(place)
+	position, moves := f.Position()
+	if moves {
+		s.line.move(position)
+	}
+	if moves || f.Event == wire.EventConnected {
 		dst = append(dst, s.line.text...)
 	}
 	return dst
@@ -147,8 +152,7 @@ func (s *stream) join(ctx context.Context, query transport.Query) (announced boo
 	err = s.Join(ctx, query.Joins, func(offsets []wire.Offset) {
 		announced = true
 		s.line = newLine(s.framing, query.Cursor(offsets))
-		first := append(bytes.Clone(s.line.text), s.framing.Frame(s.Connected(query.Positions(offsets)))...)
-		s.Queue.Push(outbox.NewRaw(first))
+		s.Queue.Send(s.Connected(query.Positions(offsets)))
 	})
 	return announced, err
 }
@@ -163,8 +167,8 @@ func (s *stream) refuse(p problem.Problem, header http.Header) {
 	s.Queue.Hangup(wire.CloseRestart)
 }
 
-// watch waits for the end of the connection. The client has nothing to say: one that sends a further request before it has
-// the answer to this one gets none.
+// watch waits for the end of the connection. The client has nothing to say: one that sends a
+// further request before it has the answer to this one gets none.
 func (s *stream) watch(conn net.Conn, early bool) {
 	if !early {
 		var one [1]byte

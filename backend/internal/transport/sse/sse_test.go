@@ -111,7 +111,8 @@ func TestRetainedEventsAndGapsOverAStream(t *testing.T) {
 	}
 }
 
-// One who reads too slowly for state that is replaced gets the newest, and its cursor leads past what was replaced.
+// One who reads too slowly for state that is replaced gets the newest, and its cursor leads past
+// what was replaced.
 func TestConflatedMessagesMoveTheCursor(t *testing.T) {
 	s := start(t, transporttest.Options{})
 	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")

@@ -21,9 +21,8 @@ import (
 )
 
 // frames is how WebSocket looks on the socket: RFC 6455 section 5.2, one unmasked text frame.
-var frames = &outbox.Form{
+var frames = &outbox.Encoding{
 	Transport: transport.WebSocket,
-	Frame:     func(json []byte) []byte { return wsframe.Append(nil, wsframe.Text, json) },
 	Header: func(dst []byte, n int) []byte {
 		return wsframe.Header{Op: wsframe.Text, Final: true, Length: n}.Append(dst)
 	},

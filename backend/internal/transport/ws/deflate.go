@@ -79,15 +79,17 @@ func trim(s string) string { return strings.Trim(s, " \t") }
 
 // deflated is how WebSocket looks to those who negotiated deflate: frames of at least that many
 // bytes are compressed.
-func deflated(from int) *outbox.Form {
-	return &outbox.Form{Transport: frames.Transport, Slot: 1, Closing: frames.Closing, Frame: func(json []byte) []byte {
-		if len(json) >= from {
-			if p := compress(json); len(p) < len(json) {
-				return wsframe.Header{Op: wsframe.Text, Final: true, Deflated: true}.AppendFrame(nil, p)
+func deflated(from int) *outbox.Encoding {
+	return &outbox.Encoding{Transport: frames.Transport, Closing: frames.Closing,
+		Append: func(dst []byte, f *outbox.Frame) []byte {
+			h, payload := wsframe.Header{Op: wsframe.Text, Final: true}, f.JSON
+			if len(payload) >= from {
+				if p := compress(payload); len(p) < len(payload) {
+					h.Deflated, payload = true, p
+				}
 			}
-		}
-		return frames.Frame(json)
-	}}
+			return h.AppendFrame(slices.Grow(dst, 10+len(payload)), payload)
+		}}
 }
 
 type compressor struct {

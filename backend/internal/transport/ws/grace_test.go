@@ -9,7 +9,6 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
-	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -27,7 +26,7 @@ func (h held) SetReadDeadline(t time.Time) error {
 // A pong, or the end of what the server did for a client, gives the reader more time. When the
 // connection is closed in that very moment, it still has its grace and no more.
 func TestNoReaderOutlivesTheGraceOfAClosingConnection(t *testing.T) {
-	pool := outbox.NewPool(outbox.Options{Meter: metrics.New("test", transport.Names()...), CloseGrace: 100 * time.Millisecond})
+	pool := outbox.NewPool(outbox.Options{Meter: metrics.New("test"), CloseGrace: 100 * time.Millisecond})
 	defer pool.Close()
 	server, client := net.Pipe()
 	defer client.Close()
@@ -44,7 +43,7 @@ func TestNoReaderOutlivesTheGraceOfAClosingConnection(t *testing.T) {
 		case <-time.After(50 * time.Millisecond): // it waits for that
 		}
 	}}
-	c.queue = pool.NewQueue(c.Conn, frames)
+	c.queue = pool.NewQueue(c.Conn, frames, nil)
 	if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func (c *session) start() {
 	c.ExpireAt(c.who.Expires)
 	ctx, cancel := context.WithTimeout(context.Background(), transport.ActionTimeout)
 	defer cancel()
-	err := c.Join(ctx, c.query.Joins, func(offsets []wire.Offset) { c.send(c.Connected(c.query.Positions(offsets))) })
+	err := c.Join(ctx, c.query.Joins, func(offsets []wire.Offset) { c.queue.Send(c.Connected(c.query.Positions(offsets))) })
 	c.query.Joins = nil
 	if err != nil {
 		c.refuse(0, false, err)
@@ -124,7 +124,7 @@ func (c *session) start() {
 	}
 }
 
-func (c *session) send(json []byte) { c.queue.Send(json) }
+func (c *session) send(json []byte) { c.queue.Send(outbox.NewControl("", json)) }
 
 // refuse answers with an error frame, and ends the connection of a client that doesn't speak the
 // protocol.

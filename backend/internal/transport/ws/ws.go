@@ -44,14 +44,15 @@ type Handler struct {
 	*transport.Gate
 	pool     *outbox.Pool
 	melody   *melody.Melody
-	deflated *outbox.Form // nil when nothing is compressed
-	byteRate limit.Rate   // in which one connection may send
+	deflated *outbox.Encoding // nil when nothing is compressed
+	byteRate limit.Rate       // in which one connection may send
 }
 
 // New returns a handler.
 func New(o Options) *Handler {
 	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New(),
 		byteRate: byteRate(o.Gate.Limits.Frames, o.Gate.MaxFrameBytes)}
+	o.Gate.AddTransport(transport.WebSocket)
 	if o.DeflateFrom > 0 {
 		h.deflated = deflated(o.DeflateFrom)
 	}
@@ -102,12 +103,12 @@ func (h *Handler) Serve(c echo.Context) error {
 	}
 	c.Response().Status = http.StatusSwitchingProtocols // for metrics: melody writes the answer
 	taken.SetDeadline(time.Time{})
-	form := frames
+	encoding := frames
 	if h.deflated != nil && offersDeflate(r) {
-		form = h.deflated
+		encoding = h.deflated
 	}
-	wrapped := &conn{Conn: taken, queue: h.pool.NewQueue(taken, form),
-		in: inbound{limit: h.MaxFrameBytes, deflate: form == h.deflated}}
+	wrapped := &conn{Conn: taken, queue: h.pool.NewQueue(taken, encoding, nil),
+		in: inbound{limit: h.MaxFrameBytes, deflate: encoding == h.deflated}}
 	if n := buffered.Reader.Buffered(); n > 0 { // what is lost here would be lost silently
 		early := make([]byte, n)
 		_, _ = io.ReadFull(buffered, early)

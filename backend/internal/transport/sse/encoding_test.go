@@ -7,7 +7,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -36,10 +38,10 @@ func FuzzEvent(f *testing.F) {
 		if wire.CheckEvent(name) != nil || wire.CheckPayload(json.RawMessage(data), 1<<16) != nil {
 			return
 		}
-		frame := wire.AppendMessage(nil, &wire.Message{Room: wire.Room{Warehouse: "w"}, Event: name,
-			Offset: wire.Offset{Epoch: "k", N: 1}, Data: json.RawMessage(data)})
-		text := string(event(frame))
-		if got := string(unframe(t, chunked.Frame(frame))); got != text || string(plain.Frame(frame)) != text {
+		frame := outbox.Broadcast(&wire.Message{Room: wire.Room{Warehouse: "w"}, Event: name,
+			Offset: wire.Offset{Epoch: "k", N: 1}, Data: json.RawMessage(data)}, 0, "")
+		text := string(frame.In(plain.Encoding))
+		if got := string(unframe(t, frame.In(chunked.Encoding))); got != text {
 			t.Fatalf("in chunks it is %q, else %q", got, text)
 		}
 		body, ok := strings.CutSuffix(text, "\n\n")
@@ -58,23 +60,30 @@ func FuzzEvent(f *testing.F) {
 		if err := json.Unmarshal([]byte(strings.Join(lines, "\n")), &got); err != nil {
 			t.Fatalf("%q: %v", text, err)
 		}
-		_ = json.Unmarshal(frame, &want)
+		_ = json.Unmarshal(frame.JSON, &want)
 		if !reflect.DeepEqual(got, want) {
-			t.Fatalf("%s arrives as %v", frame, got)
+			t.Fatalf("%s arrives as %v", frame.JSON, got)
 		}
 	})
 }
 
 func TestEventsOfTheServerItself(t *testing.T) {
-	tests := []struct{ give, want string }{
-		{`{"event":"heartbeat","data":{"connections":1,"time":2}}`, "event: heartbeat\ndata: {\"event\":\"heartbeat\",\"data\":{\"connections\":1,\"time\":2}}\n\n"},
-		{`{"event":"drain","data":{"retryAfter":1840}}`, "retry: 1840\ndata: {\"event\":\"drain\",\"data\":{\"retryAfter\":1840}}\n\n"},
-		{`{"event":"gap","data":{}}`, "data: {\"event\":\"gap\",\"data\":{}}\n\n"},
-		{`{"event":"heartbeats","room":"warehouse:w"}`, "data: {\"event\":\"heartbeats\",\"room\":\"warehouse:w\"}\n\n"},
+	heartbeat := wire.AppendFrame(nil, wire.EventHeartbeat, wire.Heartbeat{Connections: 1, Time: 2})
+	at := wire.Offset{Epoch: "k", N: 3}
+	tests := []struct {
+		give *outbox.Frame
+		want string
+	}{
+		{outbox.NewControl(wire.EventHeartbeat, heartbeat), "event: heartbeat\ndata: " + string(heartbeat) + "\n\n"},
+		{outbox.NewDrain(1840 * time.Millisecond),
+			"retry: 1840\ndata: {\"event\":\"drain\",\"data\":{\"retryAfter\":1840}}\n\n"},
+		{outbox.NewGap(wire.Room{Warehouse: "w"}, at, at),
+			`data: {"event":"gap","data":{"room":"warehouse:w","from":"k-3","to":"k-3"}}` + "\n\n"},
+		{outbox.NewControl("heartbeats", []byte(`{"event":"heartbeats"}`)), "data: {\"event\":\"heartbeats\"}\n\n"},
 	}
 	for _, tt := range tests {
-		if got := string(event([]byte(tt.give))); got != tt.want {
-			t.Errorf("%s is %q, want %q", tt.give, got, tt.want)
+		if got := string(tt.give.In(plain.Encoding)); got != tt.want {
+			t.Errorf("%s is %q, want %q", tt.give.JSON, got, tt.want)
 		}
 	}
 	if got := string(plain.Closing(wire.CloseSlowConsumer, "too\nslow")); got != "event: close\ndata: {\"code\":4408,\"reason\":\"too\\nslow\"}\n\n" {
@@ -108,7 +117,7 @@ func TestTheLineIsTheCursor(t *testing.T) {
 			}
 			l.move(p)
 			want := "id: " + l.cursor.String() + "\n"
-			if framing.Form == chunked.Form {
+			if framing.Encoding == chunked.Encoding {
 				if got := string(unframe(t, l.text)); got != want {
 					t.Fatalf("the line is %q, want %q", got, want)
 				}

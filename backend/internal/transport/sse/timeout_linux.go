@@ -9,9 +9,9 @@ import (
 // tcpUserTimeout is TCP_USER_TIMEOUT of tcp(7): RFC 5482.
 const tcpUserTimeout = 18
 
-// boundUnacknowledged ends a connection whose peer acknowledges nothing for that long although heartbeats are sent. There is
-// no pong that could be missed here, as there is with WebSocket.
-func boundUnacknowledged(conn net.Conn, d time.Duration) {
+// setTCPUserTimeout ends a connection whose peer acknowledges nothing for that long although
+// heartbeats are sent. There is no pong that could be missed here, as there is with WebSocket.
+func setTCPUserTimeout(conn net.Conn, d time.Duration) {
 	raw, ok := conn.(syscall.Conn)
 	if !ok {
 		return

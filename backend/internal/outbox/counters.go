@@ -1,0 +1,62 @@
+package outbox
+
+import "time"
+
+// counters count what reaches the sockets, for the meter and for the account of the pool, which all
+// writers share: each writer has counters of its own, which it adds to those after a round, instead
+// of taking turns with the others at each frame.
+type counters struct {
+	pool      *Pool
+	transport string // of what is counted
+	messages  int
+	bytes     int
+	charge    int
+	times     []time.Duration
+}
+
+// maxTimes is how many latencies are collected at most.
+const maxTimes = 1024
+
+// add counts bytes on the queue's socket, and the frames that end with them. It returns what these
+// are charged, which the caller takes out of the queue's account.
+func (c *counters) add(q *Queue, frames []entry, bytes int) (charge int) {
+	messages := 0
+	now := time.Now().UnixMicro()
+	for _, e := range frames {
+		f := e.frame
+		if f == nil {
+			continue
+		}
+		charge += int(e.charge)
+		if f.isMessage() {
+			messages++
+		}
+		if f.Accepted != 0 {
+			c.times = append(c.times, time.Duration(now-f.Accepted)*time.Microsecond)
+		}
+	}
+	q.sent.Add(uint64(messages))
+	q.wrote.Add(uint64(bytes))
+	if c.transport != q.encoding.Transport || len(c.times) > maxTimes {
+		c.flush()
+		c.transport = q.encoding.Transport
+	}
+	c.messages += messages
+	c.bytes += bytes
+	c.charge += charge
+	return charge
+}
+
+// flush hands on what was counted.
+func (c *counters) flush() {
+	if c.bytes > 0 {
+		c.pool.opts.Meter.Written(c.transport, c.messages, c.bytes)
+	}
+	if len(c.times) > 0 {
+		c.pool.opts.Meter.Latencies(c.times)
+	}
+	if c.charge > 0 {
+		c.pool.waiting.Add(-int64(c.charge))
+	}
+	c.messages, c.bytes, c.charge, c.times = 0, 0, 0, c.times[:0]
+}
