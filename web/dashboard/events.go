@@ -20,7 +20,7 @@ type section struct {
 }
 
 // serveEvents sends every section at once, then each one as it changes, until the viewer leaves. Something is sent for
-// every picture, if only the time of it: a viewer that hears nothing for a few seconds takes the server for lost.
+// every snapshot, if only the time of it: a viewer that hears nothing for a few seconds takes the server for lost.
 func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead { // which asks for the header alone, and would wait for the end of the stream
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -49,8 +49,8 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 
 	sent := map[string][]byte{}
 	for {
-		p, changed := d.next()
-		if err := d.send(r.Context(), w, d.viewOf(p, r), sent); err != nil {
+		f, changed := d.next()
+		if err := d.send(r.Context(), w, d.viewOf(f, r), sent); err != nil {
 			d.opts.Log.Debug("dashboard viewer left", "error", err)
 			return
 		}

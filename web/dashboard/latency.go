@@ -17,27 +17,30 @@ type bin struct {
 	n            uint64
 }
 
-// grown returns what a histogram gained since an earlier reading of the same instance.
-func grown(before, now Histogram) latencies {
-	was := make(map[float64]uint64, len(before.Buckets))
-	for _, b := range before.Buckets {
-		was[b.UpperBound] = b.CumulativeCount
+// delta returns what a histogram gained since an earlier reading of the same instance.
+func delta(before, now Histogram) latencies {
+	was := make(map[float64]uint64, len(before.Bounds))
+	for i, bound := range before.Bounds[:before.len()] {
+		was[bound] = before.Counts[i]
 	}
-	gain := make(latencies, 0, len(now.Buckets)+1)
+	gain := make(latencies, 0, now.len()+1)
 	var lower float64
 	var counted uint64
 	next := func(upper float64, cumulative uint64) {
 		gain = append(gain, bin{lower, upper, minus(cumulative, counted)})
 		lower, counted = upper, max(counted, cumulative)
 	}
-	for _, b := range now.Buckets {
-		if !math.IsInf(b.UpperBound, 1) {
-			next(b.UpperBound, minus(b.CumulativeCount, was[b.UpperBound]))
+	for i, bound := range now.Bounds[:now.len()] {
+		if !math.IsInf(bound, 1) {
+			next(bound, minus(now.Counts[i], was[bound]))
 		}
 	}
 	next(math.Inf(1), minus(now.Count, before.Count))
 	return gain
 }
+
+// len is the number of buckets: another version's histogram may lack a part.
+func (h Histogram) len() int { return min(len(h.Bounds), len(h.Counts)) }
 
 // minus is a-b for counters, 0 where a counter fell.
 func minus(a, b uint64) uint64 {

@@ -12,7 +12,6 @@
 package screen
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -30,7 +29,7 @@ const Prefix = "/screen/"
 // screen that comes back after a lost connection compares it and reloads itself when it is older.
 const BuildHeader = "Zonecast-Build"
 
-// A Zone is listed on the page that leads to the screens.
+// A Zone is listed on the page that leads to the screens: it has connections, or got events lately.
 type Zone struct {
 	Warehouse   string
 	Name        string
@@ -40,8 +39,8 @@ type Zone struct {
 // Options says what the screens work with. The zero value is fine.
 type Options struct {
 	Log *slog.Logger // default: none
-	// Zones lists the zones that the index page shows, in any order; without it the page only says how to open a screen.
-	Zones func(context.Context) ([]Zone, error)
+	// Zones returns the zones that the index page lists, in any order, and whether those are all; nil lists none.
+	Zones func() (zones []Zone, complete bool)
 	// KeyRequired says that publishing needs an API key; the example on an empty screen then shows where it goes.
 	KeyRequired bool
 	// StaleAfter is how long a screen waits for the next message of its zone before it says that the figures are old

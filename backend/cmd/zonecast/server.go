@@ -11,7 +11,6 @@ import (
 	"os"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -27,6 +26,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/poll"
@@ -43,22 +43,28 @@ const linger = 10 * time.Second
 
 // A server is one instance, wired.
 type server struct {
-	config   *config.Config
-	log      *slog.Logger
-	guard    *auth.Guard
-	listener net.Listener
-	http     *http.Server
-	hub      *hub.Hub
-	pool     *outbox.Pool
-	recent   *recent
-	broker   broker.Broker
-	cluster  cluster.Cluster
-	metrics  *metrics.Metrics
-	gate     *transport.Gate
-	ui       *dashboard.Dashboard
-	started  time.Time
-	leaving  atomic.Bool
+	config    *config.Config
+	log       *slog.Logger
+	guard     *auth.Guard
+	listener  net.Listener
+	http      *http.Server
+	hub       *hub.Hub
+	pool      *outbox.Pool
+	publisher *publishing.Publisher
+	broker    broker.Broker
+	cluster   cluster.Cluster
+	metrics   *metrics.Metrics
+	gate      *transport.Gate
+	ui        *dashboard.Dashboard
+	started   time.Time
+	readiness *cluster.Readiness
 }
+
+// A retirer is a broker that keeps its messages in this process: it refuses publications once the process leaves, since
+// nobody who reconnects would get them.
+type retirer interface{ Retire() }
+
+var _ retirer = (*broker.Memory)(nil)
 
 // newServer wires a server and listens. Its errors tell the operator what to change.
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
@@ -75,22 +81,23 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	m := s.metrics
 	s.listener = &watched{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
-	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.Waits.Inc,
+	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishThrottled.Inc,
 		PublishWait: c.PublishWait, Linger: linger})
+	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes})
 	if err := s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
 	}
 	s.hub.Use(s.broker)
-	s.recent = &recent{hub: s.hub}
-	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
+	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
 		Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes, Origins: c.AllowedOrigins, Limits: transport.Limits{
 			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
 			UserFrames:            limit.Rate{Tokens: c.UserRateLimitTokens, Refill: c.UserRateLimitRefill},
 			AddressFrames:         limit.Rate{Tokens: c.AddressRateLimitTokens, Refill: c.AddressRateLimitRefill}}})
-	s.ui = dashboard.New(dashboard.Options{Source: (*figures)(s), Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
+	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
 	s.gauges()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -114,7 +121,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 		return err
 	}
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
-		OnReconnect: s.metrics.Reconnects.Inc, OnRepair: s.metrics.Repairs.Inc, OnFork: s.metrics.Forks.Inc}, s.hub)
+		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc}, s.hub)
 	if err != nil {
 		return err
 	}
@@ -133,9 +140,9 @@ func (s *server) routes() http.Handler {
 	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
 	s.gate.Register(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
 	s.gate.Register(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
-	api.Register(e, api.Options{Publisher: s.recent, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
-		MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load,
-		Register: attendance.Register{Cluster: s.cluster}})
+	api.Register(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
+		MaxDataBytes: s.config.MaxFrameBytes,
+		Register:     attendance.Register{Cluster: s.cluster}})
 	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
@@ -145,7 +152,7 @@ func (s *server) routes() http.Handler {
 	read("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))
 	read("/assets/*", echo.WrapHandler(assets.Handler()))
 	read("/screen", to(screen.Prefix))
-	read("/screen/*", echo.WrapHandler(screen.New(screen.Options{Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})))
+	read("/screen/*", echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})))
 	return e
 }
 
@@ -239,7 +246,7 @@ func (s *server) run(ctx context.Context) error {
 	defer stopBeating()
 	running.Go(func() { s.hub.Run(beating) })
 	running.Go(func() { s.cluster.Run(beating) })
-	running.Go(func() { _ = s.ui.Run(beating) }) // it ends with ctx or Close, and says which
+	running.Go(func() { s.ui.Run(beating) })
 	failed := make(chan error, 1)
 	running.Go(func() { failed <- s.http.Serve(s.listener) })
 
@@ -249,9 +256,9 @@ func (s *server) run(ctx context.Context) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
 	}
-	s.leaving.Store(true)
-	if m, ok := s.broker.(*broker.Memory); ok {
-		m.Retire()
+	s.readiness.Leave()
+	if b, ok := s.broker.(retirer); ok {
+		b.Retire()
 	}
 	s.ui.Close()
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)

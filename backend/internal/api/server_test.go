@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,19 +22,20 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // A server is the API with the real hub and the memory broker behind it.
 type server struct {
-	t       testing.TB
-	echo    *echo.Echo
-	hub     *hub.Hub
-	pool    *outbox.Pool
-	broker  *fragile
-	metrics *metrics.Metrics
-	leaving atomic.Bool
-	log     *bytes.Buffer
+	t         testing.TB
+	echo      *echo.Echo
+	hub       *hub.Hub
+	pool      *outbox.Pool
+	broker    *fragile
+	metrics   *metrics.Metrics
+	readiness *cluster.Readiness
+	log       *bytes.Buffer
 }
 
 // fragile is the memory broker, which can be told what to answer to the publications that follow.
@@ -66,9 +66,10 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	s := &server{t: t, echo: echo.New(), metrics: metrics.New("v-test", "websocket"), log: new(bytes.Buffer)}
 	s.pool = outbox.NewPool(outbox.Options{Meter: s.metrics, MaxBytes: bytesQueued, SlowAfter: time.Minute})
 	t.Cleanup(s.pool.Close)
-	s.hub = hub.New(hub.Options{Pool: s.pool, PublishWait: wait, OnWait: s.metrics.Waits.Inc})
+	s.hub = hub.New(hub.Options{Pool: s.pool, PublishWait: wait, OnWait: s.metrics.PublishThrottled.Inc})
 	s.broker = &fragile{Memory: broker.NewMemory(broker.Limits{Retained: 2}, s.hub)}
 	s.hub.Use(s.broker)
+	s.readiness = cluster.NewReadiness(s.broker.Health)
 	if view == nil {
 		view = func() cluster.View { return cluster.View{Nodes: []cluster.Node{s.node()}} }
 	}
@@ -76,8 +77,9 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	s.echo.HTTPErrorHandler = api.Problem(log)
 	desk := &attendance.Desk{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
 	alone := cluster.Alone{Self: s.node, Answer: desk.Answer}
-	api.Register(s.echo, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
-		Guard: auth.New(guard), MaxDataBytes: dataLimit, Leaving: s.leaving.Load, Register: attendance.Register{Cluster: alone}})
+	publisher := publishing.New(publishing.Options{Hub: s.hub, Metrics: s.metrics, MaxDataBytes: dataLimit})
+	api.Register(s.echo, api.Options{Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
+		Guard: auth.New(guard), MaxDataBytes: dataLimit, Register: attendance.Register{Cluster: alone}})
 	return s
 }
 

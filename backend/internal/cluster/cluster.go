@@ -27,15 +27,19 @@ type Node struct {
 	ID      string    `json:"id,omitempty"`
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
-	// State is "ready", "not ready" or "draining"; Reason says why it is not ready.
-	State  string `json:"state"`
-	Reason string `json:"reason,omitempty"`
+	// State is "ready", "not ready" or "draining". Reason says why its broker can't be used, since BrokerDownSince; empty
+	// while it can.
+	State           string    `json:"state"`
+	Reason          string    `json:"reason,omitempty"`
+	BrokerDownSince time.Time `json:"brokerDownSince,omitzero"`
 
 	Connections int `json:"connections"`
 	// Warehouses counts the connections that are in at least one room of a warehouse, Zones those in each zone.
 	Warehouses map[string]int `json:"warehouses,omitempty"`
 	Zones      []Zone         `json:"zones,omitempty"`
 	Transports map[string]int `json:"transports,omitempty"` // connections by transport
+	// RecentZones were published to lately, through this instance; without their connections.
+	RecentZones []Zone `json:"recentZones,omitempty"`
 	// Sent is how many messages the open connections were sent, Lived the sum of how long they are open.
 	Sent  uint64        `json:"sent"`
 	Lived time.Duration `json:"lived"`
@@ -61,13 +65,6 @@ type Histogram struct {
 	Counts []uint64  `json:"counts,omitempty"`
 	Count  uint64    `json:"count"`
 }
-
-// The states of a node.
-const (
-	Ready    = "ready"
-	NotReady = "not ready"
-	Draining = "draining"
-)
 
 // A View is what is known of the cluster.
 type View struct {

@@ -52,7 +52,7 @@ func (g *Gate) act(c echo.Context, via string) (f wire.ClientFrame, answer any, 
 	}
 	f, err = wire.DecodeClient(p)
 	if wait := g.Spend(who.User, Address(c), time.Now()); wait > 0 { // after reading, for the answer needs the id
-		g.Metrics.Refuse(string(wire.CodeRateLimited))
+		g.Metrics.RefuseFrame(string(wire.CodeRateLimited))
 		return f, nil, TooEarly(wait)
 	}
 	label := f.Event

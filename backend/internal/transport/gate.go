@@ -14,6 +14,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -33,6 +34,7 @@ const ActionTimeout = 30 * time.Second
 // Options of a [Gate]. All are needed, but for Origins.
 type Options struct {
 	Hub           *hub.Hub
+	Publisher     *publishing.Publisher
 	Metrics       *metrics.Metrics
 	Log           *slog.Logger
 	Node          string
@@ -93,16 +95,14 @@ func (g *Gate) Enter(address string) error {
 	defer g.mu.Unlock()
 	switch {
 	case g.leaving:
-		g.Metrics.Refused.WithLabelValues("draining").Inc()
-		return &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
+		return g.RefuseAs("draining",
+			&wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000})
 	case g.Limits.Connections > 0 && g.connections >= g.Limits.Connections:
-		g.Metrics.Refused.WithLabelValues(string(wire.CodeLimitReached)).Inc()
-		return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryWhenFull,
-			Message: "this instance holds as many connections as it may: try another one, or later"}
+		return g.RefuseAs(string(wire.CodeLimitReached), &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryWhenFull,
+			Message: "connection limit reached (MAX_CONNECTIONS): connect to another instance, or later"})
 	case !g.addresses.Enter(address):
-		g.Metrics.Refused.WithLabelValues("address_limit").Inc()
-		return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
-			Message: fmt.Sprintf("there are %d connections from this address already, the most that are allowed", g.addresses.Most())}
+		return g.RefuseAs("address_limit", &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
+			Message: fmt.Sprintf("connection limit of this address reached (%d)", g.addresses.Most())})
 	}
 	g.connections++
 	g.open.Add(1)
@@ -128,17 +128,20 @@ func (g *Gate) EnterUser(user string) error {
 		return nil
 	}
 	return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
-		Message: fmt.Sprintf("the user has %d connections already, the most that are allowed", g.users.Most())}
+		Message: fmt.Sprintf("connection limit of this user reached (%d)", g.users.Most())}
 }
 
 // LeaveUser counts it out.
 func (g *Gate) LeaveUser(user string) { g.users.Leave(user) }
 
-// Refuse counts a connection that is refused before it is open, and returns the error.
-func (g *Gate) Refuse(err error) error {
-	g.Metrics.Refused.WithLabelValues(string(wire.AsError(err).Code)).Inc()
+// RefuseAs counts a connection that is refused before it is open, by reason, and returns the error.
+func (g *Gate) RefuseAs(reason string, err error) error {
+	g.Metrics.RefuseConnection(reason)
 	return err
 }
+
+// Refuse is RefuseAs with the code of the error as the reason.
+func (g *Gate) Refuse(err error) error { return g.RefuseAs(string(wire.AsError(err).Code), err) }
 
 // Spend takes a frame out of what a user and an address may send; otherwise it returns how long to wait. What is empty has
 // no limit.

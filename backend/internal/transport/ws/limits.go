@@ -28,7 +28,7 @@ func (c *session) within(now time.Time) (wait time.Duration) {
 	if wait == 0 {
 		return 0
 	}
-	h.Metrics.Refuse("rate_limited")
+	h.Metrics.RefuseFrame("rate_limited")
 	if c.refusals.Spend(forgiven, 1, now) > 0 {
 		c.queue.Close(wire.CloseLimit, "too many frames were sent although they were refused")
 	}

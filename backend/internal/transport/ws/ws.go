@@ -85,8 +85,7 @@ func (h *Handler) Serve(c echo.Context) error {
 		return h.Refuse(err)
 	}
 	if err := checkHandshake(c); err != nil {
-		h.Metrics.Refused.WithLabelValues(string(wire.CodeBadFrame)).Inc()
-		return err
+		return h.RefuseAs(string(wire.CodeBadFrame), err)
 	}
 	address := transport.Address(c)
 	if err := h.Enter(address); err != nil {
@@ -209,7 +208,7 @@ func (h *Handler) failed(s *melody.Session, err error) {
 		var timeout net.Error
 		switch queue := client(s).queue; {
 		case errors.As(err, &timeout) && timeout.Timeout() && queue.Code() == 0:
-			h.Metrics.Silent.Inc()
+			h.Metrics.PongTimeouts.Inc()
 			queue.Close(wire.CloseGoingAway, fmt.Sprintf("no pong for %v", h.Silence()))
 		case timeout == nil && err.Error() != "EOF":
 			queue.Close(wire.CloseBadFrame, framing(err))
