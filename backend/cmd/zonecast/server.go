@@ -17,11 +17,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonecast/zonecast/backend/internal/api"
-	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
+	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
@@ -79,7 +79,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
 	m := s.metrics
-	s.listener = &watched{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
+	s.listener = &acceptLogger{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishThrottled.Inc,
 		PublishWait: c.PublishWait, Linger: linger})
@@ -109,10 +109,10 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
-	desk := &attendance.Desk{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
+	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
 	limits := broker.Limits{Messages: s.config.HistoryMessages, Age: s.config.HistoryAge}
 	if s.config.RedisURL == "" {
-		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: desk.Answer}
+		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: connections.Answer}
 		return nil
 	}
 	target, err := redisconn.Find(ctx, redisconn.Options{URL: s.config.RedisURL, CAFile: s.config.RedisCAFile,
@@ -125,7 +125,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: desk.Answer,
+	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: connections.Answer,
 		PressureHolds: hub.PressureHolds})
 	s.cluster = shared
 	s.hub.Share(shared)
@@ -138,11 +138,10 @@ func (s *server) routes() http.Handler {
 	e.HTTPErrorHandler = api.Problem(s.log)
 	e.Use(count(s.metrics))
 	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
-	s.gate.Register(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
-	s.gate.Register(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
-	api.Register(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
-		MaxDataBytes: s.config.MaxFrameBytes,
-		Register:     attendance.Register{Cluster: s.cluster}})
+	s.gate.AddRoutes(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
+	s.gate.AddRoutes(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
+	api.AddRoutes(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
+		MaxDataBytes: s.config.MaxFrameBytes, Connections: connadmin.Client{Cluster: s.cluster}})
 	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
@@ -152,7 +151,9 @@ func (s *server) routes() http.Handler {
 	read("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))
 	read("/assets/*", echo.WrapHandler(assets.Handler()))
 	read("/screen", to(screen.Prefix))
-	read("/screen/*", echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})))
+	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
+	read("/screen/", screens, api.OperatorsOnly(s.guard)) // it names the zones that there are
+	read("/screen/*", screens)
 	return e
 }
 

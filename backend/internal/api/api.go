@@ -1,7 +1,7 @@
 // Package api is what services and operators call over HTTP: publishing, health, connections, metrics.
 //
 //	service ── POST /api/v1/… ──▶ API ──▶ publishing ──▶ hub
-//	operator ── /api/v1/connections ──▶ API ──▶ attendance ──▶ cluster
+//	operator ── /api/v1/connections ──▶ API ──▶ connadmin ──▶ cluster
 //	monitoring ── /health/…, /livez, /readyz, /metrics ──▶ API ──▶ cluster, metrics
 package api
 
@@ -15,10 +15,10 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/problem"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
@@ -33,20 +33,20 @@ type Options struct {
 	Metrics   *metrics.Metrics
 	Log       *slog.Logger
 	Guard     *auth.Guard
-	// Register knows the connections of all instances.
-	Register attendance.Register
+	// Connections lists and closes the connections of all instances.
+	Connections connadmin.Client
 	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
 	MaxDataBytes int
 }
 
-// An API serves its routes; see Register.
+// An API serves its routes; see [AddRoutes].
 type API struct{ Options }
 
 // Reading are the methods of what is only read. HEAD is GET without the body (RFC 9110 section 9.3.2); net/http leaves it out.
 var Reading = []string{http.MethodGet, http.MethodHead}
 
-// Register adds the routes to e.
-func Register(e *echo.Echo, o Options) {
+// AddRoutes adds the routes to e.
+func AddRoutes(e *echo.Echo, o Options) {
 	a := &API{o}
 	e.POST("/api/v1/warehouses/:warehouse/broadcast", a.broadcast)
 	e.POST("/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)

@@ -8,8 +8,8 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -106,8 +106,8 @@ func FuzzConnectionsQuery(f *testing.F) {
 			return
 		}
 		got := wantJSON[struct {
-			attendance.Page
-			attendance.Outcome
+			connadmin.Page
+			connadmin.FanOut
 		}](t, w.Result(), http.StatusOK)
 		if got.Connections == nil || len(got.Connections) > got.Total {
 			t.Errorf("%d of %d connections", len(got.Connections), got.Total)

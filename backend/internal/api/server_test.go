@@ -15,10 +15,10 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/api"
-	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
@@ -75,11 +75,11 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	}
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	s.echo.HTTPErrorHandler = api.Problem(log)
-	desk := &attendance.Desk{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
-	alone := cluster.Alone{Self: s.node, Answer: desk.Answer}
+	connections := &connadmin.Handler{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
+	alone := cluster.Alone{Self: s.node, Answer: connections.Answer}
 	publisher := publishing.New(publishing.Options{Hub: s.hub, Metrics: s.metrics, MaxDataBytes: dataLimit})
-	api.Register(s.echo, api.Options{Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
-		Guard: auth.New(guard), MaxDataBytes: dataLimit, Register: attendance.Register{Cluster: alone}})
+	api.AddRoutes(s.echo, api.Options{Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
+		Guard: auth.New(guard), MaxDataBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}})
 	return s
 }
 

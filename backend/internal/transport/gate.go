@@ -14,6 +14,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -86,8 +87,8 @@ func NewGate(o Options) *Gate {
 // Connections returns how many sessions of a transport are open.
 func (g *Gate) Connections(transport string) int { return int(g.counts[transport].Load()) }
 
-// Silence is after how long without an answer a peer is taken for dead.
-func (g *Gate) Silence() time.Duration { return g.Heartbeat + g.PongTimeout }
+// ReadTimeout is after how long without an answer a peer is taken for dead.
+func (g *Gate) ReadTimeout() time.Duration { return g.Heartbeat + g.PongTimeout }
 
 // Enter counts a connection in, or refuses it. Without an error, Leave has to follow.
 func (g *Gate) Enter(address string) error {
@@ -143,24 +144,29 @@ func (g *Gate) RefuseAs(reason string, err error) error {
 // Refuse is RefuseAs with the code of the error as the reason.
 func (g *Gate) Refuse(err error) error { return g.RefuseAs(string(wire.AsError(err).Code), err) }
 
-// Spend takes a frame out of what a user and an address may send; otherwise it returns how long to wait. What is empty has
+// AllowFrame takes a frame out of the rate limits of a user and an address, or returns how long to wait. An empty name has
 // no limit.
-func (g *Gate) Spend(user, address string, now time.Time) (wait time.Duration) {
+func (g *Gate) AllowFrame(user, address string, now time.Time) (wait time.Duration) {
 	if wait = g.userFrames.Spend(user, 1, now); wait == 0 {
 		wait = g.addressFrames.Spend(address, 1, now)
 	}
 	return wait
 }
 
-// TooEarly is the error for a frame that has to wait.
-func TooEarly(wait time.Duration) error {
+// ErrRateLimited returns the error for a frame that comes too early.
+func ErrRateLimited(wait time.Duration) error {
 	return &wire.Error{Code: wire.CodeRateLimited, Message: "too many frames: send the next one later",
 		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
 }
 
-// ComeBack is after how many ms a client of an instance that leaves should connect elsewhere. It differs from client to
-// client.
-func ComeBack() int64 { return 100 + rand.Int64N(1900) }
+// ReconnectDelay is after how many ms a client that is sent away should connect again: random, so that not all come at once.
+func ReconnectDelay() int64 { return 100 + rand.Int64N(1900) }
+
+// AskToReconnect closes a connection whose client is to connect again, here or elsewhere, and says when.
+func AskToReconnect(q *outbox.Queue, reason string) {
+	q.Send(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: ReconnectDelay()}))
+	q.Close(wire.CloseRestart, reason)
+}
 
 // lastWait is how long connections have to end after they were hung up.
 const lastWait = time.Second
@@ -178,8 +184,7 @@ func (g *Gate) Drain(ctx context.Context) {
 	}
 	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
 	for _, s := range sessions {
-		s.Queue.Send(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: ComeBack()}))
-		s.Queue.Close(wire.CloseRestart, "restart: reconnect")
+		AskToReconnect(s.Queue, "restart: reconnect")
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

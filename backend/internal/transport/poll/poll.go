@@ -72,7 +72,7 @@ func waitOf(r *http.Request) (time.Duration, error) {
 }
 
 // collect joins the rooms and gathers what is to be answered: at once what is there, or what comes first within wait.
-func (h *Handler) collect(ctx context.Context, visit *transport.Visit, wait time.Duration) (*answer, error) {
+func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait time.Duration) (*answer, error) {
 	isNew := func(j hub.Join) bool { return j.After.IsZero() }
 	// Retained events are in no cursor: they come first, so that a long replay can't crowd them out.
 	slices.SortStableFunc(visit.Joins, func(x, y hub.Join) int { return order(isNew(x)) - order(isNew(y)) })
@@ -134,7 +134,7 @@ func (h *Handler) write(c echo.Context, a *answer) error {
 	p = append(p, a.messages()...) // byte for byte: json.Marshal would compact them
 	p = fmt.Appendf(p, `,"node":%s,"serverTime":%d`, node, time.Now().UnixMilli())
 	if a.why == wire.CloseRestart {
-		p = fmt.Appendf(p, `,"retryAfter":%d`, transport.ComeBack())
+		p = fmt.Appendf(p, `,"retryAfter":%d`, transport.ReconnectDelay())
 	}
 	p = append(p, '}')
 	header := c.Response().Header()

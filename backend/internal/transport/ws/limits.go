@@ -23,7 +23,7 @@ var forgiven = limit.Rate{Tokens: wire.Refusals, Refill: wire.RefusalsForgiven}
 func (c *session) within(now time.Time) (wait time.Duration) {
 	h := c.handler
 	if wait = c.frames.Spend(h.Limits.Frames, 1, now); wait == 0 {
-		wait = h.Spend(c.counted, c.address, now)
+		wait = h.AllowFrame(c.counted, c.address, now)
 	}
 	if wait == 0 {
 		return 0
@@ -38,7 +38,7 @@ func (c *session) within(now time.Time) (wait time.Duration) {
 // limited answers a frame that came too early. With the id, which has to be read for that.
 func (c *session) limited(p []byte, wait time.Duration) {
 	f, _ := wire.DecodeClient(p)
-	c.send(wire.AppendError(nil, f.ID, f.HasID, transport.TooEarly(wait)))
+	c.send(wire.AppendError(nil, f.ID, f.HasID, transport.ErrRateLimited(wait)))
 }
 
 // pong takes the answer to a ping. One that answers none counts like any other frame.

@@ -66,7 +66,7 @@ func (c *session) watched(f func()) {
 	began := time.Now()
 	f()
 	if now := time.Now(); now.Sub(began) > busyAfter {
-		_ = c.conn.SetReadDeadline(now.Add(c.handler.Silence())) // fails when the connection is gone, as reading then does
+		_ = c.conn.SetReadDeadline(now.Add(c.handler.ReadTimeout())) // fails when the connection is gone, as reading then does
 	}
 }
 

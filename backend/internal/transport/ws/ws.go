@@ -58,7 +58,7 @@ func New(o Options) *Handler {
 	m.Config.MaxMessageSize = int64(h.MaxFrameBytes)
 	m.Config.MessageBufferSize = 1
 	m.Config.PingPeriod = 100 * 365 * 24 * time.Hour // the hub's heartbeat pings
-	m.Config.PongWait = h.Silence()
+	m.Config.PongWait = h.ReadTimeout()
 	m.HandleConnect(h.connect)
 	m.HandleDisconnect(h.disconnect)
 	m.HandleMessage(func(s *melody.Session, p []byte) { client(s).receive(p) })
@@ -209,7 +209,7 @@ func (h *Handler) failed(s *melody.Session, err error) {
 		switch queue := client(s).queue; {
 		case errors.As(err, &timeout) && timeout.Timeout() && queue.Code() == 0:
 			h.Metrics.PongTimeouts.Inc()
-			queue.Close(wire.CloseGoingAway, fmt.Sprintf("no pong for %v", h.Silence()))
+			queue.Close(wire.CloseGoingAway, fmt.Sprintf("no pong for %v", h.ReadTimeout()))
 		case timeout == nil && err.Error() != "EOF":
 			queue.Close(wire.CloseBadFrame, framing(err))
 		}
