@@ -1,14 +1,16 @@
-// Package dashboard is the operator's view of a running Zonecast: who is connected where, how much is published and
-// delivered, how fast, and how each instance is.
+// Package dashboard is the operator's view of a running Zonecast: who is connected where, how much
+// is published and delivered, how fast, and how each instance is.
 //
 //	Source ◀── Run: one goroutine, once a second ──▶ figures ──▶ GET /ui/         the whole page
 //	(cmd adapts)     rates, percentiles, trend                └─▶ GET /ui/events   each section as it changes, over SSE
 //
-// A section of the page is one templ component; the page and the event stream render the same one. All of a page comes
-// from the own server, and nothing in it is inline, so a strict Content-Security-Policy holds.
+// A section of the page is one templ component; the page and the event stream render the same one.
+// All of a page comes from the own server, and nothing in it is inline, so a strict
+// Content-Security-Policy holds.
 //
-// Figures never look newer or more complete than they are: when instances are silent the page names them, and when the
-// browser loses the server the page itself (live.ts) says so and greys the figures.
+// Figures never look newer or more complete than they are: when instances are silent the page names
+// them, and when the browser loses the server the page itself (live.ts) says so and greys the
+// figures.
 package dashboard
 
 import (
@@ -28,14 +30,16 @@ const maxViewers = 100
 
 // Options says what a dashboard works with. Only Source has to be there.
 type Options struct {
-	// Source returns the state of the cluster, without waiting for the network. It is called from one goroutine.
+	// Source returns the state of the cluster, without waiting for the network. It is called from
+	// one goroutine.
 	Source func() Snapshot
 	Log    *slog.Logger // default: none
-	// KeyRequired says that publishing needs an API key; the example of the empty page then shows where it goes.
+	// KeyRequired says that publishing needs an API key; the example of the empty page then shows
+	// where it goes.
 	KeyRequired bool
 
-	// Interval is the time between two snapshots while someone looks (default 1 s), IdleInterval while nobody does
-	// (default 5 s), so that the trend is there for whoever opens the page.
+	// Interval is the time between two snapshots while someone looks (default 1 s), IdleInterval
+	// while nobody does (default 5 s), so that the trend is there for whoever opens the page.
 	Interval, IdleInterval time.Duration
 }
 
@@ -85,7 +89,8 @@ func New(opts Options) *Dashboard {
 
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.mux.ServeHTTP(w, r) }
 
-// Close ends Run and all event streams, which http.Server.Shutdown would wait for. It may be called more than once.
+// Close ends Run and all event streams, which http.Server.Shutdown would wait for. It may be called
+// more than once.
 func (d *Dashboard) Close() { d.closeOnce.Do(func() { close(d.closed) }) }
 
 func (d *Dashboard) isClosed() bool {

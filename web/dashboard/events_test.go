@@ -150,7 +150,8 @@ func TestEventsFollowTheSource(t *testing.T) {
 	s.until("#totals", "Connections 8 ")
 }
 
-// What did not change is not sent again, but something always is: silence means that the server is lost.
+// What did not change is not sent again, but something always is: silence means that the server is
+// lost.
 func TestEventsSendOnlyWhatChanged(t *testing.T) {
 	url, _ := serve(t, always(Snapshot{Zones: []Zone{{"w", "z", 3}}, Connections: 3}))
 	s := open(t, url+"/ui/events")

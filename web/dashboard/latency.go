@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// latencies tells how many deliveries of some window took how long, in rising order. Each bin knows both its bounds, so
-// that instances of different versions, with different buckets, can be added up.
+// latencies tells how many deliveries of some window took how long, in rising order. Each bin knows
+// both its bounds, so that instances of different versions, with different buckets, can be added
+// up.
 type latencies []bin
 
-// A bin counts the values above lower up to and including upper, in seconds. The last upper bound is +Inf.
+// A bin counts the values above lower up to and including upper, in seconds. The last upper bound
+// is +Inf.
 type bin struct {
 	lower, upper float64
 	n            uint64
@@ -67,7 +69,8 @@ func (l latencies) plus(other latencies) latencies {
 	return merged
 }
 
-// A percentile is a latency that a share of all deliveries did not exceed. The zero value says that nothing was delivered.
+// A percentile is a latency that a share of all deliveries did not exceed. The zero value says that
+// nothing was delivered.
 type percentile struct {
 	Known   bool
 	Latency time.Duration

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// buckets makes a histogram of 1 ms, 10 ms and 100 ms from how many values each bucket holds, the last one above all.
+// buckets makes a histogram of 1 ms, 10 ms and 100 ms from how many values each bucket holds, the
+// last one above all.
 func buckets(n ...uint64) Histogram {
 	bounds := []float64{0.001, 0.01, 0.1}
 	var h Histogram

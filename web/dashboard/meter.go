@@ -3,13 +3,16 @@ package dashboard
 import "time"
 
 const (
-	// rateWindow is what the rates on the page are an average of: short enough to follow, long enough to be read.
+	// rateWindow is what the rates on the page are an average of: short enough to follow, long
+	// enough to be read.
 	rateWindow = 10 * time.Second
-	// latencyWindow is what the percentiles are of, those in the trend too: a p99 needs a few hundred deliveries to mean something.
+	// latencyWindow is what the percentiles are of, those in the trend too: a p99 needs a few
+	// hundred deliveries to mean something.
 	latencyWindow = time.Minute
 	// trendWindow is how far back the sparklines reach.
 	trendWindow = 5 * time.Minute
-	// maxSamples bounds what is remembered: trendWindow at one sample a second, and some room for irregular ticks.
+	// maxSamples bounds what is remembered: trendWindow at one sample a second, and some room for
+	// irregular ticks.
 	maxSamples = 330
 )
 
@@ -20,8 +23,8 @@ type sample struct {
 	latency     latencies // since the sample before
 	rated       bool      // false for the first sample: growth needs a before
 
-	// Messages per second since the sample before. What an instance tells of itself may be a second old, so a single sample
-	// says little: nothing, and then twice as much.
+	// Messages per second since the sample before. What an instance tells of itself may be a second
+	// old, so a single sample says little: nothing, and then twice as much.
 	published, delivered float64
 
 	// As they would have been shown at that moment.
@@ -29,8 +32,9 @@ type sample struct {
 	p50, p95, p99                percentile
 }
 
-// A meter turns the counters of instances, which only ever grow, into rates and percentiles of the last moments. It
-// follows each instance by itself, so that one that restarts or stays silent for a while distorts nothing.
+// A meter turns the counters of instances, which only ever grow, into rates and percentiles of the
+// last moments. It follows each instance by itself, so that one that restarts or stays silent for a
+// while distorts nothing.
 //
 // It is owned by the sampler's goroutine.
 type meter struct {
@@ -67,7 +71,8 @@ func (m *meter) observe(at time.Time, s Snapshot) {
 	last.p50, last.p95, last.p99 = latency.at(0.50), latency.at(0.95), latency.at(0.99)
 }
 
-// remember keeps the readings of those that answered and, until the trend forgets them, of those that did not.
+// remember keeps the readings of those that answered and, until the trend forgets them, of those
+// that did not.
 func (m *meter) remember(at time.Time, s Snapshot) {
 	if m.before == nil {
 		m.before = map[string]reading{}

@@ -74,7 +74,8 @@ func TestRatesForgetAfterTheirWindow(t *testing.T) {
 	}
 }
 
-// An instance's own figures come once a second, and so do snapshots: at times one shows nothing new and the next two steps.
+// An instance's own figures come once a second, and so do snapshots: at times one shows nothing new
+// and the next two steps.
 func TestATrendOfFiguresThatComeUnevenlyIsEven(t *testing.T) {
 	var m meter
 	at := noon

@@ -386,8 +386,8 @@ func share(r roomRow) templ.Component {
 	})
 }
 
-// welcome is what an empty system says: nobody is here yet, and what to try, ready to copy. When events are published all the
-// same, the screens of their zones are what to open.
+// welcome is what an empty system says: nobody is here yet, and what to try, ready to copy. When
+// events are published all the same, the screens of their zones are what to open.
 func welcome(v view) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

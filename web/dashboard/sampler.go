@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Figures are everything that the pages show, computed once for all viewers. They never change after they were published.
+// Figures are everything that the pages show, computed once for all viewers. They never change
+// after they were published.
 type figures struct {
 	number uint64    // counts the snapshots
 	taken  time.Time // when the snapshot was; zero before the first
@@ -18,8 +19,8 @@ type figures struct {
 	trend                []sample // of trendWindow, the oldest first
 }
 
-// Run takes a snapshot about once a second while someone looks and every few seconds otherwise, until ctx ends or the
-// dashboard is closed. It is called once.
+// Run takes a snapshot about once a second while someone looks and every few seconds otherwise,
+// until ctx ends or the dashboard is closed. It is called once.
 func (d *Dashboard) Run(ctx context.Context) {
 	defer d.Close()
 	var m meter
@@ -58,7 +59,8 @@ func (d *Dashboard) sample(m *meter) *figures {
 	return next
 }
 
-// sorted returns a snapshot in the order of the page: the busiest rooms first, instances by name. The lists are copies.
+// sorted returns a snapshot in the order of the page: the busiest rooms first, instances by name.
+// The lists are copies.
 func sorted(s Snapshot) Snapshot {
 	s.Instances = slices.SortedFunc(slices.Values(s.Instances), func(a, b Instance) int { return cmp.Compare(a.Name, b.Name) })
 	s.Missing = slices.Sorted(slices.Values(s.Missing))

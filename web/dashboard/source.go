@@ -2,23 +2,25 @@ package dashboard
 
 import "time"
 
-// A Snapshot is the state of the cluster at one moment. The dashboard keeps it and never changes it; nor may the source
-// after returning it.
+// A Snapshot is the state of the cluster at one moment. The dashboard keeps it and never changes
+// it; nor may the source after returning it.
 type Snapshot struct {
 	// Instances are those that answered, in any order.
 	Instances []Instance
 	// Missing names the instances that should have answered and did not.
 	Missing []string
-	// Incomplete says why instances may be missing, those that nobody knows of included. The figures are complete when it
-	// is empty.
+	// Incomplete says why instances may be missing, those that nobody knows of included. The
+	// figures are complete when it is empty.
 	Incomplete string
-	// Connections is the number of clients connected to the instances that answered. A client that joined no warehouse is
-	// counted here alone.
+	// Connections is the number of clients connected to the instances that answered. A client that
+	// joined no warehouse is counted here alone.
 	Connections int
-	// Warehouses and Zones hold the rooms that someone is in, in any order. A client that is in two zones counts in both.
+	// Warehouses and Zones hold the rooms that someone is in, in any order. A client that is in two
+	// zones counts in both.
 	Warehouses []Warehouse
 	Zones      []Zone
-	// Recent are zones that were published to lately, in the order in which they are shown; without their connections.
+	// Recent are zones that were published to lately, in the order in which they are shown; without
+	// their connections.
 	Recent []Zone
 	// Broker is the kind of the broker: "memory" or "redis".
 	Broker string
@@ -51,12 +53,13 @@ type Instance struct {
 	// Broker is the instance's own link to the broker.
 	Broker BrokerLink
 
-	// Published, Delivered and Latency count since UpSince and never fall while UpSince stays the same. The dashboard
-	// makes rates and percentiles of their growth.
+	// Published, Delivered and Latency count since UpSince and never fall while UpSince stays the
+	// same. The dashboard makes rates and percentiles of their growth.
 
 	// Published is how many messages the instance accepted from publishers.
 	Published uint64
-	// Delivered is how many messages it wrote to sockets: one published message counts once for each client that got it.
+	// Delivered is how many messages it wrote to sockets: one published message counts once for
+	// each client that got it.
 	Delivered uint64
 	// Latency is the time of each delivery, from the broker's acceptance to the socket.
 	Latency Histogram
@@ -81,8 +84,8 @@ type BrokerLink struct {
 	Detail string
 }
 
-// A Histogram counts values by size, as Prometheus's classic histograms do: Counts[i] are those up to Bounds[i] seconds,
-// smaller ones included. Bounds rise.
+// A Histogram counts values by size, as Prometheus's classic histograms do: Counts[i] are those up
+// to Bounds[i] seconds, smaller ones included. Bounds rise.
 type Histogram struct {
 	Bounds []float64
 	Counts []uint64

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// The sparkline's own units: one across is one second of trendWindow; the picture is stretched to its place by the page.
+// The sparkline's own units: one across is one second of trendWindow; the picture is stretched to
+// its place by the page.
 const (
 	sparkWidth  = int(trendWindow / time.Second)
 	sparkHeight = 40
@@ -23,7 +24,8 @@ type sparkline struct {
 	Max   float64
 }
 
-// draw makes the sparkline of what value says of each sample; ok is false where it says nothing. The ground is 0.
+// draw makes the sparkline of what value says of each sample; ok is false where it says nothing.
+// The ground is 0.
 func draw(trend []sample, now time.Time, value func(sample) (v float64, ok bool)) sparkline {
 	var s sparkline
 	for _, p := range trend {

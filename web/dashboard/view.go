@@ -15,7 +15,8 @@ const (
 	maxRecentRows    = 12
 )
 
-// maxFilterLen bounds what is taken from the address: the longest zone in the longest warehouse, and a space.
+// maxFilterLen bounds what is taken from the address: the longest zone in the longest warehouse,
+// and a space.
 const maxFilterLen = 129
 
 // A view is the figures as one viewer sees them.
@@ -47,7 +48,8 @@ func (v view) recentRows() []roomRow {
 	return rows
 }
 
-// sections lists the parts of the page that change by themselves; each is the very component inside the page.
+// sections lists the parts of the page that change by themselves; each is the very component inside
+// the page.
 func (v view) sections() []section {
 	return []section{
 		{"asof", asOf(v)},
@@ -135,7 +137,8 @@ func unitOf(r rate) string {
 	return "/s"
 }
 
-// instanceRows are the instances that the table shows, and missingRows the silent ones, which come after them.
+// instanceRows are the instances that the table shows, and missingRows the silent ones, which come
+// after them.
 func (v view) instanceRows() []Instance { return v.Instances[:min(len(v.Instances), maxInstanceRows)] }
 
 func (v view) missingRows() []string {

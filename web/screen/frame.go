@@ -70,7 +70,8 @@ func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c te
 	}
 }
 
-// shiftExample is a command that publishes a shift to this very screen: it began two hours ago and lasts six more.
+// shiftExample is a command that publishes a shift to this very screen: it began two hours ago and
+// lasts six more.
 func shiftExample(r *http.Request, warehouse, zone string, keyRequired bool, now time.Time) string {
 	hour := now.Truncate(time.Hour)
 	body := fmt.Sprintf(`{"event":"SHIFT_SNAPSHOT","retain":true,"data":{

@@ -12,11 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// acceptLogInterval is the least time between two log lines about failures to accept: a process without descriptors fails
-// many times a second.
+// acceptLogInterval bounds the log: without descriptors, accept fails many times a second.
 const acceptLogInterval = 10 * time.Second
 
-// An acceptLogger is a listener that logs and counts failures to accept, usually EMFILE. The HTTP server tries again.
+// An acceptLogger logs and counts failures to accept, usually EMFILE. The HTTP server tries again.
 type acceptLogger struct {
 	net.Listener
 	log    *slog.Logger
@@ -47,7 +46,7 @@ func (l *acceptLogger) report(err error, now time.Time) {
 	l.lastLogged, l.unlogged = now, 0
 }
 
-// httpLog returns the HTTP server's error log. What strangers cause is for debugging; a handler that panicked is a fault.
+// httpLog is the HTTP server's error log. A handler that panicked is a fault; the rest is debugging.
 func httpLog(l *slog.Logger) *log.Logger { return log.New(stdLogAdapter{l}, "", 0) }
 
 type stdLogAdapter struct{ log *slog.Logger }

@@ -34,7 +34,8 @@ func (s *server) node() cluster.Node {
 func (s *server) snapshot() dashboard.Snapshot {
 	view := s.cluster.View()
 	totals := view.Totals()
-	out := dashboard.Snapshot{Broker: s.brokerKind(), Missing: view.Silent, Incomplete: view.Incomplete, Connections: totals.Connections}
+	out := dashboard.Snapshot{Broker: s.brokerKind(), Missing: view.Silent, Incomplete: view.Incomplete,
+		Connections: totals.Connections}
 	for _, n := range view.Nodes {
 		out.Instances = append(out.Instances, instance(n))
 	}
@@ -59,8 +60,9 @@ func distinct(rooms []wire.Room) []wire.Room {
 }
 
 func instance(n cluster.Node) dashboard.Instance {
-	i := dashboard.Instance{Name: n.Name, Version: n.Version, UpSince: n.Started, Connections: n.Connections,
-		QueueBytes: n.QueueBytes, Broker: dashboard.BrokerLink{Up: n.Reason == "", DownSince: n.BrokerDownSince, Detail: n.Reason},
+	i := dashboard.Instance{Name: n.Name, Version: n.Version, UpSince: n.Started,
+		Connections: n.Connections, QueueBytes: n.QueueBytes,
+		Broker:    dashboard.BrokerLink{Up: n.Reason == "", DownSince: n.BrokerDownSince, Detail: n.Reason},
 		Published: n.Published, Delivered: n.Delivered, Latency: dashboard.Histogram(n.Latency)}
 	switch n.State {
 	case cluster.NotReady:
@@ -71,7 +73,7 @@ func instance(n cluster.Node) dashboard.Instance {
 	return i
 }
 
-// zones lists what has a wall screen worth opening: the zones with members, and those published to lately.
+// zones are those whose wall screens are worth opening: with members, or published to lately.
 func (s *server) zones() (zones []screen.Zone, complete bool) {
 	view := s.cluster.View()
 	totals := view.Totals()

@@ -19,21 +19,20 @@ import (
 	"github.com/zonecast/zonecast/web/dashboard"
 )
 
-// A publisherOf sends a publication in one of the ways there are: the members of a JSON object, and the room that they go to. It
-// returns "ok" or the code of the error.
-type publisherOf func(t *testing.T, s *server, warehouse, zone, members string) string
+// A wayToPublish sends the members of a JSON object to a room, and returns "ok" or the error's code.
+type wayToPublish func(t *testing.T, s *server, warehouse, zone, members string) string
 
 // waysToPublish are all of them, by name.
-func waysToPublish() map[string]publisherOf {
+func waysToPublish() map[string]wayToPublish {
 	frame := func(warehouse, zone, members string) string {
 		return `{"event":"publish","id":1,"data":` + addressed(warehouse, zone, members) + `}`
 	}
-	posted := func(path string) publisherOf {
+	posted := func(path string) wayToPublish {
 		return func(t *testing.T, s *server, warehouse, zone, members string) string {
 			return code(t, s.post(t, path, frame(warehouse, zone, members)))
 		}
 	}
-	return map[string]publisherOf{
+	return map[string]wayToPublish{
 		"http": func(t *testing.T, s *server, warehouse, zone, members string) string {
 			path := "/api/v1/warehouses/" + url.PathEscape(warehouse)
 			if zone != "" {
@@ -96,7 +95,7 @@ func (s *server) post(t *testing.T, path, body string) []byte {
 	return p
 }
 
-// code returns the code of the error that an answer tells, in any of the forms for it, or "ok" when it tells an offset.
+// code returns the error code in an answer of any form, or "ok" when it has an offset.
 func code(t *testing.T, answer []byte) string {
 	t.Helper()
 	var a struct {
@@ -116,7 +115,7 @@ func code(t *testing.T, answer []byte) string {
 	return a.Code + a.Data.Code
 }
 
-// The same publication has the same outcome however it comes, is counted once under it, and is timed when it is accepted.
+// A publication has the same outcome whichever way it comes; it is counted once, and timed if "ok".
 func TestEveryWayToPublishHasTheSameOutcome(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	tests := []struct{ name, warehouse, zone, members, want string }{
@@ -223,7 +222,8 @@ func TestTheFiguresAreThoseOfTheMetrics(t *testing.T) {
 		}
 	}
 	for i, bound := range shown.Latency.Bounds {
-		if name := fmt.Sprintf(`zonecast_delivery_latency_seconds_bucket{le="%v"}`, bound); metrics[name] != float64(shown.Latency.Counts[i]) {
+		name := fmt.Sprintf(`zonecast_delivery_latency_seconds_bucket{le="%v"}`, bound)
+		if metrics[name] != float64(shown.Latency.Counts[i]) {
 			t.Errorf("%s is %v, and %d on the dashboard", name, metrics[name], shown.Latency.Counts[i])
 		}
 	}
@@ -232,13 +232,14 @@ func TestTheFiguresAreThoseOfTheMetrics(t *testing.T) {
 		AvgMessagesPerConnection uint64
 		ConnectionsByRoom        map[string]int
 	}
-	if _, body := s.ask(t, http.MethodGet, "/health/websocket/metrics"); json.Unmarshal(body, &health) != nil ||
-		health.TotalConnections != 1 || health.AvgMessagesPerConnection < published || health.ConnectionsByRoom["zone:w:a"] != 1 {
+	_, body := s.ask(t, http.MethodGet, "/health/websocket/metrics")
+	if err := json.Unmarshal(body, &health); err != nil || health.TotalConnections != 1 ||
+		health.AvgMessagesPerConnection < published || health.ConnectionsByRoom["zone:w:a"] != 1 {
 		t.Errorf("the health figures are %+v", health)
 	}
 }
 
-// An empty dashboard and the list of wall screens name the zones that got events lately, whichever way those came.
+// An empty dashboard and the list of screens name the zones with events, whichever way those came.
 func TestZonesWithEventsAreListedThoughNobodyIsConnected(t *testing.T) {
 	s := serving(t)
 	var want []dashboard.Zone

@@ -37,8 +37,8 @@ import (
 	"github.com/zonecast/zonecast/web/screen"
 )
 
-// linger is how long rooms stay subscribed to after their last member: longer than a client takes from one long poll to the
-// next.
+// linger is how long rooms stay subscribed to after their last member: longer than a client takes
+// from one long poll to the next.
 const linger = 10 * time.Second
 
 // A server is one instance, wired.
@@ -60,8 +60,8 @@ type server struct {
 	readiness *cluster.Readiness
 }
 
-// A retirer is a broker that keeps its messages in this process: it refuses publications once the process leaves, since
-// nobody who reconnects would get them.
+// A retirer is a broker that keeps its messages in this process: it refuses publications once the
+// process leaves, since nobody who reconnects would get them.
 type retirer interface{ Retire() }
 
 var _ retirer = (*broker.Memory)(nil)
@@ -90,8 +90,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
 	}
 	s.hub.Use(s.broker)
-	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
-		Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes, Origins: c.AllowedOrigins, Limits: transport.Limits{
+	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
+		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
+		Origins: c.AllowedOrigins, Limits: transport.Limits{
 			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
@@ -140,8 +141,9 @@ func (s *server) routes() http.Handler {
 	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
 	s.gate.AddRoutes(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
 	s.gate.AddRoutes(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
-	api.AddRoutes(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
-		MaxDataBytes: s.config.MaxFrameBytes, Connections: connadmin.Client{Cluster: s.cluster}})
+	api.AddRoutes(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster,
+		Connections: connadmin.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard, Log: s.log,
+		MaxDataBytes: s.config.MaxFrameBytes})
 	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
@@ -157,7 +159,8 @@ func (s *server) routes() http.Handler {
 	return e
 }
 
-// clientAddress finds out where a request comes from: from X-Forwarded-For if a trusted proxy says so.
+// clientAddress finds out where a request comes from: from X-Forwarded-For if a trusted proxy says
+// so.
 func (s *server) clientAddress() echo.IPExtractor {
 	proxies, _ := s.config.Proxies() // checked already
 	if len(proxies) == 0 {
@@ -238,8 +241,8 @@ func method(r *http.Request) string {
 	return "other"
 }
 
-// run serves until ctx ends, then leaves politely: not ready, clients told, connections closed, then the parts end that they
-// needed.
+// run serves until ctx ends, then leaves politely: not ready, clients told, connections closed,
+// then the parts end that they needed.
 func (s *server) run(ctx context.Context) error {
 	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind())
 	var running sync.WaitGroup

@@ -1,4 +1,5 @@
-// Package api is what services and operators call over HTTP: publishing, health, connections, metrics.
+// Package api is what services and operators call over HTTP: publishing, health, connections,
+// metrics.
 //
 //	service ── POST /api/v1/… ──▶ API ──▶ publishing ──▶ hub
 //	operator ── /api/v1/connections ──▶ API ──▶ connadmin ──▶ cluster
@@ -42,7 +43,8 @@ type Options struct {
 // An API serves its routes; see [AddRoutes].
 type API struct{ Options }
 
-// Reading are the methods of what is only read. HEAD is GET without the body (RFC 9110 section 9.3.2); net/http leaves it out.
+// Reading are the methods of what is only read. HEAD is GET without the body (RFC 9110 section
+// 9.3.2); net/http leaves it out.
 var Reading = []string{http.MethodGet, http.MethodHead}
 
 // AddRoutes adds the routes to e.
@@ -104,7 +106,8 @@ func (a *API) broadcast(c echo.Context) error {
 	return c.JSON(http.StatusOK, position)
 }
 
-// pathName returns a name from the path. Echo leaves it percent-encoded when it was written otherwise than it had to be.
+// pathName returns a name from the path. Echo leaves it percent-encoded when it was written
+// otherwise than it had to be.
 func pathName(c echo.Context, param string) string {
 	name := c.Param(param)
 	if c.Request().URL.RawPath == "" {
@@ -116,7 +119,8 @@ func pathName(c echo.Context, param string) string {
 	return name
 }
 
-// read returns who publishes, and decodes the body. A body that was read and can't be decoded is counted.
+// read returns who publishes, and decodes the body. A body that was read and can't be decoded is
+// counted.
 func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) {
 	r := c.Request()
 	who, err := a.Guard.Service(r)
@@ -144,12 +148,14 @@ func (a *API) ready(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
 }
 
-// A Health is the answer of GET /health/websocket/metrics, for all instances together. Durations are in milliseconds.
+// A Health is the answer of GET /health/websocket/metrics, for all instances together. Durations
+// are in milliseconds.
 type Health struct {
 	TotalConnections         int            `json:"totalConnections"`
 	AvgMessagesPerConnection uint64         `json:"avgMessagesPerConnection"` // sent to those that are open
 	ConnectionsByWarehouse   map[string]int `json:"connectionsByWarehouse"`   // in at least one room of the warehouse
-	// ConnectionsByZone counts those in zones of this name in any warehouse; one in two such zones counts twice.
+	// ConnectionsByZone counts those in zones of this name in any warehouse; one in two such zones
+	// counts twice.
 	ConnectionsByZone     map[string]int `json:"connectionsByZone"`
 	AvgConnectionDuration int64          `json:"avgConnectionDuration"` // of those that are open
 

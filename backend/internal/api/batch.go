@@ -23,8 +23,8 @@ type result struct {
 	Error *wire.Error `json:"error,omitempty"`
 }
 
-// batch publishes several messages and answers each. Those to one room are published in their order; rooms don't wait for one
-// another.
+// batch publishes several messages and answers each. Those to one room are published in their
+// order; rooms don't wait for one another.
 func (a *API) batch(c echo.Context) error {
 	var batch struct {
 		Messages []json.RawMessage `json:"messages"`

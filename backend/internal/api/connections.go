@@ -16,11 +16,13 @@ import (
 const (
 	// defaultPage is how many connections a page has unless the caller says otherwise.
 	defaultPage = 100
-	// defaultTimeout is how long the other instances have to answer, unless the caller says otherwise.
+	// defaultTimeout is how long the other instances have to answer, unless the caller says
+	// otherwise.
 	defaultTimeout, maxTimeout = 2 * time.Second, 10 * time.Second
 )
 
-// connections answers with the connections of all instances in the order of their ids, page by page.
+// connections answers with the connections of all instances in the order of their ids, page by
+// page.
 func (a *API) connections(c echo.Context) error {
 	wanted, err := parseSelection(c)
 	if err != nil {
@@ -85,7 +87,8 @@ func (a *API) disconnect(c echo.Context, wanted connadmin.Selection) error {
 	}{n, fanOut})
 }
 
-// requestTimeout returns a context that ends when the caller does not want to wait any longer for other instances.
+// requestTimeout returns a context that ends when the caller does not want to wait any longer for
+// other instances.
 func requestTimeout(c echo.Context) (context.Context, context.CancelFunc, error) {
 	wait := defaultTimeout
 	if text := c.QueryParam("timeout"); text != "" {

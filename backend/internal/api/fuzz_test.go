@@ -13,7 +13,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Whatever a stranger posts: it is published as it was sent, or refused with a problem that is the caller's.
+// Whatever a stranger posts: it is published as it was sent, or refused with a problem that is the
+// caller's.
 func FuzzBroadcast(f *testing.F) {
 	f.Add("w1", "a", []byte(`{"event":"ALERT","data":{"a":1},"retain":true}`), "key")
 	f.Add("w1", "a:b", []byte(`{"event":"ALERT"}`), "")

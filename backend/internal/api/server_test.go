@@ -60,7 +60,8 @@ func start(t testing.TB, guard auth.Options, view func() cluster.View) *server {
 	return startWith(t, guard, view, 0, 0)
 }
 
-// startWith is start with a bound of what waits for one connection, and a time that publishers wait; 0 for the defaults.
+// startWith is start with a bound of what waits for one connection, and a time that publishers
+// wait; 0 for the defaults.
 func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytesQueued int, wait time.Duration) *server {
 	t.Helper()
 	s := &server{t: t, echo: echo.New(), metrics: metrics.New("v-test", "websocket"), log: new(bytes.Buffer)}
@@ -102,7 +103,8 @@ func (s *server) node() cluster.Node {
 	return n
 }
 
-// A request to the server; the method is POST and the content type JSON unless something else is said.
+// A request to the server; the method is POST and the content type JSON unless something else is
+// said.
 type request struct {
 	method, path, body string
 	header             map[string]string // an empty value takes the header away
@@ -155,7 +157,8 @@ func read(t testing.TB, answer *http.Response) []byte {
 	return p
 }
 
-// wantProblem fails unless the answer is an RFC 9457 problem of this status and code whose sentence says this.
+// wantProblem fails unless the answer is an RFC 9457 problem of this status and code whose sentence
+// says this.
 func wantProblem(t testing.TB, answer *http.Response, status int, code wire.ErrorCode, says string) {
 	t.Helper()
 	p := read(t, answer)

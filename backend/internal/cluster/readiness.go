@@ -13,8 +13,8 @@ const (
 	Draining = "draining"
 )
 
-// A Readiness finds out whether this instance may take traffic: for /readyz, the announcement and the dashboard alike. It
-// is safe for concurrent use.
+// A Readiness finds out whether this instance may take traffic: for /readyz, the announcement and
+// the dashboard alike. It is safe for concurrent use.
 type Readiness struct {
 	health  func() error // of the broker
 	leaving atomic.Bool
@@ -32,7 +32,8 @@ func (r *Readiness) Leave() { r.leaving.Store(true) }
 // A Status is the readiness at one moment.
 type Status struct {
 	State string
-	// Broker is why the broker can't be used; nil while it can. BrokerDownSince is when that was first seen.
+	// Broker is why the broker can't be used; nil while it can. BrokerDownSince is when that was
+	// first seen.
 	Broker          error
 	BrokerDownSince time.Time
 }

@@ -17,7 +17,8 @@ type FanOut struct {
 	Answered int `json:"nodesAnswered"`
 	// Missing names instances that did not answer, each maybe with why.
 	Missing []string `json:"nodesMissing"`
-	// Complete is false when connections may be missing; Incomplete says why, when that is not one of Missing.
+	// Complete is false when connections may be missing; Incomplete says why, when that is not one
+	// of Missing.
 	Complete   bool   `json:"complete"`
 	Incomplete string `json:"incomplete,omitempty"`
 }
@@ -28,7 +29,8 @@ func (c Client) List(ctx context.Context, wanted Selection) (Page, FanOut, error
 	return merge(pages, wanted.Limit), fanOut, err
 }
 
-// Disconnect closes connections, wherever they are, and returns how many. With ban their clients are told not to reconnect.
+// Disconnect closes connections, wherever they are, and returns how many. With ban their clients
+// are told not to reconnect.
 func (c Client) Disconnect(ctx context.Context, wanted Selection, ban bool) (int, FanOut, error) {
 	answers, fanOut, err := ask[disconnected](ctx, c.Cluster, kindDisconnect, disconnection{wanted, ban})
 	n := 0

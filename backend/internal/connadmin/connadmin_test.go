@@ -30,8 +30,10 @@ func newInstance(t *testing.T, node string, sessions ...string) *instance {
 	t.Cleanup(pool.Close)
 	h := hub.New(hub.Options{Pool: pool})
 	h.Use(broker.NewMemory(broker.Limits{}, h))
-	i := &instance{Handler{Node: node, Sessions: h.Sessions, Log: slog.New(slog.DiscardHandler)}, map[string]*hub.Session{}}
-	form := &outbox.Form{Transport: "websocket", Frame: slices.Clone[[]byte], Closing: func(wire.CloseCode, string) []byte { return nil }}
+	i := &instance{sessions: map[string]*hub.Session{},
+		Handler: Handler{Node: node, Sessions: h.Sessions, Log: slog.New(slog.DiscardHandler)}}
+	form := &outbox.Form{Transport: "websocket", Frame: slices.Clone[[]byte],
+		Closing: func(wire.CloseCode, string) []byte { return nil }}
 	for _, text := range sessions {
 		part := strings.Fields(text)
 		server, client := net.Pipe()
@@ -49,7 +51,8 @@ func newInstance(t *testing.T, node string, sessions ...string) *instance {
 	return i
 }
 
-// A fleet is a cluster of these instances. broken, if not empty, is what one more of them answers instead of JSON that is known.
+// A fleet is a cluster of these instances. broken, if not empty, is what one more of them answers
+// instead of JSON that is known.
 type fleet struct {
 	cluster.Cluster
 	instances []*instance
@@ -80,7 +83,8 @@ func twoInstances(t *testing.T) fleet {
 	}}
 }
 
-// Each field of a selection narrows it, on all instances; pages follow one another in the order of the IDs.
+// Each field of a selection narrows it, on all instances; pages follow one another in the order of
+// the IDs.
 func TestSelectionsAreListed(t *testing.T) {
 	all := twoInstances(t)
 	tests := []struct {
@@ -164,7 +168,8 @@ func TestAnAnswerThatCanNotBeReadIsMissing(t *testing.T) {
 		fmt.Sprint(fanOut.Missing) != "[broken (its answer is not readable)]" {
 		t.Errorf("%d connections, %+v, %v", page.Total, fanOut, err)
 	}
-	for _, q := range []cluster.Question{{Kind: "weather"}, {Kind: kindList, Data: []byte(`5`)}, {Kind: kindDisconnect, Data: []byte(`5`)}} {
+	five := json.RawMessage(`5`)
+	for _, q := range []cluster.Question{{Kind: "weather"}, {Kind: kindList, Data: five}, {Kind: kindDisconnect, Data: five}} {
 		if answer, err := all.instances[0].Answer(t.Context(), q); err == nil {
 			t.Errorf("%s %s is answered with %v", q.Kind, q.Data, answer)
 		}

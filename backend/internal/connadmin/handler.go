@@ -18,7 +18,8 @@ const (
 	kindDisconnect = "disconnect"
 )
 
-// A Handler lists and disconnects the connections of this instance. Its Answer is a [cluster.Answerer].
+// A Handler lists and disconnects the connections of this instance. Its Answer is a
+// [cluster.Answerer].
 type Handler struct {
 	Node string
 	// Sessions returns those that are open here, in a slice that is the caller's.

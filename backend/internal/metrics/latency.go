@@ -10,11 +10,13 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// A latency is a histogram of durations, with classic and native buckets, for what is observed once for each delivered message.
-// Prometheus's own took a sixth of all CPU time in a flood, because it takes one value at a time: see BenchmarkLatency.
+// A latency is a histogram of durations, with classic and native buckets, for what is observed once
+// for each delivered message. Prometheus's own took a sixth of all CPU time in a flood, because it
+// takes one value at a time: see BenchmarkLatency.
 //
-// It counts in cells: ranges of whole microseconds that lie within one classic and one native bucket, so that a run of durations
-// in the same cell is one addition, and buckets are made of cells when they are asked for.
+// It counts in cells: ranges of whole microseconds that lie within one classic and one native
+// bucket, so that a run of durations in the same cell is one addition, and buckets are made of
+// cells when they are asked for.
 type latency struct {
 	desc  *prometheus.Desc
 	began time.Time
@@ -33,10 +35,12 @@ const (
 	// nativeSchema makes eight native buckets of each power of two: each is 9 % wide.
 	nativeSchema    = 3
 	nativePerDouble = 1 << nativeSchema
-	// nativeFirst and nativeLast are the native buckets of 1 µs and of some 17 minutes; what takes longer is counted with those.
+	// nativeFirst and nativeLast are the native buckets of 1 µs and of some 17 minutes; what takes
+	// longer is counted with those.
 	nativeFirst = -20 * nativePerDouble
 	nativeLast  = 10 * nativePerDouble
-	// nativeZero is where a native histogram begins to tell durations from nothing: Prometheus's own default.
+	// nativeZero is where a native histogram begins to tell durations from nothing: Prometheus's
+	// own default.
 	nativeZero = prometheus.DefNativeHistogramZeroThreshold
 )
 
@@ -125,7 +129,8 @@ func (l *latency) histogram() Histogram {
 	return h
 }
 
-// read makes both kinds of buckets of the cells: the native ones by their index, and the native one of nothing.
+// read makes both kinds of buckets of the cells: the native ones by their index, and the native one
+// of nothing.
 func (l *latency) read() (h Histogram, native map[int]int64, zero uint64) {
 	h = Histogram{Bounds: seconds, Counts: make([]uint64, len(seconds))}
 	native = map[int]int64{}
@@ -149,7 +154,8 @@ func (l *latency) read() (h Histogram, native map[int]int64, zero uint64) {
 	return h, native, zero
 }
 
-// Write implements prometheus.Metric. Durations that are observed meanwhile may be in the sum and not yet in the buckets.
+// Write implements prometheus.Metric. Durations that are observed meanwhile may be in the sum and
+// not yet in the buckets.
 func (l *latency) Write(to *dto.Metric) error {
 	read, native, zero := l.read()
 	sum := float64(l.sum.Load()) / 1e6

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // Metrics are the metrics of one instance.
@@ -46,54 +47,52 @@ type written struct{ messages, bytes prometheus.Counter }
 
 var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// New returns the metrics in a registry of their own, with those of the Go runtime and the process; transports are those
-// whose deliveries are counted.
+// New returns the metrics in a registry of their own, with those of the Go runtime and the process;
+// transports are those whose deliveries are counted.
 func New(version string, transports ...string) *Metrics {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	m := &Metrics{Registry: prometheus.NewRegistry(), written: map[string]written{},
+		latency: newLatency("zonecast_delivery_latency_seconds", "Time from acceptance by the broker to the write to a socket.")}
+	m.Registry.MustRegister(m.latency, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	factory := promauto.With(m.Registry)
+	counter := func(name, help string) prometheus.Counter {
+		return factory.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
-	single := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return factory.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
-	histogram := func(name, help string) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds,
-			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
-	}
-	m := &Metrics{
-		Registry:         prometheus.NewRegistry(),
-		Opened:           counter("zonecast_connections_opened_total", "Connections opened.", "transport"),
-		Closed:           counter("zonecast_connections_closed_total", "Connections closed, by close code.", "transport", "code"),
-		Received:         counter("zonecast_messages_received_total", "Frames from clients.", "event"),
-		Requests:         counter("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code"),
-		PublishDuration:  histogram("zonecast_publish_duration_seconds", "Time from a valid publication to its offset; accepted publications only."),
-		PublishThrottled: single("zonecast_publish_waits_total", "Publications that waited because members of their room were behind."),
-		Gaps:             single("zonecast_gaps_total", "Gaps reported to clients."),
-		PongTimeouts:     single("zonecast_pong_timeouts_total", "Connections closed because no pong arrived."),
-		AcceptFailures:   single("zonecast_accept_failures_total", "Failed accept(2) calls, usually EMFILE."),
-		BrokerReconnects: single("zonecast_broker_reconnects_total", "Pub/sub connections to Redis lost and replaced."),
-		BrokerRepairs:    single("zonecast_broker_repairs_total", "Rooms resynchronised from their history after a possible loss."),
-		BrokerForks:      single("zonecast_broker_forks_total", "Rooms that got a new epoch because Redis lost delivered messages."),
-		refused:          counter("zonecast_connections_refused_total", "Connections refused before they were open.", "reason"),
-		publishes:        counter("zonecast_publishes_total", "Publications, by origin and result.", "via", "result"),
-		delivered:        counter("zonecast_messages_delivered_total", "Published events written to sockets.", "transport"),
-		bytes:            counter("zonecast_delivered_bytes_total", "Bytes written to sockets.", "transport"),
-		dropped:          counter("zonecast_messages_dropped_total", "Messages to clients dropped or replaced; as rate_limited, frames from clients refused.", "reason"),
-		slow: prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_slow_clients",
-			Help: "Connections whose oldest queued message is older than SLOW_AFTER."}),
-		slowed:  single("zonecast_slow_clients_total", "Times that a connection became slow."),
-		latency: newLatency("zonecast_delivery_latency_seconds", "Time from acceptance by the broker to the write to a socket."),
-	}
-	m.written = map[string]written{}
+
+	m.Opened = counters("zonecast_connections_opened_total", "Connections opened.", "transport")
+	m.Closed = counters("zonecast_connections_closed_total", "Connections closed, by close code.", "transport", "code")
+	m.refused = counters("zonecast_connections_refused_total", "Connections refused before they were open.", "reason")
+	m.AcceptFailures = counter("zonecast_accept_failures_total", "Failed accept(2) calls, usually EMFILE.")
+	m.PongTimeouts = counter("zonecast_pong_timeouts_total", "Connections closed because no pong arrived.")
+	m.Requests = counters("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code")
+
+	m.publishes = counters("zonecast_publishes_total", "Publications, by origin and result.", "via", "result")
+	m.PublishDuration = factory.NewHistogram(prometheus.HistogramOpts{Name: "zonecast_publish_duration_seconds",
+		Help:    "Time from a valid publication to its offset; accepted publications only.",
+		Buckets: seconds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
+	m.PublishThrottled = counter("zonecast_publish_waits_total",
+		"Publications that waited because members of their room were behind.")
+
+	m.BrokerReconnects = counter("zonecast_broker_reconnects_total", "Pub/sub connections to Redis lost and replaced.")
+	m.BrokerRepairs = counter("zonecast_broker_repairs_total", "Rooms resynchronised from their history after a possible loss.")
+	m.BrokerForks = counter("zonecast_broker_forks_total", "Rooms with a new epoch because Redis lost delivered messages.")
+	m.Gaps = counter("zonecast_gaps_total", "Gaps reported to clients.")
+
+	m.Received = counters("zonecast_messages_received_total", "Frames from clients.", "event")
+	m.delivered = counters("zonecast_messages_delivered_total", "Published events written to sockets.", "transport")
+	m.bytes = counters("zonecast_delivered_bytes_total", "Bytes written to sockets.", "transport")
+	m.dropped = counters("zonecast_messages_dropped_total",
+		"Messages to clients dropped or replaced; with the reason rate_limited, frames from clients refused.", "reason")
+	m.slow = factory.NewGauge(prometheus.GaugeOpts{Name: "zonecast_slow_clients",
+		Help: "Connections whose oldest queued message is older than SLOW_AFTER."})
+	m.slowed = counter("zonecast_slow_clients_total", "Times that a connection became slow.")
 	for _, t := range transports {
 		m.written[t] = written{m.delivered.WithLabelValues(t), m.bytes.WithLabelValues(t)}
 	}
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_build_info", Help: "Always 1.",
-		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()}})
-	build.Set(1)
-	m.Registry.MustRegister(m.Opened, m.Closed, m.Received, m.Requests, m.PublishDuration, m.PublishThrottled, m.Gaps,
-		m.PongTimeouts, m.AcceptFailures, m.BrokerReconnects, m.BrokerRepairs, m.BrokerForks, m.refused, m.publishes,
-		m.delivered, m.bytes, m.dropped, m.slow, m.slowed, m.latency, build,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.Gauge("zonecast_build_info", "Always 1.", prometheus.Labels{"version": version, "go_version": runtime.Version()},
+		func() float64 { return 1 })
 	return m
 }
 

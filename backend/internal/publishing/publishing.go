@@ -4,7 +4,7 @@
 //	transport (frames over     ├─ Request ──▶ Publisher.Publish: check, count, measure ──▶ hub ──▶ broker
 //	WebSocket, POSTed frames) ─┘
 //
-// Callers decode what was sent and find out who sent it. Whether it may be published is decided here.
+// Callers decode what was sent and find out who sent it. Here is decided whether it is published.
 package publishing
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A Request is a publication as it was sent: decoded, and not checked yet. Data must not change afterwards.
+// A Request is a publication as it was sent: decoded, and not checked yet. It keeps Data.
 type Request struct {
 	Warehouse      string          `json:"warehouse"`
 	Zone           string          `json:"zone"` // empty: the room of the whole warehouse
@@ -31,7 +31,7 @@ type Request struct {
 
 // Options of a [Publisher]. All are needed.
 type Options struct {
-	// Hub takes the publications that passed the checks; hub.Hub is one. It may make the caller wait.
+	// Hub takes what passed the checks; hub.Hub is one. It may make the caller wait.
 	Hub interface {
 		Publish(context.Context, broker.Publication) (broker.Receipt, error)
 	}
@@ -40,7 +40,7 @@ type Options struct {
 	MaxDataBytes int
 }
 
-// A Publisher checks publications, passes them on, and counts what became of them. It is safe for concurrent use.
+// A Publisher checks, passes on and counts publications. It is safe for concurrent use.
 type Publisher struct {
 	opts   Options
 	recent recentZones
@@ -49,9 +49,9 @@ type Publisher struct {
 // New returns a publisher.
 func New(opts Options) *Publisher { return &Publisher{opts: opts, recent: newRecentZones()} }
 
-// Publish publishes what who asks for, and returns its place in the room. via is the way it came: the label of the metrics.
-// The duration is observed for accepted publications alone, duplicates included: from the end of the checks to the offset,
-// with the time that a publisher waits for the room. The error is a *wire.Error, or the broker's.
+// Publish publishes what who asks for, and returns its place in the room. via is the way it came, a
+// label of the metrics. The duration is that of accepted publications, duplicates included, from
+// the end of the checks to the offset. The error is a *wire.Error, or the broker's.
 func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity, r Request) (wire.Position, error) {
 	publication, err := p.check(who, r)
 	if err != nil {
@@ -73,8 +73,8 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 	return wire.PositionOf(publication.Room, receipt.Offset), nil
 }
 
-// Reject counts a publication that is not published, because of err, and returns err. Callers use it for what they could
-// not decode.
+// Reject counts a publication that err keeps from being published, and returns err. Callers use it
+// for what they can't decode.
 func (p *Publisher) Reject(via string, err error) error {
 	p.opts.Metrics.PublishResult(via, string(wire.AsError(err).Code))
 	return err
@@ -105,5 +105,5 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 		IdempotencyKey: r.IdempotencyKey}, nil
 }
 
-// RecentZones returns the zones that were published to lately through this publisher, at most [MaxRecentZones], by name.
+// RecentZones returns the zones published to lately, at most [MaxRecentZones], by name.
 func (p *Publisher) RecentZones() []wire.Room { return p.recent.list(time.Now()) }

@@ -33,7 +33,7 @@ func (a *answering) Publish(context.Context, broker.Publication) (broker.Receipt
 	return a.receipt, a.err
 }
 
-// Every outcome is counted once, under its own name; the duration is observed for accepted publications alone.
+// Every outcome is counted once, under its own name; only accepted publications are timed.
 func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 	offset := wire.Offset{Epoch: "k", N: 7}
 	valid := Request{Warehouse: "w", Zone: "a", Event: "E", Data: json.RawMessage(`1`)}
@@ -42,6 +42,7 @@ func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	long := strings.Repeat("x", 300)
 	tests := []struct {
 		name    string
 		who     *auth.Identity
@@ -57,12 +58,12 @@ func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 		{"a reader", &auth.Identity{}, valid, answering{}, "forbidden", false},
 		{"no warehouse", service, with(func(r *Request) { r.Warehouse = "" }), answering{}, "invalid_room", false},
 		{"a reserved event", service, with(func(r *Request) { r.Event = "gap" }), answering{}, "invalid_event", false},
-		{"data that is not JSON", service, with(func(r *Request) { r.Data = json.RawMessage(`{`) }), answering{}, "invalid_data", false},
-		{"as much data as is allowed", service, with(func(r *Request) { r.Data = json.RawMessage(`12345678`) }),
+		{"data that is not JSON", service, with(func(r *Request) { r.Data = []byte(`{`) }), answering{}, "invalid_data", false},
+		{"as much data as is allowed", service, with(func(r *Request) { r.Data = []byte(`12345678`) }),
 			answering{receipt: broker.Receipt{Offset: offset}}, "ok", true},
-		{"a byte too much", service, with(func(r *Request) { r.Data = json.RawMessage(`123456789`) }), answering{}, "too_large", false},
-		{"a conflate name that is too long", service, with(func(r *Request) { r.Conflate = strings.Repeat("c", 300) }), answering{}, "invalid_data", false},
-		{"a key that is too long", service, with(func(r *Request) { r.IdempotencyKey = strings.Repeat("k", 256) }), answering{}, "invalid_data", false},
+		{"a byte too much", service, with(func(r *Request) { r.Data = []byte(`123456789`) }), answering{}, "too_large", false},
+		{"a long conflate name", service, with(func(r *Request) { r.Conflate = long }), answering{}, "invalid_data", false},
+		{"a long key", service, with(func(r *Request) { r.IdempotencyKey = long }), answering{}, "invalid_data", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,7 +113,8 @@ func results(t *testing.T, m *metrics.Metrics) (all []string) {
 	return all
 }
 
-// The zones published to last are remembered, however often and by however many at once; those of long ago are not.
+// The zones published to last are remembered, however often and by however many at once; those of
+// long ago are not.
 func TestRecentZones(t *testing.T) {
 	noon := time.Unix(1_700_000_000, 0)
 	zone := func(i int) wire.Room { return wire.Room{Warehouse: "w", Zone: fmt.Sprintf("z%03d", i)} }

@@ -19,8 +19,9 @@ const (
 	recentSlots = 256
 )
 
-// recentZones remembers which zones were published to lately, without a lock in the way of publishers: a zone has one slot,
-// by its hash. Of two zones with the same slot the later one is remembered.
+// recentZones remembers which zones were published to lately, without a lock in the way of
+// publishers: a zone has one slot, by its hash. Of two zones with the same slot the later one is
+// remembered.
 type recentZones struct {
 	seed  maphash.Seed
 	slots []atomic.Pointer[recentZone]
@@ -52,7 +53,8 @@ func (r *recentZones) note(room wire.Room, now time.Time) {
 	}
 }
 
-// list returns the zones published to last, in the order of their names, which does not change with each message.
+// list returns the zones published to last, in the order of their names, which does not change with
+// each message.
 func (r *recentZones) list(now time.Time) []wire.Room {
 	type seen struct {
 		room wire.Room

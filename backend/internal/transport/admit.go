@@ -14,9 +14,9 @@ type Admission struct {
 	address string
 }
 
-// Admit lets in who asks for a stream or a poll, or refuses the request over HTTP: its query, its token, the rooms that the
-// token permits, and the limits of connections. (WebSocket tells some of this over the connection, since a browser tells
-// its page nothing about a refused handshake.)
+// Admit lets in who asks for a stream or a poll, or refuses the request over HTTP: its query, its
+// token, the rooms that the token permits, and the limits of connections. (WebSocket tells some of
+// this over the connection, since a browser tells its page nothing about a refused handshake.)
 func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 	r := c.Request()
 	q, err := ParseQuery(r)

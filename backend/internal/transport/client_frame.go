@@ -12,16 +12,17 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// AddRoutes adds the routes of a transport whose connections go one way: GET for what the server sends, POST for what the
-// client does.
+// AddRoutes adds the routes of a transport whose connections go one way: GET for what the server
+// sends, POST for what the client does.
 func (g *Gate) AddRoutes(e *echo.Echo, path, name string, serve echo.HandlerFunc) {
 	e.GET(path, serve, g.crossOrigin)
 	e.POST(path, g.ServeClientFrame(name), g.crossOrigin)
 	e.OPTIONS(path, preflight, g.crossOrigin)
 }
 
-// ServeClientFrame returns the handler of POST /sse and POST /poll: clients whose connection goes one way send their frames here, one a
-// request, and get the ack or the error of the protocol as the answer's body.
+// ServeClientFrame returns the handler of POST /sse and POST /poll: clients whose connection goes
+// one way send their frames here, one a request, and get the ack or the error of the protocol as
+// the answer's body.
 func (g *Gate) ServeClientFrame(via string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		f, answer, err := g.serveClientFrame(c, via)

@@ -1,4 +1,5 @@
-// Package transport is what all transports share: who is let in, what a request asks for, what a client may do.
+// Package transport is what all transports share: who is let in, what a request asks for, what a
+// client may do.
 //
 //	GET /ws, /sse, /poll ──▶ ws, sse, poll ── Enter, Admit, Open ──▶ Gate ──▶ hub, auth, limit
 //	POST /sse, /poll ──▶ Gate.ServeClientFrame ── echo, publish ──▶ hub

@@ -122,8 +122,8 @@ func (g *Gate) Leave(address string) {
 	g.open.Done()
 }
 
-// EnterUser counts a connection of a user in, or refuses it; someone without a name is never refused. Without an error,
-// LeaveUser has to follow.
+// EnterUser counts a connection of a user in, or refuses it; someone without a name is never
+// refused. Without an error, LeaveUser has to follow.
 func (g *Gate) EnterUser(user string) error {
 	if g.users.Enter(user) {
 		return nil
@@ -144,8 +144,8 @@ func (g *Gate) RefuseAs(reason string, err error) error {
 // Refuse is RefuseAs with the code of the error as the reason.
 func (g *Gate) Refuse(err error) error { return g.RefuseAs(string(wire.AsError(err).Code), err) }
 
-// AllowFrame takes a frame out of the rate limits of a user and an address, or returns how long to wait. An empty name has
-// no limit.
+// AllowFrame takes a frame out of the rate limits of a user and an address, or returns how long to
+// wait. An empty name has no limit.
 func (g *Gate) AllowFrame(user, address string, now time.Time) (wait time.Duration) {
 	if wait = g.userFrames.Spend(user, 1, now); wait == 0 {
 		wait = g.addressFrames.Spend(address, 1, now)
@@ -159,10 +159,12 @@ func ErrRateLimited(wait time.Duration) error {
 		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
 }
 
-// ReconnectDelay is after how many ms a client that is sent away should connect again: random, so that not all come at once.
+// ReconnectDelay is after how many ms a client that is sent away should connect again: random, so
+// that not all come at once.
 func ReconnectDelay() int64 { return 100 + rand.Int64N(1900) }
 
-// AskToReconnect closes a connection whose client is to connect again, here or elsewhere, and says when.
+// AskToReconnect closes a connection whose client is to connect again, here or elsewhere, and says
+// when.
 func AskToReconnect(q *outbox.Queue, reason string) {
 	q.Send(wire.AppendFrame(nil, wire.EventDrain, wire.Drain{RetryAfter: ReconnectDelay()}))
 	q.Close(wire.CloseRestart, reason)
@@ -171,8 +173,8 @@ func AskToReconnect(q *outbox.Queue, reason string) {
 // lastWait is how long connections have to end after they were hung up.
 const lastWait = time.Second
 
-// Drain lets nobody in any more, tells each client to come back elsewhere and closes the connections, spread over the time
-// given by ctx.
+// Drain lets nobody in any more, tells each client to come back elsewhere and closes the
+// connections, spread over the time given by ctx.
 func (g *Gate) Drain(ctx context.Context) {
 	g.mu.Lock()
 	g.leaving = true

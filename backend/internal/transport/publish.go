@@ -9,7 +9,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Publish does what a publish frame asks for, and returns the answer to it. via is the transport that it came over.
+// Publish does what a publish frame asks for, and returns the answer to it. via is the transport
+// that it came over.
 func (g *Gate) Publish(ctx context.Context, via string, who *auth.Identity, f wire.ClientFrame) (wire.Position, error) {
 	var p wire.Publish
 	if err := wire.DecodeRequest(f.Data, &p); err != nil {

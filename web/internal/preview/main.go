@@ -1,5 +1,6 @@
-// Preview serves the dashboard and the frames of the wall screens with invented figures, to look at while working on
-// them: go run ./internal/preview -state busy. There is no server behind it, so a wall screen says that it has lost it.
+// Preview serves the dashboard and the frames of the wall screens with invented figures, to look at
+// while working on them: go run ./internal/preview -state busy. There is no server behind it, so a
+// wall screen says that it has lost it.
 package main
 
 import (
