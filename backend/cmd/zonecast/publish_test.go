@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,7 +28,8 @@ func waysToPublish() map[string]wayToPublish {
 	}
 	posted := func(path string) wayToPublish {
 		return func(t *testing.T, s *server, warehouse, zone, members string) string {
-			return code(t, s.post(t, path, frame(warehouse, zone, members)))
+			_, answer := s.ask(t, http.MethodPost, path, frame(warehouse, zone, members))
+			return code(t, answer)
 		}
 	}
 	return map[string]wayToPublish{
@@ -38,10 +38,11 @@ func waysToPublish() map[string]wayToPublish {
 			if zone != "" {
 				path += "/zones/" + url.PathEscape(zone)
 			}
-			return code(t, s.post(t, path+"/broadcast", `{`+members+`}`))
+			_, answer := s.ask(t, http.MethodPost, path+"/broadcast", `{`+members+`}`)
+			return code(t, answer)
 		},
 		"batch": func(t *testing.T, s *server, warehouse, zone, members string) string {
-			answer := s.post(t, "/api/v1/broadcast", `{"messages":[`+addressed(warehouse, zone, members)+`]}`)
+			_, answer := s.ask(t, http.MethodPost, "/api/v1/broadcast", `{"messages":[`+addressed(warehouse, zone, members)+`]}`)
 			var batch struct{ Results []json.RawMessage }
 			if err := json.Unmarshal(answer, &batch); err != nil || len(batch.Results) != 1 {
 				t.Fatalf("%s: %v", answer, err)
@@ -79,20 +80,6 @@ func addressed(warehouse, zone, members string) string {
 		to += fmt.Sprintf(`"zone":%q,`, zone)
 	}
 	return to + members + `}`
-}
-
-func (s *server) post(t *testing.T, path, body string) []byte {
-	t.Helper()
-	answer, err := http.Post(s.url()+path, "application/json", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	p, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
 
 // code returns the error code in an answer of any form, or "ok" when it has an offset.

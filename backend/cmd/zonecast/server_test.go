@@ -37,13 +37,14 @@ func serving(t *testing.T, flags ...string) *server {
 	return s
 }
 
-// ask sends a request without following redirects.
-func (s *server) ask(t *testing.T, method, path string) (*http.Response, []byte) {
+// ask sends a request, maybe with JSON, without following redirects.
+func (s *server) ask(t *testing.T, method, path string, json ...string) (*http.Response, []byte) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.url()+path, nil)
+	r, err := http.NewRequestWithContext(t.Context(), method, s.url()+path, strings.NewReader(strings.Join(json, "")))
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)

@@ -103,7 +103,7 @@ func (g *Gate) Enter(address string) error {
 			Message: "connection limit reached (MAX_CONNECTIONS): connect to another instance, or later"})
 	case !g.addresses.Enter(address):
 		return g.RefuseAs("address_limit", &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
-			Message: fmt.Sprintf("connection limit of this address reached (%d)", g.addresses.Most())})
+			Message: fmt.Sprintf("connection limit of this address reached (%d): close another one first", g.addresses.Most())})
 	}
 	g.connections++
 	g.open.Add(1)
@@ -129,7 +129,7 @@ func (g *Gate) EnterUser(user string) error {
 		return nil
 	}
 	return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
-		Message: fmt.Sprintf("connection limit of this user reached (%d)", g.users.Most())}
+		Message: fmt.Sprintf("connection limit of this user reached (%d): close another one first", g.users.Most())}
 }
 
 // LeaveUser counts it out.
