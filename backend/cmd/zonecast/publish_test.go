@@ -276,3 +276,13 @@ type views struct {
 }
 
 func (v views) View() cluster.View { return v.view }
+
+// The list of screens names zones, so it is for operators; a screen itself needs no login.
+func TestTheListOfScreensNeedsThePassword(t *testing.T) {
+	s := serving(t, "--operator-password=a long password")
+	for path, want := range map[string]int{"/screen/": http.StatusUnauthorized, "/screen/w/a": http.StatusOK} {
+		if answer, _ := s.ask(t, http.MethodGet, path); answer.StatusCode != want {
+			t.Errorf("%s: %s, want %d", path, answer.Status, want)
+		}
+	}
+}
