@@ -1,17 +1,20 @@
-// Package dashboard is the operator's view of a running Zonecast: who is connected where, how much is published and
-// delivered, how fast, and how each instance is.
+// Package dashboard is the operator's view of a running Zonecast: who is connected where, how much
+// is published and delivered, how fast, and how each instance is.
 //
-//	Source ◀── Run: one goroutine, once a second ──▶ picture ──▶ GET /ui/         the whole page
+//	Source ◀── Run: one goroutine, once a second ──▶ figures ──▶ GET /ui/         the whole page
 //	(cmd adapts)     rates, percentiles, trend                └─▶ GET /ui/events   each section as it changes, over SSE
 //
-// A section of the page is one templ component; the page and the event stream render the same one. All of a page comes
-// from the own server, and nothing in it is inline, so a strict Content-Security-Policy holds.
+// A section of the page is one templ component; the page and the event stream render the same one.
+// All of a page comes from the own server, and nothing in it is inline, so a strict
+// Content-Security-Policy holds.
 //
-// A picture never looks newer than it is: when the source fails the page says since when, when instances are silent it
-// names them, and when the browser loses the server the page itself (live.ts) says so and greys the figures.
+// Figures never look newer or more complete than they are: when instances are silent the page names
+// them, and when the browser loses the server the page itself (live.ts) says so and greys the
+// figures.
 package dashboard
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -27,29 +30,25 @@ const maxViewers = 100
 
 // Options says what a dashboard works with. Only Source has to be there.
 type Options struct {
-	Source Source
+	// Source returns the state of the cluster, without waiting for the network. It is called from
+	// one goroutine.
+	Source func() Snapshot
 	Log    *slog.Logger // default: none
-	// KeyRequired says that publishing needs an API key; the example of the empty page then shows where it goes.
+	// KeyRequired says that publishing needs an API key; the example of the empty page then shows
+	// where it goes.
 	KeyRequired bool
 
-	// Interval is the time between two snapshots while someone looks (default 1 s), IdleInterval while nobody does
-	// (default 5 s), so that the trend is there for whoever opens the page. Timeout is how long a snapshot may take
-	// (default 2 s); after it the page says that the figures are stale.
-	Interval, IdleInterval, Timeout time.Duration
+	// Interval is the time between two snapshots while someone looks (default 1 s), IdleInterval
+	// while nobody does (default 5 s), so that the trend is there for whoever opens the page.
+	Interval, IdleInterval time.Duration
 }
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	for _, d := range []struct {
-		value *time.Duration
-		def   time.Duration
-	}{{&o.Interval, time.Second}, {&o.IdleInterval, 5 * time.Second}, {&o.Timeout, 2 * time.Second}} {
-		if *d.value <= 0 {
-			*d.value = d.def
-		}
-	}
+	o.Interval = cmp.Or(o.Interval, time.Second)
+	o.IdleInterval = cmp.Or(o.IdleInterval, 5*time.Second)
 	return o
 }
 
@@ -61,14 +60,14 @@ type Dashboard struct {
 	closed chan struct{} // closed by Close
 
 	// Safe for all.
-	latest  atomic.Pointer[picture] // written by the sampler alone; never nil
+	latest  atomic.Pointer[figures] // written by the sampler alone; never nil
 	viewers atomic.Int64            // open event streams
 	arrived chan struct{}           // tells the sampler that someone looks now; holds one
 
 	closeOnce sync.Once
 
 	mu      sync.Mutex
-	changed chan struct{} // closed, and replaced, at each new picture
+	changed chan struct{} // closed, and replaced, at each new snapshot
 }
 
 var _ http.Handler = (*Dashboard)(nil)
@@ -82,7 +81,7 @@ func New(opts Options) *Dashboard {
 		arrived: make(chan struct{}, 1),
 		changed: make(chan struct{}),
 	}
-	d.latest.Store(&picture{at: time.Now()})
+	d.latest.Store(&figures{})
 	d.mux.HandleFunc("GET "+Prefix+"{$}", d.servePage)
 	d.mux.HandleFunc("GET "+Prefix+"events", d.serveEvents)
 	return d
@@ -90,7 +89,8 @@ func New(opts Options) *Dashboard {
 
 func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.mux.ServeHTTP(w, r) }
 
-// Close ends Run and all event streams, which http.Server.Shutdown would wait for. It may be called more than once.
+// Close ends Run and all event streams, which http.Server.Shutdown would wait for. It may be called
+// more than once.
 func (d *Dashboard) Close() { d.closeOnce.Do(func() { close(d.closed) }) }
 
 func (d *Dashboard) isClosed() bool {

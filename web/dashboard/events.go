@@ -10,7 +10,8 @@ import (
 	"github.com/a-h/templ"
 )
 
-// writeTimeout is how long a viewer may take to accept one message. A laptop that was closed is let go after it.
+// writeTimeout is how long a viewer may take to accept one message. A laptop that was closed is let
+// go after it.
 const writeTimeout = 10 * time.Second
 
 // A section is a part of the page that changes by itself.
@@ -19,8 +20,9 @@ type section struct {
 	component templ.Component
 }
 
-// serveEvents sends every section at once, then each one as it changes, until the viewer leaves. Something is sent for
-// every picture, if only the time of it: a viewer that hears nothing for a few seconds takes the server for lost.
+// serveEvents sends every section at once, then each one as it changes, until the viewer leaves.
+// Something is sent for every snapshot, if only the time of it: a viewer that hears nothing for a
+// few seconds takes the server for lost.
 func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead { // which asks for the header alone, and would wait for the end of the stream
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -49,8 +51,8 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 
 	sent := map[string][]byte{}
 	for {
-		p, changed := d.next()
-		if err := d.send(r.Context(), w, d.viewOf(p, r), sent); err != nil {
+		f, changed := d.next()
+		if err := d.send(r.Context(), w, d.viewOf(f, r), sent); err != nil {
 			d.opts.Log.Debug("dashboard viewer left", "error", err)
 			return
 		}
@@ -92,7 +94,8 @@ func (d *Dashboard) send(ctx context.Context, w http.ResponseWriter, v view, sen
 	return nil
 }
 
-// message writes an unnamed event of the event stream format (HTML standard, 9.2.6): a data line for each line.
+// message writes an unnamed event of the event stream format (HTML standard, 9.2.6): a data line
+// for each line.
 func message(html []byte) []byte {
 	var b bytes.Buffer
 	for line := range bytes.Lines(html) {

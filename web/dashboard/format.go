@@ -17,7 +17,8 @@ func grouped(n int64) string {
 	return grouped(n/1000) + fmt.Sprintf(",%03d", n%1000)
 }
 
-// perSecond writes a rate with about three digits: 0.4, 41.2, 412, 48,120; a dash when it is not known.
+// perSecond writes a rate with about three digits: 0.4, 41.2, 412, 48,120; a dash when it is not
+// known.
 func perSecond(r rate) string {
 	switch {
 	case !r.Known:

@@ -7,37 +7,42 @@ import (
 	"time"
 )
 
-// latencies tells how many deliveries of some window took how long, in rising order. Each bin knows both its bounds, so
-// that instances of different versions, with different buckets, can be added up.
+// latencies tells how many deliveries of some window took how long, in rising order. Each bin knows
+// both its bounds, so that instances of different versions, with different buckets, can be added
+// up.
 type latencies []bin
 
-// A bin counts the values above lower up to and including upper, in seconds. The last upper bound is +Inf.
+// A bin counts the values above lower up to and including upper, in seconds. The last upper bound
+// is +Inf.
 type bin struct {
 	lower, upper float64
 	n            uint64
 }
 
-// grown returns what a histogram gained since an earlier reading of the same instance.
-func grown(before, now Histogram) latencies {
-	was := make(map[float64]uint64, len(before.Buckets))
-	for _, b := range before.Buckets {
-		was[b.UpperBound] = b.CumulativeCount
+// delta returns what a histogram gained since an earlier reading of the same instance.
+func delta(before, now Histogram) latencies {
+	was := make(map[float64]uint64, len(before.Bounds))
+	for i, bound := range before.Bounds[:before.len()] {
+		was[bound] = before.Counts[i]
 	}
-	gain := make(latencies, 0, len(now.Buckets)+1)
+	gain := make(latencies, 0, now.len()+1)
 	var lower float64
 	var counted uint64
 	next := func(upper float64, cumulative uint64) {
 		gain = append(gain, bin{lower, upper, minus(cumulative, counted)})
 		lower, counted = upper, max(counted, cumulative)
 	}
-	for _, b := range now.Buckets {
-		if !math.IsInf(b.UpperBound, 1) {
-			next(b.UpperBound, minus(b.CumulativeCount, was[b.UpperBound]))
+	for i, bound := range now.Bounds[:now.len()] {
+		if !math.IsInf(bound, 1) {
+			next(bound, minus(now.Counts[i], was[bound]))
 		}
 	}
 	next(math.Inf(1), minus(now.Count, before.Count))
 	return gain
 }
+
+// len is the number of buckets: another version's histogram may lack a part.
+func (h Histogram) len() int { return min(len(h.Bounds), len(h.Counts)) }
 
 // minus is a-b for counters, 0 where a counter fell.
 func minus(a, b uint64) uint64 {
@@ -64,7 +69,8 @@ func (l latencies) plus(other latencies) latencies {
 	return merged
 }
 
-// A percentile is a latency that a share of all deliveries did not exceed. The zero value says that nothing was delivered.
+// A percentile is a latency that a share of all deliveries did not exceed. The zero value says that
+// nothing was delivered.
 type percentile struct {
 	Known   bool
 	Latency time.Duration

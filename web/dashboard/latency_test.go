@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// buckets makes a histogram of 1 ms, 10 ms and 100 ms from how many values each bucket holds, the last one above all.
+// buckets makes a histogram of 1 ms, 10 ms and 100 ms from how many values each bucket holds, the
+// last one above all.
 func buckets(n ...uint64) Histogram {
 	bounds := []float64{0.001, 0.01, 0.1}
 	var h Histogram
 	for i, n := range n {
 		h.Count += n
 		if i < len(bounds) {
-			h.Buckets = append(h.Buckets, Bucket{bounds[i], h.Count})
+			h.Bounds, h.Counts = append(h.Bounds, bounds[i]), append(h.Counts, h.Count)
 		}
 	}
 	return h
@@ -38,7 +39,7 @@ func TestPercentiles(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := grown(tt.before, tt.now).at(tt.q)
+			got := delta(tt.before, tt.now).at(tt.q)
 			if got.Known != tt.want.Known || got.Above != tt.want.Above || (got.Latency-tt.want.Latency).Abs() > time.Microsecond {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
@@ -49,16 +50,16 @@ func TestPercentiles(t *testing.T) {
 // Prometheus libraries differ in whether the last bucket, +Inf, stands in the list.
 func TestInfinityMayBeListed(t *testing.T) {
 	h := buckets(10, 0, 0, 90)
-	h.Buckets = append(h.Buckets, Bucket{math.Inf(1), 100})
-	if got := grown(Histogram{}, h).at(0.99); !got.Above || got.Latency != 100*time.Millisecond {
+	h.Bounds, h.Counts = append(h.Bounds, math.Inf(1)), append(h.Counts, 100)
+	if got := delta(Histogram{}, h).at(0.99); !got.Above || got.Latency != 100*time.Millisecond {
 		t.Errorf("got %+v", got)
 	}
 }
 
 // Two instances of different versions may have different buckets.
 func TestPlusOfDifferentBounds(t *testing.T) {
-	coarse := Histogram{Buckets: []Bucket{{0.1, 100}}, Count: 100}
-	sum := grown(Histogram{}, coarse).plus(grown(Histogram{}, buckets(100, 0, 0, 0)))
+	coarse := Histogram{Bounds: []float64{0.1}, Counts: []uint64{100}, Count: 100}
+	sum := delta(Histogram{}, coarse).plus(delta(Histogram{}, buckets(100, 0, 0, 0)))
 	var n uint64
 	for _, b := range sum {
 		n += b.n

@@ -1,7 +1,7 @@
 /**
- * Watches the page's event stream, so that a picture never looks live when it is not.
+ * Watches the page's event stream, so that figures never look live when they are not.
  *
- *     hx-sse ─ message ─▶ live         html[data-link] = connecting | live | stale | lost
+ *     hx-sse ─ message ─▶ live         html[data-link] = connecting | live | lost
  *            ─ error ───▶ lost         #link, #lost: the same in words
  *            ─ silence ─▶ lost, and the stream is opened anew
  *
@@ -11,7 +11,7 @@
  * being closed (a cable pulled, a server that hangs), and a first connection that could not be made: those are found here.
  */
 
-/** The server sends something for every picture, at the latest every three seconds. In milliseconds. */
+/** The server sends something for every snapshot, at the latest every three seconds. In milliseconds. */
 const SILENCE = 6_000;
 
 /** The part of the stream's element that hx-sse hands out with its events. */
@@ -30,7 +30,7 @@ let heardWhen = new Date();
 let listeningSince = heardAt;
 let connection: Connection | undefined;
 
-function enter(link: 'connecting' | 'live' | 'stale' | 'lost'): void {
+function enter(link: 'connecting' | 'live' | 'lost'): void {
   if (page.dataset.link === link) return;
   page.dataset.link = link;
   const since = heardWhen.toLocaleTimeString(undefined, { hour12: false });
@@ -49,8 +49,7 @@ function say(id: string, text: string, hidden: boolean): void {
 function heard(): void {
   heardAt = listeningSince = performance.now();
   heardWhen = new Date();
-  // The server answers, but says itself that its figures are old.
-  enter(document.querySelector('[data-stale]') ? 'stale' : 'live');
+  enter('live');
 }
 
 /** Opens the stream anew: by ending what hangs, or where nothing is under way, by beginning. */

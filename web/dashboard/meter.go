@@ -3,35 +3,38 @@ package dashboard
 import "time"
 
 const (
-	// rateWindow is what the rates on the page are an average of: short enough to follow, long enough to be read.
+	// rateWindow is what the rates on the page are an average of: short enough to follow, long
+	// enough to be read.
 	rateWindow = 10 * time.Second
-	// latencyWindow is what the percentiles on the page are of: a p99 needs a few hundred deliveries to mean something.
+	// latencyWindow is what the percentiles are of, those in the trend too: a p99 needs a few
+	// hundred deliveries to mean something.
 	latencyWindow = time.Minute
 	// trendWindow is how far back the sparklines reach.
 	trendWindow = 5 * time.Minute
-	// maxSamples bounds what is remembered: trendWindow at one sample a second, and some room for irregular ticks.
+	// maxSamples bounds what is remembered: trendWindow at one sample a second, and some room for
+	// irregular ticks.
 	maxSamples = 330
 )
 
-// A sample is what one snapshot added to the picture. Failed samples stay in the trend as holes.
+// A sample is what one snapshot added to the figures.
 type sample struct {
 	at          time.Time
-	failed      bool
 	connections int
 	latency     latencies // since the sample before
 	rated       bool      // false for the first sample: growth needs a before
 
-	// Messages per second since the sample before. What an instance tells of itself may be a second old, so a single sample
-	// says little: nothing, and then twice as much.
+	// Messages per second since the sample before. What an instance tells of itself may be a second
+	// old, so a single sample says little: nothing, and then twice as much.
 	published, delivered float64
 
 	// As they would have been shown at that moment.
 	meanPublished, meanDelivered float64
-	p99                          percentile
+	p50, p95, p99                percentile
 }
 
-// A meter turns the counters of instances, which only ever grow, into rates and percentiles of the last moments. It
-// follows each instance by itself, so that one that restarts or stays silent for a while distorts nothing.
+// A meter turns the counters of instances, which only ever grow, into rates and percentiles of the
+// last moments. It follows each instance by itself, so that one that restarts or stays silent for a
+// while distorts nothing.
 //
 // It is owned by the sampler's goroutine.
 type meter struct {
@@ -57,17 +60,19 @@ func (m *meter) observe(at time.Time, s Snapshot) {
 		now.rated = true
 		now.published += float64(minus(inst.Published, was.Published)) / elapsed
 		now.delivered += float64(minus(inst.Delivered, was.Delivered)) / elapsed
-		now.latency = now.latency.plus(grown(was.Latency, inst.Latency))
+		now.latency = now.latency.plus(delta(was.Latency, inst.Latency))
 	}
 	m.remember(at, s)
 	m.push(now)
 	last := &m.samples[len(m.samples)-1]
 	published, delivered := m.rates(at)
 	last.meanPublished, last.meanDelivered = published.PerSecond, delivered.PerSecond
-	last.p99 = m.latency(at, rateWindow).at(0.99)
+	latency := m.latency(at)
+	last.p50, last.p95, last.p99 = latency.at(0.50), latency.at(0.95), latency.at(0.99)
 }
 
-// remember keeps the readings of those that answered and, until the trend forgets them, of those that did not.
+// remember keeps the readings of those that answered and, until the trend forgets them, of those
+// that did not.
 func (m *meter) remember(at time.Time, s Snapshot) {
 	if m.before == nil {
 		m.before = map[string]reading{}
@@ -81,9 +86,6 @@ func (m *meter) remember(at time.Time, s Snapshot) {
 		m.before[inst.Name] = reading{at: at, Instance: inst}
 	}
 }
-
-// fail notes that there was nothing to observe.
-func (m *meter) fail(at time.Time) { m.push(sample{at: at, failed: true}) }
 
 func (m *meter) push(s sample) {
 	if len(m.samples) == maxSamples {
@@ -125,9 +127,10 @@ func (m *meter) rates(at time.Time) (published, delivered rate) {
 	return rate{published.PerSecond / n, true}, rate{delivered.PerSecond / n, true}
 }
 
-func (m *meter) latency(at time.Time, window time.Duration) latencies {
+// latency returns the deliveries of the last latencyWindow.
+func (m *meter) latency(at time.Time) latencies {
 	var sum latencies
-	for _, s := range m.within(at, window) {
+	for _, s := range m.within(at, latencyWindow) {
 		sum = sum.plus(s.latency)
 	}
 	return sum

@@ -74,7 +74,8 @@ func TestRatesForgetAfterTheirWindow(t *testing.T) {
 	}
 }
 
-// An instance's own figures come once a second, and so do snapshots: at times one shows nothing new and the next two steps.
+// An instance's own figures come once a second, and so do snapshots: at times one shows nothing new
+// and the next two steps.
 func TestATrendOfFiguresThatComeUnevenlyIsEven(t *testing.T) {
 	var m meter
 	at := noon
@@ -107,17 +108,13 @@ func TestMeterIsBounded(t *testing.T) {
 }
 
 func TestSparklineHasHolesWhereNothingIsKnown(t *testing.T) {
-	var m meter
+	var trend []sample
 	at := noon
 	for i := range 9 {
 		at = at.Add(time.Second)
-		if i == 4 {
-			m.fail(at)
-			continue
-		}
-		m.observe(at, Snapshot{Connections: 10 * i})
+		trend = append(trend, sample{at: at, connections: 10 * i})
 	}
-	s := draw(m.samples, at, connectionsOf)
+	s := draw(trend, at, func(s sample) (float64, bool) { return float64(s.connections), s.connections != 40 })
 	if len(s.Lines) != 2 || len(s.Areas) != 2 || s.Max != 80 {
 		t.Fatalf("got %+v", s)
 	}
@@ -126,5 +123,24 @@ func TestSparklineHasHolesWhereNothingIsKnown(t *testing.T) {
 	}
 	if want := s.Lines[0] + "L295 40L292 40Z"; s.Areas[0] != want {
 		t.Errorf("got %s, want %s", s.Areas[0], want)
+	}
+}
+
+// The tile and its sparkline tell of the same deliveries: those of the last minute.
+func TestTheTrendOfTheLatencyIsWhatTheTileSays(t *testing.T) {
+	var m meter
+	at, total := noon, make([]uint64, 4)
+	m.observe(at, Snapshot{Instances: []Instance{{Name: "a", UpSince: started, Latency: buckets(total...)}}})
+	for second := range 90 {
+		at = at.Add(time.Second)
+		total[min(second/30, 2)] += 100 // at first fast, then slower and slower
+		m.observe(at, Snapshot{Instances: []Instance{{Name: "a", UpSince: started, Latency: buckets(total...)}}})
+		last := m.samples[len(m.samples)-1]
+		if want := m.latency(at).at(0.99); last.p99 != want {
+			t.Fatalf("after %d s the trend has %+v, the last minute %+v", second, last.p99, want)
+		}
+	}
+	if p50 := m.samples[len(m.samples)-1].p50.Latency; p50 != 10*time.Millisecond {
+		t.Errorf("half of the last minute's deliveries took up to %v, want 10ms", p50)
 	}
 }

@@ -10,8 +10,8 @@ import templruntime "github.com/a-h/templ/runtime"
 
 import "github.com/zonecast/zonecast/web/assets"
 
-// htmxConfig: no style sheet injected by htmx, errors never swapped into the page, and an event stream that comes back
-// soon after it broke.
+// htmxConfig: no style sheet injected by htmx, errors never swapped into the page, and an event
+// stream that comes back soon after it broke.
 const htmxConfig = `{"includeIndicatorCSS":false,"history":"reload","noSwap":[204,304,"4xx","5xx"],` +
 	`"sse":{"reconnectDelay":500,"reconnectMaxDelay":5000,"connectTimeout":8000}}`
 
@@ -209,8 +209,8 @@ func page(v view) templ.Component {
 	})
 }
 
-// stream is the page's link to the server. It draws nothing itself: each message names the section that it replaces. The
-// filter is part of its address, so a new filter replaces the stream.
+// stream is the page's link to the server. It draws nothing itself: each message names the section
+// that it replaces. The filter is part of its address, so a new filter replaces the stream.
 func stream(v view) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context

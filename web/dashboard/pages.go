@@ -16,14 +16,14 @@ func (d *Dashboard) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// viewOf is the picture as the sender of this request sees it.
-func (d *Dashboard) viewOf(p *picture, r *http.Request) view {
+// viewOf is the figures as the sender of this request sees them.
+func (d *Dashboard) viewOf(f *figures, r *http.Request) view {
 	filter := strings.TrimSpace(r.URL.Query().Get("filter"))
 	if len(filter) > maxFilterLen {
 		filter = filter[:maxFilterLen]
 	}
 	return view{
-		picture:     p,
+		figures:     f,
 		filter:      strings.ToValidUTF8(filter, ""),
 		origin:      example.Origin(r),
 		keyRequired: d.opts.KeyRequired,

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"net/http/httptest"
@@ -17,11 +16,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// pictures are the states that every page is tested in.
-func pictures() map[string]*picture {
-	up := BrokerLink{Up: true, Since: started}
+// states are those that every page is tested in.
+func states() map[string]*figures {
+	up := BrokerLink{Up: true}
 	alone := Instance{Name: "node-1", Version: "1.2.0", UpSince: started, Broker: up}
-	empty := &picture{at: noon, taken: noon, Snapshot: Snapshot{Broker: "memory", Instances: []Instance{alone}}}
+	empty := &figures{taken: noon, Snapshot: Snapshot{Broker: "memory", Instances: []Instance{alone}}}
 
 	busy := Snapshot{Broker: "redis", Connections: 12470}
 	for i := range 3 {
@@ -40,36 +39,36 @@ func pictures() map[string]*picture {
 	for i := range 4 {
 		m.observe(noon.Add(time.Duration(i-3)*time.Second), Snapshot{Connections: 12000 + i, Instances: []Instance{counters("node-1", started, uint64(100*i))}})
 	}
-	running := &picture{
-		at: noon, taken: noon, Snapshot: sorted(busy), published: rate{412, true}, delivered: rate{48120, true},
+	running := &figures{
+		taken: noon, Snapshot: sorted(busy), published: rate{412, true}, delivered: rate{48120, true},
 		p50: known(860), p95: known(3400), p99: known(6100), trend: m.samples,
 	}
 
-	unheard := *empty
-	unheard.published = rate{8, true}
-	unheard.Recent = []Zone{{Warehouse: "warehouse-1", Name: "zone-a"}, {Warehouse: "warehouse-2", Name: "zone-b"}}
+	withoutSubscribers := *empty
+	withoutSubscribers.published = rate{8, true}
+	withoutSubscribers.Recent = []Zone{{Warehouse: "warehouse-1", Name: "zone-a"}, {Warehouse: "warehouse-2", Name: "zone-b"}}
 
 	partial := *running
 	partial.Instances = append([]Instance(nil), running.Instances[:2]...)
 	partial.Instances[1].State = Draining
-	partial.Instances[1].Broker = BrokerLink{Since: noon.Add(-47 * time.Second), Detail: "i/o timeout"}
+	partial.Instances[1].Broker = BrokerLink{DownSince: noon.Add(-47 * time.Second), Detail: "i/o timeout"}
 	partial.Missing = []string{"node-3"}
 
-	dead := *running
-	dead.at, dead.trouble, dead.troubleSince = noon.Add(42*time.Second), errors.New("ask the instances: connection refused"), noon.Add(time.Second)
+	starting := *empty
+	starting.Incomplete = "other instances have not been asked yet"
 
-	return map[string]*picture{
-		"waiting": {at: noon}, "empty": empty, "unheard": &unheard, "busy": running, "partial": &partial, "dead": &dead,
+	return map[string]*figures{
+		"waiting": {}, "empty": empty, "starting": &starting, "without-subscribers": &withoutSubscribers, "busy": running, "partial": &partial,
 	}
 }
 
-func viewOf(p *picture) view { return view{picture: p, origin: "http://localhost:3001"} }
+func viewOf(f *figures) view { return view{figures: f, origin: "http://localhost:3001"} }
 
 // assetHash differs with each change of a style sheet, which is no change of the page.
 var assetHash = regexp.MustCompile(`(/assets/[a-z-]+\.)[0-9a-f]{10}\.`)
 
 func TestPageGolden(t *testing.T) {
-	for name, p := range pictures() {
+	for name, p := range states() {
 		t.Run(name, func(t *testing.T) {
 			var html strings.Builder
 			if err := page(viewOf(p)).Render(t.Context(), &html); err != nil {
@@ -120,7 +119,7 @@ func structure(t *testing.T, v view) *goquery.Document {
 func text(s *goquery.Selection) string { return strings.Join(strings.Fields(s.Text()), " ") }
 
 func TestEveryPageIsSound(t *testing.T) {
-	for name, p := range pictures() {
+	for name, p := range states() {
 		doc := structure(t, viewOf(p))
 		for _, s := range viewOf(p).sections() {
 			if n := doc.Find("#" + s.id).Length(); n != 1 {
@@ -137,7 +136,7 @@ func TestEveryPageIsSound(t *testing.T) {
 }
 
 func TestBusyPage(t *testing.T) {
-	doc := structure(t, viewOf(pictures()["busy"]))
+	doc := structure(t, viewOf(states()["busy"]))
 	for selector, want := range map[string]string{
 		"#totals .tile:nth-child(1) .value":        "12,470",
 		"#totals .tile:nth-child(1) .note":         "340 zones in 34 warehouses max 12,003 in 5 min",
@@ -165,8 +164,8 @@ func TestBusyPage(t *testing.T) {
 	if got, _ := doc.Find("#zones tbody a").First().Attr("href"); got != "/screen/warehouse-0/zone-0" {
 		t.Errorf("the first zone leads to %s", got)
 	}
-	if doc.Find("#welcome[hidden]").Length() != 1 || doc.Find("[data-stale]").Length() != 0 {
-		t.Error("a busy page greets, or looks stale")
+	if doc.Find("#welcome[hidden]").Length() != 1 {
+		t.Error("a busy page greets")
 	}
 }
 
@@ -198,7 +197,7 @@ func TestFilter(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			v := viewOf(pictures()["busy"])
+			v := viewOf(states()["busy"])
 			v.filter = tt.give
 			doc := structure(t, v)
 			if n := doc.Find("#zones tbody tr").Length(); n != tt.wantRows {
@@ -215,7 +214,7 @@ func TestFilter(t *testing.T) {
 }
 
 func TestPartialPage(t *testing.T) {
-	doc := structure(t, viewOf(pictures()["partial"]))
+	doc := structure(t, viewOf(states()["partial"]))
 	for selector, want := range map[string]string{
 		"#notices .warning":                "2 of 3 instances answered. The figures lack what node-3 holds.",
 		"#notices .critical":               "The broker (redis) can't be reached by 1 of 2 instances: clients stay connected, publishing is answered 503 until it is back. i/o timeout",
@@ -230,7 +229,7 @@ func TestPartialPage(t *testing.T) {
 }
 
 func TestAloneWithoutItsBroker(t *testing.T) {
-	p := pictures()["partial"]
+	p := states()["partial"]
 	p.Instances, p.Missing = p.Instances[1:], []string{"node-1", "node-3"}
 	doc := structure(t, viewOf(p))
 	for selector, want := range map[string]string{
@@ -244,24 +243,16 @@ func TestAloneWithoutItsBroker(t *testing.T) {
 	}
 }
 
-func TestDeadPage(t *testing.T) {
-	doc := structure(t, viewOf(pictures()["dead"]))
-	want := "The figures are stale since 12:00:00 UTC (42 s): what stands below was true then. ask the instances: connection refused"
+func TestAPageThatMayLackInstancesSaysWhy(t *testing.T) {
+	doc := structure(t, viewOf(states()["starting"]))
+	want := "The figures may lack instances: other instances have not been asked yet."
 	if got := spaced(doc.Find("#notices")); got != want {
 		t.Errorf("got %q, want %q", got, want)
-	}
-	for _, id := range []string{"totals", "instances", "warehouses", "zones"} {
-		if doc.Find("#"+id+"[data-stale]").Length() != 1 {
-			t.Errorf("#%s does not look stale", id)
-		}
-	}
-	if got := text(doc.Find("#totals .value").First()); got != "12,470" {
-		t.Errorf("the last known figure is gone: %q", got)
 	}
 }
 
 func TestEmptyPageSaysWhatToTry(t *testing.T) {
-	v := viewOf(pictures()["empty"])
+	v := viewOf(states()["empty"])
 	v.origin = "https://zonecast.example:8443"
 	doc := structure(t, v)
 	command := doc.Find("#welcome code").Text()
@@ -278,7 +269,7 @@ func TestEmptyPageSaysWhatToTry(t *testing.T) {
 }
 
 func TestAPageOfEventsThatNobodySeesPointsToTheirScreens(t *testing.T) {
-	doc := structure(t, viewOf(pictures()["unheard"]))
+	doc := structure(t, viewOf(states()["without-subscribers"]))
 	if got := spaced(doc.Find("#welcome h2")); got != "Events are published. Nobody is connected to see them." {
 		t.Errorf("it says %q", got)
 	}
@@ -287,7 +278,7 @@ func TestAPageOfEventsThatNobodySeesPointsToTheirScreens(t *testing.T) {
 	if fmt.Sprint(links) != "[/screen/warehouse-1/zone-a /screen/warehouse-2/zone-b]" {
 		t.Errorf("it points to %v", links)
 	}
-	quiet := *pictures()["unheard"]
+	quiet := *states()["without-subscribers"]
 	quiet.published = rate{0, true}
 	if got := spaced(structure(t, viewOf(&quiet)).Find("#welcome h2")); !strings.HasPrefix(got, "Everything is up.") {
 		t.Errorf("when nothing is published any more it says %q", got)
@@ -296,7 +287,7 @@ func TestAPageOfEventsThatNobodySeesPointsToTheirScreens(t *testing.T) {
 
 // Whatever names reach the page, they stay text.
 func TestNamesAreEscaped(t *testing.T) {
-	p := *pictures()["busy"]
+	p := *states()["busy"]
 	evil := `"><img src=x onerror=alert(1)>`
 	p.Zones = []Zone{{evil, evil, 1}}
 	p.Warehouses = []Warehouse{{evil, 1}}
@@ -310,7 +301,7 @@ func TestNamesAreEscaped(t *testing.T) {
 }
 
 func TestHandlerRoutes(t *testing.T) {
-	d := New(Options{Source: answer{}})
+	d := New(Options{Source: always(Snapshot{})})
 	for _, tt := range []struct {
 		method, path string
 		want         int
@@ -333,7 +324,7 @@ func TestHandlerRoutes(t *testing.T) {
 
 func TestPageHeaders(t *testing.T) {
 	w := httptest.NewRecorder()
-	New(Options{Source: answer{}}).ServeHTTP(w, httptest.NewRequest("GET", "/ui/", nil))
+	New(Options{Source: always(Snapshot{})}).ServeHTTP(w, httptest.NewRequest("GET", "/ui/", nil))
 	for name, want := range map[string]string{
 		"Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 		"Content-Type":            "text/html; charset=utf-8",

@@ -3,39 +3,29 @@ package dashboard
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 )
 
-// A picture is everything that the pages show, computed once for all viewers. It never changes after it was published.
-type picture struct {
-	number uint64    // counts the pictures
-	at     time.Time // when it was made
-	// taken is when Snapshot was, which is earlier than at while the source fails; zero if there never was one.
-	taken time.Time
+// Figures are everything that the pages show, computed once for all viewers. They never change
+// after they were published.
+type figures struct {
+	number uint64    // counts the snapshots
+	taken  time.Time // when the snapshot was; zero before the first
 	Snapshot
-
-	// trouble is why there is nothing newer than taken; nil while all is well. It began at troubleSince.
-	trouble      error
-	troubleSince time.Time
 
 	published, delivered rate
 	p50, p95, p99        percentile
 	trend                []sample // of trendWindow, the oldest first
 }
 
-// Run asks the source, about once a second while someone looks and every few seconds otherwise, until ctx ends or the
-// dashboard is closed. It is called once. It returns nil: a source that fails is shown on the page, and asked again.
-func (d *Dashboard) Run(ctx context.Context) error {
+// Run takes a snapshot about once a second while someone looks and every few seconds otherwise,
+// until ctx ends or the dashboard is closed. It is called once.
+func (d *Dashboard) Run(ctx context.Context) {
 	defer d.Close()
 	var m meter
 	for {
-		next := d.sample(ctx, &m)
-		if ctx.Err() != nil {
-			return nil
-		}
-		d.show(next)
+		d.show(d.sample(&m))
 		timer := time.NewTimer(d.pause())
 		select {
 		case <-timer.C:
@@ -44,8 +34,8 @@ func (d *Dashboard) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 		timer.Stop()
-		if d.isClosed() {
-			return nil
+		if d.isClosed() || ctx.Err() != nil {
+			return
 		}
 	}
 }
@@ -57,40 +47,20 @@ func (d *Dashboard) pause() time.Duration {
 	return d.opts.IdleInterval
 }
 
-// sample makes the next picture.
-func (d *Dashboard) sample(ctx context.Context, m *meter) *picture {
-	asking, cancel := context.WithTimeout(ctx, d.opts.Timeout)
-	defer cancel()
-	snapshot, err := d.opts.Source.Snapshot(asking)
-	before := d.latest.Load()
-	if ctx.Err() != nil {
-		return before // the program ends; that is no trouble of the source
-	}
-	next := &picture{number: before.number + 1, at: time.Now()}
-	if err != nil {
-		err = fmt.Errorf("ask the instances: %w", err)
-		next.taken, next.Snapshot = before.taken, before.Snapshot
-		next.trouble, next.troubleSince = err, before.troubleSince
-		if before.trouble == nil {
-			next.troubleSince = next.at
-			d.opts.Log.Warn("dashboard has no figures", "error", err)
-		}
-		m.fail(next.at)
-	} else {
-		if before.trouble != nil && !before.troubleSince.IsZero() {
-			d.opts.Log.Info("dashboard has figures again", "after", next.at.Sub(before.troubleSince))
-		}
-		next.taken, next.Snapshot = next.at, sorted(snapshot)
-		m.observe(next.at, snapshot)
-	}
+// sample makes the next figures.
+func (d *Dashboard) sample(m *meter) *figures {
+	snapshot := sorted(d.opts.Source())
+	next := &figures{number: d.latest.Load().number + 1, taken: time.Now(), Snapshot: snapshot}
+	m.observe(next.taken, snapshot)
 	next.published, next.delivered = m.rates(next.taken)
-	recent := m.latency(next.taken, latencyWindow)
-	next.p50, next.p95, next.p99 = recent.at(0.50), recent.at(0.95), recent.at(0.99)
-	next.trend = slices.Clone(m.within(next.at, trendWindow))
+	latest := m.samples[len(m.samples)-1]
+	next.p50, next.p95, next.p99 = latest.p50, latest.p95, latest.p99
+	next.trend = slices.Clone(m.within(next.taken, trendWindow))
 	return next
 }
 
-// sorted returns a snapshot in the order of the page: the busiest rooms first, instances by name. The lists are copies.
+// sorted returns a snapshot in the order of the page: the busiest rooms first, instances by name.
+// The lists are copies.
 func sorted(s Snapshot) Snapshot {
 	s.Instances = slices.SortedFunc(slices.Values(s.Instances), func(a, b Instance) int { return cmp.Compare(a.Name, b.Name) })
 	s.Missing = slices.Sorted(slices.Values(s.Missing))
@@ -103,17 +73,17 @@ func sorted(s Snapshot) Snapshot {
 	return s
 }
 
-// show publishes a picture and wakes all viewers.
-func (d *Dashboard) show(p *picture) {
+// show publishes figures and wakes all viewers.
+func (d *Dashboard) show(f *figures) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.latest.Store(p)
+	d.latest.Store(f)
 	close(d.changed)
 	d.changed = make(chan struct{})
 }
 
-// next returns the present picture and a channel that is closed when there is a newer one.
-func (d *Dashboard) next() (*picture, <-chan struct{}) {
+// next returns the present figures and a channel that is closed when there are newer ones.
+func (d *Dashboard) next() (*figures, <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.latest.Load(), d.changed

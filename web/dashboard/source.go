@@ -1,33 +1,26 @@
 package dashboard
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
-// A Source answers for the whole cluster. The program that serves the dashboard adapts its own parts to it.
-type Source interface {
-	// Snapshot asks every instance and returns what those said that answered before ctx ended. It is called from one
-	// goroutine, about once a second while someone looks and less often otherwise. An error means that nothing can be said
-	// at all; an instance that stays silent is no error but stands in Snapshot.Missing.
-	Snapshot(ctx context.Context) (Snapshot, error)
-}
-
-// A Snapshot is the state of the cluster at one moment. The dashboard keeps it and never changes it; nor may the Source
-// after returning it.
+// A Snapshot is the state of the cluster at one moment. The dashboard keeps it and never changes
+// it; nor may the source after returning it.
 type Snapshot struct {
 	// Instances are those that answered, in any order.
 	Instances []Instance
-	// Missing names the instances that should have answered and did not. The figures are complete when it is empty.
+	// Missing names the instances that should have answered and did not.
 	Missing []string
-	// Connections is the number of clients connected to the instances that answered. A client that joined no warehouse is
-	// counted here alone.
+	// Incomplete says why instances may be missing, those that nobody knows of included. The
+	// figures are complete when it is empty.
+	Incomplete string
+	// Connections is the number of clients connected to the instances that answered. A client that
+	// joined no warehouse is counted here alone.
 	Connections int
-	// Warehouses and Zones hold the rooms that someone is in, in any order. A client that is in two zones counts in both.
+	// Warehouses and Zones hold the rooms that someone is in, in any order. A client that is in two
+	// zones counts in both.
 	Warehouses []Warehouse
 	Zones      []Zone
-	// Recent are zones that services published to lately, in the order in which they are shown; without their connections, and
-	// of use only while there are none.
+	// Recent are zones that were published to lately, in the order in which they are shown; without
+	// their connections.
 	Recent []Zone
 	// Broker is the kind of the broker: "memory" or "redis".
 	Broker string
@@ -60,12 +53,13 @@ type Instance struct {
 	// Broker is the instance's own link to the broker.
 	Broker BrokerLink
 
-	// Published, Delivered and Latency count since UpSince and never fall while UpSince stays the same. The dashboard
-	// makes rates and percentiles of their growth.
+	// Published, Delivered and Latency count since UpSince and never fall while UpSince stays the
+	// same. The dashboard makes rates and percentiles of their growth.
 
 	// Published is how many messages the instance accepted from publishers.
 	Published uint64
-	// Delivered is how many messages it wrote to sockets: one published message counts once for each client that got it.
+	// Delivered is how many messages it wrote to sockets: one published message counts once for
+	// each client that got it.
 	Delivered uint64
 	// Latency is the time of each delivery, from the broker's acceptance to the socket.
 	Latency Histogram
@@ -84,23 +78,16 @@ const (
 // A BrokerLink is how one instance stands with the broker.
 type BrokerLink struct {
 	Up bool
-	// Since is when Up last changed; zero when that is not known.
-	Since time.Time
+	// DownSince is when it went down; zero while Up, and when that is not known.
+	DownSince time.Time
 	// Detail says what is wrong, for an operator; empty while Up.
 	Detail string
 }
 
-// A Histogram counts values by size, as Prometheus's classic histograms do.
+// A Histogram counts values by size, as Prometheus's classic histograms do: Counts[i] are those up
+// to Bounds[i] seconds, smaller ones included. Bounds rise.
 type Histogram struct {
-	// Buckets rise in UpperBound.
-	Buckets []Bucket
-	// Count is the number of all values, those above the last bound included.
-	Count uint64
-}
-
-// A Bucket counts the values up to its bound, those of smaller buckets included.
-type Bucket struct {
-	// UpperBound is in seconds.
-	UpperBound      float64
-	CumulativeCount uint64
+	Bounds []float64
+	Counts []uint64
+	Count  uint64 // those above the last bound too
 }

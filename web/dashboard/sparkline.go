@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// The sparkline's own units: one across is one second of trendWindow; the picture is stretched to its place by the page.
+// The sparkline's own units: one across is one second of trendWindow; the picture is stretched to
+// its place by the page.
 const (
 	sparkWidth  = int(trendWindow / time.Second)
 	sparkHeight = 40
@@ -23,7 +24,8 @@ type sparkline struct {
 	Max   float64
 }
 
-// draw makes the sparkline of what value says of each sample; ok is false where it says nothing. The ground is 0.
+// draw makes the sparkline of what value says of each sample; ok is false where it says nothing.
+// The ground is 0.
 func draw(trend []sample, now time.Time, value func(sample) (v float64, ok bool)) sparkline {
 	var s sparkline
 	for _, p := range trend {
@@ -65,7 +67,7 @@ func draw(trend []sample, now time.Time, value func(sample) (v float64, ok bool)
 
 // trendOf draws one figure of the trend; text writes its largest value.
 func (v view) trendOf(what string, text func(float64) string, value func(sample) (float64, bool)) sparkline {
-	s := draw(v.trend, v.at, value)
+	s := draw(v.trend, v.taken, value)
 	s.Label = what + ", last 5 minutes: nothing yet"
 	if s.Max > 0 {
 		s.Peak = text(s.Max)
@@ -84,7 +86,7 @@ func latencyOf(s float64) string {
 	return latencyText(percentile{Known: true, Latency: seconds(s)})
 }
 
-func connectionsOf(s sample) (float64, bool) { return float64(s.connections), !s.failed }
+func connectionsOf(s sample) (float64, bool) { return float64(s.connections), true }
 func publishedOf(s sample) (float64, bool)   { return s.meanPublished, s.rated }
 func deliveredOf(s sample) (float64, bool)   { return s.meanDelivered, s.rated }
 func p99Of(s sample) (float64, bool)         { return s.p99.Latency.Seconds(), s.p99.Known }

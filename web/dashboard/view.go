@@ -12,22 +12,21 @@ const (
 	maxZoneRows      = 50
 	maxWarehouseRows = 30
 	maxInstanceRows  = 32
+	maxRecentRows    = 12
 )
 
-// maxFilterLen bounds what is taken from the address: the longest zone in the longest warehouse, and a space.
+// maxFilterLen bounds what is taken from the address: the longest zone in the longest warehouse,
+// and a space.
 const maxFilterLen = 129
 
-// A view is a picture as one viewer sees it.
+// A view is the figures as one viewer sees them.
 type view struct {
-	*picture
+	*figures
 	filter string
 	// origin is the address that the viewer reached the server at, "http://host:port".
 	origin      string
 	keyRequired bool
 }
-
-// stale reports whether the figures are older than they should be.
-func (v view) stale() bool { return v.trouble != nil }
 
 // waiting reports whether there were no figures yet at all.
 func (v view) waiting() bool { return v.taken.IsZero() }
@@ -35,21 +34,22 @@ func (v view) waiting() bool { return v.taken.IsZero() }
 // empty reports whether a running system waits for its first client.
 func (v view) empty() bool { return !v.waiting() && v.Connections == 0 && len(v.Missing) == 0 }
 
-// unheard reports whether events are published that nobody is connected to see.
-func (v view) unheard() bool {
+// withoutSubscribers reports whether events are published that nobody is connected to see.
+func (v view) withoutSubscribers() bool {
 	return v.empty() && len(v.Recent) > 0 && (v.published.PerSecond >= 0.05 || !v.published.Known)
 }
 
 // recentRows are the zones that were published to lately.
 func (v view) recentRows() []roomRow {
 	var rows []roomRow
-	for _, z := range v.Recent {
+	for _, z := range v.Recent[:min(len(v.Recent), maxRecentRows)] {
 		rows = append(rows, roomRow{Warehouse: z.Warehouse, Zone: z.Name})
 	}
 	return rows
 }
 
-// sections lists the parts of the page that change by themselves; each is the very component inside the page.
+// sections lists the parts of the page that change by themselves; each is the very component inside
+// the page.
 func (v view) sections() []section {
 	return []section{
 		{"asof", asOf(v)},
@@ -108,10 +108,10 @@ func (v view) missingText() string {
 
 // brokerDownText says since when an instance can't reach the broker, if it knows.
 func (v view) brokerDownText(inst Instance) string {
-	if inst.Broker.Since.IsZero() {
+	if inst.Broker.DownSince.IsZero() {
 		return "down"
 	}
-	return "down for " + span(v.taken.Sub(inst.Broker.Since))
+	return "down for " + span(v.taken.Sub(inst.Broker.DownSince))
 }
 
 func (v view) connectionsText() string {
@@ -137,7 +137,8 @@ func unitOf(r rate) string {
 	return "/s"
 }
 
-// instanceRows are the instances that the table shows, and missingRows the silent ones, which come after them.
+// instanceRows are the instances that the table shows, and missingRows the silent ones, which come
+// after them.
 func (v view) instanceRows() []Instance { return v.Instances[:min(len(v.Instances), maxInstanceRows)] }
 
 func (v view) missingRows() []string {

@@ -2,7 +2,6 @@ package screen
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -28,40 +27,32 @@ type problem struct {
 	Name        string // what was asked for, shown as it is
 }
 
-// A listing is what the index page knows of zones; nothing unless Asked.
+// A listing is what the index page knows of zones.
 type listing struct {
-	Asked, Incomplete bool
-	Zones             []Zone
-	Hidden            int // that did not fit
+	Incomplete bool
+	Zones      []Zone
+	Hidden     int // that did not fit
 }
 
 // maxIndexRows bounds the index page.
 const maxIndexRows = 500
 
-// listTimeout is how long the index waits for the list of zones.
-const listTimeout = 2 * time.Second
-
 func (s screens) serveIndex(w http.ResponseWriter, r *http.Request) {
 	headers.Page(w.Header())
-	s.render(w, r, http.StatusOK, index(s.list(r.Context())))
+	s.render(w, r, http.StatusOK, index(s.list()))
 }
 
-// list asks which zones there are.
-func (s screens) list(ctx context.Context) listing {
+// list returns the zones in the order of their names.
+func (s screens) list() listing {
 	if s.Zones == nil {
 		return listing{}
 	}
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	zones, err := s.Zones(ctx)
-	if err != nil {
-		s.Log.Warn("list of screens is not complete", "error", err)
-	}
+	zones, complete := s.Zones()
 	zones = slices.SortedFunc(slices.Values(zones), func(a, b Zone) int {
 		return cmp.Or(cmp.Compare(a.Warehouse, b.Warehouse), cmp.Compare(a.Name, b.Name))
 	})
 	shown := min(len(zones), maxIndexRows)
-	return listing{Asked: true, Incomplete: err != nil, Zones: zones[:shown], Hidden: len(zones) - shown}
+	return listing{Incomplete: !complete, Zones: zones[:shown], Hidden: len(zones) - shown}
 }
 
 func (s screens) serveProblem(w http.ResponseWriter, r *http.Request, status int, p problem) {
@@ -79,7 +70,8 @@ func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c te
 	}
 }
 
-// shiftExample is a command that publishes a shift to this very screen: it began two hours ago and lasts six more.
+// shiftExample is a command that publishes a shift to this very screen: it began two hours ago and
+// lasts six more.
 func shiftExample(r *http.Request, warehouse, zone string, keyRequired bool, now time.Time) string {
 	hour := now.Truncate(time.Hour)
 	body := fmt.Sprintf(`{"event":"SHIFT_SNAPSHOT","retain":true,"data":{

@@ -191,7 +191,7 @@ func index(l listing) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if l.Incomplete {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "<p class=\"notice warning\">Not every instance could be asked: this list may lack zones.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "<p class=\"notice warning\">Instances may be missing: this list may lack zones.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -210,8 +210,8 @@ func index(l listing) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if l.Asked && !l.Incomplete {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "Nobody is connected to a zone now. ")
+				if !l.Incomplete {
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "No zone has connections now, or got events lately. ")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -252,7 +252,7 @@ func zoneList(l listing) templ.Component {
 			templ_7745c5c3_Var10 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 16, "<section class=\"panel\" aria-labelledby=\"zones-title\"><header><h2 id=\"zones-title\">Zones with connections</h2></header><table><thead><tr><th scope=\"col\">Zone</th><th scope=\"col\">Warehouse</th><th scope=\"col\" class=\"number\">Connections</th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 16, "<section class=\"panel\" aria-labelledby=\"zones-title\"><header><h2 id=\"zones-title\">Zones with connections or recent events</h2></header><table><thead><tr><th scope=\"col\">Zone</th><th scope=\"col\">Warehouse</th><th scope=\"col\" class=\"number\">Connections</th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -1,18 +1,19 @@
-// Package screen is the wall display of a zone: /screen/{warehouse}/{zone}. It hangs where people work, is read from ten
-// metres and runs unattended for months.
+// Package screen is the wall display of a zone: /screen/{warehouse}/{zone}. It hangs where people
+// work, is read from ten metres and runs unattended for months.
 //
 //	GET /screen/w1/zone-a ──▶ the page, empty ──▶ screen.js ──WebSocket /ws──▶ zone:w1:zone-a, warehouse:w1
 //	                                              (assets/)   SHIFT_SNAPSHOT, ZONE_UPDATE, ALERT ──▶ figures
 //
-// The server sends the frame of the page alone; all figures come over the socket, and all of them are put into the page as
-// text, never as HTML: whoever may publish must not be able to run anything on a wall.
+// The server sends the frame of the page alone; all figures come over the socket, and all of them
+// are put into the page as text, never as HTML: whoever may publish must not be able to run
+// anything on a wall.
 //
-// A picture must never look live when it is not. The page shows its connection at all times, and greys the figures when
-// it is lost, when nothing was heard for Options.StaleAfter, or when messages were missed until the next SHIFT_SNAPSHOT.
+// A picture must never look live when it is not. The page shows its connection at all times, and
+// greys the figures when it is lost, when nothing was heard for Options.StaleAfter, or when
+// messages were missed until the next SHIFT_SNAPSHOT.
 package screen
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -26,11 +27,12 @@ import (
 // Prefix is the path under which the handler of [New] expects to be mounted.
 const Prefix = "/screen/"
 
-// BuildHeader tells, in each answer to /screen/{warehouse}/{zone}, which version of the page's files the server has. A
-// screen that comes back after a lost connection compares it and reloads itself when it is older.
+// BuildHeader tells, in each answer to /screen/{warehouse}/{zone}, which version of the page's
+// files the server has. A screen that comes back after a lost connection compares it and reloads
+// itself when it is older.
 const BuildHeader = "Zonecast-Build"
 
-// A Zone is listed on the page that leads to the screens.
+// A Zone is listed on the page that leads to the screens: it has connections, or got events lately.
 type Zone struct {
 	Warehouse   string
 	Name        string
@@ -40,12 +42,14 @@ type Zone struct {
 // Options says what the screens work with. The zero value is fine.
 type Options struct {
 	Log *slog.Logger // default: none
-	// Zones lists the zones that the index page shows, in any order; without it the page only says how to open a screen.
-	Zones func(context.Context) ([]Zone, error)
-	// KeyRequired says that publishing needs an API key; the example on an empty screen then shows where it goes.
+	// Zones returns the zones that the index page lists, in any order, and whether those are all;
+	// nil lists none.
+	Zones func() (zones []Zone, complete bool)
+	// KeyRequired says that publishing needs an API key; the example on an empty screen then shows
+	// where it goes.
 	KeyRequired bool
-	// StaleAfter is how long a screen waits for the next message of its zone before it says that the figures are old
-	// (default 60 s).
+	// StaleAfter is how long a screen waits for the next message of its zone before it says that
+	// the figures are old (default 60 s).
 	StaleAfter time.Duration
 }
 
@@ -67,8 +71,9 @@ func New(opts Options) http.Handler {
 
 type screens struct{ Options }
 
-// nameShape is what the protocol allows as the name of a warehouse or a zone. The server refuses others as well; this
-// only says so to a person, before a screen goes up that can never show anything.
+// nameShape is what the protocol allows as the name of a warehouse or a zone. The server refuses
+// others as well; this only says so to a person, before a screen goes up that can never show
+// anything.
 var nameShape = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func (s screens) serveScreen(w http.ResponseWriter, r *http.Request) {

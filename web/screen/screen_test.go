@@ -1,9 +1,7 @@
 package screen
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"net/http/httptest"
@@ -29,10 +27,9 @@ func TestGolden(t *testing.T) {
 	pages := map[string]templ.Component{
 		"display": display(frame{Warehouse: "warehouse-1", Zone: "zone-a", StaleAfter: time.Minute,
 			Address: "http://localhost:3001/screen/warehouse-1/zone-a", Example: "curl … 'data'"}),
-		"index": index(listing{Asked: true, Incomplete: true, Hidden: 7,
+		"index": index(listing{Incomplete: true, Hidden: 7,
 			Zones: []Zone{{"warehouse-1", "zone-a", 12}, {"warehouse-1", "zone-b", 3}}}),
-		"nobody":  index(listing{Asked: true}),
-		"unasked": index(listing{}),
+		"nobody":  index(listing{}),
 		"problem": problemPage(problem{Title: "No zone can have this name", Text: "It does not fit:", Name: "<b>"}),
 	}
 	for name, c := range pages {
@@ -183,19 +180,19 @@ func TestIndex(t *testing.T) {
 	tests := []struct {
 		name     string
 		give     []Zone
-		err      error
+		complete bool
 		wantRows int
 		wantMore string
 		wantNote bool
 	}{
-		{"nobody is connected", nil, nil, 0, "", false},
-		{"in order", []Zone{{"w2", "a", 1}, {"w1", "b", 2}, {"w1", "a", 3}}, nil, 3, "", false},
-		{"too many", many, nil, maxIndexRows, "and 7 more", false},
-		{"not everyone answered", []Zone{{"w1", "a", 1}}, errors.New("timeout"), 1, "", true},
+		{"nobody is connected", nil, true, 0, "", false},
+		{"in order", []Zone{{"w2", "a", 1}, {"w1", "b", 2}, {"w1", "a", 3}}, true, 3, "", false},
+		{"too many", many, true, maxIndexRows, "and 7 more", false},
+		{"not everyone answered", []Zone{{"w1", "a", 1}}, false, 1, "", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			list := func(context.Context) ([]Zone, error) { return tt.give, tt.err }
+			list := func() ([]Zone, bool) { return tt.give, tt.complete }
 			_, doc := ask(t, Options{Zones: list}, "GET", "/screen/")
 			if n := doc.Find("tbody tr").Length(); n != tt.wantRows {
 				t.Errorf("%d rows, want %d", n, tt.wantRows)

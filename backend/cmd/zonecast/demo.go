@@ -107,7 +107,8 @@ func (c *demoCommand) play(ctx context.Context, url string) error {
 	return nil
 }
 
-// crowd are those who look on. They make their own tokens where the server wants some, since they know its secret.
+// crowd are those who look on. They make their own tokens where the server wants some, since they
+// know its secret.
 func (c *demoCommand) crowd(url string, log *slog.Logger) demo.CrowdOptions {
 	o := demo.CrowdOptions{URL: url, Clients: c.Clients, Seed: c.Seed, Speed: c.Speed, Logger: log}
 	if c.AuthTokenSecret != "" {

@@ -5,12 +5,12 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/demo"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// Those who look on at the demo connect where tokens are wanted too, to each zone, and leave in the end.
+// The demo's clients connect to each zone, also where tokens are required, and leave in the end.
 func TestTheCrowdOfTheDemoConnectsAndLeaves(t *testing.T) {
 	secret := strings.Repeat("x", 32)
 	s := serving(t, "--auth-token-secret="+secret)
@@ -19,23 +19,15 @@ func TestTheCrowdOfTheDemoConnectsAndLeaves(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- demo.RunCrowd(ctx, c.crowd(s.url(), slog.New(slog.DiscardHandler))) }()
-	awaited := func(n int) bool {
-		for until := time.Now().Add(20 * time.Second); s.hub.Connections() != n; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(until) {
-				return false
-			}
-		}
-		return true
-	}
-	if !awaited(40) { // at this speed nobody leaves soon
-		t.Errorf("%d are connected, want 40", s.hub.Connections())
-	}
+	// At this speed nobody leaves soon.
+	testkit.Eventually(t, "all are connected", func() bool { return s.hub.Connections() == 40 })
 	census := s.hub.Census()
 	if len(census.Warehouses) < 2 || len(census.Zones) < 6 {
 		t.Errorf("they are in %v and %v, want several of each", census.Warehouses, census.Zones)
 	}
 	leave()
-	if err := <-done; err != nil || !awaited(0) {
-		t.Errorf("%v; %d stay", err, s.hub.Connections())
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
+	testkit.Eventually(t, "all have left", func() bool { return s.hub.Connections() == 0 })
 }

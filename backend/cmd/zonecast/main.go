@@ -1,6 +1,6 @@
-// Command zonecast is the server: without arguments it listens on 127.0.0.1:3001 with everything embedded.
+// Command zonecast is the server; without arguments it needs nothing else and listens on port 3001.
 //
-// Exit codes: 0 it ended as it was told; 1 it failed while running; 2 it could not start as it was told.
+// Exit codes: 0 it ended as it was told; 1 it failed while running; 2 it could not start.
 package main
 
 import (
@@ -33,9 +33,9 @@ type program struct {
 
 type serveCommand struct{ config.Config }
 
-// gcPercent is how much garbage may come on top of what lives before the collector runs, unless GOGC says otherwise. What
-// lives is mostly idle connections, and broadcasting makes little garbage: half of Go's default costs hardly any time and
-// a fifth less memory.
+// gcPercent is how much garbage may come on top of what lives before the collector runs, unless
+// GOGC says otherwise. What lives is mostly idle connections, and broadcasting makes little
+// garbage: half of Go's default costs hardly any time and a fifth less memory.
 const gcPercent = 50
 
 func main() {
@@ -75,7 +75,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return complain(stderr, err, 1)
 }
 
-// check finds what else is wrong with the settings of a command whose line could not be read in full.
+// check finds what else is wrong with the settings of a command line that can't be read in full.
 func (p *program) check(command *kong.Context) error {
 	switch {
 	case command == nil:

@@ -1,114 +1,69 @@
 package main
 
 import (
-	"context"
+	"cmp"
 	"slices"
 
-	dto "github.com/prometheus/client_model/go"
-
 	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/web/dashboard"
+	"github.com/zonecast/zonecast/web/screen"
 )
 
-// node says how this instance is, for the other instances, the health figures and the dashboard.
+// node is what this instance announces, for the other instances, the health figures and the pages.
 func (s *server) node() cluster.Node {
-	census := s.hub.Census()
-	n := cluster.Node{Name: s.config.NodeName, Version: version, Started: s.started, State: cluster.Ready,
-		Connections: census.Connections, Warehouses: census.Warehouses, Transports: census.Transports, Sent: census.Sent, Lived: census.Lived,
-		QueueBytes: s.pool.Waiting()}
+	census, totals, status := s.hub.Census(), s.metrics.Totals(), s.readiness.Status()
+	n := cluster.Node{Name: s.config.NodeName, Version: version, Started: s.started,
+		State: status.State, BrokerDownSince: status.BrokerDownSince,
+		Connections: census.Connections, Warehouses: census.Warehouses, Transports: census.Transports,
+		Sent: census.Sent, Lived: census.Lived, QueueBytes: s.pool.Waiting(),
+		Published: totals.Published, Delivered: totals.Delivered, Latency: cluster.Histogram(totals.Latency)}
+	if status.Broker != nil {
+		n.Reason = status.Broker.Error()
+	}
 	for room, count := range census.Zones {
 		n.Zones = append(n.Zones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone, Connections: count})
 	}
-	if err := s.broker.Health(); err != nil {
-		n.State, n.Reason = cluster.NotReady, err.Error()
-	}
-	if s.leaving.Load() {
-		n.State = cluster.Draining
-	}
-	s.count(&n)
-	return n
-}
-
-// count fills in what the metrics know.
-func (s *server) count(n *cluster.Node) {
-	families, err := s.metrics.Shared.Gather()
-	if err != nil {
-		s.log.Warn("metrics are incomplete", "error", err)
-	}
-	for _, family := range families {
-		switch family.GetName() {
-		case "zonecast_publishes_total":
-			n.Published = sum(family, "result", "ok")
-		case "zonecast_messages_delivered_total":
-			n.Delivered = sum(family, "", "")
-		case "zonecast_delivery_latency_seconds":
-			n.Latency = histogram(family.GetMetric()[0].GetHistogram())
-		}
-	}
-}
-
-// sum adds up a counter over all its labels, or those of one value.
-func sum(family *dto.MetricFamily, label, value string) (n uint64) {
-	for _, m := range family.GetMetric() {
-		if label == "" || slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == label && l.GetValue() == value }) {
-			n += uint64(m.GetCounter().GetValue())
-		}
+	for _, room := range s.publisher.RecentZones() {
+		n.RecentZones = append(n.RecentZones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone})
 	}
 	return n
 }
 
-func histogram(h *dto.Histogram) cluster.Histogram {
-	out := cluster.Histogram{Count: h.GetSampleCount()}
-	for _, b := range h.GetBucket() {
-		out.Bounds = append(out.Bounds, b.GetUpperBound())
-		out.Counts = append(out.Counts, b.GetCumulativeCount())
+// snapshot is what the dashboard shows of the cluster.
+func (s *server) snapshot() dashboard.Snapshot {
+	view := s.cluster.View()
+	totals := view.Totals()
+	out := dashboard.Snapshot{Broker: s.brokerKind(), Missing: view.Silent, Incomplete: view.Incomplete,
+		Connections: totals.Connections}
+	for _, n := range view.Nodes {
+		out.Instances = append(out.Instances, instance(n))
+	}
+	for name, count := range totals.Warehouses {
+		out.Warehouses = append(out.Warehouses, dashboard.Warehouse{Name: name, Connections: count})
+	}
+	for room, count := range totals.Zones {
+		out.Zones = append(out.Zones, dashboard.Zone{Warehouse: room.Warehouse, Name: room.Zone, Connections: count})
+	}
+	for _, room := range distinct(totals.RecentZones) {
+		out.Recent = append(out.Recent, dashboard.Zone{Warehouse: room.Warehouse, Name: room.Zone})
 	}
 	return out
 }
 
-// figures adapts the cluster to what the dashboard asks for.
-type figures server
-
-var _ dashboard.Source = (*figures)(nil)
-
-// Snapshot implements dashboard.Source.
-func (f *figures) Snapshot(context.Context) (dashboard.Snapshot, error) {
-	view := f.cluster.View()
-	out := dashboard.Snapshot{Broker: (*server)(f).brokerKind(), Missing: view.Silent}
-	warehouses, zones := map[string]int{}, map[cluster.Zone]int{}
-	for _, n := range view.Nodes {
-		out.Connections += n.Connections
-		for w, count := range n.Warehouses {
-			warehouses[w] += count
-		}
-		for _, z := range n.Zones {
-			zones[cluster.Zone{Warehouse: z.Warehouse, Zone: z.Zone}] += z.Connections
-		}
-		out.Instances = append(out.Instances, instance(n))
-	}
-	if out.Connections == 0 {
-		for _, r := range f.recent.zones() {
-			out.Recent = append(out.Recent, dashboard.Zone{Warehouse: r.Warehouse, Name: r.Zone})
-		}
-	}
-	for name, count := range warehouses {
-		out.Warehouses = append(out.Warehouses, dashboard.Warehouse{Name: name, Connections: count})
-	}
-	for z, count := range zones {
-		out.Zones = append(out.Zones, dashboard.Zone{Warehouse: z.Warehouse, Name: z.Zone, Connections: count})
-	}
-	return out, nil
+// distinct returns each room once, in the order of the names.
+func distinct(rooms []wire.Room) []wire.Room {
+	slices.SortFunc(rooms, func(a, b wire.Room) int {
+		return cmp.Or(cmp.Compare(a.Warehouse, b.Warehouse), cmp.Compare(a.Zone, b.Zone))
+	})
+	return slices.Compact(rooms)
 }
 
 func instance(n cluster.Node) dashboard.Instance {
-	i := dashboard.Instance{Name: n.Name, Version: n.Version, UpSince: n.Started, Connections: n.Connections,
-		QueueBytes: n.QueueBytes, Broker: dashboard.BrokerLink{Up: n.Reason == "", Detail: n.Reason},
-		Published: n.Published, Delivered: n.Delivered}
-	i.Latency.Count = n.Latency.Count
-	for b := range min(len(n.Latency.Bounds), len(n.Latency.Counts)) {
-		i.Latency.Buckets = append(i.Latency.Buckets,
-			dashboard.Bucket{UpperBound: n.Latency.Bounds[b], CumulativeCount: n.Latency.Counts[b]})
-	}
+	i := dashboard.Instance{Name: n.Name, Version: n.Version, UpSince: n.Started,
+		Connections: n.Connections, QueueBytes: n.QueueBytes,
+		Broker:    dashboard.BrokerLink{Up: n.Reason == "", DownSince: n.BrokerDownSince, Detail: n.Reason},
+		Published: n.Published, Delivered: n.Delivered, Latency: dashboard.Histogram(n.Latency)}
 	switch n.State {
 	case cluster.NotReady:
 		i.State = dashboard.NotReady
@@ -116,4 +71,17 @@ func instance(n cluster.Node) dashboard.Instance {
 		i.State = dashboard.Draining
 	}
 	return i
+}
+
+// zones are those whose wall screens are worth opening: with members, or published to lately.
+func (s *server) zones() (zones []screen.Zone, complete bool) {
+	view := s.cluster.View()
+	totals := view.Totals()
+	for _, room := range totals.RecentZones {
+		totals.Zones[room] += 0
+	}
+	for room, count := range totals.Zones {
+		zones = append(zones, screen.Zone{Warehouse: room.Warehouse, Name: room.Zone, Connections: count})
+	}
+	return zones, view.Incomplete == ""
 }

@@ -11,22 +11,22 @@ import (
 	"os"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonecast/zonecast/backend/internal/api"
-	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
+	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/poll"
@@ -37,28 +37,34 @@ import (
 	"github.com/zonecast/zonecast/web/screen"
 )
 
-// linger is how long rooms stay subscribed to after their last member: longer than a client takes from one long poll to the
-// next.
+// linger is how long rooms stay subscribed to after their last member: longer than a client takes
+// from one long poll to the next.
 const linger = 10 * time.Second
 
 // A server is one instance, wired.
 type server struct {
-	config   *config.Config
-	log      *slog.Logger
-	guard    *auth.Guard
-	listener net.Listener
-	http     *http.Server
-	hub      *hub.Hub
-	pool     *outbox.Pool
-	recent   *recent
-	broker   broker.Broker
-	cluster  cluster.Cluster
-	metrics  *metrics.Metrics
-	gate     *transport.Gate
-	ui       *dashboard.Dashboard
-	started  time.Time
-	leaving  atomic.Bool
+	config    *config.Config
+	log       *slog.Logger
+	guard     *auth.Guard
+	listener  net.Listener
+	http      *http.Server
+	hub       *hub.Hub
+	pool      *outbox.Pool
+	publisher *publishing.Publisher
+	broker    broker.Broker
+	cluster   cluster.Cluster
+	metrics   *metrics.Metrics
+	gate      *transport.Gate
+	ui        *dashboard.Dashboard
+	started   time.Time
+	readiness *cluster.Readiness
 }
+
+// A retirer is a broker that keeps its messages in this process: it refuses publications once the
+// process leaves, since nobody who reconnects would get them.
+type retirer interface{ Retire() }
+
+var _ retirer = (*broker.Memory)(nil)
 
 // newServer wires a server and listens. Its errors tell the operator what to change.
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
@@ -74,24 +80,26 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	}
 	m := s.metrics
 	s.listener = boundedListener{s.listener, c.SendBufferBytes}
-	s.listener = &watched{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
+	s.listener = &acceptLogger{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
-	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.Waits.Inc,
+	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishThrottled.Inc,
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger})
+	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes})
 	if err := s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
 	}
 	s.hub.Use(s.broker)
-	s.recent = &recent{hub: s.hub}
-	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Metrics: m, Log: s.log, Guard: s.guard, Node: c.NodeName,
-		Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes, Origins: c.AllowedOrigins, Limits: transport.Limits{
+	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
+		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
+		Origins: c.AllowedOrigins, Limits: transport.Limits{
 			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
 			UserFrames:            limit.Rate{Tokens: c.UserRateLimitTokens, Refill: c.UserRateLimitRefill},
 			AddressFrames:         limit.Rate{Tokens: c.AddressRateLimitTokens, Refill: c.AddressRateLimitRefill}}})
-	s.ui = dashboard.New(dashboard.Options{Source: (*figures)(s), Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
+	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
 	s.gauges()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -103,10 +111,10 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
-	desk := &attendance.Desk{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
+	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
 	limits := broker.Limits{Messages: s.config.HistoryMessages, Age: s.config.HistoryAge}
 	if s.config.RedisURL == "" {
-		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: desk.Answer}
+		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: connections.Answer}
 		return nil
 	}
 	target, err := redisconn.Find(ctx, redisconn.Options{URL: s.config.RedisURL, CAFile: s.config.RedisCAFile,
@@ -115,11 +123,11 @@ func (s *server) connect(ctx context.Context) (err error) {
 		return err
 	}
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
-		OnReconnect: s.metrics.Reconnects.Inc, OnRepair: s.metrics.Repairs.Inc, OnFork: s.metrics.Forks.Inc}, s.hub)
+		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc}, s.hub)
 	if err != nil {
 		return err
 	}
-	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: desk.Answer})
+	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: connections.Answer})
 	s.cluster = shared
 	s.hub.Share(shared)
 	return nil
@@ -131,11 +139,11 @@ func (s *server) routes() http.Handler {
 	e.HTTPErrorHandler = api.Problem(s.log)
 	e.Use(count(s.metrics))
 	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
-	s.gate.Register(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
-	s.gate.Register(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
-	api.Register(e, api.Options{Publisher: s.recent, Broker: s.broker, Cluster: s.cluster, Metrics: s.metrics, Guard: s.guard, Log: s.log,
-		MaxDataBytes: s.config.MaxFrameBytes, Leaving: s.leaving.Load,
-		Register: attendance.Register{Cluster: s.cluster}})
+	s.gate.AddRoutes(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
+	s.gate.AddRoutes(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
+	api.AddRoutes(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster,
+		Connections: connadmin.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard, Log: s.log,
+		MaxDataBytes: s.config.MaxFrameBytes})
 	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
@@ -145,11 +153,14 @@ func (s *server) routes() http.Handler {
 	read("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))
 	read("/assets/*", echo.WrapHandler(assets.Handler()))
 	read("/screen", to(screen.Prefix))
-	read("/screen/*", echo.WrapHandler(screen.New(screen.Options{Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})))
+	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
+	read("/screen/", screens, api.OperatorsOnly(s.guard)) // it names the zones that there are
+	read("/screen/*", screens)
 	return e
 }
 
-// clientAddress finds out where a request comes from: from X-Forwarded-For if a trusted proxy says so.
+// clientAddress finds out where a request comes from: from X-Forwarded-For if a trusted proxy says
+// so.
 func (s *server) clientAddress() echo.IPExtractor {
 	proxies, _ := s.config.Proxies() // checked already
 	if len(proxies) == 0 {
@@ -226,8 +237,8 @@ func method(r *http.Request) string {
 	return "other"
 }
 
-// run serves until ctx ends, then leaves politely: not ready, clients told, connections closed, then the parts end that they
-// needed.
+// run serves until ctx ends, then leaves politely: not ready, clients told, connections closed,
+// then the parts end that they needed.
 func (s *server) run(ctx context.Context) error {
 	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind())
 	var running sync.WaitGroup
@@ -235,7 +246,7 @@ func (s *server) run(ctx context.Context) error {
 	defer stopBeating()
 	running.Go(func() { s.hub.Run(beating) })
 	running.Go(func() { s.cluster.Run(beating) })
-	running.Go(func() { _ = s.ui.Run(beating) }) // it ends with ctx or Close, and says which
+	running.Go(func() { s.ui.Run(beating) })
 	failed := make(chan error, 1)
 	running.Go(func() { failed <- s.http.Serve(s.listener) })
 
@@ -245,9 +256,9 @@ func (s *server) run(ctx context.Context) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
 	}
-	s.leaving.Store(true)
-	if m, ok := s.broker.(*broker.Memory); ok {
-		m.Retire()
+	s.readiness.Leave()
+	if b, ok := s.broker.(retirer); ok {
+		b.Retire()
 	}
 	s.ui.Close()
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)

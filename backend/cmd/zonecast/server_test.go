@@ -1,16 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/gorilla/websocket"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // serving starts the program's server with these flags, on a free port, and ends it with the test.
@@ -37,13 +37,14 @@ func serving(t *testing.T, flags ...string) *server {
 	return s
 }
 
-// ask sends a request without following redirects.
-func (s *server) ask(t *testing.T, method, path string) (*http.Response, []byte) {
+// ask sends a request, maybe with JSON, without following redirects.
+func (s *server) ask(t *testing.T, method, path string, json ...string) (*http.Response, []byte) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.url()+path, nil)
+	r, err := http.NewRequestWithContext(t.Context(), method, s.url()+path, strings.NewReader(strings.Join(json, "")))
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
@@ -81,12 +82,9 @@ func TestUpgradesAreCountedAsSuch(t *testing.T) {
 	}
 	defer conn.Close()
 	s.ask(t, http.MethodGet, "/ws")
-	want := []string{`zonecast_http_requests_total{code="101",method="GET",route="/ws"} 1`, `zonecast_http_requests_total{code="426",method="GET",route="/ws"} 1`}
-	var metrics []byte
-	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
-		if _, metrics = s.ask(t, http.MethodGet, "/metrics"); bytes.Contains(metrics, []byte(want[0])) && bytes.Contains(metrics, []byte(want[1])) {
-			return
-		}
-	}
-	t.Errorf("not counted: %q in\n%s", want, metrics)
+	testkit.Eventually(t, "the upgrade is counted as 101, the other request as 426", func() bool {
+		metrics := s.scrape(t)
+		return metrics[`zonecast_http_requests_total{code="101",method="GET",route="/ws"}`] == 1 &&
+			metrics[`zonecast_http_requests_total{code="426",method="GET",route="/ws"}`] == 1
+	})
 }

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// batchRooms is to how many rooms a batch is published at the same time.
+// batchRooms bounds how many rooms a batch is published to at the same time.
 const batchRooms = 32
 
 // A result is what became of one message of a batch.
@@ -22,8 +23,8 @@ type result struct {
 	Error *wire.Error `json:"error,omitempty"`
 }
 
-// batch publishes several messages and answers each. Those to one room are published in their order; rooms don't wait for one
-// another.
+// batch publishes several messages and answers each. Those to one room are published in their
+// order; rooms don't wait for one another.
 func (a *API) batch(c echo.Context) error {
 	var batch struct {
 		Messages []json.RawMessage `json:"messages"`
@@ -34,38 +35,39 @@ func (a *API) batch(c echo.Context) error {
 	}
 	switch n := len(batch.Messages); {
 	case n == 0:
-		return wire.Errorf(wire.CodeInvalidData, `messages is missing or empty: send {"messages":[{"warehouse","zone","event","data"}]}`)
+		return a.Publisher.Reject(via, wire.Errorf(wire.CodeInvalidData,
+			`messages is missing or empty: send {"messages":[{"warehouse","zone","event","data"}]}`))
 	case n > wire.BatchMessages:
-		return wire.Errorf(wire.CodeTooLarge, "the batch has %d messages: at most %d are allowed", n, wire.BatchMessages)
+		return a.Publisher.Reject(via, wire.Errorf(wire.CodeTooLarge,
+			"the batch has %d messages: at most %d are allowed", n, wire.BatchMessages))
 	}
 	results := make([]result, len(batch.Messages))
-	items := make([]publication, len(batch.Messages))
+	items := make([]publishing.Request, len(batch.Messages))
 	rooms := map[[2]string][]int{} // indexes of the messages by warehouse and zone
 	for i, p := range batch.Messages {
 		if err := wire.DecodeObject(fmt.Sprintf("messages[%d]", i), p, &items[i]); err != nil {
-			results[i].Error = wire.AsError(err)
-			a.Metrics.Publishes.WithLabelValues("http", string(results[i].Error.Code)).Inc()
+			results[i].Error = wire.AsError(a.Publisher.Reject(via, err))
 			continue
 		}
 		room := [2]string{items[i].Warehouse, items[i].Zone}
 		rooms[room] = append(rooms[room], i)
 	}
-	var publishing errgroup.Group
-	publishing.SetLimit(batchRooms)
+	var publishers errgroup.Group
+	publishers.SetLimit(batchRooms)
 	for _, indexes := range rooms {
-		publishing.Go(func() error {
+		publishers.Go(func() error {
 			a.publishInOrder(c.Request().Context(), who, items, indexes, results)
 			return nil
 		})
 	}
-	_ = publishing.Wait() // each message has its own error
+	_ = publishers.Wait() // each message has its own error
 	return c.JSON(http.StatusOK, map[string]any{"results": results})
 }
 
 // publishInOrder publishes the items with these indexes one after the other.
-func (a *API) publishInOrder(ctx context.Context, who *auth.Identity, items []publication, indexes []int, results []result) {
+func (a *API) publishInOrder(ctx context.Context, who *auth.Identity, items []publishing.Request, indexes []int, results []result) {
 	for _, i := range indexes {
-		position, err := a.publish(ctx, who, items[i])
+		position, err := a.Publisher.Publish(ctx, via, who, items[i])
 		if err != nil {
 			results[i].Error = wire.AsError(err)
 			continue

@@ -18,7 +18,8 @@ type results struct {
 	}
 }
 
-// Each message of a batch stands for itself: the good ones are published in their order, each bad one is told why not.
+// Each message of a batch stands for itself: the good ones are published in their order, each bad
+// one is told why not.
 func TestABatchIsAnsweredItemByItem(t *testing.T) {
 	s := start(t, auth.Options{}, nil)
 	items := []struct {

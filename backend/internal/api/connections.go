@@ -9,58 +9,59 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/zonecast/zonecast/backend/internal/attendance"
+	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 const (
 	// defaultPage is how many connections a page has unless the caller says otherwise.
 	defaultPage = 100
-	// askFor is how long the other instances have to answer, unless the caller says otherwise; maxAsk is the most that it
-	// may say.
-	askFor, maxAsk = 2 * time.Second, 10 * time.Second
+	// defaultTimeout is how long the other instances have to answer, unless the caller says
+	// otherwise.
+	defaultTimeout, maxTimeout = 2 * time.Second, 10 * time.Second
 )
 
-// connections answers with the connections of all instances in the order of their ids, page by page.
+// connections answers with the connections of all instances in the order of their ids, page by
+// page.
 func (a *API) connections(c echo.Context) error {
 	wanted, err := parseSelection(c)
 	if err != nil {
 		return err
 	}
-	ctx, cancel, err := patience(c)
+	ctx, cancel, err := requestTimeout(c)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	page, outcome, err := a.Register.List(ctx, wanted)
+	page, fanOut, err := a.Connections.List(ctx, wanted)
 	if err != nil {
 		return err
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusOK, struct {
-		attendance.Page
-		attendance.Outcome
-	}{page, outcome})
+		connadmin.Page
+		connadmin.FanOut
+	}{page, fanOut})
 }
 
-// disconnectOne ends one connection, wherever it is.
+// disconnectOne closes one connection, wherever it is.
 func (a *API) disconnectOne(c echo.Context) error {
-	return a.disconnect(c, attendance.Selection{ID: c.Param("id")})
+	return a.disconnect(c, connadmin.Selection{ID: c.Param("id")})
 }
 
-// disconnectMany ends those that the query means.
+// disconnectMany closes those that the query selects.
 func (a *API) disconnectMany(c echo.Context) error {
 	wanted, err := parseSelection(c)
 	if err != nil {
 		return err
 	}
-	if !wanted.Narrow() {
+	if wanted.SelectsAll() {
 		return wire.Errorf(wire.CodeInvalidData, "this would end every connection: say which, with warehouse, zone, userId, node or slow")
 	}
 	return a.disconnect(c, wanted)
 }
 
-func (a *API) disconnect(c echo.Context, wanted attendance.Selection) error {
+func (a *API) disconnect(c echo.Context, wanted connadmin.Selection) error {
 	ban := false
 	if text := c.QueryParam("ban"); text != "" {
 		var err error
@@ -68,31 +69,32 @@ func (a *API) disconnect(c echo.Context, wanted attendance.Selection) error {
 			return wire.Errorf(wire.CodeInvalidData, "ban is %.20q: say true, so that the clients don't come back, or leave it out", text)
 		}
 	}
-	ctx, cancel, err := patience(c)
+	ctx, cancel, err := requestTimeout(c)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	n, outcome, err := a.Register.Disconnect(ctx, wanted, ban)
+	n, fanOut, err := a.Connections.Disconnect(ctx, wanted, ban)
 	if err != nil {
 		return err
 	}
-	if wanted.ID != "" && n == 0 && outcome.Complete {
+	if wanted.ID != "" && n == 0 && fanOut.Complete {
 		return echo.NewHTTPError(http.StatusNotFound, errors.New("no connection has this id: it may have ended already"))
 	}
 	return c.JSON(http.StatusOK, struct {
 		Disconnected int `json:"disconnected"`
-		attendance.Outcome
-	}{n, outcome})
+		connadmin.FanOut
+	}{n, fanOut})
 }
 
-// patience returns a context that ends when the caller does not want to wait any longer for other instances.
-func patience(c echo.Context) (context.Context, context.CancelFunc, error) {
-	wait := askFor
+// requestTimeout returns a context that ends when the caller does not want to wait any longer for
+// other instances.
+func requestTimeout(c echo.Context) (context.Context, context.CancelFunc, error) {
+	wait := defaultTimeout
 	if text := c.QueryParam("timeout"); text != "" {
 		ms, err := strconv.Atoi(text)
-		if wait = time.Duration(ms) * time.Millisecond; err != nil || wait < time.Millisecond || wait > maxAsk {
-			return nil, nil, wire.Errorf(wire.CodeInvalidData, "timeout is %.20q: give milliseconds from 1 to %d", text, maxAsk.Milliseconds())
+		if wait = time.Duration(ms) * time.Millisecond; err != nil || wait < time.Millisecond || wait > maxTimeout {
+			return nil, nil, wire.Errorf(wire.CodeInvalidData, "timeout is %.20q: give milliseconds from 1 to %d", text, maxTimeout.Milliseconds())
 		}
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), wait)
@@ -100,8 +102,8 @@ func patience(c echo.Context) (context.Context, context.CancelFunc, error) {
 }
 
 // parseSelection reads the query. The error is a *wire.Error.
-func parseSelection(c echo.Context) (s attendance.Selection, err error) {
-	s = attendance.Selection{User: c.QueryParam("userId"), Node: c.QueryParam("node"), After: c.QueryParam("after"), Limit: defaultPage}
+func parseSelection(c echo.Context) (s connadmin.Selection, err error) {
+	s = connadmin.Selection{User: c.QueryParam("userId"), Node: c.QueryParam("node"), After: c.QueryParam("after"), Limit: defaultPage}
 	if w, z := c.QueryParam("warehouse"), c.QueryParam("zone"); w != "" || z != "" {
 		room, err := wire.NewRoom(w, z)
 		if err != nil {
@@ -115,8 +117,8 @@ func parseSelection(c echo.Context) (s attendance.Selection, err error) {
 		}
 	}
 	if text := c.QueryParam("limit"); text != "" {
-		if s.Limit, err = strconv.Atoi(text); err != nil || s.Limit < 1 || s.Limit > attendance.MaxPage {
-			return s, wire.Errorf(wire.CodeInvalidData, "limit is %.20q: give a number from 1 to %d", text, attendance.MaxPage)
+		if s.Limit, err = strconv.Atoi(text); err != nil || s.Limit < 1 || s.Limit > connadmin.MaxPage {
+			return s, wire.Errorf(wire.CodeInvalidData, "limit is %.20q: give a number from 1 to %d", text, connadmin.MaxPage)
 		}
 	}
 	return s, nil

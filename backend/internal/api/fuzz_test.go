@@ -8,12 +8,13 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Whatever a stranger posts: it is published as it was sent, or refused with a problem that is the caller's.
+// Whatever a stranger posts: it is published as it was sent, or refused with a problem that is the
+// caller's.
 func FuzzBroadcast(f *testing.F) {
 	f.Add("w1", "a", []byte(`{"event":"ALERT","data":{"a":1},"retain":true}`), "key")
 	f.Add("w1", "a:b", []byte(`{"event":"ALERT"}`), "")
@@ -106,8 +107,8 @@ func FuzzConnectionsQuery(f *testing.F) {
 			return
 		}
 		got := wantJSON[struct {
-			attendance.Page
-			attendance.Outcome
+			connadmin.Page
+			connadmin.FanOut
 		}](t, w.Result(), http.StatusOK)
 		if got.Connections == nil || len(got.Connections) > got.Total {
 			t.Errorf("%d of %d connections", len(got.Connections), got.Total)

@@ -12,19 +12,12 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/hub"
-	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// lines is how frames look to the members of a room here.
-var lines = &outbox.Encoding{
-	Transport: "websocket",
-	Append:    func(dst []byte, f *outbox.Frame) []byte { return append(append(dst, f.JSON...), '\n') },
-	Closing:   func(wire.CloseCode, string) []byte { return nil },
-}
-
-// When the members of a room take nothing, whoever publishes to it over HTTP waits, is told then to come back later, and is counted;
-// once they take it again, publishing works again.
+// When the members of a room take nothing, whoever publishes to it over HTTP waits, is told then to
+// come back later, and is counted; once they take it again, publishing works again.
 func TestPublishingToAPressedRoomIsRefusedForAWhile(t *testing.T) {
 	const members = 2
 	s := startWith(t, auth.Options{}, nil, 64<<10, 50*time.Millisecond)
@@ -69,9 +62,7 @@ func TestPublishingToAPressedRoomIsRefusedForAWhile(t *testing.T) {
 		reading.Go(func() { io.Copy(io.Discard, c) })
 		t.Cleanup(func() { c.Close() })
 	}
-	for deadline := time.Now().Add(10 * time.Second); publish().StatusCode != http.StatusOK; {
-		if time.Now().After(deadline) {
-			t.Fatal("publishing does not work again although the members read")
-		}
-	}
+	testkit.Eventually(t, "publishing works again, since the members read", func() bool {
+		return publish().StatusCode == http.StatusOK
+	})
 }

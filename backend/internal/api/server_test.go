@@ -9,33 +9,33 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/api"
-	"github.com/zonecast/zonecast/backend/internal/attendance"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // A server is the API with the real hub and the memory broker behind it.
 type server struct {
-	t       testing.TB
-	echo    *echo.Echo
-	hub     *hub.Hub
-	pool    *outbox.Pool
-	broker  *fragile
-	metrics *metrics.Metrics
-	leaving atomic.Bool
-	log     *bytes.Buffer
+	t         testing.TB
+	echo      *echo.Echo
+	hub       *hub.Hub
+	pool      *outbox.Pool
+	broker    *fragile
+	metrics   *metrics.Metrics
+	readiness *cluster.Readiness
+	log       *bytes.Buffer
 }
 
 // fragile is the memory broker, which can be told what to answer to the publications that follow.
@@ -60,25 +60,28 @@ func start(t testing.TB, guard auth.Options, view func() cluster.View) *server {
 	return startWith(t, guard, view, 0, 0)
 }
 
-// startWith is start with a bound of what waits for one connection, and a time that publishers wait; 0 for the defaults.
+// startWith is start with a bound of what waits for one connection, and a time that publishers
+// wait; 0 for the defaults.
 func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytesQueued int, wait time.Duration) *server {
 	t.Helper()
 	s := &server{t: t, echo: echo.New(), metrics: metrics.New("v-test"), log: new(bytes.Buffer)}
 	s.metrics.AddTransport("websocket", func() int { return s.hub.Connections() })
 	s.pool = outbox.NewPool(outbox.Options{Meter: s.metrics, MaxBytes: bytesQueued, SlowAfter: time.Minute})
 	t.Cleanup(s.pool.Close)
-	s.hub = hub.New(hub.Options{Pool: s.pool, PublishWait: wait, OnWait: s.metrics.Waits.Inc})
+	s.hub = hub.New(hub.Options{Pool: s.pool, PublishWait: wait, OnWait: s.metrics.PublishThrottled.Inc})
 	s.broker = &fragile{Memory: broker.NewMemory(broker.Limits{Retained: 2}, s.hub)}
 	s.hub.Use(s.broker)
+	s.readiness = cluster.NewReadiness(s.broker.Health)
 	if view == nil {
 		view = func() cluster.View { return cluster.View{Nodes: []cluster.Node{s.node()}} }
 	}
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	s.echo.HTTPErrorHandler = api.Problem(log)
-	desk := &attendance.Desk{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
-	alone := cluster.Alone{Self: s.node, Answer: desk.Answer}
-	api.Register(s.echo, api.Options{Publisher: s.hub, Broker: s.broker, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
-		Guard: auth.New(guard), MaxDataBytes: dataLimit, Leaving: s.leaving.Load, Register: attendance.Register{Cluster: alone}})
+	connections := &connadmin.Handler{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
+	alone := cluster.Alone{Self: s.node, Answer: connections.Answer}
+	publisher := publishing.New(publishing.Options{Hub: s.hub, Metrics: s.metrics, MaxDataBytes: dataLimit})
+	api.AddRoutes(s.echo, api.Options{Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
+		Guard: auth.New(guard), MaxDataBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}})
 	return s
 }
 
@@ -101,7 +104,8 @@ func (s *server) node() cluster.Node {
 	return n
 }
 
-// A request to the server; the method is POST and the content type JSON unless something else is said.
+// A request to the server; the method is POST and the content type JSON unless something else is
+// said.
 type request struct {
 	method, path, body string
 	header             map[string]string // an empty value takes the header away
@@ -154,7 +158,8 @@ func read(t testing.TB, answer *http.Response) []byte {
 	return p
 }
 
-// wantProblem fails unless the answer is an RFC 9457 problem of this status and code whose sentence says this.
+// wantProblem fails unless the answer is an RFC 9457 problem of this status and code whose sentence
+// says this.
 func wantProblem(t testing.TB, answer *http.Response, status int, code wire.ErrorCode, says string) {
 	t.Helper()
 	p := read(t, answer)

@@ -4,8 +4,8 @@
 //	api (health), cmd (dashboard) ◀── View ── Cluster
 //	api (operators) ── Ask ──▶ Cluster ── pub/sub zonecast:questions ──▶ Answerer of every instance ── list ──▶ Answers
 //
-// An instance that has not announced itself for 4 s counts as silent, and as gone after a minute. One that leaves takes its
-// announcement back.
+// An instance that has not announced itself for 4 s counts as silent, and as gone after a minute.
+// One that leaves takes its announcement back.
 package cluster
 
 import (
@@ -19,24 +19,31 @@ const (
 	forgotten = time.Minute     // without one
 )
 
-// A Node is what one instance says about itself. Its JSON is what instances tell one another, so that instances of
-// neighbouring versions understand each other: fields may be added, never changed.
+// A Node is what one instance says about itself. Its JSON is what instances tell one another, so
+// that instances of neighbouring versions understand each other: fields may be added, never
+// changed.
 type Node struct {
 	Name string `json:"name"`
 	// ID is this process's own, whatever its name. Filled in by the cluster.
 	ID      string    `json:"id,omitempty"`
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
-	// State is "ready", "not ready" or "draining"; Reason says why it is not ready.
-	State  string `json:"state"`
-	Reason string `json:"reason,omitempty"`
+	// State is "ready", "not ready" or "draining". Reason says why its broker can't be used, since
+	// BrokerDownSince; empty while it can.
+	State           string    `json:"state"`
+	Reason          string    `json:"reason,omitempty"`
+	BrokerDownSince time.Time `json:"brokerDownSince,omitzero"`
 
 	Connections int `json:"connections"`
-	// Warehouses counts the connections that are in at least one room of a warehouse, Zones those in each zone.
+	// Warehouses counts the connections that are in at least one room of a warehouse, Zones those
+	// in each zone.
 	Warehouses map[string]int `json:"warehouses,omitempty"`
 	Zones      []Zone         `json:"zones,omitempty"`
 	Transports map[string]int `json:"transports,omitempty"` // connections by transport
-	// Sent is how many messages the open connections were sent, Lived the sum of how long they are open.
+	// RecentZones were published to lately, through this instance; without their connections.
+	RecentZones []Zone `json:"recentZones,omitempty"`
+	// Sent is how many messages the open connections were sent, Lived the sum of how long they are
+	// open.
 	Sent  uint64        `json:"sent"`
 	Lived time.Duration `json:"lived"`
 
@@ -55,26 +62,21 @@ type Zone struct {
 	Connections int    `json:"connections"`
 }
 
-// A Histogram counts the delivery latencies: Counts[i] are those up to Bounds[i] seconds, smaller ones included.
+// A Histogram counts the delivery latencies: Counts[i] are those up to Bounds[i] seconds, smaller
+// ones included.
 type Histogram struct {
 	Bounds []float64 `json:"bounds,omitempty"`
 	Counts []uint64  `json:"counts,omitempty"`
 	Count  uint64    `json:"count"`
 }
 
-// The states of a node.
-const (
-	Ready    = "ready"
-	NotReady = "not ready"
-	Draining = "draining"
-)
-
 // A View is what is known of the cluster.
 type View struct {
-	// Nodes are the live ones by name. This one's figures are of now, those of others up to 2 s old.
+	// Nodes are the live ones by name. This one's figures are of now, those of others up to 2 s
+	// old.
 	Nodes []Node
-	// Silent names the instances that stopped announcing themselves without taking leave, in the last minute; while Redis
-	// is away, those that were there before.
+	// Silent names the instances that stopped announcing themselves without taking leave, in the
+	// last minute; while Redis is away, those that were there before.
 	Silent []string
 	// Incomplete says why others may be missing; empty when none are.
 	Incomplete string
@@ -84,8 +86,9 @@ type View struct {
 type Cluster interface {
 	// View never blocks on the network.
 	View() View
-	// Ask puts a question to all instances, this one included, and waits until all that live have answered or ctx ends.
-	// Asking twice is not harmful where answering is not: a question may reach an instance that is not heard in time.
+	// Ask puts a question to all instances, this one included, and waits until all that live have
+	// answered or ctx ends. Asking twice is not harmful where answering is not: a question may
+	// reach an instance that is not heard in time.
 	Ask(ctx context.Context, q Question) Answers
 	// Run announces this instance until ctx ends, and takes the announcement back then.
 	Run(ctx context.Context)

@@ -75,7 +75,8 @@ func histogramOf(t *testing.T, m prometheus.Metric) *dto.Histogram {
 	return out.Histogram
 }
 
-// BenchmarkLatency observes the durations of the messages that leave in one write: an ordinary one, and one in a flood.
+// BenchmarkLatency observes the durations of the messages that leave in one write: an ordinary one,
+// and one in a flood.
 func BenchmarkLatency(b *testing.B) {
 	run := make([]time.Duration, 256)
 	for i := range run {

@@ -3,38 +3,44 @@ package metrics
 
 import (
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // Metrics are the metrics of one instance.
 type Metrics struct {
 	Registry *prometheus.Registry
-	// Shared are those that instances tell one another every second, without the many others.
-	Shared         *prometheus.Registry
-	Opened         *prometheus.CounterVec // by transport
-	Closed         *prometheus.CounterVec // by transport and the name of the close code
-	Refused        *prometheus.CounterVec // connections, by reason
-	Publishes      *prometheus.CounterVec // by via and result
-	Accepting      prometheus.Histogram   // seconds from the request to the offset
-	Received       *prometheus.CounterVec // frames from clients, by event
-	Requests       *prometheus.CounterVec // HTTP, by route, method and code
-	Gaps           prometheus.Counter
-	AcceptFailures prometheus.Counter // connections that the system had no descriptor or memory for
-	// Of the subscriptions to Redis: connections made anew, and rooms caught up from their history.
-	Reconnects, Repairs prometheus.Counter
-	Forks               prometheus.Counter // rooms whose latest messages Redis had lost
-	Waits               prometheus.Counter // publications that had to wait for members that were behind
-	Silent              prometheus.Counter // connections whose peers stopped answering pings
 
+	// Static after New; each is safe for concurrent use.
+	Opened           *prometheus.CounterVec // connections, by transport
+	Closed           *prometheus.CounterVec // connections, by transport and the name of the close code
+	Received         *prometheus.CounterVec // frames from clients, by event
+	Requests         *prometheus.CounterVec // HTTP, by route, method and code
+	PublishDuration  prometheus.Histogram   // seconds, of accepted publications
+	PublishThrottled prometheus.Counter     // publications that had to wait for their room
+	Gaps             prometheus.Counter
+	PongTimeouts     prometheus.Counter
+	AcceptFailures   prometheus.Counter // connections that the system had no descriptor or memory for
+	BrokerReconnects prometheus.Counter
+	BrokerRepairs    prometheus.Counter // rooms resynchronised from their history
+	BrokerForks      prometheus.Counter // rooms whose latest messages Redis had lost
+
+	// What has methods.
+	refused          *prometheus.CounterVec // connections, by reason
+	publishes        *prometheus.CounterVec // by via and result
 	delivered, bytes *prometheus.CounterVec // by transport
 	written          map[string]written     // the same, of the transports that were added
-	dropped          *prometheus.CounterVec
+	dropped          *prometheus.CounterVec // by reason
 	slow             prometheus.Gauge
 	slowed           prometheus.Counter
 	latency          *latency
+
+	// The same as in publishes and delivered, for Totals.
+	publishedTotal, deliveredTotal atomic.Uint64
 }
 
 type written struct{ messages, bytes prometheus.Counter }
@@ -43,49 +49,46 @@ var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1
 
 // New returns the metrics in a registry of their own, with those of the Go runtime and the process.
 func New(version string) *Metrics {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	m := &Metrics{Registry: prometheus.NewRegistry(), written: map[string]written{},
+		latency: newLatency("zonecast_delivery_latency_seconds", "Time from acceptance by the broker to the write to a socket.")}
+	m.Registry.MustRegister(m.latency, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	factory := promauto.With(m.Registry)
+	counter := func(name, help string) prometheus.Counter {
+		return factory.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
-	single := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return factory.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
-	histogram := func(name, help string) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds,
-			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
-	}
-	m := &Metrics{
-		Registry:       prometheus.NewRegistry(),
-		Shared:         prometheus.NewRegistry(),
-		Opened:         counter("zonecast_connections_opened_total", "Connections opened.", "transport"),
-		Closed:         counter("zonecast_connections_closed_total", "Connections closed, by the name of the close code.", "transport", "code"),
-		Refused:        counter("zonecast_connections_refused_total", "Connections refused before they were open.", "reason"),
-		Publishes:      counter("zonecast_publishes_total", "Publications, by the way they came and what became of them.", "via", "result"),
-		Accepting:      histogram("zonecast_publish_duration_seconds", "Time to accept a publication."),
-		Received:       counter("zonecast_messages_received_total", "Frames from clients.", "event"),
-		Requests:       counter("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code"),
-		AcceptFailures: single("zonecast_accept_failures_total", "Times that a connection could not be accepted, most often for want of descriptors."),
-		Gaps:           single("zonecast_gaps_total", "Gaps that clients were told of."),
-		Reconnects:     single("zonecast_broker_reconnects_total", "Times that the subscriptions to Redis were lost and made anew."),
-		Waits:          single("zonecast_publish_waits_total", "Publications that had to wait, because the members of their room were behind."),
-		Silent:         single("zonecast_pong_timeouts_total", "Connections closed because their peer did not answer pings any more."),
-		Repairs:        single("zonecast_broker_repairs_total", "Times that a room was caught up from its history, because messages may have been missed."),
-		Forks:          single("zonecast_broker_forks_total", "Times that Redis came back without messages of a room that had been delivered, and the room got a new epoch."),
-		latency:        newLatency("zonecast_delivery_latency_seconds", "Time from the broker's acceptance of a message to the write to a socket."),
-		delivered:      counter("zonecast_messages_delivered_total", "Published events written to sockets.", "transport"),
-		bytes:          counter("zonecast_delivered_bytes_total", "Bytes written to sockets.", "transport"),
-		dropped:        counter("zonecast_messages_dropped_total", "Messages refused, dropped or replaced.", "reason"),
-	}
-	m.written = map[string]written{}
-	m.slow = prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_slow_clients",
-		Help: "Connections whose oldest message has waited for longer than SLOW_AFTER."})
-	m.slowed = single("zonecast_slow_clients_total", "Times that a connection became slow.")
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "zonecast_build_info", Help: "Always 1.",
-		ConstLabels: prometheus.Labels{"version": version, "go_version": runtime.Version()}})
-	build.Set(1)
-	m.Shared.MustRegister(m.Publishes, m.delivered, m.latency)
-	m.Registry.MustRegister(m.Opened, m.Closed, m.Refused, m.Publishes, m.Accepting, m.Received, m.Requests, m.AcceptFailures, m.Gaps, m.Reconnects, m.Repairs, m.Forks, m.Waits, m.Silent, m.slow, m.slowed,
-		m.latency, m.dropped, m.delivered, m.bytes, build,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	m.Opened = counters("zonecast_connections_opened_total", "Connections opened.", "transport")
+	m.Closed = counters("zonecast_connections_closed_total", "Connections closed, by close code.", "transport", "code")
+	m.refused = counters("zonecast_connections_refused_total", "Connections refused before they were open.", "reason")
+	m.AcceptFailures = counter("zonecast_accept_failures_total", "Failed accept(2) calls, usually EMFILE.")
+	m.PongTimeouts = counter("zonecast_pong_timeouts_total", "Connections closed because no pong arrived.")
+	m.Requests = counters("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code")
+
+	m.publishes = counters("zonecast_publishes_total", "Publications, by origin and result.", "via", "result")
+	m.PublishDuration = factory.NewHistogram(prometheus.HistogramOpts{Name: "zonecast_publish_duration_seconds",
+		Help:    "Time from a valid publication to its offset; accepted publications only.",
+		Buckets: seconds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
+	m.PublishThrottled = counter("zonecast_publish_waits_total",
+		"Publications that waited because members of their room were behind.")
+
+	m.BrokerReconnects = counter("zonecast_broker_reconnects_total", "Pub/sub connections to Redis lost and replaced.")
+	m.BrokerRepairs = counter("zonecast_broker_repairs_total", "Rooms resynchronised from their history after a possible loss.")
+	m.BrokerForks = counter("zonecast_broker_forks_total", "Rooms with a new epoch because Redis lost delivered messages.")
+	m.Gaps = counter("zonecast_gaps_total", "Gaps reported to clients.")
+
+	m.Received = counters("zonecast_messages_received_total", "Frames from clients.", "event")
+	m.delivered = counters("zonecast_messages_delivered_total", "Published events written to sockets.", "transport")
+	m.bytes = counters("zonecast_delivered_bytes_total", "Bytes written to sockets.", "transport")
+	m.dropped = counters("zonecast_messages_dropped_total",
+		"Messages to clients dropped or replaced; with the reason rate_limited, frames from clients refused.", "reason")
+	m.slow = factory.NewGauge(prometheus.GaugeOpts{Name: "zonecast_slow_clients",
+		Help: "Connections whose oldest queued message is older than SLOW_AFTER."})
+	m.slowed = counter("zonecast_slow_clients_total", "Times that a connection became slow.")
+	m.Gauge("zonecast_build_info", "Always 1.", prometheus.Labels{"version": version, "go_version": runtime.Version()},
+		func() float64 { return 1 })
 	return m
 }
 
@@ -108,6 +111,7 @@ func (m *Metrics) Written(transport string, messages, bytes int) {
 	if !ok {
 		w = written{m.delivered.WithLabelValues(transport), m.bytes.WithLabelValues(transport)}
 	}
+	m.deliveredTotal.Add(uint64(messages))
 	w.messages.Add(float64(messages))
 	w.bytes.Add(float64(bytes))
 }
@@ -136,5 +140,34 @@ func (m *Metrics) Slow(connections int) {
 	}
 }
 
-// Refuse counts a message from a client that was refused, by reason.
-func (m *Metrics) Refuse(reason string) { m.dropped.WithLabelValues(reason).Inc() }
+// The results of publications that were accepted; the others are error codes.
+const (
+	ResultOK        = "ok"
+	ResultDuplicate = "duplicate"
+)
+
+// PublishResult counts a publication by the way it came and its result.
+func (m *Metrics) PublishResult(via, result string) {
+	if result == ResultOK {
+		m.publishedTotal.Add(1)
+	}
+	m.publishes.WithLabelValues(via, result).Inc()
+}
+
+// RefuseConnection counts a connection refused before it was open.
+func (m *Metrics) RefuseConnection(reason string) { m.refused.WithLabelValues(reason).Inc() }
+
+// RefuseFrame counts a frame from a client that was refused unread.
+func (m *Metrics) RefuseFrame(reason string) { m.dropped.WithLabelValues(reason).Inc() }
+
+// Totals are what the cluster announces of an instance, and the dashboard shows. They only grow.
+type Totals struct {
+	Published uint64 // accepted publications, without duplicates
+	Delivered uint64 // published events written to sockets
+	Latency   Histogram
+}
+
+// Totals returns the present ones.
+func (m *Metrics) Totals() Totals {
+	return Totals{Published: m.publishedTotal.Load(), Delivered: m.deliveredTotal.Load(), Latency: m.latency.histogram()}
+}

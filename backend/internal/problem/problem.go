@@ -1,5 +1,5 @@
-// Package problem tells errors over HTTP as RFC 9457 says: application/problem+json, with a sentence that tells the caller
-// what to change.
+// Package problem tells errors over HTTP as RFC 9457 says: application/problem+json, with a
+// sentence that tells the caller what to change.
 //
 //	api ── Of ──▶ Problem ──▶ answer
 //	transport ── Of ──▶ Problem ──▶ answer, over connections of its own too
@@ -38,7 +38,8 @@ var status = map[wire.ErrorCode]int{
 	wire.CodeIdempotencyConflict: http.StatusConflict, wire.CodeInternal: http.StatusInternalServerError,
 }
 
-// Of returns the problem of an error: a *wire.Error or an *echo.HTTPError; any other is the server's own fault.
+// Of returns the problem of an error: a *wire.Error or an *echo.HTTPError; any other is the
+// server's own fault.
 func Of(err error) Problem {
 	var refused *echo.HTTPError
 	if errors.As(err, &refused) {

@@ -6,8 +6,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Address returns where a request comes from, as limits count it: an IPv6 network of 64 bits is one place, since whoever is
-// there has as many addresses as they like.
+// Address returns where a request comes from, as limits count it: an IPv6 network of 64 bits is one
+// place, since whoever is there has as many addresses as they like.
 func Address(c echo.Context) string { return network(c.RealIP()) }
 
 func network(address string) string {

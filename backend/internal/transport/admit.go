@@ -6,18 +6,18 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 )
 
-// A Visit is a request that was let in. Leave has to follow.
-type Visit struct {
+// An Admission is a request that was let in. Leave has to follow.
+type Admission struct {
 	Query
 	Who     *auth.Identity
 	gate    *Gate
 	address string
 }
 
-// Admit lets in who asks for a stream or a poll, or refuses the request over HTTP: its query, its token, the rooms that the
-// token permits, and the limits of connections. (WebSocket tells some of this over the connection, since a browser tells
-// its page nothing about a refused handshake.)
-func (g *Gate) Admit(c echo.Context) (*Visit, error) {
+// Admit lets in who asks for a stream or a poll, or refuses the request over HTTP: its query, its
+// token, the rooms that the token permits, and the limits of connections. (WebSocket tells some of
+// this over the connection, since a browser tells its page nothing about a refused handshake.)
+func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 	r := c.Request()
 	q, err := ParseQuery(r)
 	if err != nil {
@@ -35,21 +35,21 @@ func (g *Gate) Admit(c echo.Context) (*Visit, error) {
 	if who.User != "" {
 		q.User = who.User // the token names the user; without one the client says who it is
 	}
-	v := &Visit{Query: q, Who: who, gate: g, address: Address(c)}
+	a := &Admission{Query: q, Who: who, gate: g, address: Address(c)}
 	if err := g.EnterUser(who.User); err != nil {
 		return nil, g.Refuse(err)
 	}
-	if err := g.Enter(v.address); err != nil {
+	if err := g.Enter(a.address); err != nil {
 		g.LeaveUser(who.User)
 		return nil, err
 	}
-	return v, nil
+	return a, nil
 }
 
-// Leave counts the visit out.
-func (v *Visit) Leave() {
-	v.gate.LeaveUser(v.Who.User)
-	v.gate.Leave(v.address)
+// Leave gives back what the admission holds of the limits.
+func (a *Admission) Leave() {
+	a.gate.LeaveUser(a.Who.User)
+	a.gate.Leave(a.address)
 }
 
 // identify returns who sends a request, by its token.

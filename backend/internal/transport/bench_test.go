@@ -24,6 +24,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
@@ -79,6 +80,7 @@ func newBench(b *testing.B, name string, clients int) *bench {
 	s.hub.Use(broker.NewMemory(broker.Limits{Messages: 1000}, s.hub))
 	log := slog.New(slog.DiscardHandler)
 	gate := transport.NewGate(transport.Options{Hub: s.hub, Metrics: m, Log: log, Node: "bench", Heartbeat: wire.HeartbeatInterval,
+		Publisher:     publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: wire.InboundFrameBytes}),
 		MaxFrameBytes: wire.InboundFrameBytes, Guard: auth.New(auth.Options{})})
 	e := echo.New()
 	e.GET("/ws", ws.New(ws.Options{Gate: gate, Pool: s.pool}).Serve)

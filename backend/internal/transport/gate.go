@@ -15,6 +15,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -31,6 +32,7 @@ const ActionTimeout = 30 * time.Second
 // Options of a [Gate]. All are needed, but for Origins.
 type Options struct {
 	Hub           *hub.Hub
+	Publisher     *publishing.Publisher
 	Metrics       *metrics.Metrics
 	Log           *slog.Logger
 	Node          string
@@ -90,8 +92,8 @@ func (g *Gate) counter(transport string) *atomic.Int64 {
 	return n.(*atomic.Int64)
 }
 
-// Silence is after how long without an answer a peer is taken for dead.
-func (g *Gate) Silence() time.Duration { return g.Heartbeat + g.PongTimeout }
+// ReadTimeout is after how long without an answer a peer is taken for dead.
+func (g *Gate) ReadTimeout() time.Duration { return g.Heartbeat + g.PongTimeout }
 
 // Enter counts a connection in, or refuses it. Without an error, Leave has to follow.
 func (g *Gate) Enter(address string) error {
@@ -99,16 +101,14 @@ func (g *Gate) Enter(address string) error {
 	defer g.mu.Unlock()
 	switch {
 	case g.leaving:
-		g.Metrics.Refused.WithLabelValues("draining").Inc()
-		return &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
+		return g.RefuseAs("draining",
+			&wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000})
 	case g.Limits.Connections > 0 && g.connections >= g.Limits.Connections:
-		g.Metrics.Refused.WithLabelValues(string(wire.CodeLimitReached)).Inc()
-		return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryWhenFull,
-			Message: "this instance holds as many connections as it may: try another one, or later"}
+		return g.RefuseAs(string(wire.CodeLimitReached), &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryWhenFull,
+			Message: "connection limit reached (MAX_CONNECTIONS): connect to another instance, or later"})
 	case !g.addresses.Enter(address):
-		g.Metrics.Refused.WithLabelValues("address_limit").Inc()
-		return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
-			Message: fmt.Sprintf("there are %d connections from this address already, the most that are allowed", g.addresses.Most())}
+		return g.RefuseAs("address_limit", &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
+			Message: fmt.Sprintf("connection limit of this address reached (%d): close another one first", g.addresses.Most())})
 	}
 	g.connections++
 	g.open.Add(1)
@@ -127,49 +127,59 @@ func (g *Gate) Leave(address string) {
 	g.open.Done()
 }
 
-// EnterUser counts a connection of a user in, or refuses it; someone without a name is never refused. Without an error,
-// LeaveUser has to follow.
+// EnterUser counts a connection of a user in, or refuses it; someone without a name is never
+// refused. Without an error, LeaveUser has to follow.
 func (g *Gate) EnterUser(user string) error {
 	if g.users.Enter(user) {
 		return nil
 	}
 	return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
-		Message: fmt.Sprintf("the user has %d connections already, the most that are allowed", g.users.Most())}
+		Message: fmt.Sprintf("connection limit of this user reached (%d): close another one first", g.users.Most())}
 }
 
 // LeaveUser counts it out.
 func (g *Gate) LeaveUser(user string) { g.users.Leave(user) }
 
-// Refuse counts a connection that is refused before it is open, and returns the error.
-func (g *Gate) Refuse(err error) error {
-	g.Metrics.Refused.WithLabelValues(string(wire.AsError(err).Code)).Inc()
+// RefuseAs counts a connection that is refused before it is open, by reason, and returns the error.
+func (g *Gate) RefuseAs(reason string, err error) error {
+	g.Metrics.RefuseConnection(reason)
 	return err
 }
 
-// Spend takes a frame out of what a user and an address may send; otherwise it returns how long to wait. What is empty has
-// no limit.
-func (g *Gate) Spend(user, address string, now time.Time) (wait time.Duration) {
+// Refuse is RefuseAs with the code of the error as the reason.
+func (g *Gate) Refuse(err error) error { return g.RefuseAs(string(wire.AsError(err).Code), err) }
+
+// AllowFrame takes a frame out of the rate limits of a user and an address, or returns how long to
+// wait. An empty name has no limit.
+func (g *Gate) AllowFrame(user, address string, now time.Time) (wait time.Duration) {
 	if wait = g.userFrames.Spend(user, 1, now); wait == 0 {
 		wait = g.addressFrames.Spend(address, 1, now)
 	}
 	return wait
 }
 
-// TooEarly is the error for a frame that has to wait.
-func TooEarly(wait time.Duration) error {
+// ErrRateLimited returns the error for a frame that comes too early.
+func ErrRateLimited(wait time.Duration) error {
 	return &wire.Error{Code: wire.CodeRateLimited, Message: "too many frames: send the next one later",
 		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
 }
 
-// ReconnectDelay is after how long a client of an instance that leaves should connect elsewhere. It
-// differs from client to client.
+// ReconnectDelay is after how long a client that is sent away should connect again: random, so that
+// not all come at once.
 func ReconnectDelay() time.Duration { return 100*time.Millisecond + rand.N(1900*time.Millisecond) }
+
+// AskToReconnect closes a connection whose client is to connect again, here or elsewhere, and says
+// when.
+func AskToReconnect(q *outbox.Queue, reason string) {
+	q.Send(outbox.NewDrain(ReconnectDelay()))
+	q.Close(wire.CloseRestart, reason)
+}
 
 // lastWait is how long connections have to end after they were hung up.
 const lastWait = time.Second
 
-// Drain lets nobody in any more, tells each client to come back elsewhere and closes the connections, spread over the time
-// given by ctx.
+// Drain lets nobody in any more, tells each client to come back elsewhere and closes the
+// connections, spread over the time given by ctx.
 func (g *Gate) Drain(ctx context.Context) {
 	g.mu.Lock()
 	g.leaving = true
@@ -181,8 +191,7 @@ func (g *Gate) Drain(ctx context.Context) {
 	}
 	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
 	for _, s := range sessions {
-		s.Queue.Send(outbox.NewDrain(ReconnectDelay()))
-		s.Queue.Close(wire.CloseRestart, "restart: reconnect")
+		AskToReconnect(s.Queue, "restart: reconnect")
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -12,24 +12,26 @@ import (
 
 // A Query is what the parameters of a request ask for; they are the same for all transports.
 type Query struct {
-	// Joins are the rooms, each once: those of warehouse and zone, of room, and of the cursor, with where the client stands
-	// in those that the cursor names.
+	// Joins are the rooms, each once: those of warehouse and zone, of room, and of the cursor, with
+	// where the client stands in those that the cursor names.
 	Joins []hub.Join
 	User  string
 }
 
-// maxUser is the most bytes of ?userId=, which is shown to operators and kept as long as the connection.
+// maxUser is the most bytes of ?userId=, which is shown to operators and kept as long as the
+// connection.
 const maxUser = 128
 
-// ParseQuery reads ?warehouse=&zone=&userId=&room=&cursor=, and the header Last-Event-ID, which counts more than the
-// cursor: a browser's EventSource that comes back by itself sends it to the address of the beginning. The error is a
-// *wire.Error.
+// ParseQuery reads ?warehouse=&zone=&userId=&room=&cursor=, and the header Last-Event-ID, which
+// counts more than the cursor: a browser's EventSource that comes back by itself sends it to the
+// address of the beginning. The error is a *wire.Error.
 func ParseQuery(r *http.Request) (Query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return Query{}, wire.Errorf(wire.CodeInvalidData, "the query can't be read: write it as ?warehouse=…&zone=…, percent-encoded")
 	}
-	// What is kept of it lives as long as the connection, and must not keep all of the request with it.
+	// What is kept of it lives as long as the connection, and must not keep all of the request with
+	// it.
 	q := Query{User: strings.Clone(values.Get("userId"))}
 	if n := len(q.User); n > maxUser {
 		return Query{}, wire.Errorf(wire.CodeInvalidData, "userId has %d bytes: at most %d are allowed", n, maxUser)
@@ -90,8 +92,8 @@ func (q *Query) add(room wire.Room) {
 	}
 }
 
-// Cursor returns where the client stands once it is told that it joined, when the rooms stood at these offsets: where it
-// said, or else at the newest message.
+// Cursor returns where the client stands once it is told that it joined, when the rooms stood at
+// these offsets: where it said, or else at the newest message.
 func (q Query) Cursor(offsets []wire.Offset) wire.Cursor {
 	c := make(wire.Cursor, len(q.Joins))
 	for i, j := range q.Joins {

@@ -1,5 +1,6 @@
-// Package example writes the commands that Zonecast's pages offer for copying when there is nothing to show yet. They
-// name the server as the reader of the page reached it, so that they work as they stand.
+// Package example writes the commands that Zonecast's pages offer for copying when there is nothing
+// to show yet. They name the server as the reader of the page reached it, so that they work as they
+// stand.
 package example
 
 import (
@@ -11,7 +12,8 @@ import (
 // hostShape is what a Host may look like to be shown in a command that people paste into a shell.
 var hostShape = regexp.MustCompile(`^[A-Za-z0-9.\-:\[\]]{1,255}$`)
 
-// Origin is how the sender of the request reached the server, behind a proxy too: "http://host:port".
+// Origin is how the sender of the request reached the server, behind a proxy too:
+// "http://host:port".
 func Origin(r *http.Request) string {
 	scheme := "http"
 	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
@@ -23,8 +25,8 @@ func Origin(r *http.Request) string {
 	return scheme + "://" + r.Host
 }
 
-// Broadcast is a command that publishes body, JSON without a single quote, to a zone. With keyRequired it shows where the
-// publisher's key goes.
+// Broadcast is a command that publishes body, JSON without a single quote, to a zone. With
+// keyRequired it shows where the publisher's key goes.
 func Broadcast(origin, warehouse, zone, body string, keyRequired bool) string {
 	lines := []string{"curl " + origin + "/api/v1/warehouses/" + warehouse + "/zones/" + zone + "/broadcast"}
 	if keyRequired {

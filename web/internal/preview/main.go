@@ -1,5 +1,6 @@
-// Preview serves the dashboard and the frames of the wall screens with invented figures, to look at while working on
-// them: go run ./internal/preview -state busy. There is no server behind it, so a wall screen says that it has lost it.
+// Preview serves the dashboard and the frames of the wall screens with invented figures, to look at
+// while working on them: go run ./internal/preview -state busy. There is no server behind it, so a
+// wall screen says that it has lost it.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"time"
 
 	"github.com/zonecast/zonecast/web/assets"
@@ -22,7 +24,7 @@ import (
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:3002", "address to listen on")
-	state := flag.String("state", "busy", "busy, empty, partial (an instance is silent, one has lost its broker) or dead")
+	state := flag.String("state", "busy", "busy, empty, or partial (an instance is silent, one has lost its broker)")
 	flag.Parse()
 	if err := serve(*listen, *state); err != nil {
 		slog.Error("preview failed", "error", err)
@@ -34,9 +36,9 @@ func serve(listen, state string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	source := invented{state: state, began: time.Now().Add(-73 * time.Hour)}
-	d := dashboard.New(dashboard.Options{Source: source, Log: slog.Default()})
-	done := make(chan error, 1)
-	go func() { done <- d.Run(ctx) }()
+	d := dashboard.New(dashboard.Options{Source: source.snapshot, Log: slog.Default()})
+	var running sync.WaitGroup
+	running.Go(func() { d.Run(ctx) })
 
 	mux := http.NewServeMux()
 	mux.Handle(dashboard.Prefix, d)
@@ -56,7 +58,8 @@ func serve(listen, state string) error {
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
-	return <-done
+	running.Wait()
+	return nil
 }
 
 // invented is a cluster that does not exist.
@@ -65,21 +68,18 @@ type invented struct {
 	began time.Time
 }
 
-func (i invented) Snapshot(context.Context) (dashboard.Snapshot, error) {
+func (i invented) snapshot() dashboard.Snapshot {
 	now := time.Now()
-	if i.state == "dead" && now.Sub(i.began) > 73*time.Hour+6*time.Second {
-		return dashboard.Snapshot{}, errors.New("redis: dial tcp 127.0.0.1:6379: connection refused")
-	}
 	s := dashboard.Snapshot{Broker: "redis"}
 	for n, name := range []string{"zonecast-7d9f-2kq8x", "zonecast-7d9f-9wz4m", "zonecast-7d9f-hh5tr"} {
 		s.Instances = append(s.Instances, i.instance(n, name, now))
 	}
 	if i.state == "empty" {
 		s.Instances, s.Broker = s.Instances[:1], "memory"
-		return s, nil
+		return s
 	}
 	if i.state == "partial" {
-		s.Instances[1].Broker = dashboard.BrokerLink{Since: now.Add(-47 * time.Second), Detail: "i/o timeout"}
+		s.Instances[1].Broker = dashboard.BrokerLink{DownSince: now.Add(-47 * time.Second), Detail: "i/o timeout"}
 		s.Instances[1].State = dashboard.NotReady
 		s.Instances, s.Missing = s.Instances[:2], []string{s.Instances[2].Name}
 	}
@@ -100,7 +100,7 @@ func (i invented) Snapshot(context.Context) (dashboard.Snapshot, error) {
 	for n := range s.Instances {
 		s.Instances[n].Connections = s.Connections/len(s.Instances) + 17*n - 17*(len(s.Instances)-1)/2
 	}
-	return s, nil
+	return s
 }
 
 // wave is a slow up and down between -1 and 1.
@@ -110,7 +110,7 @@ func wave(t time.Time, period float64, phase int) float64 {
 
 func (i invented) instance(n int, name string, now time.Time) dashboard.Instance {
 	inst := dashboard.Instance{
-		Name: name, Version: "0.1.0", UpSince: i.began, Broker: dashboard.BrokerLink{Up: true, Since: i.began},
+		Name: name, Version: "0.1.0", UpSince: i.began, Broker: dashboard.BrokerLink{Up: true},
 	}
 	if i.state == "empty" {
 		return inst
@@ -130,16 +130,15 @@ func histogram(total uint64) dashboard.Histogram {
 	for _, b := range []struct{ bound, share float64 }{
 		{0.0005, 0.22}, {0.001, 0.61}, {0.0025, 0.93}, {0.005, 0.988}, {0.01, 0.997}, {0.025, 0.9996}, {0.1, 1},
 	} {
-		h.Buckets = append(h.Buckets, dashboard.Bucket{UpperBound: b.bound, CumulativeCount: uint64(float64(total) * b.share)})
+		h.Bounds, h.Counts = append(h.Bounds, b.bound), append(h.Counts, uint64(float64(total)*b.share))
 	}
 	return h
 }
 
-func (i invented) zones(ctx context.Context) ([]screen.Zone, error) {
-	s, err := i.Snapshot(ctx)
-	var list []screen.Zone
+func (i invented) zones() (zones []screen.Zone, complete bool) {
+	s := i.snapshot()
 	for _, z := range s.Zones {
-		list = append(list, screen.Zone(z))
+		zones = append(zones, screen.Zone(z))
 	}
-	return list, err
+	return zones, len(s.Missing) == 0
 }

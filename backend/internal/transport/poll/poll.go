@@ -78,7 +78,7 @@ func waitOf(r *http.Request) (time.Duration, error) {
 
 // collect joins the rooms and gathers what is to be answered: at once what is there, or what comes
 // first within wait.
-func (h *Handler) collect(ctx context.Context, visit *transport.Visit, wait time.Duration) (*answer, error) {
+func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait time.Duration) (*answer, error) {
 	isNew := func(j hub.Join) bool { return j.After.IsZero() }
 	// Retained events are in no cursor: they come first, so that a long replay can't crowd them
 	// out.

@@ -14,7 +14,7 @@ import (
 )
 
 // respond serves HTTP/2, and returns when the stream has ended.
-func (h *Handler) respond(c echo.Context, visit *transport.Visit) error {
+func (h *Handler) respond(c echo.Context, visit *transport.Admission) error {
 	header := c.Response().Header()
 	setHeader(header)
 	b := newBody(c.Response().Writer)

@@ -25,7 +25,7 @@ func start(t testing.TB, o transporttest.Options) *server {
 	t.Helper()
 	o.Transport = transport.SSE
 	o.Routes = func(e *echo.Echo, gate *transport.Gate, pool *outbox.Pool) {
-		gate.Register(e, "/sse", transport.SSE, sse.New(gate, pool).Serve)
+		gate.AddRoutes(e, "/sse", transport.SSE, sse.New(gate, pool).Serve)
 	}
 	return &server{transporttest.Start(t, o), t}
 }

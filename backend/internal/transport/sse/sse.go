@@ -58,14 +58,14 @@ func setHeader(header http.Header) {
 }
 
 // takeOver serves HTTP/1.
-func (h *Handler) takeOver(c echo.Context, visit *transport.Visit) error {
+func (h *Handler) takeOver(c echo.Context, visit *transport.Admission) error {
 	conn, buffered, err := http.NewResponseController(c.Response()).Hijack()
 	if err != nil {
 		visit.Leave()
 		return fmt.Errorf("take over the connection: %w", err)
 	}
 	conn.SetDeadline(time.Time{})
-	setTCPUserTimeout(conn, h.gate.Silence())
+	setTCPUserTimeout(conn, h.gate.ReadTimeout())
 	setHeader(c.Response().Header())
 	framing := chunked
 	if !c.Request().ProtoAtLeast(1, 1) {

@@ -25,6 +25,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -102,6 +103,7 @@ func Start(t testing.TB, o Options) *Server {
 	s.Hub.Use(s.Broker)
 	log := slog.New(slog.DiscardHandler)
 	s.Gate = transport.NewGate(transport.Options{Hub: s.Hub, Metrics: s.Metrics, Log: log, Node: "node-1",
+		Publisher: publishing.New(publishing.Options{Hub: s.Hub, Metrics: s.Metrics, MaxDataBytes: FrameLimit}),
 		Heartbeat: o.Heartbeat, PongTimeout: o.Pong, MaxFrameBytes: FrameLimit, Guard: auth.New(o.Guard), Limits: o.Limits, Origins: o.Origins})
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)

@@ -172,7 +172,7 @@ func TestNoMoreConnectionsThanTheLimit(t *testing.T) {
 	if err == nil || answer == nil {
 		t.Fatalf("one more connection: %v, %v", answer, err)
 	}
-	wantProblem(t, answer, http.StatusServiceUnavailable, wire.CodeUnavailable, "as many connections")
+	wantProblem(t, answer, http.StatusServiceUnavailable, wire.CodeUnavailable, "MAX_CONNECTIONS")
 	if answer.Header.Get("Retry-After") == "" {
 		t.Error("the refusal does not say when to try again")
 	}

@@ -25,12 +25,12 @@ var forgiven = limit.Rate{Tokens: wire.Refusals, Refill: wire.RefusalsForgiven}
 func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 	h := c.handler
 	if wait = c.frames.Spend(h.Limits.Frames, 1, now); wait == 0 {
-		wait = h.Spend(c.counted, c.address, now)
+		wait = h.AllowFrame(c.counted, c.address, now)
 	}
 	if wait == 0 {
 		return 0
 	}
-	h.Metrics.Refuse("rate_limited")
+	h.Metrics.RefuseFrame("rate_limited")
 	if c.refusals.Spend(forgiven, 1, now) > 0 {
 		c.queue.Close(wire.CloseLimit, "too many frames were sent although they were refused")
 	}
@@ -41,7 +41,7 @@ func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 // that.
 func (c *session) rejectRateLimited(p []byte, wait time.Duration) {
 	f, _ := wire.DecodeClient(p)
-	c.send(wire.AppendError(nil, f.ID, f.HasID, transport.TooEarly(wait)))
+	c.send(wire.AppendError(nil, f.ID, f.HasID, transport.ErrRateLimited(wait)))
 }
 
 // pong takes the answer to a ping. One that answers none counts like any other frame.

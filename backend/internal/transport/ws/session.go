@@ -73,7 +73,7 @@ func (c *session) extendReadDeadline(f func()) {
 	f()
 	if now := time.Now(); now.Sub(began) > busyAfter {
 		// An error means that the connection is gone, as reading then tells.
-		_ = c.conn.SetReadDeadline(now.Add(c.handler.Silence()))
+		_ = c.conn.SetReadDeadline(now.Add(c.handler.ReadTimeout()))
 	}
 }
 

@@ -62,7 +62,7 @@ func New(o Options) *Handler {
 	m.Config.MaxMessageSize = int64(h.MaxFrameBytes)
 	m.Config.MessageBufferSize = 1
 	m.Config.PingPeriod = 100 * 365 * 24 * time.Hour // the hub's heartbeat pings
-	m.Config.PongWait = h.Silence()
+	m.Config.PongWait = h.ReadTimeout()
 	m.HandleConnect(h.connect)
 	m.HandleDisconnect(h.disconnect)
 	m.HandleMessage(func(s *melody.Session, p []byte) { client(s).receive(p) })
@@ -89,8 +89,7 @@ func (h *Handler) Serve(c echo.Context) error {
 		return h.Refuse(err)
 	}
 	if err := checkHandshake(c); err != nil {
-		h.Metrics.Refused.WithLabelValues(string(wire.CodeBadFrame)).Inc()
-		return err
+		return h.RefuseAs(string(wire.CodeBadFrame), err)
 	}
 	address := transport.Address(c)
 	if err := h.Enter(address); err != nil {
@@ -206,8 +205,8 @@ func (h *Handler) failed(s *melody.Session, err error) {
 		queue.Close(wire.CloseBadFrame, fmt.Sprintf("broken framing (%s): %s", broken.Problem, broken.Advice))
 	case errors.As(err, &network):
 		if network.Timeout() && queue.Code() == 0 {
-			h.Metrics.Silent.Inc()
-			queue.Close(wire.CloseGoingAway, fmt.Sprintf("no pong for %v", h.Silence()))
+			h.Metrics.PongTimeouts.Inc()
+			queue.Close(wire.CloseGoingAway, fmt.Sprintf("no pong for %v", h.ReadTimeout()))
 		}
 	case errors.As(err, &closed), errors.Is(err, io.EOF), errors.Is(err, errTooManyBytes):
 	case errors.Is(err, melody.ErrWriteClosed), errors.Is(err, websocket.ErrCloseSent):

@@ -1,9 +1,8 @@
-// Package attendance knows who is connected: it lists the connections of one instance, and ends those that an operator
-// wants to end. Put together by the cluster, it does so for all instances.
+// Package connadmin lists and disconnects the connections of all instances, for operators.
 //
-//	operator ── api ──▶ Register ── cluster.Ask ──▶ Desk of every instance ──▶ the hub's sessions
-//	                       ◀── pages, merged ──────────────┘
-package attendance
+//	operator ── api ──▶ Client ── cluster.Ask ──▶ Handler of every instance ──▶ the hub's sessions
+//	                      ◀── pages, merged ─────────────┘
+package connadmin
 
 import (
 	"cmp"
@@ -17,7 +16,7 @@ import (
 // MaxPage is the most connections in one page.
 const MaxPage = 1000
 
-// A Selection says which connections are meant. What is empty does not matter; the zero value means all.
+// A Selection selects connections. An empty field does not matter; the zero value selects all.
 type Selection struct {
 	ID   string `json:"id,omitempty"`
 	Room string `json:"room,omitempty"` // in this room
@@ -29,12 +28,12 @@ type Selection struct {
 	Limit int    `json:"limit,omitempty"`
 }
 
-// Narrow reports whether the selection means some connections only.
-func (s Selection) Narrow() bool {
-	return s.ID != "" || s.Room != "" || s.User != "" || s.Slow || s.Node != ""
+// SelectsAll reports whether the selection leaves out no connection.
+func (s Selection) SelectsAll() bool {
+	return s.ID == "" && s.Room == "" && s.User == "" && !s.Slow && s.Node == ""
 }
 
-// A Connection is the account of one, as operators see it. Durations are in milliseconds.
+// A Connection is one as operators see it. Durations are in milliseconds.
 type Connection struct {
 	ID          string   `json:"connectionId"`
 	Node        string   `json:"node"`
@@ -60,7 +59,7 @@ type Page struct {
 	Next string `json:"next,omitempty"`
 }
 
-// merge puts the pages of several instances together to one of at most limit connections.
+// merge merges the pages of several instances into one of at most limit connections.
 func merge(pages []Page, limit int) Page {
 	all := Page{Connections: []Connection{}}
 	for _, p := range pages {
@@ -79,23 +78,23 @@ func merge(pages []Page, limit int) Page {
 
 // list returns a page of the sessions of one instance.
 func list(node string, sessions []*hub.Session, wanted Selection) Page {
-	sessions = choose(node, sessions, wanted)
+	sessions = filter(node, sessions, wanted)
 	page := Page{Total: len(sessions), Connections: []Connection{}}
 	if len(sessions) > wanted.Limit {
 		sessions = sessions[:wanted.Limit]
 		page.Next = sessions[len(sessions)-1].ID
 	}
 	for _, s := range sessions {
-		page.Connections = append(page.Connections, account(node, s))
+		page.Connections = append(page.Connections, describe(node, s))
 	}
 	return page
 }
 
-// choose returns the sessions that are meant, in the order of their IDs.
-func choose(node string, sessions []*hub.Session, wanted Selection) []*hub.Session {
-	chosen := slices.DeleteFunc(sessions, func(s *hub.Session) bool { return !wanted.matches(node, s) })
-	slices.SortFunc(chosen, func(x, y *hub.Session) int { return strings.Compare(x.ID, y.ID) })
-	return chosen
+// filter returns the selected sessions in the order of their IDs.
+func filter(node string, sessions []*hub.Session, wanted Selection) []*hub.Session {
+	selected := slices.DeleteFunc(sessions, func(s *hub.Session) bool { return !wanted.matches(node, s) })
+	slices.SortFunc(selected, func(x, y *hub.Session) int { return strings.Compare(x.ID, y.ID) })
+	return selected
 }
 
 func (w Selection) matches(node string, s *hub.Session) bool {
@@ -104,7 +103,7 @@ func (w Selection) matches(node string, s *hub.Session) bool {
 		(w.Room == "" || slices.ContainsFunc(s.Rooms(), func(r wire.Room) bool { return r.String() == w.Room }))
 }
 
-func account(node string, s *hub.Session) Connection {
+func describe(node string, s *hub.Session) Connection {
 	t := s.Tracking()
 	rooms := []string{}
 	for _, r := range s.Rooms() {

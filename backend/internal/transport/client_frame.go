@@ -12,19 +12,20 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Register adds the routes of a transport whose connections go one way: GET for what the server sends, POST for what the
-// client does.
-func (g *Gate) Register(e *echo.Echo, path, name string, serve echo.HandlerFunc) {
+// AddRoutes adds the routes of a transport whose connections go one way: GET for what the server
+// sends, POST for what the client does.
+func (g *Gate) AddRoutes(e *echo.Echo, path, name string, serve echo.HandlerFunc) {
 	e.GET(path, serve, g.crossOrigin)
-	e.POST(path, g.Act(name), g.crossOrigin)
+	e.POST(path, g.ServeClientFrame(name), g.crossOrigin)
 	e.OPTIONS(path, preflight, g.crossOrigin)
 }
 
-// Act returns the handler of POST /sse and POST /poll: clients whose connection goes one way send their frames here, one a
-// request, and get the ack or the error of the protocol as the answer's body.
-func (g *Gate) Act(via string) echo.HandlerFunc {
+// ServeClientFrame returns the handler of POST /sse and POST /poll: clients whose connection goes
+// one way send their frames here, one a request, and get the ack or the error of the protocol as
+// the answer's body.
+func (g *Gate) ServeClientFrame(via string) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		f, answer, err := g.act(c, via)
+		f, answer, err := g.serveClientFrame(c, via)
 		c.Response().Header().Set("Cache-Control", "no-store")
 		switch {
 		case err != nil:
@@ -41,7 +42,7 @@ func (g *Gate) Act(via string) echo.HandlerFunc {
 	}
 }
 
-func (g *Gate) act(c echo.Context, via string) (f wire.ClientFrame, answer any, err error) {
+func (g *Gate) serveClientFrame(c echo.Context, via string) (f wire.ClientFrame, answer any, err error) {
 	who, err := g.identify(c)
 	if err != nil {
 		return f, nil, err
@@ -51,9 +52,9 @@ func (g *Gate) act(c echo.Context, via string) (f wire.ClientFrame, answer any, 
 		return f, nil, err
 	}
 	f, err = wire.DecodeClient(p)
-	if wait := g.Spend(who.User, Address(c), time.Now()); wait > 0 { // after reading, for the answer needs the id
-		g.Metrics.Refuse(string(wire.CodeRateLimited))
-		return f, nil, TooEarly(wait)
+	if wait := g.AllowFrame(who.User, Address(c), time.Now()); wait > 0 { // after reading, for the answer needs the id
+		g.Metrics.RefuseFrame(string(wire.CodeRateLimited))
+		return f, nil, ErrRateLimited(wait)
 	}
 	label := f.Event
 	switch {

@@ -1,0 +1,71 @@
+package cluster
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The states of a node.
+const (
+	Ready    = "ready"
+	NotReady = "not ready"
+	Draining = "draining"
+)
+
+// A Readiness finds out whether this instance may take traffic: for /readyz, the announcement and
+// the dashboard alike. It is safe for concurrent use.
+type Readiness struct {
+	health  func() error // of the broker
+	leaving atomic.Bool
+
+	mu        sync.Mutex
+	downSince time.Time // zero while the broker is up
+}
+
+// NewReadiness returns the readiness of an instance whose broker has this health.
+func NewReadiness(health func() error) *Readiness { return &Readiness{health: health} }
+
+// Leave notes that the instance is shutting down.
+func (r *Readiness) Leave() { r.leaving.Store(true) }
+
+// A Status is the readiness at one moment.
+type Status struct {
+	State string
+	// Broker is why the broker can't be used; nil while it can. BrokerDownSince is when that was
+	// first seen.
+	Broker          error
+	BrokerDownSince time.Time
+}
+
+// Status asks the broker. It does not block on the network.
+func (r *Readiness) Status() Status {
+	s := Status{State: Ready, Broker: r.health()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case s.Broker == nil:
+		r.downSince = time.Time{}
+	case r.downSince.IsZero():
+		r.downSince = time.Now()
+	}
+	s.BrokerDownSince = r.downSince
+	switch {
+	case r.leaving.Load():
+		s.State = Draining
+	case s.Broker != nil:
+		s.State = NotReady
+	}
+	return s
+}
+
+// Reasons says why the instance should get no traffic; nothing when it may.
+func (s Status) Reasons() (reasons []string) {
+	if s.State == Draining {
+		reasons = append(reasons, "this instance is shutting down")
+	}
+	if s.Broker != nil {
+		reasons = append(reasons, "broker: "+s.Broker.Error())
+	}
+	return reasons
+}

@@ -1,0 +1,76 @@
+package connadmin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+
+	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// The questions that instances put to one another.
+const (
+	kindList       = "connections"
+	kindDisconnect = "disconnect"
+)
+
+// A Handler lists and disconnects the connections of this instance. Its Answer is a
+// [cluster.Answerer].
+type Handler struct {
+	Node string
+	// Sessions returns those that are open here, in a slice that is the caller's.
+	Sessions func() []*hub.Session
+	Log      *slog.Logger
+}
+
+// A disconnection is what instances are asked to disconnect.
+type disconnection struct {
+	Selection
+	// Ban tells the clients not to come back.
+	Ban bool `json:"ban,omitempty"`
+}
+
+// A disconnected is how many connections an instance has disconnected.
+type disconnected struct {
+	Disconnected int `json:"disconnected"`
+}
+
+// Answer implements [cluster.Answerer].
+func (h *Handler) Answer(_ context.Context, q cluster.Question) (any, error) {
+	switch q.Kind {
+	case kindList:
+		var wanted Selection
+		if err := json.Unmarshal(q.Data, &wanted); err != nil {
+			return nil, fmt.Errorf("not readable: %w", err)
+		}
+		wanted.Limit = min(max(wanted.Limit, 1), MaxPage)
+		return list(h.Node, h.Sessions(), wanted), nil
+	case kindDisconnect:
+		var wanted disconnection
+		if err := json.Unmarshal(q.Data, &wanted); err != nil {
+			return nil, fmt.Errorf("not readable: %w", err)
+		}
+		return h.disconnect(wanted), nil
+	}
+	return nil, fmt.Errorf("%q is not known to this version", q.Kind)
+}
+
+// disconnect closes the connections: their clients reconnect after a while, or are told not to.
+func (h *Handler) disconnect(wanted disconnection) disconnected {
+	selected := filter(h.Node, h.Sessions(), wanted.Selection)
+	for _, s := range selected {
+		if wanted.Ban {
+			s.Queue.Close(wire.CloseForbidden, "disconnected by an operator")
+			continue
+		}
+		transport.AskToReconnect(s.Queue, "disconnected by an operator: reconnect")
+	}
+	if len(selected) > 0 {
+		h.Log.Info("connections ended by an operator", "count", len(selected), "connection", wanted.ID, "room", wanted.Room, "ban", wanted.Ban)
+	}
+	return disconnected{len(selected)}
+}

@@ -1,0 +1,109 @@
+// Package publishing is the one way in for a publication, however it was sent.
+//
+//	api (HTTP, batch) ─────────┐
+//	transport (frames over     ├─ Request ──▶ Publisher.Publish: check, count, measure ──▶ hub ──▶ broker
+//	WebSocket, POSTed frames) ─┘
+//
+// Callers decode what was sent and find out who sent it. Here is decided whether it is published.
+package publishing
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A Request is a publication as it was sent: decoded, and not checked yet. It keeps Data.
+type Request struct {
+	Warehouse      string          `json:"warehouse"`
+	Zone           string          `json:"zone"` // empty: the room of the whole warehouse
+	Event          string          `json:"event"`
+	Data           json.RawMessage `json:"data"`
+	Retain         bool            `json:"retain"` // services only: a frame has no such field
+	Conflate       string          `json:"conflate"`
+	IdempotencyKey string          `json:"idempotencyKey"`
+}
+
+// Options of a [Publisher]. All are needed.
+type Options struct {
+	// Hub takes what passed the checks; hub.Hub is one. It may make the caller wait.
+	Hub interface {
+		Publish(context.Context, broker.Publication) (broker.Receipt, error)
+	}
+	Metrics *metrics.Metrics
+	// MaxDataBytes bounds the data of one publication.
+	MaxDataBytes int
+}
+
+// A Publisher checks, passes on and counts publications. It is safe for concurrent use.
+type Publisher struct {
+	opts   Options
+	recent recentZones
+}
+
+// New returns a publisher.
+func New(opts Options) *Publisher { return &Publisher{opts: opts, recent: newRecentZones()} }
+
+// Publish publishes what who asks for, and returns its place in the room. via is the way it came, a
+// label of the metrics. The duration is that of accepted publications, duplicates included, from
+// the end of the checks to the offset. The error is a *wire.Error, or the broker's.
+func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity, r Request) (wire.Position, error) {
+	publication, err := p.check(who, r)
+	if err != nil {
+		return wire.Position{}, p.Reject(via, err)
+	}
+	began := time.Now()
+	receipt, err := p.opts.Hub.Publish(ctx, publication)
+	if err != nil {
+		return wire.Position{}, p.Reject(via, err)
+	}
+	accepted := time.Now()
+	p.opts.Metrics.PublishDuration.Observe(accepted.Sub(began).Seconds())
+	if receipt.Duplicate {
+		p.opts.Metrics.PublishResult(via, metrics.ResultDuplicate)
+	} else {
+		p.opts.Metrics.PublishResult(via, metrics.ResultOK)
+		p.recent.note(publication.Room, accepted)
+	}
+	return wire.PositionOf(publication.Room, receipt.Offset), nil
+}
+
+// Reject counts a publication that err keeps from being published, and returns err. Callers use it
+// for what they can't decode.
+func (p *Publisher) Reject(via string, err error) error {
+	p.opts.Metrics.PublishResult(via, string(wire.AsError(err).Code))
+	return err
+}
+
+// check returns the publication that r asks for, if who may publish it.
+func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, error) {
+	room, err := wire.NewRoom(r.Warehouse, r.Zone)
+	if err != nil {
+		return broker.Publication{}, err
+	}
+	if err := who.MayPublish(room); err != nil {
+		return broker.Publication{}, err
+	}
+	if err := wire.CheckEvent(r.Event); err != nil {
+		return broker.Publication{}, err
+	}
+	if err := wire.CheckPayload(r.Data, p.opts.MaxDataBytes); err != nil {
+		return broker.Publication{}, err
+	}
+	if err := wire.CheckConflate(r.Conflate); err != nil {
+		return broker.Publication{}, err
+	}
+	if err := wire.CheckIdempotencyKey(r.IdempotencyKey); err != nil {
+		return broker.Publication{}, err
+	}
+	return broker.Publication{Room: room, Event: r.Event, Data: r.Data, Retain: r.Retain, Conflate: r.Conflate,
+		IdempotencyKey: r.IdempotencyKey}, nil
+}
+
+// RecentZones returns the zones published to lately, at most [MaxRecentZones], by name.
+func (p *Publisher) RecentZones() []wire.Room { return p.recent.list(time.Now()) }

@@ -1,0 +1,147 @@
+package publishing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// answering is a hub that answers every publication alike.
+type answering struct {
+	receipt broker.Receipt
+	err     error
+	asked   int
+}
+
+func (a *answering) Publish(context.Context, broker.Publication) (broker.Receipt, error) {
+	a.asked++
+	return a.receipt, a.err
+}
+
+// Every outcome is counted once, under its own name; only accepted publications are timed.
+func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
+	offset := wire.Offset{Epoch: "k", N: 7}
+	valid := Request{Warehouse: "w", Zone: "a", Event: "E", Data: json.RawMessage(`1`)}
+	with := func(change func(*Request)) Request { r := valid; change(&r); return r }
+	service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", 300)
+	tests := []struct {
+		name    string
+		who     *auth.Identity
+		give    Request
+		hub     answering
+		want    string // the result
+		reaches bool   // the hub
+	}{
+		{"accepted", service, valid, answering{receipt: broker.Receipt{Offset: offset}}, "ok", true},
+		{"known already", service, valid, answering{receipt: broker.Receipt{Offset: offset, Duplicate: true}}, "duplicate", true},
+		{"no broker", service, valid, answering{err: &wire.Error{Code: wire.CodeUnavailable}}, "unavailable", true},
+		{"an unexpected fault", service, valid, answering{err: errors.New("oops")}, "internal", true},
+		{"a reader", &auth.Identity{}, valid, answering{}, "forbidden", false},
+		{"no warehouse", service, with(func(r *Request) { r.Warehouse = "" }), answering{}, "invalid_room", false},
+		{"a reserved event", service, with(func(r *Request) { r.Event = "gap" }), answering{}, "invalid_event", false},
+		{"data that is not JSON", service, with(func(r *Request) { r.Data = []byte(`{`) }), answering{}, "invalid_data", false},
+		{"as much data as is allowed", service, with(func(r *Request) { r.Data = []byte(`12345678`) }),
+			answering{receipt: broker.Receipt{Offset: offset}}, "ok", true},
+		{"a byte too much", service, with(func(r *Request) { r.Data = []byte(`123456789`) }), answering{}, "too_large", false},
+		{"a long conflate name", service, with(func(r *Request) { r.Conflate = long }), answering{}, "invalid_data", false},
+		{"a long key", service, with(func(r *Request) { r.IdempotencyKey = long }), answering{}, "invalid_data", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := metrics.New("v-test")
+			p := New(Options{Hub: &tt.hub, Metrics: m, MaxDataBytes: 8})
+			position, err := p.Publish(t.Context(), "http", tt.who, tt.give)
+			accepted := tt.want == "ok" || tt.want == "duplicate"
+			if accepted != (err == nil) || accepted && position != (wire.Position{Room: "zone:w:a", Offset: "k-7"}) {
+				t.Errorf("answered %+v, %v", position, err)
+			}
+			if reached := tt.hub.asked == 1; reached != tt.reaches {
+				t.Errorf("the hub was asked %d times", tt.hub.asked)
+			}
+			if got := results(t, m); fmt.Sprint(got) != fmt.Sprint([]string{tt.want}) {
+				t.Errorf("counted as %v, want %s", got, tt.want)
+			}
+			var timed dto.Metric
+			if err := m.PublishDuration.Write(&timed); err != nil {
+				t.Fatal(err)
+			}
+			if n := timed.GetHistogram().GetSampleCount(); (n == 1) != accepted {
+				t.Errorf("%d durations were observed", n)
+			}
+			if got := m.Totals().Published; (got == 1) != (tt.want == "ok") {
+				t.Errorf("the totals say that %d were published", got)
+			}
+		})
+	}
+}
+
+// results returns the label result of each publication that was counted.
+func results(t *testing.T, m *metrics.Metrics) (all []string) {
+	t.Helper()
+	families, err := m.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, counter := range f.GetMetric() {
+			if f.GetName() == "zonecast_publishes_total" {
+				for range int(counter.GetCounter().GetValue()) {
+					all = append(all, counter.GetLabel()[0].GetValue())
+				}
+			}
+		}
+	}
+	return all
+}
+
+// The zones published to last are remembered, however often and by however many at once; those of
+// long ago are not.
+func TestRecentZones(t *testing.T) {
+	noon := time.Unix(1_700_000_000, 0)
+	zone := func(i int) wire.Room { return wire.Room{Warehouse: "w", Zone: fmt.Sprintf("z%03d", i)} }
+	r := newRecentZones()
+	r.note(wire.Room{Warehouse: "whole"}, noon)
+	var publishers sync.WaitGroup
+	for range 4 {
+		publishers.Go(func() {
+			for range 100 {
+				r.note(zone(1), noon)
+				r.note(zone(0), noon)
+			}
+		})
+	}
+	publishers.Wait()
+	if got := r.list(noon); fmt.Sprint(got) != "[zone:w:z000 zone:w:z001]" {
+		t.Errorf("remembered %v", got)
+	}
+	if got := r.list(noon.Add(recentFor)); len(got) != 0 {
+		t.Errorf("after %v it still has %v", recentFor, got)
+	}
+	for i := range 10 * recentSlots {
+		r.note(zone(i), noon.Add(time.Duration(i)*time.Second))
+	}
+	last := 10*recentSlots - 1
+	got := r.list(noon.Add(time.Duration(last) * time.Second))
+	if len(got) != MaxRecentZones || got[len(got)-1] != zone(last) || !slices.IsSortedFunc(got, byName) {
+		t.Errorf("of many it remembers %v", got)
+	}
+}
