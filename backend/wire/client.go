@@ -48,7 +48,7 @@ func DecodeClient(p []byte) (f ClientFrame, err error) {
 		if f.ID, err = strconv.ParseInt(string(id), 10, 64); err != nil {
 			f.ID = 0
 			return f, Errorf(CodeBadFrame, "id is %.40s: it must be an integer from %d to %d, without fraction and exponent",
-				id, math.MinInt64, math.MaxInt64)
+				id, int64(math.MinInt64), int64(math.MaxInt64))
 		}
 		f.HasID = true
 	}

@@ -114,7 +114,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 		return err
 	}
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
-		OnReconnect: s.metrics.Reconnects.Inc, OnRepair: s.metrics.Repairs.Inc, OnFork: s.metrics.Forks.Inc}, s.hub)
+		OnReconnect: s.metrics.Reconnects.Inc, OnRepair: s.metrics.Repairs.Inc, OnFork: s.metrics.Forks.Inc, Pace: s.hub.Await}, s.hub)
 	if err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	s.leaving.Store(true)
 	if m, ok := s.broker.(*broker.Memory); ok {
-		m.Retire()
+		m.RejectPublishes()
 	}
 	s.ui.Close()
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)

@@ -1,7 +1,7 @@
 // Package broker gives each message of a room its offset, keeps the recent ones, and hands them to the hub.
 //
-//	api, transport ── Publish ──▶ Broker ── Handler.Message, in the order of the room ──▶ hub
-//	hub ── Subscribe, Unsubscribe, History ──▶ Broker
+//	hub ── Publish, Subscribe, Unsubscribe, History ──▶ Broker
+//	hub ◀── Handler.Message, Handler.Gap, in the order of the room ── Broker
 //
 // A broadcast goes through the broker with one instance too, so that there is one path with one semantics.
 package broker
@@ -66,6 +66,20 @@ type Page struct {
 // A Gap is a range of messages that can't be recovered: those after From, up to and including To.
 type Gap struct{ From, To wire.Offset }
 
+// newPage decides whether there is a gap between the offset asked for and what was found after it, in a room that stands at
+// current. found has no holes; without limit it would reach up to current.
+func newPage(after, current wire.Offset, found []*Message) Page {
+	first := current.N + 1
+	if len(found) > 0 {
+		first = found[0].Offset.N
+	}
+	page := Page{Messages: found}
+	if after.Epoch != current.Epoch || after.N+1 < first || after.N > current.N {
+		page.Gap = &Gap{From: after, To: wire.Offset{Epoch: current.Epoch, N: first - 1}}
+	}
+	return page
+}
+
 // A Handler receives the messages of the rooms that are subscribed to. Calls for one room come one after the other, with
 // rising offsets without holes; calls for different rooms may come at the same time. A call must not block and must not
 // call the broker.
@@ -74,12 +88,6 @@ type Handler interface {
 	// Gap tells that messages are lost; what follows comes next. retained takes the place of what the room's retained messages
 	// were, since newer ones may be among what is lost. It may be ahead of the gap: those come in their turn, too.
 	Gap(room wire.Room, gap Gap, retained []*Message)
-}
-
-// A Pacer is a handler that can say when a room's members can take more. Much that was missed is handed on at their pace.
-type Pacer interface {
-	// Await waits until they can, for a bounded time.
-	Await(ctx context.Context, room wire.Room)
 }
 
 // A Broker connects the publishers and the hubs of all instances. Its methods may be called by several goroutines.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -40,10 +41,11 @@ type Memory struct {
 	handler Handler
 	keys    keyring
 
-	mu      sync.RWMutex
-	rooms   map[wire.Room]*memoryRoom
-	retired bool // takes no more publications
-	closed  bool
+	rejecting atomic.Bool // takes no more publications
+
+	mu     sync.RWMutex
+	rooms  map[wire.Room]*memoryRoom
+	closed bool
 }
 
 var _ Broker = (*Memory)(nil)
@@ -119,7 +121,7 @@ func (b *Memory) room(room wire.Room, create bool) (*memoryRoom, error) {
 
 // Publish implements [Broker].
 func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
-	if b.isRetired() {
+	if b.rejecting.Load() {
 		return Receipt{}, &wire.Error{Code: wire.CodeUnavailable, RetryAfter: 1000,
 			Message: "the server is shutting down: try again"}
 	}
@@ -232,38 +234,17 @@ func (b *Memory) History(_ context.Context, room wire.Room, after wire.Offset, l
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expire(b.limits, time.Now())
-	return pageAfter(after, wire.Offset{Epoch: b.epoch, N: r.n}, r.history, limit), nil
-}
-
-// pageAfter cuts the page out of kept, which has no holes and ends with the message at current.
-func pageAfter(after, current wire.Offset, kept []*Message, limit int) Page {
-	first := current.N - uint64(len(kept)) + 1 // the number of kept[0]
-	var page Page
-	from := after.N
-	if after.Epoch != current.Epoch || after.N > current.N || after.N+1 < first {
-		page.Gap = &Gap{From: after, To: wire.Offset{Epoch: current.Epoch, N: first - 1}}
-		from = first - 1
-		if after.Epoch == current.Epoch && after.N > current.N {
-			page.Gap.To, from = current, current.N
-		}
+	found := r.history
+	if first := r.n - uint64(len(found)) + 1; after.Epoch == b.epoch && after.N >= first {
+		found = found[min(after.N+1-first, uint64(len(found))):]
 	}
-	kept = kept[from+1-first:]
-	page.Messages = slices.Clone(kept[:min(limit, len(kept))])
-	return page
+	page := newPage(after, wire.Offset{Epoch: b.epoch, N: r.n}, found)
+	page.Messages = slices.Clone(found[:min(limit, len(found))])
+	return page, nil
 }
 
-// Retire refuses publications from now on, since the process is about to end: nobody who comes back would get them.
-func (b *Memory) Retire() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.retired = true
-}
-
-func (b *Memory) isRetired() bool {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.retired
-}
+// RejectPublishes refuses publications from now on: the process is about to end, and they would be lost with it.
+func (b *Memory) RejectPublishes() { b.rejecting.Store(true) }
 
 // Health implements [Broker].
 func (b *Memory) Health() error {

@@ -32,6 +32,9 @@ type RedisOptions struct {
 	OnRepair func()
 	// OnFork, if not nil, is told when Redis had lost messages of a room that were delivered already.
 	OnFork func()
+	// Pace, if not nil, waits until the room's members can take more, for a bounded time. A repair calls it between portions of
+	// what was missed.
+	Pace func(ctx context.Context, room wire.Room)
 }
 
 // Redis is the broker of several instances, which share one Redis, or one Redis Cluster.

@@ -14,7 +14,7 @@ import (
 //	starting ── begin ──▶ live ── a hole, or a new confirmation ──▶ repairing ── caught up ──▶ live
 //
 // Only while it is live does the receiver call the handler; while it is repairing, its repair alone does. While it is
-// starting nobody does, since the hub waits for Subscribe with the room's lock held.
+// starting nobody does, since the hub waits for Subscribe.
 type redisRoom struct {
 	// Static after construction.
 	broker    *Redis
@@ -227,11 +227,11 @@ func (r *redisRoom) deliver(page missed) {
 	if page.Gap != nil && !r.lose(*page.Gap, page.retained) {
 		return
 	}
-	pacer, paced := r.broker.handler.(Pacer)
+	pace := r.broker.opts.Pace
 	bytes := 0
 	for _, m := range page.Messages {
-		if bytes += len(m.Data); paced && bytes > pacedBytes {
-			pacer.Await(r.broker.ctx, r.name)
+		if bytes += len(m.Data); pace != nil && bytes > pacedBytes {
+			pace(r.broker.ctx, r.name)
 			bytes = 0
 		}
 		if !r.pass(m) {

@@ -302,20 +302,7 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 		}
 		kept = append(kept, m)
 	}
-	return pageFrom(after, current, kept), nil
-}
-
-// pageFrom makes a page of the messages that were found after the offset, or after the oldest ones that are gone.
-func pageFrom(after, current wire.Offset, found []*Message) Page {
-	first := current.N + 1
-	if len(found) > 0 {
-		first = found[0].Offset.N
-	}
-	page := Page{Messages: found}
-	if after.Epoch != current.Epoch || after.N+1 < first || after.N > current.N {
-		page.Gap = &Gap{From: after, To: wire.Offset{Epoch: current.Epoch, N: first - 1}}
-	}
-	return page
+	return newPage(after, current, kept), nil
 }
 
 // decodeEntry reads [id, [e or r, event, d, data]], as XRANGE gives it.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/config"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 var update = flag.Bool("update", false, "write docs/configuration.md anew")
@@ -26,6 +27,33 @@ func TestDefaultsWork(t *testing.T) {
 	c, err := parse(t)
 	if err != nil || c.Listen != config.DefaultListen {
 		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+// Clients and the documentation of the protocol know the defaults from package wire.
+func TestDefaultsAreThoseOfTheProtocol(t *testing.T) {
+	c, err := parse(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name      string
+		got, want any
+	}{
+		{"MAX_INBOUND_FRAME_BYTES", c.MaxFrameBytes, wire.InboundFrameBytes},
+		{"MAX_QUEUED_BYTES", c.MaxQueuedBytes, wire.QueuedBytes},
+		{"SLOW_AFTER", c.SlowAfter, wire.SlowAfter},
+		{"PUBLISH_WAIT", c.PublishWait, wire.PublishWait},
+		{"RATE_LIMIT_TOKENS", c.RateLimitTokens, float64(wire.RateLimitTokens)},
+		{"RATE_LIMIT_REFILL", c.RateLimitRefill, float64(wire.RateLimitRefill)},
+		{"HEARTBEAT_INTERVAL", c.HeartbeatInterval, wire.HeartbeatInterval},
+		{"PONG_TIMEOUT", c.PongTimeout, wire.PongTimeout},
+		{"HISTORY_MESSAGES", c.HistoryMessages, wire.HistoryMessages},
+		{"HISTORY_AGE", c.HistoryAge, wire.HistoryAge},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s is %v by default, wire says %v", tt.name, tt.got, tt.want)
+		}
 	}
 }
 

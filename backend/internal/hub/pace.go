@@ -4,13 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-var _ broker.Pacer = (*Hub)(nil)
-
-// Await implements broker.Pacer: it waits while the room's members are behind, as long as a publisher would. So what a
+// Await is the Pace of the Redis broker: it waits while the room's members are behind, as long as a publisher would. So what a
 // subscription missed is handed on at the members' pace.
 func (h *Hub) Await(ctx context.Context, name wire.Room) {
 	patience := time.NewTimer(h.opts.PublishWait)
