@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/program"
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -157,7 +158,7 @@ func number(t *testing.T, text, name string) int {
 // runProgram runs a program that has to be installed and to succeed, and returns all that it prints.
 func runProgram(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	path, err := stack.Program(name)
+	path, err := program.Find(name)
 	if err != nil {
 		t.Fatal(err)
 	}

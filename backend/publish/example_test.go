@@ -22,7 +22,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	update := map[string]any{"now": 1767225600000, "workers": 12}
+	update := map[string]any{"now": int64(1767225600000), "workers": 12}
 	if err := client.BroadcastToZone("warehouse-1", "zone-a", "ZONE_UPDATE", update); err != nil {
 		fmt.Println(err)
 		return

@@ -39,8 +39,8 @@ type Receipt struct {
 // A Message is one that the broker accepted.
 type Message struct {
 	wire.Message
-	// Accepted is the time of acceptance in microseconds since 1970; Message.Time is the same in milliseconds.
-	Accepted int64
+	// Accepted is the time of acceptance; Message.Time is the same in milliseconds.
+	Accepted wire.Micros
 	// Retain and Conflate repeat the publication's wish. History may leave Conflate out: what is read from it is read
 	// because it was missed.
 	Retain   bool

@@ -39,7 +39,7 @@ type Memory struct {
 	epoch   string
 	limits  Limits
 	handler Handler
-	keys    keyring
+	keys    idempotencyCache
 
 	rejecting atomic.Bool // takes no more publications
 
@@ -67,7 +67,7 @@ func NewMemory(limits Limits, handler Handler) *Memory {
 		epoch:   NewEpoch(),
 		limits:  limits,
 		handler: handler,
-		keys:    keyring{most: limits.Keys, known: map[string]firstUse{}},
+		keys:    idempotencyCache{limit: limits.Keys, known: map[string]firstUse{}},
 		rooms:   map[wire.Room]*memoryRoom{},
 	}
 }
@@ -147,7 +147,7 @@ func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
 	m := &Message{
 		Message: wire.Message{Room: p.Room, Event: p.Event, Offset: wire.Offset{Epoch: b.epoch, N: r.n},
 			Time: now.UnixMilli(), Data: p.Data},
-		Accepted: now.UnixMicro(),
+		Accepted: wire.MicrosOf(now),
 		Retain:   p.Retain,
 		Conflate: p.Conflate,
 	}
@@ -175,7 +175,7 @@ func (r *memoryRoom) keep(m *Message, l Limits, now time.Time) {
 }
 
 func (r *memoryRoom) expire(l Limits, now time.Time) {
-	oldest := now.Add(-l.Age).UnixMicro()
+	oldest := wire.MicrosOf(now.Add(-l.Age))
 	drop := 0
 	for drop < len(r.history) &&
 		(len(r.history)-drop > l.Messages || r.bytes > l.Bytes || r.history[drop].Accepted < oldest) {
@@ -264,9 +264,9 @@ func (b *Memory) Close() error {
 	return nil
 }
 
-// A keyring remembers idempotency keys for wire.IdempotencyWindow, and at most so many.
-type keyring struct {
-	most int
+// An idempotencyCache remembers the latest idempotency keys for wire.IdempotencyWindow.
+type idempotencyCache struct {
+	limit int
 
 	mu    sync.Mutex
 	known map[string]firstUse
@@ -284,27 +284,27 @@ type usedKey struct {
 	at  time.Time
 }
 
-func (k *keyring) find(room wire.Room, key string, now time.Time) (firstUse, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.expire(now)
-	first, ok := k.known[room.String()+" "+key]
+func (c *idempotencyCache) find(room wire.Room, key string, now time.Time) (firstUse, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expire(now)
+	first, ok := c.known[room.String()+" "+key]
 	return first, ok
 }
 
-func (k *keyring) add(room wire.Room, key string, first firstUse, now time.Time) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (c *idempotencyCache) add(room wire.Room, key string, first firstUse, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	full := room.String() + " " + key
-	k.known[full] = first
-	k.order = append(k.order, usedKey{full, now})
-	k.expire(now)
+	c.known[full] = first
+	c.order = append(c.order, usedKey{full, now})
+	c.expire(now)
 }
 
-func (k *keyring) expire(now time.Time) {
-	for len(k.order) > 0 && (len(k.order) > k.most || now.Sub(k.order[0].at) >= wire.IdempotencyWindow) {
-		delete(k.known, k.order[0].key)
-		k.order[0] = usedKey{}
-		k.order = k.order[1:]
+func (c *idempotencyCache) expire(now time.Time) {
+	for len(c.order) > 0 && (len(c.order) > c.limit || now.Sub(c.order[0].at) >= wire.IdempotencyWindow) {
+		delete(c.known, c.order[0].key)
+		c.order[0] = usedKey{}
+		c.order = c.order[1:]
 	}
 }

@@ -176,7 +176,7 @@ func (b *Redis) run(ctx context.Context, script *redis.Script, room wire.Room, a
 }
 
 // position returns how the room stands, and when its last message was accepted (0 if that is not kept).
-func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, stamp int64, err error) {
+func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, accepted wire.Micros, err error) {
 	answer, err := b.run(ctx, positionScript, room)
 	if err != nil {
 		return Snapshot{}, 0, err
@@ -189,8 +189,8 @@ func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, stamp
 		return Snapshot{}, 0, err
 	}
 	if n, at, ok := strings.Cut(parts[2], "-"); ok && n == parts[1] {
-		if stamp, err = strconv.ParseInt(at, 10, 64); err != nil {
-			return Snapshot{}, 0, fmt.Errorf("position of %s: time: %w", room, err)
+		if accepted, err = parseMicros(at); err != nil {
+			return Snapshot{}, 0, fmt.Errorf("position of %s: %w", room, err)
 		}
 	}
 	for _, payload := range parts[3:] {
@@ -202,7 +202,7 @@ func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, stamp
 		s.Retained = append(s.Retained, m)
 	}
 	slices.SortFunc(s.Retained, func(a, b *Message) int { return cmp.Compare(a.Offset.N, b.Offset.N) })
-	return s, stamp, nil
+	return s, accepted, nil
 }
 
 func texts(values []any) ([]string, error) {
@@ -217,6 +217,14 @@ func texts(values []any) ([]string, error) {
 	return out, nil
 }
 
+func parseMicros(text string) (wire.Micros, error) {
+	us, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("time in Redis: %w", err)
+	}
+	return wire.Micros(us), nil
+}
+
 // decodePayload reads "epoch n µs retain conflate event\ndata".
 func decodePayload(room wire.Room, payload string) (*Message, error) {
 	head, data, ok := strings.Cut(payload, "\n")
@@ -228,13 +236,13 @@ func decodePayload(room wire.Room, payload string) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	us, err := strconv.ParseInt(parts[2], 10, 64)
+	accepted, err := parseMicros(parts[2])
 	if err != nil {
-		return nil, fmt.Errorf("payload of %s: time: %w", room, err)
+		return nil, fmt.Errorf("payload of %s: %w", room, err)
 	}
 	return &Message{
-		Message:  wire.Message{Room: room, Event: parts[5], Offset: offset, Time: us / 1000, Data: []byte(data)},
-		Accepted: us,
+		Message:  wire.Message{Room: room, Event: parts[5], Offset: offset, Time: accepted.Millis(), Data: []byte(data)},
+		Accepted: accepted,
 		Retain:   parts[3] == "1",
 		Conflate: parts[4],
 	}, nil
@@ -242,6 +250,9 @@ func decodePayload(room wire.Room, payload string) (*Message, error) {
 
 // History implements [Broker].
 func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error) {
+	if b.ctx.Err() != nil {
+		return Page{}, errClosed()
+	}
 	page, err := b.history(ctx, room, after, undelivered, limit)
 	if err != nil {
 		return Page{}, b.unavailable("read history of "+room.String(), err)
@@ -249,20 +260,20 @@ func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, 
 	return page, nil
 }
 
-// undelivered is the stamp of an offset that somebody else says to have.
-const undelivered = -1
+// undelivered stands for the time of a message that was not delivered here: a client names its offset.
+const undelivered wire.Micros = -1
 
-// history reads a page. stamp is when the message at the offset, which was delivered here, was accepted, in µs since 1970; 0
-// if that is not known.
-func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, stamp int64, limit int) (Page, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+// history reads a page. accepted is the time of the message at the offset, 0 if that is unknown.
+func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, accepted wire.Micros,
+	limit int) (Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.opts.Timings.Command)
 	defer cancel()
 	known, delivered := "", 1
 	switch {
-	case stamp == undelivered:
+	case accepted == undelivered:
 		delivered = 0
-	case stamp != 0:
-		known = strconv.FormatInt(stamp, 10)
+	case accepted != 0:
+		known = strconv.FormatInt(int64(accepted), 10)
 	}
 	answer, err := b.run(ctx, historyScript, room, after.Epoch, after.N, limit, b.opts.Limits.Messages,
 		b.opts.Limits.Age.Milliseconds(), known, delivered)
@@ -285,7 +296,7 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 		return Page{}, errors.New("unexpected entries")
 	}
 	if answer[3] == int64(1) {
-		b.opts.Log.Error("Redis came back without messages that were delivered already: the room has a new epoch",
+		b.opts.Log.Error("Redis lost messages that were delivered: the room has a new epoch",
 			"room", room, "delivered", after, "now", current)
 		if b.opts.OnFork != nil {
 			b.opts.OnFork()
@@ -322,13 +333,13 @@ func decodeEntry(room wire.Room, epoch string, entry any) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := strconv.ParseInt(us, 10, 64)
+	accepted, err := parseMicros(us)
 	if err != nil {
-		return nil, fmt.Errorf("entry of the stream: time: %w", err)
+		return nil, fmt.Errorf("entry of the stream: %w", err)
 	}
 	return &Message{
-		Message:  wire.Message{Room: room, Event: fields[1], Offset: offset, Time: at / 1000, Data: []byte(fields[3])},
-		Accepted: at,
+		Message:  wire.Message{Room: room, Event: fields[1], Offset: offset, Time: accepted.Millis(), Data: []byte(fields[3])},
+		Accepted: accepted,
 		Retain:   fields[0] == "r",
 	}, nil
 }

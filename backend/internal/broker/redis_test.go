@@ -19,25 +19,19 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// startRedis starts a real redis-server for the test.
+// startRedis starts a real redis-server for the test, which runs beside others from here on.
 func startRedis(t *testing.T) *stack.Redis { return startKind(t, stack.Single).Redis }
 
 // startKind starts real servers of this kind.
 func startKind(t *testing.T, kind stack.Kind) *stack.Stack {
 	t.Helper()
-	s, err := stack.Start(t.Context(), stack.Options{Root: "../../..", Redis: true, Kind: kind})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	t.Parallel()
+	return stacktest.Redis(t, kind)
 }
 
 // find finds what the stack's instances would be told to use.
@@ -56,8 +50,12 @@ func findURL(t testing.TB, url string) *redisconn.Target {
 	return find(t, &stack.Stack{RedisURL: url})
 }
 
+// openRedis opens a broker that notices soon what Redis does, unless the options say otherwise.
 func openRedis(t *testing.T, opts broker.RedisOptions, h broker.Handler) *broker.Redis {
 	t.Helper()
+	if opts.Timings == (broker.RedisTimings{}) {
+		opts.Timings = broker.RedisTimings{Backoff: 300 * time.Millisecond, Health: 200 * time.Millisecond}
+	}
 	b, err := broker.OpenRedis(t.Context(), opts, h)
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +115,8 @@ func newPairAt(t *testing.T, target *redisconn.Target, opts broker.RedisOptions)
 	t.Helper()
 	p := &pair{recorder: brokertest.NewRecorder(t), room: brokertest.Room(t)}
 	opts.Target = target
-	p.publisher = openRedis(t, broker.RedisOptions{Target: target, Limits: opts.Limits}, brokertest.NewRecorder(t))
+	p.publisher = openRedis(t, broker.RedisOptions{Target: target, Limits: opts.Limits, Timings: opts.Timings},
+		brokertest.NewRecorder(t))
 	subscriber := openRedis(t, opts, p.recorder)
 	if _, err := subscriber.Subscribe(t.Context(), p.room); err != nil {
 		t.Fatal(err)
@@ -240,11 +239,11 @@ func TestRedisAwayAndBack(t *testing.T) {
 	if e := wire.AsError(err); err == nil || e.Code != wire.CodeUnavailable || !strings.Contains(e.Message, "nothing was done") {
 		t.Errorf("publishing to nobody: got %v, want unavailable, and that nothing was done", err)
 	}
-	brokertest.Eventually(t, "health tells that Redis is away", func() bool { return p.publisher.Health() != nil })
+	testkit.Eventually(t, "health tells that Redis is away", func() bool { return p.publisher.Health() != nil })
 	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	brokertest.Eventually(t, "health tells that Redis is back", func() bool { return p.publisher.Health() == nil })
+	testkit.Eventually(t, "health tells that Redis is back", func() bool { return p.publisher.Health() == nil })
 	for range 20 {
 		p.publish(t)
 	}
@@ -254,7 +253,8 @@ func TestRedisAwayAndBack(t *testing.T) {
 // A Redis that hangs, with its connections open, is noticed.
 func TestRedisHangs(t *testing.T) {
 	server := startRedis(t)
-	p := newPair(t, server.URL, broker.RedisOptions{})
+	p := newPair(t, server.URL, broker.RedisOptions{Timings: broker.RedisTimings{Command: time.Second,
+		PubSub: time.Second, Backoff: 300 * time.Millisecond, Health: 200 * time.Millisecond}})
 	p.publish(t)
 	signal(t, server, syscall.SIGSTOP)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -262,9 +262,9 @@ func TestRedisHangs(t *testing.T) {
 	if err := p.tryPublish(ctx); wire.AsError(err).Code != wire.CodeUnavailable || !strings.Contains(wire.AsError(err).Message, "idempotency key") {
 		t.Errorf("publishing to a Redis that hangs: got %v, want unavailable, and that it may have been done", err)
 	}
-	brokertest.Eventually(t, "health tells that Redis hangs", func() bool { return p.publisher.Health() != nil })
+	testkit.Eventually(t, "health tells that Redis hangs", func() bool { return p.publisher.Health() != nil })
 	signal(t, server, syscall.SIGCONT)
-	brokertest.Eventually(t, "publishing works again", func() bool { return p.tryPublish(t.Context()) == nil })
+	testkit.Eventually(t, "publishing works again", func() bool { return p.tryPublish(t.Context()) == nil })
 	// The publication that was given up may have been carried out by then, as its error said.
 	got := p.recorder.Wait(p.room, p.sent)
 	for i, m := range got {
@@ -282,7 +282,7 @@ func TestRedisEmptied(t *testing.T) {
 	before := p.recorder.WantExactly(p.room, 1, 1)[0].Offset
 	command(t, url, "FLUSHALL")
 	p.publish(t)
-	brokertest.Eventually(t, "the message of the new epoch", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
+	testkit.Eventually(t, "the message of the new epoch", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
 	after := p.recorder.Messages(p.room)[1].Offset
 	gaps := p.recorder.Gaps(p.room)
 	if after.N != 1 || after.Epoch == before.Epoch || len(gaps) != 1 || gaps[0].From != before ||
@@ -362,7 +362,7 @@ func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup
 			running.Go(func() { c.Run(ctx) })
-			brokertest.Eventually(t, "the instance announces itself", func() bool { return c.View().Incomplete == "" })
+			testkit.Eventually(t, "the instance announces itself", func() bool { return c.View().Incomplete == "" })
 			cancel()
 			running.Wait()
 		})

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 //go:embed clock/clock.c
@@ -15,7 +17,7 @@ var clockSource []byte
 
 // prepareClock builds what lets the clocks of the stack's servers jump, and returns the environment that they need.
 func (s *Stack) prepareClock() ([]string, error) {
-	compiler, err := Program("gcc")
+	compiler, err := program.Find("gcc")
 	if err != nil {
 		return nil, err
 	}

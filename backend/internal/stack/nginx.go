@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 // Nginx is the stack's front door.
@@ -21,7 +23,7 @@ type Nginx struct {
 func (n *Nginx) WebSocket() string { return "ws://" + n.Address + "/ws" }
 
 func (s *Stack) startNginx(ctx context.Context) (*Nginx, error) {
-	path, err := Program("nginx")
+	path, err := program.Find("nginx")
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 // Redis is one redis-server. Its data outlives a Kill as far as deploy/redis/redis.conf promises.
@@ -90,7 +92,7 @@ func (s *Stack) startServer(ctx context.Context, name string, secret *secret, ar
 
 // startProgram starts redis-server as whatever the arguments make of it, at a port of its own.
 func (s *Stack) startProgram(ctx context.Context, name string, secret *secret, list *[]*Redis, args ...string) (*Redis, error) {
-	path, err := Program("redis-server")
+	path, err := program.Find("redis-server")
 	if err != nil {
 		return nil, err
 	}

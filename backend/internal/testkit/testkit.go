@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 // Patience bounds every wait. Nothing waits that long unless it is broken, however busy the machine.
@@ -44,7 +44,7 @@ const RequireAll = "ZONECAST_TEST_ALL"
 func NeedProgram(t testing.TB, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if _, err := stack.Program(name); err == nil {
+		if _, err := program.Find(name); err == nil {
 			continue
 		} else if os.Getenv(RequireAll) != "" {
 			t.Fatal(err)

@@ -3,7 +3,7 @@
 //	memory_test, redis_test ── Run(t, open) ──▶ one subtest per promise ──▶ the broker ──▶ Recorder
 //
 // The rooms of each subtest are its own, so that several suites may share one store. Delivery may come later than the
-// receipt: whatever is expected to arrive is waited for, up to [Patience]; nothing sleeps for a fixed time.
+// receipt: whatever is expected to arrive is waited for, up to [testkit.Patience]; nothing sleeps for a fixed time.
 package brokertest
 
 import (

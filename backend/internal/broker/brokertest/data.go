@@ -92,7 +92,7 @@ func metadata(t *testing.T, open Open) {
 		if m.Room != p.Room || m.Event != p.Event || m.Retain != p.Retain || m.Offset.Epoch != last.Epoch {
 			t.Errorf("%+v was delivered as %+v", p, m)
 		}
-		if off := time.Since(time.UnixMicro(m.Accepted)); off.Abs() > clocks || m.Time != m.Accepted/1000 {
+		if off := time.Since(m.Accepted.Time()); off.Abs() > clocks || m.Time != m.Accepted.Millis() {
 			t.Errorf("accepted %d µs (%v ago), time %d ms: want now, and the same", m.Accepted, off, m.Time)
 		}
 		if i > 0 && m.Accepted < delivered[i-1].Accepted {

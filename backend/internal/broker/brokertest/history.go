@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -154,7 +155,7 @@ func historyAge(t *testing.T, open Open) {
 	if time.Since(published) < 400*time.Millisecond { // else this machine is too busy to tell
 		wantPage(t, page, nil, 1, n)
 	}
-	Eventually(t, "the messages expire", func() bool {
+	testkit.Eventually(t, "the messages expire", func() bool {
 		page = history(t, b, room, begin, 100)
 		return len(page.Messages) == 0
 	})

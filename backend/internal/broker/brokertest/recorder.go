@@ -6,14 +6,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
-
-// Patience bounds each wait of the suite. Nothing waits that long when all is well.
-const Patience = 10 * time.Second
 
 // A Recorder is a handler that keeps what it is told and fails its test when two calls for one room overlap or a room's
 // offsets do not rise.
@@ -102,7 +99,7 @@ func (r *Recorder) Gaps(room wire.Room) []broker.Gap {
 func (r *Recorder) Wait(room wire.Room, n uint64) []*broker.Message {
 	r.t.Helper()
 	var got []*broker.Message
-	Eventually(r.t, "delivery of message "+wire.Offset{Epoch: "n", N: n}.String()+" of "+room.String(), func() bool {
+	testkit.Eventually(r.t, "delivery of message "+wire.Offset{Epoch: "n", N: n}.String()+" of "+room.String(), func() bool {
 		got = r.Messages(room)
 		return len(got) > 0 && got[len(got)-1].Offset.N >= n
 	})
@@ -144,17 +141,6 @@ func offsets(messages []*broker.Message) string {
 		all = append(all, m.Offset.String())
 	}
 	return "[" + strings.Join(all, " ") + "]"
-}
-
-// Eventually waits until the condition holds.
-func Eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(Patience); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so after %v: %s", Patience, what)
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // Room returns the room of a zone that no other test uses.

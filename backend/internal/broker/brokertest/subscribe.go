@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -50,7 +51,7 @@ func subscribeWhilePublishing(t *testing.T, open Open) {
 		if s.Offset.N < before {
 			t.Fatalf("the snapshot stands at %s although message %d was accepted before", s.Offset, before)
 		}
-		Eventually(t, "publishing goes on", func() bool { return accepted.Load() >= s.Offset.N+20 })
+		testkit.Eventually(t, "publishing goes on", func() bool { return accepted.Load() >= s.Offset.N+20 })
 		until := accepted.Load()
 		got := r.Wait(room, until)
 		first := len(got)
