@@ -4,19 +4,13 @@
 //	api (health), cmd (dashboard) ◀── View ── Cluster
 //	api (operators) ── Ask ──▶ Cluster ── pub/sub zonecast:questions ──▶ Answerer of every instance ── list ──▶ Answers
 //
-// An instance that has not announced itself for 4 s counts as silent, and as gone after a minute. One that leaves takes its
-// announcement back.
+// An instance that has not announced itself for 4 s is stale, and removed after a minute. One that
+// leaves retracts its announcement.
 package cluster
 
 import (
 	"context"
 	"time"
-)
-
-const (
-	every     = time.Second     // between two announcements
-	gone      = 4 * time.Second // without one: silent
-	forgotten = time.Minute     // without one
 )
 
 // A Node is what one instance says about itself. Its JSON is what instances tell one another, so that instances of
@@ -84,10 +78,10 @@ type View struct {
 type Cluster interface {
 	// View never blocks on the network.
 	View() View
-	// Ask puts a question to all instances, this one included, and waits until all that live have answered or ctx ends.
-	// Asking twice is not harmful where answering is not: a question may reach an instance that is not heard in time.
+	// Ask puts a question to all instances, this one included, and waits until all that live have
+	// answered or ctx ends. A question may reach an instance whose answer comes too late.
 	Ask(ctx context.Context, q Question) Answers
-	// Run announces this instance until ctx ends, and takes the announcement back then.
+	// Run announces this instance until ctx ends, and retracts the announcement then.
 	Run(ctx context.Context)
 	// Close gives up the connections. Call it after Run has returned.
 	Close() error

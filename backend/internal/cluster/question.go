@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -59,13 +60,5 @@ func (a *Answers) add(one Answer) {
 		return
 	}
 	a.All = append(a.All, one)
-	slices.SortFunc(a.All, func(x, y Answer) int {
-		switch {
-		case x.Node < y.Node:
-			return -1
-		case x.Node > y.Node:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(a.All, func(x, y Answer) int { return cmp.Compare(x.Node, y.Node) })
 }

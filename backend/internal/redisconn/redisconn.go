@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -59,13 +60,18 @@ type Tuning struct {
 	PoolSize int           // connections at most, to each server; 0 for go-redis's own default
 }
 
+func (tune Tuning) apply(dial, read, write *time.Duration, pool, protocol *int) {
+	*dial, *read, *write = tune.Timeout, tune.Timeout, tune.Timeout
+	*pool, *protocol = cmp.Or(tune.PoolSize, *pool), cmp.Or(*protocol, 2)
+}
+
 // Find connects to the Redis, and finds out what it is. It fails if Redis does not answer, is too old, or can't be used. No
 // error contains the URL's password.
 func Find(ctx context.Context, opts Options) (*Target, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	redis.SetLogger(libraryLog{opts.Log})
+	setLogger.Do(func() { redis.SetLogger(libraryLog{opts.Log}) })
 	t, err := parse(opts)
 	if err != nil {
 		return nil, err
@@ -168,28 +174,26 @@ func (t *Target) String() string {
 // Clustered says that it is a Redis Cluster, whose clients are *redis.ClusterClient; all others are *redis.Client.
 func (t *Target) Clustered() bool { return t.cluster != nil }
 
-// Client returns a client. It does not connect before it is used, and repeats no command: one whose answer was lost may have
-// been carried out. (That of a cluster follows a slot that moved, and may repeat.)
+// Client returns a client. It does not connect before it is used, and repeats no command: one whose
+// answer was lost may have been carried out. (That of a cluster follows a slot that moved, and may
+// repeat.)
 func (t *Target) Client(tune Tuning) redis.UniversalClient {
 	switch {
 	case t.failover != nil:
 		o := *t.failover
-		o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
-		o.PoolSize, o.ContextTimeoutEnabled = cmp.Or(tune.PoolSize, o.PoolSize), true
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
+		tune.apply(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize, &o.Protocol)
+		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
 		return redis.NewFailoverClient(&o)
 	case t.cluster != nil:
 		o := *t.cluster
-		o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
-		o.PoolSize, o.ContextTimeoutEnabled = cmp.Or(tune.PoolSize, o.PoolSize), true
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
+		tune.apply(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize, &o.Protocol)
+		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
 		o.MaxRedirects = 8
 		return redis.NewClusterClient(&o)
 	}
 	o := *t.single
-	o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
-	o.PoolSize, o.ContextTimeoutEnabled = cmp.Or(tune.PoolSize, o.PoolSize), true
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
+	tune.apply(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize, &o.Protocol)
+	o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
 	return redis.NewClient(&o)
 }
 
@@ -221,8 +225,10 @@ func (t *Target) At(address string, tune Tuning) *redis.Client {
 	return one.Client(tune).(*redis.Client)
 }
 
-// libraryLog takes what go-redis itself logs, which the errors that it returns say as well. go-redis has one logger for the
-// whole program.
+// setLogger guards go-redis's logger, which is one for the whole program: that of the first Find.
+var setLogger sync.Once
+
+// libraryLog takes what go-redis logs besides the errors that it returns.
 type libraryLog struct{ log *slog.Logger }
 
 func (l libraryLog) Printf(ctx context.Context, format string, args ...any) {
