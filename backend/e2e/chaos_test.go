@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // full makes the faults last as long as they do in bad times; without it they are short, and the same.
@@ -68,7 +70,7 @@ var faults = []fault{
 			master, _, err := s.Owner(t.Context(), key)
 			must(t, err)
 			must(t, master.Kill())
-			eventually(t, "another server holds the room", func() error {
+			testkit.Succeeds(t, "another server holds the room", func() error {
 				if owner, _, err := s.Owner(t.Context(), key); err != nil || owner == master {
 					return fmt.Errorf("%v, %v", owner, err)
 				}
@@ -97,7 +99,7 @@ var faults = []fault{
 			master, err := s.Master(t.Context())
 			must(t, err)
 			must(t, master.Kill())
-			eventually(t, "another server is the master", func() error {
+			testkit.Succeeds(t, "another server is the master", func() error {
 				if now, err := s.Master(t.Context()); err != nil || now == master {
 					return fmt.Errorf("%v, %v", now, err)
 				}
@@ -142,7 +144,7 @@ func TestChaos(t *testing.T) {
 			t.Parallel()
 			o := f.options
 			o.Root, o.Binary, o.Instances, o.Redis = repository, binary(), 2, true
-			s := startStack(t, o)
+			s := stacktest.Start(t, o)
 			l := startLoad(t, s)
 			l.goOn(t)
 			f.happen(t, s, l)
@@ -264,7 +266,7 @@ func (l *load) goOn(t *testing.T) {
 		want[zone] = len(l.sent[zone]) + more
 	}
 	l.mu.Unlock()
-	eventuallyWithin(t, time.Minute, "publications are accepted", func() error {
+	testkit.Succeeds(t, "publications are accepted", func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for zone, n := range want {
@@ -286,7 +288,7 @@ func (l *load) end(t *testing.T) *tally {
 		sent := l.sent[zone]
 		last := sent[len(sent)-1]
 		for i, w := range l.clients[zone] {
-			eventuallyWithin(t, time.Minute, fmt.Sprintf("client %d of %s has the last message", i, zone), func() error {
+			testkit.Succeeds(t, fmt.Sprintf("client %d of %s has the last message", i, zone), func() error {
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				for n := len(w.seen) - 1; n >= 0; n-- {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/program"
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -158,6 +159,7 @@ func number(t *testing.T, text, name string) int {
 // runProgram runs a program that has to be installed and to succeed, and returns all that it prints.
 func runProgram(t *testing.T, name string, args ...string) string {
 	t.Helper()
+	testkit.NeedProgram(t, name)
 	path, err := program.Find(name)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -25,12 +27,12 @@ import (
 
 func shared(t *testing.T, instances int, settings map[string]string) *stack.Stack {
 	t.Helper()
-	return startStack(t, stack.Options{Root: repository, Binary: binary(), Instances: instances, Redis: true, Settings: settings})
+	return stacktest.Start(t, stack.Options{Binary: binary(), Instances: instances, Redis: true, Settings: settings})
 }
 
 func alone(t *testing.T, settings map[string]string) *stack.Stack {
 	t.Helper()
-	return startStack(t, stack.Options{Root: repository, Binary: binary(), Instances: 1, Settings: settings})
+	return stacktest.Start(t, stack.Options{Binary: binary(), Instances: 1, Settings: settings})
 }
 
 // sockets are the WebSocket endpoints of a stack's instances, beginning with number first; bases their HTTP addresses.
@@ -202,7 +204,7 @@ func TestPromiseRedisMayGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, i := range s.Instances {
-			eventually(t, "publishing is refused for a while", func() error {
+			testkit.Succeeds(t, "publishing is refused for a while", func() error {
 				_, err := post(i.URL, "redis", "", body(0))
 				var r *refusal
 				if !errors.As(err, &r) || r.status != http.StatusServiceUnavailable || r.retryAfter == "" {
@@ -210,7 +212,7 @@ func TestPromiseRedisMayGo(t *testing.T) {
 				}
 				return nil
 			})
-			eventually(t, "readiness says so, liveness stays", func() error {
+			testkit.Succeeds(t, "readiness says so, liveness stays", func() error {
 				if ready, live := get(t, i.URL+"/readyz"), get(t, i.URL+"/livez"); ready.StatusCode != 503 || live.StatusCode != 200 {
 					return fmt.Errorf("readyz %s, livez %s", ready.Status, live.Status)
 				}
@@ -221,7 +223,7 @@ func TestPromiseRedisMayGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 50 {
-			eventually(t, "publishing works again", publish)
+			testkit.Succeeds(t, "publishing works again", publish)
 		}
 		for i, c := range clients {
 			c.want(t, fmt.Sprintf("client %d after outage %d", i, outage+1), last, accepted)
@@ -241,7 +243,7 @@ func TestPromiseBounded(t *testing.T) {
 	large := fmt.Sprintf(`{"event":"ZONE_UPDATE","data":"%s"}`, strings.Repeat("x", 32<<10))
 	var last wire.Offset
 	sent := uint64(0)
-	eventually(t, "the client that doesn't read is closed as slow", func() error {
+	testkit.Succeeds(t, "the client that doesn't read is closed as slow", func() error {
 		at, err := post(base, "bounded", "", large)
 		if err != nil {
 			t.Fatal(err)
@@ -331,7 +333,7 @@ func TestPromiseNothingSilent(t *testing.T) {
 		}
 		c.Close()
 	}
-	eventually(t, "both ends are counted", func() error {
+	testkit.Succeeds(t, "both ends are counted", func() error {
 		if got := metric(t, base, `zonecast_connections_closed_total{code="unauthenticated",transport="websocket"}`); got != 2 {
 			return fmt.Errorf("counted %v", got)
 		}

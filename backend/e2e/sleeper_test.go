@@ -15,6 +15,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -93,7 +94,7 @@ func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	if after > 10*before+500*time.Millisecond {
 		t.Errorf("p99 was %v, and is %v with one of a thousand asleep", before, after)
 	}
-	eventually(t, "it is counted once as slow", func() error {
+	testkit.Succeeds(t, "it is counted once as slow", func() error {
 		if n := metric(t, i.URL, `zonecast_connections_closed_total{code="slow_consumer",transport="websocket"}`); n != 1 {
 			return fmt.Errorf("counted %v times", n)
 		}
@@ -177,7 +178,7 @@ func p99(t *testing.T, members []*member, last uint64) time.Duration {
 	t.Helper()
 	var all []time.Duration
 	for i, m := range members {
-		eventually(t, fmt.Sprintf("member %d has everything", i), func() error {
+		testkit.Succeeds(t, fmt.Sprintf("member %d has everything", i), func() error {
 			if n := m.got.Load(); n != last {
 				return fmt.Errorf("it has %d of %d", n, last)
 			}

@@ -13,11 +13,13 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // The whole topology is started once; the subtests look at it, and those that break something come last.
 func TestDeployedStack(t *testing.T) {
-	s := startStack(t, stack.Full(repository, binary()))
+	s := stacktest.Start(t, stack.Full(repository, binary()))
 	t.Run("a publish reaches clients of every instance", func(t *testing.T) { publishReachesAll(t, s) })
 	t.Run("pages come through nginx", func(t *testing.T) { pagesAnswer(t, s) })
 	t.Run("the dashboard's events flow at once", func(t *testing.T) { eventsFlow(t, s) })
@@ -141,7 +143,7 @@ func healthCheckTells(t *testing.T, s *stack.Stack) {
 }
 
 func prometheusSeesAll(t *testing.T, s *stack.Stack) {
-	eventually(t, "Prometheus has scraped all instances", func() error {
+	testkit.Succeeds(t, "Prometheus has scraped all instances", func() error {
 		for _, expr := range []string{`up{job="zonecast"} == 1`, "zonecast_build_info", "zonecast_connections"} {
 			result, err := ask(s, expr)
 			if err != nil {
@@ -162,7 +164,7 @@ func prometheusSeesAll(t *testing.T, s *stack.Stack) {
 // Each expression is valid PromQL, and the labels that a legend shows are there. A rate needs two scrapes.
 func queriesAnswer(t *testing.T, s *stack.Stack) {
 	queries := readQueries(t)
-	eventually(t, "most queries have an answer", func() error {
+	testkit.Succeeds(t, "most queries have an answer", func() error {
 		answered := 0
 		for _, query := range queries {
 			result := answerOf(t, s, query)
@@ -221,7 +223,7 @@ func instanceMayGo(t *testing.T, s *stack.Stack) {
 	if err := lost.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "nginx sends clients to the instance that came back", func() error {
+	testkit.Succeeds(t, "nginx sends clients to the instance that came back", func() error {
 		if c := dial(t, s.Nginx.WebSocket()); c.node != lost.Name() {
 			return fmt.Errorf("the last one went to %s", c.node)
 		}
@@ -234,13 +236,13 @@ func redisMayGo(t *testing.T, s *stack.Stack) {
 	if err := s.Redis.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "publishers are told to come back later", func() error {
+	testkit.Succeeds(t, "publishers are told to come back later", func() error {
 		return wantProblem(s.Nginx.URL, http.StatusServiceUnavailable)
 	})
 	if err := s.Redis.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "publishers are served again", func() error {
+	testkit.Succeeds(t, "publishers are served again", func() error {
 		response, err := postAlert(s.Nginx.URL)
 		if err == nil && response.StatusCode != http.StatusOK {
 			err = fmt.Errorf("answered %s", response.Status)

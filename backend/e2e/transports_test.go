@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -181,7 +182,7 @@ func TestPromiseLeavingOverSSEAndPoll(t *testing.T) {
 			told.Add(1)
 		})
 	}
-	eventually(t, "all are there", func() error {
+	testkit.Succeeds(t, "all are there", func() error {
 		text, err := fetch(leaver.URL + "/metrics")
 		if err != nil || !strings.Contains(text, `zonecast_connections{transport="sse"} 4`) || !strings.Contains(text, `zonecast_connections{transport="poll"} 4`) {
 			return errors.New("not yet")

@@ -42,5 +42,5 @@ func Find(name string) (string, error) {
 	if name, ok := debianPackage[name]; ok {
 		hint = ": install it with apt-get install " + name
 	}
-	return "", fmt.Errorf("%s is neither in PATH nor in %s%s", name, strings.Join(systemFolders, ", "), hint)
+	return "", fmt.Errorf("%s not found in PATH or %s%s", name, strings.Join(systemFolders, ", "), hint)
 }

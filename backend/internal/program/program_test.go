@@ -30,7 +30,7 @@ func TestAMissingProgramSaysWhatToInstall(t *testing.T) {
 		{"nginx", "install it with apt-get install nginx"},
 		{"prometheus", "install it with apt-get install prometheus"},
 		{"promtool", "install it with apt-get install prometheus"},
-		{"unheard-of", "unheard-of is neither in PATH nor in"},
+		{"unheard-of", "unheard-of not found in PATH or"},
 	}
 	for _, tt := range tests {
 		if _, err := Find(tt.give); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -23,6 +23,10 @@ type Nginx struct {
 func (n *Nginx) WebSocket() string { return "ws://" + n.Address + "/ws" }
 
 func (s *Stack) startNginx(ctx context.Context) (*Nginx, error) {
+	text, err := s.source("nginx.conf")
+	if err != nil {
+		return nil, err
+	}
 	path, err := program.Find("nginx")
 	if err != nil {
 		return nil, err
@@ -32,10 +36,6 @@ func (s *Stack) startNginx(ctx context.Context) (*Nginx, error) {
 		return nil, err
 	}
 	dir, err := s.folder("nginx")
-	if err != nil {
-		return nil, err
-	}
-	text, err := s.source("nginx.conf")
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,20 @@ func Full(root, binary string) Options {
 	return Options{Root: root, Binary: binary, Instances: 3, Redis: true, Nginx: true, Prometheus: true}
 }
 
+// Programs are those that the stack needs besides Binary.
+func (o Options) Programs() []string {
+	var all []string
+	for _, p := range []struct {
+		name   string
+		needed bool
+	}{{"redis-server", o.Redis}, {"gcc", o.Clock}, {"nginx", o.Nginx}, {"prometheus", o.Prometheus}} {
+		if p.needed {
+			all = append(all, p.name)
+		}
+	}
+	return all
+}
+
 func (o Options) check() error {
 	var errs []error
 	if o.Instances < 0 {

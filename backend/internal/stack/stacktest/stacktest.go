@@ -16,12 +16,7 @@ import (
 // repository's.
 func Start(t testing.TB, o stack.Options) *stack.Stack {
 	t.Helper()
-	for name, needed := range map[string]bool{"redis-server": o.Redis, "nginx": o.Nginx,
-		"prometheus": o.Prometheus, "gcc": o.Clock} {
-		if needed {
-			testkit.NeedProgram(t, name)
-		}
-	}
+	testkit.NeedProgram(t, o.Programs()...)
 	if o.Root == "" {
 		o.Root = root(t)
 	}
