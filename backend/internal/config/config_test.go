@@ -149,10 +149,10 @@ func TestConnectionsFitTheDescriptors(t *testing.T) {
 		{asked: 0, descriptors: 20_000, want: 19_000},
 		{asked: 0, descriptors: math.MaxUint64, want: 19_000},
 		{asked: 0, descriptors: 1024, want: 824},
-		{asked: 0, descriptors: 200, refused: "raise that limit"},
+		{asked: 0, descriptors: 200, refused: "raise the limit"},
 		{asked: 50_000, descriptors: math.MaxUint64, want: 50_000},
 		{asked: 19_800, descriptors: 20_000, want: 19_800},
-		{asked: 19_801, descriptors: 20_000, refused: "--max-connections 19801 needs 20001 open files, and 20000 is the most"},
+		{asked: 19_801, descriptors: 20_000, refused: "--max-connections 19801 needs 20001 open files, the limit is 20000"},
 		{asked: 1000, descriptors: 1024, refused: "lower MAX_CONNECTIONS to 824"},
 	} {
 		got, err := (&config.Config{MaxConnections: c.asked}).Connections(c.descriptors)
