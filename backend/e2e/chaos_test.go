@@ -17,7 +17,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// full makes the faults last as long as they do in bad times; without it they are short, and the same.
+// full makes the faults last as long as they do in bad times; without it they are short, and the
+// same.
 var full = flag.Bool("full", false, "let the faults of TestChaos last for as long as they do in bad times")
 
 // long returns how long a fault lasts.
@@ -32,8 +33,8 @@ func long(brief, whole time.Duration) time.Duration {
 type fault struct {
 	name    string
 	options stack.Options
-	// loses allows messages to be told as gaps: Redis itself may have lost some. all says that it has lost everything, so that
-	// every client must be told.
+	// loses allows messages to be told as gaps: Redis itself may have lost some. all says that it
+	// has lost everything, so that every client must be told.
 	loses, all bool
 	happen     func(t *testing.T, s *stack.Stack, load *load)
 }
@@ -124,7 +125,8 @@ var faults = []fault{
 		}
 	}},
 	{name: "clocks jump", options: stack.Options{Clock: true}, happen: func(t *testing.T, s *stack.Stack, l *load) {
-		// That of Redis, the only one that others are compared with: so it is the instances' clocks that are behind and ahead.
+		// That of Redis, the only one that others are compared with: so it is the instances' clocks
+		// that are behind and ahead.
 		for _, ahead := range []time.Duration{time.Hour, -time.Hour, 3 * time.Second, 0} {
 			must(t, s.SetClock(ahead))
 			time.Sleep(long(500*time.Millisecond, 10*time.Second))
@@ -133,8 +135,9 @@ var faults = []fault{
 	}},
 }
 
-// Whatever happens to Redis, to a part of it, to an instance or to the clocks: each message that was answered with OK reaches
-// every client once and in order, or is told as a gap where Redis itself has lost it. Every offset is counted at every client.
+// Whatever happens to Redis, to a part of it, to an instance or to the clocks: each message that
+// was answered with OK reaches every client once and in order, or is told as a gap where Redis
+// itself has lost it. Every offset is counted at every client.
 func TestChaos(t *testing.T) {
 	var mu sync.Mutex
 	results := map[string]*tally{}
@@ -202,7 +205,8 @@ func freeze(t *testing.T, p *stack.Process, d time.Duration) {
 	thaw()
 }
 
-// A load is services that publish, each message until it is accepted and with an idempotency key, and clients that listen.
+// A load is services that publish, each message until it is accepted and with an idempotency key,
+// and clients that listen.
 type load struct {
 	zones   []string
 	clients map[string][]*watcher // by zone

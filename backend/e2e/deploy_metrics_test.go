@@ -185,7 +185,8 @@ func measuredNames(t *testing.T) func(string) bool {
 			if strings.Contains(string(text), "# TYPE "+candidate+" ") {
 				return true
 			}
-			short := strings.TrimPrefix(candidate, "zonecast_") // the source may add the prefix to all names at once
+			// The source may add the prefix to all names at once.
+			short := strings.TrimPrefix(candidate, "zonecast_")
 			if strings.Contains(source.String(), `"`+candidate+`"`) || strings.Contains(source.String(), `"`+short+`"`) {
 				return true
 			}

@@ -156,7 +156,8 @@ func number(t *testing.T, text, name string) int {
 	return n
 }
 
-// runProgram runs a program that has to be installed and to succeed, and returns all that it prints.
+// runProgram runs a program that has to be installed and to succeed, and returns all that it
+// prints.
 func runProgram(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	testkit.NeedProgram(t, name)

@@ -1,6 +1,7 @@
-// Package e2e_test proves the whole thing: the real binary, alone and in its deployment, through its public addresses.
+// Package e2e_test proves the whole thing: the real binary, alone and in its deployment, through
+// its public addresses.
 //
-//	ZONECAST_BIN, or go build ─▶ TestMain ─▶ tests ─▶ internal/stack ─▶ instances, Redis, nginx, Prometheus
+//	ZONECAST_BIN, or go build ─▶ TestMain ─▶ tests ─▶ internal/stack ─▶ instances, Redis, nginx, …
 //
 // It also holds the deployment's files to one another and to the program: deploy_*_test.go.
 package e2e_test
@@ -18,7 +19,8 @@ import (
 // repository is the top folder, seen from this package.
 const repository = "../.."
 
-// binaryVariable names the program under test. When it is unset, TestMain builds the program and sets it.
+// binaryVariable names the program under test. When it is unset, TestMain builds the program and
+// sets it.
 const binaryVariable = "ZONECAST_BIN"
 
 // patience bounds every read and request of these tests.

@@ -35,7 +35,8 @@ func alone(t *testing.T, settings map[string]string) *stack.Stack {
 	return stacktest.Start(t, stack.Options{Binary: binary(), Instances: 1, Settings: settings})
 }
 
-// sockets are the WebSocket endpoints of a stack's instances, beginning with number first; bases their HTTP addresses.
+// sockets are the WebSocket endpoints of a stack's instances, beginning with number first; bases
+// their HTTP addresses.
 func sockets(s *stack.Stack, first int) (all []string) {
 	for i := range s.Instances {
 		all = append(all, s.Instances[(first+i)%len(s.Instances)].WebSocket())
@@ -93,7 +94,8 @@ func TestPromiseOrder(t *testing.T) {
 	}
 }
 
-// Clients whose connections break again and again, and that come back on the other instance, get everything once.
+// Clients whose connections break again and again, and that come back on the other instance, get
+// everything once.
 func TestPromiseResume(t *testing.T) {
 	s := shared(t, 2, nil)
 	clients := crowd(t, s, 8, "resume")
@@ -234,7 +236,8 @@ func TestPromiseRedisMayGo(t *testing.T) {
 	}
 }
 
-// A client that doesn't read is closed when its bound is reached, costs no more than that, and slows nobody down.
+// A client that doesn't read is closed when its bound is reached, costs no more than that, and
+// slows nobody down.
 func TestPromiseBounded(t *testing.T) {
 	s := alone(t, map[string]string{"MAX_QUEUED_BYTES": "262144"})
 	base := s.Instances[0].URL
@@ -313,7 +316,8 @@ func metric(t *testing.T, base, series string) float64 {
 	return v
 }
 
-// Every way in which a connection ends has its code, on the wire and in the metrics; every refusal is counted.
+// Every way in which a connection ends has its code, on the wire and in the metrics; every refusal
+// is counted.
 func TestPromiseNothingSilent(t *testing.T) {
 	s := alone(t, map[string]string{"AUTH_TOKEN_SECRET": "0123456789abcdef0123456789abcdef"})
 	base, socket := s.Instances[0].URL, s.Instances[0].WebSocket()
@@ -372,7 +376,8 @@ func closeCode(c *websocket.Conn) int {
 	}
 }
 
-// A rolling restart under publishing loses nothing: clients are told to go, and come back elsewhere.
+// A rolling restart under publishing loses nothing: clients are told to go, and come back
+// elsewhere.
 func TestPromiseLeavingPolitely(t *testing.T) {
 	s := shared(t, 3, map[string]string{"DRAIN_TIMEOUT": "2s"})
 	clients := crowd(t, s, 12, "leaving")

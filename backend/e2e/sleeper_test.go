@@ -19,9 +19,10 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// When one of 1,000 stops reading, the other 999 get everything in order and keep their latency, until it is closed for it and beyond;
-// it learns why, is counted once, and comes back for what it missed. The bound of time is far above noise, and far below what
-// those have who wait for one that sleeps.
+// When one of 1,000 stops reading, the other 999 get everything in order and keep their latency,
+// until it is closed for it and beyond; it learns why, is counted once, and comes back for what it
+// missed. The bound of time is far above noise, and far below what those have who wait for one that
+// sleeps.
 func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	const others, messages, queued = 999, 150, 256 << 10
 	const zone, own = "thousand", "only-the-sleeper"
@@ -59,7 +60,8 @@ func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	subscribe(t, conn, in, own)
 	publish(zone, pad) // the last one that it gets
 	waits := func() bool { return metric(t, i.URL, "zonecast_outbox_bytes") > 0 }
-	for full := false; !full; { // until its socket is, for good: the kernel moves some of it on, with its timer of 200 ms
+	// Until its socket is full for good: the kernel moves some of it on, every 200 ms.
+	for full := false; !full; {
 		publish(own, strings.Repeat("x", 30_000))
 		if full = waits(); full {
 			time.Sleep(500 * time.Millisecond)
@@ -118,7 +120,8 @@ type member struct {
 	took []time.Duration
 }
 
-// follow connects to the zone and reads to the end of the test. It fails when a number is not the next one.
+// follow connects to the zone and reads to the end of the test. It fails when a number is not the
+// next one.
 func follow(t *testing.T, address, zone string) *member {
 	t.Helper()
 	conn, in, err := upgrade(address, "warehouse=warehouse-1&zone="+zone, "")
@@ -212,7 +215,8 @@ func subscribe(t *testing.T, conn net.Conn, in *bufio.Reader, zone string) {
 	}
 }
 
-// readToTheEnd reads what was on its way to a member, and returns the latest offset of the room of the thousand and the closing frame.
+// readToTheEnd reads what was on its way to a member, and returns the latest offset of the room of
+// the thousand and the closing frame.
 func readToTheEnd(conn net.Conn, in *bufio.Reader) (had wire.Offset, code wire.CloseCode, reason string, err error) {
 	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return had, 0, "", err

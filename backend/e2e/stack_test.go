@@ -17,7 +17,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// The whole topology is started once; the subtests look at it, and those that break something come last.
+// The whole topology is started once; the subtests look at it, and those that break something come
+// last.
 func TestDeployedStack(t *testing.T) {
 	s := stacktest.Start(t, stack.Full(repository, binary()))
 	t.Run("a publish reaches clients of every instance", func(t *testing.T) { publishReachesAll(t, s) })
@@ -78,7 +79,8 @@ func pagesAnswer(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// nginx must not keep events until a buffer is full: the first line comes while the stream stays open.
+// nginx must not keep events until a buffer is full: the first line comes while the stream stays
+// open.
 func eventsFlow(t *testing.T, s *stack.Stack) {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Nginx.URL+"/ui/events", nil)
 	if err != nil {
@@ -161,7 +163,8 @@ func prometheusSeesAll(t *testing.T, s *stack.Stack) {
 	})
 }
 
-// Each expression is valid PromQL, and the labels that a legend shows are there. A rate needs two scrapes.
+// Each expression is valid PromQL, and the labels that a legend shows are there. A rate needs two
+// scrapes.
 func queriesAnswer(t *testing.T, s *stack.Stack) {
 	queries := readQueries(t)
 	testkit.Succeeds(t, "most queries have an answer", func() error {
@@ -202,7 +205,8 @@ func checkLegend(t *testing.T, q query, line series) {
 	}
 }
 
-// While an instance is dead, every publish through nginx gets its 200 and every new client finds another instance.
+// While an instance is dead, every publish through nginx gets its 200 and every new client finds
+// another instance.
 func instanceMayGo(t *testing.T, s *stack.Stack) {
 	lost := s.Instances[1]
 	if err := lost.Kill(); err != nil {
@@ -231,7 +235,8 @@ func instanceMayGo(t *testing.T, s *stack.Stack) {
 	})
 }
 
-// nginx hands on the 503 of the instances as it is: neither repeated elsewhere nor replaced by its own words.
+// nginx hands on the 503 of the instances as it is: neither repeated elsewhere nor replaced by its
+// own words.
 func redisMayGo(t *testing.T, s *stack.Stack) {
 	if err := s.Redis.Kill(); err != nil {
 		t.Fatal(err)
@@ -262,7 +267,8 @@ func nginxAnswersAlone(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// wantProblem publishes, and fails unless the answer is a problem with this status that says when to come back.
+// wantProblem publishes, and fails unless the answer is a problem with this status that says when
+// to come back.
 func wantProblem(base string, status int) error {
 	response, err := postAlert(base)
 	if err != nil {

@@ -16,8 +16,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A watcher is a client as the promises expect it: it stays in one room, comes back after each end of its connection,
-// elsewhere, and resumes from its last offset. It keeps count of what it was sent.
+// A watcher is a client as the promises expect it: it stays in one room, comes back after each end
+// of its connection, elsewhere, and resumes from its last offset. It keeps count of what it was
+// sent.
 type watcher struct {
 	addresses []string // WebSocket endpoints, tried in turn
 	subscribe wire.Subscribe
@@ -209,7 +210,8 @@ func (w *watcher) state() (connected int, last wire.Offset) {
 	return w.connected, w.last
 }
 
-// want waits for the message at this offset, and fails unless it got exactly so many messages, in order, without a gap.
+// want waits for the message at this offset, and fails unless it got exactly so many messages, in
+// order, without a gap.
 func (w *watcher) want(t *testing.T, name string, last wire.Offset, messages uint64) {
 	t.Helper()
 	testkit.Succeeds(t, name+" has "+last.String(), func() error {

@@ -16,11 +16,11 @@ import (
 // Limits bound what a broker keeps. Zero values mean the defaults.
 type Limits struct {
 	Messages int           // kept of each room (default wire.HistoryMessages)
-	Age      time.Duration // how long (default wire.HistoryAge)
-	Bytes    int           // of data kept of each room (default 4 MiB); older messages go first
-	Rooms    int           // that may be published to (default 1,000,000); then publishing to a new one is refused
-	Retained int           // events retained of each room (default 32); then retaining a new one is refused
-	Keys     int           // idempotency keys remembered (default 1,000,000); the oldest goes first
+	Age      time.Duration // of kept messages (default wire.HistoryAge)
+	Bytes    int           // of data kept of each room (default 4 MiB); the oldest go first
+	Rooms    int           // with messages (default 1,000,000); a new one is refused then
+	Retained int           // events retained of each room (default 32); a new one is refused then
+	Keys     int           // idempotency keys (default 1,000,000); the oldest goes first
 }
 
 func (l Limits) withDefaults() Limits {
@@ -34,7 +34,8 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// Memory is the broker of a single instance: everything is lost with the process, and a new epoch tells so.
+// Memory is the broker of a single instance: everything is lost with the process, and a new epoch
+// tells so.
 type Memory struct {
 	epoch   string
 	limits  Limits
@@ -60,7 +61,8 @@ type memoryRoom struct {
 	forgotten  bool // no longer in Memory.rooms
 }
 
-// NewMemory returns an empty broker with an epoch of its own. It delivers to handler within Publish.
+// NewMemory returns an empty broker with an epoch of its own. It delivers to handler within
+// Publish.
 func NewMemory(limits Limits, handler Handler) *Memory {
 	limits = limits.withDefaults()
 	return &Memory{
@@ -72,7 +74,8 @@ func NewMemory(limits Limits, handler Handler) *Memory {
 	}
 }
 
-// NewEpoch returns an epoch that no room had before: the time in milliseconds and a random part, in base 36.
+// NewEpoch returns an epoch that no room had before: the time in milliseconds and a random part, in
+// base 36.
 func NewEpoch() string {
 	return strconv.FormatInt(time.Now().UnixMilli(), 36) + strconv.FormatUint(rand.Uint64N(36*36*36*36), 36)
 }
@@ -243,7 +246,8 @@ func (b *Memory) History(_ context.Context, room wire.Room, after wire.Offset, l
 	return page, nil
 }
 
-// RejectPublishes refuses publications from now on: the process is about to end, and they would be lost with it.
+// RejectPublishes refuses publications from now on: the process is about to end, and they would be
+// lost with it.
 func (b *Memory) RejectPublishes() { b.rejecting.Store(true) }
 
 // Health implements [Broker].

@@ -122,7 +122,8 @@ func TestMemoryBoundsTheBytesOfARoom(t *testing.T) {
 	for range n {
 		last = publish(t, b, broker.Publication{Room: room(0), Data: data}).Offset
 	}
-	publish(t, b, broker.Publication{Room: room(1), Data: data}) // other rooms have their own account
+	// Other rooms have their own account.
+	publish(t, b, broker.Publication{Room: room(1), Data: data})
 	begin := wire.Offset{Epoch: last.Epoch}
 	page := kept(t, b, room(0), begin)
 	want := broker.Gap{From: begin, To: wire.Offset{Epoch: last.Epoch, N: n - most/size}}
@@ -136,7 +137,8 @@ func TestMemoryBoundsTheBytesOfARoom(t *testing.T) {
 	}
 }
 
-// A message larger than what is kept is delivered all the same; those who come back later are told that it is lost.
+// A message larger than what is kept is delivered all the same; those who come back later are told
+// that it is lost.
 func TestMemoryDeliversWhatItCannotKeep(t *testing.T) {
 	b, r := startMemory(t, broker.Limits{Bytes: 10})
 	if _, err := b.Subscribe(t.Context(), room(0)); err != nil {

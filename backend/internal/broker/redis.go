@@ -64,17 +64,18 @@ func (t RedisTimings) withDefaults() RedisTimings {
 
 // Redis is the broker of several instances, which share one Redis, or one Redis Cluster.
 //
-//	Publish ──▶ committer ── one script a message ──▶ Redis: offset, stream, retained value, idempotency key, PUBLISH
-//	handler ◀── redisRoom ◀── pubsubConn (one to each shard) ◀── pub/sub ──┘  │
-//	                └───────── what is missing ◀── History ───────────────────┘
+//	Publish ──▶ committer ── publish script ──▶ Redis: offset, stream, retained, key, PUBLISH
+//	handler ◀── redisRoom ◀── pubsubConn (one per shard) ◀── pub/sub ──┘    │
+//	                └───────── what is missing ◀── History ─────────────────┘
 //
-// Pub/sub guarantees nothing. Each message carries its number, so a room notices what did not arrive
-// and reads it from the stream before it goes on; an idle room is compared with Redis every few
-// seconds. The offset, the stream and the message are made by one script (atomic in Redis), so a message that was
-// answered with its offset is in the stream before anyone hears of it.
+// Pub/sub guarantees nothing. Each message carries its number, so a room notices what did not
+// arrive and reads it from the stream before it goes on; an idle room is compared with Redis every
+// few seconds. The offset, the stream and the message are made by one script (atomic in Redis), so
+// a message that was answered with its offset is in the stream before anyone hears of it.
 //
-// Keys of a room, which all hash to one slot: zonecast:{room}:meta (hash: epoch, n), :stream (entries n-µs), :retained (hash
-// by event), :keys (hash of idempotency keys), :order (their times). The channel is zonecast:{room}.
+// Keys of a room, which all hash to one slot: zonecast:{room}:meta (hash: epoch, n), :stream
+// (entries n-µs), :retained (hash by event), :keys (hash of idempotency keys), :order (their
+// times). The channel is zonecast:{room}.
 type Redis struct {
 	// Static after construction.
 	opts        RedisOptions
@@ -142,7 +143,8 @@ func keysOf(room wire.Room) keys {
 	return keys{channel, channel + ":meta", channel + ":stream", channel + ":retained"}
 }
 
-// shard returns a client of the server that holds the key. It is the cluster's own, and never to be closed.
+// shard returns a client of the server that holds the key. It is the cluster's own, and never to be
+// closed.
 func (b *Redis) shard(ctx context.Context, key string) (*redis.Client, error) {
 	if b.cluster == nil {
 		return b.client.(*redis.Client), nil
@@ -219,8 +221,8 @@ func (b *Redis) unavailable(doing string, err error) error {
 	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: redisRetryAfter.Milliseconds(), Message: refusalText(err)}
 }
 
-// isRefusal reports whether Redis answered that it did not carry a command out. An error from within
-// a script says nothing about what the script did before.
+// isRefusal reports whether Redis answered that it did not carry a command out. An error from
+// within a script says nothing about what the script did before.
 func isRefusal(err error) bool {
 	var answered redis.Error
 	return errors.As(err, &answered) && !strings.Contains(err.Error(), "script")
@@ -309,7 +311,8 @@ func (b *Redis) Close() error {
 	return errors.Join(b.committer.close(), b.client.Close())
 }
 
-// spawn runs f on a goroutine that Close waits for. It does not, and reports false, when Close was called.
+// spawn runs f on a goroutine that Close waits for. It does not, and reports false, when Close was
+// called.
 func (b *Redis) spawn(f func()) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()

@@ -17,8 +17,8 @@ const (
 	commitBatch = 128
 	// maxBatches is how many round trips to one server may be under way at once.
 	maxBatches = 2
-	// maxQueuedCommits bounds the data queued for one server, in bytes. More is refused: publishers are
-	// faster than Redis, or Redis hangs.
+	// maxQueuedCommits bounds the data queued for one server, in bytes. More is refused: publishers
+	// are faster than Redis, or Redis hangs.
 	maxQueuedCommits = 32 << 20
 	// redirectPause is between two tries of a publication whose slot is moving to another server.
 	redirectPause = 20 * time.Millisecond
@@ -28,8 +28,8 @@ const (
 // together, so that the number of round trips does not grow with the load. Each server has a queue,
 // so that one that hangs holds up only its own rooms.
 //
-// It repeats only what a server has not carried out. go-redis's own pipeline for clusters would also
-// repeat what may have been carried out, and a message would be published twice.
+// It repeats only what a server has not carried out. go-redis's own pipeline for clusters would
+// also repeat what may have been carried out, and a message would be published twice.
 type committer struct {
 	broker *Redis
 
@@ -74,7 +74,8 @@ func (c *committer) close() error {
 	return errors.Join(errs...)
 }
 
-// commit waits for the answer, or for ctx to end; the publication, of so many bytes of data, may be accepted all the same then.
+// commit waits for the answer, or for ctx to end; the publication, of so many bytes of data, may be
+// accepted all the same then.
 func (c *committer) commit(ctx context.Context, size int, keys []string, args ...any) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.broker.opts.Timings.Command)
 	defer cancel()
@@ -155,7 +156,8 @@ func (c *committer) drain(address string, q *commitQueue) {
 	}
 }
 
-// send runs the script for each, in one round trip; in two more when Redis does not know the script yet.
+// send runs the script for each, in one round trip; in two more when Redis does not know the script
+// yet.
 func (c *committer) send(client *redis.Client, batch []*commit) {
 	ctx, cancel := context.WithTimeout(c.broker.ctx, c.broker.opts.Timings.Command)
 	defer cancel()
@@ -192,8 +194,8 @@ func evaluate(ctx context.Context, client *redis.Client, batch []*commit) {
 	_, _ = pipe.Exec(ctx) // each command has its own error
 }
 
-// retryAfterRedirect reports whether a cluster's server said that it has not carried the publication out because its slot is, or is
-// about to be, elsewhere; it waits a moment then.
+// retryAfterRedirect reports whether a cluster's server said that it has not carried the
+// publication out because its slot is, or is about to be, elsewhere; it waits a moment then.
 func (c *committer) retryAfterRedirect(ctx context.Context, one *commit, err error) bool {
 	b := c.broker
 	if b.cluster == nil {
@@ -213,7 +215,8 @@ func (c *committer) retryAfterRedirect(ctx context.Context, one *commit, err err
 	return false
 }
 
-// publishAsking carries a publication out at the server that a slot is on its way to, when all keys of the room are there already.
+// publishAsking carries a publication out at the server that a slot is on its way to, when all keys
+// of the room are there already.
 func (c *committer) publishAsking(one *commit, err error) (answer string, _ error, asked bool) {
 	target, ok := strings.CutPrefix(err.Error(), "ASK ")
 	if !ok {
@@ -232,7 +235,8 @@ func (c *committer) publishAsking(one *commit, err error) (answer string, _ erro
 	return answer, err, true
 }
 
-// clientFor returns a client of a server by its address. One that holds no slot yet is not among the cluster's.
+// clientFor returns a client of a server by its address. One that holds no slot yet is not among
+// the cluster's.
 func (c *committer) clientFor(ctx context.Context, address string) *redis.Client {
 	var mu sync.Mutex
 	var found *redis.Client

@@ -16,8 +16,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// What happens to Redis while publications go on. In every room each offset that was answered with OK arrives, in order, once,
-// or a gap is told.
+// What happens to Redis while publications go on. In every room each offset that was answered with
+// OK arrives, in order, once, or a gap is told.
 
 // traffic publishes to several rooms through one broker, while another one is subscribed to them.
 type traffic struct {
@@ -84,8 +84,8 @@ func (tr *traffic) goOn(t *testing.T, n int) {
 	testkit.Eventually(t, "publications are accepted", func() bool { return tr.accepted() >= want })
 }
 
-// end stops publishing and checks that all that was accepted has arrived: all of it, or, where forks are allowed, with gaps
-// told where Redis lost something.
+// end stops publishing and checks that all that was accepted has arrived: all of it, or, where
+// forks are allowed, with gaps told where Redis lost something.
 func (tr *traffic) end(t *testing.T, forks bool) {
 	t.Helper()
 	tr.goOn(t, 50*len(tr.rooms))
@@ -123,7 +123,8 @@ func gapTo(gaps []broker.Gap, o wire.Offset) bool {
 	return false
 }
 
-// The master of some rooms is killed, its replica takes over, and the old one comes back as a replica.
+// The master of some rooms is killed, its replica takes over, and the old one comes back as a
+// replica.
 func TestRedisClusterFailover(t *testing.T) {
 	s := startKind(t, stack.Clustered)
 	tr := startTraffic(t, s, 9, new(atomic.Int64))
@@ -151,7 +152,8 @@ func TestRedisClusterFailover(t *testing.T) {
 	tr.end(t, true)
 }
 
-// Slots move to another master, there and back, under publications. Nothing is lost, and no gap is told.
+// Slots move to another master, there and back, under publications. Nothing is lost, and no gap is
+// told.
 func TestRedisClusterSlotsMove(t *testing.T) {
 	s := startKind(t, stack.Clustered)
 	tr := startTraffic(t, s, 4, new(atomic.Int64))
@@ -202,7 +204,8 @@ func TestRedisSentinelFailover(t *testing.T) {
 	tr.end(t, true)
 }
 
-// A message that pub/sub dropped, with none after it that would show the hole, arrives all the same.
+// A message that pub/sub dropped, with none after it that would show the hole, arrives all the
+// same.
 func TestRedisSilentSubscriptionIsNotTrusted(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{Timings: broker.RedisTimings{Reconcile: 200 * time.Millisecond}})
@@ -213,7 +216,8 @@ func TestRedisSilentSubscriptionIsNotTrusted(t *testing.T) {
 	p.recorder.WantExactly(p.room, 1, 2)
 }
 
-// loseAfter makes Redis lose what came after message n of the pair's room, as one does that comes back from an older copy.
+// loseAfter makes Redis lose what came after message n of the pair's room, as one does that comes
+// back from an older copy.
 func (p *pair) loseAfter(t *testing.T, url string, n int) {
 	t.Helper()
 	key := "zonecast:{" + p.room.String() + "}"
@@ -225,9 +229,10 @@ func (p *pair) loseAfter(t *testing.T, url string, n int) {
 	command(t, url, "XSETID", key+":stream", fmt.Sprintf("%d-%d", n, all[n-1].Accepted))
 }
 
-// When Redis lost the end of a room's history that was delivered already, the room gets a new epoch, and what was published in
-// its place arrives after a gap: to those who were there, whether their connection broke or not, and to those who come back.
-// An instance that had nothing of what was lost gets nothing twice.
+// When Redis lost the end of a room's history that was delivered already, the room gets a new
+// epoch, and what was published in its place arrives after a gap: to those who were there, whether
+// their connection broke or not, and to those who come back. An instance that had nothing of what
+// was lost gets nothing twice.
 func TestRedisLosesItsLatestMessages(t *testing.T) {
 	for name, cut := range map[string]bool{"the connection breaks": true, "the connection stays": false} {
 		t.Run(name, func(t *testing.T) {
@@ -281,8 +286,8 @@ func TestRedisLosesItsLatestMessages(t *testing.T) {
 	}
 }
 
-// A Redis that stands further back than what was delivered has lost something, even when what was delivered last is not kept
-// any more and can't be recognized.
+// A Redis that stands further back than what was delivered has lost something, even when what was
+// delivered last is not kept any more and can't be recognized.
 func TestRedisStandsFurtherBack(t *testing.T) {
 	url := startRedis(t).URL
 	forks := new(atomic.Int64)
@@ -333,8 +338,8 @@ func TestRedisSentinelFailoverWithoutLoss(t *testing.T) {
 	}
 }
 
-// While a slot is on its way, before any of its keys has moved and after all have, its rooms can be published to, joined and
-// resumed; keys for idempotency too, in a room that uses them.
+// While a slot is on its way, before any of its keys has moved and after all have, its rooms can be
+// published to, joined and resumed; keys for idempotency too, in a room that uses them.
 func TestRedisClusterSlotIsOnItsWay(t *testing.T) {
 	s := startKind(t, stack.Clustered)
 	p := newPairAt(t, find(t, s), broker.RedisOptions{})
@@ -383,7 +388,8 @@ func TestRedisClusterSlotIsOnItsWay(t *testing.T) {
 	p.recorder.WantExactly(p.room, 1, p.sent)
 }
 
-// A room whose last member leaves while its subscription is repaired, and that is joined again, gets nothing twice.
+// A room whose last member leaves while its subscription is repaired, and that is joined again,
+// gets nothing twice.
 func TestRedisRepairEndsWithItsSubscription(t *testing.T) {
 	url := startRedis(t).URL
 	target := findURL(t, url)
@@ -427,7 +433,8 @@ func TestRedisStreamIsLost(t *testing.T) {
 	}
 }
 
-// What others put at the place of a room's keys, and a Redis that takes no writes, are told to the publisher; others go on.
+// What others put at the place of a room's keys, and a Redis that takes no writes, are told to the
+// publisher; others go on.
 func TestRedisRefuses(t *testing.T) {
 	server := startRedis(t)
 	p := newPair(t, server.URL, broker.RedisOptions{})

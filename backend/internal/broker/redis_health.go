@@ -40,8 +40,8 @@ func (b *Redis) Health() error {
 	return nil
 }
 
-// monitor finds out whether Redis answers and takes writes, which it refuses when its memory is full,
-// until Close.
+// monitor finds out whether Redis answers and takes writes, which it refuses when its memory is
+// full, until Close.
 func (b *Redis) monitor() {
 	tick := time.NewTicker(b.opts.Timings.Health)
 	defer tick.Stop()
@@ -68,8 +68,9 @@ func (b *Redis) monitor() {
 	}
 }
 
-// checkMaster asks the Sentinels, if there are any, which server is the master. When it changed, the
-// pub/sub connections are made anew: the old master may live on for a while, and publish nothing.
+// checkMaster asks the Sentinels, if there are any, which server is the master. When it changed,
+// the pub/sub connections are made anew: the old master may live on for a while, and publish
+// nothing.
 func (b *Redis) checkMaster(was string) (master string) {
 	ctx, cancel := context.WithTimeout(b.ctx, time.Second)
 	defer cancel()
@@ -107,14 +108,14 @@ const (
 	reconcileBatch = 200  // rooms in one round trip
 	// deliveryGrace is how long a message may be under way.
 	deliveryGrace = 500 * time.Millisecond
-	// idleAfter is the time without a message after which a room is idle. Others find their own holes
-	// by the next message.
+	// idleAfter is the time without a message after which a room is idle. Others find their own
+	// holes by the next message.
 	idleAfter = time.Second
 )
 
 // reconcile compares idle rooms with Redis, until Close: silence of pub/sub proves nothing. A room
-// that is stale is subscribed to again, and so repaired. A connection that has stale rooms twice in a
-// row is made anew.
+// that is stale is subscribed to again, and so repaired. A connection that has stale rooms twice in
+// a row is made anew.
 func (b *Redis) reconcile() {
 	suspects := map[*pubsubConn]bool{}                // of the last round
 	for pauseFor(b.ctx, 2*b.opts.Timings.Reconcile) { // half of it to all of it

@@ -21,15 +21,16 @@ type dialect struct {
 var (
 	// classic pub/sub reaches all servers of a cluster, whichever of them one is subscribed at.
 	classic = dialect{"PUBLISH", (*redis.PubSub).Subscribe, (*redis.PubSub).Unsubscribe}
-	// sharded pub/sub (Redis 7) stays within the shard of the channel, where the room's keys are too.
+	// sharded pub/sub (Redis 7) stays within the shard of the channel, where the room's keys are
+	// too.
 	sharded = dialect{"SPUBLISH", (*redis.PubSub).SSubscribe, (*redis.PubSub).SUnsubscribe}
 )
 
 const (
 	// resubscribeBatch is how many channels go into one SUBSCRIBE.
 	resubscribeBatch = 500
-	// firstPause is the first pause of an exponential backoff up to RedisTimings.Backoff. Each pause
-	// takes half to all of its length.
+	// firstPause is the first pause of an exponential backoff up to RedisTimings.Backoff. Each
+	// pause takes half to all of its length.
 	firstPause = 100 * time.Millisecond
 )
 

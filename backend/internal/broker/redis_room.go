@@ -32,8 +32,8 @@ type redisRoom struct {
 	lastAccepted  wire.Micros // of the message at last; 0 if unknown
 	pending       []*Message  // arrived while the room was not live, in order
 	pendingBytes  int         // of data
-	// reread says that the history has to be read once more: something may be missing after what was
-	// read.
+	// reread says that the history has to be read once more: something may be missing after what
+	// was read.
 	reread bool
 }
 
@@ -76,8 +76,8 @@ func (r *redisRoom) start(offset wire.Offset, accepted wire.Micros) {
 	r.startRepairLocked()
 }
 
-// confirm handles a confirmation of the subscription. All but the first mean that it was interrupted,
-// and that messages may be missing.
+// confirm handles a confirmation of the subscription. All but the first mean that it was
+// interrupted, and that messages may be missing.
 func (r *redisRoom) confirm() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,7 +172,8 @@ func (r *redisRoom) repair() {
 			return
 		}
 		after, accepted := r.last, r.lastAccepted
-		r.pending, r.pendingBytes, r.reread = nil, 0, false // what arrived is in the history already
+		// What arrived is in the history already.
+		r.pending, r.pendingBytes, r.reread = nil, 0, false
 		r.mu.Unlock()
 
 		page, err := b.readMissed(r.name, after, accepted)
@@ -227,8 +228,8 @@ func (r *redisRoom) position() (last wire.Offset, idle bool) {
 	return r.last, r.state == stateLive && time.Since(r.lastMessage) > idleAfter
 }
 
-// deliverPage delivers a page, which nobody else does while the room is repairing. What is published
-// meanwhile need not wait for it.
+// deliverPage delivers a page, which nobody else does while the room is repairing. What is
+// published meanwhile need not wait for it.
 func (r *redisRoom) deliverPage(page missedPage) {
 	if page.Gap != nil && !r.deliverGap(*page.Gap, page.retained) {
 		return
@@ -249,7 +250,8 @@ func (r *redisRoom) deliverPage(page missedPage) {
 	}
 }
 
-// deliverGap tells of messages that are gone. It does not, and reports false, when the room is closed.
+// deliverGap tells of messages that are gone. It does not, and reports false, when the room is
+// closed.
 func (r *redisRoom) deliverGap(gap Gap, retained []*Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -270,8 +272,8 @@ func (r *redisRoom) deliver(m *Message) bool {
 	return !r.closed
 }
 
-// deliverPendingLocked delivers the pending messages that follow, and makes the room live when nothing
-// is missing, which it reports.
+// deliverPendingLocked delivers the pending messages that follow, and makes the room live when
+// nothing is missing, which it reports.
 func (r *redisRoom) deliverPendingLocked() bool {
 	r.dropDeliveredLocked()
 	for len(r.pending) > 0 && r.isNext(r.pending[0]) {

@@ -14,12 +14,14 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// roomPreamble makes sure that the room has an epoch. Without one its history is lost, or never was: what may be left of it
-// is of another epoch and goes. A room that nobody has published to is forgotten after a day, since anybody may ask for any.
+// roomPreamble makes sure that the room has an epoch. Without one its history is lost, or never
+// was: what may be left of it is of another epoch and goes. A room that nobody has published to is
+// forgotten after a day, since anybody may ask for any.
 //
-// KEYS: meta, stream, retained. ARGV[1]: an epoch that no room had before. The meta hash has the epoch, the number n of the
-// last message, the bytes of data in the stream, and the time of the last message (at, in ms). The retained hash always has
-// an empty field: while a cluster moves a slot, a server refuses a script of which some keys are there and others nowhere.
+// KEYS: meta, stream, retained. ARGV[1]: an epoch that no room had before. The meta hash has the
+// epoch, the number n of the last message, the bytes of data in the stream, and the time of the
+// last message (at, in ms). The retained hash always has an empty field: while a cluster moves a
+// slot, a server refuses a script of which some keys are there and others nowhere.
 const roomPreamble = `
 local time = redis.call('TIME')
 local us = string.format('%.0f', time[1] * 1000000 + time[2])
@@ -39,16 +41,17 @@ end
 local function text(number) return string.format('%.0f', number) end
 `
 
-// publishScript accepts one message. It answers "new epoch n", "again epoch n digest" for an idempotency key that is known, or
-// "full" when no further event may be retained.
+// publishScript accepts one message. It answers "new epoch n", "again epoch n digest" for an
+// idempotency key that is known, or "full" when no further event may be retained.
 //
-// The stream's entries have the id n-µs, and the event in the field e, or r when it is retained. The stream is bounded in
-// bytes at each message; in number and age at each sixteenth, and exactly when it is read. All of it goes when nothing was
-// published for as long as messages are kept.
+// The stream's entries have the id n-µs, and the event in the field e, or r when it is retained.
+// The stream is bounded in bytes at each message; in number and age at each sixteenth, and exactly
+// when it is read. All of it goes when nothing was published for as long as messages are kept.
 //
-// KEYS[4] and KEYS[5], with an idempotency key: the keys of the room, a hash of "ms epoch n digest" by key, and when each came,
-// a sorted set; four that are too old go with each one that comes. ARGV: epoch, channel, event, data, retain, messages, age in
-// ms, bytes, retained events, idempotency window in ms, conflate, PUBLISH or SPUBLISH, digest, idempotency key. What is
+// KEYS[4] and KEYS[5], with an idempotency key: the keys of the room, a hash of "ms epoch n digest"
+// by key, and when each came, a sorted set; four that are too old go with each one that comes.
+// ARGV: epoch, channel, event, data, retain, messages, age in ms, bytes, retained events,
+// idempotency window in ms, conflate, PUBLISH or SPUBLISH, digest, idempotency key. What is
 // published and retained is "epoch n µs retain conflate event\ndata".
 var publishScript = redis.NewScript(roomPreamble + `
 local window, key = tonumber(ARGV[10]), ARGV[14]
@@ -115,14 +118,16 @@ end
 return answer
 `)
 
-// historyScript answers {epoch, n, entries, forked} with at most ARGV[4] entries after the offset ARGV[2], ARGV[3], or after
-// the oldest that is kept when the offset is not of this history. ARGV[5], ARGV[6]: the messages that are kept, and their age.
+// historyScript answers {epoch, n, entries, forked} with at most ARGV[4] entries after the offset
+// ARGV[2], ARGV[3], or after the oldest that is kept when the offset is not of this history.
+// ARGV[5], ARGV[6]: the messages that are kept, and their age.
 //
-// ARGV[8] is 1 when the message at the offset was delivered by the one who asks, and ARGV[7], if not empty, the time in µs when it
-// was accepted, by which it is recognized: offsets are given again when a Redis comes back that had lost its latest messages
-// (a replica that lagged, an append-only file that was not written). The history has forked then, which is told by a new epoch.
-// The meta hash remembers the old one (was) and the number of the last message that both have (fork), so that only what was
-// lost is missed.
+// ARGV[8] is 1 when the message at the offset was delivered by the one who asks, and ARGV[7], if
+// not empty, the time in µs when it was accepted, by which it is recognized: offsets are given
+// again when a Redis comes back that had lost its latest messages (a replica that lagged, an
+// append-only file that was not written). The history has forked then, which is told by a new
+// epoch. The meta hash remembers the old one (was) and the number of the last message that both
+// have (fork), so that only what was lost is missed.
 var historyScript = redis.NewScript(roomPreamble + `
 local limit, age, stamp = tonumber(ARGV[4]), tonumber(ARGV[6]), ARGV[7]
 local after = tonumber(ARGV[3])
@@ -175,7 +180,8 @@ func (b *Redis) run(ctx context.Context, script *redis.Script, room wire.Room, a
 	return script.Run(ctx, b.client, []string{k.meta, k.stream, k.retained}, append([]any{NewEpoch()}, args...)...).Slice()
 }
 
-// position returns how the room stands, and when its last message was accepted (0 if that is not kept).
+// position returns how the room stands, and when its last message was accepted (0 if that is not
+// kept).
 func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, accepted wire.Micros, err error) {
 	answer, err := b.run(ctx, positionScript, room)
 	if err != nil {
@@ -260,7 +266,8 @@ func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, 
 	return page, nil
 }
 
-// undelivered stands for the time of a message that was not delivered here: a client names its offset.
+// undelivered stands for the time of a message that was not delivered here: a client names its
+// offset.
 const undelivered wire.Micros = -1
 
 // history reads a page. accepted is the time of the message at the offset, 0 if that is unknown.

@@ -21,7 +21,8 @@ type attempt struct {
 }
 
 const (
-	// confirmTimeout is how long a server may take to confirm a subscription, before the next attempt.
+	// confirmTimeout is how long a server may take to confirm a subscription, before the next
+	// attempt.
 	confirmTimeout = time.Second
 	// retryInterval is the time between two looks at unconfirmed subscriptions.
 	retryInterval = 50 * time.Millisecond
@@ -183,8 +184,8 @@ func (b *Redis) onSubscribed(c *pubsubConn, channel string) {
 	}
 }
 
-// onUnsubscribed handles the end of a subscription: one that we asked for or, in a cluster, one whose
-// slot has moved to another server.
+// onUnsubscribed handles the end of a subscription: one that we asked for or, in a cluster, one
+// whose slot has moved to another server.
 func (b *Redis) onUnsubscribed(c *pubsubConn, channel string) {
 	b.mu.Lock()
 	r := c.rooms[channel]

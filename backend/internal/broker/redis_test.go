@@ -98,7 +98,8 @@ func TestRedisClassicPubSub(t *testing.T) {
 	}
 }
 
-// pair is two brokers on one Redis, as two instances have them: one publishes, the other is subscribed.
+// pair is two brokers on one Redis, as two instances have them: one publishes, the other is
+// subscribed.
 type pair struct {
 	publisher *broker.Redis
 	recorder  *brokertest.Recorder
@@ -184,7 +185,8 @@ func TestRedisDeliversToAnotherInstance(t *testing.T) {
 	p.recorder.WantExactly(p.room, 1, 100)
 }
 
-// What was published while the subscriptions were cut off is read from the stream, in order, before anything newer.
+// What was published while the subscriptions were cut off is read from the stream, in order, before
+// anything newer.
 func TestRedisRepairsLostSubscriptions(t *testing.T) {
 	url := startRedis(t).URL
 	repaired, reconnected := make(chan struct{}, 1000), make(chan struct{}, 1000)
@@ -219,8 +221,8 @@ func TestRedisRepairsHoles(t *testing.T) {
 	}
 }
 
-// A server that is killed and comes back has what it had promised (appendfsync everysec keeps all but the last second; a
-// killed process loses nothing that the kernel has).
+// A server that is killed and comes back has what it had promised (appendfsync everysec keeps all
+// but the last second; a killed process loses nothing that the kernel has).
 func TestRedisAwayAndBack(t *testing.T) {
 	server := startRedis(t)
 	p := newPair(t, server.URL, broker.RedisOptions{})
@@ -274,7 +276,8 @@ func TestRedisHangs(t *testing.T) {
 	}
 }
 
-// An emptied Redis is a new epoch: those who were subscribed are told of the gap and hear what comes.
+// An emptied Redis is a new epoch: those who were subscribed are told of the gap and hear what
+// comes.
 func TestRedisEmptied(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{})
@@ -318,7 +321,8 @@ func BenchmarkRedisPublish(b *testing.B) {
 	})
 }
 
-// A user with the rights that docs/operations.md names can do all that is needed, on one server and on a cluster.
+// A user with the rights that docs/operations.md names can do all that is needed, on one server and
+// on a cluster.
 func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/operations.md")
 	if err != nil {

@@ -1,8 +1,9 @@
 // Package cluster knows which instances live and what each one holds.
 //
-//	self func() Node ──▶ Cluster ── announce, every second ──▶ Redis hash zonecast:nodes ──▶ every other Cluster
+//	self func() Node ──▶ Cluster ── every second ──▶ hash zonecast:nodes ──▶ every other Cluster
 //	api (health), cmd (dashboard) ◀── View ── Cluster
-//	api (operators) ── Ask ──▶ Cluster ── pub/sub zonecast:questions ──▶ Answerer of every instance ── list ──▶ Answers
+//	api (operators) ── Ask ──▶ Cluster ── pub/sub zonecast:questions ──▶ Answerer of every instance
+//	       ▲── Answers ──────────────────── list zonecast:answers:… ─────────┘
 //
 // An instance that has not announced itself for 4 s is stale, and removed after a minute. One that
 // leaves retracts its announcement.
@@ -13,8 +14,9 @@ import (
 	"time"
 )
 
-// A Node is what one instance says about itself. Its JSON is what instances tell one another, so that instances of
-// neighbouring versions understand each other: fields may be added, never changed.
+// A Node is what one instance says about itself. Its JSON is what instances tell one another, so
+// that instances of neighbouring versions understand each other: fields may be added, never
+// changed.
 type Node struct {
 	Name string `json:"name"`
 	// ID is this process's own, whatever its name. Filled in by the cluster.
@@ -26,11 +28,13 @@ type Node struct {
 	Reason string `json:"reason,omitempty"`
 
 	Connections int `json:"connections"`
-	// Warehouses counts the connections that are in at least one room of a warehouse, Zones those in each zone.
+	// Warehouses counts the connections that are in at least one room of a warehouse, Zones those
+	// in each zone.
 	Warehouses map[string]int `json:"warehouses,omitempty"`
 	Zones      []Zone         `json:"zones,omitempty"`
 	Transports map[string]int `json:"transports,omitempty"` // connections by transport
-	// Sent is how many messages the open connections were sent, Lived the sum of how long they are open.
+	// Sent is how many messages the open connections were sent, Lived the sum of how long they are
+	// open.
 	Sent  uint64        `json:"sent"`
 	Lived time.Duration `json:"lived"`
 
@@ -49,7 +53,8 @@ type Zone struct {
 	Connections int    `json:"connections"`
 }
 
-// A Histogram counts the delivery latencies: Counts[i] are those up to Bounds[i] seconds, smaller ones included.
+// A Histogram counts the delivery latencies: Counts[i] are those up to Bounds[i] seconds, smaller
+// ones included.
 type Histogram struct {
 	Bounds []float64 `json:"bounds,omitempty"`
 	Counts []uint64  `json:"counts,omitempty"`
@@ -65,10 +70,11 @@ const (
 
 // A View is what is known of the cluster.
 type View struct {
-	// Nodes are the live ones by name. This one's figures are of now, those of others up to 2 s old.
+	// Nodes are the live ones by name. This one's figures are of now, those of others up to 2 s
+	// old.
 	Nodes []Node
-	// Silent names the instances that stopped announcing themselves without taking leave, in the last minute; while Redis
-	// is away, those that were there before.
+	// Silent names the instances that stopped announcing themselves without taking leave, in the
+	// last minute; while Redis is away, those that were there before.
 	Silent []string
 	// Incomplete says why others may be missing; empty when none are.
 	Incomplete string

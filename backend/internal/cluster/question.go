@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// A Question is put to all instances. Its JSON is what instances tell one another: fields may be added, never changed.
+// A Question is put to all instances. Its JSON is what instances tell one another: fields may be
+// added, never changed.
 type Question struct {
 	Kind string          `json:"kind"`
 	Data json.RawMessage `json:"data,omitempty"`
@@ -31,7 +32,8 @@ type Answers struct {
 	All []Answer
 	// Asked is how many instances were, this one included.
 	Asked int
-	// Missing names the instances that live, or that fell silent a moment ago, and did not answer; each with why, if it said so.
+	// Missing names the instances that live, or that fell silent a moment ago, and did not answer;
+	// each with why, if it said so.
 	Missing []string
 	// Incomplete says why instances may be missing that are not known of; empty when none are.
 	Incomplete string

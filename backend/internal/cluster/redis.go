@@ -21,12 +21,13 @@ import (
 // nodesKey is a hash: id, a space and the name ─▶ "{time of the announcement, ms} {JSON}".
 const nodesKey = "zonecast:nodes"
 
-// announceScript announces a node and answers {the JSON of all that live, the fields of the stale ones}. Those that are stale
-// for long are removed. The first announcement of a process replaces those of the same name, which are of its earlier runs;
-// another process of that name that lives announces itself again within a second. The clock is Redis's.
+// announceScript announces a node and answers {the JSON of all that live, the fields of the stale
+// ones}. Those that are stale for long are removed. The first announcement of a process replaces
+// those of the same name, which are of its earlier runs; another process of that name that lives
+// announces itself again within a second. The clock is Redis's.
 //
-// ARGV: field, JSON, age in ms at which one is stale, and removed, 1 for the first time. Without JSON the announcement is
-// retracted.
+// ARGV: field, JSON, age in ms at which one is stale, and removed, 1 for the first time. Without
+// JSON the announcement is retracted.
 var announceScript = redis.NewScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -75,7 +76,8 @@ type Redis struct {
 	others      []Node
 	stale       []string  // names
 	refreshedAt time.Time // when others was read
-	// graceUntil is when all that live have had the time to announce themselves, since Redis is there.
+	// graceUntil is when all that live have had the time to announce themselves, since Redis is
+	// there.
 	graceUntil time.Time
 	lost       []string // names of those that were there before Redis went, and have not come back
 	// duplicateName says that another instance of this name lives.
@@ -86,7 +88,8 @@ type Redis struct {
 var _ Cluster = (*Redis)(nil)
 
 const (
-	// An instance is stale after so many intervals without an announcement, and removed after so many.
+	// An instance is stale after so many intervals without an announcement, and removed after so
+	// many.
 	staleIntervals, removeIntervals = 4, 60
 	// graceIntervals is how long others may take to announce themselves after Redis came back.
 	graceIntervals = 3

@@ -19,13 +19,13 @@ const (
 	answersPrefix = "zonecast:answers:"
 	// answerTimeout bounds how long an instance works on an answer, and how long an answer is kept.
 	answerTimeout = 10 * time.Second
-	// maxAnswering is how many questions an instance answers at once; more go unanswered. maxAsking is
-	// how many it may have open at once; more wait.
+	// maxAnswering is how many questions an instance answers at once; more go unanswered. maxAsking
+	// is how many it may have open at once; more wait.
 	maxAnswering, maxAsking = 8, 8
 	// reconnectPause is between two attempts to subscribe to questions.
 	reconnectPause = 500 * time.Millisecond
-	// silenceTimeout is the silence after which the subscription is pinged, and then the timeout of the
-	// answer.
+	// silenceTimeout is the silence after which the subscription is pinged, and then the timeout of
+	// the answer.
 	silenceTimeout = 5 * time.Second
 )
 

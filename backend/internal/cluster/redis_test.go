@@ -128,7 +128,8 @@ func TestWithoutRedisTheFiguresAreIncomplete(t *testing.T) {
 	awaitView(t, "both are seen again", b, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
 }
 
-// Two instances of one name are both counted, and one that comes back under its name takes its own earlier place.
+// Two instances of one name are both counted, and one that comes back under its name takes its own
+// earlier place.
 func TestNamesThatAreTheSame(t *testing.T) {
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "a")
@@ -202,7 +203,8 @@ func TestQuestionsAreAnswered(t *testing.T) {
 	}
 }
 
-// A room whose members are behind at one instance is known to the others for a moment, and to itself it is not told.
+// A room whose members are behind at one instance is known to the others for a moment, and to
+// itself it is not told.
 func TestInstancesTellOfRoomsThatAreBehind(t *testing.T) {
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")

@@ -1,6 +1,7 @@
-// Package config holds every setting once: its flag, its environment name, its default and its help.
+// Package config holds every setting once: its flag, its environment name, its default and its
+// help.
 //
-//	cmd/zonecast ── embeds Config in its commands ──▶ kong ──▶ Config ── Check ──▶ every mistake at once
+//	cmd/zonecast ── embeds Config ──▶ kong ──▶ Config ── Check ──▶ every mistake at once
 //
 // docs/configuration.md is generated from it: go test ./internal/config -update
 package config
@@ -66,18 +67,19 @@ type Config struct {
 // DefaultListen is the address that the server listens on by default.
 const DefaultListen = "127.0.0.1:3001"
 
-// DefaultConnections is the default maximum of connections. With what else needs descriptors it fits
-// a limit of 20,000.
+// DefaultConnections is the default maximum of connections. With what else needs descriptors it
+// fits a limit of 20,000.
 const DefaultConnections = 19_000
 
-// spareDescriptors is how many descriptors are left for what is no client: the listener, Redis, requests over HTTP.
+// spareDescriptors is how many descriptors are left for what is no client: the listener, Redis,
+// requests over HTTP.
 const spareDescriptors = 200
 
 // maxNodeName is the most bytes of NodeName.
 const maxNodeName = 64
 
-// Connections returns how many connections the instance takes where it may have this many descriptors. It is less than what
-// was asked for only by default; the error says what to change.
+// Connections returns how many connections the instance takes where it may have this many
+// descriptors. It is less than what was asked for only by default; the error says what to change.
 func (c *Config) Connections(descriptors uint64) (int, error) {
 	if c.MaxConnections > 0 {
 		if need := uint64(c.MaxConnections) + spareDescriptors; need > descriptors {

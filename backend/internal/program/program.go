@@ -22,8 +22,8 @@ var debianPackage = map[string]string{
 // systemFolders hold servers on Debian, and are not in everyone's PATH.
 var systemFolders = []string{"/usr/local/sbin", "/usr/sbin", "/sbin"}
 
-// Find returns the path of a program, looked for in PATH and in the system's folders for servers. The
-// error says how to install it.
+// Find returns the path of a program, looked for in PATH and in the system's folders for servers.
+// The error says how to install it.
 func Find(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil {

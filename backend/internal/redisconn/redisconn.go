@@ -1,6 +1,6 @@
 // Package redisconn finds the Redis that a URL names, whatever kind it is, and makes clients of it.
 //
-//	REDIS_URL ──▶ Find ──▶ Target ──▶ Client ──▶ broker (publishing, subscriptions), cluster (announcements, questions)
+//	REDIS_URL ──▶ Find ──▶ Target ──▶ Client ──▶ broker, cluster
 //
 // It asks the server itself whether it is one of a Redis Cluster, so that one address is enough.
 package redisconn
@@ -27,16 +27,17 @@ import (
 type Options struct {
 	// URL is one of
 	//
-	//	redis://user:password@host:6379/0                                   one server; or any server of a Redis Cluster
-	//	redis://user:password@host:6379?addr=host2:6379&addr=host3:6379     a Redis Cluster, found through any of these
-	//	redis://host:26379?addr=host2:26379&master_name=mymaster            what Sentinels of these addresses watch
-	//	unix:///run/redis.sock                                              one server on this machine
+	//	redis://user:password@host:6379/0                       one server, or one of a cluster
+	//	redis://user:password@host:6379?addr=host2:6379&addr=…  a Redis Cluster
+	//	redis://host:26379?addr=host2:26379&master_name=name    the master of these Sentinels
+	//	unix:///run/redis.sock                                  one server on this machine
 	//
-	// With rediss:// the connection is encrypted. What go-redis knows besides can stand in the query, but for timeouts and
-	// retries, which are Zonecast's own.
+	// With rediss:// the connection is encrypted. What go-redis knows besides can stand in the
+	// query, but for timeouts and retries, which are Zonecast's own.
 	URL string
-	// CAFile, if not empty, holds the certificates (PEM) that the server's certificate must descend from, instead of those
-	// that the system trusts. CertFile and KeyFile are what this side shows when the server asks for a certificate.
+	// CAFile, if not empty, holds the certificates (PEM) that the server's certificate must descend
+	// from, instead of those that the system trusts. CertFile and KeyFile are what this side shows
+	// when the server asks for a certificate.
 	CAFile, CertFile, KeyFile string
 	Log                       *slog.Logger
 }
@@ -49,8 +50,8 @@ type Target struct {
 	single   *redis.Options
 	failover *redis.FailoverOptions
 	cluster  *redis.ClusterOptions
-	// Sharded says that the server knows sharded pub/sub (Redis 7): what is published to a channel then stays within the
-	// shard of a cluster that the channel belongs to.
+	// Sharded says that the server knows sharded pub/sub (Redis 7): what is published to a channel
+	// then stays within the shard of a cluster that the channel belongs to.
 	Sharded bool
 }
 
@@ -65,8 +66,8 @@ func (tune Tuning) apply(dial, read, write *time.Duration, pool, protocol *int) 
 	*pool, *protocol = cmp.Or(tune.PoolSize, *pool), cmp.Or(*protocol, 2)
 }
 
-// Find connects to the Redis, and finds out what it is. It fails if Redis does not answer, is too old, or can't be used. No
-// error contains the URL's password.
+// Find connects to the Redis, and finds out what it is. It fails if Redis does not answer, is too
+// old, or can't be used. No error contains the URL's password.
 func Find(ctx context.Context, opts Options) (*Target, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -97,7 +98,8 @@ func parse(opts Options) (*Target, error) {
 	case values.Has("master_name"):
 		if t.failover, err = redis.ParseFailoverURL(opts.URL); err == nil {
 			secure = &t.failover.TLSConfig
-			// The URL's user and password open the master; the Sentinels may be asked without, or with the same.
+			// The URL's user and password open the master; the Sentinels may be asked without, or
+			// with the same.
 			if t.failover.Username == "" && t.failover.Password == "" {
 				t.failover.Username, t.failover.Password = t.failover.SentinelUsername, t.failover.SentinelPassword
 			}
@@ -171,7 +173,8 @@ func (t *Target) String() string {
 	return t.single.Addr
 }
 
-// Clustered says that it is a Redis Cluster, whose clients are *redis.ClusterClient; all others are *redis.Client.
+// Clustered says that it is a Redis Cluster, whose clients are *redis.ClusterClient; all others are
+// *redis.Client.
 func (t *Target) Clustered() bool { return t.cluster != nil }
 
 // Client returns a client. It does not connect before it is used, and repeats no command: one whose

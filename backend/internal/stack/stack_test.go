@@ -190,7 +190,8 @@ func TestStopReportsAnEndNobodyAskedFor(t *testing.T) {
 }
 
 func TestKillSettlesAnEndNobodyAskedFor(t *testing.T) {
-	s := start(t, played("instance", Options{Instances: 1})) // its Close must find nothing to report
+	// Its Close must find nothing to report.
+	s := start(t, played("instance", Options{Instances: 1}))
 	if err := syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +225,8 @@ func TestStopKillsWhoDoesNotLeave(t *testing.T) {
 	}
 }
 
-// The invariant: when the process that started a stack is killed, everything that it started ends too.
+// The invariant: when the process that started a stack is killed, everything that it started ends
+// too.
 func TestNothingOutlivesItsParent(t *testing.T) {
 	testkit.NeedProgram(t, Full(repository, "").Programs()...)
 	t.Setenv("TMPDIR", t.TempDir()) // the parent has no chance to remove its folder

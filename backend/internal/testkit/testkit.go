@@ -10,7 +10,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
-// Patience bounds every wait. Nothing waits that long unless it is broken, however busy the machine.
+// Patience bounds every wait. Nothing waits that long unless it is broken, however busy the
+// machine.
 const Patience = time.Minute
 
 // Eventually waits until a condition holds, and fails the test when it doesn't within [Patience].

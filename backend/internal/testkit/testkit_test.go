@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// go test shows nothing of packages that pass when it tests several, so what this machine lacks goes
-// to the terminal, if there is one.
+// go test shows nothing of packages that pass when it tests several, so what this machine lacks
+// goes to the terminal, if there is one.
 func TestTheTerminalIsToldWhatIsLeftOut(t *testing.T) {
 	programs := []string{"redis-server", "nginx", "prometheus", "promtool", "gcc"}
 	if missing := lacking(programs...); missing != "" && os.Getenv(RequireAll) == "" {

@@ -12,8 +12,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// payloads are valid JSON that does not survive being decoded and encoded again, being taken for text with line ends, or
-// being cut at a buffer's size.
+// payloads are valid JSON that does not survive being decoded and encoded again, being taken for
+// text with line ends, or being cut at a buffer's size.
 var payloads = []string{
 	`null`, `true`, `""`, `[]`, `{}`, `-0`, `0.10`, `1e400`, `12345678901234567890123456789`,
 	`{"b":1,"a":2,"b":3}`,

@@ -22,7 +22,8 @@ func history(t testing.TB, b broker.Broker, room wire.Room, after wire.Offset, l
 	return page
 }
 
-// wantPage fails unless the page has the messages from from to to, each with its number as its data, and this gap.
+// wantPage fails unless the page has the messages from from to to, each with its number as its
+// data, and this gap.
 func wantPage(t *testing.T, page broker.Page, gap *broker.Gap, from, to uint64) {
 	t.Helper()
 	switch {
@@ -143,7 +144,8 @@ func historyWindow(t *testing.T, open Open) {
 	}
 }
 
-// historyAge: what is too old is gone, but not the count: who has seen the last message has missed nothing.
+// historyAge: what is too old is gone, but not the count: who has seen the last message has missed
+// nothing.
 func historyAge(t *testing.T, open Open) {
 	const n = 5
 	b, _ := start(t, open, broker.Limits{Age: 500 * time.Millisecond})

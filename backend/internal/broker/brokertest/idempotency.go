@@ -53,15 +53,16 @@ func knownKey(t *testing.T, open Open) {
 	}
 }
 
-// keyOfAnother uses a key for something else: it must neither be sent nor be taken for the first one, whose answer would tell
-// its publisher that it was.
+// keyOfAnother uses a key for something else: it must neither be sent nor be taken for the first
+// one, whose answer would tell its publisher that it was.
 func keyOfAnother(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
 	if _, err := b.Subscribe(t.Context(), room); err != nil {
 		t.Fatal(err)
 	}
-	same := broker.Publication{Room: room, Event: "E", IdempotencyKey: "k", Conflate: "c"} // whose data is null
+	// Whose data is null.
+	same := broker.Publication{Room: room, Event: "E", IdempotencyKey: "k", Conflate: "c"}
 	first := publishAs(t, b, same)
 	for name, change := range map[string]func(*broker.Publication){
 		"another event":         func(p *broker.Publication) { p.Event = "F" },

@@ -11,7 +11,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// publish publishes p, which must be accepted as a new message. An event and data are filled in when they are missing.
+// publish publishes p, which must be accepted as a new message. An event and data are filled in
+// when they are missing.
 func publish(t testing.TB, b broker.Broker, p broker.Publication) wire.Offset {
 	t.Helper()
 	if p.Event == "" {

@@ -12,8 +12,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A Recorder is a handler that keeps what it is told and fails its test when two calls for one room overlap or a room's
-// offsets do not rise.
+// A Recorder is a handler that keeps what it is told and fails its test when two calls for one room
+// overlap or a room's offsets do not rise.
 type Recorder struct {
 	t testing.TB
 
@@ -95,7 +95,8 @@ func (r *Recorder) Gaps(room wire.Room) []broker.Gap {
 	return nil
 }
 
-// Wait waits until a message of this number or a higher one was delivered, and returns all messages of the room so far.
+// Wait waits until a message of this number or a higher one was delivered, and returns all messages
+// of the room so far.
 func (r *Recorder) Wait(room wire.Room, n uint64) []*broker.Message {
 	r.t.Helper()
 	var got []*broker.Message
@@ -106,7 +107,8 @@ func (r *Recorder) Wait(room wire.Room, n uint64) []*broker.Message {
 	return got
 }
 
-// WantExactly waits for message to of a room and fails unless exactly the messages from to to were delivered so far.
+// WantExactly waits for message to of a room and fails unless exactly the messages from to to were
+// delivered so far.
 func (r *Recorder) WantExactly(room wire.Room, from, to uint64) []*broker.Message {
 	r.t.Helper()
 	got := r.Wait(room, to)

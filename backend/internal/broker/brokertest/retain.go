@@ -9,7 +9,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// wantRetained subscribes to the room and fails unless what is retained reads like this: event, number, data.
+// wantRetained subscribes to the room and fails unless what is retained reads like this: event,
+// number, data.
 func wantRetained(t *testing.T, b broker.Broker, room wire.Room, want ...string) {
 	t.Helper()
 	s, err := b.Subscribe(t.Context(), room)

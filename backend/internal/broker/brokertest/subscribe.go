@@ -12,10 +12,11 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// flood publishes to the room from several goroutines until stop or the end of the test. The number of the last message
-// whose receipt came is in accepted.
+// flood publishes to the room from several goroutines until stop or the end of the test. The number
+// of the last message whose receipt came is in accepted.
 func flood(t *testing.T, b broker.Broker, room wire.Room, goroutines int) (accepted *atomic.Uint64, stop func()) {
-	ctx, cancel := context.WithCancel(context.Background()) // stop ends it, so that no publication is cut off
+	// Stop ends it, so that no publication is cut off.
+	ctx, cancel := context.WithCancel(context.Background())
 	accepted = new(atomic.Uint64)
 	var all sync.WaitGroup
 	for range goroutines {
@@ -126,7 +127,8 @@ func emptyRoom(t *testing.T, open Open) {
 	wantRange(t, page.Messages, 1, 1)
 }
 
-// emptyRoomEpoch: whoever saw a room at 0 has missed nothing when it comes back to it at 0, or with the first message kept.
+// emptyRoomEpoch: whoever saw a room at 0 has missed nothing when it comes back to it at 0, or with
+// the first message kept.
 func emptyRoomEpoch(t *testing.T, open Open) {
 	b, _ := start(t, open, broker.Limits{})
 	room := Room(t)
