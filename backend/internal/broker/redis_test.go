@@ -119,9 +119,7 @@ func newPairAt(t *testing.T, target *redisconn.Target, opts broker.RedisOptions)
 	p.publisher = openRedis(t, broker.RedisOptions{Target: target, Limits: opts.Limits, Timings: opts.Timings},
 		brokertest.NewRecorder(t))
 	subscriber := openRedis(t, opts, p.recorder)
-	if _, err := subscriber.Subscribe(t.Context(), p.room); err != nil {
-		t.Fatal(err)
-	}
+	brokertest.Subscribe(t, subscriber, p.room)
 	return p
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // Open returns a broker with these limits that delivers to h. The suite closes it.
@@ -72,6 +73,16 @@ func start(t *testing.T, open Open, limits broker.Limits) (broker.Broker, *Recor
 	b := open(t, limits, r)
 	t.Cleanup(func() { b.Close() })
 	return b, r
+}
+
+// Subscribe subscribes to the room, which must be possible.
+func Subscribe(t testing.TB, b broker.Broker, room wire.Room) broker.Snapshot {
+	t.Helper()
+	s, err := b.Subscribe(t.Context(), room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func healthy(t *testing.T, open Open) {

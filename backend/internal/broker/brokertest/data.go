@@ -29,9 +29,7 @@ var payloads = []string{
 func dataAsSent(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	var first wire.Offset
 	for i, data := range payloads {
 		o := publish(t, b, broker.Publication{Room: room, Event: "E", Retain: true, Data: json.RawMessage(data)})
@@ -72,9 +70,7 @@ func metadata(t *testing.T, open Open) {
 	const clocks = 5 * time.Second // that the store's clock may differ from ours
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	given := []broker.Publication{
 		{Room: room, Event: "stock:low", Data: json.RawMessage(`1`)},
 		{Room: room, Event: strings.Repeat("E", wire.MaxEventLen), Data: json.RawMessage(`2`), Retain: true},

@@ -45,10 +45,7 @@ func subscribeWhilePublishing(t *testing.T, open Open) {
 	accepted, stop := flood(t, b, room, 3)
 	for range 25 {
 		before := accepted.Load()
-		s, err := b.Subscribe(t.Context(), room)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := Subscribe(t, b, room)
 		if s.Offset.N < before {
 			t.Fatalf("the snapshot stands at %s although message %d was accepted before", s.Offset, before)
 		}
@@ -76,9 +73,7 @@ func onlySubscribed(t *testing.T, open Open) {
 	before := wire.Room{Warehouse: warehouse, Zone: "before"}
 	now := wire.Room{Warehouse: warehouse, Zone: "now"}
 	for _, room := range []wire.Room{before, now} {
-		if _, err := b.Subscribe(t.Context(), room); err != nil {
-			t.Fatal(err)
-		}
+		Subscribe(t, b, room)
 		publish(t, b, broker.Publication{Room: room})
 		r.WantExactly(room, 1, 1)
 	}
@@ -106,10 +101,7 @@ func onlySubscribed(t *testing.T, open Open) {
 func emptyRoom(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	s, err := b.Subscribe(t.Context(), room)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := Subscribe(t, b, room)
 	if s.Offset.Epoch == "" || s.Offset.N != 0 || len(s.Retained) > 0 {
 		t.Errorf("the snapshot of an empty room is %+v", s)
 	}
@@ -134,10 +126,7 @@ func emptyRoomEpoch(t *testing.T, open Open) {
 	room := Room(t)
 	var first wire.Offset
 	for i := range 3 {
-		s, err := b.Subscribe(t.Context(), room)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := Subscribe(t, b, room)
 		b.Unsubscribe(room)
 		if i == 0 {
 			first = s.Offset
