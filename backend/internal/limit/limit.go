@@ -23,7 +23,7 @@ func (r Rate) Unlimited() bool { return r.Tokens == 0 }
 // A Bucket is full at first. It belongs to one goroutine.
 type Bucket struct {
 	spent float64 // tokens that are missing
-	at    int64   // when, in ns since 1970
+	at    int64   // when, in ns since 1970: a time.Time would cost each connection 16 bytes more
 }
 
 // Spend takes n tokens and returns 0, or takes none and returns how long it takes until there are

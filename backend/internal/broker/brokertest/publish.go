@@ -11,7 +11,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Publish publishes p, which must be accepted. An event and data are filled in when they are missing.
+// Publish publishes p, which must be accepted. A missing event and data are filled in.
 func Publish(t testing.TB, b broker.Broker, p broker.Publication) broker.Receipt {
 	t.Helper()
 	if p.Event == "" {
