@@ -17,8 +17,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// full makes the faults last as long as they do in bad times; without it they are short, and the
-// same.
+// full makes the faults last as long as they do in bad times; without it they are short.
 var full = flag.Bool("full", false, "let the faults of TestChaos last for as long as they do in bad times")
 
 // long returns how long a fault lasts.

@@ -156,8 +156,7 @@ func number(t *testing.T, text, name string) int {
 	return n
 }
 
-// runProgram runs a program that has to be installed and to succeed, and returns all that it
-// prints.
+// runProgram runs a program that has to be installed and to succeed, and returns its output.
 func runProgram(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	testkit.NeedProgram(t, name)

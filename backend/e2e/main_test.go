@@ -19,8 +19,7 @@ import (
 // repository is the top folder, seen from this package.
 const repository = "../.."
 
-// binaryVariable names the program under test. When it is unset, TestMain builds the program and
-// sets it.
+// binaryVariable names the program under test. Unset, TestMain builds the program and sets it.
 const binaryVariable = "ZONECAST_BIN"
 
 // patience bounds every read and request of these tests.

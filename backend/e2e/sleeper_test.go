@@ -120,8 +120,7 @@ type member struct {
 	took []time.Duration
 }
 
-// follow connects to the zone and reads to the end of the test. It fails when a number is not the
-// next one.
+// follow connects to the zone and reads to the end of the test. It fails when a number is missing.
 func follow(t *testing.T, address, zone string) *member {
 	t.Helper()
 	conn, in, err := upgrade(address, "warehouse=warehouse-1&zone="+zone, "")

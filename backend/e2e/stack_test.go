@@ -17,7 +17,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// The whole topology is started once; the subtests look at it, and those that break something come
+// The whole topology is started once; the subtests look at it, those that break something come
 // last.
 func TestDeployedStack(t *testing.T) {
 	s := stacktest.Start(t, stack.Full(repository, binary()))
@@ -79,8 +79,7 @@ func pagesAnswer(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// nginx must not keep events until a buffer is full: the first line comes while the stream stays
-// open.
+// nginx must not keep events until a buffer is full: the first line comes while the stream is open.
 func eventsFlow(t *testing.T, s *stack.Stack) {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Nginx.URL+"/ui/events", nil)
 	if err != nil {
@@ -163,7 +162,7 @@ func prometheusSeesAll(t *testing.T, s *stack.Stack) {
 	})
 }
 
-// Each expression is valid PromQL, and the labels that a legend shows are there. A rate needs two
+// Each expression is valid PromQL, and the labels that a legend shows are there. Rates need two
 // scrapes.
 func queriesAnswer(t *testing.T, s *stack.Stack) {
 	queries := readQueries(t)

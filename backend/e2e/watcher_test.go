@@ -17,8 +17,7 @@ import (
 )
 
 // A watcher is a client as the promises expect it: it stays in one room, comes back after each end
-// of its connection, elsewhere, and resumes from its last offset. It keeps count of what it was
-// sent.
+// of its connection, elsewhere, and resumes from its last offset. It counts what it was sent.
 type watcher struct {
 	addresses []string // WebSocket endpoints, tried in turn
 	subscribe wire.Subscribe

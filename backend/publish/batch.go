@@ -115,8 +115,7 @@ func (b *batch) take() []item {
 // names and quotes.
 const itemOverhead = 2*wire.MaxNameLen + wire.MaxEventLen + 2*wire.MaxIdempotencyKeyLen + 128
 
-// settle records the answers and returns the items to send again, with the error of the first of
-// them.
+// settle records the answers and returns the items to send again, with the first one's error.
 func (b *batch) settle(part []item, answers []answer) (again []item, reason error) {
 	last := make(map[wire.Room]int) // the last item of each room that was accepted
 	for i, a := range answers {

@@ -16,8 +16,7 @@ import (
 // problem details as of RFC 9457, or what could be made of an answer in another form (a proxy's
 // error page, say).
 type Error struct {
-	// Status is the answer's HTTP status; 0 for one message in a batch that was answered as a
-	// whole.
+	// Status is the HTTP status; 0 for one message of a batch that was answered as a whole.
 	Status int
 	// Code says to a program what went wrong; "" when the answer has none.
 	Code wire.ErrorCode
@@ -81,8 +80,7 @@ func temporary(err error) (after time.Duration, ok bool) {
 // readError makes the error of an answer that is not 200.
 func readError(res *http.Response, body []byte) *Error {
 	e := &Error{}
-	// "problem+json" is what the contract promises; a body that says JSON and is a problem is as
-	// good.
+	// "problem+json" is what the contract promises; a JSON body that is a problem is as good.
 	if kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type")); err == nil &&
 		(kind == "application/problem+json" || kind == "application/json") {
 		var problem struct {

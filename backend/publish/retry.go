@@ -12,8 +12,7 @@ import (
 // server asked to, plus a random time below Base × 2ⁿ⁻¹, itself at most Cap: publishers that failed
 // together do not come back together.
 type Retry struct {
-	// Attempts is how often a request is sent at most, the first time included; 1 never tries
-	// again.
+	// Attempts is the most often that a request is sent; 1 never tries again.
 	Attempts int
 	// Base and Cap bound the random wait.
 	Base, Cap time.Duration
@@ -47,7 +46,7 @@ func (r Retry) wait(n int, after time.Duration) time.Duration {
 	return after + rand.N(bound)
 }
 
-// retrying calls attempt until it succeeds, fails for good, or the bounds of c.retry or ctx are
+// retrying calls attempt until it succeeds, fails for good, or a bound of c.retry or ctx is
 // reached.
 func (c *Client) retrying(ctx context.Context, attempt func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.retry.Within)

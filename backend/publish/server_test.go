@@ -146,7 +146,7 @@ func healthy(server http.RoundTripper, r *http.Request) (*http.Response, error) 
 	return server.RoundTrip(r)
 }
 
-// answers makes a fault that gives the answer of a server in trouble, or of something that is not
+// answers makes a fault that gives the answer of a server in trouble, or of something else than
 // Zonecast.
 func answers(status int, contentType, body string, headers ...string) fault {
 	return func(http.RoundTripper, *http.Request) (*http.Response, error) {

@@ -70,8 +70,7 @@
 // is no part of the counting.
 //
 // Names that the protocol uses itself can't be published ([IsReserved]). Times are milliseconds
-// since 1970-01-01 UTC, durations are milliseconds. A client ignores fields and events that it does
-// not know.
+// since 1970-01-01 UTC, durations are milliseconds. A client ignores unknown fields and events.
 //
 // # Transports
 //

@@ -22,8 +22,8 @@ const (
 	EventConflated = "conflated"
 )
 
-// Well-known events that warehouse services publish. Any other name that [CheckEvent] accepts works
-// as well.
+// Well-known events that warehouse services publish. Any other that [CheckEvent] accepts works as
+// well.
 const (
 	EventShiftSnapshot = "SHIFT_SNAPSHOT"
 	EventZoneUpdate    = "ZONE_UPDATE"
@@ -107,8 +107,7 @@ const (
 	CodeInternal            ErrorCode = "internal"             // a fault of the server; see its log
 )
 
-// An Error is the data of an error frame, and the error of everything in this package that judges
-// input.
+// An Error is the data of an error frame, and the error of all functions here that judge input.
 type Error struct {
 	Code    ErrorCode `json:"code"`
 	Message string    `json:"message"`

@@ -17,8 +17,7 @@ const (
 // of it. They are rooms of their own: a message to a warehouse is not copied to its zones, nor the
 // other way round.
 //
-// The zero Room is no room. Rooms are comparable; make them with [NewRoom] or [ParseRoom], which
-// validate.
+// The zero Room is no room. Rooms are comparable; [NewRoom] and [ParseRoom] validate.
 type Room struct {
 	// Warehouse is never empty in a valid room.
 	Warehouse string

@@ -13,8 +13,7 @@ type Message struct {
 	Offset Offset
 	// Time is when the broker accepted it, in milliseconds since 1970.
 	Time int64
-	// Retained marks the copy that a new member gets of a message that was published before it
-	// came.
+	// Retained marks the copy that a new member gets of a message from before it came.
 	Retained bool
 	// Data is the publisher's JSON, byte for byte; nil stands for null.
 	Data json.RawMessage

@@ -46,7 +46,7 @@ func TestDecodeClientTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Whatever may be newer than the server is ignored in the frame itself, and the last one of a name
+// Whatever may be newer than the server is ignored in the frame itself, and the last of a name
 // counts.
 func TestDecodeClientIgnoresWhatItDoesNotKnow(t *testing.T) {
 	for _, give := range []string{
@@ -134,8 +134,7 @@ func TestAnInternalErrorKeepsItsTextToItself(t *testing.T) {
 	}
 }
 
-// Whatever a stranger sends is decoded or refused with a code; what is decoded survives the way
-// back.
+// Whatever a stranger sends is decoded or refused with a code; the rest survives the way back.
 func FuzzDecodeClient(f *testing.F) {
 	for _, c := range readGolden(f).Client {
 		f.Add([]byte(c.Text))

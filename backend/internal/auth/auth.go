@@ -1,4 +1,4 @@
-// Package auth decides who may do what: clients by token, services by key or token, operators by
+// Package auth decides who may do what: clients by token, services by token or key, operators by
 // password.
 //
 //	transport/ws ── Client, Token ──▶ Guard ──▶ Identity ── MayJoin, MayPublish

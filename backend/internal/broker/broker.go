@@ -1,5 +1,5 @@
-// Package broker gives each message of a room its offset, keeps the recent ones, and hands them to
-// the hub.
+// Package broker gives each message of a room its offset, keeps recent ones, and delivers to the
+// hub.
 //
 //	hub ── Publish, Subscribe, Unsubscribe, History ──▶ Broker
 //	hub ◀── Handler.Message, Handler.Gap, in the order of the room ── Broker

@@ -34,8 +34,8 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// Memory is the broker of a single instance: everything is lost with the process, and a new epoch
-// tells so.
+// Memory is the broker of a single instance: all is lost with the process, and a new epoch tells
+// so.
 type Memory struct {
 	epoch   string
 	limits  Limits
@@ -61,8 +61,7 @@ type memoryRoom struct {
 	forgotten  bool // no longer in Memory.rooms
 }
 
-// NewMemory returns an empty broker with an epoch of its own. It delivers to handler within
-// Publish.
+// NewMemory returns an empty broker with its own epoch. It delivers to handler within Publish.
 func NewMemory(limits Limits, handler Handler) *Memory {
 	limits = limits.withDefaults()
 	return &Memory{
@@ -74,8 +73,7 @@ func NewMemory(limits Limits, handler Handler) *Memory {
 	}
 }
 
-// NewEpoch returns an epoch that no room had before: the time in milliseconds and a random part, in
-// base 36.
+// NewEpoch returns an epoch that no room had before: the time in ms and a random part, in base 36.
 func NewEpoch() string {
 	return strconv.FormatInt(time.Now().UnixMilli(), 36) + strconv.FormatUint(rand.Uint64N(36*36*36*36), 36)
 }

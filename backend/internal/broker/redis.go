@@ -143,8 +143,7 @@ func keysOf(room wire.Room) keys {
 	return keys{channel, channel + ":meta", channel + ":stream", channel + ":retained"}
 }
 
-// shard returns a client of the server that holds the key. It is the cluster's own, and never to be
-// closed.
+// shard returns a client of the server that holds the key. It is the cluster's own: never close it.
 func (b *Redis) shard(ctx context.Context, key string) (*redis.Client, error) {
 	if b.cluster == nil {
 		return b.client.(*redis.Client), nil
@@ -311,8 +310,7 @@ func (b *Redis) Close() error {
 	return errors.Join(b.committer.close(), b.client.Close())
 }
 
-// spawn runs f on a goroutine that Close waits for. It does not, and reports false, when Close was
-// called.
+// spawn runs f on a goroutine that Close waits for. After Close it does nothing and reports false.
 func (b *Redis) spawn(f func()) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()

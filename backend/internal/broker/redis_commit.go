@@ -35,8 +35,7 @@ type committer struct {
 
 	mu     sync.Mutex
 	queues map[string]*commitQueue // by the address of the server; those that are not empty
-	// newcomers are servers that took over slots and are not among the cluster's masters yet, by
-	// address.
+	// newcomers are servers that took over slots and are not known as masters yet, by address.
 	newcomers map[string]*redis.Client
 }
 
@@ -156,8 +155,7 @@ func (c *committer) drain(address string, q *commitQueue) {
 	}
 }
 
-// send runs the script for each, in one round trip; in two more when Redis does not know the script
-// yet.
+// send runs the script for each, in one round trip; in two more when Redis lacks the script.
 func (c *committer) send(client *redis.Client, batch []*commit) {
 	ctx, cancel := context.WithTimeout(c.broker.ctx, c.broker.opts.Timings.Command)
 	defer cancel()

@@ -163,7 +163,7 @@ func TestRedisSentinelFailover(t *testing.T) {
 	tr.failOver(t, func() (*stack.Redis, error) { return s.Master(t.Context()) })
 }
 
-// Slots move to another master, there and back, under publications. Nothing is lost, and no gap is
+// Slots move to another master, there and back, under publications. Nothing is lost, no gap is
 // told.
 func TestRedisClusterSlotsMove(t *testing.T) {
 	s := startKind(t, stack.Clustered)
@@ -188,8 +188,7 @@ func TestRedisClusterSlotsMove(t *testing.T) {
 	tr.end(t, false)
 }
 
-// A message that pub/sub dropped, with none after it that would show the hole, arrives all the
-// same.
+// A message that pub/sub dropped, with none after it to show the hole, arrives all the same.
 func TestRedisSilentSubscriptionIsNotTrusted(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{Timings: broker.RedisTimings{Reconcile: 200 * time.Millisecond}})

@@ -69,8 +69,7 @@ func (b *Redis) monitor() {
 }
 
 // checkMaster asks the Sentinels, if there are any, which server is the master. When it changed,
-// the pub/sub connections are made anew: the old master may live on for a while, and publish
-// nothing.
+// the pub/sub connections are made anew: the old one may live on, and publish nothing.
 func (b *Redis) checkMaster(was string) (master string) {
 	ctx, cancel := context.WithTimeout(b.ctx, time.Second)
 	defer cancel()

@@ -21,8 +21,7 @@ type dialect struct {
 var (
 	// classic pub/sub reaches all servers of a cluster, whichever of them one is subscribed at.
 	classic = dialect{"PUBLISH", (*redis.PubSub).Subscribe, (*redis.PubSub).Unsubscribe}
-	// sharded pub/sub (Redis 7) stays within the shard of the channel, where the room's keys are
-	// too.
+	// sharded pub/sub (Redis 7) stays within the shard of the channel, as the room's keys do.
 	sharded = dialect{"SPUBLISH", (*redis.PubSub).SSubscribe, (*redis.PubSub).SUnsubscribe}
 )
 

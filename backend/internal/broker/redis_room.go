@@ -32,8 +32,7 @@ type redisRoom struct {
 	lastAccepted  wire.Micros // of the message at last; 0 if unknown
 	pending       []*Message  // arrived while the room was not live, in order
 	pendingBytes  int         // of data
-	// reread says that the history has to be read once more: something may be missing after what
-	// was read.
+	// reread says that the history has to be read again: something may be missing after that.
 	reread bool
 }
 
@@ -250,8 +249,7 @@ func (r *redisRoom) deliverPage(page missedPage) {
 	}
 }
 
-// deliverGap tells of messages that are gone. It does not, and reports false, when the room is
-// closed.
+// deliverGap tells of lost messages. When the room is closed it does nothing and reports false.
 func (r *redisRoom) deliverGap(gap Gap, retained []*Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

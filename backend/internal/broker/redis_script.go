@@ -180,8 +180,7 @@ func (b *Redis) run(ctx context.Context, script *redis.Script, room wire.Room, a
 	return script.Run(ctx, b.client, []string{k.meta, k.stream, k.retained}, append([]any{NewEpoch()}, args...)...).Slice()
 }
 
-// position returns how the room stands, and when its last message was accepted (0 if that is not
-// kept).
+// position returns how the room stands, and when its last message was accepted (0 if unknown).
 func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, accepted wire.Micros, err error) {
 	answer, err := b.run(ctx, positionScript, room)
 	if err != nil {
@@ -266,8 +265,7 @@ func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, 
 	return page, nil
 }
 
-// undelivered stands for the time of a message that was not delivered here: a client names its
-// offset.
+// undelivered is the time of a message that was not delivered here: a client names its offset.
 const undelivered wire.Micros = -1
 
 // history reads a page. accepted is the time of the message at the offset, 0 if that is unknown.

@@ -21,8 +21,7 @@ type attempt struct {
 }
 
 const (
-	// confirmTimeout is how long a server may take to confirm a subscription, before the next
-	// attempt.
+	// confirmTimeout is how long a server may take to confirm, before the next attempt.
 	confirmTimeout = time.Second
 	// retryInterval is the time between two looks at unconfirmed subscriptions.
 	retryInterval = 50 * time.Millisecond

@@ -274,8 +274,7 @@ func TestRedisHangs(t *testing.T) {
 	}
 }
 
-// An emptied Redis is a new epoch: those who were subscribed are told of the gap and hear what
-// comes.
+// An emptied Redis is a new epoch: subscribers are told of the gap and hear what comes.
 func TestRedisEmptied(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{})

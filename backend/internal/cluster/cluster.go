@@ -14,9 +14,8 @@ import (
 	"time"
 )
 
-// A Node is what one instance says about itself. Its JSON is what instances tell one another, so
-// that instances of neighbouring versions understand each other: fields may be added, never
-// changed.
+// A Node is what one instance says about itself. Its JSON goes to instances of neighbouring
+// versions: fields may be added, never changed.
 type Node struct {
 	Name string `json:"name"`
 	// ID is this process's own, whatever its name. Filled in by the cluster.
@@ -33,8 +32,7 @@ type Node struct {
 	Warehouses map[string]int `json:"warehouses,omitempty"`
 	Zones      []Zone         `json:"zones,omitempty"`
 	Transports map[string]int `json:"transports,omitempty"` // connections by transport
-	// Sent is how many messages the open connections were sent, Lived the sum of how long they are
-	// open.
+	// Sent is how many messages the open connections were sent, Lived the sum of their ages.
 	Sent  uint64        `json:"sent"`
 	Lived time.Duration `json:"lived"`
 
@@ -70,8 +68,7 @@ const (
 
 // A View is what is known of the cluster.
 type View struct {
-	// Nodes are the live ones by name. This one's figures are of now, those of others up to 2 s
-	// old.
+	// Nodes are the live ones by name. This one's figures are of now, others' up to 2 s old.
 	Nodes []Node
 	// Silent names the instances that stopped announcing themselves without taking leave, in the
 	// last minute; while Redis is away, those that were there before.

@@ -76,8 +76,7 @@ type Redis struct {
 	others      []Node
 	stale       []string  // names
 	refreshedAt time.Time // when others was read
-	// graceUntil is when all that live have had the time to announce themselves, since Redis is
-	// there.
+	// graceUntil is when all that live have had time to announce themselves, since Redis is back.
 	graceUntil time.Time
 	lost       []string // names of those that were there before Redis went, and have not come back
 	// duplicateName says that another instance of this name lives.
@@ -88,8 +87,7 @@ type Redis struct {
 var _ Cluster = (*Redis)(nil)
 
 const (
-	// An instance is stale after so many intervals without an announcement, and removed after so
-	// many.
+	// After so many intervals without an announcement an instance is stale, and removed.
 	staleIntervals, removeIntervals = 4, 60
 	// graceIntervals is how long others may take to announce themselves after Redis came back.
 	graceIntervals = 3

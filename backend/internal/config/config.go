@@ -1,5 +1,4 @@
-// Package config holds every setting once: its flag, its environment name, its default and its
-// help.
+// Package config holds every setting once: flag, environment name, default and help.
 //
 //	cmd/zonecast ── embeds Config ──▶ kong ──▶ Config ── Check ──▶ every mistake at once
 //

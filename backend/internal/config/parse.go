@@ -12,9 +12,8 @@ import (
 )
 
 // Parse reads command line and environment into grammar, kong's struct of commands. kong stops at
-// the first mistake; Parse goes on and returns all of them, each a line of its own. What was
-// mistaken has its default then, so that the context, if there is one, can still be checked for
-// more.
+// the first mistake; Parse goes on and returns all of them, each a line of its own. Mistaken values
+// become defaults, so that the context can still be checked for more.
 func Parse(grammar any, args []string, options ...kong.Option) (*kong.Context, error) {
 	var values mistakes
 	parser, err := kong.New(grammar, append(options, values.collect())...)

@@ -48,8 +48,7 @@ type CrowdOptions struct {
 	URL string
 	// Token, if not nil, returns the token that a user connects with.
 	Token func(user string) (string, error)
-	// Clients is how many members there are, at most [MaxClients]; some of them are away at any
-	// time.
+	// Clients is how many members there are, at most [MaxClients]; some are away at any time.
 	Clients int
 	// Seed chooses who they are and when they come and go; Speed is as in [Options].
 	Seed   uint64

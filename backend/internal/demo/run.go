@@ -21,8 +21,7 @@ const (
 
 const (
 	beat = 250 * time.Millisecond
-	// publishWithin bounds one publish with its retries: the picture of a busy floor is soon out of
-	// date.
+	// publishWithin bounds one publish with its retries: the picture of a busy floor ages fast.
 	publishWithin = 5 * time.Second
 	// longestNap bounds the real time that one beat makes up for. After a longer pause (a laptop
 	// that slept) the simulated time goes on from where it was.
@@ -30,8 +29,7 @@ const (
 )
 
 // A Publisher takes the events; a *publish.Client is one. PublishBatch returns a result for each
-// message, with Err set in those that were not published, and may block as long as its context
-// allows.
+// message, with Err set in those that were not published, and may block until its context ends.
 type Publisher interface {
 	PublishBatch(ctx context.Context, messages []publish.Message) ([]publish.Result, error)
 }
@@ -154,8 +152,7 @@ func publishDue(ctx context.Context, p Publisher, due []publish.Message) ([]publ
 	return results, err
 }
 
-// A watch counts what was published, and logs when publishing begins to fail and when it works
-// again.
+// A watch counts what was published, and logs when publishing fails and works again.
 type watch struct {
 	log       *slog.Logger
 	published int

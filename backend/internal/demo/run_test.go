@@ -60,8 +60,7 @@ func (r *recorder) PublishBatch(ctx context.Context, messages []publish.Message)
 	return results, first
 }
 
-// play runs the demo for some real time in a bubble of its own, and returns what was published and
-// the log.
+// play runs the demo for some real time in a bubble, and returns what was published and the log.
 func play(t *testing.T, length time.Duration, o Options, r *recorder) string {
 	t.Helper()
 	var log bytes.Buffer

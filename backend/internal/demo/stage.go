@@ -19,8 +19,7 @@ const (
 	snapshotEvery = 30
 )
 
-// A stage decides what the rooms are due at each beat. It knows no real time but by the number of
-// beats.
+// A stage decides what the rooms are due at each beat. Its only real time is the number of beats.
 type stage struct {
 	floor *floor.Floor
 	beats int

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A Rate is a token bucket: Tokens at once, and Refill more each second. Without tokens there is no
+// A Rate is a token bucket: Tokens at once, Refill more each second. Without tokens there is no
 // limit.
 type Rate struct {
 	Tokens float64
@@ -92,8 +92,8 @@ func (k *Keyed) Len() int {
 	return len(k.buckets)
 }
 
-// sweep forgets the buckets that are full again, when there are twice as many as were left the last
-// time.
+// sweep forgets the buckets that are full again, when there are twice as many as after the last
+// sweep.
 func (k *Keyed) sweep(now time.Time) {
 	if len(k.buckets) < k.sweepAt {
 		return

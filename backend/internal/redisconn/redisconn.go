@@ -178,7 +178,7 @@ func (t *Target) String() string {
 func (t *Target) Clustered() bool { return t.cluster != nil }
 
 // Client returns a client. It does not connect before it is used, and repeats no command: one whose
-// answer was lost may have been carried out. (That of a cluster follows a slot that moved, and may
+// answer was lost may have been carried out. (One of a cluster follows moved slots, and may
 // repeat.)
 func (t *Target) Client(tune Tuning) redis.UniversalClient {
 	switch {

@@ -13,8 +13,7 @@ import (
 	"time"
 )
 
-// The test binary plays other roles when this variable says so, so that the tests need no built
-// zonecast.
+// The test binary plays other roles by this variable, so that the tests need no built zonecast.
 const roleVariable = "ZONECAST_STACK_TEST_ROLE"
 
 func TestMain(m *testing.M) {

@@ -52,8 +52,7 @@ func (s *Stack) startNginx(ctx context.Context) (*Nginx, error) {
 	process, err := s.start(ctx, recipe{
 		name: "nginx",
 		path: path,
-		// -e: the error log until the configuration is read, which a person who is not root could
-		// not open.
+		// -e: the error log until the configuration is read, which only root could open.
 		args: []string{"-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log"), "-g", "daemon off;"},
 		env:  environment(),
 		dir:  dir,

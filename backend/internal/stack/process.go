@@ -69,8 +69,7 @@ func (p *Process) PID() int {
 }
 
 // Start starts the process and waits until it is ready. A process that does not become ready is
-// killed, and the error ends with the last lines of its log. Starting a running process is an
-// error.
+// killed, and the error ends with the last lines of its log. Starting a running one is an error.
 func (p *Process) Start(ctx context.Context) error {
 	l, err := p.launch()
 	if err != nil {

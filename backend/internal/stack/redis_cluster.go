@@ -52,7 +52,7 @@ func (s *Stack) startClustered(ctx context.Context) error {
 	return s.await(ctx, "the cluster works", s.works(ctx))
 }
 
-// works fails until each server has a working cluster of six in view, and each replica its master's
+// works fails until each server sees a working cluster of six, and each replica has its master's
 // data.
 func (s *Stack) works(ctx context.Context) func() error {
 	return func() error {

@@ -225,8 +225,7 @@ func TestStopKillsWhoDoesNotLeave(t *testing.T) {
 	}
 }
 
-// The invariant: when the process that started a stack is killed, everything that it started ends
-// too.
+// The invariant: when the process that started a stack is killed, all that it started ends too.
 func TestNothingOutlivesItsParent(t *testing.T) {
 	testkit.NeedProgram(t, Full(repository, "").Programs()...)
 	t.Setenv("TMPDIR", t.TempDir()) // the parent has no chance to remove its folder

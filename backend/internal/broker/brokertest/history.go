@@ -144,8 +144,7 @@ func historyWindow(t *testing.T, open Open) {
 	}
 }
 
-// historyAge: what is too old is gone, but not the count: who has seen the last message has missed
-// nothing.
+// historyAge: what is too old is gone, but not the count: who has the last message missed nothing.
 func historyAge(t *testing.T, open Open) {
 	const n = 5
 	b, _ := start(t, open, broker.Limits{Age: 500 * time.Millisecond})

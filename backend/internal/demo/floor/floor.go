@@ -46,8 +46,7 @@ func (f *Floor) Shift() string { return f.shift.name() }
 func (f *Floor) Warehouses() []*Warehouse { return f.warehouses }
 
 // Advance lets time pass up to the last whole second that is not after to, and returns the alerts
-// that were raised and cleared meanwhile, in their order. A time that has passed already changes
-// nothing.
+// that were raised and cleared meanwhile, in their order. A past time changes nothing.
 func (f *Floor) Advance(to time.Time) []Notice {
 	var notices []Notice
 	for next := f.now.Add(time.Second); !next.After(to); next = next.Add(time.Second) {

@@ -10,8 +10,7 @@ import (
 // incidentKind is something that goes wrong now and then.
 type incidentKind struct {
 	severity Severity
-	// title and detail are for people. A # stands for one of names, or for a number from 1 to
-	// count.
+	// title and detail are for people. A # stands for one of names, or a number up to count.
 	title, detail string
 	count         int
 	names         []string

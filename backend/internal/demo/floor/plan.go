@@ -35,8 +35,7 @@ type zonePlan struct {
 	from []int
 }
 
-// plans are the warehouses. What packing and dispatch are to handle is the sum of what reaches
-// them.
+// plans are the warehouses. Packing and dispatch handle the sum of what reaches them.
 var plans = [...]warehousePlan{
 	{name: "warehouse-1", alert: "wh1", zones: []zonePlan{
 		{name: "zone-a", title: "Ambient picking", role: ambient, unitsPerOrder: 12,

@@ -60,8 +60,7 @@ func drawRoster(rng *rand.Rand, crew int, seconds int64) roster {
 	return r
 }
 
-// at returns how many people are at work after this many seconds, which never decrease from call to
-// call.
+// at returns how many people are at work after so many seconds, which never decrease.
 func (r *roster) at(after int64) int {
 	for len(r.changes) > 0 && r.changes[0].after <= after {
 		r.workers += r.changes[0].by

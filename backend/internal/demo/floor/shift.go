@@ -19,8 +19,7 @@ func (k shiftKind) String() string { return [...]string{"early", "late", "night"
 // starts is the hour at which each kind of shift begins, in local time.
 var starts = [...]int{early: 6, late: 14, night: 22}
 
-// shift is one shift of one day. Where clocks change in the night, that shift has seven or nine
-// hours.
+// shift is one shift of one day. When clocks change, that of the night has seven or nine hours.
 type shift struct {
 	kind       shiftKind
 	start, end time.Time
@@ -67,7 +66,7 @@ func (s shift) energy(after int64) float64 {
 	return e
 }
 
-// demand is how much is ordered at this hour compared with the plan: most before noon and in the
+// demand is how much is ordered at this hour relative to the plan: most before noon and in the
 // evening.
 func demand(hour int) float64 {
 	switch {
