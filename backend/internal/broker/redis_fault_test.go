@@ -194,7 +194,7 @@ func TestRedisSilentSubscriptionIsNotTrusted(t *testing.T) {
 	p := newPair(t, url, broker.RedisOptions{Timings: broker.RedisTimings{Reconcile: 200 * time.Millisecond}})
 	p.publish(t)
 	p.recorder.WantExactly(p.room, 1, 1)
-	p.publishUnheard(t, url)
+	p.publishUnheard(t, url, "1")
 	testkit.Eventually(t, "the message that was not heard", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
 	p.recorder.WantExactly(p.room, 1, 2)
 }

@@ -139,11 +139,11 @@ func (p *pair) tryPublish(ctx context.Context) error {
 }
 
 // publishUnheard does what the publish script does, except that pub/sub loses the message.
-func (p *pair) publishUnheard(t *testing.T, url string) {
+func (p *pair) publishUnheard(t *testing.T, url, data string) {
 	t.Helper()
 	key := "zonecast:{" + p.room.String() + "}"
 	n := command(t, url, "HINCRBY", key+":meta", "n", 1)
-	command(t, url, "XADD", key+":stream", fmt.Sprintf("%v-%d", n, time.Now().UnixMicro()), "e", "E", "d", "1")
+	command(t, url, "XADD", key+":stream", fmt.Sprintf("%v-%d", n, time.Now().UnixMicro()), "e", "E", "d", data)
 	p.sent++
 }
 
@@ -212,10 +212,25 @@ func TestRedisRepairsHoles(t *testing.T) {
 	p.publish(t)
 	p.recorder.WantExactly(p.room, 1, 1)
 	for round := range uint64(3) {
-		p.publishUnheard(t, url)
-		p.publishUnheard(t, url)
+		p.publishUnheard(t, url, "1")
+		p.publishUnheard(t, url, "1")
 		p.publish(t)
 		p.recorder.WantExactly(p.room, 1, 1+3*(round+1))
+	}
+}
+
+// What a repair reads is delivered at the pace of the room's members.
+func TestRedisRepairIsPaced(t *testing.T) {
+	url := startRedis(t).URL
+	paced := make(chan wire.Room, 100)
+	p := newPair(t, url, broker.RedisOptions{Pace: func(_ context.Context, room wire.Room) { paced <- room }})
+	for range 8 {
+		p.publishUnheard(t, url, strings.Repeat("1", 30<<10))
+	}
+	p.publish(t)
+	p.recorder.WantExactly(p.room, 1, 9)
+	if len(paced) != 2 || <-paced != p.room {
+		t.Errorf("240 KiB were delivered with %d pauses, want one after each 64 KiB", len(paced))
 	}
 }
 
