@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// full makes the faults last as long as they do in bad times; without it they are short, and the same.
+// full makes the faults last as long as they do in bad times; without it they are short.
 var full = flag.Bool("full", false, "let the faults of TestChaos last for as long as they do in bad times")
 
 // long returns how long a fault lasts.
@@ -30,8 +32,8 @@ func long(brief, whole time.Duration) time.Duration {
 type fault struct {
 	name    string
 	options stack.Options
-	// loses allows messages to be told as gaps: Redis itself may have lost some. all says that it has lost everything, so that
-	// every client must be told.
+	// loses allows messages to be told as gaps: Redis itself may have lost some. all says that it
+	// has lost everything, so that every client must be told.
 	loses, all bool
 	happen     func(t *testing.T, s *stack.Stack, load *load)
 }
@@ -68,7 +70,7 @@ var faults = []fault{
 			master, _, err := s.Owner(t.Context(), key)
 			must(t, err)
 			must(t, master.Kill())
-			eventually(t, "another server holds the room", func() error {
+			testkit.Succeeds(t, "another server holds the room", func() error {
 				if owner, _, err := s.Owner(t.Context(), key); err != nil || owner == master {
 					return fmt.Errorf("%v, %v", owner, err)
 				}
@@ -97,7 +99,7 @@ var faults = []fault{
 			master, err := s.Master(t.Context())
 			must(t, err)
 			must(t, master.Kill())
-			eventually(t, "another server is the master", func() error {
+			testkit.Succeeds(t, "another server is the master", func() error {
 				if now, err := s.Master(t.Context()); err != nil || now == master {
 					return fmt.Errorf("%v, %v", now, err)
 				}
@@ -122,7 +124,8 @@ var faults = []fault{
 		}
 	}},
 	{name: "clocks jump", options: stack.Options{Clock: true}, happen: func(t *testing.T, s *stack.Stack, l *load) {
-		// That of Redis, the only one that others are compared with: so it is the instances' clocks that are behind and ahead.
+		// That of Redis, the only one that others are compared with: so it is the instances' clocks
+		// that are behind and ahead.
 		for _, ahead := range []time.Duration{time.Hour, -time.Hour, 3 * time.Second, 0} {
 			must(t, s.SetClock(ahead))
 			time.Sleep(long(500*time.Millisecond, 10*time.Second))
@@ -131,8 +134,9 @@ var faults = []fault{
 	}},
 }
 
-// Whatever happens to Redis, to a part of it, to an instance or to the clocks: each message that was answered with OK reaches
-// every client once and in order, or is told as a gap where Redis itself has lost it. Every offset is counted at every client.
+// Whatever happens to Redis, to a part of it, to an instance or to the clocks: each message that
+// was answered with OK reaches every client once and in order, or is told as a gap where Redis
+// itself has lost it. Every offset is counted at every client.
 func TestChaos(t *testing.T) {
 	var mu sync.Mutex
 	results := map[string]*tally{}
@@ -142,7 +146,7 @@ func TestChaos(t *testing.T) {
 			t.Parallel()
 			o := f.options
 			o.Root, o.Binary, o.Instances, o.Redis = repository, binary(), 2, true
-			s := startStack(t, o)
+			s := stacktest.Start(t, o)
 			l := startLoad(t, s)
 			l.goOn(t)
 			f.happen(t, s, l)
@@ -200,7 +204,8 @@ func freeze(t *testing.T, p *stack.Process, d time.Duration) {
 	thaw()
 }
 
-// A load is services that publish, each message until it is accepted and with an idempotency key, and clients that listen.
+// A load is services that publish, each message until it is accepted and with an idempotency key,
+// and clients that listen.
 type load struct {
 	zones   []string
 	clients map[string][]*watcher // by zone
@@ -264,7 +269,7 @@ func (l *load) goOn(t *testing.T) {
 		want[zone] = len(l.sent[zone]) + more
 	}
 	l.mu.Unlock()
-	eventuallyWithin(t, time.Minute, "publications are accepted", func() error {
+	testkit.Succeeds(t, "publications are accepted", func() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for zone, n := range want {
@@ -286,7 +291,7 @@ func (l *load) end(t *testing.T) *tally {
 		sent := l.sent[zone]
 		last := sent[len(sent)-1]
 		for i, w := range l.clients[zone] {
-			eventuallyWithin(t, time.Minute, fmt.Sprintf("client %d of %s has the last message", i, zone), func() error {
+			testkit.Succeeds(t, fmt.Sprintf("client %d of %s has the last message", i, zone), func() error {
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				for n := len(w.seen) - 1; n >= 0; n-- {

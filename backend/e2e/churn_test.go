@@ -21,7 +21,7 @@ func TestComingAndGoingLeavesNothing(t *testing.T) {
 	i := alone(t, map[string]string{"GOGC": "50"}).Instances[0]
 	churn(t, i.Address, warmUp, atOnce) // what the runtime keeps for good is there now
 	settled := func() (goroutines, descriptors, heap float64) {
-		eventually(t, "all are gone", func() error {
+		testkit.Succeeds(t, "all are gone", func() error {
 			if n := metric(t, i.URL, `zonecast_connections{transport="websocket"}`); n != 0 {
 				return fmt.Errorf("%v are connected", n)
 			}
@@ -31,7 +31,7 @@ func TestComingAndGoingLeavesNothing(t *testing.T) {
 	}
 	goroutines, descriptors, heap := settled()
 	churn(t, i.Address, times, atOnce)
-	eventually(t, "everything is as it was", func() error {
+	testkit.Succeeds(t, "everything is as it was", func() error {
 		g, d, h := settled()
 		if g > goroutines+5 || d > descriptors+5 || h > heap+3<<20 {
 			return fmt.Errorf("after %d visits %v goroutines, %v descriptors and %v bytes of heap; before them %v, %v and %v",

@@ -93,8 +93,8 @@ func TestImageDeclaresWhatComposeGives(t *testing.T) {
 	}
 }
 
-// The steps of the build stage are done here, one by one, in an empty folder: what they copy must be enough, and what
-// they run must make a static program that knows its version.
+// The steps of the build stage are done here, one by one, in an empty folder: what they copy must
+// be enough, and what they run must make a static program that knows its version.
 func TestImageBuilds(t *testing.T) {
 	root, rules := t.TempDir(), readIgnoreRules(t)
 	inRoot := func(path, workdir string) string {
@@ -147,8 +147,8 @@ func TestImageBuilds(t *testing.T) {
 	}
 }
 
-// copyIntoImage does COPY for one source: a file goes into the target folder, a folder's content becomes the target's.
-// What .dockerignore keeps out stays out.
+// copyIntoImage does COPY for one source: a file goes into the target folder, a folder's content
+// becomes the target's. What .dockerignore keeps out stays out.
 func copyIntoImage(t *testing.T, rules ignoreRules, source, target string) {
 	t.Helper()
 	from := filepath.Join(repository, source)

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -156,7 +157,7 @@ func TestCloseCodesExist(t *testing.T) {
 // measuredNames asks a running instance, and for what it has not counted yet, the source.
 func measuredNames(t *testing.T) func(string) bool {
 	t.Helper()
-	s := startStack(t, stack.Options{Binary: binary(), Instances: 1})
+	s := stacktest.Start(t, stack.Options{Binary: binary(), Instances: 1})
 	response, err := http.Get(s.Instances[0].URL + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +185,8 @@ func measuredNames(t *testing.T) func(string) bool {
 			if strings.Contains(string(text), "# TYPE "+candidate+" ") {
 				return true
 			}
-			short := strings.TrimPrefix(candidate, "zonecast_") // the source may add the prefix to all names at once
+			// The source may add the prefix to all names at once.
+			short := strings.TrimPrefix(candidate, "zonecast_")
 			if strings.Contains(source.String(), `"`+candidate+`"`) || strings.Contains(source.String(), `"`+short+`"`) {
 				return true
 			}

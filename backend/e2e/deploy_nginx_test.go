@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/program"
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -154,10 +156,11 @@ func number(t *testing.T, text, name string) int {
 	return n
 }
 
-// runProgram runs a program that has to be installed and to succeed, and returns all that it prints.
+// runProgram runs a program that has to be installed and to succeed, and returns its output.
 func runProgram(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	path, err := stack.Program(name)
+	testkit.NeedProgram(t, name)
+	path, err := program.Find(name)
 	if err != nil {
 		t.Fatal(err)
 	}

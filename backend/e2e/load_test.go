@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
 )
 
-// TestTheLoadTesterFindsNothingLostThroughTwoInstances is `make load-redis` in short: whatever is published at either instance
-// reaches each member of both, once and in order. How fast is for the long run to say, on a quiet machine.
+// TestTheLoadTesterFindsNothingLostThroughTwoInstances is `make load-redis` in short: whatever is
+// published at either instance reaches each member of both, once and in order. How fast is for the
+// long run to say, on a quiet machine.
 func TestTheLoadTesterFindsNothingLostThroughTwoInstances(t *testing.T) {
-	s := startStack(t, stack.Options{Root: repository, Binary: binary(), Instances: 2, Redis: true})
+	s := stacktest.Start(t, stack.Options{Binary: binary(), Instances: 2, Redis: true})
 	c := exec.CommandContext(t.Context(), loadTester(t), "--connections=200", "--msg-per-sec=50", "--duration=10s",
 		"--threshold=delivered==100%", "--settle=20s")
 	c.Env = append(os.Environ(), "WS_URL="+strings.Join(sockets(s, 0), ","))

@@ -1,6 +1,7 @@
-// Package e2e_test proves the whole thing: the real binary, alone and in its deployment, through its public addresses.
+// Package e2e_test proves the whole thing: the real binary, alone and in its deployment, through
+// its public addresses.
 //
-//	ZONECAST_BIN, or go build ─▶ TestMain ─▶ tests ─▶ internal/stack ─▶ instances, Redis, nginx, Prometheus
+//	ZONECAST_BIN, or go build ─▶ TestMain ─▶ tests ─▶ internal/stack ─▶ instances, Redis, nginx, …
 //
 // It also holds the deployment's files to one another and to the program: deploy_*_test.go.
 package e2e_test
@@ -13,17 +14,15 @@ import (
 	"runtime/debug"
 	"testing"
 	"time"
-
-	"github.com/zonecast/zonecast/backend/internal/stack"
 )
 
 // repository is the top folder, seen from this package.
 const repository = "../.."
 
-// binaryVariable names the program under test. When it is unset, TestMain builds the program and sets it.
+// binaryVariable names the program under test. Unset, TestMain builds the program and sets it.
 const binaryVariable = "ZONECAST_BIN"
 
-// patience bounds every wait of these tests. Nothing waits that long when all is well.
+// patience bounds every read and request of these tests.
 const patience = 20 * time.Second
 
 func TestMain(m *testing.M) {
@@ -72,47 +71,3 @@ func build(path string) error {
 
 // binary is the path of the program under test.
 func binary() string { return os.Getenv(binaryVariable) }
-
-// startStack starts a stack that ends with the test. How its processes end is part of the test.
-func startStack(t *testing.T, options stack.Options) *stack.Stack {
-	t.Helper()
-	s, err := stack.Start(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			logs(t, s)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-// logs shows the end of each process's log.
-func logs(t *testing.T, s *stack.Stack) {
-	for _, p := range s.Processes() {
-		output, err := exec.Command("tail", "-n", "15", p.Log()).CombinedOutput()
-		t.Logf("%s (%v):\n%s", p.Name(), err, output)
-	}
-}
-
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	eventuallyWithin(t, patience, what, check)
-}
-
-func eventuallyWithin(t *testing.T, patience time.Duration, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	err := check()
-	for err != nil && time.Now().Before(deadline) {
-		time.Sleep(50 * time.Millisecond)
-		err = check()
-	}
-	if err != nil {
-		t.Fatalf("after %v still not so: %s: %v", patience, what, err)
-	}
-}

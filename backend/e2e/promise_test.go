@@ -18,6 +18,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -25,15 +27,16 @@ import (
 
 func shared(t *testing.T, instances int, settings map[string]string) *stack.Stack {
 	t.Helper()
-	return startStack(t, stack.Options{Root: repository, Binary: binary(), Instances: instances, Redis: true, Settings: settings})
+	return stacktest.Start(t, stack.Options{Binary: binary(), Instances: instances, Redis: true, Settings: settings})
 }
 
 func alone(t *testing.T, settings map[string]string) *stack.Stack {
 	t.Helper()
-	return startStack(t, stack.Options{Root: repository, Binary: binary(), Instances: 1, Settings: settings})
+	return stacktest.Start(t, stack.Options{Binary: binary(), Instances: 1, Settings: settings})
 }
 
-// sockets are the WebSocket endpoints of a stack's instances, beginning with number first; bases their HTTP addresses.
+// sockets are the WebSocket endpoints of a stack's instances, beginning with number first; bases
+// their HTTP addresses.
 func sockets(s *stack.Stack, first int) (all []string) {
 	for i := range s.Instances {
 		all = append(all, s.Instances[(first+i)%len(s.Instances)].WebSocket())
@@ -91,7 +94,8 @@ func TestPromiseOrder(t *testing.T) {
 	}
 }
 
-// Clients whose connections break again and again, and that come back on the other instance, get everything once.
+// Clients whose connections break again and again, and that come back on the other instance, get
+// everything once.
 func TestPromiseResume(t *testing.T) {
 	s := shared(t, 2, nil)
 	clients := crowd(t, s, 8, "resume")
@@ -202,7 +206,7 @@ func TestPromiseRedisMayGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, i := range s.Instances {
-			eventually(t, "publishing is refused for a while", func() error {
+			testkit.Succeeds(t, "publishing is refused for a while", func() error {
 				_, err := post(i.URL, "redis", "", body(0))
 				var r *refusal
 				if !errors.As(err, &r) || r.status != http.StatusServiceUnavailable || r.retryAfter == "" {
@@ -210,7 +214,7 @@ func TestPromiseRedisMayGo(t *testing.T) {
 				}
 				return nil
 			})
-			eventually(t, "readiness says so, liveness stays", func() error {
+			testkit.Succeeds(t, "readiness says so, liveness stays", func() error {
 				if ready, live := get(t, i.URL+"/readyz"), get(t, i.URL+"/livez"); ready.StatusCode != 503 || live.StatusCode != 200 {
 					return fmt.Errorf("readyz %s, livez %s", ready.Status, live.Status)
 				}
@@ -221,7 +225,7 @@ func TestPromiseRedisMayGo(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 50 {
-			eventually(t, "publishing works again", publish)
+			testkit.Succeeds(t, "publishing works again", publish)
 		}
 		for i, c := range clients {
 			c.want(t, fmt.Sprintf("client %d after outage %d", i, outage+1), last, accepted)
@@ -232,7 +236,8 @@ func TestPromiseRedisMayGo(t *testing.T) {
 	}
 }
 
-// A client that doesn't read is closed when its bound is reached, costs no more than that, and slows nobody down.
+// A client that doesn't read is closed when its bound is reached, costs no more than that, and
+// slows nobody down.
 func TestPromiseBounded(t *testing.T) {
 	s := alone(t, map[string]string{"MAX_QUEUED_BYTES": "262144"})
 	base := s.Instances[0].URL
@@ -241,7 +246,7 @@ func TestPromiseBounded(t *testing.T) {
 	large := fmt.Sprintf(`{"event":"ZONE_UPDATE","data":"%s"}`, strings.Repeat("x", 32<<10))
 	var last wire.Offset
 	sent := uint64(0)
-	eventually(t, "the client that doesn't read is closed as slow", func() error {
+	testkit.Succeeds(t, "the client that doesn't read is closed as slow", func() error {
 		at, err := post(base, "bounded", "", large)
 		if err != nil {
 			t.Fatal(err)
@@ -311,7 +316,8 @@ func metric(t *testing.T, base, series string) float64 {
 	return v
 }
 
-// Every way in which a connection ends has its code, on the wire and in the metrics; every refusal is counted.
+// Every way in which a connection ends has its code, on the wire and in the metrics; every refusal
+// is counted.
 func TestPromiseNothingSilent(t *testing.T) {
 	s := alone(t, map[string]string{"AUTH_TOKEN_SECRET": "0123456789abcdef0123456789abcdef"})
 	base, socket := s.Instances[0].URL, s.Instances[0].WebSocket()
@@ -331,7 +337,7 @@ func TestPromiseNothingSilent(t *testing.T) {
 		}
 		c.Close()
 	}
-	eventually(t, "both ends are counted", func() error {
+	testkit.Succeeds(t, "both ends are counted", func() error {
 		if got := metric(t, base, `zonecast_connections_closed_total{code="unauthenticated",transport="websocket"}`); got != 2 {
 			return fmt.Errorf("counted %v", got)
 		}
@@ -370,7 +376,8 @@ func closeCode(c *websocket.Conn) int {
 	}
 }
 
-// A rolling restart under publishing loses nothing: clients are told to go, and come back elsewhere.
+// A rolling restart under publishing loses nothing: clients are told to go, and come back
+// elsewhere.
 func TestPromiseLeavingPolitely(t *testing.T) {
 	s := shared(t, 3, map[string]string{"DRAIN_TIMEOUT": "2s"})
 	clients := crowd(t, s, 12, "leaving")

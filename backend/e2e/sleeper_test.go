@@ -18,9 +18,10 @@ import (
 	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
-// When one of 1,000 stops reading, the other 999 get everything in order and keep their latency, until it is closed for it and beyond;
-// it learns why, is counted once, and comes back for what it missed. The bound of time is far above noise, and far below what
-// those have who wait for one that sleeps.
+// When one of 1,000 stops reading, the other 999 get everything in order and keep their latency,
+// until it is closed for it and beyond; it learns why, is counted once, and comes back for what it
+// missed. The bound of time is far above noise, and far below what those have who wait for one that
+// sleeps.
 func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	const others, messages, queued = 999, 150, 256 << 10
 	const zone, own = "thousand", "only-the-sleeper"
@@ -60,7 +61,8 @@ func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	subscribe(t, conn, in, own)
 	publish(zone, pad) // the last one that it gets
 	waits := func() bool { return metric(t, i.URL, "zonecast_outbox_bytes") > 0 }
-	for full := false; !full; { // until its socket is, for good: the kernel moves some of it on, with its timer of 200 ms
+	// Until its socket is full for good: the kernel moves some of it on, every 200 ms.
+	for full := false; !full; {
 		publish(own, strings.Repeat("x", 30_000))
 		if full = waits(); full {
 			time.Sleep(500 * time.Millisecond)
@@ -95,7 +97,7 @@ func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	if after > 10*before+500*time.Millisecond {
 		t.Errorf("p99 was %v, and is %v with one of a thousand asleep", before, after)
 	}
-	eventually(t, "it is counted once as slow", func() error {
+	testkit.Succeeds(t, "it is counted once as slow", func() error {
 		if n := metric(t, i.URL, `zonecast_connections_closed_total{code="slow_consumer",transport="websocket"}`); n != 1 {
 			return fmt.Errorf("counted %v times", n)
 		}
@@ -119,7 +121,7 @@ type member struct {
 	took []time.Duration
 }
 
-// follow connects to the zone and reads to the end of the test. It fails when a number is not the next one.
+// follow connects to the zone and reads to the end of the test. It fails when a number is missing.
 func follow(t *testing.T, address, zone string) *member {
 	t.Helper()
 	conn, in, err := upgrade(address, "warehouse=warehouse-1&zone="+zone, "")
@@ -179,7 +181,7 @@ func p99(t *testing.T, members []*member, last uint64) time.Duration {
 	t.Helper()
 	var all []time.Duration
 	for i, m := range members {
-		eventually(t, fmt.Sprintf("member %d has everything", i), func() error {
+		testkit.Succeeds(t, fmt.Sprintf("member %d has everything", i), func() error {
 			if n := m.got.Load(); n != last {
 				return fmt.Errorf("it has %d of %d", n, last)
 			}
@@ -212,7 +214,8 @@ func subscribe(t *testing.T, conn net.Conn, in *bufio.Reader, zone string) {
 	}
 }
 
-// readToTheEnd reads what was on its way to a member, and returns the latest offset of the room of the thousand and the closing frame.
+// readToTheEnd reads what was on its way to a member, and returns the latest offset of the room of
+// the thousand and the closing frame.
 func readToTheEnd(conn net.Conn, in *bufio.Reader) (had wire.Offset, code wire.CloseCode, reason string, err error) {
 	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return had, 0, "", err

@@ -13,11 +13,14 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// The whole topology is started once; the subtests look at it, and those that break something come last.
+// The whole topology is started once; the subtests look at it, those that break something come
+// last.
 func TestDeployedStack(t *testing.T) {
-	s := startStack(t, stack.Full(repository, binary()))
+	s := stacktest.Start(t, stack.Full(repository, binary()))
 	t.Run("a publish reaches clients of every instance", func(t *testing.T) { publishReachesAll(t, s) })
 	t.Run("pages come through nginx", func(t *testing.T) { pagesAnswer(t, s) })
 	t.Run("the dashboard's events flow at once", func(t *testing.T) { eventsFlow(t, s) })
@@ -76,7 +79,7 @@ func pagesAnswer(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// nginx must not keep events until a buffer is full: the first line comes while the stream stays open.
+// nginx must not keep events until a buffer is full: the first line comes while the stream is open.
 func eventsFlow(t *testing.T, s *stack.Stack) {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Nginx.URL+"/ui/events", nil)
 	if err != nil {
@@ -141,7 +144,7 @@ func healthCheckTells(t *testing.T, s *stack.Stack) {
 }
 
 func prometheusSeesAll(t *testing.T, s *stack.Stack) {
-	eventually(t, "Prometheus has scraped all instances", func() error {
+	testkit.Succeeds(t, "Prometheus has scraped all instances", func() error {
 		for _, expr := range []string{`up{job="zonecast"} == 1`, "zonecast_build_info", "zonecast_connections"} {
 			result, err := ask(s, expr)
 			if err != nil {
@@ -159,10 +162,11 @@ func prometheusSeesAll(t *testing.T, s *stack.Stack) {
 	})
 }
 
-// Each expression is valid PromQL, and the labels that a legend shows are there. A rate needs two scrapes.
+// Each expression is valid PromQL, and the labels that a legend shows are there. Rates need two
+// scrapes.
 func queriesAnswer(t *testing.T, s *stack.Stack) {
 	queries := readQueries(t)
-	eventually(t, "most queries have an answer", func() error {
+	testkit.Succeeds(t, "most queries have an answer", func() error {
 		answered := 0
 		for _, query := range queries {
 			result := answerOf(t, s, query)
@@ -200,7 +204,8 @@ func checkLegend(t *testing.T, q query, line series) {
 	}
 }
 
-// While an instance is dead, every publish through nginx gets its 200 and every new client finds another instance.
+// While an instance is dead, every publish through nginx gets its 200 and every new client finds
+// another instance.
 func instanceMayGo(t *testing.T, s *stack.Stack) {
 	lost := s.Instances[1]
 	if err := lost.Kill(); err != nil {
@@ -221,7 +226,7 @@ func instanceMayGo(t *testing.T, s *stack.Stack) {
 	if err := lost.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "nginx sends clients to the instance that came back", func() error {
+	testkit.Succeeds(t, "nginx sends clients to the instance that came back", func() error {
 		if c := dial(t, s.Nginx.WebSocket()); c.node != lost.Name() {
 			return fmt.Errorf("the last one went to %s", c.node)
 		}
@@ -229,18 +234,19 @@ func instanceMayGo(t *testing.T, s *stack.Stack) {
 	})
 }
 
-// nginx hands on the 503 of the instances as it is: neither repeated elsewhere nor replaced by its own words.
+// nginx hands on the 503 of the instances as it is: neither repeated elsewhere nor replaced by its
+// own words.
 func redisMayGo(t *testing.T, s *stack.Stack) {
 	if err := s.Redis.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "publishers are told to come back later", func() error {
+	testkit.Succeeds(t, "publishers are told to come back later", func() error {
 		return wantProblem(s.Nginx.URL, http.StatusServiceUnavailable)
 	})
 	if err := s.Redis.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "publishers are served again", func() error {
+	testkit.Succeeds(t, "publishers are served again", func() error {
 		response, err := postAlert(s.Nginx.URL)
 		if err == nil && response.StatusCode != http.StatusOK {
 			err = fmt.Errorf("answered %s", response.Status)
@@ -260,7 +266,8 @@ func nginxAnswersAlone(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// wantProblem publishes, and fails unless the answer is a problem with this status that says when to come back.
+// wantProblem publishes, and fails unless the answer is a problem with this status that says when
+// to come back.
 func wantProblem(base string, status int) error {
 	response, err := postAlert(base)
 	if err != nil {

@@ -63,7 +63,8 @@ func (total *tally) count(sent []sighting, w *watcher) {
 	}
 }
 
-// covered reports whether a client was told that it may have missed the message: it is in a gap, or the gap ended its epoch.
+// covered reports whether a client was told that it may have missed the message: it is in a gap, or
+// the gap ended its epoch.
 func covered(gaps []wire.Gap, o wire.Offset) bool {
 	for _, g := range gaps {
 		from, _ := wire.ParseOffset(g.From)
@@ -106,7 +107,8 @@ func postWithin(ctx context.Context, wait time.Duration, base, zone, key, body s
 	return wire.ParseOffset(position.Offset)
 }
 
-// The counting itself is held to what it is there for: each kind of failure is counted, and nothing else.
+// The counting itself is held to what it is there for: each kind of failure is counted, nothing
+// else.
 func TestTheTallyCountsEachFailure(t *testing.T) {
 	at := func(epoch string, n uint64) wire.Offset { return wire.Offset{Epoch: epoch, N: n} }
 	var sent []sighting

@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A client that is forced from one transport to the next, and from one instance to the other, gets each message once, in
-// order, while publishers publish as fast as they can.
+// A client that is forced from one transport to the next, and from one instance to the other, gets
+// each message once, in order, while publishers publish as fast as they can.
 func TestPromiseResumeAcrossTransports(t *testing.T) {
 	s := shared(t, 2, map[string]string{"HISTORY_MESSAGES": "100000"})
 	const publishers, each, travellers = 3, 1000, 2
@@ -52,7 +53,8 @@ func TestPromiseResumeAcrossTransports(t *testing.T) {
 	})
 }
 
-// The stream reaches the client event by event: nginx holds nothing back, and what clients send goes through too.
+// The stream reaches the client event by event: nginx holds nothing back, and what clients send
+// goes through too.
 func streamsFlow(t *testing.T, s *stack.Stack) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -151,8 +153,8 @@ func TestHTTP2(t *testing.T) {
 	transporttest.HTTP2.CloseIdleConnections()
 }
 
-// SIGTERM ends streams and polls politely, within the drain time and with exit code 0; the clients go on elsewhere and miss
-// nothing.
+// SIGTERM ends streams and polls politely, within the drain time and with exit code 0; the clients
+// go on elsewhere and miss nothing.
 func TestPromiseLeavingOverSSEAndPoll(t *testing.T) {
 	s := shared(t, 2, map[string]string{"DRAIN_TIMEOUT": "4s"})
 	leaver, other := s.Instances[0], s.Instances[1]
@@ -181,7 +183,7 @@ func TestPromiseLeavingOverSSEAndPoll(t *testing.T) {
 			told.Add(1)
 		})
 	}
-	eventually(t, "all are there", func() error {
+	testkit.Succeeds(t, "all are there", func() error {
 		text, err := fetch(leaver.URL + "/metrics")
 		if err != nil || !strings.Contains(text, `zonecast_connections{transport="sse"} 4`) || !strings.Contains(text, `zonecast_connections{transport="poll"} 4`) {
 			return errors.New("not yet")
@@ -208,7 +210,8 @@ func TestPromiseLeavingOverSSEAndPoll(t *testing.T) {
 	}
 }
 
-// streamToTheEnd reads a stream until it is closed, and fails unless it was told to come back, and why it ended.
+// streamToTheEnd reads a stream until it is closed, and fails unless it was told to come back, and
+// why it ended.
 func streamToTheEnd(ctx context.Context, base string, cursor wire.Cursor) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/sse?cursor="+cursor.String(), nil)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A traveller is a client whose network lets one transport through after the other: it carries nothing from one to the next
-// but its cursor. It keeps count of what it was sent.
+// A traveller is a client whose network lets one transport through after the other: it carries
+// nothing from one to the next but its cursor. It keeps count of what it was sent.
 type traveller struct {
 	t      *testing.T
 	cursor wire.Cursor // of one room
@@ -60,7 +60,8 @@ func (v *traveller) webSocket(base string, n uint64) {
 	}
 }
 
-// sse resumes by Last-Event-ID and takes n messages, then breaks the connection. Its cursor is the id of the last event.
+// sse resumes by Last-Event-ID and takes n messages, then breaks the connection. Its cursor is the
+// id of the last event.
 func (v *traveller) sse(through *http.Client, base string, n uint64) {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(v.t.Context(), patience)

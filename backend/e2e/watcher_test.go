@@ -12,11 +12,12 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A watcher is a client as the promises expect it: it stays in one room, comes back after each end of its connection,
-// elsewhere, and resumes from its last offset. It keeps count of what it was sent.
+// A watcher is a client as the promises expect it: it stays in one room, comes back after each end
+// of its connection, elsewhere, and resumes from its last offset. It counts what it was sent.
 type watcher struct {
 	addresses []string // WebSocket endpoints, tried in turn
 	subscribe wire.Subscribe
@@ -50,7 +51,7 @@ func watch(t *testing.T, zone string, addresses ...string) *watcher {
 		subscribe: wire.Subscribe{Target: wire.Target{Warehouse: "warehouse-1", Zone: zone}}}
 	w.running.Go(w.run)
 	t.Cleanup(w.leave)
-	eventually(t, "the client is in the room", func() error {
+	testkit.Succeeds(t, "the client is in the room", func() error {
 		if n, _ := w.state(); n == 0 {
 			return errors.New("not connected")
 		}
@@ -208,10 +209,11 @@ func (w *watcher) state() (connected int, last wire.Offset) {
 	return w.connected, w.last
 }
 
-// want waits for the message at this offset, and fails unless it got exactly so many messages, in order, without a gap.
+// want waits for the message at this offset, and fails unless it got exactly so many messages, in
+// order, without a gap.
 func (w *watcher) want(t *testing.T, name string, last wire.Offset, messages uint64) {
 	t.Helper()
-	eventually(t, name+" has "+last.String(), func() error {
+	testkit.Succeeds(t, name+" has "+last.String(), func() error {
 		if _, at := w.state(); at != last {
 			return fmt.Errorf("it is at %s", at)
 		}

@@ -21,13 +21,13 @@ const (
 // errNotSent stands for the messages behind a request that failed.
 var errNotSent = errors.New("not sent: an earlier part of the batch failed")
 
-// PublishBatch publishes the messages in their order, in as few requests as the limits of the API allow. It returns one
-// result for each message, in the same order; the error is nil only if all were published, and wraps the first one's
-// otherwise.
+// PublishBatch publishes the messages in their order, in as few requests as the limits of the API
+// allow. It returns one result for each message, in the same order; the error is nil only if all
+// were published, and wraps the first one's otherwise.
 //
-// Messages that the server refused for the moment are tried again like a single one, unless a later message of the same
-// room was already accepted: then the older one would appear behind the newer, and is left to the caller. When a request
-// fails as a whole, what follows it is not sent.
+// Messages that the server refused for the moment are tried again like a single one, unless a later
+// message of the same room was already accepted: then the older one would appear behind the newer,
+// and is left to the caller. When a request fails as a whole, what follows it is not sent.
 func (c *Client) PublishBatch(ctx context.Context, messages []Message) ([]Result, error) {
 	b := batch{client: c, results: make([]Result, len(messages))}
 	for i, m := range messages {
@@ -74,8 +74,8 @@ func (b *batch) err() error {
 	return fmt.Errorf("%d of %d messages were not published, the first: %w", failed, len(b.results), first)
 }
 
-// send takes what fits into one request from b.items and sends it until each item is answered for good. The error is that
-// of a request which failed as a whole; it stands in the results as well.
+// send takes what fits into one request from b.items and sends it until each item is answered for
+// good. The error is that of a request which failed as a whole; it stands in the results as well.
 func (b *batch) send(ctx context.Context) error {
 	part := b.take()
 	var whole error // the last attempt's failure as a whole
@@ -111,10 +111,11 @@ func (b *batch) take() []item {
 	return part
 }
 
-// itemOverhead is the most that appendItem adds to an item's data: four names with their field names and quotes.
+// itemOverhead is the most that appendItem adds to an item's data: four names with their field
+// names and quotes.
 const itemOverhead = 2*wire.MaxNameLen + wire.MaxEventLen + 2*wire.MaxIdempotencyKeyLen + 128
 
-// settle records the answers and returns the items to send again, with the error of the first of them.
+// settle records the answers and returns the items to send again, with the first one's error.
 func (b *batch) settle(part []item, answers []answer) (again []item, reason error) {
 	last := make(map[wire.Room]int) // the last item of each room that was accepted
 	for i, a := range answers {

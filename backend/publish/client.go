@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// DefaultTimeout bounds one attempt: longer than a server under load makes a publisher wait, short enough to try a second
-// instance while the event is still news.
+// DefaultTimeout bounds one attempt: longer than a server under load makes a publisher wait, short
+// enough to try a second instance while the event is still news.
 const DefaultTimeout = 5 * time.Second
 
-// idleConnections is how many connections to the server stay open between publishes. net/http's two are too few for a
-// service that publishes from many goroutines.
+// idleConnections is how many connections to the server stay open between publishes. net/http's two
+// are too few for a service that publishes from many goroutines.
 const idleConnections = 32
 
-// A Client publishes to one Zonecast server or to a proxy in front of several. It may be used from many goroutines. Make
-// one per process with [New]: it keeps connections open.
+// A Client publishes to one Zonecast server or to a proxy in front of several. It may be used from
+// many goroutines. Make one per process with [New]: it keeps connections open.
 type Client struct {
 	base    string // scheme, host and path prefix, without a slash at the end
 	auth    string // the Authorization header, or ""
@@ -27,8 +27,9 @@ type Client struct {
 	timeout time.Duration
 }
 
-// New returns a client for the server at baseURL, like "http://127.0.0.1:3001" or "https://example.com/zonecast". It does
-// not contact the server. The error names everything that is wrong with the arguments.
+// New returns a client for the server at baseURL, like "http://127.0.0.1:3001" or
+// "https://example.com/zonecast". It does not contact the server. The error names everything that
+// is wrong with the arguments.
 func New(baseURL string, opts ...Option) (*Client, error) {
 	c := &Client{http: defaultHTTPClient(), retry: DefaultRetry(), timeout: DefaultTimeout}
 	base, err := checkBaseURL(baseURL)
@@ -59,7 +60,8 @@ func checkBaseURL(s string) (string, error) {
 	return strings.TrimRight(u.String(), "/"), nil
 }
 
-// defaultHTTPClient shows redirects to the caller: a POST that a redirect turns into a GET would publish nothing.
+// defaultHTTPClient shows redirects to the caller: a POST that a redirect turns into a GET would
+// publish nothing.
 func defaultHTTPClient() *http.Client {
 	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	if t, ok := http.DefaultTransport.(*http.Transport); ok {
@@ -73,8 +75,8 @@ func defaultHTTPClient() *http.Client {
 // An Option changes how [New] builds a client.
 type Option func(*Client) error
 
-// WithAPIKey sends the key with each request, as "Authorization: Bearer {key}". An empty key sends none. The key crosses
-// the network as it is: use https where others can listen.
+// WithAPIKey sends the key with each request, as "Authorization: Bearer {key}". An empty key sends
+// none. The key crosses the network as it is: use https where others can listen.
 func WithAPIKey(key string) Option {
 	return func(c *Client) error {
 		if !isVisibleASCII(key) {
@@ -88,8 +90,8 @@ func WithAPIKey(key string) Option {
 	}
 }
 
-// WithHTTPClient sends the requests through h: for a proxy, client certificates, or tests. Its Timeout, if any, applies to
-// each attempt beside [WithTimeout].
+// WithHTTPClient sends the requests through h: for a proxy, client certificates, or tests. Its
+// Timeout, if any, applies to each attempt beside [WithTimeout].
 func WithHTTPClient(h *http.Client) Option {
 	return func(c *Client) error {
 		if h == nil {
@@ -100,7 +102,8 @@ func WithHTTPClient(h *http.Client) Option {
 	}
 }
 
-// WithTimeout bounds one attempt, from connecting to the last byte of the answer, instead of [DefaultTimeout].
+// WithTimeout bounds one attempt, from connecting to the last byte of the answer, instead of
+// [DefaultTimeout].
 func WithTimeout(d time.Duration) Option {
 	return func(c *Client) error {
 		if d <= 0 {

@@ -12,10 +12,11 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// An Error is the server's refusal of a request or of one message in a batch. Over HTTP it is problem details as of
-// RFC 9457, or what could be made of an answer in another form (a proxy's error page, say).
+// An Error is the server's refusal of a request or of one message in a batch. Over HTTP it is
+// problem details as of RFC 9457, or what could be made of an answer in another form (a proxy's
+// error page, say).
 type Error struct {
-	// Status is the answer's HTTP status; 0 for one message in a batch that was answered as a whole.
+	// Status is the HTTP status; 0 for one message of a batch that was answered as a whole.
 	Status int
 	// Code says to a program what went wrong; "" when the answer has none.
 	Code wire.ErrorCode
@@ -48,8 +49,8 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Temporary reports whether the same message may be accepted later. 502 and 504 are what a network error behind a proxy
-// looks like.
+// Temporary reports whether the same message may be accepted later. 502 and 504 are what a network
+// error behind a proxy looks like.
 func (e *Error) Temporary() bool {
 	switch e.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -66,7 +67,8 @@ type networkError struct{ err error }
 func (e *networkError) Error() string { return e.err.Error() }
 func (e *networkError) Unwrap() error { return e.err }
 
-// temporary reports whether another attempt may succeed, and how long the server asks to wait before it.
+// temporary reports whether another attempt may succeed, and how long the server asks to wait
+// before it.
 func temporary(err error) (after time.Duration, ok bool) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.RetryAfter, e.Temporary()
@@ -78,7 +80,7 @@ func temporary(err error) (after time.Duration, ok bool) {
 // readError makes the error of an answer that is not 200.
 func readError(res *http.Response, body []byte) *Error {
 	e := &Error{}
-	// "problem+json" is what the contract promises; a body that says JSON and is a problem is as good.
+	// "problem+json" is what the contract promises; a JSON body that is a problem is as good.
 	if kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type")); err == nil &&
 		(kind == "application/problem+json" || kind == "application/json") {
 		var problem struct {
@@ -92,7 +94,8 @@ func readError(res *http.Response, body []byte) *Error {
 				Code: wire.ErrorCode(clip(string(problem.Code)))}
 		}
 	}
-	e.Status = res.StatusCode // not the body's: a proxy may have changed it, and the header is what counts
+	// Not the body's: a proxy may have changed it, and the header is what counts.
+	e.Status = res.StatusCode
 	e.RetryAfter = parseRetryAfter(res.Header.Get("Retry-After"), time.Now())
 	return e
 }
@@ -106,7 +109,8 @@ func clip(s string) string {
 	return fmt.Sprintf("%.*s…", most/4, s) // counts characters, and a character has at most 4 bytes
 }
 
-// parseRetryAfter reads the header of RFC 9110 section 10.2.3: seconds or a date. What can't be read asks for no wait.
+// parseRetryAfter reads the header of RFC 9110 section 10.2.3: seconds or a date. What can't be
+// read asks for no wait.
 func parseRetryAfter(s string, now time.Time) time.Duration {
 	const most = 24 * time.Hour // more is as good as never, and does not overflow
 	if n, err := strconv.ParseUint(s, 10, 31); err == nil {

@@ -31,7 +31,8 @@ func Example() {
 	// Output: published
 }
 
-// A retained message is the room's state: whoever joins later receives it first. The result says where it stands.
+// A retained message is the room's state: whoever joins later receives it first. The result says
+// where it stands.
 func ExampleClient_Publish() {
 	server := httptest.NewServer(standIn())
 	defer server.Close()

@@ -9,8 +9,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// MaxDataBytes is the most bytes of one event's data in JSON: what may wait for one client by default, so that more could
-// never be delivered. A server takes less, wire.InboundFrameBytes unless it is configured otherwise, and answers 413 to more.
+// MaxDataBytes is the most bytes of one event's data in JSON: what may wait for one client by
+// default, so that more could never be delivered. A server takes less, wire.InboundFrameBytes
+// unless it is configured otherwise, and answers 413 to more.
 const MaxDataBytes = wire.QueuedBytes
 
 // A Message is one event for a room.
@@ -20,16 +21,18 @@ type Message struct {
 	Zone      string
 	// Event is the name, like "ZONE_UPDATE"; see wire.CheckEvent for what is allowed.
 	Event string
-	// Data is encoded with encoding/json, once. A json.RawMessage is sent byte for byte; nil is sent as null.
+	// Data is encoded with encoding/json, once. A json.RawMessage is sent byte for byte; nil is
+	// sent as null.
 	Data any
 	// Retain keeps the message as the room's current state: whoever joins later receives it first.
 	Retain bool
-	// Conflate, if not empty, names what the event is the newest state of, like "ZONE_UPDATE": for a client that is behind it
-	// replaces a waiting one of the same name. See wire.CheckConflate for what is allowed.
+	// Conflate, if not empty, names what the event is the newest state of, like "ZONE_UPDATE": for
+	// a client that is behind it replaces a waiting one of the same name. See wire.CheckConflate
+	// for what is allowed.
 	Conflate string
-	// IdempotencyKey is up to 255 visible ASCII characters. Two messages of a room with the same key are published once.
-	// The client makes one for each message that has none; set it when a process that was restarted may publish the same
-	// event again.
+	// IdempotencyKey is up to 255 visible ASCII characters. Two messages of a room with the same
+	// key are published once. The client makes one for each message that has none; set it when a
+	// process that was restarted may publish the same event again.
 	IdempotencyKey string
 }
 
@@ -37,7 +40,8 @@ type Message struct {
 type Result struct {
 	Room   wire.Room
 	Offset wire.Offset
-	// Err is used by [Client.PublishBatch] alone: why this message was not published. Room and Offset are zero then.
+	// Err is used by [Client.PublishBatch] alone: why this message was not published. Room and
+	// Offset are zero then.
 	Err error
 }
 
@@ -80,8 +84,8 @@ func seal(m Message) (envelope, error) {
 	return envelope{room: room, event: m.Event, data: data, retain: m.Retain, conflate: m.Conflate, key: key}, nil
 }
 
-// checkPath refuses names that proxies and servers resolve away in a URL's path (RFC 3986 section 5.2.4): the message would
-// arrive at another endpoint.
+// checkPath refuses names that proxies and servers resolve away in a URL's path (RFC 3986 section
+// 5.2.4): the message would arrive at another endpoint.
 func checkPath(room wire.Room) error {
 	for _, name := range []string{room.Warehouse, room.Zone} {
 		if name == "." || name == ".." {
@@ -113,7 +117,8 @@ func path(room wire.Room) string {
 	return "/api/v1/warehouses/" + room.Warehouse + "/zones/" + room.Zone + "/broadcast"
 }
 
-// appendBody appends the body of a single publish. It is put together by hand because json.Marshal would rewrite data.
+// appendBody appends the body of a single publish. It is put together by hand because json.Marshal
+// would rewrite data.
 func (e *envelope) appendBody(dst []byte) []byte {
 	dst = append(dst, `{"event":`...)
 	return append(e.appendEvent(dst), '}')
@@ -148,8 +153,9 @@ func (e *envelope) appendEvent(dst []byte) []byte {
 	return dst
 }
 
-// result reads what the server says about this message. An answer that is not about this message's room comes from
-// something else than Zonecast, or from a proxy that mixes answers up: the message counts as not published.
+// result reads what the server says about this message. An answer that is not about this message's
+// room comes from something else than Zonecast, or from a proxy that mixes answers up: the message
+// counts as not published.
 func (e *envelope) result(p wire.Position) (Result, error) {
 	if p.Room != e.room.String() {
 		return Result{}, fmt.Errorf("the answer is about room %.160q instead of %q: is this URL a Zonecast server?",

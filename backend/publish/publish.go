@@ -13,18 +13,19 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// maxAnswerBytes bounds the answer to a single publish: a position, or a problem with its sentences.
+// maxAnswerBytes bounds the answer to a single publish: a position, or a problem with its
+// sentences.
 const maxAnswerBytes = 64 << 10
 
-// BroadcastToWarehouse publishes an event to the room of a whole warehouse. Its bounds are those of [Retry] alone; where a
-// caller may lose patience earlier, use [Client.Publish].
+// BroadcastToWarehouse publishes an event to the room of a whole warehouse. Its bounds are those of
+// [Retry] alone; where a caller may lose patience earlier, use [Client.Publish].
 func (c *Client) BroadcastToWarehouse(warehouse, event string, data any) error {
 	_, err := c.Publish(context.Background(), Message{Warehouse: warehouse, Event: event, Data: data})
 	return err
 }
 
-// BroadcastToZone publishes an event to the room of one zone, within the same bounds as [Client.BroadcastToWarehouse]. An
-// empty zone is an error and not the whole warehouse.
+// BroadcastToZone publishes an event to the room of one zone, within the same bounds as
+// [Client.BroadcastToWarehouse]. An empty zone is an error and not the whole warehouse.
 func (c *Client) BroadcastToZone(warehouse, zone, event string, data any) error {
 	if zone == "" {
 		return fmt.Errorf("publish %.*q: %w", wire.MaxEventLen, event, wire.Errorf(wire.CodeInvalidRoom,
@@ -34,9 +35,10 @@ func (c *Client) BroadcastToZone(warehouse, zone, event string, data any) error 
 	return err
 }
 
-// Publish publishes one message and returns its room and offset. It blocks until the server has accepted or refused the
-// message or the bounds of ctx and [Retry] are reached. The error wraps an *[Error] when the server refused it, a
-// *wire.Error when it was not sent because it is malformed, and ctx's error when that ended it.
+// Publish publishes one message and returns its room and offset. It blocks until the server has
+// accepted or refused the message or the bounds of ctx and [Retry] are reached. The error wraps an
+// *[Error] when the server refused it, a *wire.Error when it was not sent because it is malformed,
+// and ctx's error when that ended it.
 func (c *Client) Publish(ctx context.Context, m Message) (Result, error) {
 	e, err := seal(m)
 	if err != nil {
@@ -62,8 +64,8 @@ func (c *Client) Publish(ctx context.Context, m Message) (Result, error) {
 	return result, nil
 }
 
-// post sends one request and returns the body of the answer if that is 200, of at most limit bytes. The error is an
-// *[Error], or a *networkError when another attempt may bring an answer.
+// post sends one request and returns the body of the answer if that is 200, of at most limit bytes.
+// The error is an *[Error], or a *networkError when another attempt may bring an answer.
 func (c *Client) post(ctx context.Context, url string, body []byte, key string, limit int64) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {

@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// A Retry bounds how a client tries again. Between attempt n and the next it waits as long as the server asked to, plus a
-// random time below Base × 2ⁿ⁻¹, itself at most Cap: publishers that failed together do not come back together.
+// A Retry bounds how a client tries again. Between attempt n and the next it waits as long as the
+// server asked to, plus a random time below Base × 2ⁿ⁻¹, itself at most Cap: publishers that failed
+// together do not come back together.
 type Retry struct {
-	// Attempts is how often a request is sent at most, the first time included; 1 never tries again.
+	// Attempts is the most often that a request is sent; 1 never tries again.
 	Attempts int
 	// Base and Cap bound the random wait.
 	Base, Cap time.Duration
-	// Within bounds all attempts and waits of one request together. A wait that would end later is not begun: the error
-	// comes back at once.
+	// Within bounds all attempts and waits of one request together. A wait that would end later is
+	// not begun: the error comes back at once.
 	Within time.Duration
 }
 
@@ -45,7 +46,8 @@ func (r Retry) wait(n int, after time.Duration) time.Duration {
 	return after + rand.N(bound)
 }
 
-// retrying calls attempt until it succeeds, fails for good, or the bounds of c.retry or ctx are reached.
+// retrying calls attempt until it succeeds, fails for good, or a bound of c.retry or ctx is
+// reached.
 func (c *Client) retrying(ctx context.Context, attempt func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.retry.Within)
 	defer cancel()
@@ -86,7 +88,8 @@ func gaveUp(n int, err error) error {
 	return fmt.Errorf("gave up after %d attempts: %w", n, err)
 }
 
-// stopped keeps both: that ctx ended it, and what was wrong with the attempt before, unless that is the same thing.
+// stopped keeps both: that ctx ended it, and what was wrong with the attempt before, unless that is
+// the same thing.
 func stopped(ctx context.Context, n int, err error) error {
 	if errors.Is(err, ctx.Err()) {
 		return gaveUp(n, err)

@@ -65,7 +65,8 @@ func TestWaitsAsLongAsTheServerAsks(t *testing.T) {
 		want   time.Duration
 	}{
 		{"seconds", "7", 7 * time.Second},
-		{"date", "Sat, 01 Jan 2000 00:00:09 GMT", 9 * time.Second}, // synctest's clock starts at that midnight
+		// Synctest's clock starts at that midnight.
+		{"date", "Sat, 01 Jan 2000 00:00:09 GMT", 9 * time.Second},
 		{"date in the past", "Fri, 31 Dec 1999 23:59:00 GMT", 0},
 		{"nonsense", "soon", 0},
 		{"negative", "-3", 0},

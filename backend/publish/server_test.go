@@ -146,7 +146,8 @@ func healthy(server http.RoundTripper, r *http.Request) (*http.Response, error) 
 	return server.RoundTrip(r)
 }
 
-// answers makes a fault that gives the answer of a server in trouble, or of something that is not Zonecast.
+// answers makes a fault that gives the answer of a server in trouble, or of something else than
+// Zonecast.
 func answers(status int, contentType, body string, headers ...string) fault {
 	return func(http.RoundTripper, *http.Request) (*http.Response, error) {
 		rec := httptest.NewRecorder()
@@ -167,8 +168,8 @@ func problem(status int, headers ...string) fault {
 	return answers(status, "application/problem+json", body, headers...)
 }
 
-// flaky carries each request to the server in this process, through the next fault of its script; after the script all is
-// well.
+// flaky carries each request to the server in this process, through the next fault of its script;
+// after the script all is well.
 type flaky struct {
 	server *zonecast
 	script []fault

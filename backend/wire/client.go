@@ -12,17 +12,18 @@ import (
 // A ClientFrame is what a client sent.
 type ClientFrame struct {
 	Event string
-	// ID is the client's number for this frame; the answer carries it. Without HasID no answer is expected, but for
-	// errors.
+	// ID is the client's number for this frame; the answer carries it. Without HasID no answer is
+	// expected, but for errors.
 	ID    int64
 	HasID bool
 	// Data is the raw JSON, a part of the slice given to DecodeClient; nil when absent.
 	Data json.RawMessage
 }
 
-// DecodeClient reads one frame. It checks the form alone: the event may be unknown and data of any shape. Names are compared
-// exactly, and what else stands in the frame is ignored, so that clients may be newer than the server. The error is an
-// *[Error] with [CodeBadFrame]; the ID is returned with it when it could be read, so that the answer can carry it.
+// DecodeClient reads one frame. It checks the form alone: the event may be unknown and data of any
+// shape. Names are compared exactly, and what else stands in the frame is ignored, so that clients
+// may be newer than the server. The error is an *[Error] with [CodeBadFrame]; the ID is returned
+// with it when it could be read, so that the answer can carry it.
 func DecodeClient(p []byte) (f ClientFrame, err error) {
 	if !utf8.Valid(p) {
 		return f, Errorf(CodeBadFrame, "the frame is not valid UTF-8")
@@ -48,7 +49,7 @@ func DecodeClient(p []byte) (f ClientFrame, err error) {
 		if f.ID, err = strconv.ParseInt(string(id), 10, 64); err != nil {
 			f.ID = 0
 			return f, Errorf(CodeBadFrame, "id is %.40s: it must be an integer from %d to %d, without fraction and exponent",
-				id, math.MinInt64, math.MaxInt64)
+				id, int64(math.MinInt64), int64(math.MaxInt64))
 		}
 		f.HasID = true
 	}
@@ -102,8 +103,9 @@ type Authenticate struct {
 	Token string `json:"token"`
 }
 
-// DecodeRequest reads the data of a client's frame into one of the types above, as strictly as [DecodeObject]. The error is
-// an *[Error] with [CodeInvalidData], or [CodeInvalidRoom] for a zone without a name.
+// DecodeRequest reads the data of a client's frame into one of the types above, as strictly as
+// [DecodeObject]. The error is an *[Error] with [CodeInvalidData], or [CodeInvalidRoom] for a zone
+// without a name.
 func DecodeRequest(data json.RawMessage, into any) error {
 	if len(data) == 0 || string(data) == "null" {
 		return Errorf(CodeInvalidData, "data is missing: send an object with %s", strings.Join(fieldNames(into), ", "))
@@ -111,8 +113,8 @@ func DecodeRequest(data json.RawMessage, into any) error {
 	return DecodeObject("data", data, into)
 }
 
-// DecodeData reads the data of a server's frame, which may have fields that this version does not know. The error is an
-// *[Error] with [CodeInvalidData].
+// DecodeData reads the data of a server's frame, which may have fields that this version does not
+// know. The error is an *[Error] with [CodeInvalidData].
 func DecodeData(data json.RawMessage, into any) error {
 	if len(data) == 0 || string(data) == "null" {
 		return Errorf(CodeInvalidData, "data is missing: it must be a JSON object with %s", strings.Join(fieldNames(into), ", "))
@@ -123,8 +125,9 @@ func DecodeData(data json.RawMessage, into any) error {
 	return nil
 }
 
-// CheckPayload reports whether data can be published: one JSON value in UTF-8 of at most limit bytes. Absent data is
-// published as null by [AppendMessage]. The error is an *[Error] with [CodeInvalidData] or [CodeTooLarge].
+// CheckPayload reports whether data can be published: one JSON value in UTF-8 of at most limit
+// bytes. Absent data is published as null by [AppendMessage]. The error is an *[Error] with
+// [CodeInvalidData] or [CodeTooLarge].
 func CheckPayload(data json.RawMessage, limit int) error {
 	switch {
 	case len(data) == 0:
@@ -139,9 +142,9 @@ func CheckPayload(data json.RawMessage, limit int) error {
 	return nil
 }
 
-// CheckIdempotencyKey reports whether a publication may have this key: up to [MaxIdempotencyKeyLen] bytes, or none. The same
-// key within [IdempotencyWindow] is answered with the first offset and publishes nothing again. The error is an *[Error]
-// with [CodeInvalidData].
+// CheckIdempotencyKey reports whether a publication may have this key: up to [MaxIdempotencyKeyLen]
+// bytes, or none. The same key within [IdempotencyWindow] is answered with the first offset and
+// publishes nothing again. The error is an *[Error] with [CodeInvalidData].
 func CheckIdempotencyKey(key string) error {
 	if n := len(key); n > MaxIdempotencyKeyLen {
 		return Errorf(CodeInvalidData, "the idempotency key has %d bytes: at most %d are allowed", n, MaxIdempotencyKeyLen)

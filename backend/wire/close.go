@@ -1,7 +1,8 @@
 package wire
 
-// A CloseCode says why a connection ended. It stands in the WebSocket close frame, in the log, as the label of a metric
-// and in the TypeScript client. 1000 to 1015 are RFC 6455 section 7.4.1's, 4000 to 4999 are ours.
+// A CloseCode says why a connection ended. It stands in the WebSocket close frame, in the log, as
+// the label of a metric and in the TypeScript client. 1000 to 1015 are RFC 6455 section 7.4.1's,
+// 4000 to 4999 are ours.
 type CloseCode uint16
 
 // The ways a connection ends.
@@ -18,7 +19,8 @@ const (
 	CloseUnauthenticated CloseCode = 4401
 	// CloseForbidden: the token does not permit what was asked for.
 	CloseForbidden CloseCode = 4403
-	// CloseSlowConsumer: more waited for this client than is kept. Come back and resume from the last offset.
+	// CloseSlowConsumer: more waited for this client than is kept. Come back and resume from the
+	// last offset.
 	CloseSlowConsumer CloseCode = 4408
 	// CloseLimit: a limit of connections or messages was reached.
 	CloseLimit CloseCode = 4429
@@ -30,7 +32,8 @@ func CloseCodes() []CloseCode {
 		CloseSlowConsumer, CloseLimit}
 }
 
-// String returns the name of the code: the metric label, the log field and the key of the TypeScript enum.
+// String returns the name of the code: the metric label, the log field and the key of the
+// TypeScript enum.
 func (c CloseCode) String() string {
 	switch c {
 	case CloseGoingAway:
@@ -53,7 +56,8 @@ func (c CloseCode) String() string {
 	return "unknown"
 }
 
-// Reconnect reports whether a client should come back by itself. After the others it would meet the same end again.
+// Reconnect reports whether a client should come back by itself. After the others it would meet the
+// same end again.
 func (c CloseCode) Reconnect() bool {
 	switch c {
 	case CloseGoingAway, CloseRestart, CloseSlowConsumer, CloseLimit:

@@ -11,13 +11,13 @@ type Place struct {
 	Offset Offset
 }
 
-// A Cursor is where a client stands in all of its rooms, each of which it names once. Its text form is
-// "{room}@{offset},{room}@{offset}": the parameter cursor, the field id of Server-Sent Events, and what a long poll
-// answers with.
+// A Cursor is where a client stands in all of its rooms, each of which it names once. Its text form
+// is "{room}@{offset},{room}@{offset}": the parameter cursor, the field id of Server-Sent Events,
+// and what a long poll answers with.
 type Cursor []Place
 
-// ParseCursor reads the text form; "" is a cursor of no rooms. The error is an *[Error] with [CodeInvalidOffset], or with
-// [CodeLimitReached] for more than [RoomsPerConnection] rooms.
+// ParseCursor reads the text form; "" is a cursor of no rooms. The error is an *[Error] with
+// [CodeInvalidOffset], or with [CodeLimitReached] for more than [RoomsPerConnection] rooms.
 func ParseCursor(s string) (Cursor, error) {
 	if s == "" {
 		return nil, nil

@@ -22,7 +22,8 @@ const (
 	EventConflated = "conflated"
 )
 
-// Well-known events that warehouse services publish. Any other name that [CheckEvent] accepts works as well.
+// Well-known events that warehouse services publish. Any other that [CheckEvent] accepts works as
+// well.
 const (
 	EventShiftSnapshot = "SHIFT_SNAPSHOT"
 	EventZoneUpdate    = "ZONE_UPDATE"
@@ -37,8 +38,9 @@ func ClientEvents() []string {
 	return []string{EventSubscribe, EventUnsubscribe, EventPublish, EventEcho, EventAuthenticate}
 }
 
-// IsReserved reports whether the protocol uses the name itself, so that nobody can publish it. Names that transports and
-// client libraries give a meaning of their own (Server-Sent Events' "message", Socket.IO's "connect") are among them.
+// IsReserved reports whether the protocol uses the name itself, so that nobody can publish it.
+// Names that transports and client libraries give a meaning of their own (Server-Sent Events'
+// "message", Socket.IO's "connect") are among them.
 func IsReserved(event string) bool {
 	switch event {
 	case EventSubscribe, EventUnsubscribe, EventPublish, EventEcho, EventAuthenticate,
@@ -49,8 +51,9 @@ func IsReserved(event string) bool {
 	return false
 }
 
-// CheckEvent reports whether a service may publish an event of this name: 1 to 64 characters of A-Z a-z 0-9 . _ - :
-// that the protocol does not use itself. The error is an *[Error] with [CodeInvalidEvent].
+// CheckEvent reports whether a service may publish an event of this name: 1 to 64 characters of A-Z
+// a-z 0-9 . _ - : that the protocol does not use itself. The error is an *[Error] with
+// [CodeInvalidEvent].
 func CheckEvent(event string) error {
 	switch {
 	case event == "":
@@ -68,8 +71,8 @@ func CheckEvent(event string) error {
 	return nil
 }
 
-// CheckConflate reports whether a publication may be conflated under this name: up to 64 characters of A-Z a-z 0-9 . _ - :
-// or empty for not at all. The error is an *[Error] with [CodeInvalidData].
+// CheckConflate reports whether a publication may be conflated under this name: up to 64 characters
+// of A-Z a-z 0-9 . _ - : or empty for not at all. The error is an *[Error] with [CodeInvalidData].
 func CheckConflate(name string) error {
 	if len(name) > MaxEventLen {
 		return Errorf(CodeInvalidData, "conflate has %d characters: at most %d are allowed", len(name), MaxEventLen)
@@ -87,24 +90,24 @@ type ErrorCode string
 
 // The codes that error frames carry.
 const (
-	CodeBadFrame            ErrorCode = "bad_frame"            // not a JSON object of the form {"event","data","id"}
+	CodeBadFrame            ErrorCode = "bad_frame"            // malformed frame
 	CodeUnknownEvent        ErrorCode = "unknown_event"        // not one of ClientEvents
-	CodeInvalidRoom         ErrorCode = "invalid_room"         // warehouse or zone is missing or malformed
+	CodeInvalidRoom         ErrorCode = "invalid_room"         // no or malformed warehouse or zone
 	CodeInvalidEvent        ErrorCode = "invalid_event"        // the name can't be published
-	CodeInvalidData         ErrorCode = "invalid_data"         // data is missing, malformed or not UTF-8
-	CodeInvalidOffset       ErrorCode = "invalid_offset"       // not an offset that this server could have given
+	CodeInvalidData         ErrorCode = "invalid_data"         // no, malformed or non-UTF-8 data
+	CodeInvalidOffset       ErrorCode = "invalid_offset"       // malformed offset or cursor
 	CodeTooLarge            ErrorCode = "too_large"            // over a limit in bytes
-	CodeNotSubscribed       ErrorCode = "not_subscribed"       // unsubscribe from a room that the connection is not in
+	CodeNotSubscribed       ErrorCode = "not_subscribed"       // unsubscribe from a room not joined
 	CodeLimitReached        ErrorCode = "limit_reached"        // over a limit in number
-	CodeRateLimited         ErrorCode = "rate_limited"         // too many messages; retryAfter tells when there is room again
+	CodeRateLimited         ErrorCode = "rate_limited"         // too fast; see retryAfter
 	CodeUnauthenticated     ErrorCode = "unauthenticated"      // no token, or one that is not valid
-	CodeForbidden           ErrorCode = "forbidden"            // the token does not permit this
-	CodeUnavailable         ErrorCode = "unavailable"          // the broker can't take it now; retryAfter tells when to try again
-	CodeIdempotencyConflict ErrorCode = "idempotency_conflict" // the idempotency key was used for another message
-	CodeInternal            ErrorCode = "internal"             // the server's own fault; its log has the details
+	CodeForbidden           ErrorCode = "forbidden"            // not permitted by the token
+	CodeUnavailable         ErrorCode = "unavailable"          // broker down; see retryAfter
+	CodeIdempotencyConflict ErrorCode = "idempotency_conflict" // key used for another message
+	CodeInternal            ErrorCode = "internal"             // a fault of the server; see its log
 )
 
-// An Error is the data of an error frame, and the error of everything in this package that judges input.
+// An Error is the data of an error frame, and the error of all functions here that judge input.
 type Error struct {
 	Code    ErrorCode `json:"code"`
 	Message string    `json:"message"`

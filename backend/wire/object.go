@@ -11,8 +11,8 @@ import (
 	"sync"
 )
 
-// members yields the name and the raw value of each member of an object, in its order, without decoding the values. p is one
-// valid JSON value; of any other than an object it yields nothing.
+// members yields the name and the raw value of each member of an object, in its order, without
+// decoding the values. p is one valid JSON value; of any other than an object it yields nothing.
 func members(p []byte) iter.Seq2[[]byte, json.RawMessage] {
 	return func(yield func([]byte, json.RawMessage) bool) {
 		i := skipSpace(p, 0)
@@ -88,10 +88,10 @@ func unquoted(p []byte) []byte {
 	return []byte(s)
 }
 
-// DecodeObject reads one JSON object into a struct. Its members must be named exactly as the fields of the struct, and nothing
-// else may stand there: what is mistyped would be missing without a word. A zone that is there has a name. The error is an
-// *[Error] that begins with place, where the object stands, like "data": of [CodeInvalidRoom] for a zone, otherwise of
-// [CodeInvalidData].
+// DecodeObject reads one JSON object into a struct. Its members must be named exactly as the fields
+// of the struct, and nothing else may stand there: what is mistyped would be missing without a
+// word. A zone that is there has a name. The error is an *[Error] that begins with place, where the
+// object stands, like "data": of [CodeInvalidRoom] for a zone, otherwise of [CodeInvalidData].
 func DecodeObject(place string, p []byte, into any) error {
 	if err := json.Unmarshal(p, into); err != nil {
 		return badObject(place, err, into)
@@ -118,7 +118,8 @@ func badObject(place string, err error, into any) error {
 	case errors.As(err, &syntax):
 		return Errorf(CodeInvalidData, "%s is not JSON: %v at byte %d", place, syntax, syntax.Offset)
 	case errors.As(err, &kind) && kind.Field != "":
-		field := strings.TrimPrefix(kind.Field, "Target.") // encoding/json names the embedded struct too
+		// encoding/json names the embedded struct too.
+		field := strings.TrimPrefix(kind.Field, "Target.")
 		return Errorf(CodeInvalidData, "%s.%s is a JSON %s: it must be %s", place, field, kind.Value, jsonName(kind.Type))
 	}
 	return notObject(place, into)
@@ -145,7 +146,8 @@ func jsonName(t reflect.Type) string {
 
 var namesOf sync.Map // reflect.Type of a struct → []string
 
-// fieldNames returns the JSON names of the fields of the struct that into points to, in their order.
+// fieldNames returns the JSON names of the fields of the struct that into points to, in their
+// order.
 func fieldNames(into any) []string {
 	t := reflect.TypeOf(into).Elem()
 	if names, ok := namesOf.Load(t); ok {

@@ -8,8 +8,8 @@ import (
 // MaxEpochLen is the most characters that an epoch may have.
 const MaxEpochLen = 32
 
-// An Offset is the place of a message in its room: "{epoch}-{n}". Within one epoch n counts 1, 2, 3 … without holes.
-// N = 0 stands before the first message. The zero Offset means "no offset known".
+// An Offset is the place of a message in its room: "{epoch}-{n}". Within one epoch n counts 1, 2, 3
+// … without holes. N = 0 stands before the first message. The zero Offset means "no offset known".
 type Offset struct {
 	Epoch string
 	N     uint64

@@ -13,10 +13,11 @@ const (
 	zonePrefix      = "zone:"
 )
 
-// A Room is what messages are published to and clients subscribe to: a whole warehouse, or one zone of it. They are
-// rooms of their own: a message to a warehouse is not copied to its zones, nor the other way round.
+// A Room is what messages are published to and clients subscribe to: a whole warehouse, or one zone
+// of it. They are rooms of their own: a message to a warehouse is not copied to its zones, nor the
+// other way round.
 //
-// The zero Room is no room. Rooms are comparable; make them with [NewRoom] or [ParseRoom], which validate.
+// The zero Room is no room. Rooms are comparable; [NewRoom] and [ParseRoom] validate.
 type Room struct {
 	// Warehouse is never empty in a valid room.
 	Warehouse string
@@ -24,8 +25,8 @@ type Room struct {
 	Zone string
 }
 
-// NewRoom returns the room of a zone, or of the warehouse when zone is empty. The error is an *[Error] with
-// [CodeInvalidRoom] and says which of the two names is wrong, and how.
+// NewRoom returns the room of a zone, or of the warehouse when zone is empty. The error is an
+// *[Error] with [CodeInvalidRoom] and says which of the two names is wrong, and how.
 func NewRoom(warehouse, zone string) (Room, error) {
 	if err := checkName("warehouse", warehouse); err != nil {
 		return Room{}, err
@@ -95,7 +96,8 @@ func isNameByte(c byte) bool {
 	return false
 }
 
-// quote quotes what a stranger sent for an error message, shortened so that the message stays one readable line.
+// quote quotes what a stranger sent for an error message, shortened so that the message stays one
+// readable line.
 func quote(s string) string {
 	const most = 80
 	if len(s) > most {

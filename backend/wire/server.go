@@ -13,7 +13,7 @@ type Message struct {
 	Offset Offset
 	// Time is when the broker accepted it, in milliseconds since 1970.
 	Time int64
-	// Retained marks the copy that a new member gets of a message that was published before it came.
+	// Retained marks the copy that a new member gets of a message from before it came.
 	Retained bool
 	// Data is the publisher's JSON, byte for byte; nil stands for null.
 	Data json.RawMessage
@@ -68,16 +68,17 @@ type Heartbeat struct {
 	Time        int64 `json:"time"`
 }
 
-// Gap is the data of a gap: the messages after From, up to and including To, are lost to this client. To behind From in the same
-// epoch says that the room goes on there, since it lost its latest messages.
+// Gap is the data of a gap: the messages after From, up to and including To, are lost to this
+// client. To behind From in the same epoch says that the room goes on there, since it lost its
+// latest messages.
 type Gap struct {
 	Room string `json:"room"`
 	From string `json:"from"`
 	To   string `json:"to"`
 }
 
-// Conflated is the data of a conflated: the messages after From, up to and including To, were replaced by newer ones, which
-// follow, while they waited for this client. Nothing is missing.
+// Conflated is the data of a conflated: the messages after From, up to and including To, were
+// replaced by newer ones, which follow, while they waited for this client. Nothing is missing.
 type Conflated struct {
 	Room string `json:"room"`
 	From string `json:"from"`
@@ -96,8 +97,8 @@ type Authenticated struct {
 	Expires int64 `json:"expires"`
 }
 
-// AppendFrame appends a frame that the server sends on its own behalf. data is one of the types above; a type that JSON
-// can't encode is a mistake in the program and panics.
+// AppendFrame appends a frame that the server sends on its own behalf. data is one of the types
+// above; a type that JSON can't encode is a mistake in the program and panics.
 func AppendFrame(dst []byte, event string, data any) []byte {
 	dst = append(dst, `{"event":"`...)
 	dst = append(dst, event...)
@@ -105,13 +106,15 @@ func AppendFrame(dst []byte, event string, data any) []byte {
 	return append(appendJSON(dst, data), '}')
 }
 
-// AppendAck appends the answer to the frame with this id. A json.RawMessage is kept byte for byte; nil data is null.
+// AppendAck appends the answer to the frame with this id. A json.RawMessage is kept byte for byte;
+// nil data is null.
 func AppendAck(dst []byte, id int64, data any) []byte {
 	return appendAnswer(dst, EventAck, id, data)
 }
 
-// AppendError appends an error frame: the answer to the frame with this id, or to nothing in particular when hasID is
-// false. An error that is not an *[Error] goes out as [CodeInternal] without its text.
+// AppendError appends an error frame: the answer to the frame with this id, or to nothing in
+// particular when hasID is false. An error that is not an *[Error] goes out as [CodeInternal]
+// without its text.
 func AppendError(dst []byte, id int64, hasID bool, err error) []byte {
 	e := AsError(err)
 	if !hasID {
@@ -159,7 +162,8 @@ type ServerFrame struct {
 	Room   string `json:"room"`
 	Offset string `json:"offset"`
 	Time   int64  `json:"time"`
-	// Retained marks a message that was published before this member came; its offset lies before the room's.
+	// Retained marks a message that was published before this member came; its offset lies before
+	// the room's.
 	Retained bool            `json:"retained"`
 	Data     json.RawMessage `json:"data"`
 }

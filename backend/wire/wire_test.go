@@ -46,7 +46,8 @@ func TestDecodeClientTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// Whatever may be newer than the server is ignored in the frame itself, and the last one of a name counts.
+// Whatever may be newer than the server is ignored in the frame itself, and the last of a name
+// counts.
 func TestDecodeClientIgnoresWhatItDoesNotKnow(t *testing.T) {
 	for _, give := range []string{
 		`{"event":"echo","data":[1],"id":4,"trace":{"event":"x","id":"y"},"ID":"no number","Data":2}`,
@@ -133,7 +134,7 @@ func TestAnInternalErrorKeepsItsTextToItself(t *testing.T) {
 	}
 }
 
-// Whatever a stranger sends is decoded or refused with a code; what is decoded survives the way back.
+// Whatever a stranger sends is decoded or refused with a code; the rest survives the way back.
 func FuzzDecodeClient(f *testing.F) {
 	for _, c := range readGolden(f).Client {
 		f.Add([]byte(c.Text))
@@ -151,7 +152,8 @@ func FuzzDecodeClient(f *testing.F) {
 		if frame.Event == "" {
 			t.Fatal("decoded a frame without event")
 		}
-		var same map[string]json.RawMessage // encoding/json reads the same into a map, whose keys are exact
+		// encoding/json reads the same into a map, whose keys are exact.
+		var same map[string]json.RawMessage
 		var event string
 		if err := json.Unmarshal(p, &same); err != nil || json.Unmarshal(same["event"], &event) != nil || event != frame.Event ||
 			!bytes.Equal(same["data"], frame.Data) || frame.HasID && string(same["id"]) != "-0" && string(same["id"]) != fmt.Sprint(frame.ID) {

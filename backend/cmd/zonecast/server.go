@@ -60,11 +60,11 @@ type server struct {
 	readiness *cluster.Readiness
 }
 
-// A retirer is a broker that keeps its messages in this process: it refuses publications once the
-// process leaves, since nobody who reconnects would get them.
-type retirer interface{ Retire() }
+// A publishRejecter is a broker that keeps its messages in this process: it refuses publications once
+// the process leaves, since nobody who reconnects would get them.
+type publishRejecter interface{ RejectPublishes() }
 
-var _ retirer = (*broker.Memory)(nil)
+var _ publishRejecter = (*broker.Memory)(nil)
 
 // newServer wires a server and listens. Its errors tell the operator what to change.
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
@@ -123,7 +123,8 @@ func (s *server) connect(ctx context.Context) (err error) {
 		return err
 	}
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
-		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc}, s.hub)
+		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
+		Pace: s.hub.Await}, s.hub)
 	if err != nil {
 		return err
 	}
@@ -257,8 +258,8 @@ func (s *server) run(ctx context.Context) error {
 		err = fmt.Errorf("serve: %w", err)
 	}
 	s.readiness.Leave()
-	if b, ok := s.broker.(retirer); ok {
-		b.Retire()
+	if b, ok := s.broker.(publishRejecter); ok {
+		b.RejectPublishes()
 	}
 	s.ui.Close()
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)

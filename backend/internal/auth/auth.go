@@ -1,11 +1,12 @@
-// Package auth decides who may do what: clients by token, services by key or token, operators by password.
+// Package auth decides who may do what: clients by token, services by token or key, operators by
+// password.
 //
 //	transport/ws ── Client, Token ──▶ Guard ──▶ Identity ── MayJoin, MayPublish
 //	api          ── Service ────────▶ Guard
 //	api, /ui/    ── Operator ───────▶ Guard
 //
-// What is not set is not asked for: without a token secret every client is welcome, without keys and secret every service.
-// The configuration refuses that on an address which others can reach.
+// What is not set is not asked for: without a token secret every client is welcome, without keys
+// and secret every service. The configuration refuses that on an address which others can reach.
 package auth
 
 import (
@@ -23,10 +24,12 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// MinSecretBytes is the least length of a token secret: as long as the hash that it keys (RFC 7518 section 3.2).
+// MinSecretBytes is the least length of a token secret: as long as the hash that it keys (RFC 7518
+// section 3.2).
 const MinSecretBytes = 32
 
-// Subprotocol is what a WebSocket client offers beside its token, and what the server answers with (RFC 6455 section 1.9).
+// Subprotocol is what a WebSocket client offers beside its token, and what the server answers with
+// (RFC 6455 section 1.9).
 const Subprotocol = "zonecast"
 
 // OperatorUser is the name with which operators log in.
@@ -170,8 +173,8 @@ func Offered(r *http.Request) []string {
 // ServiceNeedsKey tells whether publishing over HTTP needs a key or a token.
 func (g *Guard) ServiceNeedsKey() bool { return len(g.keys) > 0 || len(g.secret) > 0 }
 
-// Service returns who calls the publish API: the holder of a key, or of a token that permits publishing. The error is a
-// *wire.Error of wire.CodeUnauthenticated.
+// Service returns who calls the publish API: the holder of a key, or of a token that permits
+// publishing. The error is a *wire.Error of wire.CodeUnauthenticated.
 func (g *Guard) Service(r *http.Request) (*Identity, error) {
 	if !g.ServiceNeedsKey() {
 		return &Identity{all: true, publish: true}, nil

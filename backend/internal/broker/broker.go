@@ -1,9 +1,11 @@
-// Package broker gives each message of a room its offset, keeps the recent ones, and hands them to the hub.
+// Package broker gives each message of a room its offset, keeps recent ones, and delivers to the
+// hub.
 //
-//	api, transport ── Publish ──▶ Broker ── Handler.Message, in the order of the room ──▶ hub
-//	hub ── Subscribe, Unsubscribe, History ──▶ Broker
+//	hub ── Publish, Subscribe, Unsubscribe, History ──▶ Broker
+//	hub ◀── Handler.Message, Handler.Gap, in the order of the room ── Broker
 //
-// A broadcast goes through the broker with one instance too, so that there is one path with one semantics.
+// A broadcast goes through the broker with one instance too, so that there is one path with one
+// semantics.
 package broker
 
 import (
@@ -13,17 +15,17 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A Publication is what a service or a client wants to be sent to a room. Its parts have been validated.
+// A Publication is a request to send a message to a room. Its parts have been validated.
 type Publication struct {
 	Room  wire.Room
 	Event string
 	Data  json.RawMessage
-	// IdempotencyKey, if not empty, makes a repetition within the idempotency window return the first one's offset and
-	// send nothing again. Keys of different rooms are different keys. The same key with another event, data, conflate or retain
-	// is refused with wire.CodeIdempotencyConflict.
+	// IdempotencyKey, if not empty, makes a repetition within the idempotency window return the
+	// first offset and send nothing. Keys belong to their room. The same key with another event,
+	// data, conflate or retain is refused with wire.CodeIdempotencyConflict.
 	IdempotencyKey string
-	// Conflate, if not empty, names what the message is the newest state of: for a client that is behind it replaces one
-	// with the same name.
+	// Conflate, if not empty, names the state that the message updates: in the write queue of a
+	// client that is behind it replaces one with the same name.
 	Conflate string
 	// Retain keeps the message as the room's latest of its event, for members that come later.
 	Retain bool
@@ -39,10 +41,10 @@ type Receipt struct {
 // A Message is one that the broker accepted.
 type Message struct {
 	wire.Message
-	// Accepted is the time of acceptance in microseconds since 1970; Message.Time is the same in milliseconds.
-	Accepted int64
-	// Retain and Conflate repeat the publication's wish. History may leave Conflate out: what is read from it is read
-	// because it was missed.
+	// Accepted is the time of acceptance; Message.Time is the same in milliseconds.
+	Accepted wire.Micros
+	// Retain and Conflate are the publication's. History may leave Conflate out: what is read from
+	// it was missed, and is not to be replaced.
 	Retain   bool
 	Conflate string
 }
@@ -55,9 +57,9 @@ type Snapshot struct {
 	Retained []*Message
 }
 
-// A Page is what is kept of a room after an offset.
+// A Page is a part of a room's history.
 type Page struct {
-	// Gap, if not nil, tells that messages between are not kept any more.
+	// Gap, if not nil, is what is lost between the offset asked for and Messages.
 	Gap *Gap
 	// Messages follow the offset asked for, or the gap, without holes.
 	Messages []*Message
@@ -66,35 +68,47 @@ type Page struct {
 // A Gap is a range of messages that can't be recovered: those after From, up to and including To.
 type Gap struct{ From, To wire.Offset }
 
-// A Handler receives the messages of the rooms that are subscribed to. Calls for one room come one after the other, with
-// rising offsets without holes; calls for different rooms may come at the same time. A call must not block and must not
-// call the broker.
+// newPage decides whether there is a gap between the offset asked for and what was found after it,
+// in a room that stands at current. found has no holes; without limit it would reach up to current.
+func newPage(after, current wire.Offset, found []*Message) Page {
+	first := current.N + 1
+	if len(found) > 0 {
+		first = found[0].Offset.N
+	}
+	page := Page{Messages: found}
+	if after.Epoch != current.Epoch || after.N+1 < first || after.N > current.N {
+		page.Gap = &Gap{From: after, To: wire.Offset{Epoch: current.Epoch, N: first - 1}}
+	}
+	return page
+}
+
+// A Handler receives the messages of the rooms that are subscribed to. Calls for one room come one
+// after the other, with rising offsets without holes; calls for different rooms may come at the
+// same time. A call must not block and must not call the broker.
 type Handler interface {
 	Message(m *Message)
-	// Gap tells that messages are lost; what follows comes next. retained takes the place of what the room's retained messages
-	// were, since newer ones may be among what is lost. It may be ahead of the gap: those come in their turn, too.
+	// Gap tells that messages are lost; what follows comes next. retained replaces the room's
+	// retained messages, since newer ones may be among what is lost. It may be ahead of the gap:
+	// those are delivered in their turn, too.
 	Gap(room wire.Room, gap Gap, retained []*Message)
 }
 
-// A Pacer is a handler that can say when a room's members can take more. Much that was missed is handed on at their pace.
-type Pacer interface {
-	// Await waits until they can, for a bounded time.
-	Await(ctx context.Context, room wire.Room)
-}
-
-// A Broker connects the publishers and the hubs of all instances. Its methods may be called by several goroutines.
+// A Broker connects the publishers and the hubs of all instances. Its methods may be called by
+// several goroutines.
 type Broker interface {
-	// Publish accepts a message. When it returns without error the message has its offset and is kept; it has reached or
-	// will reach each subscriber. Errors are *wire.Error for the publisher to read. With wire.CodeUnavailable it can be tried
-	// again: it was not accepted or, when the message of the error says so, may have been, and then only an idempotency key
-	// keeps it from being sent twice.
+	// Publish accepts a message. When it returns without error the message has its offset and is
+	// kept; it has reached or will reach each subscriber. Errors are *wire.Error for the publisher
+	// to read. After wire.CodeUnavailable it can be tried again: it was not accepted or, when the
+	// error says that the outcome is unknown, may have been, and only an idempotency key keeps it
+	// from being sent twice.
 	Publish(ctx context.Context, p Publication) (Receipt, error)
-	// Subscribe begins the delivery of a room to the handler. It is called once per room until Unsubscribe.
+	// Subscribe begins the delivery of a room to the handler. It is called once per room until
+	// Unsubscribe.
 	Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)
 	// Unsubscribe ends the delivery. A message that is under way may still arrive.
 	Unsubscribe(room wire.Room)
-	// History returns at most limit messages after the offset, oldest first. An offset that this room never had is
-	// answered with a gap, for there is nothing that follows it.
+	// History returns at most limit messages after the offset, oldest first. An offset that this
+	// room never had is answered with a gap, for there is nothing that follows it.
 	History(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error)
 	// Health returns nil while the broker works, otherwise why it doesn't. It answers at once.
 	Health() error

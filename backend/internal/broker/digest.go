@@ -8,8 +8,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// digest stands beside an idempotency key for what was published with it, so that the same key for something else is told
-// from a repetition: 128 bits of SHA-256 over event, conflate name, retain and data.
+// digest stands beside an idempotency key for what was published with it, so that the same key for
+// something else is told from a repetition: 128 bits of SHA-256 over event, conflate name, retain
+// and data.
 func (p *Publication) digest() string {
 	h := sha256.New()
 	var head []byte

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -15,11 +16,11 @@ import (
 // Limits bound what a broker keeps. Zero values mean the defaults.
 type Limits struct {
 	Messages int           // kept of each room (default wire.HistoryMessages)
-	Age      time.Duration // how long (default wire.HistoryAge)
-	Bytes    int           // of data kept of each room (default 4 MiB); older messages go first
-	Rooms    int           // that may be published to (default 1,000,000); then publishing to a new one is refused
-	Retained int           // events retained of each room (default 32); then retaining a new one is refused
-	Keys     int           // idempotency keys remembered (default 1,000,000); the oldest goes first
+	Age      time.Duration // of kept messages (default wire.HistoryAge)
+	Bytes    int           // of data kept of each room (default 4 MiB); the oldest go first
+	Rooms    int           // with messages (default 1,000,000); a new one is refused then
+	Retained int           // events retained of each room (default 32); a new one is refused then
+	Keys     int           // idempotency keys (default 1,000,000); the oldest goes first
 }
 
 func (l Limits) withDefaults() Limits {
@@ -33,17 +34,19 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// Memory is the broker of a single instance: everything is lost with the process, and a new epoch tells so.
+// Memory is the broker of a single instance: all is lost with the process, and a new epoch tells
+// so.
 type Memory struct {
 	epoch   string
 	limits  Limits
 	handler Handler
-	keys    keyring
+	keys    idempotencyCache
 
-	mu      sync.RWMutex
-	rooms   map[wire.Room]*memoryRoom
-	retired bool // takes no more publications
-	closed  bool
+	rejecting atomic.Bool // takes no more publications
+
+	mu     sync.RWMutex
+	rooms  map[wire.Room]*memoryRoom
+	closed bool
 }
 
 var _ Broker = (*Memory)(nil)
@@ -58,19 +61,19 @@ type memoryRoom struct {
 	forgotten  bool // no longer in Memory.rooms
 }
 
-// NewMemory returns an empty broker with an epoch of its own. It delivers to handler within Publish.
+// NewMemory returns an empty broker with its own epoch. It delivers to handler within Publish.
 func NewMemory(limits Limits, handler Handler) *Memory {
 	limits = limits.withDefaults()
 	return &Memory{
 		epoch:   NewEpoch(),
 		limits:  limits,
 		handler: handler,
-		keys:    keyring{most: limits.Keys, known: map[string]firstUse{}},
+		keys:    idempotencyCache{limit: limits.Keys, known: map[string]firstUse{}},
 		rooms:   map[wire.Room]*memoryRoom{},
 	}
 }
 
-// NewEpoch returns an epoch that no room had before: the time in milliseconds and a random part, in base 36.
+// NewEpoch returns an epoch that no room had before: the time in ms and a random part, in base 36.
 func NewEpoch() string {
 	return strconv.FormatInt(time.Now().UnixMilli(), 36) + strconv.FormatUint(rand.Uint64N(36*36*36*36), 36)
 }
@@ -119,7 +122,7 @@ func (b *Memory) room(room wire.Room, create bool) (*memoryRoom, error) {
 
 // Publish implements [Broker].
 func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
-	if b.isRetired() {
+	if b.rejecting.Load() {
 		return Receipt{}, &wire.Error{Code: wire.CodeUnavailable, RetryAfter: 1000,
 			Message: "the server is shutting down: try again"}
 	}
@@ -145,7 +148,7 @@ func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
 	m := &Message{
 		Message: wire.Message{Room: p.Room, Event: p.Event, Offset: wire.Offset{Epoch: b.epoch, N: r.n},
 			Time: now.UnixMilli(), Data: p.Data},
-		Accepted: now.UnixMicro(),
+		Accepted: wire.MicrosOf(now),
 		Retain:   p.Retain,
 		Conflate: p.Conflate,
 	}
@@ -173,7 +176,7 @@ func (r *memoryRoom) keep(m *Message, l Limits, now time.Time) {
 }
 
 func (r *memoryRoom) expire(l Limits, now time.Time) {
-	oldest := now.Add(-l.Age).UnixMicro()
+	oldest := wire.MicrosOf(now.Add(-l.Age))
 	drop := 0
 	for drop < len(r.history) &&
 		(len(r.history)-drop > l.Messages || r.bytes > l.Bytes || r.history[drop].Accepted < oldest) {
@@ -232,38 +235,18 @@ func (b *Memory) History(_ context.Context, room wire.Room, after wire.Offset, l
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expire(b.limits, time.Now())
-	return pageAfter(after, wire.Offset{Epoch: b.epoch, N: r.n}, r.history, limit), nil
-}
-
-// pageAfter cuts the page out of kept, which has no holes and ends with the message at current.
-func pageAfter(after, current wire.Offset, kept []*Message, limit int) Page {
-	first := current.N - uint64(len(kept)) + 1 // the number of kept[0]
-	var page Page
-	from := after.N
-	if after.Epoch != current.Epoch || after.N > current.N || after.N+1 < first {
-		page.Gap = &Gap{From: after, To: wire.Offset{Epoch: current.Epoch, N: first - 1}}
-		from = first - 1
-		if after.Epoch == current.Epoch && after.N > current.N {
-			page.Gap.To, from = current, current.N
-		}
+	found := r.history
+	if first := r.n - uint64(len(found)) + 1; after.Epoch == b.epoch && after.N >= first {
+		found = found[min(after.N+1-first, uint64(len(found))):]
 	}
-	kept = kept[from+1-first:]
-	page.Messages = slices.Clone(kept[:min(limit, len(kept))])
-	return page
+	page := newPage(after, wire.Offset{Epoch: b.epoch, N: r.n}, found)
+	page.Messages = slices.Clone(found[:min(limit, len(found))])
+	return page, nil
 }
 
-// Retire refuses publications from now on, since the process is about to end: nobody who comes back would get them.
-func (b *Memory) Retire() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.retired = true
-}
-
-func (b *Memory) isRetired() bool {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return b.retired
-}
+// RejectPublishes refuses publications from now on: the process is about to end, and they would be
+// lost with it.
+func (b *Memory) RejectPublishes() { b.rejecting.Store(true) }
 
 // Health implements [Broker].
 func (b *Memory) Health() error {
@@ -283,9 +266,9 @@ func (b *Memory) Close() error {
 	return nil
 }
 
-// A keyring remembers idempotency keys for wire.IdempotencyWindow, and at most so many.
-type keyring struct {
-	most int
+// An idempotencyCache remembers the latest idempotency keys for wire.IdempotencyWindow.
+type idempotencyCache struct {
+	limit int
 
 	mu    sync.Mutex
 	known map[string]firstUse
@@ -303,27 +286,27 @@ type usedKey struct {
 	at  time.Time
 }
 
-func (k *keyring) find(room wire.Room, key string, now time.Time) (firstUse, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.expire(now)
-	first, ok := k.known[room.String()+" "+key]
+func (c *idempotencyCache) find(room wire.Room, key string, now time.Time) (firstUse, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.expire(now)
+	first, ok := c.known[room.String()+" "+key]
 	return first, ok
 }
 
-func (k *keyring) add(room wire.Room, key string, first firstUse, now time.Time) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (c *idempotencyCache) add(room wire.Room, key string, first firstUse, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	full := room.String() + " " + key
-	k.known[full] = first
-	k.order = append(k.order, usedKey{full, now})
-	k.expire(now)
+	c.known[full] = first
+	c.order = append(c.order, usedKey{full, now})
+	c.expire(now)
 }
 
-func (k *keyring) expire(now time.Time) {
-	for len(k.order) > 0 && (len(k.order) > k.most || now.Sub(k.order[0].at) >= wire.IdempotencyWindow) {
-		delete(k.known, k.order[0].key)
-		k.order[0] = usedKey{}
-		k.order = k.order[1:]
+func (c *idempotencyCache) expire(now time.Time) {
+	for len(c.order) > 0 && (len(c.order) > c.limit || now.Sub(c.order[0].at) >= wire.IdempotencyWindow) {
+		delete(c.known, c.order[0].key)
+		c.order[0] = usedKey{}
+		c.order = c.order[1:]
 	}
 }

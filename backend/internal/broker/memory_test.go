@@ -28,22 +28,6 @@ func startMemory(t testing.TB, limits broker.Limits) (*broker.Memory, *brokertes
 
 func room(i int) wire.Room { return wire.Room{Warehouse: "w", Zone: fmt.Sprint(i)} }
 
-// publish returns the receipt of a publication that must be taken.
-func publish(t testing.TB, b broker.Broker, p broker.Publication) broker.Receipt {
-	t.Helper()
-	if p.Event == "" {
-		p.Event = wire.EventZoneUpdate
-	}
-	if p.Data == nil {
-		p.Data = json.RawMessage(`{}`)
-	}
-	receipt, err := b.Publish(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return receipt
-}
-
 func kept(t testing.TB, b broker.Broker, room wire.Room, after wire.Offset) broker.Page {
 	t.Helper()
 	page, err := b.History(t.Context(), room, after, 1_000_000)
@@ -55,11 +39,9 @@ func kept(t testing.TB, b broker.Broker, room wire.Room, after wire.Offset) brok
 
 func TestMemoryDeliversWithinPublish(t *testing.T) {
 	b, r := startMemory(t, broker.Limits{})
-	if _, err := b.Subscribe(t.Context(), room(0)); err != nil {
-		t.Fatal(err)
-	}
+	brokertest.Subscribe(t, b, room(0))
 	for n := 1; n <= 3; n++ {
-		publish(t, b, broker.Publication{Room: room(0)})
+		brokertest.Publish(t, b, broker.Publication{Room: room(0)})
 		if got := len(r.Messages(room(0))); got != n {
 			t.Fatalf("%d messages were delivered when Publish %d returned", got, n)
 		}
@@ -70,7 +52,7 @@ func TestMemoryOfAnotherProcessHasAnotherEpoch(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		b, _ := startMemory(t, broker.Limits{})
-		o := publish(t, b, broker.Publication{Room: room(0)}).Offset
+		o := brokertest.Publish(t, b, broker.Publication{Room: room(0)}).Offset
 		if again, err := wire.ParseOffset(o.String()); err != nil || again != o {
 			t.Fatalf("offset %q does not survive its text form: %v", o, err)
 		}
@@ -85,10 +67,10 @@ func TestMemoryForgetsByAgeToTheMillisecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const age = time.Minute
 		b, _ := startMemory(t, broker.Limits{Age: age})
-		first := publish(t, b, broker.Publication{Room: room(0), Event: "STATE", Retain: true}).Offset
+		first := brokertest.Publish(t, b, broker.Publication{Room: room(0), Event: "STATE", Retain: true}).Offset
 		begin := wire.Offset{Epoch: first.Epoch}
 		time.Sleep(age / 2)
-		last := publish(t, b, broker.Publication{Room: room(0)}).Offset
+		last := brokertest.Publish(t, b, broker.Publication{Room: room(0)}).Offset
 
 		time.Sleep(age / 2)
 		if page := kept(t, b, room(0), begin); page.Gap != nil || len(page.Messages) != 2 {
@@ -120,9 +102,10 @@ func TestMemoryBoundsTheBytesOfARoom(t *testing.T) {
 	data := json.RawMessage(`"` + strings.Repeat("x", size-2) + `"`)
 	var last wire.Offset
 	for range n {
-		last = publish(t, b, broker.Publication{Room: room(0), Data: data}).Offset
+		last = brokertest.Publish(t, b, broker.Publication{Room: room(0), Data: data}).Offset
 	}
-	publish(t, b, broker.Publication{Room: room(1), Data: data}) // other rooms have their own account
+	// Other rooms have their own account.
+	brokertest.Publish(t, b, broker.Publication{Room: room(1), Data: data})
 	begin := wire.Offset{Epoch: last.Epoch}
 	page := kept(t, b, room(0), begin)
 	want := broker.Gap{From: begin, To: wire.Offset{Epoch: last.Epoch, N: n - most/size}}
@@ -136,13 +119,12 @@ func TestMemoryBoundsTheBytesOfARoom(t *testing.T) {
 	}
 }
 
-// A message larger than what is kept is delivered all the same; those who come back later are told that it is lost.
+// A message larger than what is kept is delivered all the same; those who come back later are told
+// that it is lost.
 func TestMemoryDeliversWhatItCannotKeep(t *testing.T) {
 	b, r := startMemory(t, broker.Limits{Bytes: 10})
-	if _, err := b.Subscribe(t.Context(), room(0)); err != nil {
-		t.Fatal(err)
-	}
-	last := publish(t, b, broker.Publication{Room: room(0), Data: json.RawMessage(`"0123456789"`)}).Offset
+	brokertest.Subscribe(t, b, room(0))
+	last := brokertest.Publish(t, b, broker.Publication{Room: room(0), Data: json.RawMessage(`"0123456789"`)}).Offset
 	r.WantExactly(room(0), 1, 1)
 	begin := wire.Offset{Epoch: last.Epoch}
 	if page := kept(t, b, room(0), begin); page.Gap == nil || *page.Gap != (broker.Gap{From: begin, To: last}) {
@@ -160,14 +142,14 @@ func TestMemoryBoundsTheNumberOfRooms(t *testing.T) {
 		}
 	}
 	for i := range most {
-		publish(t, b, broker.Publication{Room: room(i)})
+		brokertest.Publish(t, b, broker.Publication{Room: room(i)})
 	}
 	_, err := b.Publish(t.Context(), broker.Publication{Room: room(most), Event: "E"})
 	wantFull("publishing to one room more", err)
 	_, err = b.Subscribe(t.Context(), room(most))
 	wantFull("subscribing to one room more", err)
 	for i := range most { // the others go on
-		if got := publish(t, b, broker.Publication{Room: room(i)}).Offset.N; got != 2 {
+		if got := brokertest.Publish(t, b, broker.Publication{Room: room(i)}).Offset.N; got != 2 {
 			t.Errorf("room %d: the second message got number %d", i, got)
 		}
 	}
@@ -188,19 +170,17 @@ func TestMemoryForgetsRoomsThatNobodyPublishedTo(t *testing.T) {
 		}
 		b.Unsubscribe(room(i))
 	}
-	publish(t, b, broker.Publication{Room: room(100)})
+	brokertest.Publish(t, b, broker.Publication{Room: room(100)})
 }
 
 func TestMemoryForgetsARoomWhileOthersPublishToIt(t *testing.T) {
 	b, _ := startMemory(t, broker.Limits{})
 	const rounds = 300
 	for i := range rounds {
-		if _, err := b.Subscribe(t.Context(), room(i)); err != nil {
-			t.Fatal(err)
-		}
+		brokertest.Subscribe(t, b, room(i))
 		var all sync.WaitGroup
 		all.Go(func() { b.Unsubscribe(room(i)) })
-		all.Go(func() { publish(t, b, broker.Publication{Room: room(i)}) })
+		all.Go(func() { brokertest.Publish(t, b, broker.Publication{Room: room(i)}) })
 		all.Wait()
 		s, err := b.Subscribe(t.Context(), room(i))
 		if err != nil || s.Offset.N != 1 {
@@ -213,18 +193,18 @@ func TestMemoryRemembersKeysForTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := startMemory(t, broker.Limits{})
 		p := broker.Publication{Room: room(0), IdempotencyKey: "k"}
-		first := publish(t, b, p)
+		first := brokertest.Publish(t, b, p)
 		time.Sleep(wire.IdempotencyWindow - time.Second)
-		if got := publish(t, b, p); !got.Duplicate || got.Offset != first.Offset {
+		if got := brokertest.Publish(t, b, p); !got.Duplicate || got.Offset != first.Offset {
 			t.Errorf("a second before the end of the window: %+v", got)
 		}
 		time.Sleep(time.Second) // a repetition does not make the window longer
-		second := publish(t, b, p)
+		second := brokertest.Publish(t, b, p)
 		if second.Duplicate || second.Offset.N != 2 {
 			t.Errorf("at the end of the window: %+v, want a new message", second)
 		}
 		time.Sleep(wire.IdempotencyWindow - time.Second)
-		if got := publish(t, b, p); !got.Duplicate || got.Offset != second.Offset {
+		if got := brokertest.Publish(t, b, p); !got.Duplicate || got.Offset != second.Offset {
 			t.Errorf("the second window: %+v, want a duplicate of %s", got, second.Offset)
 		}
 	})
@@ -237,14 +217,14 @@ func TestMemoryBoundsTheNumberOfKeys(t *testing.T) {
 		return broker.Publication{Room: room(i), IdempotencyKey: fmt.Sprint("k", i)}
 	}
 	for i := range most + 1 {
-		publish(t, b, key(i))
+		brokertest.Publish(t, b, key(i))
 	}
 	for i := 1; i <= most; i++ {
-		if got := publish(t, b, key(i)); !got.Duplicate {
+		if got := brokertest.Publish(t, b, key(i)); !got.Duplicate {
 			t.Errorf("key %d of the latest %d is forgotten", i, most)
 		}
 	}
-	if got := publish(t, b, key(0)); got.Duplicate {
+	if got := brokertest.Publish(t, b, key(0)); got.Duplicate {
 		t.Errorf("%d keys are remembered, the limit is %d", most+1, most)
 	}
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,53 +23,80 @@ import (
 
 // RedisOptions of [OpenRedis]. Target is needed; zero values of the others mean the defaults.
 type RedisOptions struct {
-	Target *redisconn.Target
-	Limits Limits // Rooms and Keys are for Redis's own memory limit to bound
-	Log    *slog.Logger
-	// OnReconnect, if not nil, is told when a connection for subscriptions is back after it was lost.
+	Target  *redisconn.Target
+	Limits  Limits // Rooms and Keys are for Redis's own memory limit to bound
+	Timings RedisTimings
+	Log     *slog.Logger
+	// OnReconnect, if not nil, is called when a pub/sub connection is back after it was lost.
 	OnReconnect func()
-	// OnRepair, if not nil, is told when a room's subscription is caught up from its history: after a lost connection, or
-	// because a message did not arrive.
+	// OnRepair, if not nil, is called when a room is resynchronised from its stream: after a lost
+	// connection, or because a message did not arrive.
 	OnRepair func()
-	// OnFork, if not nil, is told when Redis had lost messages of a room that were delivered already.
+	// OnFork, if not nil, is called when Redis had lost messages of a room that were delivered.
 	OnFork func()
+	// Pace, if not nil, waits until the room's members can take more, for a bounded time. A repair
+	// calls it after every 64 KiB.
+	Pace func(ctx context.Context, room wire.Room)
+}
+
+// RedisTimings are the waits of the Redis broker. Zero values mean the defaults.
+type RedisTimings struct {
+	// Command is the timeout of one command (default 3 s). A restart of Redis or a failover takes
+	// longer: publishers get 503 meanwhile.
+	Command time.Duration
+	// PubSub is the silence after which a pub/sub connection is pinged, and then the timeout of the
+	// answer (default 5 s).
+	PubSub    time.Duration
+	Backoff   time.Duration // longest pause between two attempts to connect (default 2 s)
+	Health    time.Duration // between two health checks (default 1 s)
+	Reconcile time.Duration // between two comparisons of idle rooms with Redis (default 5 s)
+}
+
+func (t RedisTimings) withDefaults() RedisTimings {
+	return RedisTimings{
+		Command:   cmp.Or(t.Command, 3*time.Second),
+		PubSub:    cmp.Or(t.PubSub, 5*time.Second),
+		Backoff:   cmp.Or(t.Backoff, 2*time.Second),
+		Health:    cmp.Or(t.Health, time.Second),
+		Reconcile: cmp.Or(t.Reconcile, 5*time.Second),
+	}
 }
 
 // Redis is the broker of several instances, which share one Redis, or one Redis Cluster.
 //
-//	Publish ──▶ committer ── one script a message ──▶ Redis: offset, stream, retained value, idempotency key, PUBLISH
-//	handler ◀── redisRoom ◀── feed (one to each shard) ◀── pub/sub ──┘  │
-//	                └───────── what is missing ◀── History ─────────────┘
+//	Publish ──▶ committer ── publish script ──▶ Redis: offset, stream, retained, key, PUBLISH
+//	handler ◀── redisRoom ◀── pubsubConn (one per shard) ◀── pub/sub ──┘    │
+//	                └───────── what is missing ◀── History ─────────────────┘
 //
-// Pub/sub gives no guarantee, and none is asked of it: each message carries its number, so a room notices what did not
-// arrive and reads it from the stream before it goes on; and a room in which nothing arrives is compared with Redis every
-// few seconds. The offset, the stream and the message are made by one script (atomic in Redis), so a message that was
-// answered with its offset is in the stream before anyone hears of it.
+// Pub/sub guarantees nothing. Each message carries its number, so a room notices what did not
+// arrive and reads it from the stream before it goes on; an idle room is compared with Redis every
+// few seconds. The offset, the stream and the message are made by one script (atomic in Redis), so
+// a message that was answered with its offset is in the stream before anyone hears of it.
 //
-// Keys of a room, which all hash to one slot: zonecast:{room}:meta (hash: epoch, n), :stream (entries n-µs), :retained (hash
-// by event), :keys (hash of idempotency keys), :order (their times). The channel is zonecast:{room}.
+// Keys of a room, which all hash to one slot: zonecast:{room}:meta (hash: epoch, n), :stream
+// (entries n-µs), :retained (hash by event), :keys (hash of idempotency keys), :order (their
+// times). The channel is zonecast:{room}.
 type Redis struct {
 	// Static after construction.
-	opts      RedisOptions
-	client    redis.UniversalClient
-	cluster   *redis.ClusterClient // client, when it is one of a cluster; otherwise nil
-	dialect   dialect
-	handler   Handler
-	committer *committer
-	opened    time.Time
-	reading   chan struct{}   // holds a token for each repair that reads its history
-	ctx       context.Context // ends with Close
-	stop      context.CancelFunc
-	running   sync.WaitGroup // feeds, the watches, committers and repairs
+	opts        RedisOptions
+	client      redis.UniversalClient
+	cluster     *redis.ClusterClient // client, when it is one of a cluster; otherwise nil
+	dialect     dialect
+	handler     Handler
+	committer   *committer
+	repairSlots chan struct{}   // holds a token for each repair that reads its history
+	ctx         context.Context // ends with Close
+	stop        context.CancelFunc
+	running     sync.WaitGroup // every goroutine
 
-	warned atomic.Int64          // when a failed command was logged last, in s since 1970
-	down   atomic.Pointer[error] // why Redis can't be used; nil while it can
+	lastWarned atomic.Int64          // Unix time at which a failed command was logged last
+	down       atomic.Pointer[error] // why Redis can't be used; nil while it can
 
-	mu       sync.RWMutex
-	rooms    map[string]*redisRoom // subscribed to, or about to be, by channel
-	feeds    map[string]*feed      // by the address of the server
-	unplaced map[*redisRoom]*placing
-	closed   bool
+	mu          sync.RWMutex
+	rooms       map[string]*redisRoom  // subscribed to, or about to be, by channel
+	conns       map[string]*pubsubConn // by the address of the server
+	unconfirmed map[*redisRoom]*attempt
+	closed      bool
 }
 
 var _ Broker = (*Redis)(nil)
@@ -76,34 +104,32 @@ var _ Broker = (*Redis)(nil)
 const (
 	// redisRetryAfter is what publishers are told to wait while Redis is away.
 	redisRetryAfter = time.Second
-	// redisTimeout bounds one command. A restart of Redis or a failover takes longer: publishers get 503 meanwhile.
-	redisTimeout = 3 * time.Second
 	// subscribeTimeout bounds a subscription; the hub keeps those who join waiting for it.
 	subscribeTimeout = 5 * time.Second
-	// repairReads is how many repairs may read their histories at once, so that a new connection does not ask Redis for
-	// all rooms in the same moment.
-	repairReads = 16
+	// maxRepairReads is how many repairs may read their histories at once, so that a new connection
+	// does not ask Redis for all rooms at the same time.
+	maxRepairReads = 16
 )
 
 // OpenRedis begins to receive. It fails if the subscriptions can't be served.
 func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis, error) {
-	opts.Limits = opts.Limits.withDefaults()
+	opts.Limits, opts.Timings = opts.Limits.withDefaults(), opts.Timings.withDefaults()
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	b := &Redis{opts: opts, client: opts.Target.Client(redisconn.Tuning{Timeout: redisTimeout}), handler: handler,
-		dialect: classic, opened: time.Now(), reading: make(chan struct{}, repairReads),
-		rooms: map[string]*redisRoom{}, feeds: map[string]*feed{}, unplaced: map[*redisRoom]*placing{}}
+	b := &Redis{opts: opts, client: opts.Target.Client(redisconn.Tuning{Timeout: opts.Timings.Command}), handler: handler,
+		dialect: classic, repairSlots: make(chan struct{}, maxRepairReads),
+		rooms: map[string]*redisRoom{}, conns: map[string]*pubsubConn{}, unconfirmed: map[*redisRoom]*attempt{}}
 	b.cluster, _ = b.client.(*redis.ClusterClient)
 	if opts.Target.Sharded {
 		b.dialect = sharded
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.committer = newCommitter(b)
-	b.running.Go(b.watch)
-	b.running.Go(b.sweep)
-	b.running.Go(b.audit)
-	if err := b.listen(ctx); err != nil {
+	b.running.Go(b.monitor)
+	b.running.Go(b.retrySubscriptions)
+	b.running.Go(b.reconcile)
+	if err := b.connect(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("Redis at %s: subscribe: %w", opts.Target, err), b.Close())
 	}
 	return b, nil
@@ -117,7 +143,7 @@ func keysOf(room wire.Room) keys {
 	return keys{channel, channel + ":meta", channel + ":stream", channel + ":retained"}
 }
 
-// shard returns a client of the server that holds the key. It is the cluster's own, and never to be closed.
+// shard returns a client of the server that holds the key. It is the cluster's own: never close it.
 func (b *Redis) shard(ctx context.Context, key string) (*redis.Client, error) {
 	if b.cluster == nil {
 		return b.client.(*redis.Client), nil
@@ -177,43 +203,43 @@ func (b *Redis) unavailable(doing string, err error) error {
 		return errClosed()
 	}
 	if errors.Is(err, context.Canceled) {
-		return wire.Errorf(wire.CodeUnavailable, "the request was canceled: it may have been carried out or not")
+		return wire.Errorf(wire.CodeUnavailable, "the request was canceled: the outcome is unknown")
 	}
-	if last, now := b.warned.Load(), time.Now().Unix(); now > last && b.warned.CompareAndSwap(last, now) { // once a second
-		b.opts.Log.Warn("Redis failed", "doing", doing, "error", err)
+	// Once a second is enough.
+	if last, now := b.lastWarned.Load(), time.Now().Unix(); now > last && b.lastWarned.CompareAndSwap(last, now) {
+		b.opts.Log.Warn("Redis command failed", "doing", doing, "error", err)
 	}
 	if redis.HasErrorPrefix(err, "WRONGTYPE") || strings.Contains(err.Error(), "WRONGTYPE") {
-		return wire.Errorf(wire.CodeInternal, "the room's keys in Redis hold something that is not of Zonecast: its operator has to "+
-			"delete them, or give Zonecast a database of its own")
+		return wire.Errorf(wire.CodeInternal, "the room's keys in Redis are not Zonecast's: delete them, or give Zonecast "+
+			"a database of its own")
 	}
 	if errors.Is(err, errBacklog) {
 		return &wire.Error{Code: wire.CodeRateLimited, RetryAfter: redisRetryAfter.Milliseconds(),
-			Message: "more is published than Redis takes: publish slower"}
+			Message: "Redis can't keep up with publishing: publish slower"}
 	}
-	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: redisRetryAfter.Milliseconds(), Message: away(err)}
+	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: redisRetryAfter.Milliseconds(), Message: refusalText(err)}
 }
 
-// isRefusal reports whether an error is Redis's own answer that it did not carry a command out. One from within a script says
-// nothing about what the script did before.
+// isRefusal reports whether Redis answered that it did not carry a command out. An error from
+// within a script says nothing about what the script did before.
 func isRefusal(err error) bool {
 	var answered redis.Error
 	return errors.As(err, &answered) && !strings.Contains(err.Error(), "script")
 }
 
-// away says why Redis does not take a command, without what only its operator should know.
-func away(err error) string {
+// refusalText says why Redis does not take a command, without what only its operator should know.
+func refusalText(err error) string {
 	var network *net.OpError
 	switch {
 	case redis.HasErrorPrefix(err, "OOM"):
 		return "Redis is out of memory: try again"
 	case redis.HasErrorPrefix(err, "READONLY"):
 		return "Redis takes no writes: try again"
-	case isRefusal(err), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, errFeedLost),
+	case isRefusal(err), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, errDisconnected),
 		errors.As(err, &network) && network.Op == "dial":
-		return "Redis is not available, and nothing was done: try again"
+		return "Redis is not available, nothing was done: try again"
 	}
-	// What was sent may have been carried out although the answer is missing.
-	return "Redis did not answer, so this may have been done or not: try again; publish with the same idempotency key"
+	return "no reply from Redis, the outcome is unknown: try again, with the same idempotency key"
 }
 
 // Subscribe implements [Broker].
@@ -228,7 +254,7 @@ func (b *Redis) Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)
 	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
-	err := b.place(ctx, r)
+	err := b.subscribeRoom(ctx, r)
 	if err == nil {
 		select {
 		case <-r.confirmed:
@@ -237,15 +263,15 @@ func (b *Redis) Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)
 		}
 	}
 	var s Snapshot
-	var stamp int64
+	var accepted wire.Micros
 	if err == nil {
-		s, stamp, err = b.position(ctx, room)
+		s, accepted, err = b.position(ctx, room)
 	}
 	if err != nil {
 		b.Unsubscribe(room)
 		return Snapshot{}, b.unavailable("subscribe to "+room.String(), err)
 	}
-	r.begin(s.Offset, stamp)
+	r.start(s.Offset, accepted)
 	return s, nil
 }
 
@@ -257,8 +283,8 @@ func (b *Redis) Unsubscribe(room wire.Room) {
 	delete(b.rooms, channel)
 	b.mu.Unlock()
 	if r != nil {
-		r.end()
-		b.displace(r)
+		r.close()
+		b.unsubscribeRoom(r)
 	}
 }
 
@@ -271,25 +297,20 @@ func (b *Redis) Close() error {
 	}
 	b.closed = true
 	rooms := slices.Collect(maps.Values(b.rooms))
-	var open []*redis.PubSub
-	for _, f := range b.feeds {
-		if f.pubsub != nil {
-			open = append(open, f.pubsub)
-		}
-	}
+	conns := slices.Collect(maps.Values(b.conns))
 	b.mu.Unlock()
 	b.stop()
 	for _, r := range rooms {
-		r.end()
+		r.close()
 	}
-	for _, pubsub := range open {
-		pubsub.Close() // ends the feed's waiting
+	for _, c := range conns {
+		c.reconnect() // ends its receiving; it makes no new connection
 	}
 	b.running.Wait()
 	return errors.Join(b.committer.close(), b.client.Close())
 }
 
-// spawn runs f on a goroutine that Close waits for. It does not, and reports false, when Close was called.
+// spawn runs f on a goroutine that Close waits for. After Close it does nothing and reports false.
 func (b *Redis) spawn(f func()) bool {
 	b.mu.RLock()
 	defer b.mu.RUnlock()

@@ -15,38 +15,38 @@ import (
 const (
 	// commitBatch is the most publications that go to Redis in one round trip.
 	commitBatch = 128
-	// committers is how many round trips to one server may be under way at once.
-	committers = 2
-	// commitBytes is how much data may wait for one server, besides what is on its way. More is refused: publishers are faster
-	// than Redis, or Redis hangs.
-	commitBytes = 32 << 20
-	// redirectPause is between two tries of a publication whose slot is on its way to another server.
+	// maxBatches is how many round trips to one server may be under way at once.
+	maxBatches = 2
+	// maxQueuedCommits bounds the data queued for one server, in bytes. More is refused: publishers
+	// are faster than Redis, or Redis hangs.
+	maxQueuedCommits = 32 << 20
+	// redirectPause is between two tries of a publication whose slot is moving to another server.
 	redirectPause = 20 * time.Millisecond
 )
 
-// A committer runs the publish script. Publications that come in while others are on their way leave together, so that the
-// number of round trips does not grow with the load. Each server has a lane of its own, so that one that hangs holds up
-// only its own rooms.
+// A committer runs the publish script. Publications that come in while others are under way leave
+// together, so that the number of round trips does not grow with the load. Each server has a queue,
+// so that one that hangs holds up only its own rooms.
 //
-// It repeats what a server has not carried out, and nothing else: go-redis's own pipeline for clusters would also repeat what
-// may have been carried out, and a message would be published twice.
+// It repeats only what a server has not carried out. go-redis's own pipeline for clusters would
+// also repeat what may have been carried out, and a message would be published twice.
 type committer struct {
 	broker *Redis
 
-	mu    sync.Mutex
-	lanes map[string]*lane // by the address of the server; those that are at work
-	// Servers that took over slots and are not among the cluster's masters yet, by address.
+	mu     sync.Mutex
+	queues map[string]*commitQueue // by the address of the server; those that are not empty
+	// newcomers are servers that took over slots and are not known as masters yet, by address.
 	newcomers map[string]*redis.Client
 }
 
-var errBacklog = errors.New("too much waits for Redis")
+var errBacklog = errors.New("publish queue full")
 
-// A lane is what waits for one server. Guarded by the committer's mutex.
-type lane struct {
+// A commitQueue holds the publications for one server. Guarded by the committer's mutex.
+type commitQueue struct {
 	client  *redis.Client
 	waiting []*commit
 	bytes   int // of data in waiting
-	running int // goroutines that send, at most committers
+	senders int // goroutines, at most maxBatches
 }
 
 type commit struct {
@@ -59,7 +59,7 @@ type commit struct {
 }
 
 func newCommitter(b *Redis) *committer {
-	return &committer{broker: b, lanes: map[string]*lane{}, newcomers: map[string]*redis.Client{}}
+	return &committer{broker: b, queues: map[string]*commitQueue{}, newcomers: map[string]*redis.Client{}}
 }
 
 // close gives up the connections to newcomers.
@@ -73,9 +73,10 @@ func (c *committer) close() error {
 	return errors.Join(errs...)
 }
 
-// commit waits for the answer, or for ctx to end; the publication, of so many bytes of data, may be accepted all the same then.
+// commit waits for the answer, or for ctx to end; the publication, of so many bytes of data, may be
+// accepted all the same then.
 func (c *committer) commit(ctx context.Context, size int, keys []string, args ...any) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.broker.opts.Timings.Command)
 	defer cancel()
 	one := &commit{ctx: ctx, keys: keys, args: args, size: size}
 	for {
@@ -89,16 +90,16 @@ func (c *committer) commit(ctx context.Context, size int, keys []string, args ..
 			return "", ctx.Err()
 		}
 		answer, err := one.cmd.Text()
-		if err == nil || !c.redirected(ctx, one, err) {
+		if err == nil || !c.retryAfterRedirect(ctx, one, err) {
 			return answer, err
 		}
-		if answer, err, asked := c.ask(one, err); asked {
+		if answer, err, asked := c.publishAsking(one, err); asked {
 			return answer, err
 		}
 	}
 }
 
-// enqueue gives a publication to the lane of its server.
+// enqueue adds a publication to the queue of its server.
 func (c *committer) enqueue(one *commit) error {
 	if err := one.ctx.Err(); err != nil {
 		return err
@@ -110,53 +111,53 @@ func (c *committer) enqueue(one *commit) error {
 	address := client.Options().Addr
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l := c.lanes[address]
-	if l == nil {
-		l = new(lane)
-		c.lanes[address] = l
+	q := c.queues[address]
+	if q == nil {
+		q = new(commitQueue)
+		c.queues[address] = q
 	}
-	if l.bytes > 0 && l.bytes+one.size > commitBytes {
+	if q.bytes > 0 && q.bytes+one.size > maxQueuedCommits {
 		return errBacklog
 	}
-	l.client = client
-	l.waiting = append(l.waiting, one)
-	l.bytes += one.size
-	if l.running < committers && c.broker.spawn(func() { c.work(address, l) }) {
-		l.running++
+	q.client = client
+	q.waiting = append(q.waiting, one)
+	q.bytes += one.size
+	if q.senders < maxBatches && c.broker.spawn(func() { c.drain(address, q) }) {
+		q.senders++
 	}
-	if l.running == 0 {
+	if q.senders == 0 {
 		return errClosed()
 	}
 	return nil
 }
 
-// work sends what waits in a lane until nothing does.
-func (c *committer) work(address string, l *lane) {
+// drain sends a queue until it is empty.
+func (c *committer) drain(address string, q *commitQueue) {
 	for {
 		c.mu.Lock()
-		n := min(len(l.waiting), commitBatch)
+		n := min(len(q.waiting), commitBatch)
 		if n == 0 {
-			if l.running--; l.running == 0 {
-				delete(c.lanes, address)
+			if q.senders--; q.senders == 0 {
+				delete(c.queues, address)
 			}
 			c.mu.Unlock()
 			return
 		}
-		batch := append([]*commit(nil), l.waiting[:n]...)
-		clear(l.waiting[:n])
-		l.waiting = l.waiting[n:]
+		batch := append([]*commit(nil), q.waiting[:n]...)
+		clear(q.waiting[:n])
+		q.waiting = q.waiting[n:]
 		for _, one := range batch {
-			l.bytes -= one.size
+			q.bytes -= one.size
 		}
-		client := l.client
+		client := q.client
 		c.mu.Unlock()
-		send(c.broker.ctx, client, batch)
+		c.send(client, batch)
 	}
 }
 
-// send runs the script for each, in one round trip; in two more when Redis does not know the script yet.
-func send(ctx context.Context, client *redis.Client, batch []*commit) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+// send runs the script for each, in one round trip; in two more when Redis lacks the script.
+func (c *committer) send(client *redis.Client, batch []*commit) {
+	ctx, cancel := context.WithTimeout(c.broker.ctx, c.broker.opts.Timings.Command)
 	defer cancel()
 	evaluate(ctx, client, batch)
 	var unknown []*commit
@@ -191,9 +192,9 @@ func evaluate(ctx context.Context, client *redis.Client, batch []*commit) {
 	_, _ = pipe.Exec(ctx) // each command has its own error
 }
 
-// redirected reports whether a cluster's server said that it has not carried the publication out because its slot is, or is
-// about to be, elsewhere; it waits a moment then.
-func (c *committer) redirected(ctx context.Context, one *commit, err error) bool {
+// retryAfterRedirect reports whether a cluster's server said that it has not carried the
+// publication out because its slot is, or is about to be, elsewhere; it waits a moment then.
+func (c *committer) retryAfterRedirect(ctx context.Context, one *commit, err error) bool {
 	b := c.broker
 	if b.cluster == nil {
 		return false
@@ -212,14 +213,15 @@ func (c *committer) redirected(ctx context.Context, one *commit, err error) bool
 	return false
 }
 
-// ask carries a publication out at the server that a slot is on its way to, when all keys of the room are there already.
-func (c *committer) ask(one *commit, err error) (answer string, _ error, asked bool) {
+// publishAsking carries a publication out at the server that a slot is on its way to, when all keys
+// of the room are there already.
+func (c *committer) publishAsking(one *commit, err error) (answer string, _ error, asked bool) {
 	target, ok := strings.CutPrefix(err.Error(), "ASK ")
 	if !ok {
 		return "", nil, false
 	}
 	_, address, _ := strings.Cut(target, " ")
-	pipe := c.server(one.ctx, address).Pipeline()
+	pipe := c.clientFor(one.ctx, address).Pipeline()
 	pipe.Do(one.ctx, "ASKING")
 	// By its text, not its hash: the server may not know it yet.
 	cmd := publishScript.Eval(one.ctx, pipe, one.keys, one.args...)
@@ -231,8 +233,9 @@ func (c *committer) ask(one *commit, err error) (answer string, _ error, asked b
 	return answer, err, true
 }
 
-// server returns a client of a server by its address. One that holds no slot yet is not among the cluster's.
-func (c *committer) server(ctx context.Context, address string) *redis.Client {
+// clientFor returns a client of a server by its address. One that holds no slot yet is not among
+// the cluster's.
+func (c *committer) clientFor(ctx context.Context, address string) *redis.Client {
 	var mu sync.Mutex
 	var found *redis.Client
 	_ = c.broker.cluster.ForEachMaster(ctx, func(_ context.Context, client *redis.Client) error {
@@ -247,7 +250,7 @@ func (c *committer) server(ctx context.Context, address string) *redis.Client {
 	defer c.mu.Unlock()
 	if found == nil {
 		if found = c.newcomers[address]; found == nil {
-			found = c.broker.opts.Target.At(address, redisconn.Tuning{Timeout: redisTimeout})
+			found = c.broker.opts.Target.At(address, redisconn.Tuning{Timeout: c.broker.opts.Timings.Command})
 			c.newcomers[address] = found
 		}
 	}

@@ -5,17 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/broker/brokertest"
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// What happens to Redis while publications go on. In every room each offset that was answered with OK arrives, in order, once,
-// or a gap is told.
+// What happens to Redis while publications go on. In every room each offset that was answered with
+// OK arrives, in order, once, or a gap is told.
 
 // traffic publishes to several rooms through one broker, while another one is subscribed to them.
 type traffic struct {
@@ -30,19 +32,17 @@ type traffic struct {
 }
 
 // startTraffic publishes to n rooms, each message until it is accepted, with an idempotency key.
-func startTraffic(t *testing.T, s *stack.Stack, n int, forks *counter) *traffic {
+func startTraffic(t *testing.T, s *stack.Stack, n int, forks *atomic.Int64) *traffic {
 	t.Helper()
 	target := find(t, s)
 	tr := &traffic{recorder: brokertest.NewRecorder(t), last: map[wire.Room]wire.Offset{}}
 	publisher := openRedis(t, broker.RedisOptions{Target: target}, brokertest.NewRecorder(t))
-	subscriber := openRedis(t, broker.RedisOptions{Target: target, OnFork: forks.add}, tr.recorder)
+	subscriber := openRedis(t, broker.RedisOptions{Target: target, OnFork: func() { forks.Add(1) }}, tr.recorder)
 	var ctx context.Context
 	ctx, tr.stop = context.WithCancel(t.Context())
 	for range n {
 		room := brokertest.Room(t)
-		if _, err := subscriber.Subscribe(t.Context(), room); err != nil {
-			t.Fatal(err)
-		}
+		brokertest.Subscribe(t, subscriber, room)
 		tr.rooms = append(tr.rooms, room)
 		tr.done.Go(func() { tr.publish(ctx, publisher, room) })
 	}
@@ -79,11 +79,11 @@ func (tr *traffic) accepted() int {
 func (tr *traffic) goOn(t *testing.T, n int) {
 	t.Helper()
 	want := tr.accepted() + n
-	eventuallyWithin(t, 30*time.Second, "publications are accepted", func() bool { return tr.accepted() >= want })
+	testkit.Eventually(t, "publications are accepted", func() bool { return tr.accepted() >= want })
 }
 
-// end stops publishing and checks that all that was accepted has arrived: all of it, or, where forks are allowed, with gaps
-// told where Redis lost something.
+// end stops publishing and checks that all that was accepted has arrived: all of it, or, where
+// forks are allowed, with gaps told where Redis lost something.
 func (tr *traffic) end(t *testing.T, forks bool) {
 	t.Helper()
 	tr.goOn(t, 50*len(tr.rooms))
@@ -91,7 +91,7 @@ func (tr *traffic) end(t *testing.T, forks bool) {
 	tr.done.Wait()
 	for _, room := range tr.rooms {
 		last := tr.last[room]
-		eventuallyWithin(t, 30*time.Second, "the last message of "+room.String(), func() bool {
+		testkit.Eventually(t, "the last message of "+room.String(), func() bool {
 			got := tr.recorder.Messages(room)
 			return len(got) > 0 && (got[len(got)-1].Offset == last || got[len(got)-1].Offset.N > last.N)
 		})
@@ -121,48 +121,24 @@ func gapTo(gaps []broker.Gap, o wire.Offset) bool {
 	return false
 }
 
-type counter struct {
-	mu sync.Mutex
-	n  int
-}
-
-func (c *counter) add() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n++
-}
-
-func (c *counter) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.n
-}
-
-func eventuallyWithin(t *testing.T, patience time.Duration, what string, holds func() bool) {
+// failOver kills the server that owner returns, waits until it returns another one, and starts the
+// killed one again, which becomes a replica.
+func (tr *traffic) failOver(t *testing.T, owner func() (*stack.Redis, error)) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so after %v: %s", patience, what)
-		}
-	}
-}
-
-// The master of some rooms is killed, its replica takes over, and the old one comes back as a replica.
-func TestRedisClusterFailover(t *testing.T) {
-	s := startKind(t, stack.Clustered)
-	tr := startTraffic(t, s, 9, new(counter))
 	tr.goOn(t, 500)
-	key := "zonecast:{" + tr.rooms[0].String() + "}:meta"
-	master, _, err := s.Owner(t.Context(), key)
+	master, err := owner()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := master.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventuallyWithin(t, 30*time.Second, "another server holds the room", func() bool {
-		owner, _, err := s.Owner(t.Context(), key)
-		return err == nil && owner != master
+	testkit.Succeeds(t, "another server is the master", func() error {
+		now, err := owner()
+		if err == nil && now == master {
+			err = errors.New("it is still the same")
+		}
+		return err
 	})
 	tr.goOn(t, 500)
 	if err := master.Start(t.Context()); err != nil {
@@ -172,10 +148,26 @@ func TestRedisClusterFailover(t *testing.T) {
 	tr.end(t, true)
 }
 
-// Slots move to another master, there and back, under publications. Nothing is lost, and no gap is told.
+func TestRedisClusterFailover(t *testing.T) {
+	s := startKind(t, stack.Clustered)
+	tr := startTraffic(t, s, 9, new(atomic.Int64))
+	tr.failOver(t, func() (*stack.Redis, error) {
+		owner, _, err := s.Owner(t.Context(), "zonecast:{"+tr.rooms[0].String()+"}:meta")
+		return owner, err
+	})
+}
+
+func TestRedisSentinelFailover(t *testing.T) {
+	s := startKind(t, stack.Watched)
+	tr := startTraffic(t, s, 5, new(atomic.Int64))
+	tr.failOver(t, func() (*stack.Redis, error) { return s.Master(t.Context()) })
+}
+
+// Slots move to another master, there and back, under publications. Nothing is lost, no gap is
+// told.
 func TestRedisClusterSlotsMove(t *testing.T) {
 	s := startKind(t, stack.Clustered)
-	tr := startTraffic(t, s, 4, new(counter))
+	tr := startTraffic(t, s, 4, new(atomic.Int64))
 	tr.goOn(t, 200)
 	for _, room := range tr.rooms {
 		for range 2 {
@@ -196,42 +188,19 @@ func TestRedisClusterSlotsMove(t *testing.T) {
 	tr.end(t, false)
 }
 
-// The Sentinels make a replica the master when the master is killed.
-func TestRedisSentinelFailover(t *testing.T) {
-	s := startKind(t, stack.Watched)
-	tr := startTraffic(t, s, 5, new(counter))
-	tr.goOn(t, 500)
-	master, err := s.Master(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := master.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	eventuallyWithin(t, 30*time.Second, "another server is the master", func() bool {
-		now, err := s.Master(t.Context())
-		return err == nil && now != master
-	})
-	tr.goOn(t, 500)
-	if err := master.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	tr.goOn(t, 500)
-	tr.end(t, true)
-}
-
-// A message that pub/sub dropped, with none after it that would show the hole, arrives all the same.
+// A message that pub/sub dropped, with none after it to show the hole, arrives all the same.
 func TestRedisSilentSubscriptionIsNotTrusted(t *testing.T) {
 	url := startRedis(t).URL
-	p := newPair(t, url, broker.RedisOptions{})
+	p := newPair(t, url, broker.RedisOptions{Timings: broker.RedisTimings{Reconcile: 200 * time.Millisecond}})
 	p.publish(t)
 	p.recorder.WantExactly(p.room, 1, 1)
-	p.publishUnheard(t, url)
-	eventuallyWithin(t, 30*time.Second, "the message that was not heard", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
+	p.publishUnheard(t, url, "1")
+	testkit.Eventually(t, "the message that was not heard", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
 	p.recorder.WantExactly(p.room, 1, 2)
 }
 
-// loseAfter makes Redis lose what came after message n of the pair's room, as one does that comes back from an older copy.
+// loseAfter makes Redis lose what came after message n of the pair's room, as one does that comes
+// back from an older copy.
 func (p *pair) loseAfter(t *testing.T, url string, n int) {
 	t.Helper()
 	key := "zonecast:{" + p.room.String() + "}"
@@ -243,22 +212,23 @@ func (p *pair) loseAfter(t *testing.T, url string, n int) {
 	command(t, url, "XSETID", key+":stream", fmt.Sprintf("%d-%d", n, all[n-1].Accepted))
 }
 
-// When Redis lost the end of a room's history that was delivered already, the room gets a new epoch, and what was published in
-// its place arrives after a gap: to those who were there, whether their connection broke or not, and to those who come back.
-// An instance that had nothing of what was lost gets nothing twice.
+// When Redis lost the end of a room's history that was delivered already, the room gets a new
+// epoch, and what was published in its place arrives after a gap: to those who were there, whether
+// their connection broke or not, and to those who come back. An instance that had nothing of what
+// was lost gets nothing twice.
 func TestRedisLosesItsLatestMessages(t *testing.T) {
 	for name, cut := range map[string]bool{"the connection breaks": true, "the connection stays": false} {
 		t.Run(name, func(t *testing.T) {
 			url := startRedis(t).URL
-			forks := new(counter)
-			p := newPair(t, url, broker.RedisOptions{OnFork: forks.add})
+			forks := new(atomic.Int64)
+			p := newPair(t, url, broker.RedisOptions{OnFork: func() { forks.Add(1) }})
 			for range 10 {
 				p.publish(t)
 			}
 			before := p.recorder.WantExactly(p.room, 1, 10)[9].Offset
 			p.loseAfter(t, url, 7)
 			elsewhere := brokertest.NewRecorder(t)
-			if s, err := openRedis(t, broker.RedisOptions{Target: findURL(t, url), OnFork: forks.add}, elsewhere).Subscribe(t.Context(), p.room); err != nil || s.Offset.N != 7 {
+			if s, err := openRedis(t, broker.RedisOptions{Target: findURL(t, url), OnFork: func() { forks.Add(1) }}, elsewhere).Subscribe(t.Context(), p.room); err != nil || s.Offset.N != 7 {
 				t.Fatalf("another instance begins at %s, %v", s.Offset, err)
 			}
 			for range 6 { // 8 to 13, of which 8 to 10 were something else before
@@ -268,7 +238,7 @@ func TestRedisLosesItsLatestMessages(t *testing.T) {
 				p.publish(t)
 			}
 			for _, r := range []*brokertest.Recorder{p.recorder, elsewhere} {
-				brokertest.Eventually(t, "the latest message", func() bool {
+				testkit.Eventually(t, "the latest message", func() bool {
 					got := r.Messages(p.room)
 					return len(got) > 0 && got[len(got)-1].Offset.N == 13
 				})
@@ -276,10 +246,10 @@ func TestRedisLosesItsLatestMessages(t *testing.T) {
 			got, gaps := p.recorder.Messages(p.room)[10:], p.recorder.Gaps(p.room)
 			epoch := got[0].Offset.Epoch
 			want := broker.Gap{From: before, To: wire.Offset{Epoch: epoch, N: 7}}
-			if len(got) != 6 || epoch == before.Epoch || len(gaps) != 1 || gaps[0] != want || forks.count() != 1 {
-				t.Fatalf("got %d messages from %s on, the gaps %v and %d forks; want 6, one gap %v and one fork", len(got), got[0].Offset, gaps, forks.count(), want)
+			if len(got) != 6 || epoch == before.Epoch || len(gaps) != 1 || gaps[0] != want || forks.Load() != 1 {
+				t.Fatalf("got %d messages from %s on, the gaps %v and %d forks; want 6, one gap %v and one fork", len(got), got[0].Offset, gaps, forks.Load(), want)
 			}
-			seen := map[int64]bool{}
+			seen := map[wire.Micros]bool{}
 			for _, m := range elsewhere.Messages(p.room) {
 				if seen[m.Accepted] {
 					t.Errorf("%s was delivered twice to an instance that had nothing of what was lost", m.Offset)
@@ -299,34 +269,34 @@ func TestRedisLosesItsLatestMessages(t *testing.T) {
 	}
 }
 
-// A Redis that stands further back than what was delivered has lost something, even when what was delivered last is not kept
-// any more and can't be recognized.
+// A Redis that stands further back than what was delivered has lost something, even when what was
+// delivered last is not kept any more and can't be recognized.
 func TestRedisStandsFurtherBack(t *testing.T) {
 	url := startRedis(t).URL
-	forks := new(counter)
-	p := newPair(t, url, broker.RedisOptions{Limits: broker.Limits{Age: 300 * time.Millisecond}, OnFork: forks.add})
+	forks := new(atomic.Int64)
+	p := newPair(t, url, broker.RedisOptions{Limits: broker.Limits{Age: 300 * time.Millisecond}, OnFork: func() { forks.Add(1) }})
 	for range 10 {
 		p.publish(t)
 	}
 	p.recorder.WantExactly(p.room, 1, 10)
 	key := "zonecast:{" + p.room.String() + "}"
-	brokertest.Eventually(t, "the history is gone", func() bool { return command(t, url, "EXISTS", key+":stream") == int64(0) })
+	testkit.Eventually(t, "the history is gone", func() bool { return command(t, url, "EXISTS", key+":stream") == int64(0) })
 	command(t, url, "HSET", key+":meta", "n", 7)
 	command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
-	brokertest.Eventually(t, "the gap", func() bool { return len(p.recorder.Gaps(p.room)) == 1 })
-	if gap := p.recorder.Gaps(p.room)[0]; gap.To.Epoch == gap.From.Epoch || gap.To.N != 7 || forks.count() != 1 {
-		t.Errorf("told of %v, with %d forks", gap, forks.count())
+	testkit.Eventually(t, "the gap", func() bool { return len(p.recorder.Gaps(p.room)) == 1 })
+	if gap := p.recorder.Gaps(p.room)[0]; gap.To.Epoch == gap.From.Epoch || gap.To.N != 7 || forks.Load() != 1 {
+		t.Errorf("told of %v, with %d forks", gap, forks.Load())
 	}
 	p.publish(t)
-	brokertest.Eventually(t, "what is published then", func() bool { return len(p.recorder.Messages(p.room)) == 11 })
+	testkit.Eventually(t, "what is published then", func() bool { return len(p.recorder.Messages(p.room)) == 11 })
 }
 
 // A replica that has everything takes over without a fork, a gap or a message that comes twice.
 func TestRedisSentinelFailoverWithoutLoss(t *testing.T) {
 	s := startKind(t, stack.Watched)
-	forks := new(counter)
+	forks := new(atomic.Int64)
 	target := find(t, s)
-	p := newPairAt(t, target, broker.RedisOptions{OnFork: forks.add})
+	p := newPairAt(t, target, broker.RedisOptions{OnFork: func() { forks.Add(1) }})
 	for range 100 {
 		p.publish(t)
 	}
@@ -334,25 +304,25 @@ func TestRedisSentinelFailoverWithoutLoss(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventuallyWithin(t, 30*time.Second, "both replicas have everything", func() bool {
+	testkit.Eventually(t, "both replicas have everything", func() bool {
 		n, err := master.Command(t.Context(), "WAIT 2 1000")
 		return err == nil && n == "2"
 	})
 	if err := master.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventuallyWithin(t, 30*time.Second, "publishing works again", func() bool { return p.tryPublish(t.Context()) == nil })
+	testkit.Succeeds(t, "publishing works again", func() error { return p.tryPublish(t.Context()) })
 	for range 20 {
 		p.publish(t)
 	}
 	p.recorder.WantExactly(p.room, 1, 121)
-	if forks.count() != 0 {
-		t.Errorf("%d forks", forks.count())
+	if forks.Load() != 0 {
+		t.Errorf("%d forks", forks.Load())
 	}
 }
 
-// While a slot is on its way, before any of its keys has moved and after all have, its rooms can be published to, joined and
-// resumed; keys for idempotency too, in a room that uses them.
+// While a slot is on its way, before any of its keys has moved and after all have, its rooms can be
+// published to, joined and resumed; keys for idempotency too, in a room that uses them.
 func TestRedisClusterSlotIsOnItsWay(t *testing.T) {
 	s := startKind(t, stack.Clustered)
 	p := newPairAt(t, find(t, s), broker.RedisOptions{})
@@ -401,7 +371,8 @@ func TestRedisClusterSlotIsOnItsWay(t *testing.T) {
 	p.recorder.WantExactly(p.room, 1, p.sent)
 }
 
-// A room whose last member leaves while its subscription is repaired, and that is joined again, gets nothing twice.
+// A room whose last member leaves while its subscription is repaired, and that is joined again,
+// gets nothing twice.
 func TestRedisRepairEndsWithItsSubscription(t *testing.T) {
 	url := startRedis(t).URL
 	target := findURL(t, url)
@@ -415,13 +386,13 @@ func TestRedisRepairEndsWithItsSubscription(t *testing.T) {
 			_, _ = publisher.Publish(ctx, broker.Publication{Room: room, Event: "E", Data: []byte("1")})
 		}
 	})
-	for i := range 30 { // the recorder fails the test when offsets do not rise
-		brokertest.Eventually(t, "the room can be joined", func() bool {
+	for i := range 10 { // the recorder fails the test when offsets do not rise
+		testkit.Succeeds(t, "the room can be joined", func() error {
 			_, err := subscriber.Subscribe(t.Context(), room)
-			return err == nil
+			return err
 		})
 		command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
-		time.Sleep(time.Duration(i%10) * 20 * time.Millisecond) // somewhere within the repair
+		time.Sleep(time.Duration(i) * 20 * time.Millisecond) // somewhere within the repair
 		subscriber.Unsubscribe(room)
 	}
 	cancel()
@@ -445,7 +416,8 @@ func TestRedisStreamIsLost(t *testing.T) {
 	}
 }
 
-// What others put at the place of a room's keys, and a Redis that takes no writes, are told to the publisher; others go on.
+// What others put at the place of a room's keys, and a Redis that takes no writes, are told to the
+// publisher; others go on.
 func TestRedisRefuses(t *testing.T) {
 	server := startRedis(t)
 	p := newPair(t, server.URL, broker.RedisOptions{})
@@ -469,16 +441,16 @@ func TestRedisRefuses(t *testing.T) {
 
 	command(t, server.URL, "CONFIG", "SET", "maxmemory", 1)
 	wantCode(p.room, wire.CodeUnavailable)
-	brokertest.Eventually(t, "health tells", func() bool { return p.publisher.Health() != nil })
+	testkit.Eventually(t, "health tells", func() bool { return p.publisher.Health() != nil })
 	command(t, server.URL, "CONFIG", "SET", "maxmemory", 0)
-	brokertest.Eventually(t, "health tells that it is over", func() bool { return p.publisher.Health() == nil })
+	testkit.Eventually(t, "health tells that it is over", func() bool { return p.publisher.Health() == nil })
 	p.publish(t)
 
 	command(t, server.URL, "REPLICAOF", "127.0.0.1", "1")
 	wantCode(p.room, wire.CodeUnavailable)
-	brokertest.Eventually(t, "health tells", func() bool { return p.publisher.Health() != nil })
+	testkit.Eventually(t, "health tells", func() bool { return p.publisher.Health() != nil })
 	command(t, server.URL, "REPLICAOF", "NO", "ONE")
-	brokertest.Eventually(t, "health tells that it is over", func() bool { return p.publisher.Health() == nil })
+	testkit.Eventually(t, "health tells that it is over", func() bool { return p.publisher.Health() == nil })
 	p.publish(t)
 	p.recorder.WantExactly(p.room, 1, 3)
 }

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -11,10 +10,10 @@ import (
 
 // A redisRoom is one subscription: it turns what pub/sub delivers into messages without holes.
 //
-//	starting ── begin ──▶ live ── a hole, or a new confirmation ──▶ repairing ── caught up ──▶ live
+//	starting ── start ──▶ live ── a hole, or a new confirmation ──▶ repairing ── caught up ──▶ live
 //
-// Only while it is live does the receiver call the handler; while it is repairing, its repair alone does. While it is
-// starting nobody does, since the hub waits for Subscribe with the room's lock held.
+// Only while it is live does the receiver call the handler; while it is repairing, its repair alone
+// does. While it is starting nobody does, since the hub waits for Subscribe.
 type redisRoom struct {
 	// Static after construction.
 	broker    *Redis
@@ -22,139 +21,143 @@ type redisRoom struct {
 	keys      keys
 	confirmed chan struct{} // closed by the first confirmation
 
-	heard atomic.Int64 // when something was published, in ns since the broker was opened
+	conn *pubsubConn // nil before the first attempt to subscribe; guarded by broker.mu
 
-	feed *feed // where it is placed, or nil; guarded by broker.mu
-
-	mu      sync.Mutex
-	dead    bool // unsubscribed from: nothing may reach the handler any more
-	state   roomState
-	known   bool        // confirmed is closed
-	last    wire.Offset // the handler has everything up to it
-	stamp   int64       // when the message at last was accepted, in µs since 1970; 0 if that is not known
-	pending []*Message  // that arrived while the room was not live, in order
-	bytes   int         // of data in pending
-	again   bool        // the history has to be read once more: something may be missing after what was read
+	mu            sync.Mutex
+	closed        bool // unsubscribed from: nothing may reach the handler any more
+	state         roomState
+	confirmedOnce bool
+	lastMessage   time.Time   // when pub/sub delivered something; zero for never
+	last          wire.Offset // the handler has everything up to it
+	lastAccepted  wire.Micros // of the message at last; 0 if unknown
+	pending       []*Message  // arrived while the room was not live, in order
+	pendingBytes  int         // of data
+	// reread says that the history has to be read again: something may be missing after that.
+	reread bool
 }
 
 type roomState uint8
 
 const (
-	starting roomState = iota
-	live
-	repairing
+	stateStarting roomState = iota
+	stateLive
+	stateRepairing
 )
 
 // Bounds of pending. What does not fit is read from the history.
 const (
-	pendingMessages = 512
-	pendingBytes    = 256 << 10
+	maxPendingMessages = 512
+	maxPendingBytes    = 256 << 10
 )
 
-// repairPage is how many messages a repair reads at once.
-const repairPage = 200
+const (
+	// repairPage is how many messages a repair reads at once.
+	repairPage = 200
+	// pacedBytes is how much a repair delivers before it waits for RedisOptions.Pace.
+	pacedBytes = 64 << 10
+)
 
 func newRedisRoom(b *Redis, name wire.Room) *redisRoom {
 	return &redisRoom{broker: b, name: name, keys: keysOf(name), confirmed: make(chan struct{})}
 }
 
-// begin ends the start: the subscriber has everything up to offset, whose message was accepted at stamp.
-func (r *redisRoom) begin(offset wire.Offset, stamp int64) {
+// start makes the room live: the subscriber has everything up to offset, whose message was accepted
+// at that time.
+func (r *redisRoom) start(offset wire.Offset, accepted wire.Micros) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last, r.stamp = offset, stamp
-	r.dropKnownLocked()
-	if len(r.pending) == 0 && !r.again {
-		r.state = live
+	r.last, r.lastAccepted = offset, accepted
+	r.dropDeliveredLocked()
+	if len(r.pending) == 0 && !r.reread {
+		r.state = stateLive
 		return
 	}
-	r.repairLocked()
+	r.startRepairLocked()
 }
 
-// confirm is called for each confirmation of the subscription. All but the first mean that it was interrupted, and that
-// messages may be missing.
+// confirm handles a confirmation of the subscription. All but the first mean that it was
+// interrupted, and that messages may be missing.
 func (r *redisRoom) confirm() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch {
-	case !r.known:
-		r.known = true
+	if !r.confirmedOnce {
+		r.confirmedOnce = true
 		close(r.confirmed)
-	case r.state == live:
-		r.again = true
-		r.repairLocked()
-	default:
-		r.again = true
+		return
+	}
+	r.reread = true
+	if r.state == stateLive {
+		r.startRepairLocked()
 	}
 }
 
-// live takes a message that was just published.
-func (r *redisRoom) live(m *Message) {
-	r.heard.Store(int64(time.Since(r.broker.opened)))
+// handleLive takes a message that was just published.
+func (r *redisRoom) handleLive(m *Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.lastMessage = time.Now()
 	switch {
-	case r.dead:
-	case r.state != live:
-		r.waitLocked(m)
-	case r.follows(m):
-		r.passLocked(m)
-	case r.isKnown(m) && !r.isAnotherLocked(m):
+	case r.closed:
+	case r.state != stateLive:
+		r.bufferLocked(m)
+	case r.isNext(m):
+		r.deliverLocked(m)
+	case r.isDelivered(m) && !r.reusesOffsetLocked(m):
 	default:
-		r.waitLocked(m)
-		r.again = true
-		r.repairLocked()
+		r.bufferLocked(m)
+		r.reread = true
+		r.startRepairLocked()
 	}
 }
 
-// isAnotherLocked reports whether a message has a number that was delivered already, but is another one: Redis had lost the
-// first, and gives its number again.
-func (r *redisRoom) isAnotherLocked(m *Message) bool {
-	return r.stamp != 0 && (m.Accepted > r.stamp || m.Offset.N == r.last.N && m.Accepted != r.stamp)
+// reusesOffsetLocked reports whether a message has an offset that was delivered already, but is
+// another one: Redis had lost the first, and gives its number again.
+func (r *redisRoom) reusesOffsetLocked(m *Message) bool {
+	return r.lastAccepted != 0 &&
+		(m.Accepted > r.lastAccepted || m.Offset.N == r.last.N && m.Accepted != r.lastAccepted)
 }
 
-// end takes a room that was unsubscribed from out of use. When it returns, the handler hears no more of it.
-func (r *redisRoom) end() {
+// close ends the deliveries. When it returns, the handler hears no more of the room.
+func (r *redisRoom) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.dead = true
+	r.closed = true
 }
 
-func (r *redisRoom) isDead() bool {
+func (r *redisRoom) isClosed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.dead
+	return r.closed
 }
 
-// passLocked hands on the message that follows.
-func (r *redisRoom) passLocked(m *Message) {
-	r.last, r.stamp = m.Offset, m.Accepted
+func (r *redisRoom) deliverLocked(m *Message) {
+	r.last, r.lastAccepted = m.Offset, m.Accepted
 	r.broker.handler.Message(m)
 }
 
-func (r *redisRoom) follows(m *Message) bool {
+func (r *redisRoom) isNext(m *Message) bool {
 	return m.Offset.Epoch == r.last.Epoch && m.Offset.N == r.last.N+1
 }
 
-func (r *redisRoom) isKnown(m *Message) bool {
+func (r *redisRoom) isDelivered(m *Message) bool {
 	return m.Offset.Epoch == r.last.Epoch && m.Offset.N <= r.last.N
 }
 
-func (r *redisRoom) waitLocked(m *Message) {
-	if len(r.pending) >= pendingMessages || r.bytes+len(m.Data) > pendingBytes {
-		r.pending, r.bytes, r.again = nil, 0, true
+func (r *redisRoom) bufferLocked(m *Message) {
+	if len(r.pending) >= maxPendingMessages || r.pendingBytes+len(m.Data) > maxPendingBytes {
+		r.pending, r.pendingBytes, r.reread = nil, 0, true
 		return
 	}
 	r.pending = append(r.pending, m)
-	r.bytes += len(m.Data)
+	r.pendingBytes += len(m.Data)
 }
 
-func (r *redisRoom) repairLocked() {
-	r.state = repairing
+func (r *redisRoom) startRepairLocked() {
+	r.state = stateRepairing
 	r.broker.spawn(r.repair)
 }
 
-// repair reads what is missing and hands it on, until the room is live again or unsubscribed from.
+// repair reads what is missing and delivers it, until the room is live again or closed.
 func (r *redisRoom) repair() {
 	b := r.broker
 	if b.opts.OnRepair != nil {
@@ -163,128 +166,133 @@ func (r *redisRoom) repair() {
 	pause := firstPause
 	for {
 		r.mu.Lock()
-		if r.dead || r.catchUpLocked() {
+		if r.closed || r.deliverPendingLocked() {
 			r.mu.Unlock()
 			return
 		}
-		after, stamp := r.last, r.stamp
-		r.pending, r.bytes, r.again = nil, 0, false // what arrived is in the history already
+		after, accepted := r.last, r.lastAccepted
+		// What arrived is in the history already.
+		r.pending, r.pendingBytes, r.reread = nil, 0, false
 		r.mu.Unlock()
 
-		missed, err := b.readForRepair(r.name, after, stamp)
+		page, err := b.readMissed(r.name, after, accepted)
 		if err != nil {
-			b.opts.Log.Warn("repair", "room", r.name, "error", err)
-			r.mu.Lock()
-			r.again = true
-			r.mu.Unlock()
+			b.opts.Log.Warn("room resynchronisation failed", "room", r.name, "error", err)
+			r.setReread()
 			if !pauseFor(b.ctx, pause) {
 				return
 			}
-			pause = min(2*pause, longestPause)
+			pause = min(2*pause, b.opts.Timings.Backoff)
 			continue
 		}
 		pause = firstPause
-		r.deliver(missed)
+		r.deliverPage(page)
 	}
 }
 
-// missed is a page of what did not arrive, and the retained messages when some of it is lost.
-type missed struct {
+func (r *redisRoom) setReread() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reread = true
+}
+
+// A missedPage is what did not arrive, and the retained messages when some of it is lost.
+type missedPage struct {
 	Page
 	retained []*Message
 }
 
-// readForRepair reads a page, a few rooms at a time.
-func (b *Redis) readForRepair(room wire.Room, after wire.Offset, stamp int64) (m missed, err error) {
+// readMissed reads a page, of a few rooms at a time.
+func (b *Redis) readMissed(room wire.Room, after wire.Offset, accepted wire.Micros) (p missedPage, err error) {
 	select {
-	case b.reading <- struct{}{}:
-		defer func() { <-b.reading }()
+	case b.repairSlots <- struct{}{}:
+		defer func() { <-b.repairSlots }()
 	case <-b.ctx.Done():
-		return missed{}, errClosed()
+		return missedPage{}, errClosed()
 	}
-	if m.Page, err = b.history(b.ctx, room, after, stamp, repairPage); err != nil || m.Gap == nil {
-		return m, err
+	if p.Page, err = b.history(b.ctx, room, after, accepted, repairPage); err != nil || p.Gap == nil {
+		return p, err
 	}
-	ctx, cancel := context.WithTimeout(b.ctx, redisTimeout)
+	ctx, cancel := context.WithTimeout(b.ctx, b.opts.Timings.Command)
 	defer cancel()
 	s, _, err := b.position(ctx, room)
-	m.retained = s.Retained
-	return m, err
+	p.retained = s.Retained
+	return p, err
 }
 
-// position returns how far the room has come, and whether nothing was published for that long although it is live.
-func (r *redisRoom) position(quiet time.Duration) (last wire.Offset, isQuiet bool) {
+// position returns the last offset that was delivered, and whether the room is live and idle.
+func (r *redisRoom) position() (last wire.Offset, idle bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.last, r.state == live && time.Since(r.broker.opened)-time.Duration(r.heard.Load()) > quiet
+	return r.last, r.state == stateLive && time.Since(r.lastMessage) > idleAfter
 }
 
-// pacedBytes is how much a repair hands on before it asks whether the room's members can take more.
-const pacedBytes = 64 << 10
-
-// deliver hands a page on, which nobody else does while the room is repairing. What is published meanwhile need not wait for it.
-func (r *redisRoom) deliver(page missed) {
-	if page.Gap != nil && !r.lose(*page.Gap, page.retained) {
+// deliverPage delivers a page, which nobody else does while the room is repairing. What is
+// published meanwhile need not wait for it.
+func (r *redisRoom) deliverPage(page missedPage) {
+	if page.Gap != nil && !r.deliverGap(*page.Gap, page.retained) {
 		return
 	}
-	pacer, paced := r.broker.handler.(Pacer)
+	pace := r.broker.opts.Pace
 	bytes := 0
 	for _, m := range page.Messages {
-		if bytes += len(m.Data); paced && bytes > pacedBytes {
-			pacer.Await(r.broker.ctx, r.name)
+		if bytes += len(m.Data); pace != nil && bytes > pacedBytes {
+			pace(r.broker.ctx, r.name)
 			bytes = 0
 		}
-		if !r.pass(m) {
+		if !r.deliver(m) {
 			return
 		}
 	}
 	if len(page.Messages) == repairPage {
-		r.mu.Lock()
-		r.again = true
-		r.mu.Unlock()
+		r.setReread()
 	}
 }
 
-// lose tells of messages that are gone. It does not, and reports false, when the room is dead.
-func (r *redisRoom) lose(gap Gap, retained []*Message) bool {
+// deliverGap tells of lost messages. When the room is closed it does nothing and reports false.
+func (r *redisRoom) deliverGap(gap Gap, retained []*Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.dead {
-		r.last, r.stamp = gap.To, 0
+	if !r.closed {
+		r.last, r.lastAccepted = gap.To, 0
 		r.broker.handler.Gap(r.name, gap, retained)
 	}
-	return !r.dead
+	return !r.closed
 }
 
-// pass hands on a message. It does not, and reports false, when the room is dead.
-func (r *redisRoom) pass(m *Message) bool {
+// deliver delivers a message. It does not, and reports false, when the room is closed.
+func (r *redisRoom) deliver(m *Message) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.dead {
-		r.passLocked(m)
+	if !r.closed {
+		r.deliverLocked(m)
 	}
-	return !r.dead
+	return !r.closed
 }
 
-// catchUpLocked hands on the pending messages that follow, and reports whether nothing is missing.
-func (r *redisRoom) catchUpLocked() bool {
-	r.dropKnownLocked()
-	for len(r.pending) > 0 && r.follows(r.pending[0]) {
-		m := r.pending[0]
-		r.bytes -= len(m.Data)
-		r.pending = r.pending[1:]
-		r.passLocked(m)
+// deliverPendingLocked delivers the pending messages that follow, and makes the room live when
+// nothing is missing, which it reports.
+func (r *redisRoom) deliverPendingLocked() bool {
+	r.dropDeliveredLocked()
+	for len(r.pending) > 0 && r.isNext(r.pending[0]) {
+		r.deliverLocked(r.dropFirstLocked())
 	}
-	if len(r.pending) > 0 || r.again {
+	if len(r.pending) > 0 || r.reread {
 		return false
 	}
-	r.pending, r.state = nil, live
+	r.pending, r.state = nil, stateLive
 	return true
 }
 
-func (r *redisRoom) dropKnownLocked() {
-	for len(r.pending) > 0 && r.isKnown(r.pending[0]) {
-		r.bytes -= len(r.pending[0].Data)
-		r.pending = r.pending[1:]
+func (r *redisRoom) dropDeliveredLocked() {
+	for len(r.pending) > 0 && r.isDelivered(r.pending[0]) {
+		r.dropFirstLocked()
 	}
+}
+
+func (r *redisRoom) dropFirstLocked() *Message {
+	m := r.pending[0]
+	r.pending = r.pending[1:]
+	r.pendingBytes -= len(m.Data)
+	return m
 }

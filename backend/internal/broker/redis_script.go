@@ -14,12 +14,14 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// roomPreamble makes sure that the room has an epoch. Without one its history is lost, or never was: what may be left of it
-// is of another epoch and goes. A room that nobody has published to is forgotten after a day, since anybody may ask for any.
+// roomPreamble makes sure that the room has an epoch. Without one its history is lost, or never
+// was: what may be left of it is of another epoch and goes. A room that nobody has published to is
+// forgotten after a day, since anybody may ask for any.
 //
-// KEYS: meta, stream, retained. ARGV[1]: an epoch that no room had before. The meta hash has the epoch, the number n of the
-// last message, the bytes of data in the stream, and the time of the last message (at, in ms). The retained hash always has
-// an empty field: while a cluster moves a slot, a server refuses a script of which some keys are there and others nowhere.
+// KEYS: meta, stream, retained. ARGV[1]: an epoch that no room had before. The meta hash has the
+// epoch, the number n of the last message, the bytes of data in the stream, and the time of the
+// last message (at, in ms). The retained hash always has an empty field: while a cluster moves a
+// slot, a server refuses a script of which some keys are there and others nowhere.
 const roomPreamble = `
 local time = redis.call('TIME')
 local us = string.format('%.0f', time[1] * 1000000 + time[2])
@@ -39,16 +41,17 @@ end
 local function text(number) return string.format('%.0f', number) end
 `
 
-// publishScript accepts one message. It answers "new epoch n", "again epoch n digest" for an idempotency key that is known, or
-// "full" when no further event may be retained.
+// publishScript accepts one message. It answers "new epoch n", "again epoch n digest" for an
+// idempotency key that is known, or "full" when no further event may be retained.
 //
-// The stream's entries have the id n-µs, and the event in the field e, or r when it is retained. The stream is bounded in
-// bytes at each message; in number and age at each sixteenth, and exactly when it is read. All of it goes when nothing was
-// published for as long as messages are kept.
+// The stream's entries have the id n-µs, and the event in the field e, or r when it is retained.
+// The stream is bounded in bytes at each message; in number and age at each sixteenth, and exactly
+// when it is read. All of it goes when nothing was published for as long as messages are kept.
 //
-// KEYS[4] and KEYS[5], with an idempotency key: the keys of the room, a hash of "ms epoch n digest" by key, and when each came,
-// a sorted set; four that are too old go with each one that comes. ARGV: epoch, channel, event, data, retain, messages, age in
-// ms, bytes, retained events, idempotency window in ms, conflate, PUBLISH or SPUBLISH, digest, idempotency key. What is
+// KEYS[4] and KEYS[5], with an idempotency key: the keys of the room, a hash of "ms epoch n digest"
+// by key, and when each came, a sorted set; four that are too old go with each one that comes.
+// ARGV: epoch, channel, event, data, retain, messages, age in ms, bytes, retained events,
+// idempotency window in ms, conflate, PUBLISH or SPUBLISH, digest, idempotency key. What is
 // published and retained is "epoch n µs retain conflate event\ndata".
 var publishScript = redis.NewScript(roomPreamble + `
 local window, key = tonumber(ARGV[10]), ARGV[14]
@@ -115,14 +118,16 @@ end
 return answer
 `)
 
-// historyScript answers {epoch, n, entries, forked} with at most ARGV[4] entries after the offset ARGV[2], ARGV[3], or after
-// the oldest that is kept when the offset is not of this history. ARGV[5], ARGV[6]: the messages that are kept, and their age.
+// historyScript answers {epoch, n, entries, forked} with at most ARGV[4] entries after the offset
+// ARGV[2], ARGV[3], or after the oldest that is kept when the offset is not of this history.
+// ARGV[5], ARGV[6]: the messages that are kept, and their age.
 //
-// ARGV[8] is 1 when the message at the offset was delivered by the one who asks, and ARGV[7], if not empty, the time in µs when it
-// was accepted, by which it is recognized: offsets are given again when a Redis comes back that had lost its latest messages
-// (a replica that lagged, an append-only file that was not written). The history has forked then, which is told by a new epoch.
-// The meta hash remembers the old one (was) and the number of the last message that both have (fork), so that only what was
-// lost is missed.
+// ARGV[8] is 1 when the message at the offset was delivered by the one who asks, and ARGV[7], if
+// not empty, the time in µs when it was accepted, by which it is recognized: offsets are given
+// again when a Redis comes back that had lost its latest messages (a replica that lagged, an
+// append-only file that was not written). The history has forked then, which is told by a new
+// epoch. The meta hash remembers the old one (was) and the number of the last message that both
+// have (fork), so that only what was lost is missed.
 var historyScript = redis.NewScript(roomPreamble + `
 local limit, age, stamp = tonumber(ARGV[4]), tonumber(ARGV[6]), ARGV[7]
 local after = tonumber(ARGV[3])
@@ -175,8 +180,8 @@ func (b *Redis) run(ctx context.Context, script *redis.Script, room wire.Room, a
 	return script.Run(ctx, b.client, []string{k.meta, k.stream, k.retained}, append([]any{NewEpoch()}, args...)...).Slice()
 }
 
-// position returns how the room stands, and when its last message was accepted (0 if that is not kept).
-func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, stamp int64, err error) {
+// position returns how the room stands, and when its last message was accepted (0 if unknown).
+func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, accepted wire.Micros, err error) {
 	answer, err := b.run(ctx, positionScript, room)
 	if err != nil {
 		return Snapshot{}, 0, err
@@ -189,8 +194,8 @@ func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, stamp
 		return Snapshot{}, 0, err
 	}
 	if n, at, ok := strings.Cut(parts[2], "-"); ok && n == parts[1] {
-		if stamp, err = strconv.ParseInt(at, 10, 64); err != nil {
-			return Snapshot{}, 0, fmt.Errorf("position of %s: time: %w", room, err)
+		if accepted, err = parseMicros(at); err != nil {
+			return Snapshot{}, 0, fmt.Errorf("position of %s: %w", room, err)
 		}
 	}
 	for _, payload := range parts[3:] {
@@ -202,7 +207,7 @@ func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, stamp
 		s.Retained = append(s.Retained, m)
 	}
 	slices.SortFunc(s.Retained, func(a, b *Message) int { return cmp.Compare(a.Offset.N, b.Offset.N) })
-	return s, stamp, nil
+	return s, accepted, nil
 }
 
 func texts(values []any) ([]string, error) {
@@ -217,6 +222,14 @@ func texts(values []any) ([]string, error) {
 	return out, nil
 }
 
+func parseMicros(text string) (wire.Micros, error) {
+	us, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("time in Redis: %w", err)
+	}
+	return wire.Micros(us), nil
+}
+
 // decodePayload reads "epoch n µs retain conflate event\ndata".
 func decodePayload(room wire.Room, payload string) (*Message, error) {
 	head, data, ok := strings.Cut(payload, "\n")
@@ -228,13 +241,13 @@ func decodePayload(room wire.Room, payload string) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	us, err := strconv.ParseInt(parts[2], 10, 64)
+	accepted, err := parseMicros(parts[2])
 	if err != nil {
-		return nil, fmt.Errorf("payload of %s: time: %w", room, err)
+		return nil, fmt.Errorf("payload of %s: %w", room, err)
 	}
 	return &Message{
-		Message:  wire.Message{Room: room, Event: parts[5], Offset: offset, Time: us / 1000, Data: []byte(data)},
-		Accepted: us,
+		Message:  wire.Message{Room: room, Event: parts[5], Offset: offset, Time: accepted.Millis(), Data: []byte(data)},
+		Accepted: accepted,
 		Retain:   parts[3] == "1",
 		Conflate: parts[4],
 	}, nil
@@ -242,6 +255,9 @@ func decodePayload(room wire.Room, payload string) (*Message, error) {
 
 // History implements [Broker].
 func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error) {
+	if b.ctx.Err() != nil {
+		return Page{}, errClosed()
+	}
 	page, err := b.history(ctx, room, after, undelivered, limit)
 	if err != nil {
 		return Page{}, b.unavailable("read history of "+room.String(), err)
@@ -249,20 +265,20 @@ func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, 
 	return page, nil
 }
 
-// undelivered is the stamp of an offset that somebody else says to have.
-const undelivered = -1
+// undelivered is the time of a message that was not delivered here: a client names its offset.
+const undelivered wire.Micros = -1
 
-// history reads a page. stamp is when the message at the offset, which was delivered here, was accepted, in µs since 1970; 0
-// if that is not known.
-func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, stamp int64, limit int) (Page, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+// history reads a page. accepted is the time of the message at the offset, 0 if that is unknown.
+func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, accepted wire.Micros,
+	limit int) (Page, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.opts.Timings.Command)
 	defer cancel()
 	known, delivered := "", 1
 	switch {
-	case stamp == undelivered:
+	case accepted == undelivered:
 		delivered = 0
-	case stamp != 0:
-		known = strconv.FormatInt(stamp, 10)
+	case accepted != 0:
+		known = strconv.FormatInt(int64(accepted), 10)
 	}
 	answer, err := b.run(ctx, historyScript, room, after.Epoch, after.N, limit, b.opts.Limits.Messages,
 		b.opts.Limits.Age.Milliseconds(), known, delivered)
@@ -285,7 +301,7 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 		return Page{}, errors.New("unexpected entries")
 	}
 	if answer[3] == int64(1) {
-		b.opts.Log.Error("Redis came back without messages that were delivered already: the room has a new epoch",
+		b.opts.Log.Error("Redis lost messages that were delivered: the room has a new epoch",
 			"room", room, "delivered", after, "now", current)
 		if b.opts.OnFork != nil {
 			b.opts.OnFork()
@@ -302,20 +318,7 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 		}
 		kept = append(kept, m)
 	}
-	return pageFrom(after, current, kept), nil
-}
-
-// pageFrom makes a page of the messages that were found after the offset, or after the oldest ones that are gone.
-func pageFrom(after, current wire.Offset, found []*Message) Page {
-	first := current.N + 1
-	if len(found) > 0 {
-		first = found[0].Offset.N
-	}
-	page := Page{Messages: found}
-	if after.Epoch != current.Epoch || after.N+1 < first || after.N > current.N {
-		page.Gap = &Gap{From: after, To: wire.Offset{Epoch: current.Epoch, N: first - 1}}
-	}
-	return page
+	return newPage(after, current, kept), nil
 }
 
 // decodeEntry reads [id, [e or r, event, d, data]], as XRANGE gives it.
@@ -335,13 +338,13 @@ func decodeEntry(room wire.Room, epoch string, entry any) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := strconv.ParseInt(us, 10, 64)
+	accepted, err := parseMicros(us)
 	if err != nil {
-		return nil, fmt.Errorf("entry of the stream: time: %w", err)
+		return nil, fmt.Errorf("entry of the stream: %w", err)
 	}
 	return &Message{
-		Message:  wire.Message{Room: room, Event: fields[1], Offset: offset, Time: at / 1000, Data: []byte(fields[3])},
-		Accepted: at,
+		Message:  wire.Message{Room: room, Event: fields[1], Offset: offset, Time: accepted.Millis(), Data: []byte(fields[3])},
+		Accepted: accepted,
 		Retain:   fields[0] == "r",
 	}, nil
 }

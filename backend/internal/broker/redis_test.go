@@ -19,25 +19,19 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// startRedis starts a real redis-server for the test.
+// startRedis starts a real redis-server for the test, which runs beside others from here on.
 func startRedis(t *testing.T) *stack.Redis { return startKind(t, stack.Single).Redis }
 
 // startKind starts real servers of this kind.
 func startKind(t *testing.T, kind stack.Kind) *stack.Stack {
 	t.Helper()
-	s, err := stack.Start(t.Context(), stack.Options{Root: "../../..", Redis: true, Kind: kind})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	t.Parallel()
+	return stacktest.Redis(t, kind)
 }
 
 // find finds what the stack's instances would be told to use.
@@ -56,8 +50,12 @@ func findURL(t testing.TB, url string) *redisconn.Target {
 	return find(t, &stack.Stack{RedisURL: url})
 }
 
+// openRedis opens a broker that notices soon what Redis does, unless the options say otherwise.
 func openRedis(t *testing.T, opts broker.RedisOptions, h broker.Handler) *broker.Redis {
 	t.Helper()
+	if opts.Timings == (broker.RedisTimings{}) {
+		opts.Timings = broker.RedisTimings{Backoff: 300 * time.Millisecond, Health: 200 * time.Millisecond}
+	}
 	b, err := broker.OpenRedis(t.Context(), opts, h)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +98,8 @@ func TestRedisClassicPubSub(t *testing.T) {
 	}
 }
 
-// pair is two brokers on one Redis, as two instances have them: one publishes, the other is subscribed.
+// pair is two brokers on one Redis, as two instances have them: one publishes, the other is
+// subscribed.
 type pair struct {
 	publisher *broker.Redis
 	recorder  *brokertest.Recorder
@@ -117,11 +116,10 @@ func newPairAt(t *testing.T, target *redisconn.Target, opts broker.RedisOptions)
 	t.Helper()
 	p := &pair{recorder: brokertest.NewRecorder(t), room: brokertest.Room(t)}
 	opts.Target = target
-	p.publisher = openRedis(t, broker.RedisOptions{Target: target, Limits: opts.Limits}, brokertest.NewRecorder(t))
+	p.publisher = openRedis(t, broker.RedisOptions{Target: target, Limits: opts.Limits, Timings: opts.Timings},
+		brokertest.NewRecorder(t))
 	subscriber := openRedis(t, opts, p.recorder)
-	if _, err := subscriber.Subscribe(t.Context(), p.room); err != nil {
-		t.Fatal(err)
-	}
+	brokertest.Subscribe(t, subscriber, p.room)
 	return p
 }
 
@@ -141,11 +139,11 @@ func (p *pair) tryPublish(ctx context.Context) error {
 }
 
 // publishUnheard does what the publish script does, except that pub/sub loses the message.
-func (p *pair) publishUnheard(t *testing.T, url string) {
+func (p *pair) publishUnheard(t *testing.T, url, data string) {
 	t.Helper()
 	key := "zonecast:{" + p.room.String() + "}"
 	n := command(t, url, "HINCRBY", key+":meta", "n", 1)
-	command(t, url, "XADD", key+":stream", fmt.Sprintf("%v-%d", n, time.Now().UnixMicro()), "e", "E", "d", "1")
+	command(t, url, "XADD", key+":stream", fmt.Sprintf("%v-%d", n, time.Now().UnixMicro()), "e", "E", "d", data)
 	p.sent++
 }
 
@@ -185,7 +183,8 @@ func TestRedisDeliversToAnotherInstance(t *testing.T) {
 	p.recorder.WantExactly(p.room, 1, 100)
 }
 
-// What was published while the subscriptions were cut off is read from the stream, in order, before anything newer.
+// What was published while the subscriptions were cut off is read from the stream, in order, before
+// anything newer.
 func TestRedisRepairsLostSubscriptions(t *testing.T) {
 	url := startRedis(t).URL
 	repaired, reconnected := make(chan struct{}, 1000), make(chan struct{}, 1000)
@@ -213,15 +212,30 @@ func TestRedisRepairsHoles(t *testing.T) {
 	p.publish(t)
 	p.recorder.WantExactly(p.room, 1, 1)
 	for round := range uint64(3) {
-		p.publishUnheard(t, url)
-		p.publishUnheard(t, url)
+		p.publishUnheard(t, url, "1")
+		p.publishUnheard(t, url, "1")
 		p.publish(t)
 		p.recorder.WantExactly(p.room, 1, 1+3*(round+1))
 	}
 }
 
-// A server that is killed and comes back has what it had promised (appendfsync everysec keeps all but the last second; a
-// killed process loses nothing that the kernel has).
+// What a repair reads is delivered at the pace of the room's members.
+func TestRedisRepairIsPaced(t *testing.T) {
+	url := startRedis(t).URL
+	paced := make(chan wire.Room, 100)
+	p := newPair(t, url, broker.RedisOptions{Pace: func(_ context.Context, room wire.Room) { paced <- room }})
+	for range 8 {
+		p.publishUnheard(t, url, strings.Repeat("1", 30<<10))
+	}
+	p.publish(t)
+	p.recorder.WantExactly(p.room, 1, 9)
+	if len(paced) != 2 || <-paced != p.room {
+		t.Errorf("240 KiB were delivered with %d pauses, want one after each 64 KiB", len(paced))
+	}
+}
+
+// A server that is killed and comes back has what it had promised (appendfsync everysec keeps all
+// but the last second; a killed process loses nothing that the kernel has).
 func TestRedisAwayAndBack(t *testing.T) {
 	server := startRedis(t)
 	p := newPair(t, server.URL, broker.RedisOptions{})
@@ -240,11 +254,11 @@ func TestRedisAwayAndBack(t *testing.T) {
 	if e := wire.AsError(err); err == nil || e.Code != wire.CodeUnavailable || !strings.Contains(e.Message, "nothing was done") {
 		t.Errorf("publishing to nobody: got %v, want unavailable, and that nothing was done", err)
 	}
-	brokertest.Eventually(t, "health tells that Redis is away", func() bool { return p.publisher.Health() != nil })
+	testkit.Eventually(t, "health tells that Redis is away", func() bool { return p.publisher.Health() != nil })
 	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	brokertest.Eventually(t, "health tells that Redis is back", func() bool { return p.publisher.Health() == nil })
+	testkit.Eventually(t, "health tells that Redis is back", func() bool { return p.publisher.Health() == nil })
 	for range 20 {
 		p.publish(t)
 	}
@@ -254,7 +268,8 @@ func TestRedisAwayAndBack(t *testing.T) {
 // A Redis that hangs, with its connections open, is noticed.
 func TestRedisHangs(t *testing.T) {
 	server := startRedis(t)
-	p := newPair(t, server.URL, broker.RedisOptions{})
+	p := newPair(t, server.URL, broker.RedisOptions{Timings: broker.RedisTimings{Command: time.Second,
+		PubSub: time.Second, Backoff: 300 * time.Millisecond, Health: 200 * time.Millisecond}})
 	p.publish(t)
 	signal(t, server, syscall.SIGSTOP)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -262,9 +277,9 @@ func TestRedisHangs(t *testing.T) {
 	if err := p.tryPublish(ctx); wire.AsError(err).Code != wire.CodeUnavailable || !strings.Contains(wire.AsError(err).Message, "idempotency key") {
 		t.Errorf("publishing to a Redis that hangs: got %v, want unavailable, and that it may have been done", err)
 	}
-	brokertest.Eventually(t, "health tells that Redis hangs", func() bool { return p.publisher.Health() != nil })
+	testkit.Eventually(t, "health tells that Redis hangs", func() bool { return p.publisher.Health() != nil })
 	signal(t, server, syscall.SIGCONT)
-	brokertest.Eventually(t, "publishing works again", func() bool { return p.tryPublish(t.Context()) == nil })
+	testkit.Eventually(t, "publishing works again", func() bool { return p.tryPublish(t.Context()) == nil })
 	// The publication that was given up may have been carried out by then, as its error said.
 	got := p.recorder.Wait(p.room, p.sent)
 	for i, m := range got {
@@ -274,7 +289,7 @@ func TestRedisHangs(t *testing.T) {
 	}
 }
 
-// An emptied Redis is a new epoch: those who were subscribed are told of the gap and hear what comes.
+// An emptied Redis is a new epoch: subscribers are told of the gap and hear what comes.
 func TestRedisEmptied(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{})
@@ -282,7 +297,7 @@ func TestRedisEmptied(t *testing.T) {
 	before := p.recorder.WantExactly(p.room, 1, 1)[0].Offset
 	command(t, url, "FLUSHALL")
 	p.publish(t)
-	brokertest.Eventually(t, "the message of the new epoch", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
+	testkit.Eventually(t, "the message of the new epoch", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
 	after := p.recorder.Messages(p.room)[1].Offset
 	gaps := p.recorder.Gaps(p.room)
 	if after.N != 1 || after.Epoch == before.Epoch || len(gaps) != 1 || gaps[0].From != before ||
@@ -318,7 +333,8 @@ func BenchmarkRedisPublish(b *testing.B) {
 	})
 }
 
-// A user with the rights that docs/operations.md names can do all that is needed, on one server and on a cluster.
+// A user with the rights that docs/operations.md names can do all that is needed, on one server and
+// on a cluster.
 func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/operations.md")
 	if err != nil {
@@ -362,7 +378,7 @@ func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup
 			running.Go(func() { c.Run(ctx) })
-			brokertest.Eventually(t, "the instance announces itself", func() bool { return c.View().Incomplete == "" })
+			testkit.Eventually(t, "the instance announces itself", func() bool { return c.View().Incomplete == "" })
 			cancel()
 			running.Wait()
 		})

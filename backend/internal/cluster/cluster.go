@@ -1,11 +1,12 @@
 // Package cluster knows which instances live and what each one holds.
 //
-//	self func() Node ──▶ Cluster ── announce, every second ──▶ Redis hash zonecast:nodes ──▶ every other Cluster
+//	self func() Node ──▶ Cluster ── every second ──▶ hash zonecast:nodes ──▶ every other Cluster
 //	api (health), cmd (dashboard) ◀── View ── Cluster
-//	api (operators) ── Ask ──▶ Cluster ── pub/sub zonecast:questions ──▶ Answerer of every instance ── list ──▶ Answers
+//	api (operators) ── Ask ──▶ Cluster ── pub/sub zonecast:questions ──▶ Answerer of every instance
+//	       ▲── Answers ──────────────────── list zonecast:answers:… ─────────┘
 //
-// An instance that has not announced itself for 4 s counts as silent, and as gone after a minute.
-// One that leaves takes its announcement back.
+// An instance that has not announced itself for 4 s is stale, and removed after a minute. One that
+// leaves retracts its announcement.
 package cluster
 
 import (
@@ -13,15 +14,8 @@ import (
 	"time"
 )
 
-const (
-	every     = time.Second     // between two announcements
-	gone      = 4 * time.Second // without one: silent
-	forgotten = time.Minute     // without one
-)
-
-// A Node is what one instance says about itself. Its JSON is what instances tell one another, so
-// that instances of neighbouring versions understand each other: fields may be added, never
-// changed.
+// A Node is what one instance says about itself. Its JSON goes to instances of neighbouring
+// versions: fields may be added, never changed.
 type Node struct {
 	Name string `json:"name"`
 	// ID is this process's own, whatever its name. Filled in by the cluster.
@@ -42,8 +36,7 @@ type Node struct {
 	Transports map[string]int `json:"transports,omitempty"` // connections by transport
 	// RecentZones were published to lately, through this instance; without their connections.
 	RecentZones []Zone `json:"recentZones,omitempty"`
-	// Sent is how many messages the open connections were sent, Lived the sum of how long they are
-	// open.
+	// Sent is how many messages the open connections were sent, Lived the sum of their ages.
 	Sent  uint64        `json:"sent"`
 	Lived time.Duration `json:"lived"`
 
@@ -72,8 +65,7 @@ type Histogram struct {
 
 // A View is what is known of the cluster.
 type View struct {
-	// Nodes are the live ones by name. This one's figures are of now, those of others up to 2 s
-	// old.
+	// Nodes are the live ones by name. This one's figures are of now, others' up to 2 s old.
 	Nodes []Node
 	// Silent names the instances that stopped announcing themselves without taking leave, in the
 	// last minute; while Redis is away, those that were there before.
@@ -87,10 +79,9 @@ type Cluster interface {
 	// View never blocks on the network.
 	View() View
 	// Ask puts a question to all instances, this one included, and waits until all that live have
-	// answered or ctx ends. Asking twice is not harmful where answering is not: a question may
-	// reach an instance that is not heard in time.
+	// answered or ctx ends. A question may reach an instance whose answer comes too late.
 	Ask(ctx context.Context, q Question) Answers
-	// Run announces this instance until ctx ends, and takes the announcement back then.
+	// Run announces this instance until ctx ends, and retracts the announcement then.
 	Run(ctx context.Context)
 	// Close gives up the connections. Call it after Run has returned.
 	Close() error

@@ -1,13 +1,15 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
 )
 
-// A Question is put to all instances. Its JSON is what instances tell one another: fields may be added, never changed.
+// A Question is put to all instances. Its JSON is what instances tell one another: fields may be
+// added, never changed.
 type Question struct {
 	Kind string          `json:"kind"`
 	Data json.RawMessage `json:"data,omitempty"`
@@ -30,7 +32,8 @@ type Answers struct {
 	All []Answer
 	// Asked is how many instances were, this one included.
 	Asked int
-	// Missing names the instances that live, or that fell silent a moment ago, and did not answer; each with why, if it said so.
+	// Missing names the instances that live, or that fell silent a moment ago, and did not answer;
+	// each with why, if it said so.
 	Missing []string
 	// Incomplete says why instances may be missing that are not known of; empty when none are.
 	Incomplete string
@@ -59,13 +62,5 @@ func (a *Answers) add(one Answer) {
 		return
 	}
 	a.All = append(a.All, one)
-	slices.SortFunc(a.All, func(x, y Answer) int {
-		switch {
-		case x.Node < y.Node:
-			return -1
-		case x.Node > y.Node:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(a.All, func(x, y Answer) int { return cmp.Compare(x.Node, y.Node) })
 }

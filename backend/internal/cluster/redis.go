@@ -21,11 +21,13 @@ import (
 // nodesKey is a hash: id, a space and the name ─▶ "{time of the announcement, ms} {JSON}".
 const nodesKey = "zonecast:nodes"
 
-// announceScript announces a node and answers {the JSON of all that live, the fields of those that fell silent}. Who was
-// silent for long is removed. One that announces itself for the first time takes the place of those of the same name, which
-// are its own earlier lives; another one that lives announces itself again within a second. The clock is Redis's.
+// announceScript announces a node and answers {the JSON of all that live, the fields of the stale
+// ones}. Those that are stale for long are removed. The first announcement of a process replaces
+// those of the same name, which are of its earlier runs; another process of that name that lives
+// announces itself again within a second. The clock is Redis's.
 //
-// ARGV: field, JSON, gone and forgotten in ms, 1 for the first time. Without JSON the announcement is taken back.
+// ARGV: field, JSON, age in ms at which one is stale, and removed, 1 for the first time. Without
+// JSON the announcement is retracted.
 var announceScript = redis.NewScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -40,7 +42,7 @@ if ARGV[5] == '1' then
     if field ~= ARGV[1] and name(field) == name(ARGV[1]) then redis.call('HDEL', KEYS[1], field) end
   end
 end
-local live, silent = {}, {}
+local live, stale = {}, {}
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   local at, json = string.match(all[i + 1], '^(%d+) (.*)$')
@@ -48,13 +50,13 @@ for i = 1, #all, 2 do
   if not age or age >= tonumber(ARGV[4]) then
     redis.call('HDEL', KEYS[1], all[i])
   elseif age >= tonumber(ARGV[3]) then
-    table.insert(silent, all[i])
+    table.insert(stale, all[i])
   else
     table.insert(live, json)
   end
 end
 redis.call('PEXPIRE', KEYS[1], 86400000)
-return {live, silent}
+return {live, stale}
 `)
 
 // Redis is a cluster whose instances find each other in Redis.
@@ -64,41 +66,55 @@ type Redis struct {
 	id       string
 	answer   Answerer
 	client   redis.UniversalClient
-	waiter   redis.UniversalClient // its connections wait for answers, so that they are not missing elsewhere
-	asking   chan struct{}         // holds a token for each question that is asked
+	waiter   redis.UniversalClient // its connections block until answers come
+	askSlots chan struct{}         // holds a token for each open question
 	log      *slog.Logger
+	interval time.Duration // between two announcements
 	overload *overload
 
-	mu      sync.Mutex
-	others  []Node
-	silent  []string  // names
-	heard   time.Time // when others was read
-	settled time.Time // when all that live have had the time to announce themselves, since Redis was there
-	missed  []string  // names of those that were there before Redis went, and have not come back
-	twin    bool      // another instance of this name lives
-	err     error     // of the last announcement
+	mu          sync.Mutex
+	others      []Node
+	stale       []string  // names
+	refreshedAt time.Time // when others was read
+	// graceUntil is when all that live have had time to announce themselves, since Redis is back.
+	graceUntil time.Time
+	lost       []string // names of those that were there before Redis went, and have not come back
+	// duplicateName says that another instance of this name lives.
+	duplicateName bool
+	err           error // of the last announcement
 }
 
 var _ Cluster = (*Redis)(nil)
 
-// Options of [OpenRedis]. All are needed.
+const (
+	// After so many intervals without an announcement an instance is stale, and removed.
+	staleIntervals, removeIntervals = 4, 60
+	// graceIntervals is how long others may take to announce themselves after Redis came back.
+	graceIntervals = 3
+	// commandTimeout bounds each command.
+	commandTimeout = time.Second
+)
+
+// Options of [OpenRedis]. All but Interval are needed.
 type Options struct {
 	Target *redisconn.Target
 	Log    *slog.Logger
 	Self   func() Node
 	Answer Answerer
+	// Interval is the time between two announcements (default 1 s).
+	Interval time.Duration
 }
 
 // OpenRedis returns the cluster of all instances that use this Redis. It does not wait for Redis.
 func OpenRedis(o Options) *Redis {
-	return &Redis{self: o.Self, id: rand.Text()[:12], answer: o.Answer, log: o.Log, asking: make(chan struct{}, asking),
-		client:   o.Target.Client(redisconn.Tuning{Timeout: every, PoolSize: 4}),
-		waiter:   o.Target.Client(redisconn.Tuning{Timeout: every, PoolSize: asking}),
+	return &Redis{self: o.Self, id: rand.Text()[:12], answer: o.Answer, log: o.Log, askSlots: make(chan struct{}, maxAsking),
+		interval: cmp.Or(o.Interval, time.Second),
+		client:   o.Target.Client(redisconn.Tuning{Timeout: commandTimeout, PoolSize: 4}),
+		waiter:   o.Target.Client(redisconn.Tuning{Timeout: commandTimeout, PoolSize: maxAsking}),
 		overload: newOverload()}
 }
 
-// me is this instance.
-func (c *Redis) me() Node {
+func (c *Redis) node() Node {
 	n := c.self()
 	n.ID = c.id
 	return n
@@ -106,15 +122,15 @@ func (c *Redis) me() Node {
 
 // View implements [Cluster].
 func (c *Redis) View() View {
-	me := c.me()
+	me := c.node()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v := View{Nodes: append([]Node{me}, c.others...), Silent: slices.Concat(c.silent, c.missed)}
+	v := View{Nodes: append([]Node{me}, c.others...), Silent: slices.Concat(c.stale, c.lost)}
 	slices.SortFunc(v.Nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
-	switch age := time.Since(c.heard); {
-	case c.heard.IsZero() && c.err == nil:
+	switch age := time.Since(c.refreshedAt); {
+	case c.refreshedAt.IsZero() && c.err == nil:
 		v.Incomplete = "other instances have not been asked yet"
-	case c.err != nil || age > gone: // the second when this process was frozen
+	case c.err != nil || age > staleIntervals*c.interval: // the second when this process was frozen
 		v.Incomplete = "Redis is not available, so other instances were not asked"
 		for _, n := range c.others {
 			v.Silent = append(v.Silent, n.Name)
@@ -122,7 +138,7 @@ func (c *Redis) View() View {
 		v.Nodes = []Node{me}
 	case len(v.Silent) > 0:
 		v.Incomplete = "not heard of any more: " + strings.Join(v.Silent, ", ")
-	case time.Now().Before(c.settled):
+	case time.Now().Before(c.graceUntil):
 		v.Incomplete = "other instances may not have announced themselves yet"
 	}
 	slices.Sort(v.Silent)
@@ -133,54 +149,51 @@ func (c *Redis) View() View {
 func (c *Redis) Run(ctx context.Context) {
 	var listening sync.WaitGroup
 	defer listening.Wait()
-	listening.Go(func() { c.listen(ctx) })
+	listening.Go(func() { c.answerQuestions(ctx) })
 	listening.Go(func() { c.sendAnnouncements(ctx) })
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(c.interval)
 	defer tick.Stop()
 	for {
-		c.note(ctx, c.announce(ctx))
+		c.recordOutcome(ctx, c.announce(ctx))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			c.leave()
+			c.retract()
 			return
 		}
 	}
 }
 
-// settleFor is how long other instances may take to announce themselves after Redis came back.
-const settleFor = 3 * every
-
-// note keeps how the last announcement went.
-func (c *Redis) note(ctx context.Context, err error) {
+// recordOutcome keeps how the last announcement went.
+func (c *Redis) recordOutcome(ctx context.Context, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil && ctx.Err() == nil {
 		if c.err == nil {
-			c.log.Warn("this instance could not be announced", "error", err)
+			c.log.Warn("announcement failed: other instances do not see this one", "error", err)
 		}
 		for _, n := range c.others {
-			c.missed = append(c.missed, n.Name)
+			c.lost = append(c.lost, n.Name)
 		}
 		c.others = nil
-		c.settled = time.Time{}
+		c.graceUntil = time.Time{}
 	}
-	if err == nil && c.settled.IsZero() {
-		c.settled = time.Now().Add(settleFor)
+	if err == nil && c.graceUntil.IsZero() {
+		c.graceUntil = time.Now().Add(graceIntervals * c.interval)
 	}
-	if err == nil && time.Now().After(c.settled) {
-		c.missed = nil
+	if err == nil && time.Now().After(c.graceUntil) {
+		c.lost = nil
 	}
 	c.err = err
 }
 
 func (c *Redis) announce(ctx context.Context) error {
-	me := c.me()
+	me := c.node()
 	p, err := json.Marshal(me)
 	if err != nil {
 		return fmt.Errorf("announce: %w", err)
 	}
-	live, silent, err := c.run(ctx, me.Name, string(p))
+	live, stale, err := c.runAnnounce(ctx, me.Name, string(p))
 	if err != nil {
 		return err
 	}
@@ -188,42 +201,42 @@ func (c *Redis) announce(ctx context.Context) error {
 	for _, text := range live {
 		var n Node
 		if err := json.Unmarshal([]byte(text), &n); err != nil {
-			c.log.Warn("an instance's announcement is not readable", "error", err)
+			c.log.Warn("announcement of another instance is not readable", "error", err)
 			continue
 		}
 		if n.ID != c.id {
 			others = append(others, n)
 		}
 	}
-	for i, field := range silent {
-		_, silent[i], _ = strings.Cut(field, " ")
+	for i, field := range stale {
+		_, stale[i], _ = strings.Cut(field, " ")
 	}
 	lives := func(name string) bool {
 		return name == me.Name || slices.ContainsFunc(others, func(n Node) bool { return n.Name == name })
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.others, c.silent, c.heard = others, silent, time.Now()
-	c.missed = slices.DeleteFunc(c.missed, lives)
-	twin := slices.ContainsFunc(others, func(n Node) bool { return n.Name == me.Name })
-	if twin && !c.twin {
-		c.log.Error("another instance has the same name: give each one a NODE_NAME of its own", "node", me.Name)
+	c.others, c.stale, c.refreshedAt = others, stale, time.Now()
+	c.lost = slices.DeleteFunc(c.lost, lives)
+	duplicate := slices.ContainsFunc(others, func(n Node) bool { return n.Name == me.Name })
+	if duplicate && !c.duplicateName {
+		c.log.Error("another instance has the same name: give each one its own NODE_NAME", "node", me.Name)
 	}
-	c.twin = twin
+	c.duplicateName = duplicate
 	return nil
 }
 
-func (c *Redis) run(ctx context.Context, name, json string) (live, silent []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, every)
+func (c *Redis) runAnnounce(ctx context.Context, name, json string) (live, stale []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	first := 0
 	c.mu.Lock()
-	if c.heard.IsZero() {
+	if c.refreshedAt.IsZero() {
 		first = 1
 	}
 	c.mu.Unlock()
 	answer, err := announceScript.Run(ctx, c.client, []string{nodesKey}, c.id+" "+name, json,
-		gone.Milliseconds(), forgotten.Milliseconds(), first).Slice()
+		staleIntervals*c.interval.Milliseconds(), removeIntervals*c.interval.Milliseconds(), first).Slice()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -240,10 +253,10 @@ func (c *Redis) run(ctx context.Context, name, json string) (live, silent []stri
 	return lists[0], lists[1], nil
 }
 
-// leave takes the announcement back. If that fails, the others find out within 4 s.
-func (c *Redis) leave() {
-	if _, _, err := c.run(context.Background(), c.self().Name, ""); err != nil {
-		c.log.Debug("announcement not taken back", "error", err)
+// retract takes the announcement back. If that fails, it is stale after 4 s.
+func (c *Redis) retract() {
+	if _, _, err := c.runAnnounce(context.Background(), c.self().Name, ""); err != nil {
+		c.log.Debug("announcement not retracted", "error", err)
 	}
 }
 

@@ -13,17 +13,20 @@ import (
 )
 
 const (
-	// questions is the channel on which questions are put to all instances.
-	questions = "zonecast:questions"
-	// answersPrefix, with the question's id, is the list that they push their answers to.
+	// questionChannel carries questions to all instances.
+	questionChannel = "zonecast:questions"
+	// answersPrefix, with the question's id, is the list that the answers are pushed to.
 	answersPrefix = "zonecast:answers:"
-	// answerWithin bounds how long an instance works on an answer, and how long an answer that nobody takes stays.
-	answerWithin = 10 * time.Second
-	// answering is how many questions an instance answers at once; more are not answered, and so told as missing. asking is how
-	// many it may have asked at once; more wait.
-	answering, asking = 8, 8
-	// listenPause is between two attempts to hear questions.
-	listenPause = 500 * time.Millisecond
+	// answerTimeout bounds how long an instance works on an answer, and how long an answer is kept.
+	answerTimeout = 10 * time.Second
+	// maxAnswering is how many questions an instance answers at once; more go unanswered. maxAsking
+	// is how many it may have open at once; more wait.
+	maxAnswering, maxAsking = 8, 8
+	// reconnectPause is between two attempts to subscribe to questions.
+	reconnectPause = 500 * time.Millisecond
+	// silenceTimeout is the silence after which the subscription is pinged, and then the timeout of
+	// the answer.
+	silenceTimeout = 5 * time.Second
 )
 
 // An envelope is a question as it is put.
@@ -36,11 +39,11 @@ type envelope struct {
 // Ask implements [Cluster].
 func (c *Redis) Ask(ctx context.Context, q Question) Answers {
 	select {
-	case c.asking <- struct{}{}:
-		defer func() { <-c.asking }()
+	case c.askSlots <- struct{}{}:
+		defer func() { <-c.askSlots }()
 	case <-ctx.Done():
 	}
-	view, me := c.View(), c.me()
+	view, me := c.View(), c.node()
 	open := map[string]string{} // name by ID of those that have not answered
 	for _, n := range view.Nodes {
 		if n.ID != c.id {
@@ -51,17 +54,17 @@ func (c *Redis) Ask(ctx context.Context, q Question) Answers {
 	asked := envelope{ID: rand.Text(), From: c.id, Question: q}
 	var failed error
 	if len(open) > 0 {
-		if failed = c.put(ctx, asked); failed != nil {
+		if failed = c.publishQuestion(ctx, asked); failed != nil {
 			answers.Incomplete = "Redis is not available, so other instances were not asked"
 		} else {
-			defer c.sweep(asked.ID)
+			defer c.deleteAnswers(asked.ID)
 		}
 	}
 	answers.add(c.answer.answer(ctx, me.Name, q)) // while the others work on it
 	for len(open) > 0 && failed == nil {
 		var id string
 		var one Answer
-		if id, one, failed = c.take(ctx, asked.ID); failed != nil {
+		if id, one, failed = c.nextAnswer(ctx, asked.ID); failed != nil {
 			break
 		}
 		if _, known := open[id]; !known { // one that is so new that it has not been heard of
@@ -77,14 +80,14 @@ func (c *Redis) Ask(ctx context.Context, q Question) Answers {
 	return answers
 }
 
-func (c *Redis) put(ctx context.Context, e envelope) error {
+func (c *Redis) publishQuestion(ctx context.Context, e envelope) error {
 	p, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, every)
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	return c.client.Publish(ctx, questions, p).Err()
+	return c.client.Publish(ctx, questionChannel, p).Err()
 }
 
 // An answerEnvelope is an answer as it is pushed.
@@ -93,9 +96,9 @@ type answerEnvelope struct {
 	Answer
 }
 
-// take waits for the next answer.
-func (c *Redis) take(ctx context.Context, question string) (id string, a Answer, err error) {
-	wait := every
+// nextAnswer waits for the next answer.
+func (c *Redis) nextAnswer(ctx context.Context, question string) (id string, a Answer, err error) {
+	wait := commandTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = time.Until(deadline)
 	}
@@ -116,25 +119,25 @@ func (c *Redis) take(ctx context.Context, question string) (id string, a Answer,
 	return e.ID, e.Answer, nil
 }
 
-// sweep removes the answers that came too late. Those that come even later expire.
-func (c *Redis) sweep(question string) {
-	ctx, cancel := context.WithTimeout(context.Background(), every)
+// deleteAnswers deletes answers that came too late. Those that come even later expire.
+func (c *Redis) deleteAnswers(question string) {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
 	c.client.Del(ctx, answersPrefix+question)
 }
 
-// listen answers the questions of others, and hears which of their rooms are behind, until ctx ends. Questions that are put while the connection is lost are not
-// answered, which those who ask are told.
-func (c *Redis) listen(ctx context.Context) {
+// answerQuestions answers the questions of others, and receives which of their rooms are behind,
+// until ctx ends. Questions that come while the connection is lost go unanswered.
+func (c *Redis) answerQuestions(ctx context.Context) {
 	var working sync.WaitGroup
 	defer working.Wait()
-	busy := make(chan struct{}, answering)
+	busy := make(chan struct{}, maxAnswering)
 	for ctx.Err() == nil {
-		err := c.hear(ctx, func(e envelope) {
+		err := c.receiveQuestions(ctx, func(e envelope) {
 			select {
 			case busy <- struct{}{}:
 			default:
-				c.log.Warn("a question is not answered: too many at once", "kind", e.Kind)
+				c.log.Warn("question not answered: too many at once", "kind", e.Kind)
 				return
 			}
 			working.Go(func() {
@@ -145,26 +148,26 @@ func (c *Redis) listen(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		c.log.Debug("questions of other instances are not heard", "error", err)
+		c.log.Debug("subscription to questions lost", "error", err)
 		select {
-		case <-time.After(listenPause):
+		case <-time.After(reconnectPause):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// hear hands on questions until the connection is lost.
-func (c *Redis) hear(ctx context.Context, answer func(envelope)) error {
-	pubsub := c.client.Subscribe(ctx, questions, overloadedRooms)
+// receiveQuestions passes questions to answer until the connection is lost.
+func (c *Redis) receiveQuestions(ctx context.Context, answer func(envelope)) error {
+	pubsub := c.client.Subscribe(ctx, questionChannel, overloadedRooms)
 	defer pubsub.Close()
 	// Waiting for a message does not end with the context.
 	defer context.AfterFunc(ctx, func() { pubsub.Close() })()
 	for ctx.Err() == nil {
 		// Silence is normal; a ping finds out whether the connection still works.
-		message, err := pubsub.ReceiveTimeout(ctx, 5*every)
+		message, err := pubsub.ReceiveTimeout(ctx, silenceTimeout)
 		if timeout(err) {
 			if err = pubsub.Ping(ctx); err == nil {
-				message, err = pubsub.ReceiveTimeout(ctx, 5*every)
+				message, err = pubsub.ReceiveTimeout(ctx, silenceTimeout)
 			}
 		}
 		if err != nil {
@@ -180,7 +183,7 @@ func (c *Redis) hear(ctx context.Context, answer func(envelope)) error {
 		}
 		var e envelope
 		if err := json.Unmarshal([]byte(m.Payload), &e); err != nil {
-			c.log.Warn("a question is not readable", "error", err)
+			c.log.Warn("question not readable", "error", err)
 			continue
 		}
 		if e.From != c.id {
@@ -196,18 +199,18 @@ func timeout(err error) bool {
 }
 
 func (c *Redis) reply(ctx context.Context, e envelope) {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	p, err := json.Marshal(answerEnvelope{c.id, c.answer.answer(ctx, c.self().Name, e.Question)})
 	if err != nil {
-		c.log.Error("answer", "kind", e.Kind, "error", err)
+		c.log.Error("answer can't be encoded", "kind", e.Kind, "error", err)
 		return
 	}
 	key := answersPrefix + e.ID
 	pipe := c.client.Pipeline()
 	pipe.RPush(ctx, key, p)
-	pipe.PExpire(ctx, key, answerWithin)
+	pipe.PExpire(ctx, key, answerTimeout)
 	if _, err := pipe.Exec(ctx); err != nil {
-		c.log.Warn("an answer could not be given", "kind", e.Kind, "error", err)
+		c.log.Warn("answer not sent", "kind", e.Kind, "error", err)
 	}
 }

@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -14,6 +15,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -47,7 +50,7 @@ func join(t *testing.T, url, name string) *member {
 	m.Redis = cluster.OpenRedis(cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler), Self: func() cluster.Node {
 		return cluster.Node{Name: name, Connections: int(m.connections.Load()), State: cluster.Ready,
 			Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}
-	}, Answer: m.answer})
+	}, Answer: m.answer, Interval: 250 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { m.Run(ctx) })
@@ -60,12 +63,8 @@ func join(t *testing.T, url, name string) *member {
 
 func startRedis(t *testing.T) *stack.Redis {
 	t.Helper()
-	s, err := stack.Start(t.Context(), stack.Options{Root: "../../..", Redis: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s.Redis
+	t.Parallel()
+	return stacktest.Redis(t, stack.Single).Redis
 }
 
 func names(v cluster.View) string {
@@ -76,89 +75,85 @@ func names(v cluster.View) string {
 	return strings.Join(all, " ")
 }
 
-func eventually(t *testing.T, what string, m *member, holds func(cluster.View) bool) {
+// awaitView waits until the member's view is as it should be.
+func awaitView(t *testing.T, what string, m *member, holds func(cluster.View) bool) {
 	t.Helper()
-	var v cluster.View
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if v = m.View(); holds(v) {
-			return
+	testkit.Succeeds(t, what, func() error {
+		if v := m.View(); !holds(v) {
+			return fmt.Errorf("%+v", v)
 		}
-	}
-	t.Fatalf("%s: still %+v", what, v)
+		return nil
+	})
 }
 
 func TestInstancesSeeOneAnother(t *testing.T) {
-	t.Parallel()
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
 	b.connections.Store(7)
 	for _, m := range []*member{a, b} {
-		eventually(t, "both are seen", m, func(v cluster.View) bool {
+		awaitView(t, "both are seen", m, func(v cluster.View) bool {
 			return names(v) == "a b" && v.Incomplete == "" && v.Nodes[1].Connections == 7 && len(v.Nodes[0].Zones) == 1
 		})
 	}
 
 	b.leave()
-	eventually(t, "one that left is not missed", a, func(v cluster.View) bool {
+	awaitView(t, "one that left is not missed", a, func(v cluster.View) bool {
 		return names(v) == "a" && v.Incomplete == "" && len(v.Silent) == 0
 	})
 }
 
 func TestAnInstanceThatDiesIsMissed(t *testing.T) {
-	t.Parallel()
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
-	eventually(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
+	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
 	b.vanish()
-	eventually(t, "the silent one is named", a, func(v cluster.View) bool {
+	awaitView(t, "the silent one is named", a, func(v cluster.View) bool {
 		return names(v) == "a" && slices.Equal(v.Silent, []string{"b"}) && strings.Contains(v.Incomplete, "b")
 	})
 }
 
 func TestWithoutRedisTheFiguresAreIncomplete(t *testing.T) {
-	t.Parallel()
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
-	eventually(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
+	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the others are missed", a, func(v cluster.View) bool {
+	awaitView(t, "the others are missed", a, func(v cluster.View) bool {
 		return names(v) == "a" && v.Incomplete != "" && slices.Equal(v.Silent, []string{"b"})
 	})
 	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "both are seen again", b, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
+	awaitView(t, "both are seen again", b, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
 }
 
-// Two instances of one name are both counted, and one that comes back under its name takes its own earlier place.
+// Two instances of one name are both counted, and one that comes back under its name takes its own
+// earlier place.
 func TestNamesThatAreTheSame(t *testing.T) {
-	t.Parallel()
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "a")
 	b.connections.Store(7)
-	eventually(t, "both are counted", a, func(v cluster.View) bool {
+	awaitView(t, "both are counted", a, func(v cluster.View) bool {
 		return names(v) == "a a" && v.Incomplete == "" && v.Nodes[0].Connections+v.Nodes[1].Connections == 7
 	})
 	b.vanish()
 	c := join(t, server.URL, "a")
 	c.leave()
-	eventually(t, "what has died is not missed under a name that is there", a, func(v cluster.View) bool {
+	awaitView(t, "what has died is not missed under a name that is there", a, func(v cluster.View) bool {
 		return names(v) == "a" && v.Incomplete == "" && len(v.Silent) == 0
 	})
 }
 
 // While instances come back after Redis was emptied, the figures are not taken for complete.
 func TestInstancesThatAreNotBackYetAreMissed(t *testing.T) {
-	t.Parallel()
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
-	eventually(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
+	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "Redis is missed", a, func(v cluster.View) bool { return v.Incomplete != "" })
+	awaitView(t, "Redis is missed", a, func(v cluster.View) bool { return v.Incomplete != "" })
 	b.vanish()
 	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -166,13 +161,13 @@ func TestInstancesThatAreNotBackYetAreMissed(t *testing.T) {
 	if _, err := server.Command(t.Context(), "FLUSHALL"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "Redis is back", a, func(v cluster.View) bool {
+	awaitView(t, "Redis is back", a, func(v cluster.View) bool {
 		if names(v) == "a" && v.Incomplete == "" {
 			t.Errorf("complete without b as soon as Redis came back: %+v", v)
 		}
 		return !strings.Contains(v.Incomplete, "Redis")
 	})
-	eventually(t, "b is not waited for any longer", a, func(v cluster.View) bool { return names(v) == "a" && v.Incomplete == "" })
+	awaitView(t, "b is not waited for any longer", a, func(v cluster.View) bool { return names(v) == "a" && v.Incomplete == "" })
 }
 
 // A question is answered by all that live; those that do not answer in time are named.
@@ -180,13 +175,9 @@ func TestQuestionsAreAnswered(t *testing.T) {
 	for name, kind := range map[string]stack.Kind{"one server": stack.Single, "a cluster": stack.Clustered} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, err := stack.Start(t.Context(), stack.Options{Root: "../../..", Redis: true, Kind: kind})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { s.Close() })
+			s := stacktest.Redis(t, kind)
 			a, b, c := join(t, s.RedisURL, "a"), join(t, s.RedisURL, "b"), join(t, s.RedisURL, "c")
-			eventually(t, "all are seen", a, func(v cluster.View) bool { return names(v) == "a b c" && v.Incomplete == "" })
+			awaitView(t, "all are seen", a, func(v cluster.View) bool { return names(v) == "a b c" && v.Incomplete == "" })
 			ask := func(kind string, wait time.Duration) cluster.Answers {
 				ctx, cancel := context.WithTimeout(t.Context(), wait)
 				defer cancel()
@@ -204,7 +195,7 @@ func TestQuestionsAreAnswered(t *testing.T) {
 				t.Errorf("with a deaf one: %+v", got)
 			}
 			c.vanish()
-			eventually(t, "the dead one is missed", a, func(v cluster.View) bool { return slices.Equal(v.Silent, []string{"c"}) })
+			awaitView(t, "the dead one is missed", a, func(v cluster.View) bool { return slices.Equal(v.Silent, []string{"c"}) })
 			if got := ask("echo", time.Second); got.Complete() || !slices.Equal(got.Missing, []string{"b (no answer in time)", "c"}) {
 				t.Errorf("with a dead one: %+v", got)
 			}
@@ -214,18 +205,17 @@ func TestQuestionsAreAnswered(t *testing.T) {
 
 // The other instances know of an overloaded room for a moment; the one that announced it does not.
 func TestInstancesAnnounceOverloadedRooms(t *testing.T) {
-	t.Parallel()
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
 	room, other := wire.Room{Warehouse: "w", Zone: "a"}, wire.Room{Warehouse: "w", Zone: "b"}
-	eventually(t, "b hears of it", a, func(cluster.View) bool {
+	awaitView(t, "b hears of it", a, func(cluster.View) bool {
 		a.Announce(room)
 		return time.Now().Before(b.OverloadedUntil(room))
 	})
 	if !a.OverloadedUntil(room).IsZero() || !b.OverloadedUntil(other).IsZero() {
 		t.Errorf("a hears itself until %v; b hears of another room until %v", a.OverloadedUntil(room), b.OverloadedUntil(other))
 	}
-	eventually(t, "it is over", a, func(cluster.View) bool { return time.Now().After(b.OverloadedUntil(room)) })
+	awaitView(t, "it is over", a, func(cluster.View) bool { return time.Now().After(b.OverloadedUntil(room)) })
 }
 
 func TestAlone(t *testing.T) {

@@ -1,6 +1,6 @@
-// Package config holds every setting once: its flag, its environment name, its default and its help.
+// Package config holds every setting once: flag, environment name, default and help.
 //
-//	cmd/zonecast ── embeds Config in its commands ──▶ kong ──▶ Config ── Check ──▶ every mistake at once
+//	cmd/zonecast ── embeds Config ──▶ kong ──▶ Config ── Check ──▶ every mistake at once
 //
 // docs/configuration.md is generated from it: go test ./internal/config -update
 package config
@@ -21,75 +21,76 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 )
 
-// Config is what the server can be told. The tags are the documentation.
+// Config has the settings of the server. The tags are the documentation.
 type Config struct {
-	Listen        string `env:"LISTEN" default:"127.0.0.1:3001" help:"Address to listen on, host:port. Port 0 takes a free one."`
-	RedisURL      string `env:"REDIS_URL" placeholder:"URL" help:"Redis that the instances share, like redis://127.0.0.1:6379/0; rediss:// for TLS; any server of a Redis Cluster; Sentinels with ?master_name=. Without it the instance is alone and keeps everything in memory."`
-	RedisCAFile   string `env:"REDIS_CA_FILE" placeholder:"FILE" help:"Certificates (PEM) that the certificate of Redis must descend from. Without it those that the system trusts."`
-	RedisCertFile string `env:"REDIS_CERT_FILE" placeholder:"FILE" help:"Certificate (PEM) to show to Redis, if it asks for one."`
-	RedisKeyFile  string `env:"REDIS_KEY_FILE" placeholder:"FILE" help:"Its key (PEM)."`
-	NodeName      string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Without it the host name with a random end."`
+	Listen        string `env:"LISTEN" default:"127.0.0.1:3001" help:"Address to listen on, host:port. Port 0 picks a free one."`
+	RedisURL      string `env:"REDIS_URL" placeholder:"URL" help:"Redis shared by all instances, e.g. redis://127.0.0.1:6379/0; rediss:// for TLS; any server of a Redis Cluster; Sentinels with ?master_name=. Without it there is one instance, which keeps everything in memory."`
+	RedisCAFile   string `env:"REDIS_CA_FILE" placeholder:"FILE" help:"CA certificates (PEM) to verify Redis with. Default: those of the system."`
+	RedisCertFile string `env:"REDIS_CERT_FILE" placeholder:"FILE" help:"Client certificate (PEM) for Redis."`
+	RedisKeyFile  string `env:"REDIS_KEY_FILE" placeholder:"FILE" help:"Key (PEM) of the client certificate for Redis."`
+	NodeName      string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Default: the host name with a random suffix."`
 
-	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Clients need a token: a JSON Web Token, signed with HS256 and this secret of at least 32 bytes."`
-	PublishKeys      []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Services need one of these keys to publish: Authorization: Bearer KEY. Separated by commas."`
-	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"The dashboard asks for it: HTTP Basic, user operator."`
-	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Web pages that may connect, by their origin, like https://wall.example, beside those of this server's own host; * for all. Separated by commas."`
-	AllowAnonymous   bool     `env:"ALLOW_ANONYMOUS" help:"Listen on an address that others can reach even if anyone may then connect, publish or see the dashboard."`
+	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Secret of at least 32 bytes. If set, clients need a JSON Web Token signed with it (HS256)."`
+	PublishKeys      []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Comma-separated keys. If set, services need one to publish (Authorization: Bearer KEY)."`
+	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"Password of the dashboard (HTTP Basic, user operator)."`
+	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Comma-separated origins of web pages that may connect, e.g. https://wall.example, besides this server's own; * = all."`
+	AllowAnonymous   bool     `env:"ALLOW_ANONYMOUS" help:"Allow listening on a public address without authentication of clients, publishers or operators."`
 
-	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages of each room that are kept for clients that come back."`
-	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"How long they are kept."`
-	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" default:"30s" help:"Time between two heartbeats of a connection."`
-	PongTimeout       time.Duration `env:"PONG_TIMEOUT" default:"10s" help:"How long after a heartbeat's ping its answer may take. A peer that is dead is found within HEARTBEAT_INTERVAL and this."`
+	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages kept per room for clients that reconnect."`
+	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"Maximum age of kept messages."`
+	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" default:"30s" help:"Interval of heartbeats on each connection."`
+	PongTimeout       time.Duration `env:"PONG_TIMEOUT" default:"10s" help:"Timeout of the answer to a heartbeat's ping. A dead peer is detected within HEARTBEAT_INTERVAL + PONG_TIMEOUT."`
 	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time over which connections are closed on shutdown."`
 
-	MaxConnections           int           `env:"MAX_CONNECTIONS" default:"0" help:"Connections that this instance takes; 0 for 19000, or as many as the limit of open files leaves."`
-	MaxConnectionsPerUser    int           `env:"MAX_CONNECTIONS_PER_USER" default:"0" help:"Connections that it takes from one user, as named by the token; 0 for any number."`
-	MaxConnectionsPerAddress int           `env:"MAX_CONNECTIONS_PER_ADDRESS" default:"0" help:"Connections that it takes from one address; 0 for any number, since a whole warehouse may sit behind one."`
-	MaxQueuedBytes           int           `env:"MAX_QUEUED_BYTES" default:"1048576" help:"Bytes that may wait for one connection before it is closed as slow (4408)."`
-	SendBufferBytes          int           `env:"SEND_BUFFER_BYTES" default:"131072" help:"Size of each connection's send buffer in the kernel (SO_SNDBUF; Linux takes twice as much memory); 0 leaves it to the system, which lets it grow to several MiB for a client that does not read."`
-	SlowAfter                time.Duration `env:"SLOW_AFTER" default:"1s" help:"How long the oldest message may wait for a connection before it counts as slow."`
-	PublishWait              time.Duration `env:"PUBLISH_WAIT" default:"2s" help:"How long a publisher waits for members of its room that are behind, before it is refused (429)."`
-	RateLimitTokens          float64       `env:"RATE_LIMIT_TOKENS" default:"100" help:"Frames that a connection may send at once; 0 for any number."`
-	RateLimitRefill          float64       `env:"RATE_LIMIT_REFILL" default:"10" help:"Frames more that it may send each second."`
-	UserRateLimitTokens      float64       `env:"USER_RATE_LIMIT_TOKENS" default:"1000" help:"The same for all connections of one user, as named by the token, on this instance; 0 for any number."`
-	UserRateLimitRefill      float64       `env:"USER_RATE_LIMIT_REFILL" default:"100" help:"Frames more that they may send each second."`
-	AddressRateLimitTokens   float64       `env:"ADDRESS_RATE_LIMIT_TOKENS" default:"0" help:"The same for all connections from one address; 0 for any number."`
-	AddressRateLimitRefill   float64       `env:"ADDRESS_RATE_LIMIT_REFILL" default:"0" help:"Frames more that they may send each second."`
-	TrustedProxies           []string      `env:"TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Networks of proxies whose X-Forwarded-For names the client's address, like 10.0.0.0/8. Separated by commas."`
-	MaxFrameBytes            int           `name:"max-inbound-frame-bytes" env:"MAX_INBOUND_FRAME_BYTES" default:"65536" help:"Bytes of one frame from a client, and of the data of one message from a service."`
+	MaxConnections           int           `env:"MAX_CONNECTIONS" default:"0" help:"Maximum connections; 0 = 19000 or what RLIMIT_NOFILE allows."`
+	MaxConnectionsPerUser    int           `env:"MAX_CONNECTIONS_PER_USER" default:"0" help:"Maximum connections of one user (the token's subject); 0 = unlimited."`
+	MaxConnectionsPerAddress int           `env:"MAX_CONNECTIONS_PER_ADDRESS" default:"0" help:"Maximum connections from one address; 0 = unlimited. A whole warehouse may share one address."`
+	MaxQueuedBytes           int           `env:"MAX_QUEUED_BYTES" default:"1048576" help:"Maximum size of one connection's write queue in bytes. Beyond it the connection is closed as slow consumer (4408)."`
+	SendBufferBytes          int           `env:"SEND_BUFFER_BYTES" default:"131072" help:"Size of each connection's send buffer in the kernel (SO_SNDBUF; Linux takes twice as much); 0 = the system's, which grows to several MiB for a client that does not read."`
+	SlowAfter                time.Duration `env:"SLOW_AFTER" default:"1s" help:"Age of the oldest queued message at which a connection counts as slow."`
+	PublishWait              time.Duration `env:"PUBLISH_WAIT" default:"2s" help:"Maximum time that a publisher waits for members of its room that are behind, before it gets 429."`
+	RateLimitTokens          float64       `env:"RATE_LIMIT_TOKENS" default:"100" help:"Burst of frames per connection; 0 = unlimited."`
+	RateLimitRefill          float64       `env:"RATE_LIMIT_REFILL" default:"10" help:"Refill rate in frames per second."`
+	UserRateLimitTokens      float64       `env:"USER_RATE_LIMIT_TOKENS" default:"1000" help:"Burst of frames per user (the token's subject) on this instance; 0 = unlimited."`
+	UserRateLimitRefill      float64       `env:"USER_RATE_LIMIT_REFILL" default:"100" help:"Refill rate in frames per second."`
+	AddressRateLimitTokens   float64       `env:"ADDRESS_RATE_LIMIT_TOKENS" default:"0" help:"Burst of frames per address; 0 = unlimited."`
+	AddressRateLimitRefill   float64       `env:"ADDRESS_RATE_LIMIT_REFILL" default:"0" help:"Refill rate in frames per second."`
+	TrustedProxies           []string      `env:"TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Comma-separated networks of proxies whose X-Forwarded-For is trusted, e.g. 10.0.0.0/8."`
+	MaxFrameBytes            int           `name:"max-inbound-frame-bytes" env:"MAX_INBOUND_FRAME_BYTES" default:"65536" help:"Maximum size in bytes of a frame from a client, and of the data of a message from a service."`
 
-	DeflateFrom int `env:"DEFLATE_FROM" default:"1024" help:"Frames of at least so many bytes are compressed, once for all clients that can inflate them; 0 for never."`
+	DeflateFrom int `env:"DEFLATE_FROM" default:"1024" help:"Minimum size in bytes of frames to compress (per-message deflate); 0 = no compression."`
 
-	LogLevel  string `env:"LOG_LEVEL" default:"info" help:"Least severe level that is logged: debug, info, warn or error."`
-	LogFormat string `env:"LOG_FORMAT" default:"text" help:"Format of the log: text or json."`
+	LogLevel  string `env:"LOG_LEVEL" default:"info" help:"Minimum log level: debug, info, warn or error."`
+	LogFormat string `env:"LOG_FORMAT" default:"text" help:"Log format: text or json."`
 }
 
-// DefaultListen is where the server listens when nothing else is said.
+// DefaultListen is the address that the server listens on by default.
 const DefaultListen = "127.0.0.1:3001"
 
-// DefaultConnections is how many connections an instance takes when nothing else is said. With what else needs descriptors
-// they fit a limit of 20,000.
+// DefaultConnections is the default maximum of connections. With what else needs descriptors it
+// fits a limit of 20,000.
 const DefaultConnections = 19_000
 
-// spareDescriptors is how many descriptors are left for what is no client: the listener, Redis, requests over HTTP.
+// spareDescriptors is how many descriptors are left for what is no client: the listener, Redis,
+// requests over HTTP.
 const spareDescriptors = 200
 
 // maxNodeName is the most bytes of NodeName.
 const maxNodeName = 64
 
-// Connections returns how many connections the instance takes where it may have this many descriptors. It is less than what
-// was asked for only by default; the error says what to change.
+// Connections returns how many connections the instance takes where it may have this many
+// descriptors. It is less than what was asked for only by default; the error says what to change.
 func (c *Config) Connections(descriptors uint64) (int, error) {
 	if c.MaxConnections > 0 {
 		if need := uint64(c.MaxConnections) + spareDescriptors; need > descriptors {
-			return 0, fmt.Errorf("--max-connections %d needs %d open files, and %d is the most that this process may have: "+
-				"raise that limit (ulimit -Hn, LimitNOFILE, or ulimits of the container), or lower MAX_CONNECTIONS to %d",
+			return 0, fmt.Errorf("--max-connections %d needs %d open files, the limit is %d: "+
+				"raise it (ulimit -Hn, LimitNOFILE, or ulimits of the container), or lower MAX_CONNECTIONS to %d",
 				c.MaxConnections, need, descriptors, max(0, int64(descriptors)-spareDescriptors))
 		}
 		return c.MaxConnections, nil
 	}
 	if descriptors <= spareDescriptors {
-		return 0, fmt.Errorf("this process may have %d open files only, which leaves none for connections: raise that limit (ulimit -Hn)", descriptors)
+		return 0, fmt.Errorf("%d open files leave none for connections: raise the limit (ulimit -Hn)", descriptors)
 	}
 	return int(min(DefaultConnections, descriptors-spareDescriptors)), nil
 }
@@ -101,9 +102,9 @@ func (c *Config) Check() error {
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		bad("--listen %q is not host:port: write for example 127.0.0.1:3001", c.Listen)
-	} else if open := c.open(); !loopback(host) && len(open) > 0 && !c.AllowAnonymous {
-		bad("--listen %s can be reached by others, and %s. Listen on 127.0.0.1, set what is missing, or set ALLOW_ANONYMOUS=true "+
-			"if that is wanted", c.Listen, strings.Join(open, ", "))
+	} else if open := c.unprotected(); !loopback(host) && len(open) > 0 && !c.AllowAnonymous {
+		bad("--listen %s can be reached by others, and %s: listen on 127.0.0.1, set what is missing, or set "+
+			"ALLOW_ANONYMOUS=true", c.Listen, strings.Join(open, ", "))
 	}
 	if n := len(c.AuthTokenSecret); n > 0 && n < auth.MinSecretBytes {
 		bad("AUTH_TOKEN_SECRET has %d bytes: at least %d are needed, for example from openssl rand -hex 32", n, auth.MinSecretBytes)
@@ -147,8 +148,8 @@ func (c *Config) Check() error {
 		value, most time.Duration
 		why         string
 	}{
-		{"--slow-after", c.SlowAfter, time.Minute, "until then publishers wait for a client that does not read"},
-		{"--publish-wait", c.PublishWait, time.Minute, "no publisher waits longer for its answer"},
+		{"--slow-after", c.SlowAfter, time.Minute, "publishers wait that long for a client that does not read"},
+		{"--publish-wait", c.PublishWait, time.Minute, "no publisher waits longer for an answer"},
 	} {
 		if s.value > s.most {
 			bad("%s must be at most %v: %s", s.name, s.most, s.why)
@@ -166,7 +167,7 @@ func (c *Config) Check() error {
 		case !(r.tokens >= 0 && r.refill >= 0): // not a number is neither
 			bad("--%s-tokens and --%s-refill must be at least 0", r.name, r.name)
 		case r.tokens > 0 && (r.tokens < 1 || r.refill == 0):
-			bad("--%s-tokens %v with --%s-refill %v lets nothing through in the long run: set both to at least 1 and more than 0, or the tokens to 0",
+			bad("--%s-tokens %v with --%s-refill %v lets nothing through in the long run: set tokens >= 1 and refill > 0, or tokens to 0",
 				r.name, r.tokens, r.name, r.refill)
 		}
 	}
@@ -179,14 +180,14 @@ func (c *Config) Check() error {
 		{"--max-connections-per-address", c.MaxConnectionsPerAddress},
 	} {
 		if s.value > max(most, 0) {
-			bad("%s %d is more than the %d of --max-connections, which come first: lower it, or set it to 0 for any number", s.name, s.value, most)
+			bad("%s %d is more than the %d of --max-connections: lower it, or set it to 0 for unlimited", s.name, s.value, most)
 		}
 	}
 	if c.MaxConnectionsPerUser > 0 && c.AuthTokenSecret == "" {
-		bad("--max-connections-per-user %d limits nobody without AUTH_TOKEN_SECRET, since only tokens name users: set that, or 0 here", c.MaxConnectionsPerUser)
+		bad("--max-connections-per-user %d has no effect without AUTH_TOKEN_SECRET, since only tokens name users: set that, or set it to 0", c.MaxConnectionsPerUser)
 	}
 	if len(c.NodeName) > maxNodeName || !utf8.ValidString(c.NodeName) || strings.ContainsFunc(c.NodeName, unicode.IsControl) {
-		bad("--node-name %.80q stands in logs, metrics and frames: at most %d bytes of text without control characters", c.NodeName, maxNodeName)
+		bad("--node-name %.80q must be at most %d bytes of text without control characters", c.NodeName, maxNodeName)
 	}
 	for _, s := range []struct{ name, value, known string }{
 		{"--log-level", c.LogLevel, "debug, info, warn, error"},
@@ -200,13 +201,13 @@ func (c *Config) Check() error {
 		bad("--redis-cert-file and --redis-key-file go together: give both or neither")
 	}
 	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
-		bad("certificates for Redis are given, but no --redis-url: give it, or leave them out")
+		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}
 	if c.MaxQueuedBytes < 4*c.MaxFrameBytes {
-		bad("--max-queued-bytes %d and --max-inbound-frame-bytes %d don't fit together: the first must be at least 4 times the second",
+		bad("--max-queued-bytes %d and --max-inbound-frame-bytes %d don't fit: the first must be at least 4 times the second",
 			c.MaxQueuedBytes, c.MaxFrameBytes)
 	}
 	return errors.Join(all...)
@@ -225,8 +226,8 @@ func (c *Config) Proxies() ([]*net.IPNet, error) {
 	return all, nil
 }
 
-// open lists what anyone could do who reaches the server.
-func (c *Config) open() []string {
+// unprotected lists what needs no authentication.
+func (c *Config) unprotected() []string {
 	var open []string
 	if c.AuthTokenSecret == "" {
 		open = append(open, "anyone may connect (set AUTH_TOKEN_SECRET)")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/config"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 var update = flag.Bool("update", false, "write docs/configuration.md anew")
@@ -26,6 +27,33 @@ func TestDefaultsWork(t *testing.T) {
 	c, err := parse(t)
 	if err != nil || c.Listen != config.DefaultListen {
 		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+// Clients and the documentation of the protocol know the defaults from package wire.
+func TestDefaultsAreThoseOfTheProtocol(t *testing.T) {
+	c, err := parse(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name      string
+		got, want any
+	}{
+		{"MAX_INBOUND_FRAME_BYTES", c.MaxFrameBytes, wire.InboundFrameBytes},
+		{"MAX_QUEUED_BYTES", c.MaxQueuedBytes, wire.QueuedBytes},
+		{"SLOW_AFTER", c.SlowAfter, wire.SlowAfter},
+		{"PUBLISH_WAIT", c.PublishWait, wire.PublishWait},
+		{"RATE_LIMIT_TOKENS", c.RateLimitTokens, float64(wire.RateLimitTokens)},
+		{"RATE_LIMIT_REFILL", c.RateLimitRefill, float64(wire.RateLimitRefill)},
+		{"HEARTBEAT_INTERVAL", c.HeartbeatInterval, wire.HeartbeatInterval},
+		{"PONG_TIMEOUT", c.PongTimeout, wire.PongTimeout},
+		{"HISTORY_MESSAGES", c.HistoryMessages, wire.HistoryMessages},
+		{"HISTORY_AGE", c.HistoryAge, wire.HistoryAge},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s is %v by default, wire says %v", tt.name, tt.got, tt.want)
+		}
 	}
 }
 
@@ -121,10 +149,10 @@ func TestConnectionsFitTheDescriptors(t *testing.T) {
 		{asked: 0, descriptors: 20_000, want: 19_000},
 		{asked: 0, descriptors: math.MaxUint64, want: 19_000},
 		{asked: 0, descriptors: 1024, want: 824},
-		{asked: 0, descriptors: 200, refused: "raise that limit"},
+		{asked: 0, descriptors: 200, refused: "raise the limit"},
 		{asked: 50_000, descriptors: math.MaxUint64, want: 50_000},
 		{asked: 19_800, descriptors: 20_000, want: 19_800},
-		{asked: 19_801, descriptors: 20_000, refused: "--max-connections 19801 needs 20001 open files, and 20000 is the most"},
+		{asked: 19_801, descriptors: 20_000, refused: "--max-connections 19801 needs 20001 open files, the limit is 20000"},
 		{asked: 1000, descriptors: 1024, refused: "lower MAX_CONNECTIONS to 824"},
 	} {
 		got, err := (&config.Config{MaxConnections: c.asked}).Connections(c.descriptors)

@@ -11,9 +11,9 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Parse reads command line and environment into grammar, kong's struct of commands. kong stops at the first mistake; Parse goes
-// on and returns all of them, each a line of its own. What was mistaken has its default then, so that the context, if there is
-// one, can still be checked for more.
+// Parse reads command line and environment into grammar, kong's struct of commands. kong stops at
+// the first mistake; Parse goes on and returns all of them, each a line of its own. Mistaken values
+// become defaults, so that the context can still be checked for more.
 func Parse(grammar any, args []string, options ...kong.Option) (*kong.Context, error) {
 	var values mistakes
 	parser, err := kong.New(grammar, append(options, values.collect())...)
@@ -35,7 +35,8 @@ func Parse(grammar any, args []string, options ...kong.Option) (*kong.Context, e
 	}
 }
 
-// withoutUnknown takes the flag that kong does not know out of the arguments, and the value that seems to belong to it.
+// withoutUnknown takes the flag that kong does not know out of the arguments, and the value that
+// seems to belong to it.
 func withoutUnknown(args []string, err error) ([]string, bool) {
 	rest, ok := strings.CutPrefix(err.Error(), "unknown flag ")
 	if !ok {
@@ -92,7 +93,8 @@ func (l lenient) Decode(c *kong.DecodeContext, target reflect.Value) error {
 		name += " (" + env + ")"
 	}
 	err = fmt.Errorf("%s: %w", name, err)
-	if !slices.ContainsFunc(*l.mistakes, func(had error) bool { return had.Error() == err.Error() }) { // by another command
+	// Another command may have reported it.
+	if !slices.ContainsFunc(*l.mistakes, func(had error) bool { return had.Error() == err.Error() }) {
 		*l.mistakes = append(*l.mistakes, err)
 	}
 	if !c.Value.HasDefault {

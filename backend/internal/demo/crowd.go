@@ -26,7 +26,8 @@ const (
 )
 
 const (
-	// screenShare is one wall screen among so many members; each zone has at least one, as far as there are members.
+	// screenShare is one wall screen among so many members; each zone has at least one, as far as
+	// there are members.
 	screenShare = 8
 	// stay and away are how long a handheld is in use and put down, on average, in simulated time.
 	stay, away = 40 * time.Minute, 4 * time.Minute
@@ -34,7 +35,8 @@ const (
 	shortest = 2 * time.Second
 	// arrival is the real time over which the members come at first.
 	arrival = 3 * time.Second
-	// silence is how long nothing may come from the server, which sends heartbeats, before a member connects anew.
+	// silence is how long nothing may come from the server, which sends heartbeats, before a member
+	// connects anew.
 	silence = 90 * time.Second
 	// farewell is how long a member waits for the answer to its close frame.
 	farewell = time.Second
@@ -46,7 +48,7 @@ type CrowdOptions struct {
 	URL string
 	// Token, if not nil, returns the token that a user connects with.
 	Token func(user string) (string, error)
-	// Clients is how many members there are, at most [MaxClients]; some of them are away at any time.
+	// Clients is how many members there are, at most [MaxClients]; some are away at any time.
 	Clients int
 	// Seed chooses who they are and when they come and go; Speed is as in [Options].
 	Seed   uint64
@@ -54,8 +56,9 @@ type CrowdOptions struct {
 	Logger *slog.Logger
 }
 
-// RunCrowd opens the connections of those who look at a shift: wall screens, which stay, and handhelds, which come and go. It
-// returns when ctx is done and all have left. An error means that the options make no sense.
+// RunCrowd opens the connections of those who look at a shift: wall screens, which stay, and
+// handhelds, which come and go. It returns when ctx is done and all have left. An error means that
+// the options make no sense.
 func RunCrowd(ctx context.Context, o CrowdOptions) error {
 	if o.Clients < 0 || o.Clients > MaxClients {
 		return fmt.Errorf("demo: clients are %d: give 0 to %d", o.Clients, MaxClients)
@@ -89,7 +92,8 @@ type member struct {
 	rng             *rand.Rand // of this member alone
 }
 
-// cast returns the members: each zone has screens and handhelds, as many as its share of the people who work there.
+// cast returns the members: each zone has screens and handhelds, as many as its share of the people
+// who work there.
 func cast(seed uint64, clients int) []*member {
 	rng := rand.New(rand.NewPCG(seed, 0x6372_6f77_64)) // "crowd"
 	type place struct{ warehouse, zone string }
@@ -124,7 +128,8 @@ func cast(seed uint64, clients int) []*member {
 	return all
 }
 
-// live connects, stays, leaves and comes back until ctx is done. The first failure of all members is logged.
+// live connects, stays, leaves and comes back until ctx is done. The first failure of all members
+// is logged.
 func (m *member) live(ctx context.Context, o *CrowdOptions, endpoint url.URL, refused *atomic.Bool) {
 	endpoint.RawQuery = url.Values{"warehouse": {m.warehouse}, "zone": {m.zone}, "userId": {m.user}}.Encode()
 	for pause := time.Duration(m.rng.Int64N(int64(arrival))); ; pause = m.lasts(away, o.Speed) {

@@ -60,7 +60,8 @@ func TestTheShiftGoesOnWhilePublishingFails(t *testing.T) {
 	}
 }
 
-// TestAlertsSurviveAnOutage: after it, everybody has heard of each alert that is open and of the end of each that they know.
+// TestAlertsSurviveAnOutage: after it, everybody has heard of each alert that is open and of the
+// end of each that they know.
 func TestAlertsSurviveAnOutage(t *testing.T) {
 	const from, to = 30 * time.Second, 100 * time.Second
 	r := recorder{fault: awayBetween(from, to)}

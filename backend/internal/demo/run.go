@@ -21,15 +21,15 @@ const (
 
 const (
 	beat = 250 * time.Millisecond
-	// publishWithin bounds one publish with its retries: the picture of a busy floor is soon out of date.
+	// publishWithin bounds one publish with its retries: the picture of a busy floor ages fast.
 	publishWithin = 5 * time.Second
-	// longestNap bounds the real time that one beat makes up for. After a longer pause (a laptop that slept) the simulated
-	// time goes on from where it was.
+	// longestNap bounds the real time that one beat makes up for. After a longer pause (a laptop
+	// that slept) the simulated time goes on from where it was.
 	longestNap = time.Minute
 )
 
-// A Publisher takes the events; a *publish.Client is one. PublishBatch returns a result for each message, with Err set in
-// those that were not published, and may block as long as its context allows.
+// A Publisher takes the events; a *publish.Client is one. PublishBatch returns a result for each
+// message, with Err set in those that were not published, and may block until its context ends.
 type Publisher interface {
 	PublishBatch(ctx context.Context, messages []publish.Message) ([]publish.Result, error)
 }
@@ -40,16 +40,18 @@ var _ Publisher = (*publish.Client)(nil)
 type Options struct {
 	// Publisher is required.
 	Publisher Publisher
-	// Logger gets a line at the beginning, at the end, at each new shift, and when publishing fails or works again; nil
-	// logs nothing.
+	// Logger gets a line at the beginning, at the end, at each new shift, and when publishing fails
+	// or works again; nil logs nothing.
 	Logger *slog.Logger
-	// Seed chooses the day: the same seed, start and location give the same numbers at the same simulated time.
+	// Seed chooses the day: the same seed, start and location give the same numbers at the same
+	// simulated time.
 	Seed uint64
-	// Speed is how many seconds pass on the floor in one real second: 1 is real time, 60 an hour a minute. 0 means
-	// [DefaultSpeed]; at most [MaxSpeed].
+	// Speed is how many seconds pass on the floor in one real second: 1 is real time, 60 an hour a
+	// minute. 0 means [DefaultSpeed]; at most [MaxSpeed].
 	Speed float64
-	// Start is the simulated time at which the demo begins; the clock of its location decides about shifts. The zero Time
-	// means half past nine of the current day in the local zone, when an early shift is in full swing.
+	// Start is the simulated time at which the demo begins; the clock of its location decides about
+	// shifts. The zero Time means half past nine of the current day in the local zone, when an
+	// early shift is in full swing.
 	Start time.Time
 }
 
@@ -83,8 +85,8 @@ func checkSpeed(speed float64) (float64, error) {
 	return speed, nil
 }
 
-// Run plays the shift until ctx is done and returns nil then. An error means that the options make no sense. It returns as
-// soon as a publish under way has given up, which the context makes it do.
+// Run plays the shift until ctx is done and returns nil then. An error means that the options make
+// no sense. It returns as soon as a publish under way has given up, which the context makes it do.
 func Run(ctx context.Context, o Options) error {
 	if err := o.complete(); err != nil {
 		return fmt.Errorf("demo: %w", err)
@@ -150,7 +152,7 @@ func publishDue(ctx context.Context, p Publisher, due []publish.Message) ([]publ
 	return results, err
 }
 
-// A watch counts what was published, and logs when publishing begins to fail and when it works again.
+// A watch counts what was published, and logs when publishing fails and works again.
 type watch struct {
 	log       *slog.Logger
 	published int

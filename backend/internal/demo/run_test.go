@@ -60,7 +60,7 @@ func (r *recorder) PublishBatch(ctx context.Context, messages []publish.Message)
 	return results, first
 }
 
-// play runs the demo for some real time in a bubble of its own, and returns what was published and the log.
+// play runs the demo for some real time in a bubble, and returns what was published and the log.
 func play(t *testing.T, length time.Duration, o Options, r *recorder) string {
 	t.Helper()
 	var log bytes.Buffer
@@ -123,8 +123,8 @@ func TestRunPublishesTheFloor(t *testing.T) {
 	}
 }
 
-// TestRunTellsTheFloorsStory replays the floor beside what Run published: every alert, in its order and place, in the beat
-// in which it happened.
+// TestRunTellsTheFloorsStory replays the floor beside what Run published: every alert, in its order
+// and place, in the beat in which it happened.
 func TestRunTellsTheFloorsStory(t *testing.T) {
 	var r recorder
 	const length, speed = 2 * time.Minute, 30

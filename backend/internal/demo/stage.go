@@ -19,13 +19,14 @@ const (
 	snapshotEvery = 30
 )
 
-// A stage decides what the rooms are due at each beat. It knows no real time but by the number of beats.
+// A stage decides what the rooms are due at each beat. Its only real time is the number of beats.
 type stage struct {
 	floor *floor.Floor
 	beats int
 	rooms []*room
-	// alerts wait to be published, in the order in which they were raised and cleared. While nothing can be published, at
-	// most those remain that were open when that began or are open now: see [stage.note].
+	// alerts wait to be published, in the order in which they were raised and cleared. While
+	// nothing can be published, at most those remain that were open when that began or are open
+	// now: see [stage.note].
 	alerts []pendingAlert
 	// sent are the alerts at the head of the messages that due returned last.
 	sent int
@@ -72,8 +73,9 @@ func (s *stage) advance(to time.Time) {
 	s.note(s.floor.Advance(to))
 }
 
-// note adds alerts to those that wait. One whose raising was tried in vain and that is over now is nobody's news any more:
-// it is forgotten as a whole, and the snapshot that its room is owed says the same to whoever got hold of it all the same.
+// note adds alerts to those that wait. One whose raising was tried in vain and that is over now is
+// nobody's news any more: it is forgotten as a whole, and the snapshot that its room is owed says
+// the same to whoever got hold of it all the same.
 func (s *stage) note(notices []floor.Notice) {
 	for _, n := range notices {
 		if n.Alert.ClearedAt == 0 || !s.forget(n.Alert.ID) {
@@ -89,8 +91,9 @@ func (s *stage) forget(id string) bool {
 	return len(s.alerts) < before
 }
 
-// due returns what is to be published in this beat: alerts first, because they must not wait, then each room's snapshot
-// before its update, so that nobody sees a new shift's numbers under the old shift's name.
+// due returns what is to be published in this beat: alerts first, because they must not wait, then
+// each room's snapshot before its update, so that nobody sees a new shift's numbers under the old
+// shift's name.
 func (s *stage) due() []publish.Message {
 	var due []publish.Message
 	for _, a := range s.alerts {
@@ -128,8 +131,8 @@ func (s *stage) snapshotDue(r *room) bool {
 	return true
 }
 
-// settle takes note of what became of the messages of due: alerts that failed wait on, rooms that missed something are
-// owed a snapshot.
+// settle takes note of what became of the messages of due: alerts that failed wait on, rooms that
+// missed something are owed a snapshot.
 func (s *stage) settle(due []publish.Message, results []publish.Result) {
 	batch := s.alerts[:s.sent]
 	var waiting []pendingAlert

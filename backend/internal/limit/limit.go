@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A Rate is a token bucket: Tokens at once, and Refill more each second. Without tokens there is no limit.
+// A Rate is a token bucket: Tokens at once, Refill more each second. Without tokens there is no
+// limit.
 type Rate struct {
 	Tokens float64
 	Refill float64 // per second
@@ -22,16 +23,17 @@ func (r Rate) Unlimited() bool { return r.Tokens == 0 }
 // A Bucket is full at first. It belongs to one goroutine.
 type Bucket struct {
 	spent float64 // tokens that are missing
-	at    int64   // when, in ns since 1970
+	at    int64   // when, in ns since 1970: a time.Time would cost each connection 16 bytes more
 }
 
-// Spend takes n tokens and returns 0, or takes none and returns how long it takes until there are enough. More tokens than
-// the bucket can hold are taken when it is full.
+// Spend takes n tokens and returns 0, or takes none and returns how long it takes until there are
+// enough. More tokens than the bucket can hold are taken when it is full.
 func (b *Bucket) Spend(r Rate, n float64, now time.Time) (wait time.Duration) {
 	if r.Unlimited() {
 		return 0
 	}
-	if passed := now.UnixNano() - b.at; passed > 0 { // a clock that goes back gives nothing and takes nothing
+	// A clock that goes back gives nothing and takes nothing.
+	if passed := now.UnixNano() - b.at; passed > 0 {
 		b.spent = max(0, b.spent-r.Refill*float64(passed)/float64(time.Second))
 		b.at = now.UnixNano()
 	}
@@ -50,7 +52,8 @@ func (b *Bucket) full(r Rate, now time.Time) bool {
 	return b.spent-r.Refill*float64(now.UnixNano()-b.at)/float64(time.Second) <= 0
 }
 
-// Keyed has a bucket for each key that was seen lately. Its methods may be called by several goroutines.
+// Keyed has a bucket for each key that was seen lately. Its methods may be called by several
+// goroutines.
 type Keyed struct {
 	rate Rate
 
@@ -89,7 +92,8 @@ func (k *Keyed) Len() int {
 	return len(k.buckets)
 }
 
-// sweep forgets the buckets that are full again, when there are twice as many as were left the last time.
+// sweep forgets the buckets that are full again, when there are twice as many as after the last
+// sweep.
 func (k *Keyed) sweep(now time.Time) {
 	if len(k.buckets) < k.sweepAt {
 		return
@@ -102,7 +106,8 @@ func (k *Keyed) sweep(now time.Time) {
 	k.sweepAt = max(leastSweep, 2*len(k.buckets))
 }
 
-// A Count counts how many there are of each key, up to Most. Its methods may be called by several goroutines.
+// A Count counts how many there are of each key, up to Most. Its methods may be called by several
+// goroutines.
 type Count struct {
 	most int
 

@@ -13,8 +13,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// greet asks the server what it is: whether it is there, new enough (XTRIM MINID came with 6.2), one of a cluster, and does
-// not drop histories silently. A server that we may not ask with INFO is taken for a single one of version 6.2.
+// greet asks the server what it is: whether it is there, new enough (XTRIM MINID came with 6.2),
+// one of a cluster, and does not drop histories silently. A server that we may not ask with INFO is
+// taken for a single one of version 6.2.
 func (t *Target) greet(ctx context.Context, log *slog.Logger) error {
 	client := t.Client(Tuning{Timeout: timeout, PoolSize: 2})
 	defer client.Close()

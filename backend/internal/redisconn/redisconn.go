@@ -1,6 +1,6 @@
 // Package redisconn finds the Redis that a URL names, whatever kind it is, and makes clients of it.
 //
-//	REDIS_URL ──▶ Find ──▶ Target ──▶ Client ──▶ broker (publishing, subscriptions), cluster (announcements, questions)
+//	REDIS_URL ──▶ Find ──▶ Target ──▶ Client ──▶ broker, cluster
 //
 // It asks the server itself whether it is one of a Redis Cluster, so that one address is enough.
 package redisconn
@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -26,16 +27,17 @@ import (
 type Options struct {
 	// URL is one of
 	//
-	//	redis://user:password@host:6379/0                                   one server; or any server of a Redis Cluster
-	//	redis://user:password@host:6379?addr=host2:6379&addr=host3:6379     a Redis Cluster, found through any of these
-	//	redis://host:26379?addr=host2:26379&master_name=mymaster            what Sentinels of these addresses watch
-	//	unix:///run/redis.sock                                              one server on this machine
+	//	redis://user:password@host:6379/0                       one server, or one of a cluster
+	//	redis://user:password@host:6379?addr=host2:6379&addr=…  a Redis Cluster
+	//	redis://host:26379?addr=host2:26379&master_name=name    the master of these Sentinels
+	//	unix:///run/redis.sock                                  one server on this machine
 	//
-	// With rediss:// the connection is encrypted. What go-redis knows besides can stand in the query, but for timeouts and
-	// retries, which are Zonecast's own.
+	// With rediss:// the connection is encrypted. What go-redis knows besides can stand in the
+	// query, but for timeouts and retries, which are Zonecast's own.
 	URL string
-	// CAFile, if not empty, holds the certificates (PEM) that the server's certificate must descend from, instead of those
-	// that the system trusts. CertFile and KeyFile are what this side shows when the server asks for a certificate.
+	// CAFile, if not empty, holds the certificates (PEM) that the server's certificate must descend
+	// from, instead of those that the system trusts. CertFile and KeyFile are what this side shows
+	// when the server asks for a certificate.
 	CAFile, CertFile, KeyFile string
 	Log                       *slog.Logger
 }
@@ -48,8 +50,8 @@ type Target struct {
 	single   *redis.Options
 	failover *redis.FailoverOptions
 	cluster  *redis.ClusterOptions
-	// Sharded says that the server knows sharded pub/sub (Redis 7): what is published to a channel then stays within the
-	// shard of a cluster that the channel belongs to.
+	// Sharded says that the server knows sharded pub/sub (Redis 7): what is published to a channel
+	// then stays within the shard of a cluster that the channel belongs to.
 	Sharded bool
 }
 
@@ -59,13 +61,18 @@ type Tuning struct {
 	PoolSize int           // connections at most, to each server; 0 for go-redis's own default
 }
 
-// Find connects to the Redis, and finds out what it is. It fails if Redis does not answer, is too old, or can't be used. No
-// error contains the URL's password.
+func (tune Tuning) apply(dial, read, write *time.Duration, pool, protocol *int) {
+	*dial, *read, *write = tune.Timeout, tune.Timeout, tune.Timeout
+	*pool, *protocol = cmp.Or(tune.PoolSize, *pool), cmp.Or(*protocol, 2)
+}
+
+// Find connects to the Redis, and finds out what it is. It fails if Redis does not answer, is too
+// old, or can't be used. No error contains the URL's password.
 func Find(ctx context.Context, opts Options) (*Target, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	redis.SetLogger(libraryLog{opts.Log})
+	setLogger.Do(func() { redis.SetLogger(libraryLog{opts.Log}) })
 	t, err := parse(opts)
 	if err != nil {
 		return nil, err
@@ -91,7 +98,8 @@ func parse(opts Options) (*Target, error) {
 	case values.Has("master_name"):
 		if t.failover, err = redis.ParseFailoverURL(opts.URL); err == nil {
 			secure = &t.failover.TLSConfig
-			// The URL's user and password open the master; the Sentinels may be asked without, or with the same.
+			// The URL's user and password open the master; the Sentinels may be asked without, or
+			// with the same.
 			if t.failover.Username == "" && t.failover.Password == "" {
 				t.failover.Username, t.failover.Password = t.failover.SentinelUsername, t.failover.SentinelPassword
 			}
@@ -165,31 +173,30 @@ func (t *Target) String() string {
 	return t.single.Addr
 }
 
-// Clustered says that it is a Redis Cluster, whose clients are *redis.ClusterClient; all others are *redis.Client.
+// Clustered says that it is a Redis Cluster, whose clients are *redis.ClusterClient; all others are
+// *redis.Client.
 func (t *Target) Clustered() bool { return t.cluster != nil }
 
-// Client returns a client. It does not connect before it is used, and repeats no command: one whose answer was lost may have
-// been carried out. (That of a cluster follows a slot that moved, and may repeat.)
+// Client returns a client. It does not connect before it is used, and repeats no command: one whose
+// answer was lost may have been carried out. (One of a cluster follows moved slots, and may
+// repeat.)
 func (t *Target) Client(tune Tuning) redis.UniversalClient {
 	switch {
 	case t.failover != nil:
 		o := *t.failover
-		o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
-		o.PoolSize, o.ContextTimeoutEnabled = cmp.Or(tune.PoolSize, o.PoolSize), true
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
+		tune.apply(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize, &o.Protocol)
+		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
 		return redis.NewFailoverClient(&o)
 	case t.cluster != nil:
 		o := *t.cluster
-		o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
-		o.PoolSize, o.ContextTimeoutEnabled = cmp.Or(tune.PoolSize, o.PoolSize), true
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
+		tune.apply(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize, &o.Protocol)
+		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
 		o.MaxRedirects = 8
 		return redis.NewClusterClient(&o)
 	}
 	o := *t.single
-	o.MaxRetries, o.DialerRetries, o.Protocol = -1, 1, cmp.Or(o.Protocol, 2)
-	o.PoolSize, o.ContextTimeoutEnabled = cmp.Or(tune.PoolSize, o.PoolSize), true
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = tune.Timeout, tune.Timeout, tune.Timeout
+	tune.apply(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize, &o.Protocol)
+	o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
 	return redis.NewClient(&o)
 }
 
@@ -221,8 +228,10 @@ func (t *Target) At(address string, tune Tuning) *redis.Client {
 	return one.Client(tune).(*redis.Client)
 }
 
-// libraryLog takes what go-redis itself logs, which the errors that it returns say as well. go-redis has one logger for the
-// whole program.
+// setLogger guards go-redis's logger, which is one for the whole program: that of the first Find.
+var setLogger sync.Once
+
+// libraryLog takes what go-redis logs besides the errors that it returns.
 type libraryLog struct{ log *slog.Logger }
 
 func (l libraryLog) Printf(ctx context.Context, format string, args ...any) {

@@ -11,21 +11,8 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
 )
-
-func start(t *testing.T, kind stack.Kind) *stack.Stack {
-	t.Helper()
-	s, err := stack.Start(t.Context(), stack.Options{Root: "../../..", Redis: true, Kind: kind})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
 
 // listen returns the address of a server that says nothing, or hangs up at once.
 func listen(t *testing.T, hangUp bool) string {
@@ -52,7 +39,8 @@ func listen(t *testing.T, hangUp bool) string {
 
 // Whatever can't be used is refused with what to change, and without the password.
 func TestFindSaysWhatIsWrong(t *testing.T) {
-	single, secured, watched, clustered := start(t, stack.Single), start(t, stack.Secured), start(t, stack.Watched), start(t, stack.Clustered)
+	single, secured, watched, clustered := stacktest.Redis(t, stack.Single), stacktest.Redis(t, stack.Secured),
+		stacktest.Redis(t, stack.Watched), stacktest.Redis(t, stack.Clustered)
 	replica := watched.Redises[1].URL
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
@@ -111,7 +99,7 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 
 // A server that may not be asked what it is can be used all the same.
 func TestFindWithoutTheRightToAsk(t *testing.T) {
-	s := start(t, stack.Single)
+	s := stacktest.Redis(t, stack.Single)
 	if _, err := s.Redis.Command(t.Context(), "ACL SETUSER narrow on >secret ~* &* +@all -info"); err != nil {
 		t.Fatal(err)
 	}

@@ -8,14 +8,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 //go:embed clock/clock.c
 var clockSource []byte
 
-// prepareClock builds what lets the clocks of the stack's servers jump, and returns the environment that they need.
+// prepareClock builds what lets the clocks of the stack's servers jump, and returns the environment
+// that they need.
 func (s *Stack) prepareClock() ([]string, error) {
-	compiler, err := Program("gcc")
+	compiler, err := program.Find("gcc")
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +40,8 @@ func (s *Stack) prepareClock() ([]string, error) {
 	return []string{"LD_PRELOAD=" + library, "CLOCK_AHEAD=" + s.clock}, nil
 }
 
-// SetClock sets the wall clocks of the stack's Redis servers to so much ahead of this machine's, or behind it. It needs
-// Options.Clock.
+// SetClock sets the wall clocks of the stack's Redis servers to so much ahead of this machine's, or
+// behind it. It needs Options.Clock.
 func (s *Stack) SetClock(ahead time.Duration) error {
 	file, err := os.OpenFile(s.clock, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {

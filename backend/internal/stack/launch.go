@@ -7,8 +7,9 @@ import (
 
 // A launcher starts programs from one operating system thread that lives as long as the launcher.
 //
-// The kernel ties a program's life to the thread that started it, not to the process (prctl(2), PR_SET_PDEATHSIG). On a
-// thread of Go's choice a program could be ended whenever the runtime lets that thread go.
+// The kernel ties a program's life to the thread that started it, not to the process (prctl(2),
+// PR_SET_PDEATHSIG). On a thread of Go's choice a program could be ended whenever the runtime lets
+// that thread go.
 type launcher struct {
 	starts chan startRequest
 }
@@ -25,7 +26,8 @@ func newLauncher() *launcher {
 }
 
 func (l *launcher) run() {
-	// Never unlocked: the thread ends with this goroutine, and with it whatever it started and still runs.
+	// Never unlocked: the thread ends with this goroutine, and with it whatever it started and
+	// still runs.
 	runtime.LockOSThread()
 	for s := range l.starts {
 		s.done <- s.cmd.Start()

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The test binary plays other roles when this variable says so, so that the tests need no built zonecast.
+// The test binary plays other roles by this variable, so that the tests need no built zonecast.
 const roleVariable = "ZONECAST_STACK_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// playInstance answers as much of a zonecast instance's addresses as a stack looks at. It leaves with 0 on SIGTERM.
+// playInstance answers as much of a zonecast instance's addresses as a stack looks at. It leaves
+// with 0 on SIGTERM.
 func playInstance() int {
 	mux := http.NewServeMux()
 	for _, path := range []string{"/livez", "/readyz"} {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 // Nginx is the stack's front door.
@@ -21,7 +23,11 @@ type Nginx struct {
 func (n *Nginx) WebSocket() string { return "ws://" + n.Address + "/ws" }
 
 func (s *Stack) startNginx(ctx context.Context) (*Nginx, error) {
-	path, err := Program("nginx")
+	text, err := s.source("nginx.conf")
+	if err != nil {
+		return nil, err
+	}
+	path, err := program.Find("nginx")
 	if err != nil {
 		return nil, err
 	}
@@ -30,10 +36,6 @@ func (s *Stack) startNginx(ctx context.Context) (*Nginx, error) {
 		return nil, err
 	}
 	dir, err := s.folder("nginx")
-	if err != nil {
-		return nil, err
-	}
-	text, err := s.source("nginx.conf")
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +52,7 @@ func (s *Stack) startNginx(ctx context.Context) (*Nginx, error) {
 	process, err := s.start(ctx, recipe{
 		name: "nginx",
 		path: path,
-		// -e: the error log until the configuration is read, which a person who is not root could not open.
+		// -e: the error log until the configuration is read, which only root could open.
 		args: []string{"-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log"), "-g", "daemon off;"},
 		env:  environment(),
 		dir:  dir,

@@ -9,8 +9,9 @@ import (
 
 // A port is a TCP port of 127.0.0.1 that nobody else gets while it is held.
 //
-// It is a socket that is bound, but does not listen. The kernel gives its port neither to a listener on port 0 nor to an
-// outgoing connection; a program that names the port, and sets SO_REUSEADDR as servers do, may listen on it all the same.
+// It is a socket that is bound, but does not listen. The kernel gives its port neither to a
+// listener on port 0 nor to an outgoing connection; a program that names the port, and sets
+// SO_REUSEADDR as servers do, may listen on it all the same.
 type port struct {
 	fd     int
 	number int

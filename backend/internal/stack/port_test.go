@@ -24,7 +24,8 @@ func TestHeldPortCanBeListenedOnAgainAndAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Closed by the server's side first, as by a process that is killed: its end of the connection lingers in TIME_WAIT.
+		// Closed by the server's side first, as by a process that is killed: its end of the
+		// connection lingers in TIME_WAIT.
 		listener.Close()
 		accepted.Close()
 		conn.Close()

@@ -21,8 +21,8 @@ type recipe struct {
 	env  []string // KEY=VALUE
 	dir  string   // working directory
 	log  string   // file that both outputs are appended to
-	// orphaned is what the program gets when this process dies. SIGKILL is certain; a program with children of its own
-	// needs SIGTERM to end them.
+	// orphaned is what the program gets when this process dies. SIGKILL is certain; a program with
+	// children of its own needs SIGTERM to end them.
 	orphaned syscall.Signal
 	// ready asks the program once whether it can be used; nil means yes.
 	ready func(context.Context) error
@@ -30,8 +30,8 @@ type recipe struct {
 	readyWithin, graceful time.Duration
 }
 
-// A Process is one program of the stack. It can be killed, stopped and started again, at the same address and with the
-// same data, by any goroutine.
+// A Process is one program of the stack. It can be killed, stopped and started again, at the same
+// address and with the same data, by any goroutine.
 type Process struct {
 	// Static after construction.
 	recipe   recipe
@@ -52,10 +52,12 @@ type life struct {
 	asked bool // its end was asked for
 }
 
-// Name is the process's name, as in docker-compose.yml: "redis", "backend-1", "nginx", "prometheus".
+// Name is the process's name, as in docker-compose.yml: "redis", "backend-1", "nginx",
+// "prometheus".
 func (p *Process) Name() string { return p.recipe.name }
 
-// Log is the path of the file with everything the process ever wrote. It is removed when the stack is closed.
+// Log is the path of the file with everything the process ever wrote. It is removed when the stack
+// is closed.
 func (p *Process) Log() string { return p.recipe.log }
 
 // PID is the id of the running process, or 0 when there is none.
@@ -66,8 +68,8 @@ func (p *Process) PID() int {
 	return 0
 }
 
-// Start starts the process and waits until it is ready. A process that does not become ready is killed, and the error
-// ends with the last lines of its log. Starting a running process is an error.
+// Start starts the process and waits until it is ready. A process that does not become ready is
+// killed, and the error ends with the last lines of its log. Starting a running one is an error.
 func (p *Process) Start(ctx context.Context) error {
 	l, err := p.launch()
 	if err != nil {
@@ -136,8 +138,8 @@ func (p *Process) awaitReady(ctx context.Context, l *life) error {
 	}
 }
 
-// Kill ends the process and its children at once, with SIGKILL, as a crash would. Killing one that has ended by itself is
-// no error, and settles that: Stop and Close do not report it any more.
+// Kill ends the process and its children at once, with SIGKILL, as a crash would. Killing one that
+// has ended by itself is no error, and settles that: Stop and Close do not report it any more.
 func (p *Process) Kill() error {
 	l := p.life()
 	if l == nil {
@@ -149,8 +151,9 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// Stop asks the process to leave (SIGTERM) and waits for it. It is an error when the process leaves with another exit
-// code than 0, when it left earlier by itself, or when it has to be killed because the time to leave or ctx is over.
+// Stop asks the process to leave (SIGTERM) and waits for it. It is an error when the process leaves
+// with another exit code than 0, when it left earlier by itself, or when it has to be killed
+// because the time to leave or ctx is over.
 func (p *Process) Stop(ctx context.Context) error {
 	l := p.life()
 	if l == nil {
@@ -204,8 +207,8 @@ func (l *life) wasAsked() bool {
 	return l.asked
 }
 
-// signal marks the end as asked for and sends the signal, to the program (pid) or to its group (-pid). It reports whether
-// there was still a program to get it.
+// signal marks the end as asked for and sends the signal, to the program (pid) or to its group
+// (-pid). It reports whether there was still a program to get it.
 func (l *life) signal(pid int, s syscall.Signal) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

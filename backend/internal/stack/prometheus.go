@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 // Prometheus scrapes the instances of the stack and evaluates the repository's rules.
@@ -15,7 +17,7 @@ type Prometheus struct {
 }
 
 func (s *Stack) startPrometheus(ctx context.Context) (*Prometheus, error) {
-	path, err := Program("prometheus")
+	path, err := program.Find("prometheus")
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 // Redis is one redis-server. Its data outlives a Kill as far as deploy/redis/redis.conf promises.
@@ -30,9 +32,11 @@ type Kind int
 const (
 	// Single is one server.
 	Single Kind = iota
-	// Secured is one server that is spoken to over TLS, asks for the other side's certificate, and wants a password.
+	// Secured is one server that is spoken to over TLS, asks for the other side's certificate, and
+	// wants a password.
 	Secured
-	// Watched is a master with two replicas, and three Sentinels that make one of them the master when it is gone.
+	// Watched is a master with two replicas, and three Sentinels that make one of them the master
+	// when it is gone.
 	Watched
 	// Clustered is a Redis Cluster of three masters with a replica each.
 	Clustered
@@ -69,8 +73,8 @@ func (s *Stack) startSingle(ctx context.Context) error {
 	return err
 }
 
-// startServer starts a redis-server with the repository's configuration and what the arguments override of it, and adds it to
-// the stack.
+// startServer starts a redis-server with the repository's configuration and what the arguments
+// override of it, and adds it to the stack.
 func (s *Stack) startServer(ctx context.Context, name string, secret *secret, args ...string) (*Redis, error) {
 	text, err := s.source("deploy", "redis", "redis.conf")
 	if err != nil {
@@ -80,7 +84,8 @@ func (s *Stack) startServer(ctx context.Context, name string, secret *secret, ar
 	if err != nil {
 		return nil, err
 	}
-	// The repository's file as it is; what follows it overrides it. It is a copy, since Sentinels let a server rewrite its file.
+	// The repository's file as it is; what follows it overrides it. It is a copy, since Sentinels
+	// let a server rewrite its file.
 	config := filepath.Join(dir, "redis.conf")
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
@@ -90,7 +95,7 @@ func (s *Stack) startServer(ctx context.Context, name string, secret *secret, ar
 
 // startProgram starts redis-server as whatever the arguments make of it, at a port of its own.
 func (s *Stack) startProgram(ctx context.Context, name string, secret *secret, list *[]*Redis, args ...string) (*Redis, error) {
-	path, err := Program("redis-server")
+	path, err := program.Find("redis-server")
 	if err != nil {
 		return nil, err
 	}
@@ -134,8 +139,8 @@ func (r *Redis) ping(ctx context.Context) error {
 	return err
 }
 
-// Command sends one command, given as in redis-cli but without quotes, and returns the answer: a text, a number or the first
-// value of a list.
+// Command sends one command, given as in redis-cli but without quotes, and returns the answer: a
+// text, a number or the first value of a list.
 func (r *Redis) Command(ctx context.Context, command string) (string, error) {
 	conn, err := r.dial(ctx)
 	if err != nil {
@@ -175,7 +180,8 @@ func (r *Redis) dial(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", r.Address)
 }
 
-// say sends one inline command and reads the answer (RESP, https://redis.io/docs/latest/develop/reference/protocol-spec).
+// say sends one inline command and reads the answer (RESP,
+// https://redis.io/docs/latest/develop/reference/protocol-spec).
 func say(conn net.Conn, reader *bufio.Reader, command string) (string, error) {
 	if _, err := fmt.Fprint(conn, command+"\r\n"); err != nil {
 		return "", err

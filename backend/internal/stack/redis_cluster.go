@@ -52,7 +52,8 @@ func (s *Stack) startClustered(ctx context.Context) error {
 	return s.await(ctx, "the cluster works", s.works(ctx))
 }
 
-// works fails until each server has a working cluster of six in view, and each replica its master's data.
+// works fails until each server sees a working cluster of six, and each replica has its master's
+// data.
 func (s *Stack) works(ctx context.Context) func() error {
 	return func() error {
 		for _, r := range s.Redises {
@@ -76,7 +77,8 @@ func (s *Stack) works(ctx context.Context) func() error {
 	}
 }
 
-// Owner returns the server of the cluster that holds the key's slot, as the servers that are there see it, and the slot.
+// Owner returns the server of the cluster that holds the key's slot, as the servers that are there
+// see it, and the slot.
 func (s *Stack) Owner(ctx context.Context, key string) (*Redis, int, error) {
 	var errs []error
 	for _, r := range s.Redises {
@@ -105,7 +107,8 @@ func (s *Stack) ownerAt(ctx context.Context, r *Redis, key string) (*Redis, int,
 	if err != nil {
 		return nil, 0, err
 	}
-	for line := range strings.Lines(nodes) { // id address@bus flags master sent received epoch link slots…
+	// id address@bus flags master sent received epoch link slots….
+	for line := range strings.Lines(nodes) {
 		fields := strings.Fields(line)
 		if len(fields) < 9 || strings.Contains(fields[2], "fail") || !covers(fields[8:], slot) {
 			continue

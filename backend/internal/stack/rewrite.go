@@ -20,9 +20,9 @@ type NginxPlace struct {
 	Dir string
 }
 
-// RewriteNginx returns the repository's nginx.conf for another place. Everything but addresses, paths, the user and the
-// limits stays as it is. A directive that it means to replace and does not find is an error, so that the file and this
-// function can't drift apart unseen.
+// RewriteNginx returns the repository's nginx.conf for another place. Everything but addresses,
+// paths, the user and the limits stays as it is. A directive that it means to replace and does not
+// find is an error, so that the file and this function can't drift apart unseen.
 func RewriteNginx(config string, place NginxPlace) (string, error) {
 	limit, err := descriptorLimit()
 	if err != nil {
@@ -103,8 +103,8 @@ func atMost(pattern string, limit uint64) editing {
 
 var backendLine = regexp.MustCompile(`(?m)^.*\bbackend-(\d+):3001\b.*\n`)
 
-// backendLines replaces each block of lines about backend-1, backend-2, … by one line for each address, made from the
-// line about backend-1.
+// backendLines replaces each block of lines about backend-1, backend-2, … by one line for each
+// address, made from the line about backend-1.
 func backendLines(addresses []string) editing {
 	return func(text string) (string, error) {
 		found := false
@@ -126,7 +126,8 @@ func backendLines(addresses []string) editing {
 	}
 }
 
-// temporaryPaths moves what nginx would keep below /var/lib or /var/cache, for the modules that Debian compiles in.
+// temporaryPaths moves what nginx would keep below /var/lib or /var/cache, for the modules that
+// Debian compiles in.
 func temporaryPaths(dir string) string {
 	var lines []string
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {

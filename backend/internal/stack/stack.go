@@ -17,7 +17,8 @@ type Options struct {
 	Root string
 	// Binary is the zonecast program; needed for instances.
 	Binary string
-	// Instances is how many of them run. More than one needs Redis; without Redis, the one uses its embedded broker.
+	// Instances is how many of them run. More than one needs Redis; without Redis, the one uses its
+	// embedded broker.
 	Instances int
 	// Redis, Nginx and Prometheus add these. Nginx and Prometheus need at least one instance.
 	Redis, Nginx, Prometheus bool
@@ -25,8 +26,8 @@ type Options struct {
 	Kind Kind
 	// Clock lets SetClock set the wall clocks of the Redis servers.
 	Clock bool
-	// Settings are environment variables for every instance, like "HISTORY_MESSAGES". They come after the stack's own
-	// ones (LISTEN, NODE_NAME, REDIS_URL) and so override them.
+	// Settings are environment variables for every instance, like "HISTORY_MESSAGES". They come
+	// after the stack's own ones (LISTEN, NODE_NAME, REDIS_URL) and so override them.
 	Settings map[string]string
 	// ReadyWithin bounds the wait for each process to become ready; 0 means 30 s.
 	ReadyWithin time.Duration
@@ -37,6 +38,20 @@ type Options struct {
 // Full are the options of the topology in docker-compose.yml, without Grafana.
 func Full(root, binary string) Options {
 	return Options{Root: root, Binary: binary, Instances: 3, Redis: true, Nginx: true, Prometheus: true}
+}
+
+// Programs are those that the stack needs besides Binary.
+func (o Options) Programs() []string {
+	var all []string
+	for _, p := range []struct {
+		name   string
+		needed bool
+	}{{"redis-server", o.Redis}, {"gcc", o.Clock}, {"nginx", o.Nginx}, {"prometheus", o.Prometheus}} {
+		if p.needed {
+			all = append(all, p.name)
+		}
+	}
+	return all
 }
 
 func (o Options) check() error {
@@ -61,12 +76,13 @@ func (o Options) check() error {
 
 // A Stack is a running topology. Parts that were not asked for are nil.
 type Stack struct {
-	// Redis is the only server, or the first one of several; Redises are all of them, Sentinels what watches them.
+	// Redis is the only server, or the first one of several; Redises are all of them, Sentinels
+	// what watches them.
 	Redis     *Redis
 	Redises   []*Redis
 	Sentinels []*Redis
-	// RedisURL and the files that go with it are what instances are told: REDIS_URL, REDIS_CA_FILE, REDIS_CERT_FILE and
-	// REDIS_KEY_FILE. The files are empty without TLS.
+	// RedisURL and the files that go with it are what instances are told: REDIS_URL, REDIS_CA_FILE,
+	// REDIS_CERT_FILE and REDIS_KEY_FILE. The files are empty without TLS.
 	RedisURL                                 string
 	RedisCAFile, RedisCertFile, RedisKeyFile string
 
@@ -83,8 +99,8 @@ type Stack struct {
 	ports    []*port
 }
 
-// Start starts the parts, those that others depend on first, and returns when all of them are ready. On an error nothing
-// is left running.
+// Start starts the parts, those that others depend on first, and returns when all of them are
+// ready. On an error nothing is left running.
 func Start(ctx context.Context, options Options) (*Stack, error) {
 	if err := options.check(); err != nil {
 		return nil, fmt.Errorf("start the stack: %w", err)
@@ -134,7 +150,8 @@ func (s *Stack) startAll(ctx context.Context) error {
 	return nil
 }
 
-// Dir is the stack's folder: a log for each process, the rewritten configuration, the data of Redis and Prometheus.
+// Dir is the stack's folder: a log for each process, the rewritten configuration, the data of Redis
+// and Prometheus.
 func (s *Stack) Dir() string { return s.dir }
 
 // Processes lists every process in the order in which they were started.
@@ -155,9 +172,10 @@ func (s *Stack) Processes() []*Process {
 	return all
 }
 
-// Close stops every process, those that depend on others first and the instances side by side, gives the ports back and
-// removes the folder. It goes on when something fails, and its error says all that did: a process that left with another
-// exit code than 0, or before it was asked to. A stack is closed once.
+// Close stops every process, those that depend on others first and the instances side by side,
+// gives the ports back and removes the folder. It goes on when something fails, and its error says
+// all that did: a process that left with another exit code than 0, or before it was asked to. A
+// stack is closed once.
 func (s *Stack) Close() error {
 	var errs []error
 	if s.Prometheus != nil {
@@ -245,8 +263,8 @@ func (s *Stack) backends() []string {
 	return addresses
 }
 
-// environment is what programs get of this process's environment: where things are, and what steers Go's own tools.
-// Settings of the person who runs the stack stay out.
+// environment is what programs get of this process's environment: where things are, and what steers
+// Go's own tools. Settings of the person who runs the stack stay out.
 func environment(extra ...string) []string {
 	var env []string
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LANG", "TZ", "GORACE", "GOCOVERDIR", "GOTRACEBACK", "GODEBUG"} {

@@ -15,10 +15,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 func TestFullStackRunsAndLeavesNothing(t *testing.T) {
-	s, err := Start(t.Context(), played("instance", Full(repository, "")))
+	options := played("instance", Full(repository, ""))
+	testkit.NeedProgram(t, options.Programs()...)
+	s, err := Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +87,8 @@ func TestProcessComesBackAtItsAddress(t *testing.T) {
 
 func TestRedisKeepsItsDataWhenKilled(t *testing.T) {
 	s := start(t, Options{Root: repository, Redis: true})
-	if got, want := redis(t, s.Redis.Address, "SET room 17"), "+OK"; got != want {
-		t.Fatalf("SET was answered %q, want %q", got, want)
+	if got, err := s.Redis.Command(t.Context(), "SET room 17"); got != "OK" {
+		t.Fatalf("SET was answered %q, %v", got, err)
 	}
 	if err := s.Redis.Kill(); err != nil {
 		t.Fatal(err)
@@ -92,8 +96,8 @@ func TestRedisKeepsItsDataWhenKilled(t *testing.T) {
 	if err := s.Redis.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := redis(t, s.Redis.Address, "STRLEN room"), ":2"; got != want {
-		t.Errorf("after a kill STRLEN was answered %q, want %q", got, want)
+	if got, err := s.Redis.Command(t.Context(), "STRLEN room"); got != "2" {
+		t.Errorf("after a kill STRLEN was answered %q, %v; want 2", got, err)
 	}
 }
 
@@ -173,7 +177,7 @@ func TestStopReportsAnEndNobodyAskedFor(t *testing.T) {
 	if err := syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the instance is gone", func() error {
+	testkit.Succeeds(t, "the instance is gone", func() error {
 		if pid := s.Instances[0].PID(); pid != 0 {
 			return fmt.Errorf("pid %d runs", pid)
 		}
@@ -186,11 +190,12 @@ func TestStopReportsAnEndNobodyAskedFor(t *testing.T) {
 }
 
 func TestKillSettlesAnEndNobodyAskedFor(t *testing.T) {
-	s := start(t, played("instance", Options{Instances: 1})) // its Close must find nothing to report
+	// Its Close must find nothing to report.
+	s := start(t, played("instance", Options{Instances: 1}))
 	if err := syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the instance is gone", func() error {
+	testkit.Succeeds(t, "the instance is gone", func() error {
 		if pid := s.Instances[0].PID(); pid != 0 {
 			return fmt.Errorf("pid %d runs", pid)
 		}
@@ -220,8 +225,9 @@ func TestStopKillsWhoDoesNotLeave(t *testing.T) {
 	}
 }
 
-// The invariant: when the process that started a stack is killed, everything that it started ends too.
+// The invariant: when the process that started a stack is killed, all that it started ends too.
 func TestNothingOutlivesItsParent(t *testing.T) {
+	testkit.NeedProgram(t, Full(repository, "").Programs()...)
 	t.Setenv("TMPDIR", t.TempDir()) // the parent has no chance to remove its folder
 	parent := exec.Command(os.Args[0])
 	parent.Env = append(os.Environ(), roleVariable+"=parent")
@@ -242,7 +248,7 @@ func TestNothingOutlivesItsParent(t *testing.T) {
 		t.Fatalf("the parent printed %q: %v", line, err)
 	}
 	for _, address := range strings.Fields(line) {
-		eventually(t, address+" is free again", func() error {
+		testkit.Succeeds(t, address+" is free again", func() error {
 			conn, err := net.Dial("tcp", address)
 			if err != nil {
 				return nil
@@ -254,6 +260,7 @@ func TestNothingOutlivesItsParent(t *testing.T) {
 
 func start(t *testing.T, options Options) *Stack {
 	t.Helper()
+	testkit.NeedProgram(t, options.Programs()...)
 	s, err := Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
@@ -278,33 +285,4 @@ func fetch(t *testing.T, url string) string {
 		t.Fatalf("GET %s: %s, %v", url, response.Status, err)
 	}
 	return strings.TrimSpace(string(body))
-}
-
-// redis sends one command and returns the first line of the answer.
-func redis(t *testing.T, address, command string) string {
-	t.Helper()
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "%s\r\n", command)
-	answer, err := bufio.NewReader(conn).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.TrimSpace(answer)
-}
-
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	err := check()
-	for err != nil && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond)
-		err = check()
-	}
-	if err != nil {
-		t.Fatalf("after 10 s still not so: %s: %v", what, err)
-	}
 }

@@ -3,13 +3,15 @@ package testkit
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
-// Patience bounds every wait. Nothing waits that long unless it is broken, however busy the machine.
+// Patience bounds every wait. Nothing waits that long unless it is broken, however busy the
+// machine.
 const Patience = time.Minute
 
 // Eventually waits until a condition holds, and fails the test when it doesn't within [Patience].
@@ -39,17 +41,29 @@ func Succeeds(t testing.TB, what string, check func() error) {
 // it, so that there nothing is left out.
 const RequireAll = "ZONECAST_TEST_ALL"
 
-// NeedProgram leaves the test out, and says how to get it, on a machine that lacks a program like
-// redis-server.
+// NeedProgram leaves the test out on a machine that lacks a program like redis-server, and says in
+// one line how to get it.
 func NeedProgram(t testing.TB, names ...string) {
 	t.Helper()
+	if missing := lacking(names...); missing == "" {
+		return
+	} else if os.Getenv(RequireAll) != "" {
+		t.Fatal(missing)
+	} else {
+		t.Skip("left out: " + missing)
+	}
+}
+
+// lacking says how to get those of the programs that are not installed; empty when all are.
+func lacking(names ...string) string {
+	var errs []string
 	for _, name := range names {
-		if _, err := stack.Program(name); err == nil {
-			continue
-		} else if os.Getenv(RequireAll) != "" {
-			t.Fatal(err)
-		} else {
-			t.Skipf("left out: %v; or run make test, which installs what it needs", err)
+		if _, err := program.Find(name); err != nil {
+			errs = append(errs, err.Error())
 		}
 	}
+	if errs == nil {
+		return ""
+	}
+	return strings.Join(errs, "; ") + "; or run make test, which installs what it needs"
 }

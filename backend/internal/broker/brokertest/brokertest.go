@@ -2,21 +2,23 @@
 //
 //	memory_test, redis_test ── Run(t, open) ──▶ one subtest per promise ──▶ the broker ──▶ Recorder
 //
-// The rooms of each subtest are its own, so that several suites may share one store. Delivery may come later than the
-// receipt: whatever is expected to arrive is waited for, up to [Patience]; nothing sleeps for a fixed time.
+// The rooms of each subtest are its own, so that several suites may share one store. Delivery may
+// come later than the receipt: whatever is expected to arrive is waited for, up to
+// [testkit.Patience]; nothing sleeps for a fixed time.
 package brokertest
 
 import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // Open returns a broker with these limits that delivers to h. The suite closes it.
 type Open func(t *testing.T, limits broker.Limits, h broker.Handler) broker.Broker
 
-// Run holds the brokers that open returns to the contract. How a broker bounds the memory of all rooms together (Limits.Bytes,
-// Rooms and Keys) is its own: see its own tests.
+// Run holds the brokers that open returns to the contract. How a broker bounds the memory of all
+// rooms together (Limits.Bytes, Rooms and Keys) is its own: see its own tests.
 func Run(t *testing.T, open func(t *testing.T, limits broker.Limits, h broker.Handler) broker.Broker) {
 	promises := []struct {
 		name string
@@ -71,6 +73,16 @@ func start(t *testing.T, open Open, limits broker.Limits) (broker.Broker, *Recor
 	b := open(t, limits, r)
 	t.Cleanup(func() { b.Close() })
 	return b, r
+}
+
+// Subscribe subscribes to the room, which must be possible.
+func Subscribe(t testing.TB, b broker.Broker, room wire.Room) broker.Snapshot {
+	t.Helper()
+	s, err := b.Subscribe(t.Context(), room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func healthy(t *testing.T, open Open) {

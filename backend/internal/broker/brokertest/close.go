@@ -69,9 +69,7 @@ func wantUnavailable(t *testing.T, call string, err error) {
 func closed(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room, another := Room(t), Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	last := publish(t, b, broker.Publication{Room: room})
 	r.WantExactly(room, 1, 1)
 	if err := b.Close(); err != nil {
@@ -93,9 +91,7 @@ func closed(t *testing.T, open Open) {
 func closeWhilePublishing(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	var all sync.WaitGroup
 	for range publishers {
 		all.Go(func() {

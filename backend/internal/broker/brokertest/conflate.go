@@ -10,9 +10,7 @@ import (
 func conflateNames(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	names := []string{"", "zone-a", "", "zone-b.temp_1:x", "zone-a"}
 	for _, name := range names {
 		publish(t, b, broker.Publication{Room: room, Event: "E", Conflate: name})

@@ -12,8 +12,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// payloads are valid JSON that does not survive being decoded and encoded again, being taken for text with line ends, or
-// being cut at a buffer's size.
+// payloads are valid JSON that does not survive being decoded and encoded again, being taken for
+// text with line ends, or being cut at a buffer's size.
 var payloads = []string{
 	`null`, `true`, `""`, `[]`, `{}`, `-0`, `0.10`, `1e400`, `12345678901234567890123456789`,
 	`{"b":1,"a":2,"b":3}`,
@@ -29,9 +29,7 @@ var payloads = []string{
 func dataAsSent(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	var first wire.Offset
 	for i, data := range payloads {
 		o := publish(t, b, broker.Publication{Room: room, Event: "E", Retain: true, Data: json.RawMessage(data)})
@@ -72,9 +70,7 @@ func metadata(t *testing.T, open Open) {
 	const clocks = 5 * time.Second // that the store's clock may differ from ours
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	given := []broker.Publication{
 		{Room: room, Event: "stock:low", Data: json.RawMessage(`1`)},
 		{Room: room, Event: strings.Repeat("E", wire.MaxEventLen), Data: json.RawMessage(`2`), Retain: true},
@@ -92,7 +88,7 @@ func metadata(t *testing.T, open Open) {
 		if m.Room != p.Room || m.Event != p.Event || m.Retain != p.Retain || m.Offset.Epoch != last.Epoch {
 			t.Errorf("%+v was delivered as %+v", p, m)
 		}
-		if off := time.Since(time.UnixMicro(m.Accepted)); off.Abs() > clocks || m.Time != m.Accepted/1000 {
+		if off := time.Since(m.Accepted.Time()); off.Abs() > clocks || m.Time != m.Accepted.Millis() {
 			t.Errorf("accepted %d µs (%v ago), time %d ms: want now, and the same", m.Accepted, off, m.Time)
 		}
 		if i > 0 && m.Accepted < delivered[i-1].Accepted {

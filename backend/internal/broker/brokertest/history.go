@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -21,7 +22,8 @@ func history(t testing.TB, b broker.Broker, room wire.Room, after wire.Offset, l
 	return page
 }
 
-// wantPage fails unless the page has the messages from from to to, each with its number as its data, and this gap.
+// wantPage fails unless the page has the messages from from to to, each with its number as its
+// data, and this gap.
 func wantPage(t *testing.T, page broker.Page, gap *broker.Gap, from, to uint64) {
 	t.Helper()
 	switch {
@@ -142,7 +144,7 @@ func historyWindow(t *testing.T, open Open) {
 	}
 }
 
-// historyAge: what is too old is gone, but not the count: who has seen the last message has missed nothing.
+// historyAge: what is too old is gone, but not the count: who has the last message missed nothing.
 func historyAge(t *testing.T, open Open) {
 	const n = 5
 	b, _ := start(t, open, broker.Limits{Age: 500 * time.Millisecond})
@@ -154,7 +156,7 @@ func historyAge(t *testing.T, open Open) {
 	if time.Since(published) < 400*time.Millisecond { // else this machine is too busy to tell
 		wantPage(t, page, nil, 1, n)
 	}
-	Eventually(t, "the messages expire", func() bool {
+	testkit.Eventually(t, "the messages expire", func() bool {
 		page = history(t, b, room, begin, 100)
 		return len(page.Messages) == 0
 	})

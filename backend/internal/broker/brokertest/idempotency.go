@@ -19,9 +19,7 @@ var keys = []string{
 func knownKey(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	first := map[string]wire.Offset{}
 	for _, key := range keys {
 		first[key] = publish(t, b, broker.Publication{Room: room, IdempotencyKey: key, Data: json.RawMessage(`"first"`)})
@@ -53,15 +51,14 @@ func knownKey(t *testing.T, open Open) {
 	}
 }
 
-// keyOfAnother uses a key for something else: it must neither be sent nor be taken for the first one, whose answer would tell
-// its publisher that it was.
+// keyOfAnother uses a key for something else: it must neither be sent nor be taken for the first
+// one, whose answer would tell its publisher that it was.
 func keyOfAnother(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
-	same := broker.Publication{Room: room, Event: "E", IdempotencyKey: "k", Conflate: "c"} // whose data is null
+	Subscribe(t, b, room)
+	// Whose data is null.
+	same := broker.Publication{Room: room, Event: "E", IdempotencyKey: "k", Conflate: "c"}
 	first := publishAs(t, b, same)
 	for name, change := range map[string]func(*broker.Publication){
 		"another event":         func(p *broker.Publication) { p.Event = "F" },
@@ -97,9 +94,7 @@ func publishAs(t testing.TB, b broker.Broker, p broker.Publication) wire.Offset 
 func keyAtOnce(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	const rounds = 10
 	for n := uint64(1); n <= rounds; n++ {
 		var accepted atomic.Int32

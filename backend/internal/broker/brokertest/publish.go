@@ -11,8 +11,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// publish publishes p, which must be accepted as a new message. An event and data are filled in when they are missing.
-func publish(t testing.TB, b broker.Broker, p broker.Publication) wire.Offset {
+// Publish publishes p, which must be accepted. A missing event and data are filled in.
+func Publish(t testing.TB, b broker.Broker, p broker.Publication) broker.Receipt {
 	t.Helper()
 	if p.Event == "" {
 		p.Event = wire.EventZoneUpdate
@@ -24,6 +24,13 @@ func publish(t testing.TB, b broker.Broker, p broker.Publication) wire.Offset {
 	if err != nil {
 		t.Fatalf("publish to %s: %v", p.Room, err)
 	}
+	return receipt
+}
+
+// publish publishes p, which must be accepted as a new message.
+func publish(t testing.TB, b broker.Broker, p broker.Publication) wire.Offset {
+	t.Helper()
+	receipt := Publish(t, b, p)
 	if receipt.Duplicate {
 		t.Fatalf("publish to %s: taken as a duplicate of %s", p.Room, receipt.Offset)
 	}
@@ -82,9 +89,7 @@ func roomsCountAlone(t *testing.T, open Open) {
 		{Warehouse: long, Zone: strings.Repeat("z", wire.MaxNameLen)},
 	}
 	for _, room := range rooms {
-		if _, err := b.Subscribe(t.Context(), room); err != nil {
-			t.Fatal(err)
-		}
+		Subscribe(t, b, room)
 	}
 	for n := uint64(1); n <= 3; n++ {
 		for _, room := range rooms {
@@ -140,9 +145,7 @@ func concurrentOffsets(t *testing.T, open Open) {
 func orderOfDelivery(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	var given [publishers][perPublisher]wire.Offset
 	crowd(publishers, func(i int) {
 		for k := range perPublisher {

@@ -6,17 +6,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Patience bounds each wait of the suite. Nothing waits that long when all is well.
-const Patience = 10 * time.Second
-
-// A Recorder is a handler that keeps what it is told and fails its test when two calls for one room overlap or a room's
-// offsets do not rise.
+// A Recorder is a handler that keeps what it is told and fails its test when two calls for one room
+// overlap or a room's offsets do not rise.
 type Recorder struct {
 	t testing.TB
 
@@ -98,18 +95,20 @@ func (r *Recorder) Gaps(room wire.Room) []broker.Gap {
 	return nil
 }
 
-// Wait waits until a message of this number or a higher one was delivered, and returns all messages of the room so far.
+// Wait waits until a message of this number or a higher one was delivered, and returns all messages
+// of the room so far.
 func (r *Recorder) Wait(room wire.Room, n uint64) []*broker.Message {
 	r.t.Helper()
 	var got []*broker.Message
-	Eventually(r.t, "delivery of message "+wire.Offset{Epoch: "n", N: n}.String()+" of "+room.String(), func() bool {
+	testkit.Eventually(r.t, "delivery of message "+wire.Offset{Epoch: "n", N: n}.String()+" of "+room.String(), func() bool {
 		got = r.Messages(room)
 		return len(got) > 0 && got[len(got)-1].Offset.N >= n
 	})
 	return got
 }
 
-// WantExactly waits for message to of a room and fails unless exactly the messages from to to were delivered so far.
+// WantExactly waits for message to of a room and fails unless exactly the messages from to to were
+// delivered so far.
 func (r *Recorder) WantExactly(room wire.Room, from, to uint64) []*broker.Message {
 	r.t.Helper()
 	got := r.Wait(room, to)
@@ -144,17 +143,6 @@ func offsets(messages []*broker.Message) string {
 		all = append(all, m.Offset.String())
 	}
 	return "[" + strings.Join(all, " ") + "]"
-}
-
-// Eventually waits until the condition holds.
-func Eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(Patience); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so after %v: %s", Patience, what)
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // Room returns the room of a zone that no other test uses.

@@ -9,13 +9,11 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// wantRetained subscribes to the room and fails unless what is retained reads like this: event, number, data.
+// wantRetained subscribes to the room and fails unless what is retained reads like this: event,
+// number, data.
 func wantRetained(t *testing.T, b broker.Broker, room wire.Room, want ...string) {
 	t.Helper()
-	s, err := b.Subscribe(t.Context(), room)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := Subscribe(t, b, room)
 	b.Unsubscribe(room)
 	var got []string
 	for _, m := range s.Retained {
@@ -69,9 +67,7 @@ func retainedOutlives(t *testing.T, open Open) {
 func retainedLimit(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{Retained: 2})
 	room := Room(t)
-	if _, err := b.Subscribe(t.Context(), room); err != nil {
-		t.Fatal(err)
-	}
+	Subscribe(t, b, room)
 	for _, event := range []string{"A", "B", "A"} {
 		publish(t, b, broker.Publication{Room: room, Event: event, Retain: true})
 	}

@@ -8,13 +8,15 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// flood publishes to the room from several goroutines until stop or the end of the test. The number of the last message
-// whose receipt came is in accepted.
+// flood publishes to the room from several goroutines until stop or the end of the test. The number
+// of the last message whose receipt came is in accepted.
 func flood(t *testing.T, b broker.Broker, room wire.Room, goroutines int) (accepted *atomic.Uint64, stop func()) {
-	ctx, cancel := context.WithCancel(context.Background()) // stop ends it, so that no publication is cut off
+	// Stop ends it, so that no publication is cut off.
+	ctx, cancel := context.WithCancel(context.Background())
 	accepted = new(atomic.Uint64)
 	var all sync.WaitGroup
 	for range goroutines {
@@ -43,14 +45,11 @@ func subscribeWhilePublishing(t *testing.T, open Open) {
 	accepted, stop := flood(t, b, room, 3)
 	for range 25 {
 		before := accepted.Load()
-		s, err := b.Subscribe(t.Context(), room)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := Subscribe(t, b, room)
 		if s.Offset.N < before {
 			t.Fatalf("the snapshot stands at %s although message %d was accepted before", s.Offset, before)
 		}
-		Eventually(t, "publishing goes on", func() bool { return accepted.Load() >= s.Offset.N+20 })
+		testkit.Eventually(t, "publishing goes on", func() bool { return accepted.Load() >= s.Offset.N+20 })
 		until := accepted.Load()
 		got := r.Wait(room, until)
 		first := len(got)
@@ -74,9 +73,7 @@ func onlySubscribed(t *testing.T, open Open) {
 	before := wire.Room{Warehouse: warehouse, Zone: "before"}
 	now := wire.Room{Warehouse: warehouse, Zone: "now"}
 	for _, room := range []wire.Room{before, now} {
-		if _, err := b.Subscribe(t.Context(), room); err != nil {
-			t.Fatal(err)
-		}
+		Subscribe(t, b, room)
 		publish(t, b, broker.Publication{Room: room})
 		r.WantExactly(room, 1, 1)
 	}
@@ -104,10 +101,7 @@ func onlySubscribed(t *testing.T, open Open) {
 func emptyRoom(t *testing.T, open Open) {
 	b, r := start(t, open, broker.Limits{})
 	room := Room(t)
-	s, err := b.Subscribe(t.Context(), room)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := Subscribe(t, b, room)
 	if s.Offset.Epoch == "" || s.Offset.N != 0 || len(s.Retained) > 0 {
 		t.Errorf("the snapshot of an empty room is %+v", s)
 	}
@@ -125,16 +119,14 @@ func emptyRoom(t *testing.T, open Open) {
 	wantRange(t, page.Messages, 1, 1)
 }
 
-// emptyRoomEpoch: whoever saw a room at 0 has missed nothing when it comes back to it at 0, or with the first message kept.
+// emptyRoomEpoch: whoever saw a room at 0 has missed nothing when it comes back to it at 0, or with
+// the first message kept.
 func emptyRoomEpoch(t *testing.T, open Open) {
 	b, _ := start(t, open, broker.Limits{})
 	room := Room(t)
 	var first wire.Offset
 	for i := range 3 {
-		s, err := b.Subscribe(t.Context(), room)
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := Subscribe(t, b, room)
 		b.Unsubscribe(room)
 		if i == 0 {
 			first = s.Offset

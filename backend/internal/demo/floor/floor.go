@@ -13,8 +13,8 @@ type Floor struct {
 	warehouses []*Warehouse
 }
 
-// New returns the warehouses as they are at start, in whole seconds and by the clock of start's location: the shift that
-// start lies in has been worked up to there.
+// New returns the warehouses as they are at start, in whole seconds and by the clock of start's
+// location: the shift that start lies in has been worked up to there.
 func New(seed uint64, start time.Time) *Floor {
 	f := &Floor{shift: shiftAt(start)}
 	f.now = f.shift.start
@@ -45,8 +45,8 @@ func (f *Floor) Shift() string { return f.shift.name() }
 // Warehouses are all warehouses, in the order of their names.
 func (f *Floor) Warehouses() []*Warehouse { return f.warehouses }
 
-// Advance lets time pass up to the last whole second that is not after to, and returns the alerts that were raised and
-// cleared meanwhile, in their order. A time that has passed already changes nothing.
+// Advance lets time pass up to the last whole second that is not after to, and returns the alerts
+// that were raised and cleared meanwhile, in their order. A past time changes nothing.
 func (f *Floor) Advance(to time.Time) []Notice {
 	var notices []Notice
 	for next := f.now.Add(time.Second); !next.After(to); next = next.Add(time.Second) {

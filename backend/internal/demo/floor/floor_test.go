@@ -187,7 +187,8 @@ func (l *ledger) checkWeek() {
 	}
 }
 
-// checkSums holds the snapshots to the updates of the same moment, and the warehouse's to those of its zones.
+// checkSums holds the snapshots to the updates of the same moment, and the warehouse's to those of
+// its zones.
 func checkSums(t *testing.T, f *Floor) {
 	t.Helper()
 	for _, w := range f.Warehouses() {

@@ -10,7 +10,7 @@ import (
 // incidentKind is something that goes wrong now and then.
 type incidentKind struct {
 	severity Severity
-	// title and detail are for people. A # stands for one of names, or for a number from 1 to count.
+	// title and detail are for people. A # stands for one of names, or a number up to count.
 	title, detail string
 	count         int
 	names         []string
@@ -91,8 +91,8 @@ type incident struct {
 	until int64
 }
 
-// step clears what is over, perhaps raises something new, and returns the alerts that changed. activity is 1 when
-// everybody is at work and less when fewer hands can break something.
+// step clears what is over, perhaps raises something new, and returns the alerts that changed.
+// activity is 1 when everybody is at work and less when fewer hands can break something.
 func (in *incidents) step(now int64, activity float64, rng *rand.Rand) []Alert {
 	var changed []Alert
 	open := in.open[:0]

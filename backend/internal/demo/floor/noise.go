@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// A drift wanders around 0 and always finds back: an Ornstein-Uhlenbeck process in steps of one second. After one memory's
-// time it has forgotten about two thirds of where it was.
+// A drift wanders around 0 and always finds back: an Ornstein-Uhlenbeck process in steps of one
+// second. After one memory's time it has forgotten about two thirds of where it was.
 type drift struct {
 	keep, step float64
 	value      float64

@@ -19,21 +19,23 @@ type warehousePlan struct {
 	zones []zonePlan
 }
 
-// zonePlan is what does not change about a zone. The arrays have an entry for each kind of shift: early, late, night.
+// zonePlan is what does not change about a zone. The arrays have an entry for each kind of shift:
+// early, late, night.
 type zonePlan struct {
 	name  string // as in rooms
 	title string // as people call it
 	role  role
-	// crew is how many people are planned, target how many units an hour they are to handle on average over the shift.
+	// crew is how many people are planned, target how many units an hour they are to handle on
+	// average over the shift.
 	crew, target [3]int
 	// unitsPerOrder is the average size of the part of an order that this zone handles.
 	unitsPerOrder float64
-	// from are the zones whose units arrive here, by their index in the warehouse, all before this one. Without any, the
-	// wave planner releases orders to the zone.
+	// from are the zones whose units arrive here, by their index in the warehouse, all before this
+	// one. Without any, the wave planner releases orders to the zone.
 	from []int
 }
 
-// plans are the warehouses. What packing and dispatch are to handle is the sum of what reaches them.
+// plans are the warehouses. Packing and dispatch handle the sum of what reaches them.
 var plans = [...]warehousePlan{
 	{name: "warehouse-1", alert: "wh1", zones: []zonePlan{
 		{name: "zone-a", title: "Ambient picking", role: ambient, unitsPerOrder: 12,

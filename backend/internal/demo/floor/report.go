@@ -10,10 +10,11 @@ const (
 	Critical Severity = "critical"
 )
 
-// The types below are the data of the well-known events, as they stand in JSON. Times are milliseconds since 1970, rates
-// and hourly targets are units per hour.
+// The types below are the data of the well-known events, as they stand in JSON. Times are
+// milliseconds since 1970, rates and hourly targets are units per hour.
 
-// An Alert is the data of an ALERT. It is published when it is raised, and once more with the time when it is over.
+// An Alert is the data of an ALERT. It is published when it is raised, and once more with the time
+// when it is over.
 type Alert struct {
 	ID        string   `json:"id"`
 	Severity  Severity `json:"severity"`
@@ -51,18 +52,19 @@ type ZoneSnapshot struct {
 
 // A WarehouseSnapshot is the data of a warehouse's SHIFT_SNAPSHOT: the sums of its zones.
 type WarehouseSnapshot struct {
-	Shift              string        `json:"shift"`
-	StartsAt           int64         `json:"startsAt"`
-	EndsAt             int64         `json:"endsAt"`
-	Now                int64         `json:"now"`
-	Workers            int           `json:"workers"`
-	UnitsPerHourTarget int           `json:"unitsPerHourTarget"`
-	UnitsTarget        int           `json:"unitsTarget"`
-	UnitsDone          int           `json:"unitsDone"`
-	PickRate           int           `json:"pickRate"`
-	OrdersOpen         int           `json:"ordersOpen"`
-	Alerts             []Alert       `json:"alerts"` // those of the whole building that are open; never nil
-	Zones              []ZoneSummary `json:"zones"`
+	Shift              string `json:"shift"`
+	StartsAt           int64  `json:"startsAt"`
+	EndsAt             int64  `json:"endsAt"`
+	Now                int64  `json:"now"`
+	Workers            int    `json:"workers"`
+	UnitsPerHourTarget int    `json:"unitsPerHourTarget"`
+	UnitsTarget        int    `json:"unitsTarget"`
+	UnitsDone          int    `json:"unitsDone"`
+	PickRate           int    `json:"pickRate"`
+	OrdersOpen         int    `json:"ordersOpen"`
+	// Those of the whole building that are open; never nil.
+	Alerts []Alert       `json:"alerts"`
+	Zones  []ZoneSummary `json:"zones"`
 }
 
 // A ZoneSummary is one zone in a WarehouseSnapshot.

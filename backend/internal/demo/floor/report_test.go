@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestGolden holds the data of the events, made from a floor of known numbers, to testdata/golden.json.
+// TestGolden holds the data of the events, made from a floor of known numbers, to
+// testdata/golden.json.
 func TestGolden(t *testing.T) {
 	start := time.Date(2026, 11, 24, 6, 0, 0, 0, time.UTC)
 	now := start.Add(3*time.Hour + 40*time.Minute)

@@ -6,7 +6,8 @@ import (
 	"slices"
 )
 
-// A roster says how many people are at work at each second of one shift in one zone: it is drawn when the shift begins.
+// A roster says how many people are at work at each second of one shift in one zone: it is drawn
+// when the shift begins.
 type roster struct {
 	changes []change // in the order of time
 	workers int
@@ -18,7 +19,8 @@ type change struct {
 	by    int
 }
 
-// breaks are the pauses of a shift. A quarter of the people go at a time, the next when these are back: work goes on.
+// breaks are the pauses of a shift. A quarter of the people go at a time, the next when these are
+// back: work goes on.
 var breaks = [...]struct{ after, length int64 }{
 	{2 * 60 * minute, 15 * minute},
 	{4 * 60 * minute, 30 * minute}, // the meal
@@ -28,8 +30,8 @@ var breaks = [...]struct{ after, length int64 }{
 const (
 	// groups is how many parts of a crew take their breaks one after the other.
 	groups = 4
-	// absent is how likely a planned person is not to come. A crew of at most standIns gets somebody else for the day: it
-	// could not do without.
+	// absent is how likely a planned person is not to come. A crew of at most standIns gets
+	// somebody else for the day: it could not do without.
 	absent   = 0.04
 	standIns = 3
 	// tardy is how likely somebody comes only within the first minutes.
@@ -58,7 +60,7 @@ func drawRoster(rng *rand.Rand, crew int, seconds int64) roster {
 	return r
 }
 
-// at returns how many people are at work after this many seconds, which never decrease from call to call.
+// at returns how many people are at work after so many seconds, which never decrease.
 func (r *roster) at(after int64) int {
 	for len(r.changes) > 0 && r.changes[0].after <= after {
 		r.workers += r.changes[0].by

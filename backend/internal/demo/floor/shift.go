@@ -19,7 +19,7 @@ func (k shiftKind) String() string { return [...]string{"early", "late", "night"
 // starts is the hour at which each kind of shift begins, in local time.
 var starts = [...]int{early: 6, late: 14, night: 22}
 
-// shift is one shift of one day. Where clocks change in the night, that shift has seven or nine hours.
+// shift is one shift of one day. When clocks change, that of the night has seven or nine hours.
 type shift struct {
 	kind       shiftKind
 	start, end time.Time
@@ -50,8 +50,9 @@ func (s shift) unitsTarget(perHour int) int { return perHour * int(s.seconds()) 
 
 const minute = 60 // seconds
 
-// energy is how much of their usual pace people reach after this many seconds of the shift, apart from chance: they find
-// their rhythm in the first 25 minutes, tire towards the end, and tidy up in the last ten.
+// energy is how much of their usual pace people reach after this many seconds of the shift, apart
+// from chance: they find their rhythm in the first 25 minutes, tire towards the end, and tidy up in
+// the last ten.
 func (s shift) energy(after int64) float64 {
 	const rampUp, tidyUp = 25 * minute, 10 * minute
 	e := 1.04 - 0.1*float64(after)/float64(s.seconds())
@@ -65,7 +66,8 @@ func (s shift) energy(after int64) float64 {
 	return e
 }
 
-// demand is how much is ordered at this hour compared with the plan: most before noon and in the evening.
+// demand is how much is ordered at this hour relative to the plan: most before noon and in the
+// evening.
 func demand(hour int) float64 {
 	switch {
 	case hour >= 9 && hour < 12, hour >= 18 && hour < 21:

@@ -31,7 +31,7 @@ func TestShiftAt(t *testing.T) {
 	}
 }
 
-// TestClocksGoBack: the night in which clocks go back has nine hours, and its target is that of nine.
+// TestClocksGoBack: the night in which clocks go back has nine hours, and a target for nine.
 func TestClocksGoBack(t *testing.T) {
 	amsterdam, err := time.LoadLocation("Europe/Amsterdam")
 	if err != nil {

@@ -7,12 +7,14 @@ import (
 )
 
 const (
-	// efficiency is what breaks, ramp-up, incidents and waiting for orders leave of the usual pace, averaged over a shift.
-	// Targets are averages over a shift too, so people at their usual pace are above target.
+	// efficiency is what breaks, ramp-up, incidents and waiting for orders leave of the usual pace,
+	// averaged over a shift. Targets are averages over a shift too, so people at their usual pace
+	// are above target.
 	efficiency = 0.8
 	// inertia is the time in seconds that a zone's rate takes to follow what drives it.
 	inertia = 40
-	// release and conveyor are how long orders take on average to arrive from the planner, and units from another zone.
+	// release and conveyor are how long orders take on average to arrive from the planner, and
+	// units from another zone.
 	release, conveyor = 60, 5 * minute
 	// scarce is the work for this many seconds below which people begin to wait for more.
 	scarce = 3 * minute
@@ -62,8 +64,8 @@ func (z *Zone) begin(s shift) {
 
 func (z *Zone) target() int { return z.plan.target[z.shift.kind] }
 
-// step lets one second pass: arriving units came from the zones before this one, and conditions is what the building
-// leaves of the pace. It returns the units handled and the alerts that changed.
+// step lets one second pass: arriving units came from the zones before this one, and conditions is
+// what the building leaves of the pace. It returns the units handled and the alerts that changed.
 func (z *Zone) step(now time.Time, arriving, conditions float64) (handled float64, changed []Alert) {
 	z.now = now
 	unix := now.Unix()
@@ -89,8 +91,8 @@ func (z *Zone) step(now time.Time, arriving, conditions float64) (handled float6
 // activity compares the people at work with a full early shift.
 func (z *Zone) activity() float64 { return float64(z.workers) / float64(z.plan.crew[early]) }
 
-// headroom is the spare pace of zones that can only handle what others send: without it an hour lost there could never be
-// made good.
+// headroom is the spare pace of zones that can only handle what others send: without it an hour
+// lost there could never be made good.
 func (z *Zone) headroom() float64 {
 	switch z.plan.role {
 	case packing:
@@ -115,8 +117,8 @@ func (z *Zone) receive(now time.Time, arriving float64) {
 	z.backlog += in
 }
 
-// planWave returns the units of the orders that the planner releases now: what should keep the zone busy until the next
-// wave, more or less, corrected by half of what waits too much or too little.
+// planWave returns the units of the orders that the planner releases now: what should keep the zone
+// busy until the next wave, more or less, corrected by half of what waits too much or too little.
 func (z *Zone) planWave(now time.Time) float64 {
 	perSecond := float64(z.target()) / 3600
 	next := 30*minute + z.rng.Int64N(20*minute)

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// A sample is one ambient zone at one moment, as shares of its target in the early shift and of that shift's crew.
+// A sample is one ambient zone at one moment, as shares of its target in the early shift and of
+// that shift's crew.
 type sample struct {
 	after        time.Duration // since monday
 	rate, people float64
 }
 
-// samples watches the ambient zones of all warehouses, with several seeds, from one time to another.
+// samples watches the ambient zones of all warehouses, with several seeds, between two times.
 func samples(from, to time.Duration) []sample {
 	var all []sample
 	for seed := range uint64(6) {
@@ -100,7 +101,7 @@ func quiet(w *Warehouse) {
 	}
 }
 
-// TestUnitsFlowThrough: what packing was sent is what it handled, what waits there, and what is on its way.
+// TestUnitsFlowThrough: what packing was sent is what it handled, waits there, or is on its way.
 func TestUnitsFlowThrough(t *testing.T) {
 	f := New(5, monday)
 	w := f.Warehouses()[0]

@@ -1,4 +1,5 @@
-package stack
+// Package program finds the servers and tools that the native stack and the tests run.
+package program
 
 import (
 	"errors"
@@ -21,9 +22,9 @@ var debianPackage = map[string]string{
 // systemFolders hold servers on Debian, and are not in everyone's PATH.
 var systemFolders = []string{"/usr/local/sbin", "/usr/sbin", "/sbin"}
 
-// Program returns the path of a program, looked for in PATH and in the system's folders for servers. The error says how
-// to install it.
-func Program(name string) (string, error) {
+// Find returns the path of a program, looked for in PATH and in the system's folders for servers.
+// The error says how to install it.
+func Find(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil {
 		return filepath.Abs(path)
@@ -41,5 +42,5 @@ func Program(name string) (string, error) {
 	if name, ok := debianPackage[name]; ok {
 		hint = ": install it with apt-get install " + name
 	}
-	return "", fmt.Errorf("%s is neither in PATH nor in %s%s", name, strings.Join(systemFolders, ", "), hint)
+	return "", fmt.Errorf("%s not found in PATH or %s%s", name, strings.Join(systemFolders, ", "), hint)
 }

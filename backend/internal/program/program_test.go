@@ -1,4 +1,4 @@
-package stack
+package program
 
 import (
 	"os"
@@ -7,20 +7,20 @@ import (
 	"testing"
 )
 
-func TestProgram(t *testing.T) {
+func TestAProgramIsFoundInPath(t *testing.T) {
 	folder := t.TempDir()
 	want := filepath.Join(folder, "redis-server")
 	if err := os.WriteFile(want, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", folder)
-	got, err := Program("redis-server")
+	got, err := Find("redis-server")
 	if err != nil || got != want {
-		t.Errorf("Program is %q, %v; want %q", got, err, want)
+		t.Errorf("Find is %q, %v; want %q", got, err, want)
 	}
 }
 
-func TestMissingProgramSaysWhatToInstall(t *testing.T) {
+func TestAMissingProgramSaysWhatToInstall(t *testing.T) {
 	folders := systemFolders
 	systemFolders = []string{t.TempDir()}
 	t.Cleanup(func() { systemFolders = folders })
@@ -30,11 +30,11 @@ func TestMissingProgramSaysWhatToInstall(t *testing.T) {
 		{"nginx", "install it with apt-get install nginx"},
 		{"prometheus", "install it with apt-get install prometheus"},
 		{"promtool", "install it with apt-get install prometheus"},
-		{"unheard-of", "unheard-of is neither in PATH nor in"},
+		{"unheard-of", "unheard-of not found in PATH or"},
 	}
 	for _, tt := range tests {
-		if _, err := Program(tt.give); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("Program(%q) says %v, want it to contain %q", tt.give, err, tt.want)
+		if _, err := Find(tt.give); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("Find(%q) says %v, want it to contain %q", tt.give, err, tt.want)
 		}
 	}
 }

@@ -1,0 +1,217 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// watchKey is written to find out whether Redis takes writes.
+const watchKey = "zonecast:watch"
+
+// Health implements [Broker].
+func (b *Redis) Health() error {
+	if b.ctx.Err() != nil {
+		return errClosed()
+	}
+	if err := b.down.Load(); err != nil {
+		return fmt.Errorf("Redis is not available: %w", *err)
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, c := range b.conns {
+		if c.lost && (b.cluster == nil || len(c.rooms) > 0) {
+			return errors.New("Redis is not available: pub/sub connection lost")
+		}
+	}
+	for _, a := range b.unconfirmed {
+		if time.Since(a.since) > 2*confirmTimeout {
+			return errors.New("Redis is not available: not all subscriptions are confirmed")
+		}
+	}
+	return nil
+}
+
+// monitor finds out whether Redis answers and takes writes, which it refuses when its memory is
+// full, until Close.
+func (b *Redis) monitor() {
+	tick := time.NewTicker(b.opts.Timings.Health)
+	defer tick.Stop()
+	for master := ""; ; {
+		master = b.checkMaster(master)
+		err := b.checkWritable()
+		switch was := b.down.Load(); {
+		case b.ctx.Err() != nil:
+			return
+		case err == nil && was != nil:
+			b.down.Store(nil)
+			b.opts.Log.Info("Redis is available again")
+		case err != nil:
+			b.down.Store(&err)
+			if was == nil {
+				b.opts.Log.Error("Redis is not available", "error", err)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+// checkMaster asks the Sentinels, if there are any, which server is the master. When it changed,
+// the pub/sub connections are made anew: the old one may live on, and publish nothing.
+func (b *Redis) checkMaster(was string) (master string) {
+	ctx, cancel := context.WithTimeout(b.ctx, time.Second)
+	defer cancel()
+	master, err := b.opts.Target.Master(ctx)
+	if err != nil || master == was {
+		return was
+	}
+	if was != "" {
+		b.opts.Log.Warn("failover: Redis has another master", "was", was, "now", master)
+		b.mu.RLock()
+		conns := slices.Collect(maps.Values(b.conns))
+		b.mu.RUnlock()
+		for _, c := range conns {
+			c.reconnect()
+		}
+	}
+	return master
+}
+
+func (b *Redis) checkWritable() error {
+	if b.cluster != nil {
+		// Each server, and that together they hold all slots.
+		if err := b.cluster.ForEachMaster(b.ctx, func(ctx context.Context, client *redis.Client) error {
+			return client.Ping(ctx).Err()
+		}); err != nil {
+			b.cluster.ReloadState(b.ctx)
+			return err
+		}
+	}
+	return b.client.Set(b.ctx, watchKey, 1, time.Minute).Err()
+}
+
+const (
+	reconcileRate  = 2000 // rooms a second at most
+	reconcileBatch = 200  // rooms in one round trip
+	// deliveryGrace is how long a message may be under way.
+	deliveryGrace = 500 * time.Millisecond
+	// idleAfter is the time without a message after which a room is idle. Others find their own
+	// holes by the next message.
+	idleAfter = time.Second
+)
+
+// reconcile compares idle rooms with Redis, until Close: silence of pub/sub proves nothing. A room
+// that is stale is subscribed to again, and so repaired. A connection that has stale rooms twice in
+// a row is made anew.
+func (b *Redis) reconcile() {
+	suspects := map[*pubsubConn]bool{}                // of the last round
+	for pauseFor(b.ctx, 2*b.opts.Timings.Reconcile) { // half of it to all of it
+		now := map[*pubsubConn]bool{}
+		for some := range slices.Chunk(b.idleRooms(), reconcileBatch) {
+			for _, r := range b.staleRooms(some) {
+				if c := b.resubscribe(r); c != nil {
+					now[c] = true
+				}
+			}
+			if !pauseFor(b.ctx, reconcileBatch*time.Second/reconcileRate) {
+				return
+			}
+		}
+		for c := range now {
+			if suspects[c] {
+				delete(now, c)
+				b.opts.Log.Warn("pub/sub connection does not deliver: reconnecting", "server", c.address)
+				c.reconnect()
+			}
+		}
+		suspects = now
+	}
+}
+
+func (b *Redis) idleRooms() []*redisRoom {
+	b.mu.RLock()
+	rooms := make([]*redisRoom, 0, len(b.rooms))
+	for _, r := range b.rooms {
+		if b.unconfirmed[r] == nil {
+			rooms = append(rooms, r)
+		}
+	}
+	b.mu.RUnlock()
+	return slices.DeleteFunc(rooms, func(r *redisRoom) bool { _, idle := r.position(); return !idle })
+}
+
+// staleRooms returns those of the rooms that lack what Redis has, or have what it lacks.
+func (b *Redis) staleRooms(rooms []*redisRoom) (stale []*redisRoom) {
+	before := make([]wire.Offset, len(rooms))
+	for i, r := range rooms {
+		before[i], _ = r.position()
+	}
+	changed := b.changedPositions(rooms, before)
+	if len(changed) == 0 || !pauseFor(b.ctx, 2*deliveryGrace) {
+		return nil
+	}
+	for i, there := range changed {
+		here, _ := rooms[i].position()
+		if here.Epoch != there.Epoch || here.N < there.N || before[i].N > there.N {
+			stale = append(stale, rooms[i])
+		}
+	}
+	return stale
+}
+
+// changedPositions reads the rooms' positions, and returns those that differ from before, by index.
+// It keeps rooms that nobody has published to from expiring.
+func (b *Redis) changedPositions(rooms []*redisRoom, before []wire.Offset) map[int]wire.Offset {
+	ctx, cancel := context.WithTimeout(b.ctx, b.opts.Timings.Command)
+	defer cancel()
+	pipe := b.client.Pipeline()
+	reads := make([]*redis.SliceCmd, len(rooms))
+	for i, r := range rooms {
+		reads[i] = pipe.HMGet(ctx, r.keys.meta, "epoch", "n")
+		if before[i].N == 0 {
+			// By its text, not its hash: the server may not know it.
+			rememberScript.Eval(ctx, pipe, []string{r.keys.meta, r.keys.retained})
+		}
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	changed := map[int]wire.Offset{}
+	for i := range rooms {
+		values, err := reads[i].Result()
+		if err != nil || len(values) != 2 {
+			continue // Redis is away: each room is confirmed anew after that
+		}
+		epoch, _ := values[0].(string) // nothing at all, when the history is lost
+		text, _ := values[1].(string)
+		n, _ := strconv.ParseUint(text, 10, 64)
+		if there := (wire.Offset{Epoch: epoch, N: n}); there != before[i] {
+			changed[i] = there
+		}
+	}
+	return changed
+}
+
+// resubscribe subscribes to a stale room again, and returns its connection.
+func (b *Redis) resubscribe(r *redisRoom) *pubsubConn {
+	if r.isClosed() {
+		return nil
+	}
+	b.opts.Log.Warn("subscription missed a message: resubscribing", "room", r.name)
+	if err := b.subscribeRoom(b.ctx, r); err != nil {
+		b.opts.Log.Debug("resubscribe failed", "room", r.name, "error", err)
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return r.conn
+}
