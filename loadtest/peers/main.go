@@ -45,8 +45,9 @@ const (
 // settings are the flags.
 type settings struct {
 	Zonecast    string   `default:"../../bin/zonecast" placeholder:"FILE" help:"Zonecast's program."`
+	Baseline    string   `placeholder:"FILE" help:"Another build of Zonecast, measured in the same rounds: its ratios are in a column of their own."`
 	Out         string   `placeholder:"FILE" help:"Where to write the result as JSON."`
-	Only        []string `default:"zonecast,centrifuge,socketio,write2" enum:"zonecast,centrifuge,socketio,write2" help:"Which servers (${default})."`
+	Only        []string `default:"zonecast,centrifuge,socketio,write2" enum:"zonecast,baseline,centrifuge,socketio,write2" help:"Which servers (${default}; and baseline with --baseline)."`
 	Scenarios   []string `placeholder:"NAME,…" help:"Which scenarios: {idle,steady}-{few,many}, steady-{few,many}{-4k,}-deflate, steady-{few,many}-4k, flood, flood-4k. Without this all of them."`
 	Connections []int    `default:"1000,10000" placeholder:"FEW,MANY" help:"The two numbers of connections (${default})."`
 	Rounds      int      `default:"3" help:"How often the servers take turns in the scenarios whose ratios have a target; the table has the medians (${default})."`
@@ -113,6 +114,11 @@ func parse(args []string, stdout io.Writer) (set settings, err error) {
 		return set, fmt.Errorf("--rounds is %d: give at least 1", set.Rounds)
 	case len(set.Connections) != 2 || min(set.Connections[0], set.Connections[1]) < 1:
 		return set, fmt.Errorf("--connections is %v: give two numbers, such as 1000,10000", set.Connections)
+	case set.Baseline == "" && slices.Contains(set.Only, server.Baseline):
+		return set, errors.New("--only has baseline: give its program with --baseline FILE")
+	}
+	if set.Baseline != "" {
+		set.Only = append(set.Only, server.Baseline)
 	}
 	if set.Quick {
 		set.Connections, set.Rounds = []int{100, 500}, 1
@@ -182,7 +188,7 @@ func prepare(ctx context.Context, set settings, output string) ([]*server.Peer, 
 	if err != nil {
 		return nil, err
 	}
-	kit := server.Kit{Zonecast: set.Zonecast, Module: module, Output: output}
+	kit := server.Kit{Zonecast: set.Zonecast, Baseline: set.Baseline, Module: module, Output: output}
 	var peers []*server.Peer
 	for _, name := range server.Names() {
 		if !slices.Contains(set.Only, name) {

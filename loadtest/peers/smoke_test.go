@@ -23,7 +23,7 @@ func TestEveryPeer(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "results.json")
 	program := cmp.Or(os.Getenv("ZONECAST_BIN"), "../../bin/zonecast")
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"--quick", "--zonecast", program, "--out", out}, &stdout, &stderr)
+	code := run(t.Context(), []string{"--quick", "--zonecast", program, "--baseline", program, "--out", out}, &stdout, &stderr)
 	t.Logf("%s%s", &stderr, &stdout)
 	if code != exitGood {
 		t.Errorf("exit code %d", code)

@@ -116,7 +116,7 @@ func (r *Result) bases() (bases []Peer) {
 		return nil
 	}
 	for _, p := range r.Peers {
-		if p.Name == server.Centrifuge || p.Name == server.Write2 {
+		if p.Name == server.Baseline || p.Name == server.Centrifuge || p.Name == server.Write2 {
 			bases = append(bases, p)
 		}
 	}
