@@ -11,7 +11,7 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/swarm"
@@ -84,19 +84,19 @@ func (r *Run) divide() error {
 		for i, at := range p.WorkerAt {
 			r.addresses.shares[i+1].at = at
 		}
-		return limits.Descriptors(p.Publishers)
+		return machine.Descriptors(p.Publishers)
 	}
 	workers := p.Workers
 	if workers == 0 {
-		workers = limits.Processes(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
+		workers = machine.Processes(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
 	}
 	if workers == 1 {
 		r.addresses.shares = []share{{local: true, members: p.Connections, publishes: p.Publishers > 0}}
-		return limits.Descriptors(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
+		return machine.Descriptors(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
 	}
 	r.addresses.shares = []share{{local: true, publishes: p.Publishers > 0}}
 	r.spread(workers)
-	return limits.Descriptors(perMember*(p.Connections/workers+1) + p.Publishers)
+	return machine.Descriptors(perMember*(p.Connections/workers+1) + p.Publishers)
 }
 
 // sockets is how many connections a member has at most.
@@ -135,7 +135,7 @@ func (r *Run) spread(workers int) {
 
 // ports chooses where connections come from, and makes sure that there are ports for all of them.
 func (r *Run) ports() error {
-	per := limits.Ports()
+	per := machine.Ports()
 	targets := map[netip.AddrPort]bool{}
 	loopback := true
 	for _, t := range r.addresses.targets {
@@ -156,7 +156,7 @@ func (r *Run) ports() error {
 		needed = needed/len(r.plan.WorkerAt) + 1
 	}
 	if needed > sources*per {
-		return &limits.PortError{Need: needed, Have: sources * per, Sources: sources}
+		return &machine.PortError{Need: needed, Have: sources * per, Sources: sources}
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
@@ -43,7 +43,7 @@ func TestDivide(t *testing.T) {
 }
 
 func TestPorts(t *testing.T) {
-	per := limits.Ports()
+	per := machine.Ports()
 	few := planned(per/4, 1, "127.0.0.1:1")
 	if err := few.ports(); err != nil || few.addresses.sources != nil {
 		t.Errorf("%v, %v", few.addresses.sources, err)
@@ -57,7 +57,7 @@ func TestPorts(t *testing.T) {
 	if err := spread.ports(); err != nil || spread.addresses.sources != nil {
 		t.Errorf("%v, %v", spread.addresses.sources, err)
 	}
-	var short *limits.PortError
+	var short *machine.PortError
 	far := planned(3*per, 1, "192.0.2.1:80")
 	if err := far.ports(); !errors.As(err, &short) || short.Need != 3*per || short.Have != per {
 		t.Errorf("%v", err)

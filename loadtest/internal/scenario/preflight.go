@@ -16,7 +16,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
-	"github.com/zonecast/zonecast/loadtest/internal/problem"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 	"github.com/zonecast/zonecast/loadtest/internal/swarm"
@@ -391,7 +390,7 @@ func (o *post) Event(c *swarm.Conn, _ *dialect.Event, _ uint64) {
 // Answer implements [swarm.Handler].
 func (o *post) Answer(_ *swarm.Conn, r *http1.Response, _ uint64) {
 	if r.Status != 200 {
-		o.p.fail(explainPublish(o.base, problem.New(r.Status, r.Body)))
+		o.p.fail(explainPublish(o.base, failure.NewStatus(r.Status, r.Body)))
 		return
 	}
 	o.done = true
@@ -418,7 +417,7 @@ func explainComplaint(url string, e *dialect.Event) error {
 
 // explainDial says what to do about a connection that could not be opened.
 func (r *Run) explainDial(address string, err error) error {
-	var status *problem.Status
+	var status *failure.Status
 	var protocol *swarm.ProtocolError
 	var advice string
 	server, path := serverNames[r.plan.Protocol], dialect.Path(r.plan.Protocol)
@@ -442,7 +441,7 @@ var serverNames = map[string]string{settings.Zonecast: "Zonecast", settings.Sock
 
 // explainPublish says what to do about an event that could not be published.
 func explainPublish(base string, err error) error {
-	var status *problem.Status
+	var status *failure.Status
 	var advice string
 	switch {
 	case errors.As(err, &status) && (status.Code == 401 || status.Code == 403):

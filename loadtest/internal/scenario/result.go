@@ -5,6 +5,7 @@ package scenario
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/account"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/latency"
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
@@ -66,7 +66,7 @@ type usage struct {
 
 func used() (u usage) {
 	u.at = time.Now()
-	u.cpu, _ = limits.Used()
+	u.cpu, _ = machine.Used()
 	u.idle, _ = machine.Idle()
 	return u
 }
@@ -322,7 +322,7 @@ const (
 
 // enterGenerator fills in what the load tester used, and whether it was the bottleneck.
 func (r *Run) enterGenerator(res *report.Result, t *total) {
-	own, peak := limits.Used()
+	own, peak := machine.Used()
 	g := report.Generator{CPUSeconds: own.Seconds(), PeakMemoryBytes: peak, Machine: machine.Describe().String()}
 	for i, p := range t.parts {
 		if p != nil && !r.addresses.shares[i].local {
@@ -334,7 +334,7 @@ func (r *Run) enterGenerator(res *report.Result, t *total) {
 	g.BusiestPercent = 100 * most
 	if wall := t.after.at.Sub(t.before.at); wall > 0 && !t.before.at.IsZero() {
 		g.CPUPercent = 100 * float64(t.after.cpu-t.before.cpu) / float64(wall)
-		g.IdlePercent = 100 * float64(t.after.idle-t.before.idle) / float64(wall) / float64(max(machine.Cores(), 1))
+		g.IdlePercent = 100 * float64(t.after.idle-t.before.idle) / float64(wall) / float64(runtime.NumCPU())
 		if len(r.crew) > 1 {
 			g.CPUPercent = 100 * average * float64(len(r.crew))
 		}

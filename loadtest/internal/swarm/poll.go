@@ -7,8 +7,8 @@ import (
 
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
-	"github.com/zonecast/zonecast/loadtest/internal/problem"
 )
 
 // poll asks for what comes after the last answer. The first poll answers at once; that of a client that comes back must be
@@ -73,7 +73,7 @@ func (l *Loop) answered(c *Conn, r *http1.Response) error {
 		return nil
 	}
 	if r.Status != 200 {
-		return problem.New(r.Status, r.Body)
+		return failure.NewStatus(r.Status, r.Body)
 	}
 	p, err := dialect.ReadPoll(r.Body)
 	if err != nil {

@@ -19,9 +19,9 @@ import (
 
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/fake"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
-	"github.com/zonecast/zonecast/loadtest/internal/problem"
 )
 
 // journal notes what is told about connections.
@@ -216,7 +216,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, trusting, func() bool { return len(j.ended) == 2 })
-	var status *problem.Status
+	var status *failure.Status
 	if !errors.As(j.ended[1], &status) || status.Code != 404 {
 		t.Errorf("ended with %v, want the server's answer", j.ended[1])
 	}

@@ -5,9 +5,9 @@ package swarm
 import (
 	"fmt"
 
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/frame"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
-	"github.com/zonecast/zonecast/loadtest/internal/problem"
 )
 
 // maskKey masks all frames: what masking protects from, a hostile proxy, is not here.
@@ -71,7 +71,7 @@ func (l *Loop) refused(p []byte) (used int, err error) {
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	return n, problem.New(r.Status, r.Body)
+	return n, failure.NewStatus(r.Status, r.Body)
 }
 
 // message handles a message, or a control frame.

@@ -11,7 +11,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/account"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/latency"
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 )
 
 // A Tick is how far a worker is. Once a second it tells what that was like, too.
@@ -115,7 +115,7 @@ func (w *Worker) partial(accepted []account.Set) *Partial {
 		Replay: w.replay.Take(), Sends: w.sends.Take(), Lag: w.lag.Take(), SlowLatency: w.slow.Take(),
 		Failures: w.failures.Counts(), FailureTotal: w.failures.Total(),
 	}
-	cpu, peak := limits.Used()
+	cpu, peak := machine.Used()
 	p.CPUSeconds, p.PeakMemory = cpu.Seconds(), peak
 	p.Rooms = make([]RoomPart, len(w.rooms))
 	for i := range w.rooms {

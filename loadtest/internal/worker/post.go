@@ -6,8 +6,8 @@ import (
 	"bytes"
 
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
-	"github.com/zonecast/zonecast/loadtest/internal/problem"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 )
@@ -23,7 +23,7 @@ func PostFrame(speech dialect.Dialect, target *swarm.Target, frame []byte) *http
 func ReadPosted(speech dialect.Dialect, a *http1.Response) (dialect.Event, error) {
 	e, _ := speech.Next(bytes.TrimSpace(a.Body), "")
 	if e.Kind != dialect.Ack && e.Kind != dialect.Refused {
-		return e, problem.New(a.Status, a.Body)
+		return e, failure.NewStatus(a.Status, a.Body)
 	}
 	return e, nil
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/account"
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
-	"github.com/zonecast/zonecast/loadtest/internal/problem"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
@@ -157,7 +157,7 @@ func (r *requester) answered(a *http1.Response, err error, now uint64) {
 			r.batch = r.batch[:0]
 		}
 	case a.Status != 200:
-		err = problem.New(a.Status, a.Body)
+		err = failure.NewStatus(a.Status, a.Body)
 	case len(r.batch) > 1:
 		r.judge(a.Body, now)
 		return

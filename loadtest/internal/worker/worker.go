@@ -11,7 +11,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/account"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/latency"
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 	"github.com/zonecast/zonecast/loadtest/internal/swarm"
@@ -277,7 +277,7 @@ func (w *Worker) holds(m *member, accepted []account.Set) bool {
 
 // report tells what this second was like.
 func (w *Worker) report(now uint64) {
-	cpu, _ := limits.Used()
+	cpu, _ := machine.Used()
 	t := w.countsNow()
 	w.roll()
 	t.Second = true

@@ -11,7 +11,6 @@ import (
 
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/dialect"
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 	"github.com/zonecast/zonecast/loadtest/internal/swarm"
@@ -97,7 +96,7 @@ func (s Scenario) Do(ctx context.Context, peer *server.Peer) (Outcome, error) {
 }
 
 func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (err error) {
-	if err := limits.Descriptors(s.Connections + s.Publishers); err != nil {
+	if err := machine.Descriptors(s.Connections + s.Publishers); err != nil {
 		return err
 	}
 	process, err := peer.Start(ctx, s.Deflate)
@@ -240,7 +239,7 @@ type reading struct {
 
 func look(process *server.Process) (r reading, err error) {
 	r.at = time.Now()
-	r.generator, _ = limits.Used()
+	r.generator, _ = machine.Used()
 	if r.server, err = process.CPU(); err != nil {
 		return r, err
 	}

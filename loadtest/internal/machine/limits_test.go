@@ -1,4 +1,6 @@
-package limits
+//go:build linux
+
+package machine
 
 import (
 	"errors"
@@ -24,17 +26,9 @@ func TestDescriptorErrorSaysWhatToDo(t *testing.T) {
 			t.Errorf("%q does not say %q", got, want)
 		}
 	}
-}
-
-func TestDescriptorErrorAsksForNothingThatDoesNotHelp(t *testing.T) {
+	// With next to no descriptors, fewer connections would not help, so it does not suggest that.
 	if got := (&DescriptorError{Need: 267, Have: 20}).Error(); !strings.HasSuffix(got, "raise the limit (ulimit -n 267)") {
 		t.Errorf("%q", got)
-	}
-}
-
-func TestUsed(t *testing.T) {
-	if _, peak := Used(); peak < 1<<20 || peak > 1<<40 {
-		t.Errorf("a peak of %d bytes", peak)
 	}
 }
 

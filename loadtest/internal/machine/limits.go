@@ -1,10 +1,12 @@
-// Package limits knows what the system allows the load tester, and what it used of it.
-package limits
+//go:build linux
+
+package machine
 
 import (
 	"fmt"
 	"math"
 	"os"
+	"syscall"
 )
 
 // spare is how many descriptors are kept for everything that is not a connection of the run: the standard streams, the
@@ -73,4 +75,20 @@ func Ports() int {
 		return 28_232 // Linux's default
 	}
 	return to - from + 1
+}
+
+// raise sets the soft limit of descriptors to the hard one if it is below need, and returns what holds then.
+func raise(need uint64) (uint64, error) {
+	var l syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
+		return 0, err
+	}
+	if l.Cur >= need || l.Cur >= l.Max {
+		return l.Cur, nil
+	}
+	raised := syscall.Rlimit{Cur: l.Max, Max: l.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised); err != nil {
+		return l.Cur, nil // not permitted: what there is has to do
+	}
+	return raised.Cur, nil
 }

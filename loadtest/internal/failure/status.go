@@ -1,6 +1,4 @@
-// Package problem reads what an HTTP server says when it refuses: an application/problem+json body (RFC 9457), or
-// whatever else it sent.
-package problem
+package failure
 
 import (
 	"encoding/json"
@@ -10,14 +8,15 @@ import (
 	"unicode/utf8"
 )
 
-// A Status is the error of an HTTP answer that is not the one hoped for.
+// A Status is the error of an HTTP response with an unexpected status. Its detail is read from an application/problem+json
+// body (RFC 9457), or whatever else the server sent.
 type Status struct {
 	Code   int
 	Detail string // the server's own words; empty when it had none
 }
 
-// New returns the error for an answer with this code and body.
-func New(code int, body []byte) *Status { return &Status{Code: code, Detail: detail(body)} }
+// NewStatus returns the error for a response with this code and body.
+func NewStatus(code int, body []byte) *Status { return &Status{Code: code, Detail: detail(body)} }
 
 func (s *Status) Error() string {
 	text := fmt.Sprintf("the server answered HTTP %d %s", s.Code, http.StatusText(s.Code))
