@@ -222,26 +222,13 @@ func (l *Ledger) base() Score {
 
 // Add adds another member's outcome to s.
 func (s *Score) Add(o Score) {
-	s.Expected += o.Expected
-	s.Received += o.Received
-	s.Duplicated += o.Duplicated
-	s.Reordered += o.Reordered
-	s.Unconfirmed += o.Unconfirmed
-	s.Foreign += o.Foreign
-	s.Holes += o.Holes
-	s.Reused += o.Reused
-	s.Restarted += o.Restarted
+	added := o.Fields()
+	for i, field := range s.Fields() {
+		*field += *added[i]
+	}
 }
 
-// Sub takes an earlier outcome of the same members off s.
-func (s *Score) Sub(o Score) {
-	s.Expected -= o.Expected
-	s.Received -= o.Received
-	s.Duplicated -= o.Duplicated
-	s.Reordered -= o.Reordered
-	s.Unconfirmed -= o.Unconfirmed
-	s.Foreign -= o.Foreign
-	s.Holes -= o.Holes
-	s.Reused -= o.Reused
-	s.Restarted -= o.Restarted
+// Fields returns all counts, always in the same order.
+func (s *Score) Fields() []*uint64 {
+	return []*uint64{&s.Expected, &s.Received, &s.Duplicated, &s.Reordered, &s.Unconfirmed, &s.Foreign, &s.Holes, &s.Reused, &s.Restarted}
 }

@@ -28,14 +28,14 @@ func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total
 	halved := 0
 	for len(r.watch.steps) < mostSteps && halved < halvings {
 		before := t.sum()
-		step := &total{run: r, tallies: newTallies(), parts: t.parts, rooms: t.rooms, accepted: t.accepted}
+		step := &total{run: r, Tallies: worker.NewTallies(), parts: t.parts, rooms: t.rooms, accepted: t.accepted}
 		why, err := r.send(ctx, cancel, step, r.plan.Step)
 		t.accepted, t.start, t.cut = step.accepted, step.start, step.cut
 		if t.first == 0 {
 			t.first, t.at = step.first, step.at
 		}
 		err = cmp.Or(err, r.settle(ctx, step, r.plan.Settle))
-		t.absorb(&step.tallies)
+		t.Merge(&step.Tallies)
 		if err != nil {
 			return "", err
 		}
@@ -81,39 +81,20 @@ func (r *Run) rest(ctx context.Context) error {
 // judge measures one step against the thresholds.
 func (r *Run) judge(t *total, before worker.Partial) report.RampStep {
 	all := t.sum()
-	score := all.Score
-	score.Sub(before.Score)
+	own := all.Counts
+	own.Sub(before.Counts)
 	took := time.Duration(max(t.start+uint64(r.plan.Step), all.Last) - t.start)
 	res := &report.Result{
-		Connections: report.Connections{Asked: r.plan.Connections, Joined: all.Joined, Broken: all.Broken - before.Broken, Lost: all.Missing},
-		Messages: report.Messages{
-			Scheduled: all.Due - before.Due, Sent: all.Sent - before.Sent, Failed: all.Failed - before.Failed,
-			NotSent: all.NotSent - before.NotSent, Late: all.Late - before.Late,
-			Expected: score.Expected, Received: score.Received, Lost: score.Lost(), Duplicated: score.Duplicated, Reordered: score.Reordered,
-		},
-		Throughput: report.Throughput{
-			Sent: float64(all.Sent-before.Sent) / took.Seconds(), Received: float64(score.Received) / took.Seconds(),
-		},
-		Latency: report.TimesOf(t.latency.Summary()), Live: report.TimesOf(t.live.Summary()), Lag: report.TimesOf(t.lag.Summary()),
-		Publish: report.TimesOf(t.sends.Summary()), Errors: all.FailureTotal - before.FailureTotal,
-	}
-	res.Violations = report.Violations{
-		Holes: score.Holes, Reused: score.Reused, Restarted: score.Restarted, Damaged: all.Damaged - before.Damaged,
-		Misrouted: all.Misrouted - before.Misrouted, Unreadable: all.Unreadable - before.Unreadable, Gaps: all.Gaps - before.Gaps,
-	}
-	if score.Expected > 0 {
-		res.SuccessPercent = 100 * float64(score.Received) / float64(score.Expected)
+		Connections: report.Connections{Asked: r.plan.Connections, Joined: int(all.Joined), Broken: int(own.Broken), Lost: int(all.Missing)},
+		Messages:    messagesOf(own), Violations: violationsOf(own), SuccessPercent: successOf(own.Score),
+		Throughput: report.Throughput{Sent: float64(own.Sent) / took.Seconds(), Received: float64(own.Score.Received) / took.Seconds()},
+		Latency:    report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
+		Publish: report.TimesOf(t.Sends.Summary()), Errors: own.FailureTotal,
 	}
 	outcomes, held := judged(res, r.plan.Thresholds)
-	held = held && res.Messages.NotSent == 0 && res.Messages.Failed == 0 && t.lag.Summary().P99 <= r.plan.MaxLag
+	held = held && res.Messages.NotSent == 0 && res.Messages.Failed == 0 && t.Lag.Summary().P99 <= r.plan.MaxLag
 	return report.RampStep{
 		MsgPerSec: r.rate, Deliveries: res.Throughput.Received, Delivered: res.SuccessPercent, Latency: res.Latency,
 		Thresholds: outcomes, Held: held,
 	}
-}
-
-// absorb adds a step's durations to those of the run.
-func (t *total) absorb(s *tallies) {
-	t.merge(&worker.Partial{Latency: s.latency, Live: s.live, Connects: s.connects, Offline: s.offline, Replay: s.replay,
-		Sends: s.sends, Lag: s.lag, SlowLatency: s.slow})
 }

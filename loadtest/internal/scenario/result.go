@@ -20,33 +20,10 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
-// tallies are what durations a run measures.
-type tallies struct {
-	latency, live, connects, offline, replay, sends, lag, slow *latency.Tally
-}
-
-func newTallies() (t tallies) {
-	for _, one := range []**latency.Tally{&t.latency, &t.live, &t.connects, &t.offline, &t.replay, &t.sends, &t.lag, &t.slow} {
-		*one = latency.New(latency.Fine)
-	}
-	return t
-}
-
-func (t *tallies) merge(p *worker.Partial) {
-	t.latency.Merge(p.Latency)
-	t.live.Merge(p.Live)
-	t.connects.Merge(p.Connects)
-	t.offline.Merge(p.Offline)
-	t.replay.Merge(p.Replay)
-	t.sends.Merge(p.Sends)
-	t.lag.Merge(p.Lag)
-	t.slow.Merge(p.SlowLatency)
-}
-
 // A total is a result in the making: what all workers measured in all steps.
 type total struct {
 	run *Run
-	tallies
+	worker.Tallies
 	accepted []account.Set
 	parts    []*worker.Partial // the last one of each worker: its counts are of its whole life
 	rooms    []*latency.Tally  // by room
@@ -72,7 +49,7 @@ func used() (u usage) {
 }
 
 func newTotal(r *Run) *total {
-	return &total{run: r, tallies: newTallies(), parts: make([]*worker.Partial, len(r.crew)), rooms: make([]*latency.Tally, len(r.plan.Rooms))}
+	return &total{run: r, Tallies: worker.NewTallies(), parts: make([]*worker.Partial, len(r.crew)), rooms: make([]*latency.Tally, len(r.plan.Rooms))}
 }
 
 func (t *total) began() { t.before = used() }
@@ -96,7 +73,7 @@ func (t *total) add(answers []worker.Answer) {
 			continue
 		}
 		t.parts[i] = a.Partial
-		t.merge(a.Partial)
+		t.Merge(&a.Partial.Tallies)
 		for k := range a.Partial.Rooms {
 			if tally := a.Partial.Rooms[k].Latency; tally != nil {
 				if t.rooms[k] == nil {
@@ -116,33 +93,14 @@ func (t *total) sum() (all worker.Partial) {
 			addPart(&all, p)
 		}
 	}
+	all.Score.Add(all.Echoes)
+	all.Score.Add(all.Visits)
 	return all
 }
 
 func addPart(all, p *worker.Partial) {
-	all.Joined += p.Joined
-	all.Missing += p.Missing
-	all.Broken += p.Broken
-	all.Resumed += p.Resumed
-	all.Dropped += p.Dropped
-	all.Visited += p.Visited
-	all.Due += p.Due
-	all.Sent += p.Sent
-	all.Failed += p.Failed
-	all.NotSent += p.NotSent
-	all.Late += p.Late
-	all.Damaged += p.Damaged
-	all.Misrouted += p.Misrouted
-	all.Unreadable += p.Unreadable
-	all.Gaps += p.Gaps
-	all.Score.Add(p.Score)
-	all.Score.Add(p.Echoes)
-	all.Score.Add(p.Visits)
-	all.Slow.Add(p.Slow)
-	all.SlowMembers += p.SlowMembers
-	all.SlowBroken += p.SlowBroken
+	all.Counts.Add(p.Counts)
 	all.Last = max(all.Last, p.Last)
-	all.FailureTotal += p.FailureTotal
 	all.Failures = append(all.Failures, p.Failures...)
 	for k := range p.Rooms {
 		room, part := &all.Rooms[k], &p.Rooms[k]
@@ -162,37 +120,24 @@ func addPart(all, p *worker.Partial) {
 // finish enters everything that was counted.
 func (r *Run) finish(t *total, stopped string) *report.Result {
 	for _, p := range r.watch.connects {
-		t.connects.Merge(p.Connects)
+		t.Connects.Merge(p.Connects)
 	}
 	r.watch.end()
 	all := t.sum()
 	score := all.Score
 	res := &report.Result{
 		Schema: report.Schema, Settings: r.reportSettings(), StartedAt: t.at, Stopped: stopped,
-		Connections: report.Connections{
-			Asked: r.plan.Connections, Joined: all.Joined, Broken: all.Broken, Resumed: all.Resumed, Lost: all.Missing, Dropped: all.Dropped,
-		},
-		Messages: report.Messages{
-			Scheduled: all.Due, Sent: all.Sent, Failed: all.Failed, NotSent: all.NotSent, Late: all.Late,
-			Expected: score.Expected, Received: score.Received, Lost: score.Lost(),
-			Duplicated: score.Duplicated, Reordered: score.Reordered, Unconfirmed: score.Unconfirmed, Foreign: score.Foreign,
-		},
-		Violations: report.Violations{
-			Holes: score.Holes, Reused: score.Reused, Restarted: score.Restarted,
-			Damaged: all.Damaged, Misrouted: all.Misrouted, Unreadable: all.Unreadable, Gaps: all.Gaps,
-		},
-		Latency: report.TimesOf(t.latency.Summary()), Live: report.TimesOf(t.live.Summary()),
-		Connect: report.TimesOf(t.connects.Summary()), Offline: report.TimesOf(t.offline.Summary()),
-		Replay: report.TimesOf(t.replay.Summary()), Publish: report.TimesOf(t.sends.Summary()), Lag: report.TimesOf(t.lag.Summary()),
-		Errors: all.FailureTotal, ErrorsBy: mergeFailures(all.Failures), Churn: all.Visited,
+		Connections: connectionsOf(r.plan.Connections, all.Counts), Messages: messagesOf(all.Counts), Violations: violationsOf(all.Counts),
+		SuccessPercent: successOf(score),
+		Latency:        report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()),
+		Connect: report.TimesOf(t.Connects.Summary()), Offline: report.TimesOf(t.Offline.Summary()),
+		Replay: report.TimesOf(t.Replay.Summary()), Publish: report.TimesOf(t.Sends.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
+		Errors: all.FailureTotal, ErrorsBy: mergeFailures(all.Failures), Churn: int(all.Visited),
 		Servers: r.servers.reports(), Seconds: r.watch.seconds, Ramp: r.watch.steps,
 	}
-	if score.Expected > 0 {
-		res.SuccessPercent = 100 * float64(score.Received) / float64(score.Expected)
-	}
 	if r.plan.Scenario == settings.Slow {
-		res.Slow = &report.Slow{Members: all.SlowMembers, Closed: all.SlowBroken, Expected: all.Slow.Expected, Received: all.Slow.Received,
-			Latency: report.TimesOf(t.slow.Summary())}
+		res.Slow = &report.Slow{Members: int(all.SlowMembers), Closed: int(all.SlowBroken), Expected: all.Slow.Expected, Received: all.Slow.Received,
+			Latency: report.TimesOf(t.SlowLatency.Summary())}
 	}
 	if d := t.duration(&all); d > 0 {
 		res.DurationMs = report.Millis(d)
@@ -204,6 +149,33 @@ func (r *Run) finish(t *total, stopped string) *report.Result {
 	r.enterGenerator(res, t)
 	res.Cost = res.ServerCost()
 	return res
+}
+
+func connectionsOf(asked int, c worker.Counts) report.Connections {
+	return report.Connections{Asked: asked, Joined: int(c.Joined), Broken: int(c.Broken), Resumed: int(c.Resumed), Lost: int(c.Missing),
+		Dropped: int(c.Dropped)}
+}
+
+func messagesOf(c worker.Counts) report.Messages {
+	return report.Messages{
+		Scheduled: c.Due, Sent: c.Sent, Failed: c.Failed, NotSent: c.NotSent, Late: c.Late,
+		Expected: c.Score.Expected, Received: c.Score.Received, Lost: c.Score.Lost(),
+		Duplicated: c.Score.Duplicated, Reordered: c.Score.Reordered, Unconfirmed: c.Score.Unconfirmed, Foreign: c.Score.Foreign,
+	}
+}
+
+func violationsOf(c worker.Counts) report.Violations {
+	return report.Violations{
+		Holes: c.Score.Holes, Reused: c.Score.Reused, Restarted: c.Score.Restarted,
+		Damaged: c.Damaged, Misrouted: c.Misrouted, Unreadable: c.Unreadable, Gaps: c.Gaps,
+	}
+}
+
+func successOf(s account.Score) float64 {
+	if s.Expected == 0 {
+		return 0
+	}
+	return 100 * float64(s.Received) / float64(s.Expected)
 }
 
 func (r *Run) reportSettings() report.Settings {
@@ -265,7 +237,7 @@ func (r *Run) enterRooms(res *report.Result, t *total, all *worker.Partial) {
 	res.Rooms, res.Warehouses = []report.Room{}, []report.Room{}
 	var order []string
 	if len(t.rooms) == 1 && r.plan.Scenario != settings.Echo && r.plan.Scenario != settings.Mixed {
-		t.rooms[0] = t.latency // the workers keep no other
+		t.rooms[0] = t.Latency // the workers keep no other
 	}
 	for k, name := range r.plan.Rooms {
 		part := &all.Rooms[k]
@@ -340,7 +312,7 @@ func (r *Run) enterGenerator(res *report.Result, t *total) {
 		}
 	}
 	res.Generator = g
-	lag := t.lag.Summary()
+	lag := t.Lag.Summary()
 	switch {
 	case res.Stopped != "":
 	case lag.Count >= fewest && lag.P99 > r.plan.MaxLag:
@@ -350,8 +322,8 @@ func (r *Run) enterGenerator(res *report.Result, t *total) {
 	case average > busy && g.IdlePercent > 100*full:
 		res.Invalid = fmt.Sprintf("the load tester was the bottleneck: its process used %.0f %% of the core that it can use, while %.0f %% of the machine "+
 			"was idle; give it more processes (--workers)", 100*average, g.IdlePercent)
-	case r.watch.uncertain > 0 && 10*r.watch.uncertain > t.latency.Summary().P50 && t.latency.Count() > 0:
+	case r.watch.uncertain > 0 && 10*r.watch.uncertain > t.Latency.Summary().P50 && t.Latency.Count() > 0:
 		res.Invalid = fmt.Sprintf("the clocks of the machines are known to %v only, which is too much for latencies of %v",
-			r.watch.uncertain, t.latency.Summary().P50)
+			r.watch.uncertain, t.Latency.Summary().P50)
 	}
 }

@@ -174,7 +174,7 @@ func (r *Run) connect(ctx context.Context, t *total) (joined int, err error) {
 	answers, late := r.all(ctx, func(int) worker.Order { return worker.Order{Do: worker.DoSettle} })
 	for i, a := range answers {
 		if a.Partial != nil {
-			joined += a.Partial.Joined
+			joined += int(a.Partial.Joined)
 			t.parts[i] = a.Partial
 		}
 	}

@@ -75,7 +75,7 @@ func (w *Worker) storm(now uint64) {
 func (m *member) lose(by string) {
 	conn := m.conn
 	m.conn, m.seated = nil, false
-	m.w.counts.dropped++
+	m.w.counts.Dropped++
 	switch by {
 	case ByClose:
 		m.w.loop.Leave(conn)
@@ -130,10 +130,10 @@ func (w *Worker) churn(step Step) {
 		}
 		conn := m.conn
 		m.conn, m.seated = nil, false
-		w.counts.dropped++
+		w.counts.Dropped++
 		w.loop.Leave(conn)
-		w.visits.Add(m.ledger.Visit())
-		w.visited++
+		w.counts.Visits.Add(m.ledger.Visit())
+		w.counts.Visited++
 		m.ledger, m.joined = account.Ledger{}, false
 		m.renew(now)
 	})

@@ -58,13 +58,13 @@ func (e *echoes) issue(due uint64) {
 		}
 	}
 	if m.echo.posts != nil && m.echo.posts.full() {
-		w.counts.notSent++
+		w.counts.NotSent++
 		return
 	}
 	number := m.echo.numbered
 	m.echo.sent.Add(uint64(number))
 	m.echo.numbered++
-	w.counts.sent++
+	w.counts.Sent++
 	if m.echo.posts != nil {
 		m.echo.posts.say(number, i, due)
 		return
@@ -86,7 +86,7 @@ func (e *echoes) answer(m *member, a *dialect.Event, now uint64) {
 		w.failures.AddKind("frame: answer to nothing", fmt.Sprintf("ack with the id %d", a.ID))
 		return
 	case !ok || s.Stream != stamp.Echo || e.owner(s.Seq) != m:
-		w.counts.damaged++
+		w.counts.Damaged++
 		w.failures.AddKind("frame: damaged data", fmt.Sprintf("the ack with the id %d does not have the data of its echo", a.ID))
 		return
 	case m.echo.posts != nil:
@@ -97,7 +97,7 @@ func (e *echoes) answer(m *member, a *dialect.Event, now uint64) {
 		return
 	}
 	took := time.Duration(int64(now - s.At))
-	w.counts.received++
+	w.counts.Received++
 	w.last = max(w.last, uint64(int64(now)-w.job.ClockAhead))
 	w.secondLive.Record(took)
 }
@@ -117,14 +117,14 @@ func (e *echoes) failed(m *member, number int64, err error) {
 // withdraw counts an echo as one that was not taken.
 func (e *echoes) withdraw(m *member, number int64) {
 	if m.echo != nil && number >= 0 && number < m.echo.numbered {
-		e.w.counts.sent--
-		e.w.counts.failed++
+		e.w.counts.Sent--
+		e.w.counts.Failed++
 		m.echo.sent.Remove(uint64(number))
 	}
 }
 
 // fail counts a message that could not be sent, or was not taken.
 func (w *Worker) fail(err error) {
-	w.counts.failed++
+	w.counts.Failed++
 	w.failures.Add("send", err)
 }

@@ -82,7 +82,7 @@ func (m *member) Event(_ *swarm.Conn, e *dialect.Event, now uint64) {
 		w.echoes.refused(m, e)
 	case dialect.Elsewhere:
 		if w.template.Resembles(e.Data) {
-			w.counts.misrouted++
+			w.counts.Misrouted++
 			s, _ := stamp.Find(e.Data)
 			w.failures.AddKind("frame: message in the wrong room", fmt.Sprintf("message %d", s.Seq))
 		}
@@ -103,7 +103,7 @@ func (m *member) control(e *dialect.Event) {
 		w.loop.End(m.conn, &refused{code: e.Reason, text: string(e.Data)})
 	case dialect.Gap:
 		if !m.slow {
-			w.counts.gaps++
+			w.counts.Gaps++
 			w.failures.AddKind("server: gap", string(e.Data))
 		}
 		m.passOver(e)
@@ -117,7 +117,7 @@ func (m *member) control(e *dialect.Event) {
 	case dialect.Complaint:
 		w.failures.AddKind("server: error "+e.Reason, string(e.Data))
 	case dialect.Unreadable:
-		w.counts.unreadable++
+		w.counts.Unreadable++
 		w.failures.AddKind("frame: unreadable", e.Reason)
 	}
 }
@@ -138,7 +138,7 @@ func (m *member) ready(e *dialect.Event, now uint64) {
 	if !m.joined {
 		m.joined = true
 		m.ledger.Join(at)
-		w.connects.Record(time.Duration(now - m.began))
+		w.tallies.Connects.Record(time.Duration(now - m.began))
 		if !m.counted {
 			m.counted = true
 			w.joined = append(w.joined, m)
@@ -148,8 +148,8 @@ func (m *member) ready(e *dialect.Event, now uint64) {
 		if m.ledger.Position().IsZero() {
 			m.ledger.Join(at)
 		}
-		w.counts.resumed++
-		w.offline.Record(time.Duration(now - m.away))
+		w.counts.Resumed++
+		w.tallies.Offline.Record(time.Duration(now - m.away))
 		m.behind = at.N
 		m.caughtUp(now)
 	}
@@ -170,7 +170,7 @@ func (m *member) whole() int {
 // caughtUp notes when a member that came back has what it missed.
 func (m *member) caughtUp(now uint64) {
 	if m.first > 0 && m.ledger.Position().N >= m.behind {
-		m.w.replay.Record(time.Duration(now - m.first))
+		m.w.tallies.Replay.Record(time.Duration(now - m.first))
 		m.behind, m.first = 0, 0
 	}
 }
@@ -184,14 +184,14 @@ func (m *member) delivery(e *dialect.Event, now uint64) {
 	switch {
 	case !ok && w.template.Resembles(e.Data):
 		m.ledger.Message(message) // its offset is good; as one of ours it is lost
-		w.counts.damaged++
+		w.counts.Damaged++
 		w.failures.AddKind("frame: damaged data", "the data is not byte for byte what was published")
 		return
 	case !ok:
 		m.ledger.Message(message)
 		return
 	case s.Stream/writers != uint32(m.room):
-		w.counts.misrouted++
+		w.counts.Misrouted++
 		w.failures.AddKind("frame: message in the wrong room", fmt.Sprintf("message %d", s.Seq))
 		return
 	}
@@ -200,10 +200,10 @@ func (m *member) delivery(e *dialect.Event, now uint64) {
 		return
 	}
 	took := time.Duration(int64(now-s.At) - w.job.ClockAhead)
-	w.counts.received++
+	w.counts.Received++
 	w.last = max(w.last, uint64(int64(now)-w.job.ClockAhead))
 	if m.slow {
-		w.slow.Record(took)
+		w.tallies.SlowLatency.Record(took)
 		return
 	}
 	r := &w.rooms[m.room]
@@ -226,10 +226,10 @@ func (w *Worker) track(r *room, stream int, seq uint32, took time.Duration) {
 	a := r.arrivals[stream]
 	if int(seq) >= len(a) {
 		grow := int(seq) + 1 - len(a)
-		if w.counts.tracked+grow > w.job.Tracked {
+		if w.tracked+grow > w.job.Tracked {
 			return
 		}
-		w.counts.tracked += grow
+		w.tracked += grow
 		a = append(a, make([]arrival, grow)...)
 		r.arrivals[stream] = a
 	}
@@ -257,9 +257,9 @@ func (m *member) Ended(_ *swarm.Conn, why error, now uint64) {
 	switch {
 	case w.over:
 	case m.slow: // as was to be expected
-		w.counts.slowBroken++
+		w.counts.SlowBroken++
 	default:
-		w.counts.broken++
+		w.counts.Broken++
 		w.failures.Add("connection", why)
 	}
 	m.why = why

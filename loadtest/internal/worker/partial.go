@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/zonecast/zonecast/loadtest/internal/account"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
@@ -24,25 +25,89 @@ type Tick struct {
 	Latency, Lag *latency.Tally `json:",omitempty"`
 }
 
-// A Partial is what one worker measured. Counts are of its whole life; the tallies of what came since the last one.
+// A Partial is what one worker measured.
 type Partial struct {
-	Joined, Missing          int // Missing: joined, and not connected at the end
-	Broken, Resumed, Dropped int
-	Visited                  int
+	Counts  // of its whole life
+	Tallies // of what came since the last Partial
 
-	Due, Sent, Failed, NotSent, Late     uint64
+	Rooms      []RoomPart
+	Last       uint64 // when the last message arrived
+	Failures   []failure.Count
+	CPUSeconds float64
+	PeakMemory uint64
+}
+
+// Counts are what a worker counted, or the sum or difference of several.
+type Counts struct {
+	Joined, Missing          uint64 // members; Missing: joined, and not connected at the end
+	Broken, Resumed, Dropped uint64 // connections; Dropped: ended on purpose
+	Visited                  uint64 // members that left for good
+	SlowMembers, SlowBroken  uint64
+
+	Due, Sent, Failed, NotSent, Late     uint64 // messages to send
+	Received                             uint64 // messages that arrived, each counted once
 	Damaged, Misrouted, Unreadable, Gaps uint64
-	Score, Echoes, Slow, Visits          account.Score
-	SlowMembers, SlowBroken              int
-	Rooms                                []RoomPart
-	Last                                 uint64 // when the last message arrived
-	Latency, Live, Connects, Offline     *latency.Tally
-	Replay, Sends, Lag, SlowLatency      *latency.Tally
-	Failures                             []failure.Count
-	FailureTotal                         uint64
-	BytesReceived                        uint64
-	CPUSeconds                           float64
-	PeakMemory                           uint64
+	FailureTotal, BytesReceived          uint64
+
+	Score, Echoes, Slow, Visits account.Score
+}
+
+// Add adds another worker's counts.
+func (c *Counts) Add(o Counts) {
+	added := o.fields()
+	for i, field := range c.fields() {
+		*field += *added[i]
+	}
+}
+
+// Sub subtracts earlier counts of the same workers.
+func (c *Counts) Sub(o Counts) {
+	earlier := o.fields()
+	for i, field := range c.fields() {
+		*field -= *earlier[i]
+	}
+}
+
+func (c *Counts) fields() []*uint64 {
+	return slices.Concat([]*uint64{
+		&c.Joined, &c.Missing, &c.Broken, &c.Resumed, &c.Dropped, &c.Visited, &c.SlowMembers, &c.SlowBroken,
+		&c.Due, &c.Sent, &c.Failed, &c.NotSent, &c.Late, &c.Received, &c.Damaged, &c.Misrouted, &c.Unreadable, &c.Gaps,
+		&c.FailureTotal, &c.BytesReceived,
+	}, c.Score.Fields(), c.Echoes.Fields(), c.Slow.Fields(), c.Visits.Fields())
+}
+
+// Tallies are the durations that a run measures.
+type Tallies struct {
+	Latency, Live, Connects, Offline, Replay, Sends, Lag, SlowLatency *latency.Tally
+}
+
+// NewTallies returns empty ones.
+func NewTallies() (t Tallies) {
+	for _, one := range t.all() {
+		*one = latency.New(latency.Fine)
+	}
+	return t
+}
+
+// Merge adds the durations of others; nil ones are empty.
+func (t *Tallies) Merge(o *Tallies) {
+	others := o.all()
+	for i, one := range t.all() {
+		(*one).Merge(*others[i])
+	}
+}
+
+// take returns all durations, and leaves t empty.
+func (t *Tallies) take() (taken Tallies) {
+	all := taken.all()
+	for i, one := range t.all() {
+		*all[i] = (*one).Take()
+	}
+	return taken
+}
+
+func (t *Tallies) all() []**latency.Tally {
+	return []**latency.Tally{&t.Latency, &t.Live, &t.Connects, &t.Offline, &t.Replay, &t.Sends, &t.Lag, &t.SlowLatency}
 }
 
 // A RoomPart is what the members of one room have received.
@@ -104,17 +169,9 @@ func (a *Arrivals) UnmarshalJSON(text []byte) error {
 
 // partial adds everything up.
 func (w *Worker) partial(accepted []account.Set) *Partial {
-	c := w.counts
 	w.roll()
-	p := &Partial{
-		Joined: len(w.joined), Broken: c.broken, Resumed: c.resumed, Dropped: c.dropped, SlowBroken: c.slowBroken, Visited: w.visited,
-		Due: c.dueMessages, Sent: c.sent, Failed: c.failed, NotSent: c.notSent, Late: c.late,
-		Damaged: c.damaged, Misrouted: c.misrouted, Unreadable: c.unreadable, Gaps: c.gaps,
-		Visits: w.visits, Last: w.last, BytesReceived: w.loop.Received,
-		Latency: w.latency.Take(), Live: w.live.Take(), Connects: w.connects.Take(), Offline: w.offline.Take(),
-		Replay: w.replay.Take(), Sends: w.sends.Take(), Lag: w.lag.Take(), SlowLatency: w.slow.Take(),
-		Failures: w.failures.Counts(), FailureTotal: w.failures.Total(),
-	}
+	p := &Partial{Counts: w.counts, Last: w.last, Tallies: w.tallies.take(), Failures: w.failures.Counts()}
+	p.Joined, p.FailureTotal, p.BytesReceived = uint64(len(w.joined)), w.failures.Total(), w.loop.Received
 	cpu, peak := machine.Used()
 	p.CPUSeconds, p.PeakMemory = cpu.Seconds(), peak
 	p.Rooms = make([]RoomPart, len(w.rooms))

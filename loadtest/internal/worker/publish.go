@@ -167,7 +167,7 @@ func (r *requester) answered(a *http1.Response, err error, now uint64) {
 
 // refused counts a message that the server did not want.
 func (r *requester) refused(code, text string) {
-	r.p.w.counts.failed++
+	r.p.w.counts.Failed++
 	r.p.w.failures.AddKind("send: refused with "+code, text)
 }
 
@@ -195,12 +195,12 @@ func (r *requester) judge(body []byte, now uint64) {
 // taken notes what became of the messages, and takes the next ones.
 func (r *requester) taken(err error, now uint64) {
 	w := r.p.w
-	w.sends.Record(time.Duration(now - r.began))
+	w.tallies.Sends.Record(time.Duration(now - r.began))
 	for _, m := range r.batch {
 		if err != nil {
 			w.fail(err)
 		} else {
-			w.counts.sent++
+			w.counts.Sent++
 			r.p.took[m.room].Add(uint64(m.seq))
 		}
 	}

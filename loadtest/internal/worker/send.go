@@ -30,13 +30,13 @@ func (w *Worker) send(ctx context.Context, step Step) error {
 		for due := messages.Due(elapsed); issued < due && ctx.Err() == nil; issued++ {
 			at := step.Start + uint64(messages.At(issued))
 			w.lagged(at)
-			w.publisher.issue(w.spread.Of(int(w.counts.dueMessages)), at, swarm.Now())
-			w.counts.dueMessages++
+			w.publisher.issue(w.spread.Of(int(w.counts.Due)), at, swarm.Now())
+			w.counts.Due++
 		}
 		for due := echoes.Due(elapsed); echoed < due && ctx.Err() == nil; echoed++ {
 			at := step.Start + uint64(echoes.At(echoed))
 			w.lagged(at)
-			w.counts.dueMessages++
+			w.counts.Due++
 			w.echoes.issue(at)
 		}
 		if step.Window > 0 && elapsed >= 0 && elapsed < step.Duration {
@@ -85,10 +85,10 @@ func (w *Worker) nap(step Step, messages schedule.Constant, issued uint32, echoe
 // lagged records how much later than it was due a message is looked at: the load tester's own part of its latency.
 func (w *Worker) lagged(due uint64) {
 	late := time.Duration(swarm.Now() - due)
-	w.lag.Record(late)
+	w.tallies.Lag.Record(late)
 	w.secondLag.Record(late)
 	if late > LateAfter {
-		w.counts.late++
+		w.counts.Late++
 	}
 }
 
@@ -97,7 +97,7 @@ func (w *Worker) whyEnd(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case w.job.MaxErrors > 0 && w.counts.failed >= w.job.MaxErrors:
+	case w.job.MaxErrors > 0 && w.counts.Failed >= w.job.MaxErrors:
 		return ErrRefused
 	case w.job.Members > 0 && w.staying == 0:
 		return ErrDeserted
@@ -114,7 +114,7 @@ func (w *Worker) drainQueue(most time.Duration) error {
 	for w.publisher.busy() {
 		if now := swarm.Now(); now >= until {
 			n := uint64(w.publisher.giveUpWaiting())
-			w.counts.notSent += n
+			w.counts.NotSent += n
 			if !w.publisher.busy() {
 				break
 			}

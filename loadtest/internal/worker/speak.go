@@ -133,7 +133,7 @@ func (p *speaker) topUp(now uint64) {
 	}
 	for len(p.pending) < p.s.window {
 		p.put(p.streams[p.turn], now, now)
-		p.s.w.counts.dueMessages++
+		p.s.w.counts.Due++
 		p.turn = (p.turn + 1) % len(p.streams)
 	}
 	p.s.w.loop.Flush(p.conn)
@@ -155,12 +155,12 @@ func (p *speaker) Event(_ *swarm.Conn, e *dialect.Event, now uint64) {
 			return
 		}
 		delete(p.pending, e.ID)
-		w.sends.Record(time.Duration(now - m.at))
+		w.tallies.Sends.Record(time.Duration(now - m.at))
 		if e.Kind == dialect.Ack {
-			w.counts.sent++
+			w.counts.Sent++
 			p.s.took[m.stream].Add(uint64(m.seq))
 		} else {
-			w.counts.failed++
+			w.counts.Failed++
 			w.failures.AddKind("send: refused with "+e.Reason, reason(e.Data).Error())
 			p.paused = max(p.paused, now+uint64(e.Wait))
 		}

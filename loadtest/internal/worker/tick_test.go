@@ -22,7 +22,7 @@ func TestCountsAreToldInBetween(t *testing.T) {
 	turn := func(sinceCounts, sinceSecond time.Duration) Tick {
 		t.Helper()
 		told = nil
-		w.counts.received++
+		w.counts.Received++
 		w.secondLive.Record(time.Millisecond)
 		now := swarm.Now()
 		w.counted, w.ticked = now-uint64(sinceCounts), now-uint64(sinceSecond)

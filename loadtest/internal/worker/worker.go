@@ -62,8 +62,9 @@ type Worker struct {
 	clients   *speakers // nil without
 	echoes    echoes
 
-	start  uint64 // of the step
-	counts counts
+	start   uint64 // of the step
+	counts  Counts // but for what partial adds
+	tracked int    // messages that are followed to their last receiver
 
 	behaving bool
 	timers   []*swarm.Timer // of the behaviour
@@ -71,13 +72,11 @@ type Worker struct {
 	text     []byte
 
 	// What was measured since the last Settle.
-	latency, live, connects, offline, replay, sends, lag, slow *latency.Tally
+	tallies Tallies
 	// What was measured since the last tick: of messages to members that were there, and of those that were missed at first.
 	secondLive, secondReplayed, secondLag, untold *latency.Tally
 	last                                          uint64
 	failures                                      *failure.Log
-	visits                                        account.Score // of those that left
-	visited                                       int
 	ticked, counted                               uint64
 	tickCPU                                       time.Duration
 }
@@ -108,14 +107,6 @@ type room struct {
 // arrival is what became of a message: how many members have it, and when the last of them got it, in µs after it was due.
 type arrival struct{ count, last uint32 }
 
-// counts are those of a worker's life.
-type counts struct {
-	received, dueMessages, sent, failed, notSent, late uint64
-	broken, resumed, dropped, slowBroken               int
-	damaged, misrouted, unreadable, gaps               uint64
-	tracked                                            int
-}
-
 // Open returns the worker of a job. tick is called each second, and with counts alone in between.
 func Open(job Job, tick func(*Tick)) (*Worker, error) {
 	speech, err := job.dialect()
@@ -132,10 +123,9 @@ func Open(job Job, tick func(*Tick)) (*Worker, error) {
 	}
 	w := &Worker{
 		job: job, loop: loop, template: template, spread: schedule.NewSpread(max(len(job.Rooms), 1), job.Exponent), tick: tick,
-		failures: failure.NewLog(), staying: job.Members,
+		failures: failure.NewLog(), staying: job.Members, tallies: NewTallies(),
 	}
-	for _, t := range []**latency.Tally{&w.latency, &w.live, &w.connects, &w.offline, &w.replay, &w.sends, &w.lag, &w.slow,
-		&w.secondLive, &w.secondReplayed, &w.secondLag, &w.untold} {
+	for _, t := range []**latency.Tally{&w.secondLive, &w.secondReplayed, &w.secondLag, &w.untold} {
 		*t = latency.New(latency.Fine)
 	}
 	for i := range job.Targets {
@@ -243,7 +233,7 @@ func (w *Worker) turn(most time.Duration) error {
 
 // countsNow returns a tick with counts alone.
 func (w *Worker) countsNow() *Tick {
-	return &Tick{Connected: w.connected(), Staying: w.staying, Sent: w.counts.sent, Received: w.counts.received, Failures: w.failures.Total()}
+	return &Tick{Connected: w.connected(), Staying: w.staying, Sent: w.counts.Sent, Received: w.counts.Received, Failures: w.failures.Total()}
 }
 
 // Idle lets time pass.
@@ -293,9 +283,9 @@ func (w *Worker) report(now uint64) {
 
 // roll adds the last second to the run: recording each delivery once is what keeps the load tester ahead of the server.
 func (w *Worker) roll() {
-	w.live.Merge(w.secondLive)
+	w.tallies.Live.Merge(w.secondLive)
 	for _, t := range []*latency.Tally{w.secondLive, w.secondReplayed} {
-		w.latency.Merge(t)
+		w.tallies.Latency.Merge(t)
 		w.untold.Merge(t)
 		t.Reset()
 	}

@@ -128,7 +128,7 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 	if err != nil {
 		return err
 	}
-	if len(p.Failures) > 0 || p.Joined < s.Connections {
+	if len(p.Failures) > 0 || p.Joined < uint64(s.Connections) {
 		return fmt.Errorf("%d of %d connections are in their rooms: %s", p.Joined, s.Connections, p.Failures[0].First)
 	}
 	o.ConnectsPerSecond = float64(s.Connections) / took.Seconds()

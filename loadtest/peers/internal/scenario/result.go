@@ -38,12 +38,12 @@ type Result struct {
 
 // resultOf takes what the warm-up came to off what everything did.
 func resultOf(all, warm *worker.Partial, step worker.Step) *Result {
-	score := all.Score
-	score.Sub(warm.Score)
+	run := all.Counts
+	run.Sub(warm.Counts)
 	r := &Result{
-		Published: all.Due - warm.Due, Acked: all.Sent - warm.Sent, Refused: all.Failed - warm.Failed,
-		Delivered: all.Latency.Summary().Count, Lost: all.Score.Lost(), Duplicates: score.Duplicated, Reordered: score.Reordered,
-		Damaged: all.Damaged + all.Misrouted - warm.Damaged - warm.Misrouted, Bytes: all.BytesReceived - warm.BytesReceived,
+		Published: run.Due, Acked: run.Sent, Refused: run.Failed,
+		Delivered: all.Latency.Summary().Count, Lost: all.Score.Lost(), Duplicates: run.Score.Duplicated, Reordered: run.Score.Reordered,
+		Damaged: run.Damaged + run.Misrouted, Bytes: run.BytesReceived,
 		Latency: all.Latency.Summary(), Late: all.Lag.Summary(),
 	}
 	if all.Last > step.Start {
