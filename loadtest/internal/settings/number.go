@@ -7,12 +7,13 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
 
-// numbersInWords makes the flags of numbers say what is wrong with a value, and what to write.
-func numbersInWords() kong.Option {
+// readValues makes the flags of numbers and durations say what is wrong with a value, and what to write.
+func readValues() kong.Option {
 	return kong.OptionFunc(func(k *kong.Kong) error {
 		return errors.Join(
 			kong.KindMapper(reflect.Int, mapper(func(text string, target reflect.Value) error {
@@ -32,6 +33,11 @@ func numbersInWords() kong.Option {
 				}
 				target.SetFloat(n)
 				return nil
+			})).Apply(k),
+			kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper(func(text string, target reflect.Value) error {
+				d, err := duration(text)
+				target.SetInt(int64(d))
+				return err
 			})).Apply(k))
 	})
 }
@@ -44,7 +50,7 @@ func mapper(read func(text string, target reflect.Value) error) kong.MapperFunc 
 			like = ctx.Value.Default
 		}
 		if next := ctx.Scan.Peek(); next.IsEOL() || strings.HasPrefix(next.String(), "--") {
-			return fmt.Errorf("a number is missing: write it like %s", like)
+			return fmt.Errorf("a value is missing: write it like %s", like)
 		}
 		text := strings.TrimSpace(fmt.Sprint(ctx.Scan.Pop().Value))
 		if text == "" {
@@ -72,6 +78,21 @@ func wholeNumber(text string, least float64) (int64, error) {
 		return 0, errors.New("is too much")
 	}
 	return int64(n), nil
+}
+
+// duration reads a duration as people write it: 90s, 5m, or seconds as a plain number.
+func duration(text string) (time.Duration, error) {
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil && !math.IsNaN(seconds) {
+		if math.Abs(seconds) > maxSpan.Seconds() {
+			return 0, fmt.Errorf("is longer than %v", maxSpan)
+		}
+		return time.Duration(seconds * float64(time.Second)), nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errors.New("is not a duration")
+	}
+	return d, nil
 }
 
 // joined returns the arguments with numbers below 0 as a part of their flags, for what begins with a - would be another flag:

@@ -10,13 +10,15 @@ import (
 )
 
 // urls checks the addresses, and derives those to publish to.
-func (f *flags) urls(p *Plan, wrong *mistakes) {
-	if len(f.WSURL) == 0 {
+func (p *Plan) urls(wrong *mistakes) {
+	if len(p.WSURLs) == 0 {
 		wrong.addf("--ws-url (WS_URL) is empty: give the server's address, like ws://127.0.0.1:3001/ws")
 	}
-	derive := len(f.PublishURL) == 0 && p.Publishes() && p.PublishAs == AsAPI
-	for _, text := range f.WSURL {
-		u, err := wsURL(text, f.Protocol)
+	given := p.WSURLs
+	p.WSURLs = nil
+	derive := len(p.PublishURLs) == 0 && p.Publishes() && p.PublishAs == AsAPI
+	for _, text := range given {
+		u, err := wsURL(text, p.Protocol)
 		if err != nil {
 			wrong.add(err)
 			continue
@@ -28,11 +30,11 @@ func (f *flags) urls(p *Plan, wrong *mistakes) {
 				p.PublishBases = append(p.PublishBases, base)
 			}
 		}
-		member, err := f.memberURL(u)
+		member, err := p.memberURL(u)
 		wrong.add(err)
 		p.WSURLs = append(p.WSURLs, member)
 	}
-	for _, text := range f.PublishURL {
+	for _, text := range p.PublishURLs {
 		base, err := publishURL(text)
 		wrong.add(err)
 		if err == nil {
@@ -88,19 +90,19 @@ func parseURL(text string, schemes ...string) (*url.URL, error) {
 
 // memberURL returns the address at which members connect: with the path of their transport, and without a room, which each
 // of them names itself.
-func (f *flags) memberURL(u *url.URL) (string, error) {
+func (p *Plan) memberURL(u *url.URL) (string, error) {
 	member := *u
 	q := member.Query()
 	q.Del("warehouse")
 	q.Del("zone")
 	member.RawQuery = q.Encode()
-	if f.Transport != WebSocket {
+	if p.Transport != WebSocket {
 		prefix, ok := strings.CutSuffix(strings.TrimSuffix(u.Path, "/"), "/ws")
 		if !ok {
 			return "", fmt.Errorf("WebSocket address %q does not end in /ws, so that of --transport %s can't be derived from it: correct it",
-				u, f.Transport)
+				u, p.Transport)
 		}
-		member.Path = prefix + "/" + f.Transport
+		member.Path = prefix + "/" + p.Transport
 		member.Scheme = "http" + strings.TrimPrefix(u.Scheme, "ws")
 	}
 	return member.String(), nil
