@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -66,8 +67,7 @@ type prober struct {
 	speech   dialect.Dialect
 	template *stamp.Template
 	probes   []*probe
-	posts    []*post
-	speakers []*speaker
+	senders  []*sender
 	err      error
 }
 
@@ -80,21 +80,14 @@ type probe struct {
 	missing map[uint32]bool // the numbers of what it has not seen yet
 }
 
-// A speaker is a client that sends one frame: on a WebSocket that is in no room, or by POST where connections go one way.
-type speaker struct {
-	p      *prober
-	url    string
-	target *swarm.Target
-	frame  []byte
-	done   bool
-}
-
-// A post is one event published at one instance.
-type post struct {
-	p    *prober
-	base string
-	seq  uint32
-	done bool
+// A sender sends one message on a connection of its own: as a frame of a client, which is in no room, or as a request.
+type sender struct {
+	p       *prober
+	url     string
+	frame   []byte         // nil for the publish API
+	request *http1.Request // nil on a WebSocket
+	explain func(err error) error
+	done    bool
 }
 
 // probe joins the room on each instance, sends something, and waits until each probe has seen all of it.
@@ -128,11 +121,8 @@ func (r *Run) probe(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	switch {
-	case !r.plan.Publishes():
+	if !r.plan.Publishes() {
 		return nil
-	case r.plan.PublishAs == settings.AsClient:
-		return p.speak(ctx)
 	}
 	return p.publish(ctx)
 }
@@ -144,7 +134,7 @@ func (p *prober) echo(ctx context.Context) error {
 		echo := p.speech.AppendEcho(nil, dialect.FirstID, p.mark(uint32(i)))
 		if p.run.mode() == swarm.WebSocket {
 			p.loop.Say(b.conn, echo)
-		} else if err := p.say(i, echo); err != nil {
+		} else if err := p.sendFrame(i, echo); err != nil {
 			return err
 		}
 	}
@@ -155,73 +145,72 @@ func (p *prober) echo(ctx context.Context) error {
 	})
 }
 
-// say sends a frame to an instance, as one of the run's clients does.
-func (p *prober) say(instance int, frame []byte) error {
-	a := p.run.addresses.targets[instance]
-	s := &speaker{p: p, url: a.URL, target: a.Target(p.run.plan.Token), frame: frame}
-	mode := swarm.WebSocket
-	if p.run.mode() != swarm.WebSocket {
-		mode = swarm.Requests
+// publish publishes one message at each instance, in the way that the run does, and waits until every probe has all of them.
+func (p *prober) publish(ctx context.Context) error {
+	publish, instances := p.post, len(p.run.addresses.bases)
+	if p.run.plan.PublishAs == settings.AsClient {
+		publish, instances = p.publishFrame, len(p.probes)
 	}
-	p.speakers = append(p.speakers, s)
-	if _, err := p.loop.Dial(mode, s.target, dialect.Seat{}, s, nil); err != nil {
-		return p.run.explainDial(s.url, err)
-	}
-	return nil
-}
-
-// speak lets a client publish one message at each instance.
-func (p *prober) speak(ctx context.Context) error {
-	for i := range p.probes {
+	p.senders = nil
+	for i := range instances {
 		for _, b := range p.probes {
 			b.missing[uint32(i)] = true
 		}
-		if err := p.say(i, p.speech.AppendPublish(nil, dialect.FirstID, p.run.plan.Rooms[0], p.mark(uint32(i)))); err != nil {
+		if err := publish(i); err != nil {
 			return err
 		}
 	}
-	err := p.until(ctx, func() bool { return p.complete() && all(p.speakers, func(s *speaker) bool { return s.done }) })
-	return p.late(err, func(b *probe) (string, bool) {
-		for seq := range b.missing {
-			return p.unreached(p.probes[seq].url, b), true
-		}
-		return fmt.Sprintf("%s did not answer a publish within %v: can this server take messages now?", b.url, probeTimeout), true
-	})
-}
-
-// unreached is what to say about a message that was published and did not come.
-func (p *prober) unreached(from string, b *probe) string {
-	return fmt.Sprintf("an event published at %s did not reach a member at %s within %v: are both of one cluster, on the same Redis?",
-		from, b.url, probeTimeout)
-}
-
-// publish publishes one event at each instance.
-func (p *prober) publish(ctx context.Context) error {
-	for i, a := range p.run.addresses.bases {
-		o := &post{p: p, base: a.URL, seq: uint32(i)}
-		p.posts = append(p.posts, o)
-		for _, b := range p.probes {
-			b.missing[o.seq] = true
-		}
-		if _, err := p.loop.Dial(swarm.Requests, a.Target(p.run.plan.PublishKey), dialect.Seat{}, o, nil); err != nil {
-			return explainPublish(a.URL, err)
+	err := p.until(ctx, func() bool { return all(p.senders, func(s *sender) bool { return s.done }) })
+	for _, s := range p.senders {
+		if errors.Is(err, swarm.ErrTimeout) && !s.done {
+			return s.explain(err)
 		}
 	}
-	if err := p.until(ctx, func() bool { return all(p.posts, func(o *post) bool { return o.done }) }); err != nil {
-		for _, o := range p.posts {
-			if !o.done && errors.Is(err, swarm.ErrTimeout) {
-				return explainPublish(o.base, err)
-			}
-		}
-		return err
+	if err == nil {
+		err = p.until(ctx, p.complete)
 	}
-	err := p.until(ctx, p.complete)
 	return p.late(err, func(b *probe) (string, bool) {
 		for seq := range b.missing {
-			return p.unreached(p.posts[seq].base, b), true
+			return fmt.Sprintf("an event published at %s did not reach a member at %s within %v: are both of one cluster, on the same Redis?",
+				p.senders[seq].url, b.url, probeTimeout), true
 		}
 		return "", false
 	})
+}
+
+// post publishes at an instance through the API.
+func (p *prober) post(instance int) error {
+	a := p.run.addresses.bases[instance]
+	body := append(append([]byte(`{"event":"`+stamp.Event+`","data":`), p.mark(uint32(instance))...), '}')
+	s := &sender{p: p, url: a.URL, explain: func(err error) error { return explainPublish(a.URL, err) }}
+	s.request = &http1.Request{Method: "POST", Target: strings.TrimSuffix(a.Path, "/") + worker.Path(p.run.plan.Rooms[0]),
+		ContentType: "application/json", Body: body}
+	return s.dial(swarm.Requests, a.Target(p.run.plan.PublishKey))
+}
+
+// publishFrame publishes at an instance as a client.
+func (p *prober) publishFrame(instance int) error {
+	return p.sendFrame(instance, p.speech.AppendPublish(nil, dialect.FirstID, p.run.plan.Rooms[0], p.mark(uint32(instance))))
+}
+
+// sendFrame sends a frame to an instance, as one of the run's clients does.
+func (p *prober) sendFrame(instance int, frame []byte) error {
+	a := p.run.addresses.targets[instance]
+	target := a.Target(p.run.plan.Token)
+	s := &sender{p: p, url: a.URL, frame: frame, explain: func(err error) error { return p.run.explainDial(a.URL, err) }}
+	if p.run.mode() == swarm.WebSocket {
+		return s.dial(swarm.WebSocket, target)
+	}
+	s.request = worker.PostFrame(p.speech, target, frame)
+	return s.dial(swarm.Requests, target)
+}
+
+func (s *sender) dial(mode swarm.Mode, target *swarm.Target) error {
+	s.p.senders = append(s.p.senders, s)
+	if _, err := s.p.loop.Dial(mode, target, dialect.Seat{}, s, nil); err != nil {
+		return s.explain(err)
+	}
+	return nil
 }
 
 // mark returns the data of probe i: as long as that of the run's messages, so that what is too long is known at once.
@@ -317,13 +306,13 @@ func (b *probe) Ended(_ *swarm.Conn, why error, _ uint64) {
 }
 
 // Event implements [swarm.Handler].
-func (s *speaker) Event(c *swarm.Conn, e *dialect.Event, _ uint64) {
+func (s *sender) Event(c *swarm.Conn, e *dialect.Event, _ uint64) {
 	switch e.Kind {
 	case dialect.Ready:
-		if s.p.run.mode() == swarm.WebSocket {
-			s.p.loop.Say(c, s.frame)
+		if s.request != nil {
+			s.p.loop.Ask(c, s.request)
 		} else {
-			s.p.loop.Ask(c, worker.PostFrame(s.p.speech, s.target, s.frame))
+			s.p.loop.Say(c, s.frame)
 		}
 	case dialect.Ack:
 		s.done = true
@@ -336,19 +325,27 @@ func (s *speaker) Event(c *swarm.Conn, e *dialect.Event, _ uint64) {
 }
 
 // Answer implements [swarm.Handler].
-func (s *speaker) Answer(c *swarm.Conn, r *http1.Response, now uint64) {
-	e, err := worker.ReadPosted(s.p.speech, r)
-	if err != nil {
-		s.p.fail(s.p.run.explainDial(s.url, err))
+func (s *sender) Answer(c *swarm.Conn, r *http1.Response, now uint64) {
+	if s.frame != nil {
+		e, err := worker.ReadPosted(s.p.speech, r)
+		if err != nil {
+			s.p.fail(s.explain(err))
+			return
+		}
+		s.Event(c, &e, now)
 		return
 	}
-	s.Event(c, &e, now)
+	if r.Status != 200 {
+		s.p.fail(s.explain(failure.NewStatus(r.Status, r.Body)))
+		return
+	}
+	s.done = true
 }
 
 // Ended implements [swarm.Handler].
-func (s *speaker) Ended(_ *swarm.Conn, why error, _ uint64) {
+func (s *sender) Ended(_ *swarm.Conn, why error, _ uint64) {
 	if !s.done {
-		s.p.fail(s.p.run.explainDial(s.url, cmp.Or(why, io.ErrUnexpectedEOF)))
+		s.p.fail(s.explain(cmp.Or(why, io.ErrUnexpectedEOF)))
 	}
 }
 
@@ -373,34 +370,6 @@ func words(e *dialect.Event) string {
 		return string(e.Data)
 	}
 	return said.Message
-}
-
-// Event implements [swarm.Handler]: the connection is there.
-func (o *post) Event(c *swarm.Conn, _ *dialect.Event, _ uint64) {
-	body := append(append([]byte(`{"event":"`+stamp.Event+`","data":`), o.p.mark(o.seq)...), '}')
-	base, err := url.Parse(o.base)
-	if err != nil {
-		o.p.fail(err)
-		return
-	}
-	path := base.EscapedPath() + worker.Path(o.p.run.plan.Rooms[0])
-	o.p.loop.Ask(c, &http1.Request{Method: "POST", Target: path, ContentType: "application/json", Body: body})
-}
-
-// Answer implements [swarm.Handler].
-func (o *post) Answer(_ *swarm.Conn, r *http1.Response, _ uint64) {
-	if r.Status != 200 {
-		o.p.fail(explainPublish(o.base, failure.NewStatus(r.Status, r.Body)))
-		return
-	}
-	o.done = true
-}
-
-// Ended implements [swarm.Handler].
-func (o *post) Ended(_ *swarm.Conn, why error, _ uint64) {
-	if !o.done {
-		o.p.fail(explainPublish(o.base, why))
-	}
 }
 
 // explainComplaint says what to do when a server says over the connection that it does not want it.

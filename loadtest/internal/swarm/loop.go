@@ -7,9 +7,8 @@
 //	scenario ──▶ Loop.At                Handler.Answer     the answer to a request, of a plain HTTP connection
 //	scenario ──▶ Loop.Step              Handler.Ended
 //	                conn.go ─┬─ websocket.go   upgrade, frames       epoll ─ frame ─ dialect
-//	                         ├─ stream.go      Server-Sent Events    http1 ─ eventstream
-//	                         ├─ poll.go        long polls
-//	                         └─ request.go     a keep-alive connection that is given requests
+//	                         ├─ stream.go      Server-Sent Events    http1
+//	                         └─ poll.go        long polls, and requests on keep-alive connections
 //
 // A client costs a few hundred bytes: one read buffer serves them all, and only the beginning of a frame whose end has not
 // arrived is kept. All of it belongs to the goroutine that calls Step; handlers and timers run there and must not block.

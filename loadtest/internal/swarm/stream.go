@@ -3,12 +3,12 @@
 package swarm
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 
-	"github.com/zonecast/zonecast/loadtest/internal/eventstream"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
 )
 
@@ -50,7 +50,7 @@ func (l *Loop) takeStream(c *Conn, p []byte) (used int, err error) {
 	if err != nil {
 		return used, err
 	}
-	if len(text)-read > eventstream.MaxEvent {
+	if len(text)-read > maxEvent {
 		return used, &ProtocolError{"an event that is too long"}
 	}
 	// The caller keeps what is not used: the text of the event that is not complete takes the place of the chunks.
@@ -67,21 +67,57 @@ func (l *Loop) takeStream(c *Conn, p []byte) (used int, err error) {
 func (l *Loop) events(c *Conn, text []byte) (read int, err error) {
 	now := Now()
 	for c.state != closed {
-		e, n := eventstream.Next(text[read:])
+		e, n := nextEvent(text[read:])
 		if n == 0 {
 			break
 		}
 		read += n
 		switch {
-		case string(e.Name) == "close":
+		case string(e.name) == "close":
 			closed := &Closed{}
-			if err := json.Unmarshal(e.Data, closed); err != nil {
+			if err := json.Unmarshal(e.data, closed); err != nil {
 				return read, &ProtocolError{fmt.Sprintf("the event close: %v", err)}
 			}
 			return read, closed
-		case e.Data != nil:
-			l.heed(c, e.Data, now)
+		case e.data != nil:
+			l.heed(c, e.data, now)
 		}
 	}
 	return read, nil
+}
+
+// maxEvent is the longest event in bytes that is waited for.
+const maxEvent = 2 << 20
+
+// A sseEvent is one Server-Sent Event; its slices are parts of what was read, but for data of several lines.
+type sseEvent struct{ name, data []byte }
+
+// nextEvent reads the Server-Sent Event (HTML standard, section 9.2.6) that p begins with and says how many bytes it has: 0 when its end is not there yet. Comments,
+// ids and retry times are passed over; an event without data has nil data.
+func nextEvent(p []byte) (e sseEvent, n int) {
+	lines := 0
+	for n < len(p) {
+		end := bytes.IndexByte(p[n:], '\n')
+		if end < 0 {
+			return sseEvent{}, 0
+		}
+		line := bytes.TrimSuffix(p[n:n+end], []byte("\r"))
+		n += end + 1
+		if len(line) == 0 {
+			return e, n
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(name) {
+		case "data":
+			if lines++; lines == 1 {
+				e.data = value[:len(value):len(value)]
+			} else {
+				e.data = append(append(e.data, '\n'), value...)
+			}
+		case "event":
+			e.name = value
+		}
+	}
+	return sseEvent{}, 0
 }

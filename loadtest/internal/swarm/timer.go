@@ -2,7 +2,12 @@
 
 package swarm
 
-import "container/heap"
+import (
+	"container/heap"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // A Timer is something that is to be done at a time.
 type Timer struct {
@@ -54,3 +59,20 @@ func (l *Loop) fire(now uint64) (next uint64) {
 	}
 	return 0
 }
+
+// The zero of the clock is the machine's start, so that all processes of a run on one machine read the same time.
+var (
+	begun  = time.Now()
+	offset = sinceBoot()
+)
+
+func sinceBoot() uint64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return 0 // this process alone knows its time then
+	}
+	return uint64(t.Nano())
+}
+
+// Now returns the time in nanoseconds on the clock that all processes on this machine share. It never goes back.
+func Now() uint64 { return offset + uint64(time.Since(begun)) }

@@ -7,9 +7,11 @@ import (
 	"net/netip"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/zonecast/zonecast/loadtest/internal/fake"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
+	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 )
 
 // 8 KiB is what a member may cost the load tester; it has a few hundred bytes.
@@ -64,6 +66,56 @@ func TestArrivals(t *testing.T) {
 	for _, bad := range []string{`{}`, `"AAAA"`} {
 		if err := json.Unmarshal([]byte(bad), &back); err == nil {
 			t.Errorf("%s was read", bad)
+		}
+	}
+}
+
+// Counts are told several times a second; what a second was like, once, with all of its latencies.
+func TestCountsAreToldInBetween(t *testing.T) {
+	var told []Tick
+	w, err := Open(Job{Run: stamp.NewRun(), Dialect: "zonecast", Rooms: []string{"zone:w:a"}, PayloadBytes: 128},
+		func(tick *Tick) { told = append(told, *tick) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	turn := func(sinceCounts, sinceSecond time.Duration) Tick {
+		t.Helper()
+		told = nil
+		w.counts.Received++
+		w.secondLive.Record(time.Millisecond)
+		now := swarm.Now()
+		w.counted, w.ticked = now-uint64(sinceCounts), now-uint64(sinceSecond)
+		if err := w.turn(0); err != nil {
+			t.Fatal(err)
+		}
+		if len(told) > 1 {
+			t.Fatalf("told %d times", len(told))
+		}
+		return append(told, Tick{})[0]
+	}
+	if got := turn(0, 0); got.Received != 0 {
+		t.Errorf("too early: %+v", got)
+	}
+	if got := turn(countEvery, countEvery); got.Received != 2 || got.Second || got.Latency != nil {
+		t.Errorf("counts: %+v", got)
+	}
+	if got := turn(countEvery, time.Second); got.Received != 3 || !got.Second || got.Latency == nil || got.Latency.Count() != 3 {
+		t.Errorf("a second: %+v", got)
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	for _, tt := range []struct {
+		give int
+		most time.Duration
+	}{
+		{1, 200 * time.Millisecond}, {2, 400 * time.Millisecond}, {4, 1600 * time.Millisecond}, {5, 2 * time.Second}, {1000, 2 * time.Second},
+	} {
+		for range 100 {
+			if got := backoff(tt.give); got < tt.most/2 || got >= tt.most {
+				t.Fatalf("backoff(%d) = %v, want %v to %v", tt.give, got, tt.most/2, tt.most)
+			}
 		}
 	}
 }
