@@ -56,8 +56,8 @@ func (all files) write(result *report.Result, run *scenario.Run) error {
 	return errors.Join(errs...)
 }
 
-// leave leaves the files as they were found.
-func (all files) leave() error {
+// discard leaves the files as they were found.
+func (all files) discard() error {
 	var errs []error
 	for _, f := range all {
 		errs = append(errs, f.Close())

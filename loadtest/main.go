@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		case "compare":
 			return compare(args[1:], stdout, stderr)
 		case "worker":
-			return work(ctx, args[1:], stderr)
+			return runWorker(ctx, args[1:], stderr)
 		}
 	}
 	return measure(ctx, args, stdout, stderr)
@@ -69,23 +69,23 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitGood
 	}
 	if err != nil {
-		return usage(stderr, err)
+		return printUsage(stderr, err)
 	}
 	files, err := openFiles(plan)
 	if err != nil {
-		return usage(stderr, errors.Join(err, files.leave()))
+		return printUsage(stderr, errors.Join(err, files.discard()))
 	}
 
 	r := scenario.New(plan)
 	r.Spawn = spawn
-	stopProgress := show(ctx, stderr, r.Snapshot)
+	stopProgress := showProgress(ctx, stderr, r.Snapshot)
 	result, err := r.Do(ctx)
 	stopProgress()
 	if err != nil {
-		return usage(stderr, errors.Join(err, files.leave()))
+		return printUsage(stderr, errors.Join(err, files.discard()))
 	}
 
-	threshold.Judge(result, plan.Thresholds)
+	threshold.Evaluate(result, plan.Thresholds)
 	if err := errors.Join(result.WriteText(stdout), files.write(result, r)); err != nil {
 		fmt.Fprintln(stderr, "loadtest: write the result:", err)
 		return exitFailed
@@ -120,8 +120,8 @@ func exitCode(r *report.Result) int {
 	return exitGood
 }
 
-// usage writes each mistake on a line of its own.
-func usage(w io.Writer, err error) int {
+// printUsage writes each mistake on a line of its own.
+func printUsage(w io.Writer, err error) int {
 	var several interface{ Unwrap() []error }
 	if !errors.As(err, &several) {
 		fmt.Fprintln(w, "loadtest:", err)
@@ -133,8 +133,8 @@ func usage(w io.Writer, err error) int {
 	return exitUsage
 }
 
-// show writes the progress to w until the returned function is called.
-func show(ctx context.Context, w io.Writer, source func() progress.Snapshot) (stop func()) {
+// showProgress writes the progress to w until the returned function is called.
+func showProgress(ctx context.Context, w io.Writer, source func() progress.Snapshot) (stop func()) {
 	p := progress.Printer{W: w}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.Live = true

@@ -59,7 +59,7 @@ func TestAWorkerOnAnotherMachine(t *testing.T) {
 	defer s.Close()
 	for range 2 { // one run after the other
 		file := filepath.Join(t.TempDir(), "r.json")
-		code, stdout, stderr := short(t, s, "--worker-at", address, "--worker-key", workerKey, "--json", file)
+		code, stdout, stderr := runShort(t, s, "--worker-at", address, "--worker-key", workerKey, "--json", file)
 		if code == exitGood || !strings.Contains(stdout, "from 2 processes") || !strings.Contains(stdout, "lost ") {
 			t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 		}
@@ -79,7 +79,7 @@ func TestAWorkerWithAnotherKey(t *testing.T) {
 		{"the key of another worker", "its key is another one: give both the same --worker-key (WORKER_KEY)"},
 		{"", "it asks for a key: give both the same --worker-key (WORKER_KEY)"},
 	} {
-		code, stdout, stderr := short(t, s, "--worker-at", address, "--worker-key", tt.key)
+		code, stdout, stderr := runShort(t, s, "--worker-at", address, "--worker-key", tt.key)
 		if code != exitUsage || !strings.HasPrefix(stderr, "loadtest: worker at "+address) || !strings.Contains(stderr, tt.want) || stdout != "" {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}

@@ -26,9 +26,9 @@ func key(t testing.TB, secret string) Key {
 
 func welcome() error { return nil }
 
-func papers(t testing.TB) Papers {
+func papers(t testing.TB) Certificate {
 	t.Helper()
-	p, err := NewPapers()
+	p, err := NewCertificate()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,11 +61,11 @@ func meet(t testing.TB, near, far net.Conn, coordinator, worker Key, welcome fun
 	t.Helper()
 	var working sync.WaitGroup
 	working.Go(func() {
-		if answered, answerErr = Answer(far, papers(t), worker, welcome); answerErr != nil {
+		if answered, answerErr = Server(far, papers(t), worker, welcome); answerErr != nil {
 			_ = far.Close()
 		}
 	})
-	if called, callErr = Call(near, coordinator); callErr != nil {
+	if called, callErr = Client(near, coordinator); callErr != nil {
 		_ = near.Close()
 	}
 	working.Wait()
@@ -82,8 +82,8 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 	}{
 		{name: "the same key", worker: one, coordinator: one},
 		{name: "no keys"},
-		{name: "another key", worker: one, coordinator: other, wantWorker: ErrKey, wantCoordinator: ErrKey},
-		{name: "the coordinator has none", worker: one, wantWorker: io.ErrUnexpectedEOF, wantCoordinator: ErrKeyAsked},
+		{name: "another key", worker: one, coordinator: other, wantWorker: ErrWrongKey, wantCoordinator: ErrWrongKey},
+		{name: "the coordinator has none", worker: one, wantWorker: io.ErrUnexpectedEOF, wantCoordinator: ErrKeyRequired},
 		{name: "the worker has none", coordinator: one, wantWorker: io.ErrUnexpectedEOF, wantCoordinator: ErrNoKey},
 		{name: "busy", worker: one, coordinator: one, welcome: func() error { return ErrBusy }, wantWorker: ErrBusy, wantCoordinator: ErrBusy},
 	} {
@@ -118,18 +118,18 @@ type line struct {
 // answerTo lets a worker hear what a coordinator may say, and returns what it says after its first line.
 func answerTo(k Key, b binding, said string) (string, error) {
 	var out bytes.Buffer
-	err := answer(line{strings.NewReader(said), &out}, b, k, welcome)
+	err := serverHandshake(line{strings.NewReader(said), &out}, b, k, welcome)
 	_, rest, _ := strings.Cut(out.String(), "\n")
 	return rest, err
 }
 
 func TestAProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 	k := key(t, "the key of both of them")
-	proof := coordinatorMark + " 2 " + k.proof(coordinatorMark, binding{1}) + "\n"
+	proof := coordinatorPrefix + " 2 " + k.proof(coordinatorPrefix, binding{1}) + "\n"
 	if verdict, err := answerTo(k, binding{1}, proof); err != nil || !strings.HasPrefix(verdict, "yes ") {
 		t.Fatalf("on its own: %q, %v", verdict, err)
 	}
-	if verdict, err := answerTo(k, binding{2}, proof); !errors.Is(err, ErrKey) || verdict != "no key\n" {
+	if verdict, err := answerTo(k, binding{2}, proof); !errors.Is(err, ErrWrongKey) || verdict != "no key\n" {
 		t.Errorf("on another: %q, %v", verdict, err)
 	}
 }
@@ -138,16 +138,16 @@ func TestAProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 func TestNoProofIsMadeForAStranger(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, say := range map[string]string{
-		"no proof":           coordinatorMark + " 2 -\n",
-		"an empty proof":     coordinatorMark + " 2 \n",
-		"a made-up proof":    coordinatorMark + " 2 " + strings.Repeat("00", 32) + "\n",
-		"the worker's proof": coordinatorMark + " 2 " + k.proof(workerMark, binding{}) + "\n",
+		"no proof":           coordinatorPrefix + " 2 -\n",
+		"an empty proof":     coordinatorPrefix + " 2 \n",
+		"a made-up proof":    coordinatorPrefix + " 2 " + strings.Repeat("00", 32) + "\n",
+		"the worker's proof": coordinatorPrefix + " 2 " + k.proof(workerPrefix, binding{}) + "\n",
 		"an HTTP request":    "GET / HTTP/1.1\n",
-		"another version":    coordinatorMark + " 1 -\n",
+		"another version":    coordinatorPrefix + " 1 -\n",
 		"bytes":              "\x00\xff\x00\n",
 		"a line too long":    strings.Repeat("x", 10*maxLine),
 		"an order at once":   `{"Order":{"Do":"open"}}` + "\n",
-		"the worker's line":  workerMark + " 2 key\n",
+		"the worker's line":  workerPrefix + " 2 key\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			verdict, err := answerTo(k, binding{}, say)
@@ -163,14 +163,14 @@ func TestAFalseWorkerIsFound(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, verdict := range map[string]string{
 		"no proof":                "yes -\n",
-		"the coordinator's proof": "yes " + k.proof(coordinatorMark, binding{}) + "\n",
-		"another connection's":    "yes " + k.proof(workerMark, binding{1}) + "\n",
+		"the coordinator's proof": "yes " + k.proof(coordinatorPrefix, binding{}) + "\n",
+		"another connection's":    "yes " + k.proof(workerPrefix, binding{1}) + "\n",
 		"an endless line":         strings.Repeat("y", 10*maxLine),
 		"an unknown reason":       "no idea\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			said := workerMark + " 2 key\n" + verdict
-			if err := call(line{strings.NewReader(said), io.Discard}, binding{}, k); !errors.Is(err, ErrKey) && !errors.Is(err, ErrStranger) {
+			said := workerPrefix + " 2 key\n" + verdict
+			if err := clientHandshake(line{strings.NewReader(said), io.Discard}, binding{}, k); !errors.Is(err, ErrWrongKey) && !errors.Is(err, ErrProtocol) {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -193,7 +193,7 @@ func TestWhoSitsInBetweenIsFound(t *testing.T) {
 	passing.Go(func() { pass(toWorker, toCoordinator) })
 	_, _, callErr, answerErr := meet(t, near, far, k, k, welcome)
 	passing.Wait()
-	if !errors.Is(callErr, ErrKey) || !errors.Is(answerErr, ErrKey) {
+	if !errors.Is(callErr, ErrWrongKey) || !errors.Is(answerErr, ErrWrongKey) {
 		t.Errorf("the coordinator: %v, the worker: %v", callErr, answerErr)
 	}
 }
@@ -204,7 +204,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	old := tls.Client(near, &tls.Config{MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true})
 	var calling sync.WaitGroup
 	calling.Go(func() { _ = old.Handshake() })
-	if _, err := Answer(far, papers(t), key(t, "the key of both of them"), welcome); !errors.Is(err, ErrStranger) {
+	if _, err := Server(far, papers(t), key(t, "the key of both of them"), welcome); !errors.Is(err, ErrProtocol) {
 		t.Errorf("error %v", err)
 	}
 	_ = far.Close()
@@ -267,23 +267,23 @@ func FuzzStranger(f *testing.F) {
 	k := key(f, "the key of both of them")
 	p := papers(f)
 	proof := strings.Repeat("0f", bindingSize)
-	f.Add([]byte(coordinatorMark + " 2 " + proof + "\n"))
-	f.Add([]byte(workerMark + " 2 key\nyes " + proof + "\n"))
-	f.Add([]byte(workerMark + " 2 open\nno busy\n"))
+	f.Add([]byte(coordinatorPrefix + " 2 " + proof + "\n"))
+	f.Add([]byte(workerPrefix + " 2 key\nyes " + proof + "\n"))
+	f.Add([]byte(workerPrefix + " 2 open\nno busy\n"))
 	f.Add([]byte("\n\n   \n"))
 	f.Add([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"))
 	f.Fuzz(func(t *testing.T, said []byte) {
 		heard := line{bytes.NewReader(said), io.Discard}
-		if answer(heard, binding{}, k, welcome) == nil {
+		if serverHandshake(heard, binding{}, k, welcome) == nil {
 			t.Error("the worker goes on")
 		}
-		if _, err := Answer(deaf{Reader: bytes.NewReader(said)}, p, k, welcome); err == nil {
+		if _, err := Server(deaf{Reader: bytes.NewReader(said)}, p, k, welcome); err == nil {
 			t.Error("the worker goes on without TLS")
 		}
-		if call(line{bytes.NewReader(said), io.Discard}, binding{}, k) == nil {
+		if clientHandshake(line{bytes.NewReader(said), io.Discard}, binding{}, k) == nil {
 			t.Error("the coordinator goes on")
 		}
-		if _, err := Call(deaf{Reader: bytes.NewReader(said)}, k); err == nil {
+		if _, err := Client(deaf{Reader: bytes.NewReader(said)}, k); err == nil {
 			t.Error("the coordinator goes on without TLS")
 		}
 	})
@@ -317,13 +317,13 @@ func FuzzTheLine(f *testing.F) {
 		heard := make(chan string, 1)
 		go func() {
 			var all []byte
-			if conn, err := Answer(far, p, k, welcome); err == nil {
+			if conn, err := Server(far, p, k, welcome); err == nil {
 				all, _ = io.ReadAll(conn)
 			}
 			_ = far.Close()
 			heard <- string(all)
 		}()
-		if conn, err := Call(meddling, k); err == nil {
+		if conn, err := Client(meddling, k); err == nil {
 			meddling.met = true
 			for _, one := range strings.SplitAfter(said, "\n") {
 				_, _ = io.WriteString(conn, one)

@@ -9,17 +9,17 @@ import (
 	"syscall"
 )
 
-// spare is how many descriptors are kept for everything that is not a connection of the run: the standard streams, the
+// reserved is how many descriptors are kept for everything that is not a connection of the run: the standard streams, the
 // result files, the poller, workers' pipes, name look-ups.
-const spare = 50
+const reserved = 50
 
 // A DescriptorError says that the system does not allow as many connections as the run needs.
 type DescriptorError struct{ Need, Have uint64 }
 
 func (e *DescriptorError) Error() string {
 	text := fmt.Sprintf("the run needs %d file descriptors and this process may have %d: raise the limit (ulimit -n %d)", e.Need, e.Have, e.Need)
-	if e.Have > spare { // else nothing helps but that
-		text += fmt.Sprintf(", ask for more processes (--workers), or for at most %d connections and publishers together", e.Have-spare)
+	if e.Have > reserved { // else nothing helps but that
+		text += fmt.Sprintf(", ask for more processes (--workers), or for at most %d connections and publishers together", e.Have-reserved)
 	}
 	return text
 }
@@ -36,8 +36,8 @@ func (e *PortError) Error() string {
 // Descriptors makes sure that the process may open so many connections at once, raising its limit up to the hard one if
 // it must. The error is a [*DescriptorError].
 func Descriptors(connections int) error {
-	need := uint64(connections) + spare
-	have, err := raise(need)
+	need := uint64(connections) + reserved
+	have, err := raiseLimit(need)
 	if err != nil {
 		return fmt.Errorf("read the limit of file descriptors: %w", err)
 	}
@@ -52,11 +52,11 @@ const mostProcesses = 64
 
 // Processes returns how many processes so many connections need, with the descriptors that each may have.
 func Processes(connections int) int {
-	have, err := raise(math.MaxUint64)
-	if err != nil || have <= 2*spare {
+	have, err := raiseLimit(math.MaxUint64)
+	if err != nil || have <= 2*reserved {
 		return 1
 	}
-	room := have - 2*spare
+	room := have - 2*reserved
 	n := (uint64(connections) + room - 1) / room
 	if n > mostProcesses {
 		return 1 // a slip of the keyboard; Descriptors says what is wrong
@@ -77,8 +77,8 @@ func Ports() int {
 	return to - from + 1
 }
 
-// raise sets the soft limit of descriptors to the hard one if it is below need, and returns what holds then.
-func raise(need uint64) (uint64, error) {
+// raiseLimit sets the soft limit of descriptors to the hard one if it is below need, and returns what holds then.
+func raiseLimit(need uint64) (uint64, error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return 0, err

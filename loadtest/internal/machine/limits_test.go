@@ -14,7 +14,7 @@ func TestDescriptors(t *testing.T) {
 	}
 	err := Descriptors(1 << 40)
 	var e *DescriptorError
-	if !errors.As(err, &e) || e.Need != 1<<40+spare || e.Have == 0 || e.Have >= e.Need {
+	if !errors.As(err, &e) || e.Need != 1<<40+reserved || e.Have == 0 || e.Have >= e.Need {
 		t.Fatalf("a million million connections: %v", err)
 	}
 }
@@ -48,7 +48,7 @@ func TestProcesses(t *testing.T) {
 	if n := Processes(10); n != 1 {
 		t.Errorf("%d processes for 10 connections", n)
 	}
-	have, err := raise(1)
+	have, err := raiseLimit(1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,15 +27,15 @@ func (r *Result) ServerCost() (c Cost) {
 		micros := 1e6 * used / float64(r.Messages.Received)
 		c.MicrosPerDelivery = &micros
 	}
-	if c.KiBUnknown = r.whyNoKiB(grown); c.KiBUnknown == "" {
+	if c.KiBUnknown = r.memoryUnknown(grown); c.KiBUnknown == "" {
 		kib := grown / 1024 / float64(r.Connections.Joined)
 		c.KiBPerConnection = &kib
 	}
 	return c
 }
 
-// whyNoKiB says why a growth in bytes says nothing about a connection; "" when it does.
-func (r *Result) whyNoKiB(grown float64) string {
+// memoryUnknown says why a growth in bytes says nothing about a connection; "" when it does.
+func (r *Result) memoryUnknown(grown float64) string {
 	const anew = "start it anew to measure what a connection costs"
 	each := float64(r.Connections.Joined) / float64(len(r.Servers))
 	for _, s := range r.Servers {
@@ -54,8 +54,8 @@ func (r *Result) whyNoKiB(grown float64) string {
 	return ""
 }
 
-// costs is a line about them for a person; "" when nothing is known of any server.
-func (r *Result) costs(separator string) string {
+// costText is a line about them for a person; "" when nothing is known of any server.
+func (r *Result) costText(separator string) string {
 	if len(r.Servers) == 0 {
 		return ""
 	}

@@ -109,4 +109,4 @@ func (v view) Longest() (most float64) {
 func (v view) Log(ms float64) float64 { return math.Log10(1 + 100*ms) }
 
 // ServerFigures is what a connection and a delivery cost the servers.
-func (v view) ServerFigures() string { return v.costs(" · ") }
+func (v view) ServerFigures() string { return v.costText(" · ") }

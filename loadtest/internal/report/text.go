@@ -88,7 +88,7 @@ func (r *Result) servers(p printer) {
 		p.row([]string{"servers", ""}[min(i, 1)], "%s: %.0f MiB before, %.0f with all connected, at most %.0f; %.1f s of CPU during the run", s.Name,
 			float64(s.MemoryBefore)/(1<<20), float64(s.MemoryIdle)/(1<<20), float64(s.MemoryPeak)/(1<<20), s.CPUSeconds)
 	}
-	if line := r.costs(", "); line != "" {
+	if line := r.costText(", "); line != "" {
 		p.row("", "%s", line)
 	}
 }
@@ -100,12 +100,12 @@ func (r *Result) byRoom(p printer) {
 	if r.Messages.Expected == 0 {
 		return
 	}
-	places(p, "warehouse", r.Warehouses)
-	places(p, "room", r.Rooms)
+	placeTable(p, "warehouse", r.Warehouses)
+	placeTable(p, "room", r.Rooms)
 }
 
-// places is a table of warehouses or rooms, if there are several.
-func places(p printer, kind string, all []Room) {
+// placeTable is a table of warehouses or rooms, if there are several.
+func placeTable(p printer, kind string, all []Room) {
 	if len(all) < 2 {
 		return
 	}

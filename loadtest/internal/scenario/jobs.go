@@ -11,10 +11,10 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
@@ -74,7 +74,7 @@ func resolve(ctx context.Context, text string) (worker.Address, error) {
 // publishes, and the others have the members.
 func (r *Run) divide() error {
 	p := r.plan
-	perMember := r.sockets()
+	perMember := r.socketsPerMember()
 	if slices.ContainsFunc(r.addresses.targets, func(a worker.Address) bool { return a.TLS != "" }) {
 		perMember *= 3
 	}
@@ -99,8 +99,8 @@ func (r *Run) divide() error {
 	return machine.Descriptors(perMember*(p.Connections/workers+1) + p.Publishers)
 }
 
-// sockets is how many connections a member has at most.
-func (r *Run) sockets() int {
+// socketsPerMember is how many connections a member has at most.
+func (r *Run) socketsPerMember() int {
 	p := r.plan
 	silent := p.Scenario == settings.Storm && p.StormBy == settings.StormSilence // the old connection stays
 	if silent {
@@ -144,7 +144,7 @@ func (r *Run) ports() error {
 	}
 	r.addresses.sources = r.plan.Sources
 	sources := max(len(r.plan.Sources), 1)
-	needed := (r.sockets()*r.plan.Connections + len(targets) - 1) / max(len(targets), 1) // to each target
+	needed := (r.socketsPerMember()*r.plan.Connections + len(targets) - 1) / max(len(targets), 1) // to each target
 	if len(r.plan.Sources) == 0 && loopback && needed > per/2 {
 		// Every address of 127.0.0.0/8 is this machine's: 127.10.0.1, 127.10.0.2 …
 		sources = needed/(per/2) + 1
@@ -171,7 +171,7 @@ func (r *Run) jobs() ([]worker.Job, error) {
 	var jobs []worker.Job
 	for _, s := range r.addresses.shares {
 		j := worker.Job{
-			Run: r.name, Dialect: p.Protocol, Mode: r.mode(), Deflate: p.Deflate, Targets: r.addresses.targets, Token: p.Token,
+			Run: r.name, Protocol: p.Protocol, Mode: r.mode(), Deflate: p.Deflate, Targets: r.addresses.targets, Token: p.Token,
 			Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
 			ConnectRate:  p.ConnectRate * float64(s.members) / float64(max(p.Connections, 1)),
 			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
@@ -195,14 +195,14 @@ func (r *Run) jobs() ([]worker.Job, error) {
 }
 
 // mode is how members receive.
-func (r *Run) mode() swarm.Mode {
+func (r *Run) mode() client.Mode {
 	switch r.plan.Transport {
 	case settings.SSE:
-		return swarm.Stream
+		return client.Stream
 	case settings.Poll:
-		return swarm.Polling
+		return client.Polling
 	}
-	return swarm.WebSocket
+	return client.WebSocket
 }
 
 // writers is how many publishers write to each room: as clients with a WebSocket, all of them have something to say.

@@ -86,7 +86,7 @@ func TestSockets(t *testing.T) {
 	} {
 		r := planned(tt.members, 1, "127.0.0.1:1")
 		r.plan.Transport, r.plan.Scenario, r.plan.StormBy, r.plan.Rate, r.plan.EchoShare = tt.transport, tt.scenario, tt.by, 100, 0.2
-		if got := r.sockets(); got != tt.want {
+		if got := r.socketsPerMember(); got != tt.want {
 			t.Errorf("%+v: %d sockets", tt, got)
 		}
 	}

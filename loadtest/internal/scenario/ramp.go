@@ -17,8 +17,8 @@ const (
 	halvings = 3
 	// mostSteps is how many steps a ramp has at most.
 	mostSteps = 40
-	// breath is how long members have between two steps to come to rest, at most as long as a step.
-	breath = 2 * time.Second
+	// stepPause is how long members have between two steps to come to rest, at most as long as a step.
+	stepPause = 2 * time.Second
 )
 
 // ramp finds the highest rate that holds the thresholds: each step is faster than the one before until one is missed, and
@@ -26,7 +26,7 @@ const (
 func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total) (stopped string, err error) {
 	held, missed := 0.0, math.Inf(1)
 	halved := 0
-	for len(r.watch.steps) < mostSteps && halved < halvings {
+	for len(r.recorder.steps) < mostSteps && halved < halvings {
 		before := t.sum()
 		step := &total{run: r, Tallies: worker.NewTallies(), parts: t.parts, rooms: t.rooms, accepted: t.accepted}
 		why, err := r.send(ctx, cancel, step, r.plan.Step)
@@ -39,14 +39,14 @@ func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total
 		if err != nil {
 			return "", err
 		}
-		outcome := r.judge(step, before)
-		r.watch.steps = append(r.watch.steps, outcome)
-		if why != nil && !outcome.Held && ctx.Err() == nil && len(r.watch.steps) > 1 {
+		outcome := r.evaluateStep(step, before)
+		r.recorder.steps = append(r.recorder.steps, outcome)
+		if why != nil && !outcome.Held && ctx.Err() == nil && len(r.recorder.steps) > 1 {
 			why = nil // too much for the server, as was to be expected at some time
 			halved = halvings
 		}
 		if why != nil {
-			return cause(ctx, why, r.plan), nil
+			return stopText(ctx, why, r.plan), nil
 		}
 		if outcome.Held {
 			held = max(held, r.rate)
@@ -62,36 +62,36 @@ func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total
 			halved++
 			r.rate = (held + missed) / 2
 		}
-		if err := r.rest(ctx); err != nil {
+		if err := r.pauseBetweenSteps(ctx); err != nil {
 			return errInterrupted.Error(), nil
 		}
 	}
 	return "", nil
 }
 
-func (r *Run) rest(ctx context.Context) error {
+func (r *Run) pauseBetweenSteps(ctx context.Context) error {
 	select {
-	case <-time.After(min(breath, r.plan.Step)):
+	case <-time.After(min(stepPause, r.plan.Step)):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// judge measures one step against the thresholds.
-func (r *Run) judge(t *total, before worker.Partial) report.RampStep {
+// evaluateStep measures one step against the thresholds.
+func (r *Run) evaluateStep(t *total, before worker.Partial) report.RampStep {
 	all := t.sum()
 	own := all.Counts
 	own.Sub(before.Counts)
 	took := time.Duration(max(t.start+uint64(r.plan.Step), all.Last) - t.start)
 	res := &report.Result{
 		Connections: report.Connections{Asked: r.plan.Connections, Joined: int(all.Joined), Broken: int(own.Broken), Lost: int(all.Missing)},
-		Messages:    messagesOf(own), Violations: violationsOf(own), SuccessPercent: successOf(own.Score),
-		Throughput: report.Throughput{Sent: float64(own.Sent) / took.Seconds(), Received: float64(own.Score.Received) / took.Seconds()},
+		Messages:    messagesOf(own), Violations: violationsOf(own), SuccessPercent: successOf(own.Messages),
+		Throughput: report.Throughput{Sent: float64(own.Sent) / took.Seconds(), Received: float64(own.Messages.Received) / took.Seconds()},
 		Latency:    report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
 		Publish: report.TimesOf(t.Sends.Summary()), Errors: own.FailureTotal,
 	}
-	outcomes, held := judged(res, r.plan.Thresholds)
+	outcomes, held := checkThresholds(res, r.plan.Thresholds)
 	held = held && res.Messages.NotSent == 0 && res.Messages.Failed == 0 && t.Lag.Summary().P99 <= r.plan.MaxLag
 	return report.RampStep{
 		MsgPerSec: r.rate, Deliveries: res.Throughput.Received, Delivered: res.SuccessPercent, Latency: res.Latency,

@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
-	"github.com/zonecast/zonecast/loadtest/internal/account"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
+	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/latency"
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
@@ -24,7 +24,7 @@ import (
 type total struct {
 	run *Run
 	worker.Tallies
-	accepted []account.Set
+	accepted []delivery.Set
 	parts    []*worker.Partial // the last one of each worker: its counts are of its whole life
 	rooms    []*latency.Tally  // by room
 
@@ -41,7 +41,7 @@ type usage struct {
 	cpu, idle time.Duration
 }
 
-func used() (u usage) {
+func readUsage() (u usage) {
 	u.at = time.Now()
 	u.cpu, _ = machine.Used()
 	u.idle, _ = machine.Idle()
@@ -49,22 +49,22 @@ func used() (u usage) {
 }
 
 func newTotal(r *Run) *total {
-	return &total{run: r, Tallies: worker.NewTallies(), parts: make([]*worker.Partial, len(r.crew)), rooms: make([]*latency.Tally, len(r.plan.Rooms))}
+	return &total{run: r, Tallies: worker.NewTallies(), parts: make([]*worker.Partial, len(r.workers)), rooms: make([]*latency.Tally, len(r.plan.Rooms))}
 }
 
-func (t *total) began() { t.before = used() }
-func (t *total) ended() { t.after = used() }
+func (t *total) began() { t.before = readUsage() }
+func (t *total) ended() { t.after = readUsage() }
 
 func (t *total) starts(at uint64) {
 	t.start, t.cut = at, 0
 	if t.first == 0 {
-		t.first, t.at = at, time.Now().Add(time.Duration(at-swarm.Now())).UTC()
+		t.first, t.at = at, time.Now().Add(time.Duration(at-client.Now())).UTC()
 	}
 }
 
 // add takes what the workers measured since the last time. The members of one that failed are not connected any more, and
 // what they received since then is not known.
-func (t *total) add(answers []worker.Answer) {
+func (t *total) add(answers []worker.Reply) {
 	for i, a := range answers {
 		if a.Partial == nil {
 			if t.parts[i] != nil {
@@ -93,8 +93,8 @@ func (t *total) sum() (all worker.Partial) {
 			addPart(&all, p)
 		}
 	}
-	all.Score.Add(all.Echoes)
-	all.Score.Add(all.Visits)
+	all.Messages.Add(all.Echoes)
+	all.Messages.Add(all.Visits)
 	return all
 }
 
@@ -105,8 +105,8 @@ func addPart(all, p *worker.Partial) {
 	for k := range p.Rooms {
 		room, part := &all.Rooms[k], &p.Rooms[k]
 		room.Members += part.Members
-		room.Whole += part.Whole
-		room.Score.Add(part.Score)
+		room.Required += part.Required
+		room.Totals.Add(part.Totals)
 		for s, arrivals := range part.Arrivals {
 			if s == len(room.Arrivals) {
 				room.Arrivals = append(room.Arrivals, arrivals)
@@ -117,14 +117,14 @@ func addPart(all, p *worker.Partial) {
 	}
 }
 
-// finish enters everything that was counted.
-func (r *Run) finish(t *total, stopped string) *report.Result {
-	for _, p := range r.watch.connects {
+// result enters everything that was counted.
+func (r *Run) result(t *total, stopped string) *report.Result {
+	for _, p := range r.recorder.connects {
 		t.Connects.Merge(p.Connects)
 	}
-	r.watch.end()
+	r.recorder.end()
 	all := t.sum()
-	score := all.Score
+	score := all.Messages
 	res := &report.Result{
 		Schema: report.Schema, Settings: r.reportSettings(), StartedAt: t.at, Stopped: stopped,
 		Connections: connectionsOf(r.plan.Connections, all.Counts), Messages: messagesOf(all.Counts), Violations: violationsOf(all.Counts),
@@ -133,7 +133,7 @@ func (r *Run) finish(t *total, stopped string) *report.Result {
 		Connect: report.TimesOf(t.Connects.Summary()), Offline: report.TimesOf(t.Offline.Summary()),
 		Replay: report.TimesOf(t.Replay.Summary()), Publish: report.TimesOf(t.Sends.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
 		Errors: all.FailureTotal, ErrorsBy: mergeFailures(all.Failures), Churn: int(all.Visited),
-		Servers: r.servers.reports(), Seconds: r.watch.seconds, Ramp: r.watch.steps,
+		Servers: r.servers.reports(), Seconds: r.recorder.seconds, Ramp: r.recorder.steps,
 	}
 	if r.plan.Scenario == settings.Slow {
 		res.Slow = &report.Slow{Members: int(all.SlowMembers), Closed: int(all.SlowBroken), Expected: all.Slow.Expected, Received: all.Slow.Received,
@@ -145,8 +145,8 @@ func (r *Run) finish(t *total, stopped string) *report.Result {
 			Sent: float64(res.Messages.Sent) / d.Seconds(), Received: float64(res.Messages.Received) / d.Seconds(),
 		}
 	}
-	r.enterRooms(res, t, &all)
-	r.enterGenerator(res, t)
+	r.addRooms(res, t, &all)
+	r.addGenerator(res, t)
 	res.Cost = res.ServerCost()
 	return res
 }
@@ -159,19 +159,19 @@ func connectionsOf(asked int, c worker.Counts) report.Connections {
 func messagesOf(c worker.Counts) report.Messages {
 	return report.Messages{
 		Scheduled: c.Due, Sent: c.Sent, Failed: c.Failed, NotSent: c.NotSent, Late: c.Late,
-		Expected: c.Score.Expected, Received: c.Score.Received, Lost: c.Score.Lost(),
-		Duplicated: c.Score.Duplicated, Reordered: c.Score.Reordered, Unconfirmed: c.Score.Unconfirmed, Foreign: c.Score.Foreign,
+		Expected: c.Messages.Expected, Received: c.Messages.Received, Lost: c.Messages.Lost(),
+		Duplicated: c.Messages.Duplicated, Reordered: c.Messages.Reordered, Unconfirmed: c.Messages.Unconfirmed, Foreign: c.Messages.Foreign,
 	}
 }
 
 func violationsOf(c worker.Counts) report.Violations {
 	return report.Violations{
-		Holes: c.Score.Holes, Reused: c.Score.Reused, Restarted: c.Score.Restarted,
+		Holes: c.Messages.Holes, Reused: c.Messages.Reused, Restarted: c.Messages.Restarted,
 		Damaged: c.Damaged, Misrouted: c.Misrouted, Unreadable: c.Unreadable, Gaps: c.Gaps,
 	}
 }
 
-func successOf(s account.Score) float64 {
+func successOf(s delivery.Totals) float64 {
 	if s.Expected == 0 {
 		return 0
 	}
@@ -183,7 +183,7 @@ func (r *Run) reportSettings() report.Settings {
 	s := report.Settings{
 		Name: p.Name, Scenario: p.Scenario, Protocol: p.Protocol, Transport: p.Transport,
 		WSURLs: []string{}, PublishURLs: append([]string{}, p.PublishBases...), Room: p.Rooms[0], Rooms: len(p.Rooms), Zipf: p.Zipf,
-		Workers: len(r.crew), Connections: p.Connections, MsgPerSec: p.Rate, DurationMs: report.Millis(p.Duration),
+		Workers: len(r.workers), Connections: p.Connections, MsgPerSec: p.Rate, DurationMs: report.Millis(p.Duration),
 		PayloadBytes: p.PayloadBytes, Publishers: p.Publishers, ConnectRate: p.ConnectRate,
 		SettleMs: report.Millis(p.Settle), ReconnectMs: report.Millis(p.Reconnect),
 	}
@@ -229,8 +229,8 @@ func (t *total) duration(all *worker.Partial) time.Duration {
 	return time.Duration(end - t.first)
 }
 
-// enterRooms fills in what is told by room and by warehouse, and how long messages took to their last receivers.
-func (r *Run) enterRooms(res *report.Result, t *total, all *worker.Partial) {
+// addRooms fills in what is told by room and by warehouse, and how long messages took to their last receivers.
+func (r *Run) addRooms(res *report.Result, t *total, all *worker.Partial) {
 	completion := latency.New(latency.Fine)
 	warehouses := map[string]*report.Room{}
 	tallies := map[string]*latency.Tally{}
@@ -244,15 +244,15 @@ func (r *Run) enterRooms(res *report.Result, t *total, all *worker.Partial) {
 		own := latency.New(latency.Coarse)
 		for _, arrivals := range part.Arrivals {
 			arrivals.Each(func(_ int, count, last uint32) {
-				if part.Whole > 0 && int(count) >= part.Whole {
+				if part.Required > 0 && int(count) >= part.Required {
 					completion.Record(time.Duration(last) * time.Microsecond)
 					own.Record(time.Duration(last) * time.Microsecond)
 				}
 			})
 		}
 		room := report.Room{
-			Name: name, Members: part.Members, Expected: part.Score.Expected, Received: part.Score.Received,
-			Duplicated: part.Score.Duplicated, Reordered: part.Score.Reordered,
+			Name: name, Members: part.Members, Expected: part.Totals.Expected, Received: part.Totals.Received,
+			Duplicated: part.Totals.Duplicated, Reordered: part.Totals.Reordered,
 			Latency: report.TimesOf(t.rooms[k].Summary()), Completion: report.Millis(own.Summary().P99),
 		}
 		if len(res.Rooms) < report.MaxRooms {
@@ -292,8 +292,8 @@ const (
 	fewest = 100
 )
 
-// enterGenerator fills in what the load tester used, and whether it was the bottleneck.
-func (r *Run) enterGenerator(res *report.Result, t *total) {
+// addGenerator fills in what the load tester used, and whether it was the bottleneck.
+func (r *Run) addGenerator(res *report.Result, t *total) {
 	own, peak := machine.Used()
 	g := report.Generator{CPUSeconds: own.Seconds(), PeakMemoryBytes: peak, Machine: machine.Describe().String()}
 	for i, p := range t.parts {
@@ -302,13 +302,13 @@ func (r *Run) enterGenerator(res *report.Result, t *total) {
 			g.PeakMemoryBytes += p.PeakMemory
 		}
 	}
-	average, most := r.watch.busy()
+	average, most := r.recorder.busy()
 	g.BusiestPercent = 100 * most
 	if wall := t.after.at.Sub(t.before.at); wall > 0 && !t.before.at.IsZero() {
 		g.CPUPercent = 100 * float64(t.after.cpu-t.before.cpu) / float64(wall)
 		g.IdlePercent = 100 * float64(t.after.idle-t.before.idle) / float64(wall) / float64(runtime.NumCPU())
-		if len(r.crew) > 1 {
-			g.CPUPercent = 100 * average * float64(len(r.crew))
+		if len(r.workers) > 1 {
+			g.CPUPercent = 100 * average * float64(len(r.workers))
 		}
 	}
 	res.Generator = g
@@ -322,8 +322,8 @@ func (r *Run) enterGenerator(res *report.Result, t *total) {
 	case average > busy && g.IdlePercent > 100*full:
 		res.Invalid = fmt.Sprintf("the load tester was the bottleneck: its process used %.0f %% of the core that it can use, while %.0f %% of the machine "+
 			"was idle; give it more processes (--workers)", 100*average, g.IdlePercent)
-	case r.watch.uncertain > 0 && 10*r.watch.uncertain > t.Latency.Summary().P50 && t.Latency.Count() > 0:
+	case r.recorder.uncertain > 0 && 10*r.recorder.uncertain > t.Latency.Summary().P50 && t.Latency.Count() > 0:
 		res.Invalid = fmt.Sprintf("the clocks of the machines are known to %v only, which is too much for latencies of %v",
-			r.watch.uncertain, t.Latency.Summary().P50)
+			r.recorder.uncertain, t.Latency.Summary().P50)
 	}
 }

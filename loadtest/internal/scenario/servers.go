@@ -80,11 +80,11 @@ func (s *servers) add(ctx context.Context, name string, read func(context.Contex
 	}})
 }
 
-// idle reads the servers when all members are connected and nothing is sent yet, and watches their memory from then on.
-func (s *servers) idle(ctx context.Context) {
+// start reads the servers when all members are connected and nothing is sent yet, and watches their memory from then on.
+func (s *servers) start(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx) // a run that was interrupted has figures, too
 	for _, one := range s.all {
-		one.look(ctx, func(now reading) { one.report.MemoryIdle, one.cpuBefore = now.memory, now.cpu })
+		one.sample(ctx, func(now reading) { one.report.MemoryIdle, one.cpuBefore = now.memory, now.cpu })
 	}
 	s.stop = make(chan struct{})
 	s.done.Go(func() {
@@ -96,29 +96,29 @@ func (s *servers) idle(ctx context.Context) {
 				return
 			case <-tick.C:
 				for _, one := range s.all {
-					one.look(ctx, one.use)
+					one.sample(ctx, one.recordCPU)
 				}
 			}
 		}
 	})
 }
 
-// after reads the servers when everything is over.
-func (s *servers) after(ctx context.Context) {
+// finish reads the servers when everything is over.
+func (s *servers) finish(ctx context.Context) {
 	if s.stop == nil {
 		return
 	}
 	close(s.stop)
 	s.done.Wait()
 	for _, one := range s.all {
-		one.look(ctx, one.use) // of a server that has ended, the last look counts
+		one.sample(ctx, one.recordCPU) // of a server that has ended, the last look counts
 	}
 }
 
-// use notes what the server has computed since the first message.
-func (s *server) use(now reading) { s.report.CPUSeconds = max(0, now.cpu-s.cpuBefore) }
+// recordCPU notes what the server has computed since the first message.
+func (s *server) recordCPU(now reading) { s.report.CPUSeconds = max(0, now.cpu-s.cpuBefore) }
 
-func (s *server) look(ctx context.Context, note func(reading)) {
+func (s *server) sample(ctx context.Context, note func(reading)) {
 	now, err := s.read(ctx)
 	if err != nil {
 		return

@@ -156,8 +156,8 @@ func (f *file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, err
 	return value, nil
 }
 
-// blame says that a value of the file is wrong, if it is what an error is about, which begins with the setting's name.
-func (f *file) blame(err error) error {
+// nameFile says that a value of the file is wrong, if it is what an error is about, which begins with the setting's name.
+func (f *file) nameFile(err error) error {
 	text := strings.TrimPrefix(err.Error(), "--")
 	for _, name := range f.used {
 		if rest, ok := strings.CutPrefix(text, name); ok && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, " ")) {
@@ -167,15 +167,15 @@ func (f *file) blame(err error) error {
 	return err
 }
 
-// blameEach does so for each of several errors.
-func (f *file) blameEach(err error) error {
+// nameFileInEach does so for each of several errors.
+func (f *file) nameFileInEach(err error) error {
 	several, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return err
 	}
 	var blamed []error
 	for _, one := range several.Unwrap() {
-		blamed = append(blamed, f.blame(one))
+		blamed = append(blamed, f.nameFile(one))
 	}
 	return errors.Join(blamed...)
 }

@@ -79,9 +79,9 @@ func (p *Plan) rooms(wrong *mistakes) {
 		for z := range p.Zones {
 			zone := ""
 			if p.Zone != "" {
-				zone = countOn(p.Zone, z)
+				zone = nextName(p.Zone, z)
 			}
-			room, err := wire.NewRoom(countOn(p.Warehouse, w), zone)
+			room, err := wire.NewRoom(nextName(p.Warehouse, w), zone)
 			if err != nil {
 				wrong.add(err)
 				return
@@ -91,8 +91,8 @@ func (p *Plan) rooms(wrong *mistakes) {
 	}
 }
 
-// countOn returns the ith name after one: warehouse-2 after warehouse-1, zone-b after zone-a, hall-1 after hall.
-func countOn(name string, i int) string {
+// nextName returns the ith name after one: warehouse-2 after warehouse-1, zone-b after zone-a, hall-1 after hall.
+func nextName(name string, i int) string {
 	if i == 0 {
 		return name
 	}
@@ -134,7 +134,7 @@ func (p *Plan) numbers(wrong *mistakes) {
 		{"window (WINDOW)", float64(p.Window), 0, 1_000_000},
 	} {
 		if !(n.value > n.above && n.value <= n.most) {
-			wrong.addf("--%s is %s: give a number above %.0f and up to %.0f", n.name, plain(n.value), n.above, n.most)
+			wrong.addf("--%s is %s: give a number above %.0f and up to %.0f", n.name, formatNumber(n.value), n.above, n.most)
 		}
 	}
 	for _, n := range []struct {
@@ -142,7 +142,7 @@ func (p *Plan) numbers(wrong *mistakes) {
 		value, most float64
 	}{{"zipf (ZIPF)", p.Zipf, 10}, {"workers (WORKERS)", float64(p.Workers), maxWorkers}} {
 		if !(n.value >= 0 && n.value <= n.most) {
-			wrong.addf("--%s is %s: give a number from 0 to %.0f", n.name, plain(n.value), n.most)
+			wrong.addf("--%s is %s: give a number from 0 to %.0f", n.name, formatNumber(n.value), n.most)
 		}
 	}
 	for _, s := range []struct {
@@ -168,8 +168,8 @@ func (p *Plan) numbers(wrong *mistakes) {
 	}
 }
 
-// plain writes a number as people do.
-func plain(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+// formatNumber writes a number as people do.
+func formatNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 func (p *Plan) shares(wrong *mistakes) {
 	share := p.ShareFlag
@@ -288,7 +288,7 @@ func (p *Plan) combinations(wrong *mistakes) {
 	}
 	if total := math.Ceil(p.Rate * p.Duration.Seconds()); total >= schedule.MaxCount {
 		wrong.addf("%s messages/s for %v are %.0f messages: a run holds less than %d, so lower --msg-per-sec or --duration",
-			plain(p.Rate), p.Duration, total, uint64(schedule.MaxCount))
+			formatNumber(p.Rate), p.Duration, total, uint64(schedule.MaxCount))
 	}
 	if !p.Publishes() && len(p.PublishURLs) > 0 {
 		wrong.addf("--publish-url (PUBLISH_URL) is set, but scenario %s publishes nothing: leave it out, or use scenario fanout", p.Scenario)

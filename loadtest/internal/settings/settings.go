@@ -140,7 +140,7 @@ func Parse(args []string, out io.Writer) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("set up the flags: %w", err)
 	}
-	args = joined(args)
+	args = joinNegatives(args)
 	if err := file.open(fileName(args)); err != nil {
 		return Plan{}, err
 	}
@@ -149,8 +149,8 @@ func Parse(args []string, out io.Writer) (Plan, error) {
 	case helped:
 		return Plan{}, ErrHelp
 	case err != nil:
-		return Plan{}, fmt.Errorf("%w (--help lists the settings)", file.blame(err))
+		return Plan{}, fmt.Errorf("%w (--help lists the settings)", file.nameFile(err))
 	}
 	p.Name, p.About = file.name, file.about
-	return p, file.blameEach(p.complete())
+	return p, file.nameFileInEach(p.complete())
 }

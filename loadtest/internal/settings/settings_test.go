@@ -358,7 +358,7 @@ func TestCountOn(t *testing.T) {
 		{"warehouse-1", 0, "warehouse-1"}, {"warehouse-1", 9, "warehouse-10"}, {"zone-a", 1, "zone-b"}, {"zone-a", 25, "zone-z"},
 		{"zone-a", 26, "zone-aa"}, {"zone-a", 27, "zone-ab"}, {"zone-a", 26 * 27, "zone-aaa"}, {"hall", 2, "hall-2"}, {"b", 1, "b-1"},
 	} {
-		if got := countOn(tt.give, tt.i); got != tt.want {
+		if got := nextName(tt.give, tt.i); got != tt.want {
 			t.Errorf("%d after %s is %s, want %s", tt.i, tt.give, got, tt.want)
 		}
 	}

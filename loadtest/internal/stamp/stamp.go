@@ -83,12 +83,12 @@ func New(run string, size int) (*Template, error) {
 		return nil, fmt.Errorf("data of %d bytes: %d to %d are possible, for it carries the run and the number of the message",
 			size, MinBytes, MaxBytes)
 	}
-	head := append(filling(size-len(stampHead)-Len-len(end)), stampHead...)
+	head := append(filler(size-len(stampHead)-Len-len(end)), stampHead...)
 	return &Template{head: append(head, run...), size: size}, nil
 }
 
-// filling returns the beginning of the data, of so many bytes: as many lines as fit, and padding.
-func filling(room int) []byte {
+// filler returns the beginning of the data, of so many bytes: as many lines as fit, and padding.
+func filler(room int) []byte {
 	rng := rand.New(rand.NewPCG(2, uint64(room)))
 	p := []byte(linesHead)
 	lines := 0
@@ -139,8 +139,8 @@ func (t *Template) Read(data []byte) (Stamp, bool) {
 	return parse(rest[:Len-RunLen])
 }
 
-// Resembles reports whether data that Read does not take was made from a message of the run.
-func (t *Template) Resembles(data []byte) bool {
+// FromRun reports whether data that Read does not take was made from a message of the run.
+func (t *Template) FromRun(data []byte) bool {
 	return bytes.Contains(data, t.head[len(t.head)-RunLen:])
 }
 

@@ -21,7 +21,7 @@ var expectations = []expectation{
 		if r.StartedAt.IsZero() && r.Stopped == report.Interrupted { // nobody knows whether they could
 			could = "were not connected by then"
 		}
-		return both(
+		return joinText(
 			some(uint64(c.Asked-c.Joined), fmt.Sprintf("of %s members %s", num(uint64(c.Asked)), could)),
 			some(uint64(c.Lost), fmt.Sprintf("of %s were not connected at the end", num(uint64(c.Joined)))))
 	}},
@@ -30,7 +30,7 @@ var expectations = []expectation{
 	}},
 	{[]string{"sent"}, func(r *report.Result) string {
 		m := r.Messages
-		return both(
+		return joinText(
 			some(m.Failed, fmt.Sprintf("of %s messages were refused or unanswered", num(m.Scheduled))),
 			some(m.NotSent, fmt.Sprintf("of %s messages could not be sent in time", num(m.Scheduled))))
 	}},
@@ -66,8 +66,8 @@ func some(n uint64, what string) string {
 	return num(n) + " " + what
 }
 
-// both joins two parts of a sentence, either of which may be empty.
-func both(a, b string) string {
+// joinText joins two parts of a sentence, either of which may be empty.
+func joinText(a, b string) string {
 	if a == "" || b == "" {
 		return a + b
 	}
@@ -76,12 +76,12 @@ func both(a, b string) string {
 
 func num(n uint64) string { return report.Thousands(n) }
 
-// Judge measures the result against the thresholds and against what every run must fulfil, and enters the outcome.
+// Evaluate measures the result against the thresholds and against what every run must fulfil, and enters the outcome.
 //
 // Scenario ramp is good when a step held its thresholds: that the last ones did not is what it looks for.
-func Judge(r *report.Result, thresholds []Threshold) {
+func Evaluate(r *report.Result, thresholds []Threshold) {
 	if r.Settings.Scenario == "ramp" {
-		judgeRamp(r)
+		evaluateRamp(r)
 		return
 	}
 	own := map[string]bool{}
@@ -112,7 +112,7 @@ func (e expectation) replaced(own map[string]bool) bool {
 	return false
 }
 
-func judgeRamp(r *report.Result) {
+func evaluateRamp(r *report.Result) {
 	r.Thresholds, r.Failures = []report.Outcome{}, []string{}
 	if r.Stopped != "" {
 		r.Failures = append(r.Failures, "the run ended early: "+r.Stopped)

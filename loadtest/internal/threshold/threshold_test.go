@@ -143,7 +143,7 @@ func TestJudge(t *testing.T) {
 				}
 				thresholds = append(thresholds, th)
 			}
-			Judge(r, thresholds)
+			Evaluate(r, thresholds)
 			if !slices.Equal(r.Failures, tt.failures) {
 				t.Errorf("failures\n got %q\nwant %q", r.Failures, tt.failures)
 			}

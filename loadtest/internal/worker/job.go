@@ -24,20 +24,20 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/internal/dialect"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
+	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 )
 
 // A Job is what a worker has to do. It can be sent to another process.
 type Job struct {
-	Run     string // the name in the stamps
-	Dialect string
-	Mode    swarm.Mode
-	ByFrame bool // Zonecast's members join by a frame
-	Deflate bool
-	Targets []Address
-	Token   string
-	Sources []netip.Addr
+	Run      string // the name in the stamps
+	Protocol string
+	Mode     client.Mode
+	ByFrame  bool // Zonecast's members join by a frame
+	Deflate  bool
+	Targets  []Address
+	Token    string
+	Sources  []netip.Addr
 
 	// Rooms are those of the whole run; members and messages are spread over them evenly, or with Zipf's exponent.
 	Rooms    []string
@@ -96,12 +96,12 @@ func Port(u *url.URL) uint16 {
 }
 
 // Target returns where connections with a token go.
-func (a *Address) Target(token string) *swarm.Target {
+func (a *Address) Target(token string) *client.Target {
 	path := a.Path
 	if path == "" {
 		path = "/"
 	}
-	return &swarm.Target{Addr: a.Addr, Host: a.Host, Path: path, Query: a.Query, TLS: a.TLS, Token: token}
+	return &client.Target{Addr: a.Addr, Host: a.Host, Path: path, Query: a.Query, TLS: a.TLS, Token: token}
 }
 
 // Publish says who publishes, if anybody does.
@@ -160,12 +160,12 @@ type Step struct {
 	Window int
 }
 
-func (j *Job) dialect() (dialect.Dialect, error) {
-	if j.Dialect == dialect.NameZonecast {
-		return dialect.Zonecast{ByFrame: j.ByFrame}, nil
+func (j *Job) codec() (protocol.Codec, error) {
+	if j.Protocol == protocol.NameZonecast {
+		return protocol.Zonecast{ByFrame: j.ByFrame}, nil
 	}
-	if j.Mode != swarm.WebSocket {
-		return nil, fmt.Errorf("%s is spoken over WebSocket only", j.Dialect)
+	if j.Mode != client.WebSocket {
+		return nil, fmt.Errorf("%s is spoken over WebSocket only", j.Protocol)
 	}
-	return dialect.New(j.Dialect, j.PayloadBytes, j.Token)
+	return protocol.New(j.Protocol, j.PayloadBytes, j.Token)
 }

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/zonecast/zonecast/loadtest/internal/account"
+	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/latency"
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
@@ -49,7 +49,7 @@ type Counts struct {
 	Damaged, Misrouted, Unreadable, Gaps uint64
 	FailureTotal, BytesReceived          uint64
 
-	Score, Echoes, Slow, Visits account.Score
+	Messages, Echoes, Slow, Visits delivery.Totals
 }
 
 // Add adds another worker's counts.
@@ -73,7 +73,7 @@ func (c *Counts) fields() []*uint64 {
 		&c.Joined, &c.Missing, &c.Broken, &c.Resumed, &c.Dropped, &c.Visited, &c.SlowMembers, &c.SlowBroken,
 		&c.Due, &c.Sent, &c.Failed, &c.NotSent, &c.Late, &c.Received, &c.Damaged, &c.Misrouted, &c.Unreadable, &c.Gaps,
 		&c.FailureTotal, &c.BytesReceived,
-	}, c.Score.Fields(), c.Echoes.Fields(), c.Slow.Fields(), c.Visits.Fields())
+	}, c.Messages.Fields(), c.Echoes.Fields(), c.Slow.Fields(), c.Visits.Fields())
 }
 
 // Tallies are the durations that a run measures.
@@ -113,8 +113,8 @@ func (t *Tallies) all() []**latency.Tally {
 // A RoomPart is what the members of one room have received.
 type RoomPart struct {
 	Members  int
-	Whole    int // those that must have every message in time
-	Score    account.Score
+	Required int // those that must have every message in time
+	Totals   delivery.Totals
 	Latency  *latency.Tally
 	Arrivals []Arrivals // by stream
 }
@@ -168,8 +168,8 @@ func (a *Arrivals) UnmarshalJSON(text []byte) error {
 }
 
 // partial adds everything up.
-func (w *Worker) partial(accepted []account.Set) *Partial {
-	w.roll()
+func (w *Worker) partial(accepted []delivery.Set) *Partial {
+	w.mergeSecond()
 	p := &Partial{Counts: w.counts, Last: w.last, Tallies: w.tallies.take(), Failures: w.failures.Counts()}
 	p.Joined, p.FailureTotal, p.BytesReceived = uint64(len(w.joined)), w.failures.Total(), w.loop.Received
 	cpu, peak := machine.Used()
@@ -178,7 +178,7 @@ func (w *Worker) partial(accepted []account.Set) *Partial {
 	for i := range w.rooms {
 		r := &w.rooms[i]
 		part := &p.Rooms[i]
-		part.Whole = r.members
+		part.Required = r.required
 		if r.latency != nil {
 			part.Latency = r.latency.Take()
 		}
@@ -187,30 +187,30 @@ func (w *Worker) partial(accepted []account.Set) *Partial {
 		}
 	}
 	for _, m := range w.joined {
-		w.enter(p, m, accepted)
+		w.addMember(p, m, accepted)
 	}
 	return p
 }
 
-// enter adds one member's outcome.
-func (w *Worker) enter(p *Partial, m *member, accepted []account.Set) {
-	if !m.seated {
+// addMember adds one member's outcome.
+func (w *Worker) addMember(p *Partial, m *member, accepted []delivery.Set) {
+	if !m.joined {
 		p.Missing++
 	}
 	if m.echo != nil {
-		p.Echoes.Add(m.echo.answers.Score(&m.echo.sent))
+		p.Echoes.Add(m.echo.answers.Totals(&m.echo.sent))
 	}
-	if m.fleeting {
-		p.Visits.Add(m.ledger.Visit())
+	if m.churning {
+		p.Visits.Add(m.tracker.VisitTotals())
 		return
 	}
-	score := m.ledger.Score(w.streams(m, accepted)...)
+	score := m.tracker.Totals(w.streams(m, accepted)...)
 	if m.slow {
 		p.SlowMembers++
 		p.Slow.Add(score)
 		return
 	}
-	p.Score.Add(score)
+	p.Messages.Add(score)
 	p.Rooms[m.room].Members++
-	p.Rooms[m.room].Score.Add(score)
+	p.Rooms[m.room].Totals.Add(score)
 }

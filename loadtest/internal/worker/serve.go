@@ -7,7 +7,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/internal/account"
+	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 )
 
 // What a worker can be told to do.
@@ -21,41 +21,41 @@ const (
 	DoStop = "stop"
 )
 
-// An Order tells a worker what to do.
-type Order struct {
+// A Command tells a worker what to do.
+type Command struct {
 	Do       string
-	Job      *Job          `json:",omitempty"` // of DoOpen
-	Step     *Step         `json:",omitempty"` // of DoSend
-	Accepted []account.Set `json:",omitempty"` // of DoSettle, as is Most
-	Most     time.Duration `json:",omitempty"`
+	Job      *Job           `json:",omitempty"` // of DoOpen
+	Step     *Step          `json:",omitempty"` // of DoSend
+	Accepted []delivery.Set `json:",omitempty"` // of DoSettle, as is Most
+	Most     time.Duration  `json:",omitempty"`
 }
 
-// An Answer tells what came of an order.
-type Answer struct {
-	Took     time.Duration `json:",omitempty"` // of DoConnect
-	Accepted []account.Set `json:",omitempty"` // of DoSend, by the worker that publishes
-	Partial  *Partial      `json:",omitempty"` // of DoSettle
-	Stopped  string        `json:",omitempty"` // why it ended before its time
-	Failure  string        `json:",omitempty"` // why it could not be done
+// A Reply tells what came of an order.
+type Reply struct {
+	Took     time.Duration  `json:",omitempty"` // of DoConnect
+	Accepted []delivery.Set `json:",omitempty"` // of DoSend, by the worker that publishes
+	Partial  *Partial       `json:",omitempty"` // of DoSettle
+	Stopped  string         `json:",omitempty"` // why it ended before its time
+	Failure  string         `json:",omitempty"` // why it could not be done
 }
 
 // The reasons in Answer.Stopped.
 const (
-	StoppedRefused  = "refused"
-	StoppedDeserted = "deserted"
-	StoppedByOrder  = "stopped"
+	StoppedRefused = "refused"
+	StoppedAllLost = "deserted"
+	StoppedByOrder = "stopped"
 )
 
-// A Served is an order with the context of its execution and the channel for its answer.
-type Served struct {
-	Order
+// A Request is an order with the context of its execution and the channel for its answer.
+type Request struct {
+	Command
 	Context context.Context
-	Answer  chan<- Answer
+	Reply   chan<- Reply
 }
 
 // Serve carries out orders until DoClose or the end of the channel. In between it keeps the connections going. tick is
 // called each second, and with counts alone in between, from Serve's goroutine.
-func Serve(orders <-chan Served, tick func(*Tick)) {
+func Serve(orders <-chan Request, tick func(*Tick)) {
 	var w *Worker
 	defer func() {
 		if w != nil {
@@ -67,11 +67,11 @@ func Serve(orders <-chan Served, tick func(*Tick)) {
 		if !ok {
 			return
 		}
-		a := Answer{Failure: failed}
+		a := Reply{Failure: failed}
 		if failed == "" {
-			a = carryOut(&w, next, tick)
+			a = execute(&w, next, tick)
 		}
-		next.Answer <- a
+		next.Reply <- a
 		if next.Do == DoClose {
 			return
 		}
@@ -79,13 +79,13 @@ func Serve(orders <-chan Served, tick func(*Tick)) {
 }
 
 // wait returns the next order, and lets the worker's connections live until it comes.
-func wait(w *Worker, orders <-chan Served) (next Served, ok bool, failed string) {
+func wait(w *Worker, orders <-chan Request) (next Request, ok bool, failed string) {
 	for w != nil && failed == "" {
 		select {
 		case next, ok = <-orders:
 			return next, ok, ""
 		default:
-			if err := w.turn(pause); err != nil {
+			if err := w.poll(pollInterval); err != nil {
 				failed = err.Error()
 			}
 		}
@@ -94,7 +94,7 @@ func wait(w *Worker, orders <-chan Served) (next Served, ok bool, failed string)
 	return next, ok, failed
 }
 
-func carryOut(w **Worker, o Served, tick func(*Tick)) (a Answer) {
+func execute(w **Worker, o Request, tick func(*Tick)) (a Reply) {
 	var err error
 	switch o.Do {
 	case DoOpen:
@@ -106,7 +106,7 @@ func carryOut(w **Worker, o Served, tick func(*Tick)) (a Answer) {
 		}
 	default:
 		if *w == nil {
-			return Answer{Failure: "the worker has no job yet"}
+			return Reply{Failure: "the worker has no job yet"}
 		}
 		switch o.Do {
 		case DoConnect:
@@ -124,8 +124,8 @@ func carryOut(w **Worker, o Served, tick func(*Tick)) (a Answer) {
 	case err == nil:
 	case errors.Is(err, ErrRefused):
 		a.Stopped = StoppedRefused
-	case errors.Is(err, ErrDeserted):
-		a.Stopped = StoppedDeserted
+	case errors.Is(err, ErrAllLost):
+		a.Stopped = StoppedAllLost
 	case o.Context.Err() != nil:
 		a.Stopped = StoppedByOrder
 	default:

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/fake"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 )
 
 // 8 KiB is what a member may cost the load tester; it has a few hundred bytes.
@@ -20,7 +20,7 @@ func TestAMemberIsSmall(t *testing.T) {
 	defer s.Close()
 	const members = 500
 	w, err := Open(Job{
-		Run: stamp.NewRun(), Dialect: "zonecast", Rooms: []string{fake.Room.String()}, PayloadBytes: 128, Members: members,
+		Run: stamp.NewRun(), Protocol: "zonecast", Rooms: []string{fake.Room.String()}, PayloadBytes: 128, Members: members,
 		Targets: []Address{{Addr: netip.MustParseAddrPort(s.Listener.Addr().String()), Host: "fake", Path: "/ws"}},
 	}, nil)
 	if err != nil {
@@ -33,16 +33,16 @@ func TestAMemberIsSmall(t *testing.T) {
 	if err != nil || p.Joined != members {
 		t.Fatalf("%+v, %v", p, err)
 	}
-	before := heap()
+	before := heapBytes()
 	runtime.KeepAlive(w)
 	w = nil // and its sockets stay open, so that the server's side of them is not counted
-	own := int64(before) - int64(heap())
+	own := int64(before) - int64(heapBytes())
 	if per := own / members; per > 8<<10 || per < 100 {
 		t.Errorf("a member has %d bytes", per)
 	}
 }
 
-func heap() uint64 {
+func heapBytes() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -73,7 +73,7 @@ func TestArrivals(t *testing.T) {
 // Counts are told several times a second; what a second was like, once, with all of its latencies.
 func TestCountsAreToldInBetween(t *testing.T) {
 	var told []Tick
-	w, err := Open(Job{Run: stamp.NewRun(), Dialect: "zonecast", Rooms: []string{"zone:w:a"}, PayloadBytes: 128},
+	w, err := Open(Job{Run: stamp.NewRun(), Protocol: "zonecast", Rooms: []string{"zone:w:a"}, PayloadBytes: 128},
 		func(tick *Tick) { told = append(told, *tick) })
 	if err != nil {
 		t.Fatal(err)
@@ -84,9 +84,9 @@ func TestCountsAreToldInBetween(t *testing.T) {
 		told = nil
 		w.counts.Received++
 		w.secondLive.Record(time.Millisecond)
-		now := swarm.Now()
-		w.counted, w.ticked = now-uint64(sinceCounts), now-uint64(sinceSecond)
-		if err := w.turn(0); err != nil {
+		now := client.Now()
+		w.lastCounts, w.lastTick = now-uint64(sinceCounts), now-uint64(sinceSecond)
+		if err := w.poll(0); err != nil {
 			t.Fatal(err)
 		}
 		if len(told) > 1 {
@@ -97,10 +97,10 @@ func TestCountsAreToldInBetween(t *testing.T) {
 	if got := turn(0, 0); got.Received != 0 {
 		t.Errorf("too early: %+v", got)
 	}
-	if got := turn(countEvery, countEvery); got.Received != 2 || got.Second || got.Latency != nil {
+	if got := turn(countsInterval, countsInterval); got.Received != 2 || got.Second || got.Latency != nil {
 		t.Errorf("counts: %+v", got)
 	}
-	if got := turn(countEvery, time.Second); got.Received != 3 || !got.Second || got.Latency == nil || got.Latency.Count() != 3 {
+	if got := turn(countsInterval, time.Second); got.Received != 3 || !got.Second || got.Latency == nil || got.Latency.Count() != 3 {
 		t.Errorf("a second: %+v", got)
 	}
 }

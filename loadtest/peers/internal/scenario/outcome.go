@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
-	"github.com/zonecast/zonecast/loadtest/internal/dialect"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
+	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
 )
@@ -147,8 +147,8 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 // job is what the load tester is told: members that join by a frame, and publishers that are clients too.
 func (s Scenario) job(peer *server.Peer, process *server.Process) worker.Job {
 	j := worker.Job{
-		Run: stamp.NewRun(), Dialect: peer.Dialect, ByFrame: true, Deflate: s.Deflate, Members: s.Connections, PayloadBytes: s.Bytes,
-		Targets: []worker.Address{{Addr: process.Addr, Host: process.Addr.String(), Path: dialect.Path(peer.Dialect)}},
+		Run: stamp.NewRun(), Protocol: peer.Dialect, ByFrame: true, Deflate: s.Deflate, Members: s.Connections, PayloadBytes: s.Bytes,
+		Targets: []worker.Address{{Addr: process.Addr, Host: process.Addr.String(), Path: protocol.Path(peer.Dialect)}},
 		Publish: worker.Publish{Publishers: s.Publishers, ByClients: true, Writers: max(s.Writers, 1)},
 	}
 	for i := range s.Rooms {
@@ -195,7 +195,7 @@ func (s Scenario) load(ctx context.Context, clients *worker.Worker, process *ser
 
 // run carries out one stretch and waits until everything is delivered, or for as long as the scenario says.
 func (s Scenario) run(ctx context.Context, clients *worker.Worker, d time.Duration) (*worker.Partial, worker.Step, error) {
-	step := worker.Step{Start: swarm.Now(), Duration: d, Rate: s.Rate}
+	step := worker.Step{Start: client.Now(), Duration: d, Rate: s.Rate}
 	if s.Kind == Flood {
 		step.Rate, step.Window = 0, s.Window
 	}

@@ -42,7 +42,7 @@ func resultOf(all, warm *worker.Partial, step worker.Step) *Result {
 	run.Sub(warm.Counts)
 	r := &Result{
 		Published: run.Due, Acked: run.Sent, Refused: run.Failed,
-		Delivered: all.Latency.Summary().Count, Lost: all.Score.Lost(), Duplicates: run.Score.Duplicated, Reordered: run.Score.Reordered,
+		Delivered: all.Latency.Summary().Count, Lost: all.Messages.Lost(), Duplicates: run.Messages.Duplicated, Reordered: run.Messages.Reordered,
 		Damaged: run.Damaged + run.Misrouted, Bytes: run.BytesReceived,
 		Latency: all.Latency.Summary(), Late: all.Lag.Summary(),
 	}

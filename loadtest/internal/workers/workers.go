@@ -1,0 +1,311 @@
+//go:build linux
+
+// Package crew puts workers to work: in this process, in others on this machine, and on other machines.
+//
+//	scenario ──▶ Local, Spawn, Dial ──▶ Mate.Do(order)     one order after the other, each answered once
+//	                                    tick               each second, and counts in between
+//	process  ──▶ Serve(in, out)         the other end, in a process of its own
+//	machine  ──▶ Door.Open(listener)    the same for coordinators that connect, and prove that they may; over TLS
+//
+// Orders, answers and ticks are JSON objects, one a line. A mate whose process ends answers what it was told with a failure.
+package workers
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/client"
+	"github.com/zonecast/zonecast/loadtest/internal/handshake"
+	"github.com/zonecast/zonecast/loadtest/internal/worker"
+)
+
+// A Client is a worker that takes orders.
+type Client struct {
+	Name string
+	do   func(ctx context.Context, o worker.Command) worker.Reply
+	end  func()
+}
+
+// Do gives an order and waits for its answer. When ctx ends the worker is told to stop, and still answers.
+func (m *Client) Do(ctx context.Context, o worker.Command) (worker.Reply, error) {
+	a := m.do(ctx, o)
+	if a.Failure != "" {
+		return a, fmt.Errorf("%s: %s", m.Name, a.Failure)
+	}
+	return a, nil
+}
+
+// Close ends the mate and waits for its end.
+func (m *Client) Close() {
+	m.do(context.Background(), worker.Command{Do: worker.DoClose})
+	m.end()
+}
+
+// Local returns a worker in this process.
+func Local(tick func(*worker.Tick)) *Client {
+	orders := make(chan worker.Request)
+	var serving sync.WaitGroup
+	serving.Go(func() { worker.Serve(orders, tick) })
+	return &Client{
+		Name: "the load tester",
+		do: func(ctx context.Context, o worker.Command) worker.Reply {
+			answer := make(chan worker.Reply, 1)
+			orders <- worker.Request{Command: o, Context: ctx, Reply: answer}
+			return <-answer
+		},
+		end: serving.Wait,
+	}
+}
+
+// A message is what goes over the line.
+type message struct {
+	Command *worker.Command `json:",omitempty"`
+	Reply   *worker.Reply   `json:",omitempty"`
+	Tick    *worker.Tick    `json:",omitempty"`
+	// Clock is the sender's clock: asked for by one without an answer, and answered by one with Heard, the asker's.
+	Clock   uint64 `json:",omitempty"`
+	AskedAt uint64 `json:",omitempty"`
+}
+
+// maxMessage is the longest letter in bytes.
+const maxMessage = 512 << 20
+
+// Spawn starts a worker in a process of its own: command is how to start this program as one.
+func Spawn(name string, command *exec.Cmd, tick func(*worker.Tick)) (*Client, error) {
+	command.Stderr = os.Stderr
+	in, err := command.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("start a worker: %w", err)
+	}
+	m := newClient(name, in, out, 0, tick)
+	end := m.end
+	m.end = func() { _ = in.Close(); end(); _ = command.Wait() }
+	return m, nil
+}
+
+// Dial reaches a worker on another machine that has the same key, and finds out how its clock stands to this one's, to half
+// of the shortest of some round trips.
+func Dial(ctx context.Context, address string, key handshake.Key, tick func(*worker.Tick)) (m *Client, uncertain time.Duration, err error) {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, 0, fmt.Errorf("worker at %s: %w; start it there with: loadtest worker --listen %s", address, err, address)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
+	line, ahead, uncertain, err := authenticate(conn, key)
+	if err != nil || !stop() {
+		_ = conn.Close()
+		return nil, 0, fmt.Errorf("worker at %s: %w", address, explain(ctx, err))
+	}
+	m = newClient("the worker at "+address, line, line, ahead, tick)
+	end := m.end
+	m.end = func() { _ = line.Close(); end() }
+	return m, uncertain, nil
+}
+
+// callTimeout is how long a worker may take until it is ready for work: longer than it waits for another one's end.
+const callTimeout = 2 * authTimeout
+
+// authenticate makes sure that the worker is one, and compares the clocks.
+func authenticate(conn net.Conn, key handshake.Key) (line net.Conn, ahead int64, uncertain time.Duration, err error) {
+	_ = conn.SetDeadline(time.Now().Add(callTimeout)) // of an open connection never fails
+	if line, err = handshake.Client(conn, key); err != nil {
+		return nil, 0, 0, err
+	}
+	if ahead, uncertain, err = compareClocks(line, bufio.NewReader(line)); err != nil { // nothing but answers comes yet, so nothing is left in it
+		return nil, 0, 0, err
+	}
+	_ = conn.SetDeadline(time.Time{})
+	return line, ahead, uncertain, nil
+}
+
+// explain says what to do about a worker that does not work for this coordinator.
+func explain(ctx context.Context, err error) error {
+	const give = "give both the same --worker-key (WORKER_KEY)"
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, handshake.ErrKeyRequired), errors.Is(err, handshake.ErrWrongKey):
+		return fmt.Errorf("%w: %s", err, give)
+	case errors.Is(err, handshake.ErrNoKey):
+		return fmt.Errorf("%w, so it can't prove that it is yours: %s", err, give)
+	case errors.Is(err, handshake.ErrBusy):
+		return fmt.Errorf("%w: wait for the end of that run", err)
+	case errors.Is(err, handshake.ErrProtocol):
+		return fmt.Errorf("%w: is it a loadtest worker, and of the same version?", err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("it said nothing for %v: is it a loadtest worker, and of the same version?", callTimeout)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return errors.New("it ended the connection: its own lines say why")
+	}
+	return err
+}
+
+// compareClocks returns how much a worker's clock is ahead of this one's.
+func compareClocks(w io.Writer, r *bufio.Reader) (ahead int64, uncertain time.Duration, err error) {
+	uncertain = time.Hour
+	for range 20 {
+		asked := client.Now()
+		if err := writeMessage(w, message{Clock: asked}); err != nil {
+			return 0, 0, err
+		}
+		var l message
+		if err := readMessage(r, &l); err != nil {
+			return 0, 0, err
+		}
+		now := client.Now()
+		if half := time.Duration(now-asked) / 2; half < uncertain {
+			uncertain = half
+			ahead = int64(l.Clock) - int64(asked+uint64(half))
+		}
+	}
+	return ahead, uncertain, nil
+}
+
+// newClient returns a mate at the other end of a line.
+func newClient(name string, w io.Writer, r io.Reader, ahead int64, tick func(*worker.Tick)) *Client {
+	var sending sync.Mutex
+	send := func(l message) error {
+		sending.Lock()
+		defer sending.Unlock()
+		return writeMessage(w, l)
+	}
+	answers := make(chan worker.Reply, 1)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(answers)
+		in := bufio.NewReaderSize(r, 64<<10)
+		for {
+			var l message
+			if err := readMessage(in, &l); err != nil {
+				return
+			}
+			switch {
+			case l.Tick != nil:
+				tick(l.Tick)
+			case l.Reply != nil:
+				answers <- *l.Reply
+			}
+		}
+	})
+	return &Client{
+		Name: name,
+		do: func(ctx context.Context, o worker.Command) worker.Reply {
+			if o.Step != nil {
+				step := *o.Step
+				step.Start = uint64(int64(step.Start) + ahead)
+				o.Step = &step
+			}
+			if o.Job != nil {
+				job := *o.Job
+				job.ClockAhead = ahead
+				o.Job = &job
+			}
+			stop := context.AfterFunc(ctx, func() { _ = send(message{Command: &worker.Command{Do: worker.DoStop}}) })
+			defer stop()
+			if err := send(message{Command: &o}); err != nil {
+				return worker.Reply{Failure: "its process ended: " + err.Error()}
+			}
+			a, ok := <-answers
+			if !ok {
+				return worker.Reply{Failure: "its process ended"}
+			}
+			return a
+		},
+		end: reading.Wait,
+	}
+}
+
+func writeMessage(w io.Writer, l message) error {
+	p, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(p, '\n'))
+	return err
+}
+
+func readMessage(r *bufio.Reader, l *message) error {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		if len(line) > maxMessage {
+			return errors.New("a letter that is too long")
+		}
+		if err == nil {
+			return json.Unmarshal(line, l)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+	}
+}
+
+// Serve is a worker's end of a line: it carries out what it is told until the line ends.
+func Serve(ctx context.Context, r io.Reader, w io.Writer) error {
+	var sending sync.Mutex
+	send := func(l message) {
+		sending.Lock()
+		defer sending.Unlock()
+		_ = writeMessage(w, l) // a line that broke ends the reading as well
+	}
+	orders := make(chan worker.Request)
+	var serving sync.WaitGroup
+	serving.Go(func() { worker.Serve(orders, func(t *worker.Tick) { send(message{Tick: t}) }) })
+	defer serving.Wait()
+	defer close(orders)
+
+	ctx, cancelAll := context.WithCancel(ctx)
+	defer cancelAll()
+	in := bufio.NewReaderSize(r, 64<<10)
+	stop := func() {}
+	var answering sync.WaitGroup
+	defer answering.Wait()
+	for {
+		var l message
+		if err := readMessage(in, &l); err != nil {
+			stop()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		switch {
+		case l.Command == nil:
+			send(message{Clock: client.Now(), AskedAt: l.Clock})
+		case l.Command.Do == worker.DoStop:
+			stop()
+		default:
+			running, cancel := context.WithCancel(ctx)
+			stop = cancel
+			answer := make(chan worker.Reply, 1)
+			orders <- worker.Request{Command: *l.Command, Context: running, Reply: answer}
+			answering.Go(func() {
+				defer cancel()
+				a := <-answer
+				send(message{Reply: &a})
+			})
+			if l.Command.Do == worker.DoClose {
+				answering.Wait()
+				return nil
+			}
+		}
+	}
+}
