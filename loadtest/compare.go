@@ -72,7 +72,7 @@ func readResult(name string) (*report.Result, error) {
 		return nil, fmt.Errorf("%s is not a result of the load tester: %w", name, err)
 	}
 	if r.Schema != report.Schema {
-		return nil, fmt.Errorf("%s has schema %d, and this program reads %d: write it anew with this program", name, r.Schema, report.Schema)
+		return nil, fmt.Errorf("%s has schema %d, and this program reads %d: write it again with this program", name, r.Schema, report.Schema)
 	}
 	return &r, nil
 }

@@ -6,7 +6,7 @@
 //	settings.Parse ──▶ scenario.Run.Do ──▶ threshold.Judge ──▶ report (standard output, --json, --csv, --hdr, --html)
 //	                        └──▶ progress (standard error)
 //	loadtest compare A.json B.json ──▶ report.Compare
-//	loadtest worker                ──▶ crew.Serve: a process that has a part of the members
+//	loadtest worker                ──▶ workers.Serve: a process that has a part of the members
 //
 // Needs Linux: it lives on epoll and /proc.
 //

@@ -78,6 +78,6 @@ func serve(ctx context.Context, address *net.TCPAddr, key handshake.Key, stderr 
 		return fmt.Errorf("--listen: %w", err)
 	}
 	fmt.Fprintf(stderr, "loadtest worker: waiting for work at %s\n", listener.Addr())
-	door := workers.Listener{Key: key, Log: stderr}
-	return door.Serve(ctx, listener)
+	l := workers.Listener{Key: key, Log: stderr}
+	return l.Serve(ctx, listener)
 }

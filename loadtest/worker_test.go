@@ -76,15 +76,15 @@ func TestAWorkerWithAnotherKey(t *testing.T) {
 	s := fake.New(fake.Faults{})
 	defer s.Close()
 	for _, tt := range []struct{ key, want string }{
-		{"the key of another worker", "its key is another one: give both the same --worker-key (WORKER_KEY)"},
-		{"", "it asks for a key: give both the same --worker-key (WORKER_KEY)"},
+		{"the key of another worker", "the keys differ: give both the same --worker-key (WORKER_KEY)"},
+		{"", "it requires a key: give both the same --worker-key (WORKER_KEY)"},
 	} {
 		code, stdout, stderr := runShort(t, s, "--worker-at", address, "--worker-key", tt.key)
 		if code != exitUsage || !strings.HasPrefix(stderr, "loadtest: worker at "+address) || !strings.Contains(stderr, tt.want) || stdout != "" {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}
 	}
-	if !strings.Contains(said.String(), "its key is another one (1 refused so far)") {
+	if !strings.Contains(said.String(), "the keys differ (1 refused so far)") {
 		t.Errorf("the worker says %s", said)
 	}
 }

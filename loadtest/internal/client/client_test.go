@@ -146,7 +146,7 @@ func TestAnswersThatAreNotHopedFor(t *testing.T) {
 		{"a poll without a cursor", Polling, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "no cursor"},
 		{"a handshake that is refused", WebSocket, "HTTP/1.1 503 Full\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nfull\r\n0\r\n\r\n", "HTTP 503 Service Unavailable: full"},
 		{"a handshake of another key", WebSocket, "HTTP/1.1 101 Yes\r\nSec-WebSocket-Accept: x\r\n\r\n", "another handshake"},
-		{"no HTTP at all", WebSocket, "SSH-2.0-OpenSSH_9.9\r\n\r\n", "not an answer of HTTP/1.1"},
+		{"no HTTP at all", WebSocket, "SSH-2.0-OpenSSH_9.9\r\n\r\n", "not an HTTP/1.1 response"},
 		{"nothing", WebSocket, "", "unexpected EOF"},
 		{"half an answer", Polling, "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{", "unexpected EOF"},
 	} {

@@ -67,7 +67,7 @@ func (c *Conn) Open() bool { return c.state == open }
 // Idle returns since when a connection of mode Requests has nothing to do, false while it has.
 func (c *Conn) Idle() (since uint64, ok bool) { return c.idle, c.state == open && !c.requesting }
 
-// handleReady does what an event calls for.
+// handleReady handles a socket that became ready.
 func (l *Loop) handleReady(c *Conn, flags uint32) {
 	if c.state == dialing {
 		if err := epoll.Fault(int(c.fd)); err != nil {
@@ -85,7 +85,7 @@ func (l *Loop) handleReady(c *Conn, flags uint32) {
 	l.flush(c)
 }
 
-// sendHandshake says what begins a connection.
+// sendHandshake sends the first request of a connection.
 func (l *Loop) sendHandshake(c *Conn) {
 	c.state = opening
 	switch c.mode {
@@ -183,7 +183,7 @@ func (l *Loop) handleEOF(c *Conn) {
 	l.closeWith(c, io.ErrUnexpectedEOF)
 }
 
-// handleMessage reads a message of the dialect and hands on what it means.
+// handleMessage decodes a message and passes its events to the handler.
 func (l *Loop) handleMessage(c *Conn, text []byte, now uint64) {
 	for text != nil && c.state != closed {
 		e := &l.event
@@ -231,7 +231,7 @@ func (l *Loop) closeWith(c *Conn, why error) {
 // Abort ends a connection for a reason, which its handler is told.
 func (l *Loop) Abort(c *Conn, why error) { l.closeWith(c, why) }
 
-// Reset resets a connection, without a word to anybody.
+// Reset resets a connection. Its handler is not told.
 func (l *Loop) Reset(c *Conn) {
 	if c.state == closed {
 		return
@@ -256,7 +256,7 @@ func (l *Loop) CloseGracefully(c *Conn) {
 	l.At(Now()+uint64(closeTimeout), func(uint64) { l.Reset(c) })
 }
 
-// Abandon lets a connection be: nothing is read, pings are not answered, and it stays until the loop ends.
+// Abandon stops reading a connection, so that pings are not answered; its socket stays open until the loop ends.
 func (l *Loop) Abandon(c *Conn) {
 	if c.state != closed {
 		c.paused, c.handler = true, noHandler{}
@@ -281,7 +281,7 @@ func (l *Loop) Resume(c *Conn, most int) {
 	l.flush(c)
 }
 
-// noHandler handles connections that nobody cares for any more.
+// noHandler is the handler of connections that were given up.
 type noHandler struct{}
 
 func (noHandler) Event(*Conn, *protocol.Event, uint64)    {}

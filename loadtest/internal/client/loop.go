@@ -1,12 +1,12 @@
 //go:build linux
 
-// Package swarm holds tens of thousands of clients in one loop and one thread over raw sockets, so that the server under
-// test is what limits a run.
+// Package client holds tens of thousands of client connections in one event loop on one thread, over raw sockets, so that
+// the server under test is what limits a run.
 //
-//	scenario ──▶ Loop.Dial ──▶ Conn ──▶ Handler.Event      what the server said, in its dialect
-//	scenario ──▶ Loop.At                Handler.Answer     the answer to a request, of a plain HTTP connection
-//	scenario ──▶ Loop.Step              Handler.Ended
-//	                conn.go ─┬─ websocket.go   upgrade, frames       epoll ─ frame ─ dialect
+//	scenario ──▶ Loop.Dial ──▶ Conn ──▶ Handler.Event      a message of the server, decoded
+//	scenario ──▶ Loop.At                Handler.Response   the response to a request, on a plain HTTP connection
+//	scenario ──▶ Loop.Step              Handler.Closed
+//	                conn.go ─┬─ websocket.go   upgrade, frames       epoll ─ frame ─ protocol
 //	                         ├─ stream.go      Server-Sent Events    http1
 //	                         └─ poll.go        long polls, and requests on keep-alive connections
 //
@@ -36,11 +36,11 @@ const (
 	longestRead = 2*http1.MaxBody + frame.MaxPayload
 )
 
-// A Handler is told what becomes of connections.
+// A Handler receives what happens on connections.
 type Handler interface {
 	// Event is what the server said. The slices of the event are valid during the call.
 	Event(c *Conn, e *protocol.Event, now uint64)
-	// Response is the answer to the request of a connection of mode Requests, valid during the call.
+	// Response is the response to the request of a connection of mode Requests, valid during the call.
 	Response(c *Conn, r *http1.Response, now uint64)
 	// Closed comes once for each connection that Dial gave, but for those that the handler itself ended.
 	Closed(c *Conn, why error, now uint64)

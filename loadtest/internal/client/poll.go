@@ -48,7 +48,7 @@ func (l *Loop) handleResponses(c *Conn, p []byte, ended bool) (used int, err err
 		}
 		used += n
 		if !c.requesting {
-			return used, &ProtocolError{"an answer to nothing"}
+			return used, &ProtocolError{"a response without a request"}
 		}
 		c.requesting = false
 		if err := l.handleResponse(c, &r); err != nil {

@@ -51,7 +51,7 @@ func (l *Loop) handleStream(c *Conn, p []byte) (used int, err error) {
 		return used, err
 	}
 	if len(text)-read > maxEvent {
-		return used, &ProtocolError{"an event that is too long"}
+		return used, &ProtocolError{"the event is too long"}
 	}
 	// The caller keeps what is not used: the text of the event that is not complete takes the place of the chunks.
 	left := text[read:]

@@ -103,14 +103,14 @@ func (l *Loop) appendFrame(c *Conn, op frame.Op, p []byte) {
 	}
 }
 
-// Send sends a message of the dialect. It is written before Say returns, as far as there is room.
+// Send sends a text message. It is written before Send returns, as far as the socket has room.
 func (l *Loop) Send(c *Conn, text []byte) {
 	l.appendFrame(c, frame.Text, text)
 	l.flush(c)
 }
 
-// Queue prepares a message of the dialect that is written with the next one that Say sends, or by Flush.
+// Queue prepares a text message that is written with the next Send, or by Flush.
 func (l *Loop) Queue(c *Conn, text []byte) { l.appendFrame(c, frame.Text, text) }
 
-// Flush writes what was put.
+// Flush writes what was queued.
 func (l *Loop) Flush(c *Conn) { l.flush(c) }

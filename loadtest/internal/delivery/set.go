@@ -125,7 +125,7 @@ func (s *Set) UnmarshalJSON(p []byte) error {
 		return err
 	}
 	if len(flat)%2 != 0 {
-		return errors.New("a set with half a range")
+		return errors.New("odd number of values")
 	}
 	*s = Set{}
 	for i := 0; i < len(flat); i += 2 {

@@ -1,12 +1,11 @@
-// Package account keeps, for each member, what it received, so that lost, duplicated and reordered messages are counted
-// exactly and not estimated.
+// Package delivery tracks what each member received, so that lost, duplicated and reordered messages are counted exactly.
 //
-//	member ──▶ Ledger.Join      the room's offset when it joined
-//	member ──▶ Ledger.Message   each message, in the order of its arrival
-//	member ──▶ Ledger.Gap       what the server says is lost
-//	member ◀── Ledger.Position  from where to go on after a reconnect
-//	report ◀── Ledger.Score     against the Sets of what was sent
-//	report ◀── Ledger.Visit     of a member that left before the end
+//	member ──▶ Tracker.Join      the room's offset when it joined
+//	member ──▶ Tracker.Record    each message, in the order of its arrival
+//	member ──▶ Tracker.Gap       what the server says is lost
+//	member ◀── Tracker.Position  from where to go on after a reconnect
+//	report ◀── Tracker.Totals    against the Sets of what was sent
+//	report ◀── Tracker.VisitTotals  of a member that left before the end
 //
 // There are two sources of truth. The sequence number that the load tester wrote into the data says which message it is,
 // whatever the server did with it: by it messages are received, lost or duplicated. The room's offset, which the server
@@ -14,13 +13,13 @@
 // missing between two others is a hole in what the server promised to be without holes. Servers that give no offsets are
 // held to the order in which each publisher sent: that of the numbers of a stream.
 //
-// A member of a healthy server costs two ranges of 16 bytes, however many messages it receives. A Ledger is not safe for
+// A member of a healthy server costs two ranges of 16 bytes, however many messages it receives. A Tracker is not safe for
 // use by several goroutines at once.
 package delivery
 
 import "github.com/zonecast/zonecast/backend/wire"
 
-// A Message is what the ledger has to know of one message that arrived.
+// A Message is what the tracker needs to know about a message that arrived.
 type Message struct {
 	// Seq is the sequence number in the data, within its Stream of the room: 0, 1, 2 …; without Ours the message is someone
 	// else's and has none.
@@ -32,7 +31,7 @@ type Message struct {
 	N     uint64
 }
 
-// A Tracker is the account of one member in one room. The zero Ledger is ready to use.
+// A Tracker counts what one member received in one room. The zero Tracker is ready to use.
 type Tracker struct {
 	seqs    []Set // by stream
 	epoch   string

@@ -3,8 +3,8 @@
 //
 //	coordinator                                            worker
 //	Call    ◀── TLS 1.3, a certificate for this once ───▶  Answer
-//	        ◀── zonecast-worker 2 key ──────────────────           "open" in place of "key": it asks for none
-//	        ─── zonecast-loadtest 2 PROOF ──────────────▶          "-" for no proof
+//	        ◀── zonecast-worker 3 key ──────────────────           "open" in place of "key": it asks for none
+//	        ─── zonecast-loadtest 3 PROOF ──────────────▶          "-" for no proof
 //	        ◀── yes PROOF, or: no REASON ───────────────
 //
 // The certificate says nothing about the worker, and nobody checks it: the proofs do. A proof is HMAC-SHA-256 (RFC 2104) with
@@ -36,7 +36,7 @@ const (
 
 	workerPrefix      = "zonecast-worker"
 	coordinatorPrefix = "zonecast-loadtest"
-	version           = "2"
+	version           = "3"
 	noProof           = "-"
 
 	// exporterLabel is the label of what TLS tells both ends; registered by nobody, so it has a name of its own.
@@ -45,11 +45,11 @@ const (
 
 // Why a handshake fails.
 var (
-	ErrProtocol    = errors.New("what it says is no handshake of this load tester")
-	ErrWrongKey    = errors.New("its key is another one")
+	ErrProtocol    = errors.New("this is not the handshake of this load tester")
+	ErrWrongKey    = errors.New("the keys differ")
 	ErrNoKey       = errors.New("it has no key")
-	ErrKeyRequired = errors.New("it asks for a key")
-	ErrBusy        = errors.New("it works for somebody else")
+	ErrKeyRequired = errors.New("it requires a key")
+	ErrBusy        = errors.New("it is busy with another run")
 )
 
 // reasons are what a worker says when it refuses, and what a coordinator understands by it.
@@ -225,7 +225,7 @@ func readLine(r io.Reader) ([]string, error) {
 	return nil, ErrProtocol
 }
 
-// readGreeting reads what a worker says first: whether it asks for a key.
+// readGreeting reads what a worker says first: whether it requires a key.
 func readGreeting(r io.Reader) (asks bool, err error) {
 	kind, err := readPrefixed(r, workerPrefix)
 	if err == nil && kind != "key" && kind != "open" {

@@ -125,7 +125,7 @@ func answerTo(k Key, b binding, said string) (string, error) {
 
 func TestAProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 	k := key(t, "the key of both of them")
-	proof := coordinatorPrefix + " 2 " + k.proof(coordinatorPrefix, binding{1}) + "\n"
+	proof := coordinatorPrefix + " 3 " + k.proof(coordinatorPrefix, binding{1}) + "\n"
 	if verdict, err := answerTo(k, binding{1}, proof); err != nil || !strings.HasPrefix(verdict, "yes ") {
 		t.Fatalf("on its own: %q, %v", verdict, err)
 	}
@@ -134,20 +134,20 @@ func TestAProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 	}
 }
 
-// A stranger who hands the worker's own lines back to it, or pretends to have proved, learns nothing.
+// An unauthenticated connection who hands the worker's own lines back to it, or pretends to have proved, learns nothing.
 func TestNoProofIsMadeForAStranger(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, say := range map[string]string{
-		"no proof":           coordinatorPrefix + " 2 -\n",
-		"an empty proof":     coordinatorPrefix + " 2 \n",
-		"a made-up proof":    coordinatorPrefix + " 2 " + strings.Repeat("00", 32) + "\n",
-		"the worker's proof": coordinatorPrefix + " 2 " + k.proof(workerPrefix, binding{}) + "\n",
+		"no proof":           coordinatorPrefix + " 3 -\n",
+		"an empty proof":     coordinatorPrefix + " 3 \n",
+		"a made-up proof":    coordinatorPrefix + " 3 " + strings.Repeat("00", 32) + "\n",
+		"the worker's proof": coordinatorPrefix + " 3 " + k.proof(workerPrefix, binding{}) + "\n",
 		"an HTTP request":    "GET / HTTP/1.1\n",
 		"another version":    coordinatorPrefix + " 1 -\n",
 		"bytes":              "\x00\xff\x00\n",
 		"a line too long":    strings.Repeat("x", 10*maxLine),
 		"an order at once":   `{"Order":{"Do":"open"}}` + "\n",
-		"the worker's line":  workerPrefix + " 2 key\n",
+		"the worker's line":  workerPrefix + " 3 key\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			verdict, err := answerTo(k, binding{}, say)
@@ -169,7 +169,7 @@ func TestAFalseWorkerIsFound(t *testing.T) {
 		"an unknown reason":       "no idea\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			said := workerPrefix + " 2 key\n" + verdict
+			said := workerPrefix + " 3 key\n" + verdict
 			if err := clientHandshake(line{strings.NewReader(said), io.Discard}, binding{}, k); !errors.Is(err, ErrWrongKey) && !errors.Is(err, ErrProtocol) {
 				t.Errorf("error %v", err)
 			}
@@ -261,15 +261,15 @@ func TestAKeyDoesNotPrint(t *testing.T) {
 	}
 }
 
-// FuzzStranger lets strangers say anything to both sides, before TLS and within it: neither goes on without a proof, nor fails
+// FuzzStranger lets unauthenticated connections say anything to both sides, before TLS and within it: neither goes on without a proof, nor fails
 // in another way.
 func FuzzStranger(f *testing.F) {
 	k := key(f, "the key of both of them")
 	p := papers(f)
 	proof := strings.Repeat("0f", bindingSize)
-	f.Add([]byte(coordinatorPrefix + " 2 " + proof + "\n"))
-	f.Add([]byte(workerPrefix + " 2 key\nyes " + proof + "\n"))
-	f.Add([]byte(workerPrefix + " 2 open\nno busy\n"))
+	f.Add([]byte(coordinatorPrefix + " 3 " + proof + "\n"))
+	f.Add([]byte(workerPrefix + " 3 key\nyes " + proof + "\n"))
+	f.Add([]byte(workerPrefix + " 3 open\nno busy\n"))
 	f.Add([]byte("\n\n   \n"))
 	f.Add([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"))
 	f.Fuzz(func(t *testing.T, said []byte) {

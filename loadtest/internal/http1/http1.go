@@ -24,9 +24,9 @@ const (
 
 // What can be wrong with an answer.
 var (
-	ErrHead  = errors.New("not an answer of HTTP/1.1")
-	ErrLong  = errors.New("an answer that is too long")
-	ErrChunk = errors.New("a broken chunk")
+	ErrHead  = errors.New("not an HTTP/1.1 response")
+	ErrLong  = errors.New("the response is too long")
+	ErrChunk = errors.New("broken chunk")
 )
 
 // A Request is what is asked for.

@@ -19,10 +19,10 @@ var _ Codec = Centrifuge{}
 
 const connectID = 1
 
-// Target implements [Dialect].
+// Target implements [Codec].
 func (Centrifuge) Target(path, query string, _ Subscription) string { return joinQuery(path, query) }
 
-// Hello implements [Dialect]: connect and subscribe go out together, as the library's own clients do it.
+// Hello implements [Codec]: connect and subscribe go out together, as the library's own clients do it.
 func (c Centrifuge) Hello(s Subscription) []byte {
 	p := fmt.Appendf(nil, `{"id":%d,"connect":{%s}}`, connectID, tokenField(c.Token))
 	if s.Room == "" {
@@ -43,7 +43,7 @@ func tokenField(token string) string {
 	return `"token":` + string(value)
 }
 
-// Next implements [Dialect].
+// Next implements [Codec].
 func (c Centrifuge) Next(p []byte, room string) (Event, []byte) {
 	p, rest := cutLine(p)
 	if data, ok := embeddedData(p, `{"push":{"channel":"`, `"pub":{"data":`, `}}}`, c.Size); ok {
@@ -100,10 +100,10 @@ type reply struct {
 	} `json:"push"`
 }
 
-// AppendEcho implements [Dialect]: there is none.
+// AppendEcho implements [Codec]: there is none.
 func (Centrifuge) AppendEcho(dst []byte, _ int64, _ []byte) []byte { return dst }
 
-// AppendPublish implements [Dialect].
+// AppendPublish implements [Codec].
 func (Centrifuge) AppendPublish(dst []byte, id int64, room string, data []byte) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = strconv.AppendInt(dst, id, 10)

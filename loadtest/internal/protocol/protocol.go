@@ -1,10 +1,10 @@
-// Package dialect is what the servers speak, from a client's point of view:
+// Package protocol has the servers' protocols, as their clients encode and decode them:
 //
-//	          Target, Greet ──▶
+//	          Target, Hello ──▶
 //	server                    ──▶ Next ──▶ Event      until Ready, then Delivery, Ack …
 //	  AppendPublish, AppendEcho ──▶
 //
-// A dialect keeps no state: what it needs to know of a connection is its seat. Nothing here does input or output.
+// A codec keeps no state: what it needs to know of a connection is its subscription. Nothing here does input or output.
 package protocol
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// FirstID is the smallest id of a publish or an echo; those below are the dialect's own.
+// FirstID is the smallest id of a publish or an echo; those below are the codec's own.
 const FirstID = 16
 
 // joinID is the id of the message by which a client joins its room.
@@ -69,16 +69,16 @@ type Event struct {
 	Reply []byte
 }
 
-// A Subscription is where a client wants to be: in a room, or in none ("") if it only publishes. After, if it is not zero, is the
-// offset of the last message that it has: what came later it still wants.
+// A Subscription is the room that a client joins; "" for a client that only publishes. After, unless zero, is the offset of
+// the last message that it has: it resumes after it.
 type Subscription struct {
 	Room  string
 	After wire.Offset
 }
 
-// A Codec is one server's protocol. Its messages are text messages of a WebSocket, or the data of an event stream.
+// A Codec encodes and decodes one server's protocol. Its messages are text messages of a WebSocket, or the data of an event stream.
 type Codec interface {
-	// Target returns the target of the handshake: the server's path and query, and what the seat adds to it.
+	// Target returns the target of the handshake: the server's path and query, and what the subscription adds to it.
 	Target(path, query string, s Subscription) string
 	// Hello returns what a client says first, nil if it must wait for the server.
 	Hello(s Subscription) []byte
@@ -90,14 +90,14 @@ type Codec interface {
 	AppendEcho(dst []byte, id int64, data []byte) []byte
 }
 
-// The names of the dialects.
+// The names of the protocols.
 const (
 	NameZonecast   = "zonecast"
 	NameCentrifuge = "centrifugo"
 	NameSocketIO   = "socketio"
 )
 
-// New returns the dialect with this name, for published data of so many bytes. The token is shown where the protocol has a
+// New returns the codec with this name, for published data of so many bytes. The token is shown where the protocol has a
 // place for one; Zonecast's belongs to the handshake.
 func New(name string, size int, token string) (Codec, error) {
 	switch name {
@@ -108,10 +108,10 @@ func New(name string, size int, token string) (Codec, error) {
 	case NameSocketIO:
 		return SocketIO{Size: size, Token: token}, nil
 	}
-	return nil, fmt.Errorf("no dialect %q", name)
+	return nil, fmt.Errorf("no protocol %q", name)
 }
 
-// Path returns where a dialect's servers are reached when an address has no path.
+// Path returns the default path of a protocol's servers.
 func Path(name string) string {
 	switch name {
 	case NameCentrifuge:

@@ -20,15 +20,15 @@ type SocketIO struct {
 
 var _ Codec = SocketIO{}
 
-// Target implements [Dialect].
+// Target implements [Codec].
 func (SocketIO) Target(path, query string, _ Subscription) string {
 	return joinQuery(path, "EIO=4&transport=websocket", query)
 }
 
-// Hello implements [Dialect]: the server opens.
+// Hello implements [Codec]: the server opens.
 func (SocketIO) Hello(Subscription) []byte { return nil }
 
-// Next implements [Dialect]. The first digit is Engine.IO's packet type, the second, of a message (4), Socket.IO's.
+// Next implements [Codec]. The first digit is Engine.IO's packet type, the second, of a message (4), Socket.IO's.
 func (s SocketIO) Next(p []byte, room string) (Event, []byte) {
 	if data, ok := embeddedData(p, `42["`+stamp.Event+`"`, `,`, `]`, s.Size); ok {
 		return Event{Kind: Delivery, Data: data}, nil
@@ -80,10 +80,10 @@ func socketAck(p []byte) Event {
 	return Event{Kind: Ack, ID: id}
 }
 
-// AppendEcho implements [Dialect]: there is none.
+// AppendEcho implements [Codec]: there is none.
 func (SocketIO) AppendEcho(dst []byte, _ int64, _ []byte) []byte { return dst }
 
-// AppendPublish implements [Dialect].
+// AppendPublish implements [Codec].
 func (SocketIO) AppendPublish(dst []byte, id int64, room string, data []byte) []byte {
 	dst = append(dst, `42`...)
 	dst = strconv.AppendInt(dst, id, 10)

@@ -21,7 +21,7 @@ type Zonecast struct {
 
 var _ Codec = Zonecast{}
 
-// Target implements [Dialect]. The address names the room; who comes back puts its cursor there, which takes no further
+// Target implements [Codec]. The address names the room; who comes back puts its cursor there, which takes no further
 // round trip.
 func (z Zonecast) Target(path, query string, s Subscription) string {
 	r, err := wire.ParseRoom(s.Room)
@@ -36,7 +36,7 @@ func (z Zonecast) Target(path, query string, s Subscription) string {
 	return joinQuery(path, query, "warehouse="+r.Warehouse, "zone="+r.Zone)
 }
 
-// Hello implements [Dialect].
+// Hello implements [Codec].
 func (z Zonecast) Hello(s Subscription) []byte {
 	r, err := wire.ParseRoom(s.Room)
 	if err != nil || !z.ByFrame {
@@ -53,7 +53,7 @@ func (z Zonecast) Hello(s Subscription) []byte {
 	return fmt.Appendf(nil, `{"event":%q,"id":%d,"data":%s}`, wire.EventSubscribe, joinID, p)
 }
 
-// Next implements [Dialect].
+// Next implements [Codec].
 func (Zonecast) Next(p []byte, room string) (Event, []byte) {
 	if e, ok := parseDelivery(p, room); ok {
 		return e, nil
@@ -259,7 +259,7 @@ func messageEvent(f wire.ServerFrame, room string) Event {
 	return e
 }
 
-// AppendPublish implements [Dialect].
+// AppendPublish implements [Codec].
 func (Zonecast) AppendPublish(dst []byte, id int64, room string, data []byte) []byte {
 	r, err := wire.ParseRoom(room)
 	if err != nil {
@@ -276,7 +276,7 @@ func (Zonecast) AppendPublish(dst []byte, id int64, room string, data []byte) []
 	return append(append(dst, data...), `}}`...)
 }
 
-// AppendEcho implements [Dialect].
+// AppendEcho implements [Codec].
 func (Zonecast) AppendEcho(dst []byte, id int64, data []byte) []byte {
 	dst = append(dst, `{"event":"`+wire.EventEcho+`","id":`...)
 	dst = strconv.AppendInt(dst, id, 10)

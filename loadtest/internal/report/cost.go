@@ -36,16 +36,16 @@ func (r *Result) ServerCost() (c Cost) {
 
 // memoryUnknown says why a growth in bytes says nothing about a connection; "" when it does.
 func (r *Result) memoryUnknown(grown float64) string {
-	const anew = "start it anew to measure what a connection costs"
+	const anew = "restart it to measure the memory per connection"
 	each := float64(r.Connections.Joined) / float64(len(r.Servers))
 	for _, s := range r.Servers {
 		switch {
 		case s.MemoryIdle == 0:
 			return "the memory of " + s.Name + " could not be read with all connected"
 		case float64(s.OpenedBefore) > max(ownChecks, warmShare*each):
-			return fmt.Sprintf("%s had memory to spare from %s connections before: %s", s.Name, Thousands(s.OpenedBefore), anew)
+			return fmt.Sprintf("%s already had free memory from %s earlier connections: %s", s.Name, Thousands(s.OpenedBefore), anew)
 		case s.MemoryIdle <= s.MemoryBefore:
-			return fmt.Sprintf("%s had memory to spare from before: %s", s.Name, anew)
+			return fmt.Sprintf("%s already had free memory: %s", s.Name, anew)
 		}
 	}
 	if r.Connections.Joined == 0 || grown < leastGrowth*float64(len(r.Servers)) {

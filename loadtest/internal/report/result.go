@@ -117,7 +117,7 @@ type Messages struct {
 	Sent      uint64 `json:"sent"`      // and accepted by the server
 	Failed    uint64 `json:"failed"`    // refused, or unanswered
 	NotSent   uint64 `json:"notSent"`   // the load tester found no free worker in time
-	Late      uint64 `json:"late"`      // sent more than LateAfter after they were due; among Sent and Failed
+	Late      uint64 `json:"late"`      // sent more than 10 ms after they were due; among Sent and Failed
 
 	Expected   uint64 `json:"expected"`   // each message sent, once for each member that must have it
 	Received   uint64 `json:"received"`   // of those
@@ -131,9 +131,6 @@ type Messages struct {
 
 // Interrupted is what Stopped says of a run that a person ended.
 const Interrupted = "interrupted"
-
-// LateAfter is the lag from which on a message counts as sent late.
-const LateAfter = 10 * time.Millisecond
 
 // Violations counts the server's broken promises that are neither losses, duplicates nor reorderings of messages.
 type Violations struct {

@@ -323,7 +323,7 @@ func (r *Run) addGenerator(res *report.Result, t *total) {
 		res.Invalid = fmt.Sprintf("the load tester was the bottleneck: its process used %.0f %% of the core that it can use, while %.0f %% of the machine "+
 			"was idle; give it more processes (--workers)", 100*average, g.IdlePercent)
 	case r.recorder.uncertain > 0 && 10*r.recorder.uncertain > t.Latency.Summary().P50 && t.Latency.Count() > 0:
-		res.Invalid = fmt.Sprintf("the clocks of the machines are known to %v only, which is too much for latencies of %v",
+		res.Invalid = fmt.Sprintf("the clock offset between the machines is uncertain by %v: too much for latencies of %v",
 			r.recorder.uncertain, t.Latency.Summary().P50)
 	}
 }

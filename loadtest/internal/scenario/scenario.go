@@ -82,12 +82,8 @@ func (r *Run) Snapshot() progress.Snapshot {
 // WriteHDR writes each second's latencies as an HDR histogram log, once Do has returned.
 func (r *Run) WriteHDR(w io.Writer) error { return r.recorder.writeHDR(w) }
 
-// Causes for which a run ends before its time.
-var (
-	errInterrupted = errors.New(report.Interrupted)
-	errRefused     = errors.New("too many messages were refused or unanswered")
-	errDeserted    = errors.New("all connections were lost")
-)
+// errInterrupted is the cause of the end of a run that a person ended; the others are worker's.
+var errInterrupted = errors.New(report.Interrupted)
 
 // Do carries out the run until it is over or ctx ends, and returns what was measured until then. The error is a
 // [*TargetError], a [*limits.DescriptorError] or a [*limits.PortError] when there is nothing to measure, because the run
@@ -142,12 +138,12 @@ func (r *Run) Do(ctx context.Context) (*report.Result, error) {
 // stopText says why a run ended before its time, for the report.
 func stopText(ctx context.Context, why error, plan settings.Plan) string {
 	switch {
-	case errors.Is(why, errRefused):
-		return fmt.Sprintf("%v (--max-errors %d)", errRefused, plan.MaxErrors)
-	case errors.Is(why, errDeserted) && plan.Reconnect > 0:
-		return fmt.Sprintf("%v, and none came back within %v", errDeserted, plan.Reconnect)
-	case errors.Is(why, errDeserted):
-		return errDeserted.Error()
+	case errors.Is(why, worker.ErrRefused):
+		return fmt.Sprintf("%v (--max-errors %d)", worker.ErrRefused, plan.MaxErrors)
+	case errors.Is(why, worker.ErrAllLost) && plan.Reconnect > 0:
+		return fmt.Sprintf("%v, and none came back within %v", worker.ErrAllLost, plan.Reconnect)
+	case errors.Is(why, worker.ErrAllLost):
+		return worker.ErrAllLost.Error()
 	case ctx.Err() != nil || errors.Is(why, errInterrupted):
 		return errInterrupted.Error()
 	}
@@ -211,9 +207,9 @@ func (r *Run) send(ctx context.Context, cancel context.CancelCauseFunc, t *total
 			case errs[i] != nil:
 				stop(errs[i])
 			case answers[i].Stopped == worker.StoppedRefused:
-				stop(errRefused)
+				stop(worker.ErrRefused)
 			case answers[i].Stopped == worker.StoppedAllLost && int(deserted.Add(1)) == members:
-				stop(errDeserted)
+				stop(worker.ErrAllLost)
 			}
 		})
 	}

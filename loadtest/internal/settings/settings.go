@@ -53,14 +53,14 @@ const StormSilence = "silence"
 // A Plan is a run that can be carried out. Each setting is a flag, an environment variable and a name in scenario files: this
 // struct is the documentation. What ends in Flag is the setting as it was given; Parse makes what is derived from it.
 type Plan struct {
-	File string `short:"f" env:"SCENARIO_FILE" placeholder:"FILE" help:"A YAML file of settings, by the names of the flags; flags and the environment go before it."`
+	File string `short:"f" env:"SCENARIO_FILE" placeholder:"FILE" help:"A YAML file of settings, named like the flags; flags and the environment take precedence."`
 
-	Scenario    string        `enum:"fanout,echo,mixed,idle,storm,flaky,churn,slow,ramp,flood" default:"fanout" env:"SCENARIO" help:"What to do: fanout, echo, mixed, idle, storm, flaky, churn, slow, ramp or flood; docs/load-testing.md tells what each one is."`
+	Scenario    string        `enum:"fanout,echo,mixed,idle,storm,flaky,churn,slow,ramp,flood" default:"fanout" env:"SCENARIO" help:"What to do: fanout, echo, mixed, idle, storm, flaky, churn, slow, ramp or flood; docs/load-testing.md describes each."`
 	WSURLs      []string      `name:"ws-url" env:"WS_URL" default:"ws://127.0.0.1:3001/ws" placeholder:"URL" help:"Where members connect; http:// is understood too, and /ws is added to an address without a path. Several instances, separated by commas or by repeating the flag, share members and publishing evenly."`
-	Protocol    string        `enum:"zonecast,socketio,centrifugo" default:"zonecast" env:"PROTOCOL" help:"What the server speaks: zonecast, socketio or centrifugo."`
+	Protocol    string        `enum:"zonecast,socketio,centrifugo" default:"zonecast" env:"PROTOCOL" help:"Protocol of the server: zonecast, socketio or centrifugo."`
 	Transport   string        `enum:"websocket,sse,poll" default:"websocket" env:"TRANSPORT" help:"How members of Zonecast receive: websocket, sse or poll. The path /ws of their addresses becomes /sse or /poll."`
 	Deflate     bool          `env:"DEFLATE" help:"Ask for per-message deflate."`
-	Connections int           `env:"CONNECTIONS" default:"1000" help:"How many members."`
+	Connections int           `env:"CONNECTIONS" default:"1000" help:"Number of members."`
 	Rate        float64       `name:"msg-per-sec" env:"MSG_PER_SEC" default:"100" help:"Messages per second, of all publishers (fanout) or all connections (echo) together."`
 	Duration    time.Duration `env:"DURATION" default:"60s" help:"How long to send, like 60s or 5m; a plain number is seconds."`
 	Warehouse   string        `env:"WAREHOUSE" default:"warehouse-1" help:"The warehouse that members join."`
@@ -71,40 +71,40 @@ type Plan struct {
 
 	PublishAs    string        `enum:"api,client" default:"api" env:"PUBLISH_AS" help:"Publish through the HTTP API (api), or as clients by frames (client)."`
 	PublishURLs  []string      `name:"publish-url" env:"PUBLISH_URL" placeholder:"URL" help:"Where to publish, like http://127.0.0.1:3001; derived from WS_URL if not given. Several take turns."`
-	Publishers   int           `env:"PUBLISHERS" default:"16" help:"How many messages may be on their way to the server at once; with --publish-as client, how many clients publish."`
-	Batch        int           `env:"BATCH" default:"1" help:"How many messages that wait for a free publisher may go out in one request; 1 for one each."`
+	Publishers   int           `env:"PUBLISHERS" default:"16" help:"Maximum publishes in flight; with --publish-as client, the number of publishing clients."`
+	Batch        int           `env:"BATCH" default:"1" help:"Maximum messages in one publish request, of those that wait for a free publisher."`
 	PublishKey   string        `env:"PUBLISH_KEY" help:"The API key to publish with."`
 	Token        string        `env:"TOKEN" help:"The token that members connect with."`
-	PayloadBytes int           `env:"PAYLOAD_BYTES" default:"128" help:"Bytes of data in each message."`
+	PayloadBytes int           `env:"PAYLOAD_BYTES" default:"128" help:"Payload size in bytes."`
 	ConnectRate  float64       `env:"CONNECT_RATE" default:"500" help:"Connections to open per second."`
-	Settle       time.Duration `env:"SETTLE" default:"5s" help:"How long to wait at the end for messages that are still on their way."`
-	Reconnect    time.Duration `env:"RECONNECT" default:"10s" help:"How long a member that lost its connection tries to come back, to go on from its last offset; 0 for not at all."`
-	MaxErrors    uint64        `env:"MAX_ERRORS" default:"1000" help:"End the run after this many messages that the server refused or did not answer; 0 for never."`
+	Settle       time.Duration `env:"SETTLE" default:"5s" help:"How long to wait at the end for messages in flight."`
+	Reconnect    time.Duration `env:"RECONNECT" default:"10s" help:"How long a disconnected member tries to reconnect and resume from its last offset; 0 to not reconnect."`
+	MaxErrors    uint64        `env:"MAX_ERRORS" default:"1000" help:"End the run after this many refused or unanswered messages; 0 for never."`
 
 	EchoShareFlag string        `name:"echo-share" env:"ECHO_SHARE" default:"20%" help:"mixed: the share of the messages that are echoes."`
-	ShareFlag     string        `name:"share" env:"SHARE" help:"storm, slow: the share of the members that it is about (100% and 10% if not given)."`
-	StormBy       string        `enum:"reset,close,silence" default:"reset" env:"STORM_BY" help:"storm: how connections end: by reset, by a close frame, or by silence, when the old one is neither closed nor read."`
+	ShareFlag     string        `name:"share" env:"SHARE" help:"storm, slow: the share of the members affected (100% and 10% if not given)."`
+	StormBy       string        `enum:"reset,close,silence" default:"reset" env:"STORM_BY" help:"storm: how connections end: reset (TCP RST), close (a close frame) or silence (neither closed nor read)."`
 	Offline       time.Duration `env:"OFFLINE" default:"2s" help:"flaky: how long a member is offline each time."`
-	Every         time.Duration `env:"EVERY" default:"15s" help:"flaky: how often it is."`
+	Every         time.Duration `env:"EVERY" default:"15s" help:"flaky: how often each member goes offline."`
 	ChurnRate     float64       `env:"CHURN_RATE" default:"10" help:"churn: members that leave and are replaced, per second."`
 	SlowBytes     int           `env:"SLOW_BYTES" default:"4096" help:"slow: bytes that a slow member reads per second."`
-	RampFactor    float64       `env:"RAMP_FACTOR" default:"1.5" help:"ramp: how much faster each step is than the one before."`
+	RampFactor    float64       `env:"RAMP_FACTOR" default:"1.5" help:"ramp: factor of the rate from one step to the next."`
 	Step          time.Duration `env:"STEP" default:"10s" help:"ramp: how long a step takes."`
-	Window        int           `env:"WINDOW" default:"64" help:"flood: messages of each publisher that may be unanswered."`
+	Window        int           `env:"WINDOW" default:"64" help:"flood: unacknowledged messages per publisher."`
 
-	Workers       int      `env:"WORKERS" default:"0" help:"How many processes share the members; 0 for as many as their descriptors need."`
+	Workers       int      `env:"WORKERS" default:"0" help:"Number of processes that share the members; 0 for as many as the descriptors require."`
 	WorkerAt      []string `env:"WORKER_AT" placeholder:"HOST:PORT" help:"Processes on other machines, started there with: loadtest worker --listen HOST:PORT."`
 	WorkerKeyFlag string   `name:"worker-key" env:"WORKER_KEY" placeholder:"KEY" help:"The secret that this and the workers of --worker-at share, 16 characters or more, or @FILE for a file that has it. Others on this machine can read arguments: use the environment or a file."`
-	SourceFlags   []string `name:"source-address" env:"SOURCE_ADDRESS" placeholder:"ADDRESS" help:"Addresses of this machine that connections come from, in turns, also as 10.0.0.8/29. Against 127.0.0.0/8 they are chosen from it."`
+	SourceFlags   []string `name:"source-address" env:"SOURCE_ADDRESS" placeholder:"ADDRESS" help:"Local addresses to connect from, in turns; prefixes such as 10.0.0.8/29 are expanded. For servers in 127.0.0.0/8 they are chosen automatically."`
 	ServerPIDs    []int    `name:"server-pid" env:"SERVER_PID" placeholder:"PID" help:"Processes of the server on this machine, for their memory and CPU from /proc; from /metrics if not given."`
 
-	MaxLag time.Duration `env:"MAX_LAG" default:"20ms" help:"The run is invalid (exit code 3) when one message in a hundred was looked at so long after it was due: the load tester, and not the server, was the bottleneck."`
+	MaxLag time.Duration `env:"MAX_LAG" default:"20ms" help:"Highest p99 of the load tester's own send delay; above it the run is invalid (exit code 3), since the load tester was the bottleneck."`
 
-	ThresholdFlags []string `name:"threshold" env:"THRESHOLD" placeholder:"CONDITION" help:"What the result must fulfil, like 'latency.p95<100ms' or 'delivered>=99.9%'; exit code 99 if it does not. Repeatable."`
-	JSONFile       string   `name:"json" env:"JSON_FILE" placeholder:"FILE" help:"Write the result there as JSON."`
-	CSVFile        string   `name:"csv" env:"CSV_FILE" placeholder:"FILE" help:"Write a line for each second there as CSV."`
-	HDRFile        string   `name:"hdr" env:"HDR_FILE" placeholder:"FILE" help:"Write each second's latencies there as an HDR histogram log."`
-	HTMLFile       string   `name:"html" env:"HTML_FILE" placeholder:"FILE" help:"Write a page with charts there, all in one file."`
+	ThresholdFlags []string `name:"threshold" env:"THRESHOLD" placeholder:"CONDITION" help:"A condition on the result, like 'latency.p95<100ms' or 'delivered>=99.9%'; exit code 99 if it is not met. Repeatable."`
+	JSONFile       string   `name:"json" env:"JSON_FILE" placeholder:"FILE" help:"Write the result to this file as JSON."`
+	CSVFile        string   `name:"csv" env:"CSV_FILE" placeholder:"FILE" help:"Write one line per second to this file as CSV."`
+	HDRFile        string   `name:"hdr" env:"HDR_FILE" placeholder:"FILE" help:"Write each second's latencies to this file as an HDR histogram log."`
+	HTMLFile       string   `name:"html" env:"HTML_FILE" placeholder:"FILE" help:"Write a self-contained HTML page with charts to this file."`
 
 	// Derived by Parse. WSURLs get the transport's path and lose their room.
 	Name         string                `kong:"-"` // of the scenario file

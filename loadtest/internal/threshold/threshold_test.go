@@ -58,7 +58,7 @@ func TestCheckSaysWhatCanNotBeMeasured(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := "not measurable: h:1 had memory to spare from before: start it anew to measure what a connection costs"
+		want := "not measurable: h:1 already had free memory: restart it to measure the memory per connection"
 		if got := th.Check(r); got.Met || got.Measured != want {
 			t.Errorf("%+v", got)
 		}

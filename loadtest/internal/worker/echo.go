@@ -83,7 +83,7 @@ func (e *echoes) handleAck(m *member, a *protocol.Event, now uint64) {
 	k := a.ID - protocol.FirstID
 	switch {
 	case m.echo == nil || k < 0 || k >= m.echo.next:
-		w.failures.AddKind("frame: answer to nothing", fmt.Sprintf("ack with the id %d", a.ID))
+		w.failures.AddKind("frame: ack without a request", fmt.Sprintf("ack with the id %d", a.ID))
 		return
 	case !ok || s.Stream != stamp.Echo || e.owner(s.Seq) != m:
 		w.counts.Damaged++

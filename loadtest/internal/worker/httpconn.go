@@ -31,7 +31,7 @@ type httpConn struct {
 	timer   *client.Timer
 }
 
-// A requester is who uses an exchange.
+// A requester makes the requests of an httpConn.
 type requester interface {
 	// request returns the request that was begun. Its body may be the worker's text.
 	request() *http1.Request

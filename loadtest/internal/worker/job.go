@@ -5,16 +5,16 @@
 //	coordinator ──▶ Open(job) ▸ Connect ▸ Send(step) ▸ Settle(accepted) ──▶ Partial
 //	            ◀── Tick              each second meanwhile, with counts alone in between
 //	                  send.go                 what is due is sent, and waited for
-//	                  member.go ──▶ account   what each member received, message by message
-//	                  return.go               members that come back, and go on from their last offset
-//	                  behave.go               members that storm, flake, churn or read slowly
-//	                  publish.go, speak.go    messages over HTTP, or as frames of clients
-//	                  echo.go, post.go        round trips, where members' connections go one way by POST
-//	                  exchange.go             requests, one after the other on each connection
+//	                  member.go ──▶ delivery  what each member received, message by message
+//	                  reconnect.go            members that reconnect and resume from their last offset
+//	                  behaviour.go            members that disconnect, go offline, leave or read slowly
+//	                  publish_*.go            messages over HTTP, or as frames of clients
+//	                  echo*.go                round trips, by POST where members' connections go one way
+//	                  httpconn.go             requests, one after the other on each connection
 //
 // What counts: messages that are sent once all members have joined (or given up), that is all of them, and that the server
 // accepted. Each member that joined must have all of them, whatever happened to its connection; those that arrive late
-// because it was away are late by that much. All of it runs in one goroutine over package swarm.
+// because it was away are late by that much. All of it runs in one goroutine over package client.
 package worker
 
 import (
@@ -152,7 +152,7 @@ type Behaviour struct {
 
 // A Step is what is sent in one stretch.
 type Step struct {
-	Start    uint64 // on the clock of package swarm
+	Start    uint64 // on the clock of package client
 	Duration time.Duration
 	Rate     float64 // messages published per second; 0 for none
 	Echo     float64 // round trips per second; 0 for none

@@ -16,14 +16,14 @@ import (
 )
 
 // wsPublisher are clients that publish by frames, each on a connection of its own that is in no room. Each room has as many
-// streams as it has writers, and each stream one speaker, so that a stream's messages are in order.
+// streams as it has writers, and each stream one publishing client, so that a stream's messages are in order.
 type wsPublisher struct {
 	w       *Worker
 	codec   protocol.Codec
 	all     []*wsPublisherConn
 	streams []int // by room: whose turn it is
 	acked   []delivery.Set
-	window  int // most publishes of each speaker without an answer; 0 when there is no flood
+	window  int // most publishes of each publishing client without an answer; 0 when there is no flood
 	ready   int
 }
 
@@ -64,7 +64,7 @@ func newWSPublisher(w *Worker, speech protocol.Codec) *wsPublisher {
 	return s
 }
 
-// connect opens the speakers' connections.
+// connect opens the publishing clients' connections.
 func (s *wsPublisher) connect(ctx context.Context) error {
 	for i, p := range s.all {
 		p.dial(i)
@@ -119,7 +119,7 @@ func (p *wsPublisherConn) queuePublish(stream uint32, at, now uint64) {
 	w.loop.Queue(p.conn, w.text)
 }
 
-// fillWindows publishes until each speaker's window is full.
+// fillWindows publishes until each publishing client's window is full.
 func (s *wsPublisher) fillWindows(window int) {
 	s.window = window
 	for _, p := range s.all {
@@ -151,7 +151,7 @@ func (p *wsPublisherConn) Event(_ *client.Conn, e *protocol.Event, now uint64) {
 	case protocol.Ack, protocol.Refused:
 		m, ok := p.pending[e.ID]
 		if !ok {
-			w.failures.AddKind("frame: answer to nothing", fmt.Sprintf("ack with the id %d", e.ID))
+			w.failures.AddKind("frame: ack without a request", fmt.Sprintf("ack with the id %d", e.ID))
 			return
 		}
 		delete(p.pending, e.ID)
@@ -172,7 +172,7 @@ func (p *wsPublisherConn) Event(_ *client.Conn, e *protocol.Event, now uint64) {
 	}
 }
 
-// Response implements [client.Handler]; speakers make no requests.
+// Response implements [client.Handler]; publishing clients make no requests.
 func (p *wsPublisherConn) Response(*client.Conn, *http1.Response, uint64) {}
 
 // Closed implements [client.Handler].

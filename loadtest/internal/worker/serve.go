@@ -117,7 +117,7 @@ func execute(w **Worker, o Request, tick func(*Tick)) (a Reply) {
 		case DoSettle:
 			a.Partial, err = (*w).Settle(o.Context, o.Accepted, o.Most)
 		default:
-			err = errors.New("no such order: " + o.Do)
+			err = errors.New("unknown command: " + o.Do)
 		}
 	}
 	switch {

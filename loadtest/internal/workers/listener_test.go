@@ -43,15 +43,15 @@ func TestTheWrongKeyIsSaidOnBothSides(t *testing.T) {
 		name, worker, coordinator string
 		want, said                string
 	}{
-		{"another key", mine, other, "its key is another one: give both the same --worker-key (WORKER_KEY)", "its key is another one (1 refused so far)"},
-		{"no key", mine, "", "it asks for a key: give both the same --worker-key", "it left without a proof (1 refused so far)"},
-		{"a worker without", "", mine, "it has no key, so it can't prove that it is yours", "it left without a proof (1 refused so far)"},
+		{"another key", mine, other, "the keys differ: give both the same --worker-key (WORKER_KEY)", "the keys differ (1 refused so far)"},
+		{"no key", mine, "", "it requires a key: give both the same --worker-key", "disconnected before it authenticated (1 refused so far)"},
+		{"a worker without", "", mine, "it has no key, so it can't prove that it is yours", "disconnected before it authenticated (1 refused so far)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			address, log := startWorker(t, readKey(t, tt.worker))
-			mate, _, err := Dial(t.Context(), address, readKey(t, tt.coordinator), func(*worker.Tick) {})
+			w, _, err := Dial(t.Context(), address, readKey(t, tt.coordinator), func(*worker.Tick) {})
 			if err == nil {
-				mate.Close()
+				w.Close()
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), address) {
 				t.Errorf("error %v, want it to say %q", err, tt.want)
@@ -64,7 +64,7 @@ func TestTheWrongKeyIsSaidOnBothSides(t *testing.T) {
 	}
 }
 
-// More strangers than there is room for say nothing, or what is no handshake. The one who has the key gets through at once.
+// More unauthenticated connections than there is room for say nothing, or what is no handshake. The one who has the key gets through at once.
 func TestStrangersKeepNobodyWaiting(t *testing.T) {
 	key := readKey(t, "the key of both of them")
 	address, log := startWorker(t, key)
@@ -78,14 +78,14 @@ func TestStrangersKeepNobodyWaiting(t *testing.T) {
 			_, _ = io.WriteString(conn, `{"Order":{"Do":"open"}}`+"\n")
 		}
 	}
-	mate, _, err := Dial(t.Context(), address, key, func(*worker.Tick) {})
+	w, _, err := Dial(t.Context(), address, key, func(*worker.Tick) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := mate.Do(t.Context(), worker.Command{Do: worker.DoConnect}); err == nil || !strings.Contains(err.Error(), "no job yet") {
+	if _, err := w.Do(t.Context(), worker.Command{Do: worker.DoConnect}); err == nil || !strings.Contains(err.Error(), "no job yet") {
 		t.Errorf("an order before the job: %v", err)
 	}
-	mate.Close()
+	w.Close()
 	waitForLog(t, log, "refused 127.0.0.1")
 	waitForLog(t, log, "working for 127.0.0.1")
 	if n := strings.Count(log.String(), "refused 127"); n > 30 {
@@ -93,7 +93,7 @@ func TestStrangersKeepNobodyWaiting(t *testing.T) {
 	}
 }
 
-// A stranger who says nothing is sent away.
+// An unauthenticated connection who says nothing is sent away.
 func TestASilentStrangerHasToGo(t *testing.T) {
 	t.Parallel()
 	address, log := startWorker(t, readKey(t, "the key of both of them"))
@@ -105,7 +105,7 @@ func TestASilentStrangerHasToGo(t *testing.T) {
 	if _, err := io.ReadAll(conn); err != nil { // the worker's first line, and then the end
 		t.Error(err)
 	}
-	waitForLog(t, log, "it proved nothing within 5s (1 refused so far)")
+	waitForLog(t, log, "not authenticated within 5s (1 refused so far)")
 }
 
 // A worker has one coordinator at a time; another one is told so, and gets its turn after the first.
@@ -118,7 +118,7 @@ func TestAWorkerThatIsBusySaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := Dial(t.Context(), address, key, func(*worker.Tick) {}); err == nil ||
-		!strings.Contains(err.Error(), "it works for somebody else: wait for the end of that run") {
+		!strings.Contains(err.Error(), "it is busy with another run: wait for the end of that run") {
 		t.Errorf("error %v", err)
 	}
 	first.Close()
@@ -194,18 +194,18 @@ func TestALineThatIsMeddledWithEnds(t *testing.T) {
 			}
 		}
 	})
-	mate, _, err := Dial(t.Context(), listener.Addr().String(), key, func(*worker.Tick) {})
+	w, _, err := Dial(t.Context(), listener.Addr().String(), key, func(*worker.Tick) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mate.Close()
+	defer w.Close()
 	const token = "the token of the members"
 	job := &worker.Job{Run: stamp.NewRun(), Protocol: "zonecast", Rooms: []string{"zone:w:a"}, PayloadBytes: 128, Token: token}
-	if _, err := mate.Do(t.Context(), worker.Command{Do: worker.DoOpen, Job: job}); err != nil {
+	if _, err := w.Do(t.Context(), worker.Command{Do: worker.DoOpen, Job: job}); err != nil {
 		t.Fatal(err)
 	}
 	meddle.Store(true)
-	if _, err := mate.Do(t.Context(), worker.Command{Do: worker.DoSettle}); err == nil || !strings.Contains(err.Error(), "its process ended") {
+	if _, err := w.Do(t.Context(), worker.Command{Do: worker.DoSettle}); err == nil || !strings.Contains(err.Error(), "its process ended") {
 		t.Errorf("error %v", err)
 	}
 	waitForLog(t, log, "bad record MAC")

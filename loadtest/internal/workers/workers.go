@@ -1,13 +1,13 @@
 //go:build linux
 
-// Package crew puts workers to work: in this process, in others on this machine, and on other machines.
+// Package workers runs workers: in this process, in others on this machine, and on other machines.
 //
-//	scenario ──▶ Local, Spawn, Dial ──▶ Mate.Do(order)     one order after the other, each answered once
-//	                                    tick               each second, and counts in between
+//	scenario ──▶ Local, Spawn, Dial ──▶ Client.Do(command)  one command after the other, each answered once
+//	                                    tick                each second, and counts in between
 //	process  ──▶ Serve(in, out)         the other end, in a process of its own
-//	machine  ──▶ Door.Open(listener)    the same for coordinators that connect, and prove that they may; over TLS
+//	machine  ──▶ Listener.Serve         the same for coordinators that connect and authenticate; over TLS
 //
-// Orders, answers and ticks are JSON objects, one a line. A mate whose process ends answers what it was told with a failure.
+// Commands, replies and ticks are JSON objects, one a line. A client whose process ended answers each command with a failure.
 package workers
 
 import (
@@ -28,14 +28,14 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
-// A Client is a worker that takes orders.
+// A Client sends commands to a worker.
 type Client struct {
 	Name string
 	do   func(ctx context.Context, o worker.Command) worker.Reply
 	end  func()
 }
 
-// Do gives an order and waits for its answer. When ctx ends the worker is told to stop, and still answers.
+// Do sends a command and waits for the reply. When ctx ends, the worker is told to stop, and still replies.
 func (m *Client) Do(ctx context.Context, o worker.Command) (worker.Reply, error) {
 	a := m.do(ctx, o)
 	if a.Failure != "" {
@@ -44,7 +44,7 @@ func (m *Client) Do(ctx context.Context, o worker.Command) (worker.Reply, error)
 	return a, nil
 }
 
-// Close ends the mate and waits for its end.
+// Close ends the worker and waits for its end.
 func (m *Client) Close() {
 	m.do(context.Background(), worker.Command{Do: worker.DoClose})
 	m.end()
@@ -66,17 +66,16 @@ func Local(tick func(*worker.Tick)) *Client {
 	}
 }
 
-// A message is what goes over the line.
+// A message is one line of the connection.
 type message struct {
 	Command *worker.Command `json:",omitempty"`
 	Reply   *worker.Reply   `json:",omitempty"`
 	Tick    *worker.Tick    `json:",omitempty"`
-	// Clock is the sender's clock: asked for by one without an answer, and answered by one with Heard, the asker's.
-	Clock   uint64 `json:",omitempty"`
-	AskedAt uint64 `json:",omitempty"`
+	// Clock is the sender's clock; a message with nothing else asks a worker for its own.
+	Clock uint64 `json:",omitempty"`
 }
 
-// maxMessage is the longest letter in bytes.
+// maxMessage is the longest message in bytes.
 const maxMessage = 512 << 20
 
 // Spawn starts a worker in a process of its own: command is how to start this program as one.
@@ -99,7 +98,7 @@ func Spawn(name string, command *exec.Cmd, tick func(*worker.Tick)) (*Client, er
 	return m, nil
 }
 
-// Dial reaches a worker on another machine that has the same key, and finds out how its clock stands to this one's, to half
+// Dial connects to a worker on another machine that has the same key, and measures the offset of its clock, to within half
 // of the shortest of some round trips.
 func Dial(ctx context.Context, address string, key handshake.Key, tick func(*worker.Tick)) (m *Client, uncertain time.Duration, err error) {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
@@ -119,10 +118,10 @@ func Dial(ctx context.Context, address string, key handshake.Key, tick func(*wor
 	return m, uncertain, nil
 }
 
-// callTimeout is how long a worker may take until it is ready for work: longer than it waits for another one's end.
+// callTimeout is how long the handshake may take: longer than a worker waits for the end of another run.
 const callTimeout = 2 * authTimeout
 
-// authenticate makes sure that the worker is one, and compares the clocks.
+// authenticate does the handshake and compares the clocks.
 func authenticate(conn net.Conn, key handshake.Key) (line net.Conn, ahead int64, uncertain time.Duration, err error) {
 	_ = conn.SetDeadline(time.Now().Add(callTimeout)) // of an open connection never fails
 	if line, err = handshake.Client(conn, key); err != nil {
@@ -135,7 +134,7 @@ func authenticate(conn net.Conn, key handshake.Key) (line net.Conn, ahead int64,
 	return line, ahead, uncertain, nil
 }
 
-// explain says what to do about a worker that does not work for this coordinator.
+// explain adds to a handshake's error what to do about it.
 func explain(ctx context.Context, err error) error {
 	const give = "give both the same --worker-key (WORKER_KEY)"
 	switch {
@@ -150,9 +149,9 @@ func explain(ctx context.Context, err error) error {
 	case errors.Is(err, handshake.ErrProtocol):
 		return fmt.Errorf("%w: is it a loadtest worker, and of the same version?", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("it said nothing for %v: is it a loadtest worker, and of the same version?", callTimeout)
+		return fmt.Errorf("no answer within %v: is it a loadtest worker, and of the same version?", callTimeout)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return errors.New("it ended the connection: its own lines say why")
+		return errors.New("it closed the connection: see its log")
 	}
 	return err
 }
@@ -178,7 +177,7 @@ func compareClocks(w io.Writer, r *bufio.Reader) (ahead int64, uncertain time.Du
 	return ahead, uncertain, nil
 }
 
-// newClient returns a mate at the other end of a line.
+// newClient returns the client of a worker at the other end of a connection.
 func newClient(name string, w io.Writer, r io.Reader, ahead int64, tick func(*worker.Tick)) *Client {
 	var sending sync.Mutex
 	send := func(l message) error {
@@ -247,7 +246,7 @@ func readMessage(r *bufio.Reader, l *message) error {
 		part, err := r.ReadSlice('\n')
 		line = append(line, part...)
 		if len(line) > maxMessage {
-			return errors.New("a letter that is too long")
+			return errors.New("the message is too long")
 		}
 		if err == nil {
 			return json.Unmarshal(line, l)
@@ -258,7 +257,7 @@ func readMessage(r *bufio.Reader, l *message) error {
 	}
 }
 
-// Serve is a worker's end of a line: it carries out what it is told until the line ends.
+// Serve runs a worker that executes the commands of a connection until it ends.
 func Serve(ctx context.Context, r io.Reader, w io.Writer) error {
 	var sending sync.Mutex
 	send := func(l message) {
@@ -289,7 +288,7 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer) error {
 		}
 		switch {
 		case l.Command == nil:
-			send(message{Clock: client.Now(), AskedAt: l.Clock})
+			send(message{Clock: client.Now()})
 		case l.Command.Do == worker.DoStop:
 			stop()
 		default:

@@ -18,7 +18,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
-// startWorker starts a worker behind a door, as on another machine, and returns its address and its lines.
+// startWorker starts a worker behind a listener, as on another machine, and returns its address and its lines.
 func startWorker(t *testing.T, key handshake.Key) (address string, log *fake.Lines) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -29,8 +29,8 @@ func startWorker(t *testing.T, key handshake.Key) (address string, log *fake.Lin
 	ctx, cancel := context.WithCancel(t.Context())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		door := Listener{Key: key, Log: log}
-		if err := door.Serve(ctx, listener); !errors.Is(err, net.ErrClosed) {
+		l := Listener{Key: key, Log: log}
+		if err := l.Serve(ctx, listener); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("open: %v", err)
 		}
 	})
@@ -40,44 +40,44 @@ func startWorker(t *testing.T, key handshake.Key) (address string, log *fake.Lin
 
 func TestOrdersGoOverTheLine(t *testing.T) {
 	address, _ := startWorker(t, handshake.Key{})
-	mate, uncertain, err := Dial(t.Context(), address, handshake.Key{}, func(*worker.Tick) {})
+	w, uncertain, err := Dial(t.Context(), address, handshake.Key{}, func(*worker.Tick) {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mate.Close()
+	defer w.Close()
 	if uncertain <= 0 || uncertain > time.Second {
 		t.Errorf("the clocks of one machine are known to %v", uncertain)
 	}
-	if _, err := mate.Do(t.Context(), worker.Command{Do: worker.DoConnect}); err == nil || !strings.Contains(err.Error(), "no job yet") {
+	if _, err := w.Do(t.Context(), worker.Command{Do: worker.DoConnect}); err == nil || !strings.Contains(err.Error(), "no job yet") {
 		t.Errorf("an order before the job: %v", err)
 	}
 	job := &worker.Job{Run: stamp.NewRun(), Protocol: "zonecast", Rooms: []string{"zone:w:a"}, PayloadBytes: 128}
-	if _, err := mate.Do(t.Context(), worker.Command{Do: worker.DoOpen, Job: job}); err != nil {
+	if _, err := w.Do(t.Context(), worker.Command{Do: worker.DoOpen, Job: job}); err != nil {
 		t.Fatal(err)
 	}
 	// What takes long ends when it is told to.
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	a, err := mate.Do(ctx, worker.Command{Do: worker.DoSend, Step: &worker.Step{Start: client.Now(), Duration: time.Hour}})
+	a, err := w.Do(ctx, worker.Command{Do: worker.DoSend, Step: &worker.Step{Start: client.Now(), Duration: time.Hour}})
 	if err != nil || a.Stopped != worker.StoppedByOrder {
 		t.Errorf("%+v, %v", a, err)
 	}
-	if a, err = mate.Do(t.Context(), worker.Command{Do: worker.DoSettle}); err != nil || a.Partial == nil || len(a.Partial.Rooms) != 1 {
+	if a, err = w.Do(t.Context(), worker.Command{Do: worker.DoSettle}); err != nil || a.Partial == nil || len(a.Partial.Rooms) != 1 {
 		t.Errorf("%+v, %v", a, err)
 	}
-	if _, err := mate.Do(t.Context(), worker.Command{Do: "dance"}); err == nil || !strings.Contains(err.Error(), "no such order: dance") {
+	if _, err := w.Do(t.Context(), worker.Command{Do: "dance"}); err == nil || !strings.Contains(err.Error(), "unknown command: dance") {
 		t.Errorf("an unknown order: %v", err)
 	}
 }
 
 func TestALineThatBreaksIsSaid(t *testing.T) {
 	near, other := net.Pipe()
-	mate := newClient("the worker", near, near, 0, func(*worker.Tick) {})
+	w := newClient("the worker", near, near, 0, func(*worker.Tick) {})
 	_ = other.Close()
-	if _, err := mate.Do(t.Context(), worker.Command{Do: worker.DoConnect}); err == nil || !strings.Contains(err.Error(), "the worker: its process ended") {
+	if _, err := w.Do(t.Context(), worker.Command{Do: worker.DoConnect}); err == nil || !strings.Contains(err.Error(), "the worker: its process ended") {
 		t.Errorf("error %v", err)
 	}
-	mate.Close()
+	w.Close()
 }
 
 func TestNobodyThere(t *testing.T) {

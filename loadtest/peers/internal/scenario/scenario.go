@@ -2,7 +2,7 @@
 
 // Package scenario is what each server is put through.
 //
-//	All ──▶ Scenario.Do: server.Start ──▶ swarm.Connect ──▶ Idle, or warm-up and Steady or Flood ──▶ Outcome
+//	All ──▶ Scenario.Do: server.Start ──▶ worker.Connect ──▶ Idle, or warm-up and Steady or Flood ──▶ Outcome
 //
 // Each scenario has a server of its own, fresh from its start, so that no figure carries another scenario's memory.
 package scenario
