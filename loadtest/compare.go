@@ -15,8 +15,8 @@ import (
 
 const compareUsage = "loadtest compare [--worse=10%] BEFORE.json AFTER.json"
 
-// compare prints two results side by side. With --worse it fails when a figure got worse by more than so much, or the second
-// run failed.
+// compare prints two results side by side. With --worse it fails when a figure got worse by more
+// than so much, or the second run failed.
 func compare(args []string, stdout, stderr io.Writer) int {
 	var names []string
 	limit := 0.0

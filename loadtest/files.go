@@ -13,7 +13,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 )
 
-// A file is one for the result, opened before the run, so that nobody waits for a run whose result can't be kept.
+// A file is one for the result, opened before the run, so that nobody waits for a run whose result
+// can't be kept.
 type file struct {
 	*os.File
 	missing bool // it was not there before
@@ -22,7 +23,8 @@ type file struct {
 
 type files []file
 
-// openFiles opens the files that the plan names; those that were opened are returned with an error, too.
+// openFiles opens the files that the plan names; those that were opened are returned with an error,
+// too.
 func openFiles(plan settings.Plan) (all files, err error) {
 	for _, f := range []struct {
 		name, flag string

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command loadtest measures a Zonecast server: it opens many connections, sends messages at a fixed rate, and counts what
-// every single connection receives.
+// Command loadtest measures a Zonecast server: it opens many connections, sends messages at a fixed
+// rate, and counts what every single connection receives.
 //
 //	settings.Parse ──▶ scenario.Run.Do ──▶ threshold.Judge ──▶ report (standard output, --json, --csv, --hdr, --html)
 //	                        └──▶ progress (standard error)
@@ -10,8 +10,8 @@
 //
 // Needs Linux: it lives on epoll and /proc.
 //
-// Exit codes: 0 good; 1 the run failed; 2 bad settings, or no server there; 3 the load tester was the bottleneck; 99 a
-// threshold was missed.
+// Exit codes: 0 good; 1 the run failed; 2 bad settings, or no server there; 3 the load tester was
+// the bottleneck; 99 a threshold was missed.
 package main
 
 import (

@@ -15,7 +15,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/workers"
 )
 
-// runWorker is the program as a worker: for the process that started it, or for one on another machine that connects.
+// runWorker is the program as a worker: for the process that started it, or for one on another
+// machine that connects.
 func runWorker(ctx context.Context, args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("loadtest worker", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -54,7 +55,8 @@ func exitAfter(ctx context.Context, err error, stderr io.Writer) int {
 	return exitGood
 }
 
-// listenAddress checks where a worker listens, and for whom: whoever may give it orders can make this machine connect anywhere.
+// listenAddress checks where a worker listens, and for whom: whoever may give it orders can make
+// this machine connect anywhere.
 func listenAddress(listen, secret string) (*net.TCPAddr, handshake.Key, error) {
 	key, err := handshake.ReadKey(secret)
 	if err != nil {

@@ -1,14 +1,15 @@
 //go:build linux
 
-// Command peers compares push servers on one machine: it starts one after the other, puts each through the same scenarios
-// with the same generator, and prints one table.
+// Command peers compares push servers on one machine: it starts one after the other, puts each
+// through the same scenarios with the same generator, and prints one table.
 //
 //	server.Kit ──▶ Peer ──▶ scenario.Do ──▶ Outcome ──▶ table.Result (Markdown on standard output, --out as JSON)
 //
-// It runs in this module's folder, since it builds the peers from there. Needs Linux: it lives on epoll and /proc.
+// It runs in this module's folder, since it builds the peers from there. Needs Linux: it lives on
+// epoll and /proc.
 //
-// Exit codes: 0 good; 1 a peer failed in a scenario, or the run was ended; 2 bad settings; 99 with --check, when Zonecast missed
-// one of its targets, or there is no good figure for it.
+// Exit codes: 0 good; 1 a peer failed in a scenario, or the run was ended; 2 bad settings; 99 with
+// --check, when Zonecast missed one of its targets, or there is no good figure for it.
 package main
 
 import (
@@ -56,7 +57,8 @@ type settings struct {
 }
 
 func main() {
-	// The generator stays on one thread, and servers die with the thread that started them, should this process be killed.
+	// The generator stays on one thread, and servers die with the thread that started them, should
+	// this process be killed.
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends the program at once
@@ -126,8 +128,9 @@ func parse(args []string, stdout io.Writer) (set settings, err error) {
 	return set, nil
 }
 
-// compare puts each peer through each scenario. Peers take turns within a scenario, there and back, so that what is compared was
-// measured within a minute or two, and a machine that gets slower or faster meanwhile favours none of them.
+// compare puts each peer through each scenario. Peers take turns within a scenario, there and back,
+// so that what is compared was measured within a minute or two, and a machine that gets slower or
+// faster meanwhile favours none of them.
 func compare(ctx context.Context, set settings, scenarios []scenario.Scenario, progress io.Writer) (*table.Result, error) {
 	output, err := os.MkdirTemp("", "zonecast-peers-")
 	if err != nil {

@@ -1,6 +1,7 @@
 //go:build linux && smoke
 
-// The smoke test starts every server, so it needs what they need: bin/zonecast, and npm ci in socketio. Hence the tag:
+// The smoke test starts every server, so it needs what they need: bin/zonecast, and npm ci in
+// socketio. Hence the tag:
 //
 //	GOWORK=off go test -tags smoke -run TestEveryPeer .
 package main
@@ -18,7 +19,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/peers/internal/table"
 )
 
-// Every server takes part in every scenario that is for it, and not one message is lost, doubled or out of order.
+// Every server takes part in every scenario that is for it, and not one message is lost, doubled or
+// out of order.
 func TestEveryPeer(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "results.json")
 	program := cmp.Or(os.Getenv("ZONECAST_BIN"), "../../bin/zonecast")

@@ -102,7 +102,8 @@ func (l *Loop) sendHandshake(c *Conn) {
 	}
 }
 
-// read takes what there is, at most about so many bytes; when the other side ended, all of it, which says how.
+// read takes what there is, at most about so many bytes; when the other side ended, all of it,
+// which says how.
 func (l *Loop) read(c *Conn, ended bool, most int) {
 	for c.state != closed && !c.paused && most > 0 {
 		l.growBuffer(len(c.rest))
@@ -256,7 +257,8 @@ func (l *Loop) CloseGracefully(c *Conn) {
 	l.At(Now()+uint64(closeTimeout), func(uint64) { l.Reset(c) })
 }
 
-// Abandon stops reading a connection, so that pings are not answered; its socket stays open until the loop ends.
+// Abandon stops reading a connection, so that pings are not answered; its socket stays open until
+// the loop ends.
 func (l *Loop) Abandon(c *Conn) {
 	if c.state != closed {
 		c.paused, c.handler = true, noHandler{}
@@ -266,7 +268,8 @@ func (l *Loop) Abandon(c *Conn) {
 // Pause stops reading until Resume.
 func (l *Loop) Pause(c *Conn) { c.paused = true }
 
-// Resume reads again: at most about so many bytes, and then nothing until the next Resume; all there is with 0.
+// Resume reads again: at most about so many bytes, and then nothing until the next Resume; all
+// there is with 0.
 func (l *Loop) Resume(c *Conn, most int) {
 	if c.state == closed {
 		return

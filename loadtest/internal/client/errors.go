@@ -41,8 +41,8 @@ func (e *CloseError) Kind() string {
 	return fmt.Sprintf("closed with %d", e.Code)
 }
 
-// ShouldReconnect reports whether a connection that ended with err may be replaced: not when its close code says that the next
-// one would meet the same end.
+// ShouldReconnect reports whether a connection that ended with err may be replaced: not when its
+// close code says that the next one would meet the same end.
 func ShouldReconnect(err error) bool {
 	var closed *CloseError
 	if !errors.As(err, &closed) {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package client holds tens of thousands of client connections in one event loop on one thread, over raw sockets, so that
-// the server under test is what limits a run.
+// Package client holds tens of thousands of client connections in one event loop on one thread,
+// over raw sockets, so that the server under test is what limits a run.
 //
 //	scenario ──▶ Loop.Dial ──▶ Conn ──▶ Handler.Event      a message of the server, decoded
 //	scenario ──▶ Loop.At                Handler.Response   the response to a request, on a plain HTTP connection
@@ -10,8 +10,9 @@
 //	                         ├─ stream.go      Server-Sent Events    http1
 //	                         └─ poll.go        long polls, and requests on keep-alive connections
 //
-// A client costs a few hundred bytes: one read buffer serves them all, and only the beginning of a frame whose end has not
-// arrived is kept. All of it belongs to the goroutine that calls Step; handlers and timers run there and must not block.
+// A client costs a few hundred bytes: one read buffer serves them all, and only the beginning of a
+// frame whose end has not arrived is kept. All of it belongs to the goroutine that calls Step;
+// handlers and timers run there and must not block.
 package client
 
 import (
@@ -40,9 +41,11 @@ const (
 type Handler interface {
 	// Event is what the server said. The slices of the event are valid during the call.
 	Event(c *Conn, e *protocol.Event, now uint64)
-	// Response is the response to the request of a connection of mode Requests, valid during the call.
+	// Response is the response to the request of a connection of mode Requests, valid during the
+	// call.
 	Response(c *Conn, r *http1.Response, now uint64)
-	// Closed comes once for each connection that Dial gave, but for those that the handler itself ended.
+	// Closed comes once for each connection that Dial gave, but for those that the handler itself
+	// ended.
 	Closed(c *Conn, why error, now uint64)
 }
 

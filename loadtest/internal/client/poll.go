@@ -11,8 +11,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 )
 
-// sendPoll asks for what comes after the last answer. The first poll answers at once; that of a client that comes back must be
-// told to, or it would not know that it missed nothing.
+// sendPoll asks for what comes after the last answer. The first poll answers at once; that of a
+// client that comes back must be told to, or it would not know that it missed nothing.
 func (l *Loop) sendPoll(c *Conn) {
 	t := c.target
 	query := t.Query
@@ -106,8 +106,8 @@ func (l *Loop) reportJoined(c *Conn, now uint64) {
 	c.handler.Event(c, &e, now)
 }
 
-// Request sends a request on a connection of mode Requests that is idle. Host and token are the target's, if the request has
-// none.
+// Request sends a request on a connection of mode Requests that is idle. Host and token are the
+// target's, if the request has none.
 func (l *Loop) Request(c *Conn, r *http1.Request) {
 	r.Host = c.target.Host
 	if r.Token == "" {

@@ -18,8 +18,8 @@ func (l *Loop) sendStreamRequest(c *Conn) {
 		Token: t.Token, Accept: "text/event-stream"})
 }
 
-// handleStream handles the head of the answer, and all events that p completes. What an event lacks is kept without its
-// chunks, so the rest that p begins with has none.
+// handleStream handles the head of the answer, and all events that p completes. What an event lacks
+// is kept without its chunks, so the rest that p begins with has none.
 func (l *Loop) handleStream(c *Conn, p []byte) (used int, err error) {
 	text := l.text[:0]
 	if c.state == opening {
@@ -53,7 +53,8 @@ func (l *Loop) handleStream(c *Conn, p []byte) (used int, err error) {
 	if len(text)-read > maxEvent {
 		return used, &ProtocolError{"the event is too long"}
 	}
-	// The caller keeps what is not used: the text of the event that is not complete takes the place of the chunks.
+	// The caller keeps what is not used: the text of the event that is not complete takes the place
+	// of the chunks.
 	left := text[read:]
 	used = len(p) - len(left)
 	copy(p[used:], left)
@@ -89,11 +90,13 @@ func (l *Loop) handleEvents(c *Conn, text []byte) (read int, err error) {
 // maxEvent is the longest event in bytes that is waited for.
 const maxEvent = 2 << 20
 
-// A sseEvent is one Server-Sent Event; its slices are parts of what was read, but for data of several lines.
+// A sseEvent is one Server-Sent Event; its slices are parts of what was read, but for data of
+// several lines.
 type sseEvent struct{ name, data []byte }
 
-// nextEvent reads the Server-Sent Event (HTML standard, section 9.2.6) that p begins with and says how many bytes it has: 0 when its end is not there yet. Comments,
-// ids and retry times are passed over; an event without data has nil data.
+// nextEvent reads the Server-Sent Event (HTML standard, section 9.2.6) that p begins with and says
+// how many bytes it has: 0 when its end is not there yet. Comments, ids and retry times are passed
+// over; an event without data has nil data.
 func nextEvent(p []byte) (e sseEvent, n int) {
 	lines := 0
 	for n < len(p) {

@@ -60,7 +60,8 @@ func (l *Loop) runTimers(now uint64) (next uint64) {
 	return 0
 }
 
-// The zero of the clock is the machine's start, so that all processes of a run on one machine read the same time.
+// The zero of the clock is the machine's start, so that all processes of a run on one machine read
+// the same time.
 var (
 	started = time.Now()
 	offset  = sinceBoot()
@@ -74,5 +75,6 @@ func sinceBoot() uint64 {
 	return uint64(t.Nano())
 }
 
-// Now returns the time in nanoseconds on the clock that all processes on this machine share. It never goes back.
+// Now returns the time in nanoseconds on the clock that all processes on this machine share. It
+// never goes back.
 func Now() uint64 { return offset + uint64(time.Since(started)) }

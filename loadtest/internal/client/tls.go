@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tlsBridges connect a socket of the loop with a server that wants TLS: each is two goroutines and one more descriptor, and
-// costs tens of KiB. The loop sees a plain socket.
+// tlsBridges connect a socket of the loop with a server that wants TLS: each is two goroutines and
+// one more descriptor, and costs tens of KiB. The loop sees a plain socket.
 type tlsBridges struct {
 	roots      *x509.CertPool // that certificates are checked against; nil for the system's
 	running    sync.WaitGroup

@@ -1,4 +1,5 @@
-// Package delivery tracks what each member received, so that lost, duplicated and reordered messages are counted exactly.
+// Package delivery tracks what each member received, so that lost, duplicated and reordered
+// messages are counted exactly.
 //
 //	member ──▶ Tracker.Join      the room's offset when it joined
 //	member ──▶ Tracker.Record    each message, in the order of its arrival
@@ -7,26 +8,28 @@
 //	report ◀── Tracker.Totals    against the Sets of what was sent
 //	report ◀── Tracker.VisitTotals  of a member that left before the end
 //
-// There are two sources of truth. The sequence number that the load tester wrote into the data says which message it is,
-// whatever the server did with it: by it messages are received, lost or duplicated. The room's offset, which the server
-// gave, says where the message stands among all messages of the room: by it messages are reordered, and a number that is
-// missing between two others is a hole in what the server promised to be without holes. Servers that give no offsets are
-// held to the order in which each publisher sent: that of the numbers of a stream.
+// There are two sources of truth. The sequence number that the load tester wrote into the data says
+// which message it is, whatever the server did with it: by it messages are received, lost or
+// duplicated. The room's offset, which the server gave, says where the message stands among all
+// messages of the room: by it messages are reordered, and a number that is missing between two
+// others is a hole in what the server promised to be without holes. Servers that give no offsets
+// are held to the order in which each publisher sent: that of the numbers of a stream.
 //
-// A member of a healthy server costs two ranges of 16 bytes, however many messages it receives. A Tracker is not safe for
-// use by several goroutines at once.
+// A member of a healthy server costs two ranges of 16 bytes, however many messages it receives. A
+// Tracker is not safe for use by several goroutines at once.
 package delivery
 
 import "github.com/zonecast/zonecast/backend/wire"
 
 // A Message is what the tracker needs to know about a message that arrived.
 type Message struct {
-	// Seq is the sequence number in the data, within its Stream of the room: 0, 1, 2 …; without Ours the message is someone
-	// else's and has none.
+	// Seq is the sequence number in the data, within its Stream of the room: 0, 1, 2 …; without
+	// Ours the message is someone else's and has none.
 	Seq    uint32
 	Stream int
 	Ours   bool
-	// Epoch and N are the room's offset; there is none without an Epoch. Epoch is read during the call only.
+	// Epoch and N are the room's offset; there is none without an Epoch. Epoch is read during the
+	// call only.
 	Epoch []byte
 	N     uint64
 }
@@ -57,7 +60,8 @@ func (l *Tracker) Position() wire.Offset {
 	return wire.Offset{Epoch: l.epoch, N: max(l.offsets.Next(), 1) - 1}
 }
 
-// Gap notes that the server declared the offsets up to and including to as lost: they are no silent holes.
+// Gap notes that the server declared the offsets up to and including to as lost: they are no silent
+// holes.
 func (l *Tracker) Gap(to wire.Offset) {
 	if to.Epoch != l.epoch {
 		l.startEpoch(to.Epoch)
@@ -117,13 +121,14 @@ func (l *Tracker) stream(i int) *Set {
 	return &l.seqs[i]
 }
 
-// RecordEcho enters the answer to the echo with this number and reports whether the member did not have it yet. Answers have
-// no offset; their numbers rise by one as the echoes were sent.
+// RecordEcho enters the answer to the echo with this number and reports whether the member did not
+// have it yet. Answers have no offset; their numbers rise by one as the echoes were sent.
 func (l *Tracker) RecordEcho(k uint32) bool {
 	return l.addInOrder(l.stream(0), uint64(k))
 }
 
-// RecordUnorderedEcho is Answer for echoes that are requests of their own, several of which may be under way: their answers have no order.
+// RecordUnorderedEcho is Answer for echoes that are requests of their own, several of which may be
+// under way: their answers have no order.
 func (l *Tracker) RecordUnorderedEcho(k uint32) bool {
 	if !l.stream(0).Add(uint64(k)) {
 		l.duplicated++
@@ -201,8 +206,9 @@ func (l *Tracker) Totals(sent ...*Set) Totals {
 	return score
 }
 
-// VisitTotals returns the outcome of a member that left on its own account, by the offsets alone: it must have all from the one at
-// which it joined up to the last one that it saw. What was on its way when it left is nobody's loss.
+// VisitTotals returns the outcome of a member that left on its own account, by the offsets alone:
+// it must have all from the one at which it joined up to the last one that it saw. What was on its
+// way when it left is nobody's loss.
 func (l *Tracker) VisitTotals() Totals {
 	score := l.offsetTotals()
 	for i := range l.seqs {

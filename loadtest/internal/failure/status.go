@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// A Status is the error of an HTTP response with an unexpected status. Its detail is read from an application/problem+json
-// body (RFC 9457), or whatever else the server sent.
+// A Status is the error of an HTTP response with an unexpected status. Its detail is read from an
+// application/problem+json body (RFC 9457), or whatever else the server sent.
 type Status struct {
 	Code   int
 	Detail string // the server's own words; empty when it had none
@@ -29,8 +29,8 @@ func (s *Status) Error() string {
 // Kind names the failure in a few words.
 func (s *Status) Kind() string { return fmt.Sprintf("HTTP %d", s.Code) }
 
-// detail returns one line of a body: the detail or the title of a problem, the message of Echo's own errors, or the first
-// line of a text.
+// detail returns one line of a body: the detail or the title of a problem, the message of Echo's
+// own errors, or the first line of a text.
 func detail(body []byte) string {
 	var p struct{ Detail, Title, Message string }
 	if json.Unmarshal(body, &p) == nil {

@@ -1,5 +1,6 @@
-// Package handshake lets a coordinator and a worker on another machine prove to one another that they have the same key,
-// without sending it, before anything else goes over the line, and gives them a line that nobody can read or change.
+// Package handshake lets a coordinator and a worker on another machine prove to one another that
+// they have the same key, without sending it, before anything else goes over the line, and gives
+// them a line that nobody can read or change.
 //
 //	coordinator                                            worker
 //	Call    ◀── TLS 1.3, a certificate for this once ───▶  Answer
@@ -7,11 +8,13 @@
 //	        ─── zonecast-loadtest 3 PROOF ──────────────▶          "-" for no proof
 //	        ◀── yes PROOF, or: no REASON ───────────────
 //
-// The certificate says nothing about the worker, and nobody checks it: the proofs do. A proof is HMAC-SHA-256 (RFC 2104) with
-// the key over who proves, and over what TLS exports to both ends of this one connection (RFC 5705, RFC 9266) and to nobody
-// else. So a proof is worth nothing on another connection, recorded or passed on: who sits in between has two connections,
-// and can't make the proof of either. One side's is worth nothing as the other's. The worker, whom anyone can reach, proves
-// itself last. Each line has at most [maxLine] bytes. All that follows goes through the same TLS.
+// The certificate says nothing about the worker, and nobody checks it: the proofs do. A proof is
+// HMAC-SHA-256 (RFC 2104) with the key over who proves, and over what TLS exports to both ends of
+// this one connection (RFC 5705, RFC 9266) and to nobody else. So a proof is worth nothing on
+// another connection, recorded or passed on: who sits in between has two connections, and can't
+// make the proof of either. One side's is worth nothing as the other's. The worker, whom anyone can
+// reach, proves itself last. Each line has at most [maxLine] bytes. All that follows goes through
+// the same TLS.
 package handshake
 
 import (
@@ -39,7 +42,8 @@ const (
 	version           = "3"
 	noProof           = "-"
 
-	// exporterLabel is the label of what TLS tells both ends; registered by nobody, so it has a name of its own.
+	// exporterLabel is the label of what TLS tells both ends; registered by nobody, so it has a
+	// name of its own.
 	exporterLabel = "EXPORTER-zonecast-loadtest"
 )
 
@@ -114,9 +118,9 @@ func NewCertificate() (Certificate, error) {
 	}}, nil
 }
 
-// Server is the worker's side, and returns the line from then on. The caller sets the deadline, and ends the connection. Of two
-// errors it returns the first; a coordinator with another key is told so. welcome is asked when the key was right, and may
-// say [ErrBusy].
+// Server is the worker's side, and returns the line from then on. The caller sets the deadline, and
+// ends the connection. Of two errors it returns the first; a coordinator with another key is told
+// so. welcome is asked when the key was right, and may say [ErrBusy].
 func Server(raw net.Conn, papers Certificate, key Key, welcome func() error) (net.Conn, error) {
 	conn := tls.Server(raw, papers.config)
 	b, err := channelBinding(conn)
@@ -165,8 +169,9 @@ func refuse(w io.Writer, told, why error) error {
 	return why
 }
 
-// Client is the coordinator's side, and returns the line from then on. The caller sets the deadline, and ends the connection.
-// With a key it goes on with a worker that proves the same one, and with nobody else.
+// Client is the coordinator's side, and returns the line from then on. The caller sets the
+// deadline, and ends the connection. With a key it goes on with a worker that proves the same one,
+// and with nobody else.
 func Client(raw net.Conn, key Key) (net.Conn, error) {
 	conn := tls.Client(raw, &tls.Config{
 		MinVersion:         tls.VersionTLS13,
@@ -206,7 +211,8 @@ func clientHandshake(conn io.ReadWriter, b binding, key Key) error {
 	return nil
 }
 
-// readLine reads a line of words, and not a byte more: the reader is nobody's but the caller's after it.
+// readLine reads a line of words, and not a byte more: the reader is nobody's but the caller's
+// after it.
 func readLine(r io.Reader) ([]string, error) {
 	var line []byte
 	var c [1]byte

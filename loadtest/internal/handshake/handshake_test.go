@@ -35,7 +35,8 @@ func papers(t testing.TB) Certificate {
 	return p
 }
 
-// pipe returns both ends of a connection, which ends with the test, or much sooner than it would give up.
+// pipe returns both ends of a connection, which ends with the test, or much sooner than it would
+// give up.
 func pipe(t testing.TB) (near, far net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -115,7 +116,8 @@ type line struct {
 	io.Writer
 }
 
-// answerTo lets a worker hear what a coordinator may say, and returns what it says after its first line.
+// answerTo lets a worker hear what a coordinator may say, and returns what it says after its first
+// line.
 func answerTo(k Key, b binding, said string) (string, error) {
 	var out bytes.Buffer
 	err := serverHandshake(line{strings.NewReader(said), &out}, b, k, welcome)
@@ -134,7 +136,8 @@ func TestAProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 	}
 }
 
-// An unauthenticated connection who hands the worker's own lines back to it, or pretends to have proved, learns nothing.
+// An unauthenticated connection who hands the worker's own lines back to it, or pretends to have
+// proved, learns nothing.
 func TestNoProofIsMadeForAStranger(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, say := range map[string]string{
@@ -158,7 +161,8 @@ func TestNoProofIsMadeForAStranger(t *testing.T) {
 	}
 }
 
-// Who only pretends to be the worker does not get further than the coordinator's proof, whose label is not the worker's.
+// Who only pretends to be the worker does not get further than the coordinator's proof, whose label
+// is not the worker's.
 func TestAFalseWorkerIsFound(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, verdict := range map[string]string{
@@ -177,7 +181,8 @@ func TestAFalseWorkerIsFound(t *testing.T) {
 	}
 }
 
-// Who sits in between and speaks TLS with both sides can pass on every word of theirs, and gets nothing but a refusal.
+// Who sits in between and speaks TLS with both sides can pass on every word of theirs, and gets
+// nothing but a refusal.
 func TestWhoSitsInBetweenIsFound(t *testing.T) {
 	k := key(t, "the key of both of them")
 	near, nearer := pipe(t)
@@ -261,8 +266,8 @@ func TestAKeyDoesNotPrint(t *testing.T) {
 	}
 }
 
-// FuzzStranger lets unauthenticated connections say anything to both sides, before TLS and within it: neither goes on without a proof, nor fails
-// in another way.
+// FuzzStranger lets unauthenticated connections say anything to both sides, before TLS and within
+// it: neither goes on without a proof, nor fails in another way.
 func FuzzStranger(f *testing.F) {
 	k := key(f, "the key of both of them")
 	p := papers(f)
@@ -300,8 +305,8 @@ func (deaf) Write(p []byte) (int, error)      { return len(p), nil }
 func (deaf) Close() error                     { return nil }
 func (deaf) SetWriteDeadline(time.Time) error { return nil }
 
-// FuzzTheLine changes, repeats and leaves out bytes of what goes to a worker, who must hear what was said, up to some place,
-// and nothing else.
+// FuzzTheLine changes, repeats and leaves out bytes of what goes to a worker, who must hear what
+// was said, up to some place, and nothing else.
 func FuzzTheLine(f *testing.F) {
 	k := key(f, "the key of both of them")
 	p := papers(f)

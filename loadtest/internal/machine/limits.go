@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// reserved is how many descriptors are kept for everything that is not a connection of the run: the standard streams, the
-// result files, the poller, workers' pipes, name look-ups.
+// reserved is how many descriptors are kept for everything that is not a connection of the run: the
+// standard streams, the result files, the poller, workers' pipes, name look-ups.
 const reserved = 50
 
 // A DescriptorError says that the system does not allow as many connections as the run needs.
@@ -33,8 +33,8 @@ func (e *PortError) Error() string {
 		e.Need, e.Have, e.Sources)
 }
 
-// Descriptors makes sure that the process may open so many connections at once, raising its limit up to the hard one if
-// it must. The error is a [*DescriptorError].
+// Descriptors makes sure that the process may open so many connections at once, raising its limit
+// up to the hard one if it must. The error is a [*DescriptorError].
 func Descriptors(connections int) error {
 	need := uint64(connections) + reserved
 	have, err := raiseLimit(need)
@@ -50,7 +50,8 @@ func Descriptors(connections int) error {
 // mostProcesses is as many as are started without being asked for.
 const mostProcesses = 64
 
-// Processes returns how many processes so many connections need, with the descriptors that each may have.
+// Processes returns how many processes so many connections need, with the descriptors that each may
+// have.
 func Processes(connections int) int {
 	have, err := raiseLimit(math.MaxUint64)
 	if err != nil || have <= 2*reserved {
@@ -77,7 +78,8 @@ func Ports() int {
 	return to - from + 1
 }
 
-// raiseLimit sets the soft limit of descriptors to the hard one if it is below need, and returns what holds then.
+// raiseLimit sets the soft limit of descriptors to the hard one if it is below need, and returns
+// what holds then.
 func raiseLimit(need uint64) (uint64, error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {

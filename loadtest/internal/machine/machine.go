@@ -1,6 +1,7 @@
 //go:build linux
 
-// Package machine reads what the system has, what it allows this process, and what processes use: from /proc and by getrusage.
+// Package machine reads what the system has, what it allows this process, and what processes use:
+// from /proc and by getrusage.
 //
 //	machine.go   the description of the machine, and the CPU time and memory of processes
 //	limits.go    file descriptors and local ports
@@ -69,7 +70,8 @@ func (d Description) String() string {
 	return s
 }
 
-// Idle returns the time that the cores had nothing to do since the machine's start, summed over all of them.
+// Idle returns the time that the cores had nothing to do since the machine's start, summed over all
+// of them.
 func Idle() (time.Duration, error) { return parseIdle(string(read("/proc/stat"))) }
 
 func parseIdle(stat string) (time.Duration, error) {

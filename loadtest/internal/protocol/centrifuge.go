@@ -7,7 +7,8 @@ import (
 	"strconv"
 )
 
-// Centrifuge is the JSON protocol of the centrifuge library: commands and replies, one a line, several lines in a message.
+// Centrifuge is the JSON protocol of the centrifuge library: commands and replies, one a line,
+// several lines in a message.
 type Centrifuge struct {
 	// Size is the length of published data in bytes.
 	Size int
@@ -22,7 +23,8 @@ const connectID = 1
 // Target implements [Codec].
 func (Centrifuge) Target(path, query string, _ Subscription) string { return joinQuery(path, query) }
 
-// Hello implements [Codec]: connect and subscribe go out together, as the library's own clients do it.
+// Hello implements [Codec]: connect and subscribe go out together, as the library's own clients do
+// it.
 func (c Centrifuge) Hello(s Subscription) []byte {
 	p := fmt.Appendf(nil, `{"id":%d,"connect":{%s}}`, connectID, tokenField(c.Token))
 	if s.Room == "" {

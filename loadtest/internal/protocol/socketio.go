@@ -9,8 +9,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
-// SocketIO is the Socket.IO protocol 5 over Engine.IO 4, with the server in the folder socketio: clients join by the event
-// join and publish by the event publish, both acknowledged.
+// SocketIO is the Socket.IO protocol 5 over Engine.IO 4, with the server in the folder socketio:
+// clients join by the event join and publish by the event publish, both acknowledged.
 type SocketIO struct {
 	// Size is the length of published data in bytes.
 	Size int
@@ -28,7 +28,8 @@ func (SocketIO) Target(path, query string, _ Subscription) string {
 // Hello implements [Codec]: the server opens.
 func (SocketIO) Hello(Subscription) []byte { return nil }
 
-// Next implements [Codec]. The first digit is Engine.IO's packet type, the second, of a message (4), Socket.IO's.
+// Next implements [Codec]. The first digit is Engine.IO's packet type, the second, of a message
+// (4), Socket.IO's.
 func (s SocketIO) Next(p []byte, room string) (Event, []byte) {
 	if data, ok := embeddedData(p, `42["`+stamp.Event+`"`, `,`, `]`, s.Size); ok {
 		return Event{Kind: Delivery, Data: data}, nil

@@ -12,8 +12,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
-// Zonecast is the protocol of package wire. Rooms have the names of [wire.Room]. The same frames come over WebSocket, as
-// Server-Sent Events, and as the messages of a long poll.
+// Zonecast is the protocol of package wire. Rooms have the names of [wire.Room]. The same frames
+// come over WebSocket, as Server-Sent Events, and as the messages of a long poll.
 type Zonecast struct {
 	// ByFrame joins by a frame subscribe and not by the address.
 	ByFrame bool
@@ -21,8 +21,8 @@ type Zonecast struct {
 
 var _ Codec = Zonecast{}
 
-// Target implements [Codec]. The address names the room; who comes back puts its cursor there, which takes no further
-// round trip.
+// Target implements [Codec]. The address names the room; who comes back puts its cursor there,
+// which takes no further round trip.
 func (z Zonecast) Target(path, query string, s Subscription) string {
 	r, err := wire.ParseRoom(s.Room)
 	switch {
@@ -76,7 +76,8 @@ const (
 	ackHead       = `{"event":"ack","id":`
 )
 
-// parseDelivery reads a message of the run in the form that the server gives it, and nothing else: it saves decoding each one.
+// parseDelivery reads a message of the run in the form that the server gives it, and nothing else:
+// it saves decoding each one.
 func parseDelivery(p []byte, room string) (e Event, ok bool) {
 	rest, ok := cutPrefix(p, publishedHead)
 	if !ok {
@@ -139,8 +140,8 @@ func cutEpoch(p []byte) (epoch, rest []byte, ok bool) {
 	return p[:i], p[i+1:], true
 }
 
-// cutNumber reads the decimal number that p begins with, as strconv would write it and of at most 18 digits, which any 64-bit
-// integer holds.
+// cutNumber reads the decimal number that p begins with, as strconv would write it and of at most
+// 18 digits, which any 64-bit integer holds.
 func cutNumber(p []byte) (n uint64, rest []byte, ok bool) {
 	i := 0
 	for i < len(p) && p[i] >= '0' && p[i] <= '9' {
@@ -153,8 +154,9 @@ func cutNumber(p []byte) (n uint64, rest []byte, ok bool) {
 	return n, p[i:], true
 }
 
-// lastValue reads the end of a frame, from the comma before the key on. Whether it is a message of the run is for the stamp to
-// say; of anything else, such as data with more keys behind it, it says no.
+// lastValue reads the end of a frame, from the comma before the key on. Whether it is a message of
+// the run is for the stamp to say; of anything else, such as data with more keys behind it, it says
+// no.
 func lastValue(p []byte) ([]byte, bool) {
 	p, ok := cutPrefix(p, dataKey)
 	if !ok || len(p) == 0 || p[len(p)-1] != '}' {
@@ -189,7 +191,8 @@ func frameEvent(f wire.ServerFrame, p []byte, room string) Event {
 	return messageEvent(f, room)
 }
 
-// withOffset returns an event with an offset, without one where there is none: the first message is the beginning then.
+// withOffset returns an event with an offset, without one where there is none: the first message is
+// the beginning then.
 func withOffset(kind Kind, offset string) Event {
 	o, _ := wire.ParseOffset(offset)
 	return Event{Kind: kind, Epoch: []byte(o.Epoch), N: o.N}
@@ -283,8 +286,8 @@ func (Zonecast) AppendEcho(dst []byte, id int64, data []byte) []byte {
 	return append(append(append(dst, dataKey...), data...), '}')
 }
 
-// Position returns the offset of a room in a cursor of Zonecast, room@offset joined by commas; the zero Offset if it is not
-// there.
+// Position returns the offset of a room in a cursor of Zonecast, room@offset joined by commas; the
+// zero Offset if it is not there.
 func Position(cursor, room string) wire.Offset {
 	for part := range strings.SplitSeq(cursor, ",") {
 		if offset, ok := strings.CutPrefix(part, room+"@"); ok {

@@ -4,11 +4,14 @@ import "fmt"
 
 // When what a connection costs can't be told from how much the servers' memory grew.
 const (
-	// ownChecks is how many connections of the load tester itself, before the run, an instance may have had.
+	// ownChecks is how many connections of the load tester itself, before the run, an instance may
+	// have had.
 	ownChecks = 20
-	// warmShare is the share of the run's connections that an instance may have had before: what they left may be used again.
+	// warmShare is the share of the run's connections that an instance may have had before: what
+	// they left may be used again.
 	warmShare = 0.05
-	// leastGrowth is how many bytes an instance must have grown by: a process's memory changes by that much for other reasons.
+	// leastGrowth is how many bytes an instance must have grown by: a process's memory changes by
+	// that much for other reasons.
 	leastGrowth = 1 << 20
 )
 

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What a connection costs is told only when the growth of the memory can be of the connections; never as 0 because a server had
-// memory to spare.
+// What a connection costs is told only when the growth of the memory can be of the connections;
+// never as 0 because a server had memory to spare.
 func TestServerCost(t *testing.T) {
 	const mib = 1 << 20
 	fresh := Server{Name: "a:1", MemoryBefore: 20 * mib, MemoryIdle: 30 * mib, OpenedBefore: 3, CPUSeconds: 6}

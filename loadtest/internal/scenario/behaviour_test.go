@@ -13,7 +13,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/threshold"
 )
 
-// Whoever loses its connection on purpose comes back and gets what it missed, and nothing is called broken.
+// Whoever loses its connection on purpose comes back and gets what it missed, and nothing is called
+// broken.
 func TestStorm(t *testing.T) {
 	for _, by := range []string{"close", "reset", "silence"} {
 		t.Run(by, func(t *testing.T) {
@@ -67,7 +68,8 @@ func TestChurn(t *testing.T) {
 	if got.Churn == 0 || got.Connections.Dropped != got.Churn || got.Connections.Broken != 0 {
 		t.Errorf("%d left, connections %+v", got.Churn, got.Connections)
 	}
-	// Message 20 is missed by all that are there before the first one leaves: each knows it by the offsets.
+	// Message 20 is missed by all that are there before the first one leaves: each knows it by the
+	// offsets.
 	if m := got.Messages; m.Lost != members || m.Expected != m.Received+members || m.Duplicated+m.Reordered != 0 {
 		t.Errorf("messages %+v", m)
 	}
@@ -108,8 +110,8 @@ func TestMixed(t *testing.T) {
 	}
 }
 
-// A ramp ends at the first step that is too much, and looks between it and the last that was not. 40 messages go well, then 80
-// more; of the third step, of 160, none.
+// A ramp ends at the first step that is too much, and looks between it and the last that was not.
+// 40 messages go well, then 80 more; of the third step, of 160, none.
 func TestRamp(t *testing.T) {
 	late := func(seq uint32) bool { return seq > 120 }
 	for _, tt := range []struct {

@@ -70,8 +70,8 @@ func resolve(ctx context.Context, text string) (worker.Address, error) {
 	return worker.NewAddress(u, netip.AddrPortFrom(ips[i].Unmap(), worker.Port(u))), nil
 }
 
-// divide decides how many workers there are and who does what. One process does everything if it may; otherwise this one
-// publishes, and the others have the members.
+// divide decides how many workers there are and who does what. One process does everything if it
+// may; otherwise this one publishes, and the others have the members.
 func (r *Run) divide() error {
 	p := r.plan
 	perMember := r.socketsPerMember()
@@ -109,11 +109,12 @@ func (r *Run) socketsPerMember() int {
 	return 1 + r.echoPosts()
 }
 
-// maxEchoPosts is how many echoes of one member may be under way by POST: browsers open 6 connections to a server, so a member
-// that had more would be no client.
+// maxEchoPosts is how many echoes of one member may be under way by POST: browsers open 6
+// connections to a server, so a member that had more would be no client.
 const maxEchoPosts = 8
 
-// echoPosts is how many it takes so that no echo waits for one before it, as long as the server answers at all.
+// echoPosts is how many it takes so that no echo waits for one before it, as long as the server
+// answers at all.
 func (r *Run) echoPosts() int {
 	p := r.plan
 	share := map[string]float64{settings.Echo: 1, settings.Mixed: p.EchoShare}[p.Scenario]
@@ -205,7 +206,8 @@ func (r *Run) mode() client.Mode {
 	return client.WebSocket
 }
 
-// writers is how many publishers write to each room: as clients with a WebSocket, all of them have something to say.
+// writers is how many publishers write to each room: as clients with a WebSocket, all of them have
+// something to say.
 func (r *Run) writers() int {
 	if r.plan.PublishAs == settings.AsClient && r.plan.Transport == settings.WebSocket {
 		return max(1, r.plan.Publishers/len(r.plan.Rooms))

@@ -33,7 +33,8 @@ func (e *TargetError) Error() string { return e.Text }
 
 var errInterruptedEarly = &TargetError{"interrupted before the run began"}
 
-// preflight makes sure, within seconds and before a thousand connections are opened, that the run can work at all.
+// preflight makes sure, within seconds and before a thousand connections are opened, that the run
+// can work at all.
 func (r *Run) preflight(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return errInterruptedEarly
@@ -80,7 +81,8 @@ type probe struct {
 	missing map[uint32]bool // the numbers of what it has not seen yet
 }
 
-// A sender sends one message on a connection of its own: as a frame of a client, which is in no room, or as a request.
+// A sender sends one message on a connection of its own: as a frame of a client, which is in no
+// room, or as a request.
 type sender struct {
 	p       *prober
 	url     string
@@ -90,7 +92,8 @@ type sender struct {
 	done    bool
 }
 
-// probe joins the room on each instance, sends something, and waits until each probe has seen all of it.
+// probe joins the room on each instance, sends something, and waits until each probe has seen all
+// of it.
 func (r *Run) probe(ctx context.Context) (err error) {
 	p := &prober{run: r}
 	if p.codec, err = protocol.New(r.plan.Protocol, r.plan.PayloadBytes, r.plan.Token); err != nil {
@@ -145,7 +148,8 @@ func (p *prober) echo(ctx context.Context) error {
 	})
 }
 
-// publish publishes one message at each instance, in the way that the run does, and waits until every probe has all of them.
+// publish publishes one message at each instance, in the way that the run does, and waits until
+// every probe has all of them.
 func (p *prober) publish(ctx context.Context) error {
 	publish, instances := p.post, len(p.run.addresses.bases)
 	if p.run.plan.PublishAs == settings.AsClient {
@@ -213,7 +217,8 @@ func (s *sender) dial(mode client.Mode, target *client.Target) error {
 	return nil
 }
 
-// data returns the data of probe i: as long as that of the run's messages, so that what is too long is known at once.
+// data returns the data of probe i: as long as that of the run's messages, so that what is too long
+// is known at once.
 func (p *prober) data(i uint32) []byte {
 	return p.template.Append(nil, stamp.Stamp{Stream: stamp.Probe, Seq: i, At: client.Now()})
 }
@@ -222,7 +227,8 @@ func (p *prober) complete() bool {
 	return all(p.probes, func(b *probe) bool { return len(b.missing) == 0 })
 }
 
-// waitUntil steps until something holds; the error is that of a probe, of ctx, or [client.ErrTimeout].
+// waitUntil steps until something holds; the error is that of a probe, of ctx, or
+// [client.ErrTimeout].
 func (p *prober) waitUntil(ctx context.Context, holds func() bool) error {
 	for end := client.Now() + uint64(probeTimeout); !holds(); {
 		if err := p.loop.Step(10 * time.Millisecond); err != nil {
@@ -240,7 +246,8 @@ func (p *prober) waitUntil(ctx context.Context, holds func() bool) error {
 	return p.err
 }
 
-// explainTimeout puts what blame says about the first probe that it has something to say about in the place of a timeout.
+// explainTimeout puts what blame says about the first probe that it has something to say about in
+// the place of a timeout.
 func (p *prober) explainTimeout(err error, blame func(b *probe) (string, bool)) error {
 	if !errors.Is(err, client.ErrTimeout) {
 		return err
@@ -372,7 +379,8 @@ func errorText(e *protocol.Event) string {
 	return said.Message
 }
 
-// explainServerError says what to do when a server says over the connection that it does not want it.
+// explainServerError says what to do when a server says over the connection that it does not want
+// it.
 func explainServerError(url string, e *protocol.Event) error {
 	advice := "is it the right server?"
 	switch e.Reason {

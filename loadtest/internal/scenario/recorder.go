@@ -155,7 +155,8 @@ func (w *recorder) second(from, to time.Time) {
 	w.lag.Reset()
 }
 
-// busy returns how much of a core a worker used while messages were sent: on average, and at most in one second.
+// busy returns how much of a core a worker used while messages were sent: on average, and at most
+// in one second.
 func (w *recorder) busy() (average, most float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -174,7 +175,8 @@ func (w *recorder) keepConnects(answers []worker.Reply) {
 	}
 }
 
-// writeHDR writes the log in the format of HdrHistogram's other tools: times in seconds, values in microseconds.
+// writeHDR writes the log in the format of HdrHistogram's other tools: times in seconds, values in
+// microseconds.
 func (w *recorder) writeHDR(out io.Writer) error {
 	log := hdrhistogram.NewHistogramLogWriter(out)
 	if err := log.OutputComment("[Latency in microseconds, from when a message was due; written by the load tester of Zonecast]"); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
-// The live line's counts are those of the workers' last words, and its latency that of the last second. The series of seconds has
-// counts and latencies of the same time.
+// The live line's counts are those of the workers' last words, and its latency that of the last
+// second. The series of seconds has counts and latencies of the same time.
 func TestCountsMoveBetweenSeconds(t *testing.T) {
 	r := New(settings.Plan{})
 	tick := r.recorder.ticker(0)

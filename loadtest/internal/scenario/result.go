@@ -62,8 +62,8 @@ func (t *total) starts(at uint64) {
 	}
 }
 
-// add takes what the workers measured since the last time. The members of one that failed are not connected any more, and
-// what they received since then is not known.
+// add takes what the workers measured since the last time. The members of one that failed are not
+// connected any more, and what they received since then is not known.
 func (t *total) add(answers []worker.Reply) {
 	for i, a := range answers {
 		if a.Partial == nil {
@@ -212,8 +212,8 @@ func mergeFailures(counts []failure.Count) []failure.Count {
 	return merged
 }
 
-// duration returns the time from the first message being due to the end of the sending or the last arrival, whichever came
-// later.
+// duration returns the time from the first message being due to the end of the sending or the last
+// arrival, whichever came later.
 func (t *total) duration(all *worker.Partial) time.Duration {
 	if t.first == 0 {
 		return 0
@@ -229,7 +229,8 @@ func (t *total) duration(all *worker.Partial) time.Duration {
 	return time.Duration(end - t.first)
 }
 
-// addRooms fills in what is told by room and by warehouse, and how long messages took to their last receivers.
+// addRooms fills in what is told by room and by warehouse, and how long messages took to their last
+// receivers.
 func (r *Run) addRooms(res *report.Result, t *total, all *worker.Partial) {
 	completion := latency.New(latency.Fine)
 	warehouses := map[string]*report.Room{}

@@ -1,6 +1,7 @@
 //go:build linux
 
-// Package scenario carries out a run with the workers that it takes, and adds up what they measured.
+// Package scenario carries out a run with the workers that it takes, and adds up what they
+// measured.
 //
 //	main ──▶ New(plan) ──▶ Run.Do         preflight ▸ hire ▸ connect ▸ send ▸ settle ▸ add up
 //	                       Run.Snapshot     for the progress line, meanwhile
@@ -34,14 +35,16 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/workers"
 )
 
-// headStart is how long before its first message a step is ordered, so that every worker knows of it in time.
+// headStart is how long before its first message a step is ordered, so that every worker knows of
+// it in time.
 const headStart = 100 * time.Millisecond
 
 // A Run carries out one plan, once.
 type Run struct {
 	plan settings.Plan
 	name string // in the stamps
-	// Spawn returns the command that starts this program as a worker; needed for more than one process only.
+	// Spawn returns the command that starts this program as a worker; needed for more than one
+	// process only.
 	Spawn func() *exec.Cmd
 
 	addresses addresses
@@ -85,9 +88,9 @@ func (r *Run) WriteHDR(w io.Writer) error { return r.recorder.writeHDR(w) }
 // errInterrupted is the cause of the end of a run that a person ended; the others are worker's.
 var errInterrupted = errors.New(report.Interrupted)
 
-// Do carries out the run until it is over or ctx ends, and returns what was measured until then. The error is a
-// [*TargetError], a [*limits.DescriptorError] or a [*limits.PortError] when there is nothing to measure, because the run
-// could not begin.
+// Do carries out the run until it is over or ctx ends, and returns what was measured until then.
+// The error is a [*TargetError], a [*limits.DescriptorError] or a [*limits.PortError] when there is
+// nothing to measure, because the run could not begin.
 func (r *Run) Do(ctx context.Context) (*report.Result, error) {
 	if err := r.preflight(ctx); err != nil {
 		return nil, err

@@ -50,8 +50,8 @@ func do(t *testing.T, plan settings.Plan) *report.Result {
 
 func asEcho(p *settings.Plan) { p.Scenario, p.PublishBases, p.Publishers = settings.Echo, nil, 0 }
 
-// Every fault is reported with its exact number. One publisher at a time, so that the order of the sequence numbers is that
-// of the offsets and a swap is always one.
+// Every fault is reported with its exact number. One publisher at a time, so that the order of the
+// sequence numbers is that of the offsets and a swap is always one.
 func TestFanoutCountsFaultsExactly(t *testing.T) {
 	perfect := report.Messages{
 		Scheduled: messages, Sent: messages, Expected: members * messages, Received: members * messages,
@@ -172,7 +172,8 @@ func TestLatencyIncludesTheServersDelay(t *testing.T) {
 	}
 }
 
-// What waits for a free publisher goes out together, and each message of a batch has an answer of its own.
+// What waits for a free publisher goes out together, and each message of a batch has an answer of
+// its own.
 func TestBatches(t *testing.T) {
 	t.Parallel()
 	s, plan := start(t, fake.Faults{Think: 30 * time.Millisecond, Refuse: fake.Every(20)}, func(p *settings.Plan) { p.Publishers, p.Batch = 1, 50 })

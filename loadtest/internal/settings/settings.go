@@ -1,4 +1,5 @@
-// Package settings reads and checks what a run is asked to do, from flags, the environment and a scenario file.
+// Package settings reads and checks what a run is asked to do, from flags, the environment and a
+// scenario file.
 //
 //	main ──▶ Parse(args) ──▶ Plan       everything checked, every mistake told at once
 package settings
@@ -50,8 +51,9 @@ const (
 // StormSilence is the storm in which old connections are neither closed nor read.
 const StormSilence = "silence"
 
-// A Plan is a run that can be carried out. Each setting is a flag, an environment variable and a name in scenario files: this
-// struct is the documentation. What ends in Flag is the setting as it was given; Parse makes what is derived from it.
+// A Plan is a run that can be carried out. Each setting is a flag, an environment variable and a
+// name in scenario files: this struct is the documentation. What ends in Flag is the setting as it
+// was given; Parse makes what is derived from it.
 type Plan struct {
 	File string `short:"f" env:"SCENARIO_FILE" placeholder:"FILE" help:"A YAML file of settings, named like the flags; flags and the environment take precedence."`
 
@@ -125,7 +127,8 @@ func (p *Plan) Publishes() bool { return p.Scenario != Echo && p.Scenario != Idl
 // ErrHelp is the error of Parse when the help was asked for and written.
 var ErrHelp = errors.New("help was asked for")
 
-// Parse reads a plan from arguments, the environment and the file that these name. Help goes to out.
+// Parse reads a plan from arguments, the environment and the file that these name. Help goes to
+// out.
 func Parse(args []string, out io.Writer) (Plan, error) {
 	var p Plan
 	var helped bool

@@ -12,7 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// readValues makes the flags of numbers and durations say what is wrong with a value, and what to write.
+// readValues makes the flags of numbers and durations say what is wrong with a value, and what to
+// write.
 func readValues() kong.Option {
 	return kong.OptionFunc(func(k *kong.Kong) error {
 		return errors.Join(
@@ -42,7 +43,8 @@ func readValues() kong.Option {
 	})
 }
 
-// mapper takes a flag's value to read, whose error goes on after the value, and adds how it is written.
+// mapper takes a flag's value to read, whose error goes on after the value, and adds how it is
+// written.
 func mapper(read func(text string, target reflect.Value) error) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
 		like := "1000"
@@ -63,7 +65,8 @@ func mapper(read func(text string, target reflect.Value) error) kong.MapperFunc 
 	}
 }
 
-// mostWhole is the highest number up to which every whole one is a number of its own in files and formats of others.
+// mostWhole is the highest number up to which every whole one is a number of its own in files and
+// formats of others.
 const mostWhole = 1 << 53
 
 // wholeNumber reads a number without a fraction, also as YAML and people write large ones: 1e6.
@@ -95,8 +98,8 @@ func duration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// joinNegatives returns the arguments with numbers below 0 as a part of their flags, for what begins with a - would be another flag:
-// they are refused for what they are.
+// joinNegatives returns the arguments with numbers below 0 as a part of their flags, for what
+// begins with a - would be another flag: they are refused for what they are.
 func joinNegatives(args []string) []string {
 	var out []string
 	for _, arg := range args {

@@ -3,9 +3,10 @@
 //	publisher ──▶ Template.Append    {"lines":[…],"pad":"…","stamp":"k3f9x2ab…"}: the data of one message
 //	member    ──▶ Template.Read      which message it is, and whether it is byte for byte what was sent
 //
-// The data looks like what a warehouse sends, a JSON object with lines of an order, so that deflate has what it would have
-// in earnest. Its last field is the stamp: which run, which message of which stream, and when it was meant to be sent. All
-// else is the same in every message of a run, so each one that arrives is compared byte for byte.
+// The data looks like what a warehouse sends, a JSON object with lines of an order, so that deflate
+// has what it would have in earnest. Its last field is the stamp: which run, which message of which
+// stream, and when it was meant to be sent. All else is the same in every message of a run, so each
+// one that arrives is compared byte for byte.
 package stamp
 
 import (
@@ -41,8 +42,8 @@ const (
 	end          = `"}`
 )
 
-// Echo is the stream of echoes: each goes to one connection and back, and its number is counted over all of them. Probe is
-// that of what is sent before a run, to see whether it can work.
+// Echo is the stream of echoes: each goes to one connection and back, and its number is counted
+// over all of them. Probe is that of what is sent before a run, to see whether it can work.
 const (
 	Echo  = 1<<(4*streamDigits) - 1
 	Probe = Echo - 1
@@ -74,7 +75,8 @@ type Template struct {
 	size int
 }
 
-// New returns the template of a run, a name of [RunLen] letters and digits, for data with so many bytes, from [MinBytes] on.
+// New returns the template of a run, a name of [RunLen] letters and digits, for data with so many
+// bytes, from [MinBytes] on.
 func New(run string, size int) (*Template, error) {
 	switch {
 	case len(run) != RunLen:

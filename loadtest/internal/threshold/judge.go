@@ -7,7 +7,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
 
-// An expectation is what every run must fulfil, unless a threshold for one of its metrics says what is good enough.
+// An expectation is what every run must fulfil, unless a threshold for one of its metrics says what
+// is good enough.
 type expectation struct {
 	metrics []string
 	// failure returns a sentence when the result does not fulfil it, and "" when it does.
@@ -76,9 +77,11 @@ func joinText(a, b string) string {
 
 func num(n uint64) string { return report.Thousands(n) }
 
-// Evaluate measures the result against the thresholds and against what every run must fulfil, and enters the outcome.
+// Evaluate measures the result against the thresholds and against what every run must fulfil, and
+// enters the outcome.
 //
-// Scenario ramp is good when a step held its thresholds: that the last ones did not is what it looks for.
+// Scenario ramp is good when a step held its thresholds: that the last ones did not is what it
+// looks for.
 func Evaluate(r *report.Result, thresholds []Threshold) {
 	if r.Settings.Scenario == "ramp" {
 		evaluateRamp(r)

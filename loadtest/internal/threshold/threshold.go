@@ -25,7 +25,8 @@ type Threshold struct {
 
 var form = regexp.MustCompile(`^\s*([a-z][a-z0-9_.]*)\s*(<=|>=|==|<|>)\s*(\S+(?:\s+\S+)?)\s*$`)
 
-// Parse reads a threshold like latency.p95<100ms, delivered>=99.9% or lost==0. The error says how it is written.
+// Parse reads a threshold like latency.p95<100ms, delivered>=99.9% or lost==0. The error says how
+// it is written.
 func Parse(text string) (Threshold, error) {
 	parts := form.FindStringSubmatch(text)
 	if parts == nil {

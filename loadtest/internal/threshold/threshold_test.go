@@ -49,7 +49,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// What a warm server's connections cost can't be told, so no threshold for it is met, and the outcome says what to do.
+// What a warm server's connections cost can't be told, so no threshold for it is met, and the
+// outcome says what to do.
 func TestCheckSaysWhatCanNotBeMeasured(t *testing.T) {
 	r := good()
 	r.Servers = []report.Server{{Name: "h:1", MemoryBefore: 2 << 20, MemoryIdle: 2 << 20}}

@@ -13,13 +13,13 @@ import (
 const (
 	// RequestTimeout is how long one request may take.
 	RequestTimeout = 10 * time.Second
-	// longestIdle is how long a connection is used again after its last answer: shorter than servers wait, or a rare message
-	// would meet a connection that is just being closed.
+	// longestIdle is how long a connection is used again after its last answer: shorter than
+	// servers wait, or a rare message would meet a connection that is just being closed.
 	longestIdle = 20 * time.Second
 )
 
-// A httpConn makes requests, one after the other, over one keep-alive connection at a time. No request is made twice, so that
-// each stands for what its user wanted to say exactly once.
+// A httpConn makes requests, one after the other, over one keep-alive connection at a time. No
+// request is made twice, so that each stands for what its user wanted to say exactly once.
 type httpConn struct {
 	w       *Worker
 	target  *client.Target
@@ -35,7 +35,8 @@ type httpConn struct {
 type requester interface {
 	// request returns the request that was begun. Its body may be the worker's text.
 	request() *http1.Request
-	// handleResponse is called once for each request that was begun, with an answer or an error. The next one may be begun from it.
+	// handleResponse is called once for each request that was begun, with an answer or an error.
+	// The next one may be begun from it.
 	handleResponse(a *http1.Response, err error, now uint64)
 }
 

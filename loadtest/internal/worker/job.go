@@ -1,6 +1,7 @@
 //go:build linux
 
-// Package worker carries out one process's part of a run: its members, and what is published if it is the one that does.
+// Package worker carries out one process's part of a run: its members, and what is published if it
+// is the one that does.
 //
 //	coordinator ──▶ Open(job) ▸ Connect ▸ Send(step) ▸ Settle(accepted) ──▶ Partial
 //	            ◀── Tick              each second meanwhile, with counts alone in between
@@ -12,9 +13,10 @@
 //	                  echo*.go                round trips, by POST where members' connections go one way
 //	                  httpconn.go             requests, one after the other on each connection
 //
-// What counts: messages that are sent once all members have joined (or given up), that is all of them, and that the server
-// accepted. Each member that joined must have all of them, whatever happened to its connection; those that arrive late
-// because it was away are late by that much. All of it runs in one goroutine over package client.
+// What counts: messages that are sent once all members have joined (or given up), that is all of
+// them, and that the server accepted. Each member that joined must have all of them, whatever
+// happened to its connection; those that arrive late because it was away are late by that much. All
+// of it runs in one goroutine over package client.
 package worker
 
 import (
@@ -39,7 +41,8 @@ type Job struct {
 	Token    string
 	Sources  []netip.Addr
 
-	// Rooms are those of the whole run; members and messages are spread over them evenly, or with Zipf's exponent.
+	// Rooms are those of the whole run; members and messages are spread over them evenly, or with
+	// Zipf's exponent.
 	Rooms    []string
 	Exponent float64
 	// Members are the members First, First+1 … of the run.
@@ -48,14 +51,16 @@ type Job struct {
 	PayloadBytes   int
 	Reconnect      time.Duration // how long a member tries to come back
 
-	// EchoPosts is how many echoes of one member may be under way where they go by POST; less than 2 for one.
+	// EchoPosts is how many echoes of one member may be under way where they go by POST; less than
+	// 2 for one.
 	EchoPosts int
 	Grace     time.Duration // how long after the end of a step messages that are due still go out
 
 	Publish   Publish
 	Behaviour Behaviour
 	MaxErrors uint64
-	// ClockAhead is how many nanoseconds this worker's clock is ahead of the one that stamps messages.
+	// ClockAhead is how many nanoseconds this worker's clock is ahead of the one that stamps
+	// messages.
 	ClockAhead int64
 	// Tracked is how many messages at most are followed to their last receiver.
 	Tracked int
@@ -107,12 +112,13 @@ func (a *Address) Target(token string) *client.Target {
 // Publish says who publishes, if anybody does.
 type Publish struct {
 	Publishers int // 0: nobody
-	// ByClients publishes by frames of clients, each on a connection of its own; by POST to the targets where these connections
-	// go one way. Otherwise through the HTTP API of Bases.
+	// ByClients publishes by frames of clients, each on a connection of its own; by POST to the
+	// targets where these connections go one way. Otherwise through the HTTP API of Bases.
 	ByClients bool
 	Bases     []Address
 	Key       string
-	// Batch is how many messages that wait may go out in one request to the API; less than 2 for one each.
+	// Batch is how many messages that wait may go out in one request to the API; less than 2 for
+	// one each.
 	Batch int
 	// Writers is how many streams each room has; one publisher writes each.
 	Writers int
@@ -156,7 +162,8 @@ type Step struct {
 	Duration time.Duration
 	Rate     float64 // messages published per second; 0 for none
 	Echo     float64 // round trips per second; 0 for none
-	// Window, if above 0, publishes as fast as answers come, with so many of each publisher unanswered.
+	// Window, if above 0, publishes as fast as answers come, with so many of each publisher
+	// unanswered.
 	Window int
 }
 

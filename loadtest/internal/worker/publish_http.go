@@ -16,9 +16,10 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
-// httpPublisher publishes through the HTTP API, as a warehouse's services do: with keep-alive connections, one request a
-// message, and no second attempt, so that each request stands for exactly one message. Where the job allows for batches,
-// those that wait for a free connection go out together. Clients whose connections go one way publish likewise, by frames.
+// httpPublisher publishes through the HTTP API, as a warehouse's services do: with keep-alive
+// connections, one request a message, and no second attempt, so that each request stands for
+// exactly one message. Where the job allows for batches, those that wait for a free connection go
+// out together. Clients whose connections go one way publish likewise, by frames.
 type httpPublisher struct {
 	w         *Worker
 	codec     protocol.Codec // of clients; nil for the API

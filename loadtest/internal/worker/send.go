@@ -11,8 +11,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 )
 
-// Send carries out a step, and returns when all that was due is sent, refused or given up. The error says why it ended
-// before its time; what was sent until then counts.
+// Send carries out a step, and returns when all that was due is sent, refused or given up. The
+// error says why it ended before its time; what was sent until then counts.
 func (w *Worker) Send(ctx context.Context, step Step) error {
 	w.start = step.Start
 	w.startBehaviour(step)
@@ -82,7 +82,8 @@ func (w *Worker) idleTime(step Step, messages schedule.Constant, issued uint32, 
 	return max(until, 0)
 }
 
-// recordLag records how much later than it was due a message is looked at: the load tester's own part of its latency.
+// recordLag records how much later than it was due a message is looked at: the load tester's own
+// part of its latency.
 func (w *Worker) recordLag(due uint64) {
 	late := time.Duration(client.Now() - due)
 	w.tallies.Lag.Record(late)
@@ -105,7 +106,8 @@ func (w *Worker) stopReason(ctx context.Context) error {
 	return nil
 }
 
-// drainQueue waits for what is due and not sent for a while, and then for the answers, which have time limits of their own.
+// drainQueue waits for what is due and not sent for a while, and then for the answers, which have
+// time limits of their own.
 func (w *Worker) drainQueue(most time.Duration) error {
 	if w.publisher == nil {
 		return nil
@@ -130,7 +132,8 @@ func (w *Worker) drainQueue(most time.Duration) error {
 	return nil
 }
 
-// Accepted returns the numbers of the messages that the server took, by stream; nil if this worker does not publish.
+// Accepted returns the numbers of the messages that the server took, by stream; nil if this worker
+// does not publish.
 func (w *Worker) Accepted() []delivery.Set {
 	if w.publisher == nil {
 		return nil
@@ -138,8 +141,8 @@ func (w *Worker) Accepted() []delivery.Set {
 	return w.publisher.accepted()
 }
 
-// Settle waits until every member that has not given up has what it must have, at most for a while, and returns what was
-// measured. The accepted messages are those of all steps.
+// Settle waits until every member that has not given up has what it must have, at most for a while,
+// and returns what was measured. The accepted messages are those of all steps.
 func (w *Worker) Settle(ctx context.Context, accepted []delivery.Set, most time.Duration) (*Partial, error) {
 	deadline := client.Now() + uint64(most)
 	at := 0

@@ -53,8 +53,9 @@ type Request struct {
 	Reply   chan<- Reply
 }
 
-// Serve carries out orders until DoClose or the end of the channel. In between it keeps the connections going. tick is
-// called each second, and with counts alone in between, from Serve's goroutine.
+// Serve carries out orders until DoClose or the end of the channel. In between it keeps the
+// connections going. tick is called each second, and with counts alone in between, from Serve's
+// goroutine.
 func Serve(orders <-chan Request, tick func(*Tick)) {
 	var w *Worker
 	defer func() {

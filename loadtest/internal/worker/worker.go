@@ -26,7 +26,8 @@ const (
 	duplicateWait = 200 * time.Millisecond
 	// pollInterval is how often a loop looks whether it was told to end.
 	pollInterval = 20 * time.Millisecond
-	// countsInterval is how often counts are told, so that a terminal shows them moving; latencies and CPU are told each second.
+	// countsInterval is how often counts are told, so that a terminal shows them moving; latencies
+	// and CPU are told each second.
 	countsInterval = 200 * time.Millisecond
 	// tracedRooms is of how many rooms latencies are kept apart.
 	tracedRooms = 1000
@@ -41,7 +42,8 @@ var (
 	ErrAllLost = errors.New("all connections were lost")
 )
 
-// A Worker carries out one job. It belongs to one goroutine, but for Tick's callback, which is called from it.
+// A Worker carries out one job. It belongs to one goroutine, but for Tick's callback, which is
+// called from it.
 type Worker struct {
 	job      Job
 	loop     *client.Loop
@@ -73,7 +75,8 @@ type Worker struct {
 
 	// What was measured since the last Settle.
 	tallies Tallies
-	// What was measured since the last tick: of messages to members that were there, and of those that were missed at first.
+	// What was measured since the last tick: of messages to members that were there, and of those
+	// that were missed at first.
 	secondLive, secondReplayed, secondLag, sinceTick *latency.Tally
 	last                                             uint64
 	failures                                         *failure.Log
@@ -104,7 +107,8 @@ type room struct {
 	sent     []uint32    // by stream of the room: the next number
 }
 
-// arrival is what became of a message: how many members have it, and when the last of them got it, in µs after it was due.
+// arrival is what became of a message: how many members have it, and when the last of them got it,
+// in µs after it was due.
 type arrival struct{ count, last uint32 }
 
 // Open returns the worker of a job. tick is called each second, and with counts alone in between.
@@ -177,8 +181,8 @@ func (w *Worker) Close() error {
 	return w.loop.Close()
 }
 
-// Connect opens the job's connections at their rate and returns when each has joined or failed, or ctx ends. took is the
-// time until the last one joined.
+// Connect opens the job's connections at their rate and returns when each has joined or failed, or
+// ctx ends. took is the time until the last one joined.
 func (w *Worker) Connect(ctx context.Context) (took time.Duration, err error) {
 	begun := client.Now()
 	rate := w.job.ConnectRate
@@ -281,7 +285,8 @@ func (w *Worker) tickSecond(now uint64) {
 	}
 }
 
-// mergeSecond adds the last second to the run: recording each delivery once is what keeps the load tester ahead of the server.
+// mergeSecond adds the last second to the run: recording each delivery once is what keeps the load
+// tester ahead of the server.
 func (w *Worker) mergeSecond() {
 	w.tallies.Live.Merge(w.secondLive)
 	for _, t := range []*latency.Tally{w.secondLive, w.secondReplayed} {

@@ -21,19 +21,20 @@ import (
 const (
 	// authTimeout is how long a connection may take to authenticate.
 	authTimeout = 5 * time.Second
-	// maxPending is how many may be unauthenticated at once. One more replaces the oldest: authenticating takes one round
-	// trip, so the oldest hardly has the key.
+	// maxPending is how many may be unauthenticated at once. One more replaces the oldest:
+	// authenticating takes one round trip, so the oldest hardly has the key.
 	maxPending = 16
 	// busyTimeout is how long a coordinator waits for the end of another run.
 	busyTimeout = 2 * time.Second
-	// logInterval is the least time between two log lines about refusals; those in between are counted.
+	// logInterval is the least time between two log lines about refusals; those in between are
+	// counted.
 	logInterval = time.Second
 	// acceptRetry is the pause after an accept that failed for want of descriptors.
 	acceptRetry = 100 * time.Millisecond
 )
 
-// A Listener accepts coordinators that prove to have its key, and runs a worker for one after the other. Unauthenticated
-// connections, which may send anything or nothing, delay nobody.
+// A Listener accepts coordinators that prove to have its key, and runs a worker for one after the
+// other. Unauthenticated connections, which may send anything or nothing, delay nobody.
 type Listener struct {
 	Key handshake.Key
 	Log io.Writer // a line about each coordinator, and at most one a second about those refused
@@ -47,7 +48,8 @@ type Listener struct {
 	lastLogged time.Time // of a refusal
 }
 
-// Serve serves until ctx ends or the listener fails, and waits for all that it began. It may be called once.
+// Serve serves until ctx ends or the listener fails, and waits for all that it began. It may be
+// called once.
 func (l *Listener) Serve(ctx context.Context, listener net.Listener) error {
 	var err error
 	if l.certificate, err = handshake.NewCertificate(); err != nil {

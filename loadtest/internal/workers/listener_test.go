@@ -64,7 +64,8 @@ func TestTheWrongKeyIsSaidOnBothSides(t *testing.T) {
 	}
 }
 
-// More unauthenticated connections than there is room for say nothing, or what is no handshake. The one who has the key gets through at once.
+// More unauthenticated connections than there is room for say nothing, or what is no handshake. The
+// one who has the key gets through at once.
 func TestStrangersKeepNobodyWaiting(t *testing.T) {
 	key := readKey(t, "the key of both of them")
 	address, log := startWorker(t, key)
@@ -108,7 +109,8 @@ func TestASilentStrangerHasToGo(t *testing.T) {
 	waitForLog(t, log, "not authenticated within 5s (1 refused so far)")
 }
 
-// A worker has one coordinator at a time; another one is told so, and gets its turn after the first.
+// A worker has one coordinator at a time; another one is told so, and gets its turn after the
+// first.
 func TestAWorkerThatIsBusySaysSo(t *testing.T) {
 	t.Parallel()
 	key := readKey(t, "the key of both of them")
@@ -152,8 +154,8 @@ func TestNoWorkerThere(t *testing.T) {
 	}
 }
 
-// Who sits between a coordinator and a worker can't slip in an order, nor read the token in one: a line that was meddled with
-// ends.
+// Who sits between a coordinator and a worker can't slip in an order, nor read the token in one: a
+// line that was meddled with ends.
 func TestALineThatIsMeddledWithEnds(t *testing.T) {
 	key := readKey(t, "the key of both of them")
 	address, log := startWorker(t, key)

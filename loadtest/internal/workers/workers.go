@@ -7,7 +7,8 @@
 //	process  ──▶ Serve(in, out)         the other end, in a process of its own
 //	machine  ──▶ Listener.Serve         the same for coordinators that connect and authenticate; over TLS
 //
-// Commands, replies and ticks are JSON objects, one a line. A client whose process ended answers each command with a failure.
+// Commands, replies and ticks are JSON objects, one a line. A client whose process ended answers
+// each command with a failure.
 package workers
 
 import (
@@ -35,7 +36,8 @@ type Client struct {
 	end  func()
 }
 
-// Do sends a command and waits for the reply. When ctx ends, the worker is told to stop, and still replies.
+// Do sends a command and waits for the reply. When ctx ends, the worker is told to stop, and still
+// replies.
 func (m *Client) Do(ctx context.Context, o worker.Command) (worker.Reply, error) {
 	a := m.do(ctx, o)
 	if a.Failure != "" {
@@ -98,8 +100,8 @@ func Spawn(name string, command *exec.Cmd, tick func(*worker.Tick)) (*Client, er
 	return m, nil
 }
 
-// Dial connects to a worker on another machine that has the same key, and measures the offset of its clock, to within half
-// of the shortest of some round trips.
+// Dial connects to a worker on another machine that has the same key, and measures the offset of
+// its clock, to within half of the shortest of some round trips.
 func Dial(ctx context.Context, address string, key handshake.Key, tick func(*worker.Tick)) (m *Client, uncertain time.Duration, err error) {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
@@ -118,7 +120,8 @@ func Dial(ctx context.Context, address string, key handshake.Key, tick func(*wor
 	return m, uncertain, nil
 }
 
-// callTimeout is how long the handshake may take: longer than a worker waits for the end of another run.
+// callTimeout is how long the handshake may take: longer than a worker waits for the end of another
+// run.
 const callTimeout = 2 * authTimeout
 
 // authenticate does the handshake and compares the clocks.

@@ -1,8 +1,9 @@
 //go:build linux
 
-// Command write2 is the lower bound of what fan-out costs: one thread that, for each published message, makes one frame and
-// writes it with write(2) to each member of the room, one after the other. It has no queue: a member whose socket is full
-// is closed. It speaks enough of Zonecast's protocol for the benchmark, prints its address, and serves until it is killed.
+// Command write2 is the lower bound of what fan-out costs: one thread that, for each published
+// message, makes one frame and writes it with write(2) to each member of the room, one after the
+// other. It has no queue: a member whose socket is full is closed. It speaks enough of Zonecast's
+// protocol for the benchmark, prints its address, and serves until it is killed.
 package main
 
 import (
@@ -97,7 +98,8 @@ func listen() (fd, port int, err error) {
 	return fd, bound.(*unix.SockaddrInet4).Port, nil
 }
 
-// handle does what an event on a descriptor calls for. The error is one of the server, not of a client.
+// handle does what an event on a descriptor calls for. The error is one of the server, not of a
+// client.
 func (s *server) handle(fd int) error {
 	if fd == s.listener {
 		return s.accept()

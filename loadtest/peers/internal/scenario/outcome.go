@@ -31,8 +31,8 @@ type Outcome struct {
 
 	// ConnectsPerSecond is how fast all connections came into their rooms.
 	ConnectsPerSecond float64 `json:"connectsPerSecond"`
-	// ResidentBefore is the server's memory in bytes before the first connection, Resident with all of them: of idle ones
-	// after they settled, else at the end of the run.
+	// ResidentBefore is the server's memory in bytes before the first connection, Resident with all
+	// of them: of idle ones after they settled, else at the end of the run.
 	ResidentBefore int64 `json:"residentBeforeBytes"`
 	Resident       int64 `json:"residentBytes"`
 
@@ -46,7 +46,8 @@ type Usage struct {
 	Wall      time.Duration `json:"wallNanoseconds"`
 	Server    time.Duration `json:"serverNanoseconds"`
 	Generator time.Duration `json:"generatorNanoseconds"`
-	// Others is what all other programs took, and the host from this machine; Idle is what nobody took.
+	// Others is what all other programs took, and the host from this machine; Idle is what nobody
+	// took.
 	Others time.Duration `json:"othersNanoseconds"`
 	Idle   time.Duration `json:"idleNanoseconds"`
 }
@@ -75,7 +76,8 @@ func (o *Outcome) DeliveriesPerSecond() float64 {
 	return float64(o.Run.Delivered) / o.Run.Elapsed.Seconds()
 }
 
-// BytesPerDelivery returns how many bytes of the connections each delivered message took, acks and headers included.
+// BytesPerDelivery returns how many bytes of the connections each delivered message took, acks and
+// headers included.
 func (o *Outcome) BytesPerDelivery() float64 {
 	if o.Run.Delivered == 0 {
 		return 0
@@ -83,7 +85,8 @@ func (o *Outcome) BytesPerDelivery() float64 {
 	return float64(o.Run.Bytes) / float64(o.Run.Delivered)
 }
 
-// Do puts a peer through the scenario. What goes wrong with the peer is the outcome's Failure; the error is that of ctx.
+// Do puts a peer through the scenario. What goes wrong with the peer is the outcome's Failure; the
+// error is that of ctx.
 func (s Scenario) Do(ctx context.Context, peer *server.Peer) (Outcome, error) {
 	o := Outcome{Scenario: s.Name, Peer: peer.Name}
 	if err := s.measure(ctx, peer, &o); err != nil {
@@ -144,7 +147,8 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 	return err
 }
 
-// job is what the load tester is told: members that join by a frame, and publishers that are clients too.
+// job is what the load tester is told: members that join by a frame, and publishers that are
+// clients too.
 func (s Scenario) job(peer *server.Peer, process *server.Process) worker.Job {
 	j := worker.Job{
 		Run: stamp.NewRun(), Protocol: peer.Dialect, ByFrame: true, Deflate: s.Deflate, Members: s.Connections, PayloadBytes: s.Bytes,
@@ -193,7 +197,8 @@ func (s Scenario) load(ctx context.Context, clients *worker.Worker, process *ser
 	return nil
 }
 
-// run carries out one stretch and waits until everything is delivered, or for as long as the scenario says.
+// run carries out one stretch and waits until everything is delivered, or for as long as the
+// scenario says.
 func (s Scenario) run(ctx context.Context, clients *worker.Worker, d time.Duration) (*worker.Partial, worker.Step, error) {
 	step := worker.Step{Start: client.Now(), Duration: d, Rate: s.Rate}
 	if s.Kind == Flood {

@@ -4,7 +4,8 @@
 //
 //	All ──▶ Scenario.Do: server.Start ──▶ worker.Connect ──▶ Idle, or warm-up and Steady or Flood ──▶ Outcome
 //
-// Each scenario has a server of its own, fresh from its start, so that no figure carries another scenario's memory.
+// Each scenario has a server of its own, fresh from its start, so that no figure carries another
+// scenario's memory.
 package scenario
 
 import (
@@ -48,19 +49,20 @@ type Scenario struct {
 	// Window is how many publishes of each publisher may be unanswered; of Flood.
 	Window int `json:"window,omitempty"`
 
-	// WarmUp is what is run, and not measured, before; Duration is what is measured. Idle connections settle for Duration.
+	// WarmUp is what is run, and not measured, before; Duration is what is measured. Idle
+	// connections settle for Duration.
 	WarmUp   time.Duration `json:"warmUpNanoseconds"`
 	Duration time.Duration `json:"durationNanoseconds"`
 	// Settle is how long the last messages may take.
 	Settle time.Duration `json:"settleNanoseconds"`
 
-	// Rounds is how often all servers take their turn: the machine is never quite the same from one minute to the next, so that
-	// what has a target is compared more than once.
+	// Rounds is how often all servers take their turn: the machine is never quite the same from one
+	// minute to the next, so that what has a target is compared more than once.
 	Rounds int `json:"rounds"`
 }
 
-// Has says whether a peer is put through the scenario. The bare loop of write(2) has no queue, so it can't be flooded, no
-// sessions, so its memory means nothing, and no compression.
+// Has says whether a peer is put through the scenario. The bare loop of write(2) has no queue, so
+// it can't be flooded, no sessions, so its memory means nothing, and no compression.
 func (s Scenario) Has(peer string) bool {
 	return peer != server.Write2 || s.Kind == Steady && !s.Deflate
 }

@@ -155,8 +155,8 @@ func (r *Result) outcomes(s scenario.Scenario, peer string) []*scenario.Outcome 
 	return all
 }
 
-// ratios returns how the figure of one peer in a scenario compares with that of another peer or scenario, in each round in which both
-// have one.
+// ratios returns how the figure of one peer in a scenario compares with that of another peer or
+// scenario, in each round in which both have one.
 func (r *Result) ratios(f figure, s scenario.Scenario, peer string, base scenario.Scenario, basePeer string) (ratios []float64) {
 	theirs := r.outcomes(base, basePeer)
 	for round, ours := range r.outcomes(s, peer) {
