@@ -48,7 +48,6 @@ func openFiles(plan settings.Plan) (all files, err error) {
 	return all, nil
 }
 
-// write fills the files.
 func (all files) write(result *report.Result, run *scenario.Run) error {
 	var errs []error
 	for _, f := range all {
@@ -58,7 +57,6 @@ func (all files) write(result *report.Result, run *scenario.Run) error {
 	return errors.Join(errs...)
 }
 
-// discard leaves the files as they were found.
 func (all files) discard() error {
 	var errs []error
 	for _, f := range all {

@@ -62,7 +62,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return measure(ctx, args, stdout, stderr)
 }
 
-// measure carries out a run and reports it.
 func measure(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	plan, err := settings.Parse(args, stdout)
 	if errors.Is(err, settings.ErrHelp) {
@@ -93,7 +92,6 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitCode(result)
 }
 
-// spawn returns the command that starts this program as a worker.
 func spawn() *exec.Cmd {
 	program, err := os.Executable()
 	if err != nil {

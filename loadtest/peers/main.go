@@ -43,7 +43,6 @@ const (
 	exitMissed = 99
 )
 
-// settings are the flags.
 type settings struct {
 	Zonecast    string   `default:"../../bin/zonecast" placeholder:"FILE" help:"Zonecast's program."`
 	Baseline    string   `placeholder:"FILE" help:"Another build of Zonecast, measured in the same rounds: its ratios are in a column of their own."`

@@ -24,7 +24,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 )
 
-// journal notes what is told about connections.
 type journal struct {
 	events    []string
 	responses []string
@@ -58,7 +57,6 @@ func targetOf(t *testing.T, address, path string) *Target {
 	return &Target{Addr: netip.MustParseAddrPort(address), Host: "example", Path: path}
 }
 
-// stepUntil steps until something holds.
 func stepUntil(t *testing.T, l *Loop, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !holds(); {
@@ -118,7 +116,7 @@ func TestStreamInPieces(t *testing.T) {
 	text := "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks.String() + "0\r\n\r\n"
 	for _, step := range []int{1, 7, 64, len(text)} {
 		l, j := openLoop(t, protocol.Zonecast{}), &journal{}
-		if _, err := l.Dial(Stream, targetOf(t, serveText(t, text, step), "/sse"), protocol.Subscription{Room: room}, j, nil); err != nil {
+		if _, err := l.Dial(Stream, targetOf(t, serveText(t, text, step), "/sse"), protocol.Subscription{Room: room}, j); err != nil {
 			t.Fatal(err)
 		}
 		stepUntil(t, l, func() bool { return len(j.closed) > 0 })
@@ -152,7 +150,7 @@ func TestAnswersThatAreNotHopedFor(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, j := openLoop(t, protocol.Zonecast{}), &journal{}
-			if _, err := l.Dial(tt.mode, targetOf(t, serveText(t, tt.give, 5), "/x"), protocol.Subscription{Room: room}, j, nil); err != nil {
+			if _, err := l.Dial(tt.mode, targetOf(t, serveText(t, tt.give, 5), "/x"), protocol.Subscription{Room: room}, j); err != nil {
 				t.Fatal(err)
 			}
 			stepUntil(t, l, func() bool { return len(j.closed) > 0 })
@@ -172,7 +170,7 @@ func TestRequestsOneAfterTheOther(t *testing.T) {
 	l, j := openLoop(t, protocol.Zonecast{}), &journal{}
 	target := targetOf(t, server.Listener.Addr().String(), "/")
 	target.Token = "k"
-	c, err := l.Dial(Requests, target, protocol.Subscription{}, j, nil)
+	c, err := l.Dial(Requests, target, protocol.Subscription{}, j)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +197,7 @@ func TestTLS(t *testing.T) {
 	l, j := openLoop(t, protocol.Zonecast{}), &journal{}
 	target := targetOf(t, server.Listener.Addr().String(), "/ws")
 	target.TLS = "example.com"
-	if _, err := l.Dial(WebSocket, target, protocol.Subscription{}, j, nil); err != nil {
+	if _, err := l.Dial(WebSocket, target, protocol.Subscription{}, j); err != nil {
 		t.Fatal(err)
 	}
 	stepUntil(t, l, func() bool { return len(j.closed) == 1 })
@@ -212,7 +210,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer trusting.Close()
-	if _, err := trusting.Dial(WebSocket, target, protocol.Subscription{}, j, nil); err != nil {
+	if _, err := trusting.Dial(WebSocket, target, protocol.Subscription{}, j); err != nil {
 		t.Fatal(err)
 	}
 	stepUntil(t, trusting, func() bool { return len(j.closed) == 2 })
@@ -229,7 +227,7 @@ func TestEnds(t *testing.T) {
 	l, j := openLoop(t, protocol.Zonecast{}), &journal{}
 	var conns []*Conn
 	for range 4 {
-		c, err := l.Dial(WebSocket, targetOf(t, s.Listener.Addr().String(), "/ws"), protocol.Subscription{Room: room}, j, nil)
+		c, err := l.Dial(WebSocket, targetOf(t, s.Listener.Addr().String(), "/ws"), protocol.Subscription{Room: room}, j)
 		if err != nil {
 			t.Fatal(err)
 		}

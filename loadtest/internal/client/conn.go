@@ -38,9 +38,6 @@ const (
 
 // A Conn is one client's connection.
 type Conn struct {
-	// Owner is whatever the handler wants to know it by.
-	Owner any
-
 	// Static after Dial.
 	fd           int32
 	token        int32
@@ -67,7 +64,6 @@ func (c *Conn) Open() bool { return c.state == open }
 // Idle returns since when a connection of mode Requests has nothing to do, false while it has.
 func (c *Conn) Idle() (since uint64, ok bool) { return c.idle, c.state == open && !c.requesting }
 
-// handleReady handles a socket that became ready.
 func (l *Loop) handleReady(c *Conn, flags uint32) {
 	if c.state == dialing {
 		if err := epoll.Fault(int(c.fd)); err != nil {
@@ -85,7 +81,6 @@ func (l *Loop) handleReady(c *Conn, flags uint32) {
 	l.flush(c)
 }
 
-// sendHandshake sends the first request of a connection.
 func (l *Loop) sendHandshake(c *Conn) {
 	c.state = opening
 	switch c.mode {
@@ -184,7 +179,6 @@ func (l *Loop) handleEOF(c *Conn) {
 	l.closeWith(c, io.ErrUnexpectedEOF)
 }
 
-// handleMessage decodes a message and passes its events to the handler.
 func (l *Loop) handleMessage(c *Conn, text []byte, now uint64) {
 	for text != nil && c.state != closed {
 		e := &l.event
@@ -215,7 +209,6 @@ func (l *Loop) flush(c *Conn) {
 	c.out = append(c.out[:0], c.out[n:]...)
 }
 
-// closeWith closes a connection and tells its handler why.
 func (l *Loop) closeWith(c *Conn, why error) {
 	if c.state == closed {
 		return
@@ -284,7 +277,6 @@ func (l *Loop) Resume(c *Conn, most int) {
 	l.flush(c)
 }
 
-// noHandler is the handler of connections that were given up.
 type noHandler struct{}
 
 func (noHandler) Event(*Conn, *protocol.Event, uint64)    {}

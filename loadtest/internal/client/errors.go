@@ -17,7 +17,6 @@ type timeout struct{}
 func (timeout) Error() string { return "the server did not answer in time" }
 func (timeout) Kind() string  { return "timeout" }
 
-// errDeflate is the end of a connection to a server that was to deflate.
 var errDeflate = errors.New("the server does not deflate")
 
 // CloseError is the end of a connection that the server closed with a code.

@@ -132,12 +132,12 @@ func (l *Loop) Close() error {
 }
 
 // Dial begins a connection. What becomes of it is told to the handler, never before Dial returns.
-func (l *Loop) Dial(mode Mode, to *Target, seat protocol.Subscription, handler Handler, owner any) (*Conn, error) {
+func (l *Loop) Dial(mode Mode, to *Target, seat protocol.Subscription, handler Handler) (*Conn, error) {
 	fd, err := l.connect(to)
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{fd: int32(fd), mode: mode, state: dialing, target: to, subscription: seat, handler: handler, Owner: owner}
+	c := &Conn{fd: int32(fd), mode: mode, state: dialing, target: to, subscription: seat, handler: handler}
 	c.token = l.addConn(c)
 	if err := l.poller.Add(fd, c.token); err != nil {
 		l.removeConn(c)

@@ -87,7 +87,6 @@ func (l *Loop) handleEvents(c *Conn, text []byte) (read int, err error) {
 	return read, nil
 }
 
-// maxEvent is the longest event in bytes that is waited for.
 const maxEvent = 2 << 20
 
 // A sseEvent is one Server-Sent Event; its slices are parts of what was read, but for data of

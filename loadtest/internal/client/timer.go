@@ -22,7 +22,6 @@ func (t *Timer) Stop() {
 	}
 }
 
-// timers is a heap, the next one first.
 type timers []*Timer
 
 func (t timers) Len() int           { return len(t) }

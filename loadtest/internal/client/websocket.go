@@ -18,7 +18,6 @@ func (l *Loop) sendUpgrade(c *Conn) {
 	c.out = frame.AppendRequest(c.out, t.Host, l.options.Protocol.Target(t.Path, t.Query, c.subscription), t.Token, l.options.Deflate)
 }
 
-// handleFrames handles the handshake and all frames that p holds.
 func (l *Loop) handleFrames(c *Conn, p []byte) (used int, err error) {
 	if c.state == opening {
 		if used, err = l.readUpgrade(c, p); used == 0 || err != nil {
@@ -42,7 +41,6 @@ func (l *Loop) handleFrames(c *Conn, p []byte) (used int, err error) {
 	return used, nil
 }
 
-// readUpgrade reads the answer to the handshake.
 func (l *Loop) readUpgrade(c *Conn, p []byte) (used int, err error) {
 	head, n, err := http1.ParseHead(p)
 	switch {
@@ -75,7 +73,6 @@ func (l *Loop) readRefusal(p []byte) (used int, err error) {
 	return n, failure.NewStatus(r.Status, r.Body)
 }
 
-// handleFrame handles a message, or a control frame.
 func (l *Loop) handleFrame(c *Conn, m frame.Message, now uint64) (err error) {
 	switch m.Op {
 	case frame.Ping:

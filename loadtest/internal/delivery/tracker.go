@@ -69,7 +69,6 @@ func (l *Tracker) Gap(to wire.Offset) {
 	l.offsets.AddBelow(to.N + 1)
 }
 
-// startEpoch enters a new epoch.
 func (l *Tracker) startEpoch(epoch string) {
 	if l.epoch != "" {
 		l.restarted++
@@ -105,7 +104,6 @@ func (l *Tracker) Record(m Message) bool {
 	return true
 }
 
-// recordWithoutOffset enters a message without an offset.
 func (l *Tracker) recordWithoutOffset(m Message) bool {
 	if !m.Ours {
 		l.foreign++

@@ -101,7 +101,6 @@ func (m *member) write(p []byte) {
 	m.put(p)
 }
 
-// A delivery is a message on its way to the members.
 type delivery struct {
 	wire.Message
 	seq    uint32
@@ -196,7 +195,6 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(wire.PositionOf(Room, offset))
 }
 
-// serveBatch publishes several messages, and answers each of them.
 func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Messages []struct {
@@ -247,7 +245,6 @@ func (s *Server) publish(d delivery) wire.Offset {
 	return d.Offset
 }
 
-// deliver takes messages from the queue, one after the other.
 func (s *Server) deliver() {
 	for d := range s.queue {
 		time.Sleep(time.Until(d.due))
@@ -310,7 +307,6 @@ func (s *Server) remember(d delivery) []*member {
 	return append([]*member{}, s.members...)
 }
 
-// drop cuts one connection, without a word.
 func (s *Server) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -334,7 +330,6 @@ func (s *Server) shut() {
 	s.members = nil
 }
 
-// sequence reads the number of a run's message.
 func sequence(data json.RawMessage) (uint32, bool) {
 	found, ok := stamp.Find(data)
 	return found.Seq, ok && found.Stream != stamp.Probe

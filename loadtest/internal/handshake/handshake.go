@@ -240,7 +240,6 @@ func readGreeting(r io.Reader) (asks bool, err error) {
 	return kind == "key", err
 }
 
-// readProof reads what a coordinator says.
 func readProof(r io.Reader) (proof string, err error) { return readPrefixed(r, coordinatorPrefix) }
 
 // readPrefixed reads a line that begins with a mark and the version, and returns its last word.

@@ -57,7 +57,6 @@ func pipe(t testing.TB) (near, far net.Conn) {
 	return near, far
 }
 
-// meet lets both sides do their part over two connections' ends.
 func meet(t testing.TB, near, far net.Conn, coordinator, worker Key, welcome func() error) (called, answered net.Conn, callErr, answerErr error) {
 	t.Helper()
 	var working sync.WaitGroup

@@ -114,7 +114,6 @@ func (t *Tally) At(percent float64) time.Duration {
 	return min(max(d, t.min), t.max)
 }
 
-// packed is a tally as JSON.
 type packed struct {
 	H             string // HDR, V2 compressed, in base64
 	Count         uint64

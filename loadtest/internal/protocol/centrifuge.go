@@ -20,7 +20,6 @@ var _ Codec = Centrifuge{}
 
 const connectID = 1
 
-// Target implements [Codec].
 func (Centrifuge) Target(path, query string, _ Subscription) string { return joinQuery(path, query) }
 
 // Hello implements [Codec]: connect and subscribe go out together, as the library's own clients do
@@ -105,7 +104,6 @@ type reply struct {
 // AppendEcho implements [Codec]: there is none.
 func (Centrifuge) AppendEcho(dst []byte, _ int64, _ []byte) []byte { return dst }
 
-// AppendPublish implements [Codec].
 func (Centrifuge) AppendPublish(dst []byte, id int64, room string, data []byte) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = strconv.AppendInt(dst, id, 10)

@@ -133,7 +133,6 @@ func Path(name string) string {
 	return "/ws"
 }
 
-// joinQuery puts a path and the parts of a query together.
 func joinQuery(path string, parts ...string) string {
 	sep := "?"
 	for _, p := range parts {

@@ -20,7 +20,6 @@ type SocketIO struct {
 
 var _ Codec = SocketIO{}
 
-// Target implements [Codec].
 func (SocketIO) Target(path, query string, _ Subscription) string {
 	return joinQuery(path, "EIO=4&transport=websocket", query)
 }
@@ -84,7 +83,6 @@ func socketAck(p []byte) Event {
 // AppendEcho implements [Codec]: there is none.
 func (SocketIO) AppendEcho(dst []byte, _ int64, _ []byte) []byte { return dst }
 
-// AppendPublish implements [Codec].
 func (SocketIO) AppendPublish(dst []byte, id int64, room string, data []byte) []byte {
 	dst = append(dst, `42`...)
 	dst = strconv.AppendInt(dst, id, 10)

@@ -53,7 +53,6 @@ func (z Zonecast) Hello(s Subscription) []byte {
 	return fmt.Appendf(nil, `{"event":%q,"id":%d,"data":%s}`, wire.EventSubscribe, joinID, p)
 }
 
-// Next implements [Codec].
 func (Zonecast) Next(p []byte, room string) (Event, []byte) {
 	if e, ok := parseDelivery(p, room); ok {
 		return e, nil
@@ -165,7 +164,6 @@ func lastValue(p []byte) ([]byte, bool) {
 	return p[:len(p)-1], true
 }
 
-// frameEvent says what a frame means.
 func frameEvent(f wire.ServerFrame, p []byte, room string) Event {
 	switch f.Event {
 	case wire.EventConnected:
@@ -262,7 +260,6 @@ func messageEvent(f wire.ServerFrame, room string) Event {
 	return e
 }
 
-// AppendPublish implements [Codec].
 func (Zonecast) AppendPublish(dst []byte, id int64, room string, data []byte) []byte {
 	r, err := wire.ParseRoom(room)
 	if err != nil {
@@ -279,7 +276,6 @@ func (Zonecast) AppendPublish(dst []byte, id int64, room string, data []byte) []
 	return append(append(dst, data...), `}}`...)
 }
 
-// AppendEcho implements [Codec].
 func (Zonecast) AppendEcho(dst []byte, id int64, data []byte) []byte {
 	dst = append(dst, `{"event":"`+wire.EventEcho+`","id":`...)
 	dst = strconv.AppendInt(dst, id, 10)

@@ -35,24 +35,12 @@ func (r *Result) WriteText(w io.Writer) error {
 	p.linef("")
 	r.counts(p)
 	p.linef("")
-	p.times("latency", r.Latency)
-	if r.Live.Count > 0 && r.Live.Count < r.Latency.Count {
-		p.times("live", r.Live)
+	for _, d := range r.durations() {
+		repeats := d.Name == "live" && d.Count == r.Latency.Count
+		if d.always || d.Count > 0 && !repeats {
+			p.times(d.Name, d.Times)
+		}
 	}
-	if r.Completion.Count > 0 {
-		p.times("completion", r.Completion)
-	}
-	p.times("connect", r.Connect)
-	if r.Offline.Count > 0 {
-		p.times("offline", r.Offline)
-	}
-	if r.Replay.Count > 0 {
-		p.times("replay", r.Replay)
-	}
-	if r.Publish.Count > 0 {
-		p.times("publish", r.Publish)
-	}
-	p.times("send lag", r.Lag)
 	if g := r.Generator; g.CPUSeconds > 0 {
 		p.row("load tester", "%.1f s of CPU (%.0f %% of one core), at most %.0f MiB of memory",
 			g.CPUSeconds, g.CPUPercent, float64(g.PeakMemoryBytes)/(1<<20))

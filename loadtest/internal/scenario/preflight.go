@@ -109,7 +109,7 @@ func (r *Run) probe(ctx context.Context) (err error) {
 	for _, a := range r.addresses.targets {
 		b := &probe{p: p, url: a.URL, missing: map[uint32]bool{}}
 		p.probes = append(p.probes, b)
-		b.conn, err = p.loop.Dial(r.mode(), a.Target(r.plan.Token), protocol.Subscription{Room: r.plan.Rooms[0]}, b, nil)
+		b.conn, err = p.loop.Dial(r.mode(), a.Target(r.plan.Token), protocol.Subscription{Room: r.plan.Rooms[0]}, b)
 		if err != nil {
 			return r.explainDial(a.URL, err)
 		}
@@ -211,7 +211,7 @@ func (p *prober) sendFrame(instance int, frame []byte) error {
 
 func (s *sender) dial(mode client.Mode, target *client.Target) error {
 	s.p.senders = append(s.p.senders, s)
-	if _, err := s.p.loop.Dial(mode, target, protocol.Subscription{}, s, nil); err != nil {
+	if _, err := s.p.loop.Dial(mode, target, protocol.Subscription{}, s); err != nil {
 		return s.explain(err)
 	}
 	return nil
@@ -275,7 +275,6 @@ func all[T any](things []T, is func(T) bool) bool {
 	return true
 }
 
-// Event implements [client.Handler].
 func (b *probe) Event(_ *client.Conn, e *protocol.Event, _ uint64) {
 	switch e.Kind {
 	case protocol.Ready:
@@ -297,10 +296,8 @@ func (b *probe) Event(_ *client.Conn, e *protocol.Event, _ uint64) {
 	}
 }
 
-// Response implements [client.Handler].
 func (b *probe) Response(*client.Conn, *http1.Response, uint64) {}
 
-// Closed implements [client.Handler].
 func (b *probe) Closed(_ *client.Conn, why error, _ uint64) {
 	if why == nil {
 		why = io.ErrUnexpectedEOF
@@ -312,7 +309,6 @@ func (b *probe) Closed(_ *client.Conn, why error, _ uint64) {
 	b.p.fail(b.p.run.explainDial(b.url, why))
 }
 
-// Event implements [client.Handler].
 func (s *sender) Event(c *client.Conn, e *protocol.Event, _ uint64) {
 	switch e.Kind {
 	case protocol.Ready:
@@ -331,7 +327,6 @@ func (s *sender) Event(c *client.Conn, e *protocol.Event, _ uint64) {
 	}
 }
 
-// Response implements [client.Handler].
 func (s *sender) Response(c *client.Conn, r *http1.Response, now uint64) {
 	if s.frame != nil {
 		e, err := worker.ReadPosted(s.p.codec, r)
@@ -349,7 +344,6 @@ func (s *sender) Response(c *client.Conn, r *http1.Response, now uint64) {
 	s.done = true
 }
 
-// Closed implements [client.Handler].
 func (s *sender) Closed(_ *client.Conn, why error, _ uint64) {
 	if !s.done {
 		s.p.fail(s.explain(cmp.Or(why, io.ErrUnexpectedEOF)))

@@ -53,7 +53,7 @@ func (x *httpConn) start(now uint64) {
 		}
 		x.closeConn()
 	}
-	conn, err := x.w.loop.Dial(client.Requests, x.target, protocol.Subscription{}, x, nil)
+	conn, err := x.w.loop.Dial(client.Requests, x.target, protocol.Subscription{}, x)
 	if err != nil {
 		x.finish(nil, err, now)
 		return
@@ -92,7 +92,6 @@ func (x *httpConn) Event(_ *client.Conn, e *protocol.Event, _ uint64) {
 	}
 }
 
-// Response implements [client.Handler].
 func (x *httpConn) Response(_ *client.Conn, a *http1.Response, now uint64) {
 	if !x.busy {
 		return
@@ -103,7 +102,6 @@ func (x *httpConn) Response(_ *client.Conn, a *http1.Response, now uint64) {
 	x.finish(a, nil, now)
 }
 
-// Closed implements [client.Handler].
 func (x *httpConn) Closed(_ *client.Conn, why error, now uint64) {
 	x.conn = nil
 	if x.busy {

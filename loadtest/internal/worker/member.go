@@ -51,7 +51,7 @@ func (m *member) dial(now uint64) {
 	if m.everJoined {
 		seat.After = m.tracker.Position()
 	}
-	conn, err := w.loop.Dial(w.job.Mode, m.target(), seat, m, nil)
+	conn, err := w.loop.Dial(w.job.Mode, m.target(), seat, m)
 	if err != nil {
 		m.dialFailed(err, now)
 		return
@@ -66,7 +66,6 @@ func (m *member) target() *client.Target {
 	return m.w.targets[(int(m.home)+int(m.tries))%len(m.w.targets)]
 }
 
-// Event implements [client.Handler].
 func (m *member) Event(_ *client.Conn, e *protocol.Event, now uint64) {
 	w := m.w
 	switch e.Kind {
@@ -221,7 +220,6 @@ func (m *member) handleDelivery(e *protocol.Event, now uint64) {
 	}
 }
 
-// track follows a message to its last receiver.
 func (w *Worker) track(r *room, stream int, seq uint32, took time.Duration) {
 	a := r.arrivals[stream]
 	if int(seq) >= len(a) {
@@ -240,7 +238,6 @@ func (w *Worker) track(r *room, stream int, seq uint32, took time.Duration) {
 // Response implements [client.Handler]; members make no requests.
 func (m *member) Response(*client.Conn, *http1.Response, uint64) {}
 
-// Closed implements [client.Handler].
 func (m *member) Closed(_ *client.Conn, why error, now uint64) {
 	w := m.w
 	m.timer.Stop()
@@ -267,7 +264,6 @@ func (m *member) Closed(_ *client.Conn, why error, now uint64) {
 	m.reconnect(now)
 }
 
-// dialFailed notes that an attempt to connect did.
 func (m *member) dialFailed(why error, now uint64) {
 	if why == nil {
 		why = errClosed
@@ -283,7 +279,6 @@ func (m *member) dialFailed(why error, now uint64) {
 
 var errClosed = errors.New("the connection ended")
 
-// notInRoom is the end of a connection that the server did not let into its room.
 type notInRoom struct{ want, got string }
 
 func (e *notInRoom) Error() string {
@@ -293,7 +288,6 @@ func (e *notInRoom) Error() string {
 // Kind names the failure in a few words.
 func (e *notInRoom) Kind() string { return "not in the room" }
 
-// subscribeRefused is the end of a connection that may not subscribe.
 type subscribeRefused struct{ code, text string }
 
 func (e *subscribeRefused) Error() string {

@@ -168,7 +168,6 @@ func (a *Arrivals) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// partial adds everything up.
 func (w *Worker) partial(accepted []delivery.Set) *Partial {
 	w.mergeSecond()
 	p := &Partial{Counts: w.counts, Last: w.last, Tallies: w.tallies.take(), Failures: w.failures.Counts()}
@@ -193,7 +192,6 @@ func (w *Worker) partial(accepted []delivery.Set) *Partial {
 	return p
 }
 
-// addMember adds one member's outcome.
 func (w *Worker) addMember(p *Partial, m *member, accepted []delivery.Set) {
 	if !m.joined {
 		p.Missing++

@@ -33,7 +33,6 @@ type httpPublisher struct {
 	acked     []delivery.Set
 }
 
-// A message that is to be published.
 type message struct {
 	room int
 	seq  uint32
@@ -109,7 +108,6 @@ func (p *httpPublisher) publish(room int, due, now uint64) {
 	next.start(now)
 }
 
-// request publishes the batch.
 func (r *apiConn) request() *http1.Request {
 	w := r.p.w
 	if r.p.codec != nil {
@@ -147,7 +145,6 @@ func (p *httpPublisher) appendData(dst []byte, m message) []byte {
 	return p.w.template.Append(dst, stamp.Stamp{Stream: uint32(m.room), Seq: m.seq, At: m.due})
 }
 
-// handleResponse takes the answer, to all that was in the request.
 func (r *apiConn) handleResponse(a *http1.Response, err error, now uint64) {
 	switch {
 	case err != nil:
@@ -166,13 +163,11 @@ func (r *apiConn) handleResponse(a *http1.Response, err error, now uint64) {
 	r.finishBatch(err, now)
 }
 
-// countRefused counts a message that the server did not want.
 func (r *apiConn) countRefused(code, text string) {
 	r.p.w.counts.Failed++
 	r.p.w.failures.AddKind("send: refused with "+code, text)
 }
 
-// handleBatch takes the answer to a batch, message by message.
 func (r *apiConn) handleBatch(body []byte, now uint64) {
 	var answer struct {
 		Results []struct{ Error *wire.Error }
@@ -193,7 +188,6 @@ func (r *apiConn) handleBatch(body []byte, now uint64) {
 	r.finishBatch(nil, now)
 }
 
-// finishBatch notes what became of the messages, and takes the next ones.
 func (r *apiConn) finishBatch(err error, now uint64) {
 	w := r.p.w
 	w.tallies.Sends.Record(time.Duration(now - r.started))
@@ -235,8 +229,6 @@ func (p *httpPublisher) failPending() {
 }
 
 func (p *httpPublisher) accepted() []delivery.Set { return p.acked }
-
-func (p *httpPublisher) close() {}
 
 // serverError reads what the server said in an error frame.
 func serverError(data []byte) error {

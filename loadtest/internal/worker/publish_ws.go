@@ -28,7 +28,6 @@ type wsPublisher struct {
 	ready   int
 }
 
-// A wsPublisherConn is a client that publishes.
 type wsPublisherConn struct {
 	publisher   *wsPublisher
 	conn        *client.Conn
@@ -38,10 +37,8 @@ type wsPublisherConn struct {
 	lastID      int64 // of a publish
 	pending     map[int64]pendingPublish
 	pausedUntil uint64 // until when the server asked it to wait
-	began       uint64
 }
 
-// pendingPublish is a message that has no answer yet.
 type pendingPublish struct {
 	stream, seq uint32
 	at          uint64
@@ -65,7 +62,6 @@ func newWSPublisher(w *Worker, speech protocol.Codec) *wsPublisher {
 	return s
 }
 
-// connect opens the publishing clients' connections.
 func (s *wsPublisher) connect(ctx context.Context) error {
 	for i, p := range s.all {
 		p.dial(i)
@@ -80,17 +76,15 @@ func (s *wsPublisher) connect(ctx context.Context) error {
 
 func (p *wsPublisherConn) dial(i int) {
 	w := p.publisher.w
-	p.began = client.Now()
 	target := w.targets[i%len(w.targets)]
-	conn, err := w.loop.Dial(client.WebSocket, target, protocol.Subscription{}, p, nil)
+	conn, err := w.loop.Dial(client.WebSocket, target, protocol.Subscription{}, p)
 	if err != nil {
-		p.Closed(nil, err, p.began)
+		p.Closed(nil, err, client.Now())
 		return
 	}
 	p.conn = conn
 }
 
-// publish publishes the next message of a room's stream.
 func (s *wsPublisher) publish(room int, due, now uint64) {
 	writers := max(s.w.job.Publish.Writers, 1)
 	k := s.streams[room]
@@ -120,7 +114,6 @@ func (p *wsPublisherConn) queuePublish(stream uint32, at, now uint64) {
 	w.loop.Queue(p.conn, w.text)
 }
 
-// fillWindows publishes until each publishing client's window is full.
 func (s *wsPublisher) fillWindows(window int) {
 	s.window = window
 	for _, p := range s.all {
@@ -140,7 +133,6 @@ func (p *wsPublisherConn) fillWindow(now uint64) {
 	p.publisher.w.loop.Flush(p.conn)
 }
 
-// Event implements [client.Handler].
 func (p *wsPublisherConn) Event(_ *client.Conn, e *protocol.Event, now uint64) {
 	w := p.publisher.w
 	switch e.Kind {
@@ -176,7 +168,6 @@ func (p *wsPublisherConn) Event(_ *client.Conn, e *protocol.Event, now uint64) {
 // Response implements [client.Handler]; publishing clients make no requests.
 func (p *wsPublisherConn) Response(*client.Conn, *http1.Response, uint64) {}
 
-// Closed implements [client.Handler].
 func (p *wsPublisherConn) Closed(_ *client.Conn, why error, now uint64) {
 	w := p.publisher.w
 	if p.open {
@@ -224,5 +215,3 @@ func (s *wsPublisher) failPending() {
 }
 
 func (s *wsPublisher) accepted() []delivery.Set { return s.acked }
-
-func (s *wsPublisher) close() {}

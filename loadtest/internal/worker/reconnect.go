@@ -49,7 +49,6 @@ func (m *member) scheduleDial(wait time.Duration, now uint64) {
 	m.timer = m.w.loop.At(now+uint64(wait), func(uint64) { m.w.waiting = append(m.w.waiting, m) })
 }
 
-// retryDial takes the failure of an attempt.
 func (m *member) retryDial(why error, now uint64) {
 	if m.w.closed || m.offline {
 		return
@@ -64,7 +63,6 @@ func (m *member) retryDial(why error, now uint64) {
 	m.scheduleDial(wait, now)
 }
 
-// giveUp lets a member stay away for good.
 func (m *member) giveUp() {
 	m.gaveUp = true
 	m.w.active--

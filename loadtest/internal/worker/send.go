@@ -93,7 +93,6 @@ func (w *Worker) recordLag(due uint64) {
 	}
 }
 
-// stopReason says why a step makes no sense any more.
 func (w *Worker) stopReason(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:

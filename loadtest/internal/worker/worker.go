@@ -96,7 +96,6 @@ type publisher interface {
 	failPending()
 	// accepted returns the numbers of the messages that the server took, by stream.
 	accepted() []delivery.Set
-	close()
 }
 
 type room struct {
@@ -148,7 +147,6 @@ func Open(job Job, tick func(*Tick)) (*Worker, error) {
 	return w, nil
 }
 
-// assignRooms gives each member its room.
 func (w *Worker) assignRooms() {
 	writers := max(w.job.Publish.Writers, 1)
 	for i, name := range w.job.Rooms {
@@ -175,9 +173,6 @@ func (w *Worker) assignRooms() {
 // Close ends all connections.
 func (w *Worker) Close() error {
 	w.closed = true
-	if w.publisher != nil {
-		w.publisher.close()
-	}
 	return w.loop.Close()
 }
 
@@ -235,7 +230,6 @@ func (w *Worker) poll(most time.Duration) error {
 	return nil
 }
 
-// tickCounts returns a tick with counts alone.
 func (w *Worker) tickCounts() *Tick {
 	return &Tick{Connected: w.connected(), Staying: w.active, Sent: w.counts.Sent, Received: w.counts.Received, Failures: w.failures.Total()}
 }

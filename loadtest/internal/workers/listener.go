@@ -79,7 +79,6 @@ func (l *Listener) Serve(ctx context.Context, listener net.Listener) error {
 	}
 }
 
-// serveConn authenticates a coordinator and runs a worker for it.
 func (l *Listener) serveConn(ctx context.Context, conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(authTimeout)) // of an open connection never fails
 	line, err := handshake.Server(conn, l.certificate, l.Key, func() error { l.removePending(conn); return l.acquire(ctx) })
@@ -98,7 +97,6 @@ func (l *Listener) serveConn(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// acquire waits until the worker has no other coordinator.
 func (l *Listener) acquire(ctx context.Context) error {
 	select {
 	case l.busy <- struct{}{}:

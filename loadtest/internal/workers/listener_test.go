@@ -27,7 +27,6 @@ func readKey(t *testing.T, secret string) handshake.Key {
 	return k
 }
 
-// waitForLog waits until a worker has said something.
 func waitForLog(t *testing.T, l *fake.Lines, want string) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !strings.Contains(l.String(), want); time.Sleep(5 * time.Millisecond) {

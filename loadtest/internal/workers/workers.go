@@ -77,7 +77,6 @@ type message struct {
 	Clock uint64 `json:",omitempty"`
 }
 
-// maxMessage is the longest message in bytes.
 const maxMessage = 512 << 20
 
 // Spawn starts a worker in a process of its own: command is how to start this program as one.
@@ -159,7 +158,6 @@ func explain(ctx context.Context, err error) error {
 	return err
 }
 
-// compareClocks returns how much a worker's clock is ahead of this one's.
 func compareClocks(w io.Writer, r *bufio.Reader) (ahead int64, uncertain time.Duration, err error) {
 	uncertain = time.Hour
 	for range 20 {
@@ -180,7 +178,6 @@ func compareClocks(w io.Writer, r *bufio.Reader) (ahead int64, uncertain time.Du
 	return ahead, uncertain, nil
 }
 
-// newClient returns the client of a worker at the other end of a connection.
 func newClient(name string, w io.Writer, r io.Reader, ahead int64, tick func(*worker.Tick)) *Client {
 	var sending sync.Mutex
 	send := func(l message) error {

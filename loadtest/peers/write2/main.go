@@ -30,7 +30,6 @@ func main() {
 	}
 }
 
-// A server is the loop's state.
 type server struct {
 	poller   *epoll.Poller
 	listener int
@@ -178,7 +177,6 @@ func (s *server) take(c *conn, p []byte) (used int, err error) {
 	}
 }
 
-// obey does what a client asks for: subscribe or publish.
 func (s *server) obey(c *conn, text []byte) error {
 	f, err := wire.DecodeClient(text)
 	if err != nil {

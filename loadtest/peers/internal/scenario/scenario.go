@@ -111,10 +111,8 @@ func All(o Options) []Scenario {
 	return all
 }
 
-// times are how long things take.
 type times struct{ idle, warmUp, steady, flood time.Duration }
 
-// A crowd is so many connections in so many rooms.
 type crowd struct {
 	name               string
 	connections, rooms int
@@ -149,7 +147,6 @@ func (c crowd) flood(t times, bytes, window int) Scenario {
 		WarmUp: t.warmUp, Duration: t.flood, Settle: settle}
 }
 
-// settle is how long the last messages may take.
 const settle = 30 * time.Second
 
 func size(bytes int) string {
@@ -159,7 +156,6 @@ func size(bytes int) string {
 	return fmt.Sprintf("%d KiB", bytes/1024)
 }
 
-// thousands writes a number with commas.
 func thousands(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)

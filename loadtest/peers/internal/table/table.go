@@ -60,7 +60,6 @@ var (
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// A row is a figure of each peer.
 type row struct {
 	title  string
 	figure figure
@@ -69,7 +68,6 @@ type row struct {
 	compared bool
 }
 
-// rows returns the figures of a scenario.
 func rows(s scenario.Scenario) []row {
 	if s.Kind == scenario.Idle {
 		return []row{{"KiB per connection", memory, "%.1f", true}, {"connections/s", connects, "%.0f", true}}
