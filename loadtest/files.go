@@ -13,8 +13,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 )
 
-// A file is one for the result, opened before the run, so that nobody waits for a run whose result
-// can't be kept.
+// A file is opened before the run: if it can't be written, that is known before and not after it.
 type file struct {
 	*os.File
 	missing bool // it was not there before

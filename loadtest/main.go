@@ -3,7 +3,7 @@
 // Command loadtest measures a Zonecast server: it opens many connections, sends messages at a fixed
 // rate, and counts what every single connection receives.
 //
-//	settings.Parse ──▶ scenario.Run.Do ──▶ threshold.Judge ──▶ report (standard output, --json, --csv, --hdr, --html)
+//	settings.Parse ──▶ scenario.Run.Do ──▶ threshold.Evaluate ──▶ report (standard output, --json, --csv, --hdr, --html)
 //	                        └──▶ progress (standard error)
 //	loadtest compare A.json B.json ──▶ report.Compare
 //	loadtest worker                ──▶ workers.Serve: a process that has a part of the members

@@ -15,8 +15,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/workers"
 )
 
-// runWorker is the program as a worker: for the process that started it, or for one on another
-// machine that connects.
+// runWorker is the program as a worker, for a parent process or for load testers on other machines.
 func runWorker(ctx context.Context, args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("loadtest worker", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -46,7 +45,7 @@ func runWorker(ctx context.Context, args []string, stderr io.Writer) int {
 	return exitAfter(ctx, serve(ctx, address, key, stderr), stderr)
 }
 
-// exitAfter says what went wrong, if anything did before the program was told to end.
+// exitAfter reports err, unless the program was asked to end.
 func exitAfter(ctx context.Context, err error, stderr io.Writer) int {
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(stderr, "loadtest worker:", err)
@@ -55,8 +54,8 @@ func exitAfter(ctx context.Context, err error, stderr io.Writer) int {
 	return exitGood
 }
 
-// listenAddress checks where a worker listens, and for whom: whoever may give it orders can make
-// this machine connect anywhere.
+// listenAddress checks where a worker listens: whoever may command it can make this machine connect
+// anywhere.
 func listenAddress(listen, secret string) (*net.TCPAddr, handshake.Key, error) {
 	key, err := handshake.ReadKey(secret)
 	if err != nil {

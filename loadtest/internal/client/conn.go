@@ -97,8 +97,8 @@ func (l *Loop) sendHandshake(c *Conn) {
 	}
 }
 
-// read takes what there is, at most about so many bytes; when the other side ended, all of it,
-// which says how.
+// read reads at most about so many bytes; after the end of the other side all that is left, to find
+// out how it ended.
 func (l *Loop) read(c *Conn, ended bool, most int) {
 	for c.state != closed && !c.paused && most > 0 {
 		l.growBuffer(len(c.rest))
@@ -162,7 +162,7 @@ func (l *Loop) handleInput(c *Conn, p []byte) (used int, err error) {
 	return l.handleResponses(c, p, false)
 }
 
-// handleEOF ends a connection whose other side has nothing more to say.
+// handleEOF closes a connection that the server ended.
 func (l *Loop) handleEOF(c *Conn) {
 	if c.state == closing {
 		l.closeWith(c, nil)
@@ -222,10 +222,10 @@ func (l *Loop) closeWith(c *Conn, why error) {
 	c.handler.Closed(c, why, Now())
 }
 
-// Abort ends a connection for a reason, which its handler is told.
+// Abort closes a connection with an error, which its handler receives.
 func (l *Loop) Abort(c *Conn, why error) { l.closeWith(c, why) }
 
-// Reset resets a connection. Its handler is not told.
+// Reset resets a connection, without calling its handler.
 func (l *Loop) Reset(c *Conn) {
 	if c.state == closed {
 		return

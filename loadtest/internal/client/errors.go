@@ -51,7 +51,7 @@ func ShouldReconnect(err error) bool {
 	return code.Reconnect() || code.String() == "unknown"
 }
 
-// ProtocolError says what a server sent that is not its protocol.
+// A ProtocolError is a violation of the protocol by the server.
 type ProtocolError struct{ What string }
 
 func (e *ProtocolError) Error() string { return "the server does not speak the protocol: " + e.What }

@@ -75,15 +75,15 @@ type Loop struct {
 	options Options
 	poller  *epoll.Poller
 	conns   []*Conn // by token
-	free    []int32 // tokens that nobody has
-	freed   []int32 // those that events of this step may still name
-	source  int     // whose turn it is
+	free    []int32 // unused tokens
+	freed   []int32 // released in this step, whose events may still name them
+	source  int     // the next one of Sources
 	timers  timers
 
 	inflater *frame.Inflater
 	buffer   []byte         // of read(2)
 	text     []byte         // what was taken out of its chunks
-	event    protocol.Event // that is being told: one for all, as a million a second are told
+	event    protocol.Event // reused: there are a million a second
 	bridges  tlsBridges
 
 	// Received is how many bytes came in.
@@ -131,7 +131,7 @@ func (l *Loop) Close() error {
 	return l.poller.Close()
 }
 
-// Dial begins a connection. What becomes of it is told to the handler, never before Dial returns.
+// Dial starts a connection. The handler is never called before Dial returns.
 func (l *Loop) Dial(mode Mode, to *Target, seat protocol.Subscription, handler Handler) (*Conn, error) {
 	fd, err := l.connect(to)
 	if err != nil {

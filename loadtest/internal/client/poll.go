@@ -11,8 +11,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 )
 
-// sendPoll asks for what comes after the last answer. The first poll answers at once; that of a
-// client that comes back must be told to, or it would not know that it missed nothing.
+// sendPoll requests what follows the last response. The first poll is answered at once; for a
+// resuming client wait=0 makes it so.
 func (l *Loop) sendPoll(c *Conn) {
 	t := c.target
 	query := t.Query
@@ -93,7 +93,7 @@ func (l *Loop) handleResponse(c *Conn, r *http1.Response) error {
 	return nil
 }
 
-// reportJoined tells that the first poll was answered, as the frame connected does elsewhere.
+// reportJoined reports the response to the first poll, as the frame connected does elsewhere.
 func (l *Loop) reportJoined(c *Conn, now uint64) {
 	e := protocol.Event{Kind: protocol.Ready}
 	if c.subscription.Room != "" {

@@ -68,7 +68,7 @@ func copyBoth(a, b net.Conn) {
 	copying.Wait()
 }
 
-// dialError returns why a bridge was never one, nil if it was.
+// dialError returns why a server was not reached over TLS, nil if it was.
 func (b *tlsBridges) dialError(fd int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

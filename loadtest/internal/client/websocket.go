@@ -63,8 +63,7 @@ func (l *Loop) readUpgrade(c *Conn, p []byte) (used int, err error) {
 	return n, nil
 }
 
-// readRefusal reads an answer that is not the one hoped for; the error says what it is, once it is
-// all there.
+// readRefusal turns a complete response other than the expected one into an error.
 func (l *Loop) readRefusal(p []byte) (used int, err error) {
 	r, n, err := http1.ParseResponse(p, false)
 	if err != nil || n == 0 {

@@ -31,7 +31,7 @@ const (
 // ErrAgain says that a socket has nothing to read now, or no room.
 var ErrAgain = errors.New("not ready")
 
-// An Event says what became of a socket.
+// An Event is a socket that became ready.
 type Event struct {
 	// Token is what the socket was added with.
 	Token int32

@@ -56,10 +56,10 @@ var (
 	ErrBusy        = errors.New("it is busy with another run")
 )
 
-// reasons are what a worker says when it refuses, and what a coordinator understands by it.
+// reasons are the refusals of a worker, by their name in the handshake.
 var reasons = map[string]error{"key": ErrWrongKey, "busy": ErrBusy}
 
-// A binding is what both ends of one connection know, and nobody else.
+// A binding is the secret that TLS exports to both ends of one connection.
 type binding [bindingSize]byte
 
 // channelBinding ends TLS's own handshake.
@@ -73,7 +73,8 @@ func channelBinding(conn *tls.Conn) (b binding, err error) {
 	return b, err
 }
 
-// protocolError tells what is wrong with the line from what is wrong with who is at its other end.
+// protocolError wraps what is wrong with the other side, and leaves errors of the network as they
+// are.
 func protocolError(err error) error {
 	var network net.Error
 	if errors.Is(err, io.EOF) {
@@ -159,7 +160,7 @@ func serverHandshake(conn io.ReadWriter, b binding, key Key, welcome func() erro
 	return err
 }
 
-// refuse tells the other side one reason and returns the other.
+// refuse sends one reason and returns the other.
 func refuse(w io.Writer, told, why error) error {
 	for reason, err := range reasons {
 		if err == told {
@@ -211,8 +212,7 @@ func clientHandshake(conn io.ReadWriter, b binding, key Key) error {
 	return nil
 }
 
-// readLine reads a line of words, and not a byte more: the reader is nobody's but the caller's
-// after it.
+// readLine reads one line and not a byte more, since what follows belongs to the caller.
 func readLine(r io.Reader) ([]string, error) {
 	var line []byte
 	var c [1]byte
@@ -231,7 +231,7 @@ func readLine(r io.Reader) ([]string, error) {
 	return nil, ErrProtocol
 }
 
-// readGreeting reads what a worker says first: whether it requires a key.
+// readGreeting reads a worker's first line.
 func readGreeting(r io.Reader) (asks bool, err error) {
 	kind, err := readPrefixed(r, workerPrefix)
 	if err == nil && kind != "key" && kind != "open" {
@@ -257,7 +257,7 @@ func readPrefixed(r io.Reader, mark string) (last string, err error) {
 	return words[2], nil
 }
 
-// readResult reads how a worker decides.
+// readResult reads a worker's second line.
 func readResult(r io.Reader) (proof string, err error) {
 	words, err := readLine(r)
 	switch {

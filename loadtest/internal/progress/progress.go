@@ -1,5 +1,5 @@
-// Package progress shows a run while it goes on: one line that is drawn again and again on a
-// terminal, one line per ten seconds elsewhere.
+// Package progress shows a running test: one line, redrawn on a terminal, and one line per ten
+// seconds elsewhere.
 //
 //	main ──▶ Printer.Watch ──▶ source()   asked for the state as often as it is shown
 package progress

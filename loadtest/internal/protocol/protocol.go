@@ -45,8 +45,8 @@ const (
 	// Ack: the publish or echo with the number ID was accepted. Data is the answer's, of an echo
 	// what was sent.
 	Ack
-	// Refused: what had the number ID was not accepted. Reason says why, Wait how long to wait, if
-	// it is known.
+	// Refused: what had the number ID was not accepted. Reason says why, RetryAfter when to try
+	// again, 0 if unknown.
 	Refused
 	// JoinRefused: the server does not let the client into its room. Reason says why.
 	JoinRefused
@@ -54,7 +54,7 @@ const (
 	// ones.
 	Gap
 	Conflated
-	// Drain: the server is leaving; come back after Wait.
+	// Drain: the server is leaving; reconnect after RetryAfter.
 	Drain
 	// ServerError: the server says that something is wrong. Reason names it, Data is all that it
 	// said.

@@ -2,7 +2,7 @@ package report
 
 import "fmt"
 
-// When what a connection costs can't be told from how much the servers' memory grew.
+// Limits below which the growth of memory says nothing about the cost of a connection.
 const (
 	// ownChecks is how many connections of the load tester itself, before the run, an instance may
 	// have had.

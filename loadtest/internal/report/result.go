@@ -2,7 +2,7 @@
 // program.
 //
 //	scenario  ──▶ Result            what was measured
-//	threshold ──▶ Judge(result, …)  whether it is good enough
+//	threshold ──▶ Evaluate(result, …)  whether it is good enough
 //	main      ──▶ Result.WriteText, Result.WriteJSON
 package report
 
@@ -37,17 +37,15 @@ type Result struct {
 
 	// Latency is from when a message was due to when a member had it.
 	Latency Times `json:"latencyMs"`
-	// Live is the part of Latency that is not of messages which a member missed and got after it
-	// came back.
+	// Live is Latency without the messages that a member missed and got by replay.
 	Live Times `json:"liveMs"`
 	// Completion is from when a message was due to when the last of its members had it.
 	Completion Times `json:"completionMs"`
 	// Connect is from the beginning of a connection to the frame connected.
 	Connect Times `json:"connectMs"`
-	// Offline is from the end of a connection to the moment from which on another one goes on in
-	// its place.
+	// Offline is from the end of a connection until its replacement has joined.
 	Offline Times `json:"offlineMs"`
-	// Replay is from when a member began to come back to when it had all that it had missed by
+	// Replay is from the first attempt to reconnect until the member has all that it missed by
 	// then.
 	Replay Times `json:"replayMs"`
 	// Publish is the time of a request to the publish API; nothing with scenario echo.
@@ -68,9 +66,9 @@ type Result struct {
 	Slow *Slow `json:"slow,omitempty"`
 	// Churn counts the members that left on purpose; their deliveries are among Messages.
 	Churn int `json:"churned,omitempty"`
-	// Servers is what each instance told of itself, where it did.
+	// Servers is what each instance reported about itself.
 	Servers []Server `json:"servers"`
-	// Cost is what a connection and a delivery cost all of them.
+	// Cost is what the servers used; nil (null) where it is unknown.
 	Cost Cost `json:"serverCost"`
 	// Rooms is by room, as Warehouses is by warehouse; each has at most MaxRooms.
 	Rooms      []Room `json:"rooms"`

@@ -224,7 +224,7 @@ func (v Violations) String() string {
 		what string
 	}{
 		{v.Holes, "holes in the offsets"}, {v.Reused, "offsets given twice"}, {v.Restarted, "changes of epoch"},
-		{v.Damaged, "damaged"}, {v.Misrouted, "in the wrong room"}, {v.Unreadable, "unreadable"}, {v.Gaps, "gaps told by the server"},
+		{v.Damaged, "damaged"}, {v.Misrouted, "in the wrong room"}, {v.Unreadable, "unreadable"}, {v.Gaps, "gaps reported by the server"},
 	} {
 		if c.n > 0 {
 			parts = append(parts, Thousands(c.n)+" "+c.what)

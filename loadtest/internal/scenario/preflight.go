@@ -350,7 +350,7 @@ func (s *sender) Closed(_ *client.Conn, why error, _ uint64) {
 	}
 }
 
-// explainFrameError says what to do when a server does not take a client's frame.
+// explainFrameError adds what to do when a server refuses a client's frame.
 func explainFrameError(url string, e *protocol.Event) error {
 	advice := "can this server take messages now?"
 	switch e.Reason {
@@ -373,8 +373,7 @@ func errorText(e *protocol.Event) string {
 	return said.Message
 }
 
-// explainServerError says what to do when a server says over the connection that it does not want
-// it.
+// explainServerError adds what to do when a server refuses a connection by an error frame.
 func explainServerError(url string, e *protocol.Event) error {
 	advice := "is it the right server?"
 	switch e.Reason {
@@ -386,7 +385,7 @@ func explainServerError(url string, e *protocol.Event) error {
 	return &TargetError{fmt.Sprintf("can't connect to %s: the server answered %s: %s; %s", url, e.Reason, errorText(e), advice)}
 }
 
-// explainDial says what to do about a connection that could not be opened.
+// explainDial adds what to do when a connection fails.
 func (r *Run) explainDial(address string, err error) error {
 	var status *failure.Status
 	var malformed *client.ProtocolError
@@ -410,7 +409,7 @@ func (r *Run) explainDial(address string, err error) error {
 // serverNames are those of the protocols' servers.
 var serverNames = map[string]string{settings.Zonecast: "Zonecast", settings.SocketIO: "Socket.IO", settings.Centrifugo: "Centrifugo"}
 
-// explainPublish says what to do about an event that could not be published.
+// explainPublish adds what to do when a publish fails.
 func explainPublish(base string, err error) error {
 	var status *failure.Status
 	var advice string

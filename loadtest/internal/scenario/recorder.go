@@ -125,7 +125,7 @@ func (w *recorder) end() {
 	w.done.Wait()
 }
 
-// second enters what came since the last one.
+// second adds a second to the series.
 func (w *recorder) second(from, to time.Time) {
 	phase := w.run.phase.Load().name
 	w.mu.Lock()

@@ -229,8 +229,7 @@ func (t *total) duration(all *worker.Partial) time.Duration {
 	return time.Duration(end - t.first)
 }
 
-// addRooms fills in what is told by room and by warehouse, and how long messages took to their last
-// receivers.
+// addRooms adds the figures by room and by warehouse, and the completion times.
 func (r *Run) addRooms(res *report.Result, t *total, all *worker.Partial) {
 	completion := latency.New(latency.Fine)
 	warehouses := map[string]*report.Room{}
@@ -293,7 +292,7 @@ const (
 	fewest = 100
 )
 
-// addGenerator fills in what the load tester used, and whether it was the bottleneck.
+// addGenerator adds what the load tester used, and whether it was the bottleneck.
 func (r *Run) addGenerator(res *report.Result, t *total) {
 	own, peak := machine.Used()
 	g := report.Generator{CPUSeconds: own.Seconds(), PeakMemoryBytes: peak, Machine: machine.Describe().String()}

@@ -70,7 +70,7 @@ func publishURL(text string) (string, error) {
 	return strings.TrimSuffix(u.String(), "/"), nil
 }
 
-// parseURL checks what both kinds of address have in common. The error goes on after the address.
+// parseURL checks what both kinds of address have in common. Its error follows the address.
 func parseURL(text string, schemes ...string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(text))
 	switch {

@@ -43,8 +43,7 @@ func readValues() kong.Option {
 	})
 }
 
-// mapper takes a flag's value to read, whose error goes on after the value, and adds how it is
-// written.
+// mapper makes a mapper of a function that reads a value; its error follows the quoted value.
 func mapper(read func(text string, target reflect.Value) error) kong.MapperFunc {
 	return func(ctx *kong.DecodeContext, target reflect.Value) error {
 		like := "1000"

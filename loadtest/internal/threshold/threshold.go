@@ -1,7 +1,7 @@
 // Package threshold decides whether a result is good enough.
 //
 //	settings ──▶ Parse("latency.p95<100ms")
-//	main     ──▶ Judge(result, thresholds)   fills in the result's Thresholds and Failures
+//	main     ──▶ Evaluate(result, thresholds)   fills in the result's Thresholds and Failures
 package threshold
 
 import (

@@ -129,7 +129,7 @@ func TestJudge(t *testing.T) {
 		{"duplicates and reordering", func(r *report.Result) { r.Messages.Duplicated, r.Messages.Reordered = 3, 4 }, nil,
 			[]string{"3 deliveries were duplicates", "4 deliveries came out of order"}, nil},
 		{"violations", func(r *report.Result) { r.Violations.Damaged, r.Violations.Gaps = 2, 1 }, nil,
-			[]string{"the server broke its promises: 2 damaged, 1 gaps told by the server"}, nil},
+			[]string{"the server broke its promises: 2 damaged, 1 gaps reported by the server"}, nil},
 		{"a slow one", func(r *report.Result) { r.Latency.P95 = 101 }, []string{"latency.p95<100ms", "latency.p99<250ms"},
 			nil, []bool{false, true}},
 	} {

@@ -31,7 +31,7 @@ func (w *Worker) startBehaviour(step Step) {
 	}
 }
 
-// stopBehaviour ends it; who is away comes back.
+// stopBehaviour cancels what is scheduled; members that are offline reconnect.
 func (w *Worker) stopBehaviour() {
 	w.behaviourOn = false
 	for _, t := range w.timers {
@@ -86,7 +86,8 @@ func (m *member) disconnect(by string) {
 	}
 }
 
-// scheduleOffline takes a member offline at a time, lets it come back, and so on until the end.
+// scheduleOffline disconnects a member at a time, lets it reconnect, and repeats that until the
+// end.
 func (m *member) scheduleOffline(at, end uint64) {
 	b := m.w.job.Behaviour
 	if at+uint64(b.Offline) >= end {
@@ -115,7 +116,7 @@ func (m *member) scheduleOffline(at, end uint64) {
 	})
 }
 
-// startChurn lets members leave for good, one after the other, and new ones come in their places.
+// startChurn replaces members by new ones, one after the other.
 func (w *Worker) startChurn(step Step) {
 	rate := w.job.Behaviour.Rate
 	if rate <= 0 || len(w.joined) == 0 {

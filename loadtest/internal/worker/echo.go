@@ -28,7 +28,7 @@ type echoes struct {
 type memberEchoes struct {
 	next    int64
 	sent    delivery.Set     // the numbers of those that went out
-	answers delivery.Tracker // the numbers of those that came back
+	answers delivery.Tracker // the numbers of those that were answered
 	pool    *echoPool        // nil where the member's own connection takes them
 }
 

@@ -49,7 +49,7 @@ type Job struct {
 	First, Members int
 	ConnectRate    float64 // per second; 0 for as fast as it goes
 	PayloadBytes   int
-	Reconnect      time.Duration // how long a member tries to come back
+	Reconnect      time.Duration // how long a member tries to reconnect
 
 	// EchoPosts is how many echoes of one member may be under way where they go by POST; less than
 	// 2 for one.
@@ -132,7 +132,7 @@ const (
 	Steady Kind = ""
 	Storm  Kind = "storm" // a share loses its connections at once
 	Flaky  Kind = "flaky" // each one is offline again and again
-	Churn  Kind = "churn" // members leave for good, and new ones come
+	Churn  Kind = "churn" // members leave and are replaced
 	Slow   Kind = "slow"  // a share reads slowly
 )
 

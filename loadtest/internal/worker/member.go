@@ -21,10 +21,10 @@ type member struct {
 	conn           *client.Conn
 	tracker        delivery.Tracker
 	echo           *memberEchoes // nil until it sends one
-	timer          *client.Timer // its patience while it dials, its pause while it is away
+	timer          *client.Timer // joinTimeout while it dials, the pause while it is disconnected
 	dialStart      uint64        // when it began to dial
-	offlineSince   uint64        // since when it wants to be connected and is not; 0 while it is
-	reconnectStart uint64        // when it began to come back, before all tries
+	offlineSince   uint64        // 0 while it is connected
+	reconnectStart uint64        // when it first tried to reconnect
 	catchUpTo      uint64        // it has everything once it has this offset; 0 when it is not behind
 	retryAfter     time.Duration
 	closeErr       error // of its last connection's end
@@ -32,13 +32,13 @@ type member struct {
 	home           int32 // which of the targets it connected to
 	tries          int32
 
-	joined     bool // it is connected and in its room
-	everJoined bool // it was, at least once since it is this member
-	counted    bool // it is among the worker's joined ones
-	gaveUp     bool // it has given up
+	joined     bool // connected and in its room
+	everJoined bool // has joined before
+	counted    bool // in the worker's joined
+	gaveUp     bool // does not reconnect any more
 	slow       bool
-	churning   bool // it may leave for good and be replaced
-	offline    bool // it is offline on purpose
+	churning   bool // it may leave and be replaced
+	offline    bool // disconnected on purpose
 }
 
 var _ client.Handler = (*member)(nil)
@@ -90,7 +90,7 @@ func (m *member) Event(_ *client.Conn, e *protocol.Event, now uint64) {
 	}
 }
 
-// handleControl takes what is neither a message nor an answer.
+// handleControl handles events that are neither messages nor acks.
 func (m *member) handleControl(e *protocol.Event) {
 	w := m.w
 	switch e.Kind {
@@ -166,7 +166,7 @@ func (m *member) requiredCount() int {
 	return 1
 }
 
-// checkCaughtUp notes when a member that came back has what it missed.
+// checkCaughtUp records the replay time once a reconnected member has what it missed.
 func (m *member) checkCaughtUp(now uint64) {
 	if m.reconnectStart > 0 && m.tracker.Position().N >= m.catchUpTo {
 		m.w.tallies.Replay.Record(time.Duration(now - m.reconnectStart))

@@ -9,23 +9,22 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/client"
 )
 
-// The pauses of a member between two attempts to come back: the first, doubled each time, up to the
-// longest.
+// The pauses between two attempts to reconnect: the first, doubled each time up to the longest.
 const (
 	firstPause   = 200 * time.Millisecond
 	longestPause = 2 * time.Second
 )
 
-// backoff returns how long to wait before attempt n = 1, 2 …: between half of the pause and all of
-// it, so that a thousand members don't come at the same moment.
+// backoff returns the pause before attempt n = 1, 2 …, with jitter, so that members don't reconnect
+// all at once.
 func backoff(n int) time.Duration {
 	pause := min(firstPause<<min(n-1, 10), longestPause)
 	return pause/2 + rand.N(pause/2)
 }
 
-// reconnect lets a member whose connection ended connect again, from its last offset on: after what
-// the server asked for, or a short pause. It gives up after the job's reconnect time, or at once
-// when the server does not want it back.
+// reconnect schedules a new connection that resumes from the last offset, after the pause that the
+// server asked for or a short one. A member gives up after the job's reconnect time, or at once
+// when the close code forbids it.
 func (m *member) reconnect(now uint64) {
 	if m.w.closed || m.offline {
 		return
@@ -42,8 +41,8 @@ func (m *member) reconnect(now uint64) {
 	m.scheduleDial(wait, now)
 }
 
-// scheduleDial dials after a pause. Members go from target to target, as a load balancer would send
-// them: the one that they came from may be gone.
+// scheduleDial dials the next target after a pause, as a load balancer would: the last one may be
+// gone.
 func (m *member) scheduleDial(wait time.Duration, now uint64) {
 	m.tries++
 	m.timer = m.w.loop.At(now+uint64(wait), func(uint64) { m.w.waiting = append(m.w.waiting, m) })
@@ -68,7 +67,7 @@ func (m *member) giveUp() {
 	m.w.active--
 }
 
-// dialWaiting lets members dial, as many as may at once.
+// dialWaiting dials for waiting members, up to the limit.
 func (w *Worker) dialWaiting() {
 	for len(w.waiting) > 0 && w.dials < maxDialing {
 		m := w.waiting[0]

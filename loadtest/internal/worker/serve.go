@@ -10,7 +10,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 )
 
-// What a worker can be told to do.
+// The commands.
 const (
 	DoOpen    = "open"
 	DoConnect = "connect"
@@ -30,13 +30,13 @@ type Command struct {
 	Most     time.Duration  `json:",omitempty"`
 }
 
-// A Reply tells what came of an order.
+// A Reply is the result of a command.
 type Reply struct {
 	Took     time.Duration  `json:",omitempty"` // of DoConnect
 	Accepted []delivery.Set `json:",omitempty"` // of DoSend, by the worker that publishes
 	Partial  *Partial       `json:",omitempty"` // of DoSettle
-	Stopped  string         `json:",omitempty"` // why it ended before its time
-	Failure  string         `json:",omitempty"` // why it could not be done
+	Stopped  string         `json:",omitempty"` // why it ended early
+	Failure  string         `json:",omitempty"` // why it failed
 }
 
 // The reasons in Answer.Stopped.
@@ -46,16 +46,15 @@ const (
 	StoppedByOrder = "stopped"
 )
 
-// A Request is an order with the context of its execution and the channel for its answer.
+// A Request is a command with the context of its execution and the channel for its reply.
 type Request struct {
 	Command
 	Context context.Context
 	Reply   chan<- Reply
 }
 
-// Serve carries out orders until DoClose or the end of the channel. In between it keeps the
-// connections going. tick is called each second, and with counts alone in between, from Serve's
-// goroutine.
+// Serve executes commands until DoClose or the end of the channel, and polls the connections in
+// between. tick is called from its goroutine: each second, and with counts alone in between.
 func Serve(orders <-chan Request, tick func(*Tick)) {
 	var w *Worker
 	defer func() {
@@ -79,7 +78,7 @@ func Serve(orders <-chan Request, tick func(*Tick)) {
 	}
 }
 
-// wait returns the next order, and lets the worker's connections live until it comes.
+// wait returns the next request, and polls the connections until it comes.
 func wait(w *Worker, orders <-chan Request) (next Request, ok bool, failed string) {
 	for w != nil && failed == "" {
 		select {

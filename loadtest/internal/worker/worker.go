@@ -24,10 +24,10 @@ const (
 	joinTimeout = 10 * time.Second
 	// duplicateWait is how much longer is waited when everybody has everything: for duplicates.
 	duplicateWait = 200 * time.Millisecond
-	// pollInterval is how often a loop looks whether it was told to end.
+	// pollInterval is how often a loop checks its context.
 	pollInterval = 20 * time.Millisecond
-	// countsInterval is how often counts are told, so that a terminal shows them moving; latencies
-	// and CPU are told each second.
+	// countsInterval is how often ticks with counts alone are sent, for the progress line;
+	// latencies and CPU follow each second.
 	countsInterval = 200 * time.Millisecond
 	// tracedRooms is of how many rooms latencies are kept apart.
 	tracedRooms = 1000
@@ -84,7 +84,7 @@ type Worker struct {
 	tickCPU                                          time.Duration
 }
 
-// publisher is who issues messages: over HTTP or as clients.
+// A publisher sends messages: over HTTP or as clients.
 type publisher interface {
 	// publish sends the next message of a room, which is due at a time, as soon as it can.
 	publish(room int, due, now uint64)
@@ -206,7 +206,7 @@ func (w *Worker) Connect(ctx context.Context) (took time.Duration, err error) {
 	return took, nil
 }
 
-// pollCtx handles what happened, waiting for it at most the time given.
+// pollCtx is poll, unless ctx has ended.
 func (w *Worker) pollCtx(ctx context.Context, most time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
@@ -214,7 +214,7 @@ func (w *Worker) pollCtx(ctx context.Context, most time.Duration) error {
 	return w.poll(most)
 }
 
-// poll is a step whatever the caller was told.
+// poll handles events and timers, waiting at most so long.
 func (w *Worker) poll(most time.Duration) error {
 	if err := w.loop.Step(most); err != nil {
 		return fmt.Errorf("wait for the sockets: %w", err)
@@ -263,7 +263,7 @@ func (w *Worker) hasAll(m *member, accepted []delivery.Set) bool {
 	return m.tracker.HasAll(w.streams(m, accepted)...)
 }
 
-// tickSecond tells what this second was like.
+// tickSecond sends the tick of a second.
 func (w *Worker) tickSecond(now uint64) {
 	cpu, _ := machine.Used()
 	t := w.tickCounts()

@@ -19,7 +19,7 @@ var expectations = []expectation{
 	{[]string{"connected"}, func(r *report.Result) string {
 		c := r.Connections
 		could := "could not connect"
-		if r.StartedAt.IsZero() && r.Stopped == report.Interrupted { // nobody knows whether they could
+		if r.StartedAt.IsZero() && r.Stopped == report.Interrupted { // it is unknown whether they could
 			could = "were not connected by then"
 		}
 		return joinText(
