@@ -41,7 +41,6 @@ type reading struct {
 
 // A server is one instance.
 type server struct {
-	name string
 	read func(ctx context.Context) (reading, error)
 
 	mu        sync.Mutex
@@ -77,7 +76,7 @@ func (s *servers) add(ctx context.Context, name string, read func(context.Contex
 	if err != nil || now.memory == 0 {
 		return
 	}
-	s.all = append(s.all, &server{name: name, read: read, report: report.Server{
+	s.all = append(s.all, &server{read: read, report: report.Server{
 		Name: name, MemoryBefore: now.memory, MemoryPeak: now.memory, OpenedBefore: now.opened,
 	}})
 }

@@ -17,7 +17,7 @@ import (
 
 // A Tick is how far a worker is. Once a second it tells what that was like, too.
 type Tick struct {
-	Connected, Staying       int
+	Connected                int
 	Sent, Received, Failures uint64 // since the beginning
 
 	Second       bool           // what follows is told

@@ -14,7 +14,6 @@ import (
 // Send carries out a step, and returns when all that was due is sent, refused or given up. The
 // error says why it ended before its time; what was sent until then counts.
 func (w *Worker) Send(ctx context.Context, step Step) error {
-	w.start = step.Start
 	w.startBehaviour(step)
 	err := w.send(ctx, step)
 	w.stopBehaviour()

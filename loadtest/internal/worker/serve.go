@@ -110,7 +110,7 @@ func execute(w **Worker, o Request, tick func(*Tick)) (a Reply) {
 		}
 		switch o.Do {
 		case DoConnect:
-			a.Took, err = (*w).Connect(o.Context)
+			_, err = (*w).Connect(o.Context)
 		case DoSend:
 			err = (*w).Send(o.Context, *o.Step)
 			a.Accepted = (*w).Accepted()

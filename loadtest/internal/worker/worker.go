@@ -64,7 +64,6 @@ type Worker struct {
 	clients   *wsPublisher // nil without
 	echoes    echoes
 
-	start   uint64 // of the step
 	counts  Counts // but for what partial adds
 	tracked int    // messages that are followed to their last receiver
 
@@ -231,7 +230,7 @@ func (w *Worker) poll(most time.Duration) error {
 }
 
 func (w *Worker) tickCounts() *Tick {
-	return &Tick{Connected: w.connected(), Staying: w.active, Sent: w.counts.Sent, Received: w.counts.Received, Failures: w.failures.Total()}
+	return &Tick{Connected: w.connected(), Sent: w.counts.Sent, Received: w.counts.Received, Failures: w.failures.Total()}
 }
 
 // Idle lets time pass.
