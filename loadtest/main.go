@@ -3,7 +3,7 @@
 // Command loadtest measures a Zonecast server: it opens many connections, sends messages at a fixed
 // rate, and counts what every single connection receives.
 //
-//	settings.Parse ──▶ scenario.Run.Do ──▶ threshold.Evaluate ──▶ report (standard output, --json, --csv, --hdr, --html)
+//	settings.Parse ──▶ scenario.Run.Do ──▶ report.Evaluate ──▶ Result.Write… (standard output, --json, --csv, --hdr, --html)
 //	                        └──▶ progress (standard error)
 //	loadtest compare A.json B.json ──▶ report.Compare
 //	loadtest worker                ──▶ workers.Serve: a process that has a part of the members
@@ -31,7 +31,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/scenario"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
-	"github.com/zonecast/zonecast/loadtest/internal/threshold"
 )
 
 // The exit codes.
@@ -84,7 +83,7 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return printUsage(stderr, errors.Join(err, files.discard()))
 	}
 
-	threshold.Evaluate(result, plan.Thresholds)
+	report.Evaluate(result, plan.Thresholds)
 	if err := errors.Join(result.WriteText(stdout), files.write(result, r)); err != nil {
 		fmt.Fprintln(stderr, "loadtest: write the result:", err)
 		return exitFailed

@@ -2,7 +2,8 @@
 // program.
 //
 //	scenario  ──▶ Result            what was measured
-//	threshold ──▶ Evaluate(result, …)  whether it is good enough
+//	settings  ──▶ ParseThreshold    what it must reach
+//	main      ──▶ Evaluate          whether it is good enough
 //	main      ──▶ Result.WriteText, Result.WriteJSON
 package report
 

@@ -10,7 +10,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/fake"
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
-	"github.com/zonecast/zonecast/loadtest/internal/threshold"
 )
 
 // Whoever loses its connection on purpose comes back and gets what it missed, and nothing is called
@@ -124,16 +123,16 @@ func TestRamp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			limit, err := threshold.Parse(tt.threshold)
+			limit, err := report.ParseThreshold(tt.threshold)
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, plan := start(t, tt.faults, onePublisher, func(p *settings.Plan) {
 				p.Scenario, p.Step, p.Rate, p.RampFactor, p.MaxErrors = settings.Ramp, 200*time.Millisecond, 200, 2, 0
-				p.Thresholds = []threshold.Threshold{limit}
+				p.Thresholds = []report.Threshold{limit}
 			})
 			got := do(t, plan)
-			threshold.Evaluate(got, plan.Thresholds)
+			report.Evaluate(got, plan.Thresholds)
 			if len(got.Ramp) < 3 || !got.Ramp[0].Held || !got.Ramp[1].Held || got.Ramp[2].Held || len(got.Failures) > 0 || got.Ramp[1].MsgPerSec != 400 {
 				t.Errorf("%+v, failures %q", got.Ramp, got.Failures)
 			}

@@ -30,7 +30,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/threshold"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 	"github.com/zonecast/zonecast/loadtest/internal/workers"
 )
@@ -303,7 +302,7 @@ func (r *Run) closeWorkers() {
 }
 
 // checkThresholds measures a result that may go on, as scenario ramp does with each step.
-func checkThresholds(res *report.Result, thresholds []threshold.Threshold) (outcomes []report.Outcome, held bool) {
+func checkThresholds(res *report.Result, thresholds []report.Threshold) (outcomes []report.Outcome, held bool) {
 	held = true
 	for _, t := range thresholds {
 		o := t.Check(res)

@@ -12,9 +12,9 @@ import (
 
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/handshake"
+	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/threshold"
 )
 
 // The most that settings may ask for; more is a slip of the keyboard, not a plan.
@@ -268,7 +268,7 @@ var unmeasured = map[string][]string{
 
 func (p *Plan) thresholds(wrong *mistakes) {
 	for _, text := range p.ThresholdFlags {
-		t, err := threshold.Parse(text)
+		t, err := report.ParseThreshold(text)
 		if err != nil {
 			wrong.add(err)
 			continue

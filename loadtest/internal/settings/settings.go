@@ -14,7 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/zonecast/zonecast/loadtest/internal/handshake"
-	"github.com/zonecast/zonecast/loadtest/internal/threshold"
+	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
 
 // The scenarios.
@@ -109,16 +109,16 @@ type Plan struct {
 	HTMLFile       string   `name:"html" env:"HTML_FILE" placeholder:"FILE" help:"Write a self-contained HTML page with charts to this file."`
 
 	// Derived by Parse. WSURLs get the transport's path and lose their room.
-	Name         string                `kong:"-"` // of the scenario file
-	About        string                `kong:"-"`
-	PublishBases []string              `kong:"-"` // of the HTTP API; empty if it is not used
-	Rooms        []string              `kong:"-"`
-	Grace        time.Duration         `kong:"-"` // how long after the end messages that are due still go out
-	EchoShare    float64               `kong:"-"` // of Rate
-	Share        float64               `kong:"-"`
-	WorkerKey    handshake.Key         `kong:"-"`
-	Sources      []netip.Addr          `kong:"-"`
-	Thresholds   []threshold.Threshold `kong:"-"`
+	Name         string             `kong:"-"` // of the scenario file
+	About        string             `kong:"-"`
+	PublishBases []string           `kong:"-"` // of the HTTP API; empty if it is not used
+	Rooms        []string           `kong:"-"`
+	Grace        time.Duration      `kong:"-"` // how long after the end messages that are due still go out
+	EchoShare    float64            `kong:"-"` // of Rate
+	Share        float64            `kong:"-"`
+	WorkerKey    handshake.Key      `kong:"-"`
+	Sources      []netip.Addr       `kong:"-"`
+	Thresholds   []report.Threshold `kong:"-"`
 }
 
 // Publishes reports whether the scenario publishes anything.
