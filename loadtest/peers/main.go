@@ -147,12 +147,12 @@ func compare(ctx context.Context, set settings, scenarios []scenario.Scenario, p
 	for _, s := range scenarios {
 		for round := range s.Rounds {
 			for _, p := range peers {
-				if !s.Has(p.Name) {
+				if !s.Includes(p.Name) {
 					continue
 				}
 				fmt.Fprintf(progress, "%s, %d of %d: %s\n", s.Name, round+1, s.Rounds, p.Title)
-				debug.FreeOSMemory() // the last swarm is swept now, and not while the next one measures
-				o, err := s.Do(ctx, p)
+				debug.FreeOSMemory() // the last connections are collected now, and not while the next ones are measured
+				o, err := s.Run(ctx, p)
 				if err != nil {
 					return nil, err
 				}

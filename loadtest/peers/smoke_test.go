@@ -41,7 +41,7 @@ func TestEveryPeer(t *testing.T) {
 	want := 0
 	for _, s := range result.Scenarios {
 		for _, peer := range server.Names() {
-			if s.Has(peer) {
+			if s.Includes(peer) {
 				want += s.Rounds
 			}
 		}

@@ -26,7 +26,7 @@ func key(t testing.TB, secret string) Key {
 
 func welcome() error { return nil }
 
-func papers(t testing.TB) Certificate {
+func testCertificate(t testing.TB) Certificate {
 	t.Helper()
 	p, err := NewCertificate()
 	if err != nil {
@@ -57,11 +57,11 @@ func pipe(t testing.TB) (near, far net.Conn) {
 	return near, far
 }
 
-func meet(t testing.TB, near, far net.Conn, coordinator, worker Key, welcome func() error) (called, answered net.Conn, callErr, answerErr error) {
+func handshakeBoth(t testing.TB, near, far net.Conn, coordinator, worker Key, welcome func() error) (called, answered net.Conn, callErr, answerErr error) {
 	t.Helper()
 	var working sync.WaitGroup
 	working.Go(func() {
-		if answered, answerErr = Server(far, papers(t), worker, welcome); answerErr != nil {
+		if answered, answerErr = Server(far, testCertificate(t), worker, welcome); answerErr != nil {
 			_ = far.Close()
 		}
 	})
@@ -92,7 +92,7 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 				tt.welcome = welcome
 			}
 			near, far := pipe(t)
-			called, answered, callErr, answerErr := meet(t, near, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
+			called, answered, callErr, answerErr := handshakeBoth(t, near, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
 			if !errors.Is(callErr, tt.wantCoordinator) || !errors.Is(answerErr, tt.wantWorker) {
 				t.Fatalf("the coordinator: %v, want %v; the worker: %v, want %v", callErr, tt.wantCoordinator, answerErr, tt.wantWorker)
 			}
@@ -109,7 +109,7 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 	}
 }
 
-// A line is a conversation whose other side says something made of what it heard first.
+// A line is a connection whose other side has sent all that it sends.
 type line struct {
 	io.Reader
 	io.Writer
@@ -162,7 +162,7 @@ func TestNoProofIsMadeForAStranger(t *testing.T) {
 
 // Who only pretends to be the worker does not get further than the coordinator's proof, whose label
 // is not the worker's.
-func TestAFalseWorkerIsFound(t *testing.T) {
+func TestAFalseWorkerIsDetected(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, verdict := range map[string]string{
 		"no proof":                "yes -\n",
@@ -182,11 +182,11 @@ func TestAFalseWorkerIsFound(t *testing.T) {
 
 // Who sits in between and speaks TLS with both sides can pass on every word of theirs, and gets
 // nothing but a refusal.
-func TestWhoSitsInBetweenIsFound(t *testing.T) {
+func TestAManInTheMiddleIsDetected(t *testing.T) {
 	k := key(t, "the key of both of them")
 	near, nearer := pipe(t)
 	farther, far := pipe(t)
-	toCoordinator := tls.Server(nearer, papers(t).config)
+	toCoordinator := tls.Server(nearer, testCertificate(t).config)
 	toWorker := tls.Client(farther, &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true})
 	var passing sync.WaitGroup
 	pass := func(to, from *tls.Conn) {
@@ -195,7 +195,7 @@ func TestWhoSitsInBetweenIsFound(t *testing.T) {
 	}
 	passing.Go(func() { pass(toCoordinator, toWorker) })
 	passing.Go(func() { pass(toWorker, toCoordinator) })
-	_, _, callErr, answerErr := meet(t, near, far, k, k, welcome)
+	_, _, callErr, answerErr := handshakeBoth(t, near, far, k, k, welcome)
 	passing.Wait()
 	if !errors.Is(callErr, ErrWrongKey) || !errors.Is(answerErr, ErrWrongKey) {
 		t.Errorf("the coordinator: %v, the worker: %v", callErr, answerErr)
@@ -208,7 +208,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	old := tls.Client(near, &tls.Config{MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true})
 	var calling sync.WaitGroup
 	calling.Go(func() { _ = old.Handshake() })
-	if _, err := Server(far, papers(t), key(t, "the key of both of them"), welcome); !errors.Is(err, ErrProtocol) {
+	if _, err := Server(far, testCertificate(t), key(t, "the key of both of them"), welcome); !errors.Is(err, ErrProtocol) {
 		t.Errorf("error %v", err)
 	}
 	_ = far.Close()
@@ -269,7 +269,7 @@ func TestAKeyDoesNotPrint(t *testing.T) {
 // it: neither goes on without a proof, nor fails in another way.
 func FuzzStranger(f *testing.F) {
 	k := key(f, "the key of both of them")
-	p := papers(f)
+	p := testCertificate(f)
 	proof := strings.Repeat("0f", bindingSize)
 	f.Add([]byte(coordinatorPrefix + " 3 " + proof + "\n"))
 	f.Add([]byte(workerPrefix + " 3 key\nyes " + proof + "\n"))
@@ -281,34 +281,34 @@ func FuzzStranger(f *testing.F) {
 		if serverHandshake(heard, binding{}, k, welcome) == nil {
 			t.Error("the worker goes on")
 		}
-		if _, err := Server(deaf{Reader: bytes.NewReader(said)}, p, k, welcome); err == nil {
+		if _, err := Server(sink{Reader: bytes.NewReader(said)}, p, k, welcome); err == nil {
 			t.Error("the worker goes on without TLS")
 		}
 		if clientHandshake(line{bytes.NewReader(said), io.Discard}, binding{}, k) == nil {
 			t.Error("the coordinator goes on")
 		}
-		if _, err := Client(deaf{Reader: bytes.NewReader(said)}, k); err == nil {
+		if _, err := Client(sink{Reader: bytes.NewReader(said)}, k); err == nil {
 			t.Error("the coordinator goes on without TLS")
 		}
 	})
 }
 
 // deaf is a connection whose other end does not care what it is told.
-type deaf struct {
+type sink struct {
 	net.Conn // nil: what is not below is not used
 	io.Reader
 }
 
-func (d deaf) Read(p []byte) (int, error)     { return d.Reader.Read(p) }
-func (deaf) Write(p []byte) (int, error)      { return len(p), nil }
-func (deaf) Close() error                     { return nil }
-func (deaf) SetWriteDeadline(time.Time) error { return nil }
+func (d sink) Read(p []byte) (int, error)     { return d.Reader.Read(p) }
+func (sink) Write(p []byte) (int, error)      { return len(p), nil }
+func (sink) Close() error                     { return nil }
+func (sink) SetWriteDeadline(time.Time) error { return nil }
 
 // FuzzTheLine changes, repeats and leaves out bytes of what goes to a worker, who must hear what
 // was said, up to some place, and nothing else.
 func FuzzTheLine(f *testing.F) {
 	k := key(f, "the key of both of them")
-	p := papers(f)
+	p := testCertificate(f)
 	f.Add(uint16(3), byte(1), byte(0))
 	f.Add(uint16(300), byte(0x80), byte(0))
 	f.Add(uint16(600), byte(0), byte(1))
@@ -316,7 +316,7 @@ func FuzzTheLine(f *testing.F) {
 	f.Add(uint16(1500), byte(0xff), byte(1))
 	f.Fuzz(func(t *testing.T, at uint16, change, trick byte) {
 		near, far := pipe(t)
-		meddling := &meddler{TCPConn: near.(*net.TCPConn), at: int(at) % 4096, change: change, trick: trick}
+		tampering := &tamperer{TCPConn: near.(*net.TCPConn), at: int(at) % 4096, change: change, trick: trick}
 		const said = "the first order\nthe second order\nthe third order\n"
 		heard := make(chan string, 1)
 		go func() {
@@ -327,8 +327,8 @@ func FuzzTheLine(f *testing.F) {
 			_ = far.Close()
 			heard <- string(all)
 		}()
-		if conn, err := Client(meddling, k); err == nil {
-			meddling.met = true
+		if conn, err := Client(tampering, k); err == nil {
+			tampering.met = true
 			for _, one := range strings.SplitAfter(said, "\n") {
 				_, _ = io.WriteString(conn, one)
 			}
@@ -341,8 +341,8 @@ func FuzzTheLine(f *testing.F) {
 	})
 }
 
-// A meddler changes what goes over a connection.
-type meddler struct {
+// A tamperer changes what goes over a connection.
+type tamperer struct {
 	*net.TCPConn
 	at            int // the byte that it is about, counted from the first one
 	change, trick byte
@@ -350,7 +350,7 @@ type meddler struct {
 	met           bool // both sides have proved
 }
 
-func (m *meddler) Write(p []byte) (int, error) {
+func (m *tamperer) Write(p []byte) (int, error) {
 	i := m.at - m.passed
 	m.passed += len(p)
 	if i < 0 || i >= len(p) {

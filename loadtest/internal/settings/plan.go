@@ -28,8 +28,8 @@ const (
 	maxSources     = 65_536
 )
 
-// Grace is how long after the end messages that are due still go out. Only tests change it, for they
-// must pass on busy machines, too.
+// Grace is how long after the end messages that are due still go out. Only tests change it, for
+// they must pass on busy machines, too.
 var Grace = 2 * time.Second
 
 // mistakes collects what is wrong with the settings.

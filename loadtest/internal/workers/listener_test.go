@@ -36,7 +36,7 @@ func waitForLog(t *testing.T, l *fake.Lines, want string) {
 	}
 }
 
-func TestTheWrongKeyIsSaidOnBothSides(t *testing.T) {
+func TestBothSidesReportTheWrongKey(t *testing.T) {
 	const mine, other = "a key that is the worker's", "a key of somebody else"
 	for _, tt := range []struct {
 		name, worker, coordinator string
@@ -65,7 +65,7 @@ func TestTheWrongKeyIsSaidOnBothSides(t *testing.T) {
 
 // More unauthenticated connections than there is room for say nothing, or what is no handshake. The
 // one who has the key gets through at once.
-func TestStrangersKeepNobodyWaiting(t *testing.T) {
+func TestUnauthenticatedConnectionsDelayNobody(t *testing.T) {
 	key := readKey(t, "the key of both of them")
 	address, log := startWorker(t, key)
 	for i := range 3 * maxPending {
@@ -94,7 +94,7 @@ func TestStrangersKeepNobodyWaiting(t *testing.T) {
 }
 
 // An unauthenticated connection who says nothing is sent away.
-func TestASilentStrangerHasToGo(t *testing.T) {
+func TestASilentConnectionTimesOut(t *testing.T) {
 	t.Parallel()
 	address, log := startWorker(t, readKey(t, "the key of both of them"))
 	conn, err := net.Dial("tcp", address)
@@ -155,7 +155,7 @@ func TestNoWorkerThere(t *testing.T) {
 
 // Who sits between a coordinator and a worker can't slip in an order, nor read the token in one: a
 // line that was meddled with ends.
-func TestALineThatIsMeddledWithEnds(t *testing.T) {
+func TestATamperedConnectionEnds(t *testing.T) {
 	key := readKey(t, "the key of both of them")
 	address, log := startWorker(t, key)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -165,7 +165,7 @@ func TestALineThatIsMeddledWithEnds(t *testing.T) {
 	var passing sync.WaitGroup
 	defer passing.Wait()
 	defer listener.Close()
-	var meddle atomic.Bool
+	var tamper atomic.Bool
 	var seen fake.Lines
 	passing.Go(func() {
 		near, err := listener.Accept()
@@ -187,7 +187,7 @@ func TestALineThatIsMeddledWithEnds(t *testing.T) {
 				return
 			}
 			_, _ = seen.Write(p[:n])
-			if meddle.Load() {
+			if tamper.Load() {
 				p[n-1] ^= 1
 			}
 			if _, err := far.Write(p[:n]); err != nil {
@@ -205,7 +205,7 @@ func TestALineThatIsMeddledWithEnds(t *testing.T) {
 	if _, err := w.Do(t.Context(), worker.Command{Do: worker.DoOpen, Job: job}); err != nil {
 		t.Fatal(err)
 	}
-	meddle.Store(true)
+	tamper.Store(true)
 	if _, err := w.Do(t.Context(), worker.Command{Do: worker.DoSettle}); err == nil || !strings.Contains(err.Error(), "its process ended") {
 		t.Errorf("error %v", err)
 	}

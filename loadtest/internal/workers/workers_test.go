@@ -39,7 +39,7 @@ func startWorker(t *testing.T, key handshake.Key) (address string, log *fake.Lin
 	return listener.Addr().String(), log
 }
 
-func TestOrdersGoOverTheLine(t *testing.T) {
+func TestCommandsOverAConnection(t *testing.T) {
 	address, _ := startWorker(t, handshake.Key{})
 	w, uncertain, err := Dial(t.Context(), address, handshake.Key{}, func(*worker.Tick) {})
 	if err != nil {
@@ -71,7 +71,7 @@ func TestOrdersGoOverTheLine(t *testing.T) {
 	}
 }
 
-func TestALineThatBreaksIsSaid(t *testing.T) {
+func TestABrokenConnectionIsReported(t *testing.T) {
 	near, other := net.Pipe()
 	w := newClient("the worker", near, near, 0, func(*worker.Tick) {})
 	_ = other.Close()
@@ -81,7 +81,7 @@ func TestALineThatBreaksIsSaid(t *testing.T) {
 	w.Close()
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNoListener(t *testing.T) {
 	if _, _, err := Dial(t.Context(), "127.0.0.1:1", handshake.Key{}, nil); err == nil || !strings.Contains(err.Error(), "loadtest worker --listen 127.0.0.1:1") {
 		t.Errorf("error %v", err)
 	}

@@ -118,7 +118,7 @@ func (s *server) handle(fd int) error {
 			return nil
 		}
 		p := s.buffer[:rest+n]
-		used, err := s.take(c, p)
+		used, err := s.handleInput(c, p)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "write2: a client is closed:", err)
 			s.end(c)
@@ -148,7 +148,7 @@ func (s *server) accept() error {
 }
 
 // take handles all that p holds and says how many bytes it has.
-func (s *server) take(c *conn, p []byte) (used int, err error) {
+func (s *server) handleInput(c *conn, p []byte) (used int, err error) {
 	if !c.open {
 		key, n, err := frame.ParseRequest(p)
 		if err != nil || n == 0 {
@@ -158,7 +158,7 @@ func (s *server) take(c *conn, p []byte) (used int, err error) {
 		if err := s.write(c.fd, frame.AppendResponse(nil, key)); err != nil {
 			return used, err
 		}
-		if err := s.say(c, wire.AppendFrame(nil, wire.EventConnected, wire.Connected{Rooms: []wire.Position{}})); err != nil {
+		if err := s.send(c, wire.AppendFrame(nil, wire.EventConnected, wire.Connected{Rooms: []wire.Position{}})); err != nil {
 			return used, err
 		}
 	}
@@ -171,13 +171,13 @@ func (s *server) take(c *conn, p []byte) (used int, err error) {
 		if m.Op != frame.Text {
 			continue
 		}
-		if err := s.obey(c, m.Payload); err != nil {
+		if err := s.handleMessage(c, m.Payload); err != nil {
 			return used, err
 		}
 	}
 }
 
-func (s *server) obey(c *conn, text []byte) error {
+func (s *server) handleMessage(c *conn, text []byte) error {
 	f, err := wire.DecodeClient(text)
 	if err != nil {
 		return err
@@ -201,7 +201,7 @@ func (s *server) obey(c *conn, text []byte) error {
 		s.broadcast(name, r, &p)
 	}
 	offset := wire.Offset{Epoch: "w", N: r.n}
-	return s.say(c, wire.AppendAck(nil, f.ID, wire.PositionOf(name, offset)))
+	return s.send(c, wire.AppendAck(nil, f.ID, wire.PositionOf(name, offset)))
 }
 
 // broadcast is what this program is for.
@@ -218,7 +218,7 @@ func (s *server) broadcast(name wire.Room, r *room, p *wire.Publish) {
 	}
 }
 
-func (s *server) say(c *conn, text []byte) error {
+func (s *server) send(c *conn, text []byte) error {
 	return s.write(c.fd, frame.Append(nil, frame.Text, frame.FromServer, [4]byte{}, text))
 }
 

@@ -85,9 +85,9 @@ func (o *Outcome) BytesPerDelivery() float64 {
 	return float64(o.Run.Bytes) / float64(o.Run.Delivered)
 }
 
-// Do puts a peer through the scenario. What goes wrong with the peer is the outcome's Failure; the
+// Run puts a peer through the scenario. What goes wrong with the peer is the outcome's Failure; the
 // error is that of ctx.
-func (s Scenario) Do(ctx context.Context, peer *server.Peer) (Outcome, error) {
+func (s Scenario) Run(ctx context.Context, peer *server.Peer) (Outcome, error) {
 	o := Outcome{Scenario: s.Name, Peer: peer.Name}
 	if err := s.measure(ctx, peer, &o); err != nil {
 		if ctx.Err() != nil {
@@ -109,7 +109,7 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 	defer process.Kill()
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("%w%s", err, process.Said())
+			err = fmt.Errorf("%w%s", err, process.Stderr())
 		}
 	}()
 	if err := pause(ctx, time.Second); err != nil { // what a server does after its start is not the connections' cost
@@ -176,19 +176,19 @@ func (s Scenario) idle(ctx context.Context, clients *worker.Worker, o *Outcome) 
 }
 
 func (s Scenario) load(ctx context.Context, clients *worker.Worker, process *server.Process, o *Outcome) error {
-	warm, _, err := s.run(ctx, clients, s.WarmUp)
+	warm, _, err := s.runStep(ctx, clients, s.WarmUp)
 	if err != nil {
 		return fmt.Errorf("warm-up: %w", err)
 	}
-	before, err := look(process)
+	before, err := takeReading(process)
 	if err != nil {
 		return err
 	}
-	p, step, err := s.run(ctx, clients, s.Duration)
+	p, step, err := s.runStep(ctx, clients, s.Duration)
 	if err != nil {
 		return err
 	}
-	after, err := look(process)
+	after, err := takeReading(process)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (s Scenario) load(ctx context.Context, clients *worker.Worker, process *ser
 
 // run carries out one stretch and waits until everything is delivered, or for as long as the
 // scenario says.
-func (s Scenario) run(ctx context.Context, clients *worker.Worker, d time.Duration) (*worker.Partial, worker.Step, error) {
+func (s Scenario) runStep(ctx context.Context, clients *worker.Worker, d time.Duration) (*worker.Partial, worker.Step, error) {
 	step := worker.Step{Start: client.Now(), Duration: d, Rate: s.Rate}
 	if s.Kind == Flood {
 		step.Rate, step.Window = 0, s.Window
@@ -242,7 +242,7 @@ type reading struct {
 	server, generator, idle time.Duration
 }
 
-func look(process *server.Process) (r reading, err error) {
+func takeReading(process *server.Process) (r reading, err error) {
 	r.at = time.Now()
 	r.generator, _ = machine.Used()
 	if r.server, err = process.CPU(); err != nil {

@@ -2,7 +2,7 @@
 
 // Package scenario is what each server is put through.
 //
-//	All ──▶ Scenario.Do: server.Start ──▶ worker.Connect ──▶ Idle, or warm-up and Steady or Flood ──▶ Outcome
+//	All ──▶ Scenario.Run: server.Start ──▶ worker.Connect ──▶ Idle, or warm-up and Steady or Flood ──▶ Outcome
 //
 // Each scenario has a server of its own, fresh from its start, so that no figure carries another
 // scenario's memory.
@@ -61,9 +61,9 @@ type Scenario struct {
 	Rounds int `json:"rounds"`
 }
 
-// Has says whether a peer is put through the scenario. The bare loop of write(2) has no queue, so
-// it can't be flooded, no sessions, so its memory means nothing, and no compression.
-func (s Scenario) Has(peer string) bool {
+// Includes says whether a peer is put through the scenario. The bare loop of write(2) has no queue,
+// so it can't be flooded, no sessions, so its memory means nothing, and no compression.
+func (s Scenario) Includes(peer string) bool {
 	return peer != server.Write2 || s.Kind == Steady && !s.Deflate
 }
 

@@ -37,7 +37,7 @@ var targets = []target{
 
 // reached returns the target's figure in each round. asked is false when its scenarios or its peers
 // were left out.
-func (r *Result) reached(t target) (figures []float64, asked bool) {
+func (r *Result) ratiosOf(t target) (figures []float64, asked bool) {
 	s, ok := r.scenario(t.scenario)
 	if !ok || !r.has(server.Zonecast) {
 		return nil, false
@@ -60,7 +60,7 @@ func (r *Result) reached(t target) (figures []float64, asked bool) {
 // verdict says what became of a target: the median of all rounds counts, and a round without a
 // figure misses it.
 func (r *Result) verdict(t target) (figures []float64, met, asked bool) {
-	figures, asked = r.reached(t)
+	figures, asked = r.ratiosOf(t)
 	s, _ := r.scenario(t.scenario)
 	if !asked || len(figures) < max(s.Rounds, 1) {
 		return figures, false, asked
