@@ -3,10 +3,10 @@
 // Command loadtest measures a Zonecast server: it opens many connections, sends messages at a fixed
 // rate, and counts what every single connection receives.
 //
-//	settings.Parse ──▶ scenario.Run.Do ──▶ report.Evaluate ──▶ Result.Write… (standard output, --json, --csv, --hdr, --html)
+//	settings.Parse ──▶ scenario.Run.Do ──▶ report.Evaluate ──▶ Result.WriteText, --json, --csv …
 //	                        └──▶ progress (standard error)
 //	loadtest compare A.json B.json ──▶ report.Compare
-//	loadtest worker                ──▶ workers.Serve: a process that has a part of the members
+//	loadtest worker                ──▶ workers.Serve: a process with a part of the members
 //
 // Needs Linux: it lives on epoll and /proc.
 //

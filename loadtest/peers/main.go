@@ -3,7 +3,7 @@
 // Command peers compares push servers on one machine: it starts one after the other, puts each
 // through the same scenarios with the same generator, and prints one table.
 //
-//	server.Kit ──▶ Peer ──▶ scenario.Do ──▶ Outcome ──▶ table.Result (Markdown on standard output, --out as JSON)
+//	server.Kit ──▶ Peer ──▶ Scenario.Run ──▶ Outcome ──▶ table.Result (Markdown, and JSON in --out)
 //
 // It runs in this module's folder, since it builds the peers from there. Needs Linux: it lives on
 // epoll and /proc.

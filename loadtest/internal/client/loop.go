@@ -4,7 +4,7 @@
 // over raw sockets, so that the server under test is what limits a run.
 //
 //	scenario ──▶ Loop.Dial ──▶ Conn ──▶ Handler.Event      a message of the server, decoded
-//	scenario ──▶ Loop.At                Handler.Response   the response to a request, on a plain HTTP connection
+//	scenario ──▶ Loop.At                Handler.Response   the response to a request
 //	scenario ──▶ Loop.Step              Handler.Closed
 //	                conn.go ─┬─ websocket.go   upgrade, frames       epoll ─ frame ─ protocol
 //	                         ├─ stream.go      Server-Sent Events    http1

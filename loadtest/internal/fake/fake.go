@@ -1,7 +1,7 @@
 // Package fake is a small server for tests that speaks Zonecast's protocol and breaks its promises
 // on purpose.
 //
-//	test ──▶ New(Faults{Lose: Every(10)})    an httptest server: /ws, /sse, /poll and the publish API
+//	test ──▶ New(Faults{Lose: Every(10)})  an httptest server: /ws, /sse, /poll and the publish API
 //
 // Faults apply to messages that carry a sequence number, that is to those of a run and not to what
 // is sent before it.

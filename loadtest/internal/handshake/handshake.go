@@ -1,20 +1,17 @@
-// Package handshake lets a coordinator and a worker on another machine prove to one another that
-// they have the same key, without sending it, before anything else goes over the line, and gives
-// them a line that nobody can read or change.
+// Package handshake authenticates a coordinator and a worker on another machine to one another, by
+// a key that both have and that is never sent, and encrypts their connection.
 //
 //	coordinator                                            worker
-//	Call    ◀── TLS 1.3, a certificate for this once ───▶  Answer
-//	        ◀── zonecast-worker 3 key ──────────────────           "open" in place of "key": it asks for none
+//	Client  ◀── TLS 1.3, a certificate for this once ───▶  Server
+//	        ◀── zonecast-worker 3 key ──────────────────           or "open": no key
 //	        ─── zonecast-loadtest 3 PROOF ──────────────▶          "-" for no proof
 //	        ◀── yes PROOF, or: no REASON ───────────────
 //
-// The certificate says nothing about the worker, and nobody checks it: the proofs do. A proof is
-// HMAC-SHA-256 (RFC 2104) with the key over who proves, and over what TLS exports to both ends of
-// this one connection (RFC 5705, RFC 9266) and to nobody else. So a proof is worth nothing on
-// another connection, recorded or passed on: who sits in between has two connections, and can't
-// make the proof of either. One side's is worth nothing as the other's. The worker, whom anyone can
-// reach, proves itself last. Each line has at most [maxLine] bytes. All that follows goes through
-// the same TLS.
+// The certificate is not checked; the proofs authenticate. A proof is HMAC-SHA-256 (RFC 2104) with
+// the key over who proves, and over the keying material that TLS exports to both ends of this one
+// connection (RFC 5705, RFC 9266). So a proof is worth nothing on another connection, replayed or
+// relayed by a man in the middle, and one side's is worth nothing as the other's. The worker, which
+// anyone can reach, proves itself last. Each line has at most [maxLine] bytes.
 package handshake
 
 import (

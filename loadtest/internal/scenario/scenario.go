@@ -3,12 +3,12 @@
 // Package scenario carries out a run with the workers that it takes, and adds up what they
 // measured.
 //
-//	main ──▶ New(plan) ──▶ Run.Do         preflight ▸ hire ▸ connect ▸ send ▸ settle ▸ add up
-//	                       Run.Snapshot     for the progress line, meanwhile
+//	main ──▶ New(plan) ──▶ Run.Do        preflight, start workers, connect, send, settle, add up
+//	                       Run.Snapshot  for the progress line, meanwhile
 //	              │
 //	              ├─ preflight.go   whether it can work at all, in seconds
 //	              ├─ jobs.go        who does what: workers, members, addresses
-//	              ├─ watch.go       the seconds of the run, and the servers' memory and CPU
+//	              ├─ recorder.go    the seconds of the run, and the servers' memory and CPU
 //	              ├─ ramp.go        faster and faster
 //	              └─ result.go      the result
 package scenario

@@ -1,7 +1,7 @@
 // Package stamp makes the data of a run's messages, and recognises it when a server sends it.
 //
-//	publisher ──▶ Template.Append    {"lines":[…],"pad":"…","stamp":"k3f9x2ab…"}: the data of one message
-//	member    ──▶ Template.Read      which message it is, and whether it is byte for byte what was sent
+//	publisher ──▶ Template.Append  {"lines":[…],"pad":"…","stamp":"k3f9x2ab…"}: the data of a message
+//	member    ──▶ Template.Read    which message it is, if it is byte for byte what was sent
 //
 // The data looks like what a warehouse sends, a JSON object with lines of an order, so that deflate
 // has what it would have in earnest. Its last field is the stamp: which run, which message of which

@@ -5,13 +5,13 @@
 //
 //	coordinator ──▶ Open(job) ▸ Connect ▸ Send(step) ▸ Settle(accepted) ──▶ Partial
 //	            ◀── Tick              each second meanwhile, with counts alone in between
-//	                  send.go                 what is due is sent, and waited for
-//	                  member.go ──▶ delivery  what each member received, message by message
-//	                  reconnect.go            members that reconnect and resume from their last offset
-//	                  behaviour.go            members that disconnect, go offline, leave or read slowly
-//	                  publish_*.go            messages over HTTP, or as frames of clients
-//	                  echo*.go                round trips, by POST where members' connections go one way
-//	                  httpconn.go             requests, one after the other on each connection
+//	    send.go                 what is due is sent, and waited for
+//	    member.go ──▶ delivery  what each member received, message by message
+//	    reconnect.go            members that reconnect and resume from their last offset
+//	    behaviour.go            members that disconnect, go offline, leave or read slowly
+//	    publish_*.go            messages over HTTP, or as frames of clients
+//	    echo*.go                round trips, by POST where members' connections go one way
+//	    httpconn.go             requests, one after the other on each connection
 //
 // What counts: messages that are sent once all members have joined (or given up), that is all of
 // them, and that the server accepted. Each member that joined must have all of them, whatever

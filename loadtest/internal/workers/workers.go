@@ -2,10 +2,10 @@
 
 // Package workers runs workers: in this process, in others on this machine, and on other machines.
 //
-//	scenario ──▶ Local, Spawn, Dial ──▶ Client.Do(command)  one command after the other, each answered once
+//	scenario ──▶ Local, Spawn, Dial ──▶ Client.Do(command)  one at a time, each answered once
 //	                                    tick                each second, and counts in between
 //	process  ──▶ Serve(in, out)         the other end, in a process of its own
-//	machine  ──▶ Listener.Serve         the same for coordinators that connect and authenticate; over TLS
+//	machine  ──▶ Listener.Serve         the same for coordinators that authenticate, over TLS
 //
 // Commands, replies and ticks are JSON objects, one a line. A client whose process ended answers
 // each command with a failure.

@@ -2,7 +2,7 @@
 
 // Package scenario is what each server is put through.
 //
-//	All ──▶ Scenario.Run: server.Start ──▶ worker.Connect ──▶ Idle, or warm-up and Steady or Flood ──▶ Outcome
+//	All ──▶ Scenario.Run: server.Start ──▶ worker.Connect ──▶ Idle, Steady or Flood ──▶ Outcome
 //
 // Each scenario has a server of its own, fresh from its start, so that no figure carries another
 // scenario's memory.
