@@ -89,7 +89,7 @@ func (l *Loop) handleEvents(c *Conn, text []byte) (read int, err error) {
 
 const maxEvent = 2 << 20
 
-// A sseEvent is one Server-Sent Event; its slices are parts of what was read, but for data of
+// An sseEvent is one Server-Sent Event; its slices are parts of what was read, but for data of
 // several lines.
 type sseEvent struct{ name, data []byte }
 

@@ -152,12 +152,12 @@ func stopText(ctx context.Context, why error, plan settings.Plan) string {
 	return why.Error()
 }
 
-// sendAll gives every worker its order at once and returns their answers.
-func (r *Run) sendAll(ctx context.Context, order func(i int) worker.Command) ([]worker.Reply, error) {
+// sendAll sends every worker its command at once and returns their replies.
+func (r *Run) sendAll(ctx context.Context, command func(i int) worker.Command) ([]worker.Reply, error) {
 	answers, errs := make([]worker.Reply, len(r.workers)), make([]error, len(r.workers))
 	var doing sync.WaitGroup
-	for i, mate := range r.workers {
-		doing.Go(func() { answers[i], errs[i] = mate.Do(ctx, order(i)) })
+	for i, w := range r.workers {
+		doing.Go(func() { answers[i], errs[i] = w.Do(ctx, command(i)) })
 	}
 	doing.Wait()
 	return answers, errors.Join(errs...)
@@ -197,14 +197,14 @@ func (r *Run) send(ctx context.Context, cancel context.CancelCauseFunc, t *total
 		}
 	}
 	var sending sync.WaitGroup
-	for i, mate := range r.workers {
+	for i, w := range r.workers {
 		sending.Go(func() {
 			own := step
 			own.Echo *= float64(r.addresses.shares[i].members) / float64(max(r.plan.Connections, 1))
 			if !r.addresses.shares[i].publishes {
 				own.Rate, own.Window = 0, 0
 			}
-			answers[i], errs[i] = mate.Do(ctx, worker.Command{Do: worker.DoSend, Step: &own})
+			answers[i], errs[i] = w.Do(ctx, worker.Command{Do: worker.DoSend, Step: &own})
 			switch {
 			case errs[i] != nil:
 				stop(errs[i])
@@ -266,11 +266,11 @@ func (r *Run) startWorkers(ctx context.Context) error {
 		return err
 	}
 	for i, share := range r.addresses.shares {
-		mate, err := r.startWorker(ctx, i, share)
+		w, err := r.startWorker(ctx, i, share)
 		if err != nil {
 			return &TargetError{err.Error()}
 		}
-		r.workers = append(r.workers, mate)
+		r.workers = append(r.workers, w)
 	}
 	_, err = r.sendAll(ctx, func(i int) worker.Command { return worker.Command{Do: worker.DoOpen, Job: &jobs[i]} })
 	if err != nil {
@@ -283,9 +283,9 @@ func (r *Run) startWorker(ctx context.Context, i int, share share) (*workers.Cli
 	tick := r.recorder.ticker(i)
 	switch {
 	case share.at != "":
-		mate, uncertain, err := workers.Dial(ctx, share.at, r.plan.WorkerKey, tick)
+		w, uncertain, err := workers.Dial(ctx, share.at, r.plan.WorkerKey, tick)
 		r.recorder.uncertain = max(r.recorder.uncertain, uncertain)
-		return mate, err
+		return w, err
 	case share.local:
 		return workers.Local(tick), nil
 	}
@@ -295,8 +295,8 @@ func (r *Run) startWorker(ctx context.Context, i int, share share) (*workers.Cli
 // closeWorkers ends the workers.
 func (r *Run) closeWorkers() {
 	var ending sync.WaitGroup
-	for _, mate := range r.workers {
-		ending.Go(mate.Close)
+	for _, w := range r.workers {
+		ending.Go(w.Close)
 	}
 	ending.Wait()
 }

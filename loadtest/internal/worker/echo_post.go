@@ -61,7 +61,7 @@ func (p *echoPool) send(number int64, seq uint32, due uint64) {
 	next.start(client.Now())
 }
 
-// A echoConn is one connection of them, with the echo that is under way.
+// An echoConn is one connection of them, with the echo that is under way.
 type echoConn struct {
 	httpConn
 	pool   *echoPool

@@ -39,7 +39,7 @@ type message struct {
 	due  uint64
 }
 
-// A apiConn is one connection to the API.
+// An apiConn is one connection to the API.
 type apiConn struct {
 	httpConn
 	p     *httpPublisher

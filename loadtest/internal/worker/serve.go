@@ -55,7 +55,7 @@ type Request struct {
 
 // Serve executes commands until DoClose or the end of the channel, and polls the connections in
 // between. tick is called from its goroutine: each second, and with counts alone in between.
-func Serve(orders <-chan Request, tick func(*Tick)) {
+func Serve(requests <-chan Request, tick func(*Tick)) {
 	var w *Worker
 	defer func() {
 		if w != nil {
@@ -63,7 +63,7 @@ func Serve(orders <-chan Request, tick func(*Tick)) {
 		}
 	}()
 	for {
-		next, ok, failed := wait(w, orders)
+		next, ok, failed := wait(w, requests)
 		if !ok {
 			return
 		}
@@ -79,10 +79,10 @@ func Serve(orders <-chan Request, tick func(*Tick)) {
 }
 
 // wait returns the next request, and polls the connections until it comes.
-func wait(w *Worker, orders <-chan Request) (next Request, ok bool, failed string) {
+func wait(w *Worker, requests <-chan Request) (next Request, ok bool, failed string) {
 	for w != nil && failed == "" {
 		select {
-		case next, ok = <-orders:
+		case next, ok = <-requests:
 			return next, ok, ""
 		default:
 			if err := w.poll(pollInterval); err != nil {
@@ -90,7 +90,7 @@ func wait(w *Worker, orders <-chan Request) (next Request, ok bool, failed strin
 			}
 		}
 	}
-	next, ok = <-orders
+	next, ok = <-requests
 	return next, ok, failed
 }
 

@@ -54,14 +54,14 @@ func (m *Client) Close() {
 
 // Local returns a worker in this process.
 func Local(tick func(*worker.Tick)) *Client {
-	orders := make(chan worker.Request)
+	requests := make(chan worker.Request)
 	var serving sync.WaitGroup
-	serving.Go(func() { worker.Serve(orders, tick) })
+	serving.Go(func() { worker.Serve(requests, tick) })
 	return &Client{
 		Name: "the load tester",
 		do: func(ctx context.Context, o worker.Command) worker.Reply {
 			answer := make(chan worker.Reply, 1)
-			orders <- worker.Request{Command: o, Context: ctx, Reply: answer}
+			requests <- worker.Request{Command: o, Context: ctx, Reply: answer}
 			return <-answer
 		},
 		end: serving.Wait,
@@ -265,11 +265,11 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer) error {
 		defer sending.Unlock()
 		_ = writeMessage(w, l) // a line that broke ends the reading as well
 	}
-	orders := make(chan worker.Request)
+	requests := make(chan worker.Request)
 	var serving sync.WaitGroup
-	serving.Go(func() { worker.Serve(orders, func(t *worker.Tick) { send(message{Tick: t}) }) })
+	serving.Go(func() { worker.Serve(requests, func(t *worker.Tick) { send(message{Tick: t}) }) })
 	defer serving.Wait()
-	defer close(orders)
+	defer close(requests)
 
 	ctx, cancelAll := context.WithCancel(ctx)
 	defer cancelAll()
@@ -295,7 +295,7 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer) error {
 			running, cancel := context.WithCancel(ctx)
 			stop = cancel
 			answer := make(chan worker.Reply, 1)
-			orders <- worker.Request{Command: *l.Command, Context: running, Reply: answer}
+			requests <- worker.Request{Command: *l.Command, Context: running, Reply: answer}
 			answering.Go(func() {
 				defer cancel()
 				a := <-answer

@@ -147,7 +147,7 @@ func (s *server) accept() error {
 	}
 }
 
-// take handles all that p holds and says how many bytes it has.
+// handleInput handles all that p holds and says how many bytes it has.
 func (s *server) handleInput(c *conn, p []byte) (used int, err error) {
 	if !c.open {
 		key, n, err := frame.ParseRequest(p)

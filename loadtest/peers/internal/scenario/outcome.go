@@ -197,7 +197,7 @@ func (s Scenario) load(ctx context.Context, clients *worker.Worker, process *ser
 	return nil
 }
 
-// run carries out one stretch and waits until everything is delivered, or for as long as the
+// runStep carries out one step and waits until everything is delivered, or for as long as the
 // scenario says.
 func (s Scenario) runStep(ctx context.Context, clients *worker.Worker, d time.Duration) (*worker.Partial, worker.Step, error) {
 	step := worker.Step{Start: client.Now(), Duration: d, Rate: s.Rate}

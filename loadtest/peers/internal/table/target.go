@@ -35,9 +35,9 @@ var targets = []target{
 	{"many connections, 4 KiB: CPU deflated ÷ plain", scenario.SteadyMany4KDeflated, cpu, server.Zonecast, scenario.SteadyMany4K, 1.5, false},
 }
 
-// reached returns the target's figure in each round. asked is false when its scenarios or its peers
+// figures returns the target's figure in each round. asked is false when its scenarios or its peers
 // were left out.
-func (r *Result) ratiosOf(t target) (figures []float64, asked bool) {
+func (r *Result) figures(t target) (figures []float64, asked bool) {
 	s, ok := r.scenario(t.scenario)
 	if !ok || !r.has(server.Zonecast) {
 		return nil, false
@@ -60,7 +60,7 @@ func (r *Result) ratiosOf(t target) (figures []float64, asked bool) {
 // verdict says what became of a target: the median of all rounds counts, and a round without a
 // figure misses it.
 func (r *Result) verdict(t target) (figures []float64, met, asked bool) {
-	figures, asked = r.ratiosOf(t)
+	figures, asked = r.figures(t)
 	s, _ := r.scenario(t.scenario)
 	if !asked || len(figures) < max(s.Rounds, 1) {
 		return figures, false, asked
