@@ -15,8 +15,8 @@ import (
 
 const compareUsage = "loadtest compare [--worse=10%] BEFORE.json AFTER.json"
 
-// compare prints two results side by side. With --worse it fails when a figure got worse by more than so much, or the second
-// run failed.
+// compare prints two results side by side. With --worse it fails when a figure got worse by more
+// than so much, or the second run failed.
 func compare(args []string, stdout, stderr io.Writer) int {
 	var names []string
 	limit := 0.0
@@ -72,7 +72,7 @@ func readResult(name string) (*report.Result, error) {
 		return nil, fmt.Errorf("%s is not a result of the load tester: %w", name, err)
 	}
 	if r.Schema != report.Schema {
-		return nil, fmt.Errorf("%s has schema %d, and this program reads %d: write it anew with this program", name, r.Schema, report.Schema)
+		return nil, fmt.Errorf("%s has schema %d, and this program reads %d: write it again with this program", name, r.Schema, report.Schema)
 	}
 	return &r, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 )
 
-// A file is one for the result, opened before the run, so that nobody waits for a run whose result can't be kept.
+// A file is opened before the run: if it can't be written, that is known before and not after it.
 type file struct {
 	*os.File
 	missing bool // it was not there before
@@ -22,7 +22,8 @@ type file struct {
 
 type files []file
 
-// openFiles opens the files that the plan names; those that were opened are returned with an error, too.
+// openFiles opens the files that the plan names; those that were opened are returned with an error,
+// too.
 func openFiles(plan settings.Plan) (all files, err error) {
 	for _, f := range []struct {
 		name, flag string
@@ -46,7 +47,6 @@ func openFiles(plan settings.Plan) (all files, err error) {
 	return all, nil
 }
 
-// write fills the files.
 func (all files) write(result *report.Result, run *scenario.Run) error {
 	var errs []error
 	for _, f := range all {
@@ -56,8 +56,7 @@ func (all files) write(result *report.Result, run *scenario.Run) error {
 	return errors.Join(errs...)
 }
 
-// leave leaves the files as they were found.
-func (all files) leave() error {
+func (all files) discard() error {
 	var errs []error
 	for _, f := range all {
 		errs = append(errs, f.Close())

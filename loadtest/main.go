@@ -1,17 +1,17 @@
 //go:build linux
 
-// Command loadtest measures a Zonecast server: it opens many connections, sends messages at a fixed rate, and counts what
-// every single connection receives.
+// Command loadtest measures a Zonecast server: it opens many connections, sends messages at a fixed
+// rate, and counts what every single connection receives.
 //
-//	settings.Parse ──▶ scenario.Run.Do ──▶ threshold.Judge ──▶ report (standard output, --json, --csv, --hdr, --html)
+//	settings.Parse ──▶ scenario.Run.Do ──▶ report.Evaluate ──▶ Result.WriteText, --json, --csv …
 //	                        └──▶ progress (standard error)
 //	loadtest compare A.json B.json ──▶ report.Compare
-//	loadtest worker                ──▶ crew.Serve: a process that has a part of the members
+//	loadtest worker                ──▶ workers.Serve: a process with a part of the members
 //
 // Needs Linux: it lives on epoll and /proc.
 //
-// Exit codes: 0 good; 1 the run failed; 2 bad settings, or no server there; 3 the load tester was the bottleneck; 99 a
-// threshold was missed.
+// Exit codes: 0 good; 1 the run failed; 2 bad settings, or no server there; 3 the load tester was
+// the bottleneck; 99 a threshold was missed.
 package main
 
 import (
@@ -31,7 +31,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/scenario"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
-	"github.com/zonecast/zonecast/loadtest/internal/threshold"
 )
 
 // The exit codes.
@@ -56,36 +55,35 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		case "compare":
 			return compare(args[1:], stdout, stderr)
 		case "worker":
-			return work(ctx, args[1:], stderr)
+			return runWorker(ctx, args[1:], stderr)
 		}
 	}
 	return measure(ctx, args, stdout, stderr)
 }
 
-// measure carries out a run and reports it.
 func measure(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	plan, err := settings.Parse(args, stdout)
 	if errors.Is(err, settings.ErrHelp) {
 		return exitGood
 	}
 	if err != nil {
-		return usage(stderr, err)
+		return printUsage(stderr, err)
 	}
 	files, err := openFiles(plan)
 	if err != nil {
-		return usage(stderr, errors.Join(err, files.leave()))
+		return printUsage(stderr, errors.Join(err, files.discard()))
 	}
 
 	r := scenario.New(plan)
 	r.Spawn = spawn
-	stopProgress := show(ctx, stderr, r.Snapshot)
+	stopProgress := showProgress(ctx, stderr, r.Snapshot)
 	result, err := r.Do(ctx)
 	stopProgress()
 	if err != nil {
-		return usage(stderr, errors.Join(err, files.leave()))
+		return printUsage(stderr, errors.Join(err, files.discard()))
 	}
 
-	threshold.Judge(result, plan.Thresholds)
+	report.Evaluate(result, plan.Thresholds)
 	if err := errors.Join(result.WriteText(stdout), files.write(result, r)); err != nil {
 		fmt.Fprintln(stderr, "loadtest: write the result:", err)
 		return exitFailed
@@ -93,7 +91,6 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitCode(result)
 }
 
-// spawn returns the command that starts this program as a worker.
 func spawn() *exec.Cmd {
 	program, err := os.Executable()
 	if err != nil {
@@ -120,8 +117,8 @@ func exitCode(r *report.Result) int {
 	return exitGood
 }
 
-// usage writes each mistake on a line of its own.
-func usage(w io.Writer, err error) int {
+// printUsage writes each mistake on a line of its own.
+func printUsage(w io.Writer, err error) int {
 	var several interface{ Unwrap() []error }
 	if !errors.As(err, &several) {
 		fmt.Fprintln(w, "loadtest:", err)
@@ -133,8 +130,8 @@ func usage(w io.Writer, err error) int {
 	return exitUsage
 }
 
-// show writes the progress to w until the returned function is called.
-func show(ctx context.Context, w io.Writer, source func() progress.Snapshot) (stop func()) {
+// showProgress writes the progress to w until the returned function is called.
+func showProgress(ctx context.Context, w io.Writer, source func() progress.Snapshot) (stop func()) {
 	p := progress.Printer{W: w}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.Live = true

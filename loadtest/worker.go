@@ -11,12 +11,12 @@ import (
 	"net"
 	"os"
 
-	"github.com/zonecast/zonecast/loadtest/internal/crew"
 	"github.com/zonecast/zonecast/loadtest/internal/handshake"
+	"github.com/zonecast/zonecast/loadtest/internal/workers"
 )
 
-// work is the program as a worker: for the process that started it, or for one on another machine that connects.
-func work(ctx context.Context, args []string, stderr io.Writer) int {
+// runWorker is the program as a worker, for a parent process or for load testers on other machines.
+func runWorker(ctx context.Context, args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("loadtest worker", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	stdio := flags.Bool("stdio", false, "take orders from standard input, as the load tester's own processes do")
@@ -32,21 +32,21 @@ func work(ctx context.Context, args []string, stderr io.Writer) int {
 		return exitUsage
 	}
 	if *stdio {
-		return ended(ctx, crew.Serve(context.WithoutCancel(ctx), os.Stdin, os.Stdout), stderr) // the coordinator says when it is over
+		return exitAfter(ctx, workers.Serve(context.WithoutCancel(ctx), os.Stdin, os.Stdout), stderr) // the coordinator says when it is over
 	}
 	if *secret == "" {
 		*secret = os.Getenv("WORKER_KEY")
 	}
-	address, key, err := doorOf(*listen, *secret)
+	address, key, err := listenAddress(*listen, *secret)
 	if err != nil {
 		fmt.Fprintln(stderr, "loadtest worker:", err)
 		return exitUsage
 	}
-	return ended(ctx, serve(ctx, address, key, stderr), stderr)
+	return exitAfter(ctx, serve(ctx, address, key, stderr), stderr)
 }
 
-// ended says what went wrong, if anything did before the program was told to end.
-func ended(ctx context.Context, err error, stderr io.Writer) int {
+// exitAfter reports err, unless the program was asked to end.
+func exitAfter(ctx context.Context, err error, stderr io.Writer) int {
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(stderr, "loadtest worker:", err)
 		return exitFailed
@@ -54,8 +54,9 @@ func ended(ctx context.Context, err error, stderr io.Writer) int {
 	return exitGood
 }
 
-// doorOf checks where a worker listens, and for whom: whoever may give it orders can make this machine connect anywhere.
-func doorOf(listen, secret string) (*net.TCPAddr, handshake.Key, error) {
+// listenAddress checks where a worker listens: whoever may command it can make this machine connect
+// anywhere.
+func listenAddress(listen, secret string) (*net.TCPAddr, handshake.Key, error) {
 	key, err := handshake.ReadKey(secret)
 	if err != nil {
 		return nil, key, fmt.Errorf("--worker-key (WORKER_KEY): %w", err)
@@ -78,6 +79,6 @@ func serve(ctx context.Context, address *net.TCPAddr, key handshake.Key, stderr 
 		return fmt.Errorf("--listen: %w", err)
 	}
 	fmt.Fprintf(stderr, "loadtest worker: waiting for work at %s\n", listener.Addr())
-	door := crew.Door{Key: key, Log: stderr}
-	return door.Open(ctx, listener)
+	l := workers.Listener{Key: key, Log: stderr}
+	return l.Serve(ctx, listener)
 }

@@ -23,7 +23,8 @@ import (
 
 const workerKey = "the key of the worker and the load tester"
 
-// startWorker runs the program as a worker that listens at a free port, and returns its address and its lines.
+// startWorker runs the program as a worker that listens at a free port, and returns its address and
+// its lines.
 func startWorker(t *testing.T, args ...string) (address string, said *fake.Lines) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -59,7 +60,7 @@ func TestAWorkerOnAnotherMachine(t *testing.T) {
 	defer s.Close()
 	for range 2 { // one run after the other
 		file := filepath.Join(t.TempDir(), "r.json")
-		code, stdout, stderr := short(t, s, "--worker-at", address, "--worker-key", workerKey, "--json", file)
+		code, stdout, stderr := runShort(t, s, "--worker-at", address, "--worker-key", workerKey, "--json", file)
 		if code == exitGood || !strings.Contains(stdout, "from 2 processes") || !strings.Contains(stdout, "lost ") {
 			t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
 		}
@@ -76,15 +77,15 @@ func TestAWorkerWithAnotherKey(t *testing.T) {
 	s := fake.New(fake.Faults{})
 	defer s.Close()
 	for _, tt := range []struct{ key, want string }{
-		{"the key of another worker", "its key is another one: give both the same --worker-key (WORKER_KEY)"},
-		{"", "it asks for a key: give both the same --worker-key (WORKER_KEY)"},
+		{"the key of another worker", "the keys differ: give both the same --worker-key (WORKER_KEY)"},
+		{"", "it requires a key: give both the same --worker-key (WORKER_KEY)"},
 	} {
-		code, stdout, stderr := short(t, s, "--worker-at", address, "--worker-key", tt.key)
+		code, stdout, stderr := runShort(t, s, "--worker-at", address, "--worker-key", tt.key)
 		if code != exitUsage || !strings.HasPrefix(stderr, "loadtest: worker at "+address) || !strings.Contains(stderr, tt.want) || stdout != "" {
 			t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 		}
 	}
-	if !strings.Contains(said.String(), "its key is another one (1 refused so far)") {
+	if !strings.Contains(said.String(), "the keys differ (1 refused so far)") {
 		t.Errorf("the worker says %s", said)
 	}
 }

@@ -1,14 +1,15 @@
 //go:build linux
 
-// Command peers compares push servers on one machine: it starts one after the other, puts each through the same scenarios
-// with the same generator, and prints one table.
+// Command peers compares push servers on one machine: it starts one after the other, puts each
+// through the same scenarios with the same generator, and prints one table.
 //
-//	server.Kit ──▶ Peer ──▶ scenario.Do ──▶ Outcome ──▶ table.Result (Markdown on standard output, --out as JSON)
+//	server.Kit ──▶ Peer ──▶ Scenario.Run ──▶ Outcome ──▶ table.Result (Markdown, and JSON in --out)
 //
-// It runs in this module's folder, since it builds the peers from there. Needs Linux: it lives on epoll and /proc.
+// It runs in this module's folder, since it builds the peers from there. Needs Linux: it lives on
+// epoll and /proc.
 //
-// Exit codes: 0 good; 1 a peer failed in a scenario, or the run was ended; 2 bad settings; 99 with --check, when Zonecast missed
-// one of its targets, or there is no good figure for it.
+// Exit codes: 0 good; 1 a peer failed in a scenario, or the run was ended; 2 bad settings; 99 with
+// --check, when Zonecast missed one of its targets, or there is no good figure for it.
 package main
 
 import (
@@ -42,11 +43,11 @@ const (
 	exitMissed = 99
 )
 
-// settings are the flags.
 type settings struct {
 	Zonecast    string   `default:"../../bin/zonecast" placeholder:"FILE" help:"Zonecast's program."`
+	Baseline    string   `placeholder:"FILE" help:"Another build of Zonecast, measured in the same rounds: its ratios are in a column of their own."`
 	Out         string   `placeholder:"FILE" help:"Where to write the result as JSON."`
-	Only        []string `default:"zonecast,centrifuge,socketio,write2" enum:"zonecast,centrifuge,socketio,write2" help:"Which servers (${default})."`
+	Only        []string `default:"zonecast,centrifuge,socketio,write2" enum:"zonecast,baseline,centrifuge,socketio,write2" help:"Which servers (${default}; and baseline with --baseline)."`
 	Scenarios   []string `placeholder:"NAME,…" help:"Which scenarios: {idle,steady}-{few,many}, steady-{few,many}{-4k,}-deflate, steady-{few,many}-4k, flood, flood-4k. Without this all of them."`
 	Connections []int    `default:"1000,10000" placeholder:"FEW,MANY" help:"The two numbers of connections (${default})."`
 	Rounds      int      `default:"3" help:"How often the servers take turns in the scenarios whose ratios have a target; the table has the medians (${default})."`
@@ -55,7 +56,8 @@ type settings struct {
 }
 
 func main() {
-	// The generator stays on one thread, and servers die with the thread that started them, should this process be killed.
+	// The generator stays on one thread, and servers die with the thread that started them, should
+	// this process be killed.
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends the program at once
@@ -113,6 +115,11 @@ func parse(args []string, stdout io.Writer) (set settings, err error) {
 		return set, fmt.Errorf("--rounds is %d: give at least 1", set.Rounds)
 	case len(set.Connections) != 2 || min(set.Connections[0], set.Connections[1]) < 1:
 		return set, fmt.Errorf("--connections is %v: give two numbers, such as 1000,10000", set.Connections)
+	case set.Baseline == "" && slices.Contains(set.Only, server.Baseline):
+		return set, errors.New("--only has baseline: give its program with --baseline FILE")
+	}
+	if set.Baseline != "" {
+		set.Only = append(set.Only, server.Baseline)
 	}
 	if set.Quick {
 		set.Connections, set.Rounds = []int{100, 500}, 1
@@ -120,8 +127,9 @@ func parse(args []string, stdout io.Writer) (set settings, err error) {
 	return set, nil
 }
 
-// compare puts each peer through each scenario. Peers take turns within a scenario, there and back, so that what is compared was
-// measured within a minute or two, and a machine that gets slower or faster meanwhile favours none of them.
+// compare puts each peer through each scenario. Peers take turns within a scenario, there and back,
+// so that what is compared was measured within a minute or two, and a machine that gets slower or
+// faster meanwhile favours none of them.
 func compare(ctx context.Context, set settings, scenarios []scenario.Scenario, progress io.Writer) (*table.Result, error) {
 	output, err := os.MkdirTemp("", "zonecast-peers-")
 	if err != nil {
@@ -139,12 +147,12 @@ func compare(ctx context.Context, set settings, scenarios []scenario.Scenario, p
 	for _, s := range scenarios {
 		for round := range s.Rounds {
 			for _, p := range peers {
-				if !s.Has(p.Name) {
+				if !s.Includes(p.Name) {
 					continue
 				}
 				fmt.Fprintf(progress, "%s, %d of %d: %s\n", s.Name, round+1, s.Rounds, p.Title)
-				debug.FreeOSMemory() // the last swarm is swept now, and not while the next one measures
-				o, err := s.Do(ctx, p)
+				debug.FreeOSMemory() // the last connections are collected now, and not while the next ones are measured
+				o, err := s.Run(ctx, p)
 				if err != nil {
 					return nil, err
 				}
@@ -182,7 +190,7 @@ func prepare(ctx context.Context, set settings, output string) ([]*server.Peer, 
 	if err != nil {
 		return nil, err
 	}
-	kit := server.Kit{Zonecast: set.Zonecast, Module: module, Output: output}
+	kit := server.Kit{Zonecast: set.Zonecast, Baseline: set.Baseline, Module: module, Output: output}
 	var peers []*server.Peer
 	for _, name := range server.Names() {
 		if !slices.Contains(set.Only, name) {

@@ -19,6 +19,7 @@ func TestBadSettings(t *testing.T) {
 		{"no connections", []string{"--connections", "0,10"}, "give two numbers"},
 		{"no such scenario", []string{"--scenarios", "storm"}, `no scenario "storm": there are idle-few, idle-many, steady-many`},
 		{"no rounds", []string{"--rounds", "0"}, "give at least 1"},
+		{"no baseline", []string{"--only", "zonecast,baseline"}, "give its program with --baseline FILE"},
 		{"no such flag", []string{"--fast"}, "unknown flag --fast"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -28,7 +28,7 @@ func TestStartIsRefused(t *testing.T) {
 		{"REDIS_URL that is none", []string{free, "--redis-url=localhost"}, "REDIS_URL: the URL is not one of Redis"},
 		{"REDIS_URL of nobody", []string{free, "--redis-url=redis://127.0.0.1:1"}, "REDIS_URL: Redis at 127.0.0.1:1"},
 		{"REDIS_URL of something else", []string{free, "--redis-url=redis://" + taken.Addr().String()}, "REDIS_URL: Redis at"},
-		{"contradiction", []string{"--max-queued-bytes=1"}, "--max-queued-bytes 1 and --max-inbound-frame-bytes 65536 don't fit together"},
+		{"contradiction", []string{"--max-queued-bytes=1"}, "--max-queued-bytes 1 and --max-inbound-frame-bytes 65536 don't fit"},
 		{"demo without a key", []string{"demo", "--auth-token-secret=" + strings.Repeat("x", 32)}, "set PUBLISH_KEYS"},
 		{"demo to nowhere", []string{"demo", "--to=nowhere"}, "--to: "},
 		{"demo faster than time", []string{"demo", "--to=http://127.0.0.1:1", "--speed=9999"}, "speed is 9999"},

@@ -2,8 +2,9 @@
 
 // Package epoll waits for many sockets in one thread, and reads and writes them without blocking.
 //
-// The calls go straight to the kernel: none of them can block (but Wait, when it is told to), so Go's scheduler needs not
-// hear of them, which saves a good part of the cost of a short read. Needs Linux 5.11.
+// The calls go straight to the kernel: none of them can block (but Wait, when it is told to), so
+// Go's scheduler needs not hear of them, which saves a good part of the cost of a short read. Needs
+// Linux 5.11.
 package epoll
 
 import (
@@ -22,22 +23,23 @@ import (
 const (
 	Readable = unix.EPOLLIN
 	Writable = unix.EPOLLOUT
-	// Ended: the other side closed, or the connection broke. Reading tells which, after what is left.
+	// Ended: the other side closed, or the connection broke. Reading tells which, after what is
+	// left.
 	Ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 )
 
 // ErrAgain says that a socket has nothing to read now, or no room.
 var ErrAgain = errors.New("not ready")
 
-// An Event says what became of a socket.
+// An Event is a socket that became ready.
 type Event struct {
 	// Token is what the socket was added with.
 	Token int32
 	Flags uint32
 }
 
-// A Poller waits for sockets. It is edge-triggered: an event comes once, so whoever gets it must read until ErrAgain or
-// until a read did not fill its buffer.
+// A Poller waits for sockets. It is edge-triggered: an event comes once, so whoever gets it must
+// read until ErrAgain or until a read did not fill its buffer.
 type Poller struct {
 	fd     int
 	ready  [128]unix.EpollEvent
@@ -96,7 +98,8 @@ func (p *Poller) wait(most time.Duration) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// Read reads what there is, up to len(b) bytes; 0 bytes without an error are the end. The socket must be non-blocking.
+// Read reads what there is, up to len(b) bytes; 0 bytes without an error are the end. The socket
+// must be non-blocking.
 func Read(fd int, b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
@@ -122,11 +125,12 @@ func result(n, _ uintptr, errno unix.Errno) (int, error) {
 	return 0, errno
 }
 
-// ipBindAddressNoPort lets the port be chosen when the connection is, so that as many as there are ports can go to each
-// server from each address (IP_BIND_ADDRESS_NO_PORT).
+// ipBindAddressNoPort lets the port be chosen when the connection is, so that as many as there are
+// ports can go to each server from each address (IP_BIND_ADDRESS_NO_PORT).
 const ipBindAddressNoPort = 24
 
-// Dial begins a connection, from an address if it is valid; the socket is writable once it is there, or has failed.
+// Dial begins a connection, from an address if it is valid; the socket is writable once it is
+// there, or has failed.
 func Dial(to netip.AddrPort, from netip.Addr) (fd int, err error) {
 	family, address := sockaddr(to)
 	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -135,7 +139,8 @@ func Dial(to netip.AddrPort, from netip.Addr) (fd int, err error) {
 	}
 	err = errors.Join(
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
-		// Closing resets the connection: thousands that ended politely would hold their ports for a minute.
+		// Closing resets the connection: thousands that ended politely would hold their ports for a
+		// minute.
 		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
 	if err == nil && from.IsValid() {
 		_, source := sockaddr(netip.AddrPortFrom(from, 0))

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair returns two connected non-blocking sockets.
 func pair(t *testing.T) (a, b int) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)

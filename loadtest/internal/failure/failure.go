@@ -80,8 +80,8 @@ func (l *Log) Counts() []Count {
 	return counts
 }
 
-// Kind returns a few words for an error, the same for all errors with the same cause: what its Kind method says if one
-// in its chain has one, or the name of the network's failure.
+// Kind returns a few words for an error, the same for all errors with the same cause: what its Kind
+// method says if one in its chain has one, or the name of the network's failure.
 func Kind(err error) string {
 	var kinder interface{ Kind() string }
 	var dns *net.DNSError

@@ -8,10 +8,9 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/zonecast/zonecast/loadtest/internal/problem"
 )
 
 func TestKind(t *testing.T) {
@@ -31,7 +30,7 @@ func TestKind(t *testing.T) {
 		{os.ErrDeadlineExceeded, "timeout"},
 		{io.ErrUnexpectedEOF, "connection closed"},
 		{net.ErrClosed, "connection closed"},
-		{problem.New(503, nil), "HTTP 503"},
+		{NewStatus(503, nil), "HTTP 503"},
 		{errors.New("something else"), "failed"},
 	} {
 		if got := Kind(fmt.Errorf("wrapped: %w", tt.give)); got != tt.want {
@@ -61,5 +60,24 @@ func TestLogKeepsFewKinds(t *testing.T) {
 	}
 	if got := l.Counts(); len(got) != MaxKinds+1 || got[0] != (Count{Other, 2 * MaxKinds, ""}) {
 		t.Errorf("%d kinds, the first %+v", len(got), got[0])
+	}
+}
+
+func TestStatus(t *testing.T) {
+	for _, tt := range []struct{ name, give, want string }{
+		{"a problem", `{"title":"Bad Request","detail":"event is missing"}`, "the server answered HTTP 400 Bad Request: event is missing"},
+		{"a problem without a detail", `{"title":"Not now"}`, "the server answered HTTP 400 Bad Request: Not now"},
+		{"a message", `{"message":"Not Found"}`, "the server answered HTTP 400 Bad Request: Not Found"},
+		{"other JSON", `{"a":1}`, "the server answered HTTP 400 Bad Request"},
+		{"text", "  no such page \n more ", "the server answered HTTP 400 Bad Request: no such page"},
+		{"a page", "<html><body>", "the server answered HTTP 400 Bad Request"},
+		{"nothing", "", "the server answered HTTP 400 Bad Request"},
+		{"no text", "\xff\xfe", "the server answered HTTP 400 Bad Request"},
+		{"much text", strings.Repeat("é", 300), "the server answered HTTP 400 Bad Request: " + strings.Repeat("é", 100) + "…"},
+	} {
+		got := NewStatus(400, []byte(tt.give))
+		if got.Error() != tt.want || got.Kind() != "HTTP 400" {
+			t.Errorf("%s: %q, %q; want %q", tt.name, got, got.Kind(), tt.want)
+		}
 	}
 }

@@ -1,8 +1,10 @@
-// Package fake is a small server for tests that speaks Zonecast's protocol and breaks its promises on purpose.
+// Package fake is a small server for tests that speaks Zonecast's protocol and breaks its promises
+// on purpose.
 //
-//	test ──▶ New(Faults{Lose: Every(10)})    an httptest server: /ws, /sse, /poll and the publish API
+//	test ──▶ New(Faults{Lose: Every(10)})  an httptest server: /ws, /sse, /poll and the publish API
 //
-// Faults apply to messages that carry a sequence number, that is to those of a run and not to what is sent before it.
+// Faults apply to messages that carry a sequence number, that is to those of a run and not to what
+// is sent before it.
 package fake
 
 import (
@@ -28,7 +30,8 @@ func Every(n uint32) When { return func(seq uint32) bool { return seq%n == n-1 }
 // Only returns a When for one message.
 func Only(n uint32) When { return func(seq uint32) bool { return seq == n } }
 
-// Faults are the promises to break; the zero Faults breaks none. Each is broken for every member alike.
+// Faults are the promises to break; the zero Faults breaks none. Each is broken for every member
+// alike.
 type Faults struct {
 	Lose      When // not delivered
 	Duplicate When // delivered twice, one right after the other
@@ -42,8 +45,8 @@ type Faults struct {
 	Hold      When // a posted echo: answered when HoldFor others were
 	HoldFor   int
 	Delay     time.Duration
-	// ShutCode is the close code of Shut, 1012 when it is 0. Away is how long nobody is let in after it. Forget: history is
-	// lost with it, and a new epoch begins.
+	// ShutCode is the close code of Shut, 1012 when it is 0. Away is how long nobody is let in
+	// after it. Forget: history is lost with it, and a new epoch begins.
 	ShutCode wire.CloseCode
 	Away     time.Duration
 	Forget   bool
@@ -98,7 +101,6 @@ func (m *member) write(p []byte) {
 	m.put(p)
 }
 
-// A delivery is a message on its way to the members.
 type delivery struct {
 	wire.Message
 	seq    uint32
@@ -193,7 +195,6 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(wire.PositionOf(Room, offset))
 }
 
-// serveBatch publishes several messages, and answers each of them.
 func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Messages []struct {
@@ -244,7 +245,6 @@ func (s *Server) publish(d delivery) wire.Offset {
 	return d.Offset
 }
 
-// deliver takes messages from the queue, one after the other.
 func (s *Server) deliver() {
 	for d := range s.queue {
 		time.Sleep(time.Until(d.due))
@@ -294,8 +294,8 @@ func (s *Server) fanOut(d delivery) {
 	}
 }
 
-// remember puts a message into the history and returns the members that are to have it now: who comes later has it from
-// the history. A message of an epoch that is over is for nobody.
+// remember puts a message into the history and returns the members that are to have it now: who
+// comes later has it from the history. A message of an epoch that is over is for nobody.
 func (s *Server) remember(d delivery) []*member {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -307,7 +307,6 @@ func (s *Server) remember(d delivery) []*member {
 	return append([]*member{}, s.members...)
 }
 
-// drop cuts one connection, without a word.
 func (s *Server) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -331,7 +330,6 @@ func (s *Server) shut() {
 	s.members = nil
 }
 
-// sequence reads the number of a run's message.
 func sequence(data json.RawMessage) (uint32, bool) {
 	found, ok := stamp.Find(data)
 	return found.Seq, ok && found.Stream != stamp.Probe

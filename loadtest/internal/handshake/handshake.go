@@ -1,17 +1,17 @@
-// Package handshake lets a coordinator and a worker on another machine prove to one another that they have the same key,
-// without sending it, before anything else goes over the line, and gives them a line that nobody can read or change.
+// Package handshake authenticates a coordinator and a worker on another machine to one another, by
+// a key that both have and that is never sent, and encrypts their connection.
 //
 //	coordinator                                            worker
-//	Call    ◀── TLS 1.3, a certificate for this once ───▶  Answer
-//	        ◀── zonecast-worker 2 key ──────────────────           "open" in place of "key": it asks for none
-//	        ─── zonecast-loadtest 2 PROOF ──────────────▶          "-" for no proof
+//	Client  ◀── TLS 1.3, a certificate for this once ───▶  Server
+//	        ◀── zonecast-worker 3 key ──────────────────           or "open": no key
+//	        ─── zonecast-loadtest 3 PROOF ──────────────▶          "-" for no proof
 //	        ◀── yes PROOF, or: no REASON ───────────────
 //
-// The certificate says nothing about the worker, and nobody checks it: the proofs do. A proof is HMAC-SHA-256 (RFC 2104) with
-// the key over who proves, and over what TLS exports to both ends of this one connection (RFC 5705, RFC 9266) and to nobody
-// else. So a proof is worth nothing on another connection, recorded or passed on: who sits in between has two connections,
-// and can't make the proof of either. One side's is worth nothing as the other's. The worker, whom anyone can reach, proves
-// itself last. Each line has at most [maxLine] bytes. All that follows goes through the same TLS.
+// The certificate is not checked; the proofs authenticate. A proof is HMAC-SHA-256 (RFC 2104) with
+// the key over who proves, and over the keying material that TLS exports to both ends of this one
+// connection (RFC 5705, RFC 9266). So a proof is worth nothing on another connection, replayed or
+// relayed by a man in the middle, and one side's is worth nothing as the other's. The worker, which
+// anyone can reach, proves itself last. Each line has at most [maxLine] bytes.
 package handshake
 
 import (
@@ -34,43 +34,45 @@ const (
 	maxLine     = 256 // bytes of a line, with its end
 	bindingSize = 32
 
-	workerMark      = "zonecast-worker"
-	coordinatorMark = "zonecast-loadtest"
-	version         = "2"
-	none            = "-"
+	workerPrefix      = "zonecast-worker"
+	coordinatorPrefix = "zonecast-loadtest"
+	version           = "3"
+	noProof           = "-"
 
-	// exported is the label of what TLS tells both ends; registered by nobody, so it has a name of its own.
-	exported = "EXPORTER-zonecast-loadtest"
+	// exporterLabel is the label of what TLS tells both ends; registered by nobody, so it has a
+	// name of its own.
+	exporterLabel = "EXPORTER-zonecast-loadtest"
 )
 
 // Why a handshake fails.
 var (
-	ErrStranger = errors.New("what it says is no handshake of this load tester")
-	ErrKey      = errors.New("its key is another one")
-	ErrNoKey    = errors.New("it has no key")
-	ErrKeyAsked = errors.New("it asks for a key")
-	ErrBusy     = errors.New("it works for somebody else")
+	ErrProtocol    = errors.New("this is not the handshake of this load tester")
+	ErrWrongKey    = errors.New("the keys differ")
+	ErrNoKey       = errors.New("it has no key")
+	ErrKeyRequired = errors.New("it requires a key")
+	ErrBusy        = errors.New("it is busy with another run")
 )
 
-// reasons are what a worker says when it refuses, and what a coordinator understands by it.
-var reasons = map[string]error{"key": ErrKey, "busy": ErrBusy}
+// reasons are the refusals of a worker, by their name in the handshake.
+var reasons = map[string]error{"key": ErrWrongKey, "busy": ErrBusy}
 
-// A binding is what both ends of one connection know, and nobody else.
+// A binding is the secret that TLS exports to both ends of one connection.
 type binding [bindingSize]byte
 
-// bind ends TLS's own handshake.
-func bind(conn *tls.Conn) (b binding, err error) {
+// channelBinding ends TLS's own handshake.
+func channelBinding(conn *tls.Conn) (b binding, err error) {
 	if err := conn.Handshake(); err != nil {
-		return b, strange(err)
+		return b, protocolError(err)
 	}
 	state := conn.ConnectionState()
-	secret, err := state.ExportKeyingMaterial(exported, nil, bindingSize)
+	secret, err := state.ExportKeyingMaterial(exporterLabel, nil, bindingSize)
 	copy(b[:], secret)
 	return b, err
 }
 
-// strange tells what is wrong with the line from what is wrong with who is at its other end.
-func strange(err error) error {
+// protocolError wraps what is wrong with the other side, and leaves errors of the network as they
+// are.
+func protocolError(err error) error {
 	var network net.Error
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -78,7 +80,7 @@ func strange(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &network) && network.Timeout() {
 		return err
 	}
-	return fmt.Errorf("%w (%w)", ErrStranger, err)
+	return fmt.Errorf("%w (%w)", ErrProtocol, err)
 }
 
 func (k Key) proof(by string, b binding) string {
@@ -88,65 +90,65 @@ func (k Key) proof(by string, b binding) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// proves compares in constant time.
-func (k Key) proves(proof, by string, b binding) bool {
+// verify compares in constant time.
+func (k Key) verify(proof, by string, b binding) bool {
 	return hmac.Equal([]byte(proof), []byte(k.proof(by, b)))
 }
 
-// A Papers is what a worker shows to TLS, which wants to see something.
-type Papers struct{ config *tls.Config }
+// A Certificate is what a worker shows to TLS, which wants to see something.
+type Certificate struct{ config *tls.Config }
 
-// NewPapers makes a certificate that is valid for nothing: no name, no time, no use.
-func NewPapers() (Papers, error) {
+// NewCertificate makes a certificate that is valid for nothing: no name, no time, no use.
+func NewCertificate() (Certificate, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return Papers{}, err
+		return Certificate{}, err
 	}
 	blank := &x509.Certificate{SerialNumber: big.NewInt(1)}
 	der, err := x509.CreateCertificate(rand.Reader, blank, blank, public, private)
 	if err != nil {
-		return Papers{}, err
+		return Certificate{}, err
 	}
-	return Papers{&tls.Config{
+	return Certificate{&tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}},
 		SessionTicketsDisabled: true, // no connection has anything to do with another one
 	}}, nil
 }
 
-// Answer is the worker's side, and returns the line from then on. The caller sets the deadline, and ends the connection. Of two
-// errors it returns the first; a coordinator with another key is told so. welcome is asked when the key was right, and may
-// say [ErrBusy].
-func Answer(raw net.Conn, papers Papers, key Key, welcome func() error) (net.Conn, error) {
+// Server is the worker's side, and returns the line from then on. The caller sets the deadline, and
+// ends the connection. Of two errors it returns the first; a coordinator with another key is told
+// so. welcome is asked when the key was right, and may say [ErrBusy].
+func Server(raw net.Conn, papers Certificate, key Key, welcome func() error) (net.Conn, error) {
 	conn := tls.Server(raw, papers.config)
-	b, err := bind(conn)
+	b, err := channelBinding(conn)
 	if err != nil {
 		return nil, err
 	}
-	return conn, answer(conn, b, key, welcome)
+	return conn, serverHandshake(conn, b, key, welcome)
 }
 
-func answer(conn io.ReadWriter, b binding, key Key, welcome func() error) error {
+func serverHandshake(conn io.ReadWriter, b binding, key Key, welcome func() error) error {
 	kind := "open"
 	if key.Set() {
 		kind = "key"
 	}
-	if _, err := fmt.Fprintf(conn, "%s %s %s\n", workerMark, version, kind); err != nil {
+	if _, err := fmt.Fprintf(conn, "%s %s %s\n", workerPrefix, version, kind); err != nil {
 		return err
 	}
-	proof, err := readCall(conn)
+	proof, err := readProof(conn)
 	if err != nil {
 		return err
 	}
-	own := none
+	own := noProof
 	if key.Set() {
-		if proof == none {
-			return refuse(conn, ErrKey, ErrNoKey)
+		if proof == noProof {
+			return refuse(conn, ErrWrongKey, ErrNoKey)
 		}
-		if !key.proves(proof, coordinatorMark, b) {
-			return refuse(conn, ErrKey, ErrKey)
+		if !key.verify(proof, coordinatorPrefix, b) {
+			return refuse(conn, ErrWrongKey, ErrWrongKey)
 		}
-		own = key.proof(workerMark, b)
+		own = key.proof(workerPrefix, b)
 	}
 	if err := welcome(); err != nil {
 		return refuse(conn, ErrBusy, err)
@@ -155,7 +157,7 @@ func answer(conn io.ReadWriter, b binding, key Key, welcome func() error) error 
 	return err
 }
 
-// refuse tells the other side one reason and returns the other.
+// refuse sends one reason and returns the other.
 func refuse(w io.Writer, told, why error) error {
 	for reason, err := range reasons {
 		if err == told {
@@ -165,48 +167,49 @@ func refuse(w io.Writer, told, why error) error {
 	return why
 }
 
-// Call is the coordinator's side, and returns the line from then on. The caller sets the deadline, and ends the connection.
-// With a key it goes on with a worker that proves the same one, and with nobody else.
-func Call(raw net.Conn, key Key) (net.Conn, error) {
+// Client is the coordinator's side, and returns the line from then on. The caller sets the
+// deadline, and ends the connection. With a key it goes on with a worker that proves the same one,
+// and with nobody else.
+func Client(raw net.Conn, key Key) (net.Conn, error) {
 	conn := tls.Client(raw, &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		InsecureSkipVerify: true, // what shows who the worker is, is its proof, which is bound to this connection
 	})
-	b, err := bind(conn)
+	b, err := channelBinding(conn)
 	if err != nil {
 		return nil, err
 	}
-	return conn, call(conn, b, key)
+	return conn, clientHandshake(conn, b, key)
 }
 
-func call(conn io.ReadWriter, b binding, key Key) error {
-	asks, err := readHello(conn)
+func clientHandshake(conn io.ReadWriter, b binding, key Key) error {
+	asks, err := readGreeting(conn)
 	switch {
 	case err != nil:
 		return err
 	case asks && !key.Set():
-		return ErrKeyAsked
+		return ErrKeyRequired
 	case !asks && key.Set():
 		return ErrNoKey
 	}
-	proof := none
+	proof := noProof
 	if key.Set() {
-		proof = key.proof(coordinatorMark, b)
+		proof = key.proof(coordinatorPrefix, b)
 	}
-	if _, err := fmt.Fprintf(conn, "%s %s %s\n", coordinatorMark, version, proof); err != nil {
+	if _, err := fmt.Fprintf(conn, "%s %s %s\n", coordinatorPrefix, version, proof); err != nil {
 		return err
 	}
-	proof, err = readVerdict(conn)
+	proof, err = readResult(conn)
 	if err != nil {
 		return err
 	}
-	if key.Set() && !key.proves(proof, workerMark, b) {
-		return ErrKey
+	if key.Set() && !key.verify(proof, workerPrefix, b) {
+		return ErrWrongKey
 	}
 	return nil
 }
 
-// readLine reads a line of words, and not a byte more: the reader is nobody's but the caller's after it.
+// readLine reads one line and not a byte more, since what follows belongs to the caller.
 func readLine(r io.Reader) ([]string, error) {
 	var line []byte
 	var c [1]byte
@@ -222,38 +225,37 @@ func readLine(r io.Reader) ([]string, error) {
 		}
 		line = append(line, c[0])
 	}
-	return nil, ErrStranger
+	return nil, ErrProtocol
 }
 
-// readHello reads what a worker says first: whether it asks for a key.
-func readHello(r io.Reader) (asks bool, err error) {
-	kind, err := readMarked(r, workerMark)
+// readGreeting reads a worker's first line.
+func readGreeting(r io.Reader) (asks bool, err error) {
+	kind, err := readPrefixed(r, workerPrefix)
 	if err == nil && kind != "key" && kind != "open" {
-		err = ErrStranger
+		err = ErrProtocol
 	}
 	return kind == "key", err
 }
 
-// readCall reads what a coordinator says.
-func readCall(r io.Reader) (proof string, err error) { return readMarked(r, coordinatorMark) }
+func readProof(r io.Reader) (proof string, err error) { return readPrefixed(r, coordinatorPrefix) }
 
-// readMarked reads a line that begins with a mark and the version, and returns its last word.
-func readMarked(r io.Reader, mark string) (last string, err error) {
+// readPrefixed reads a line that begins with a mark and the version, and returns its last word.
+func readPrefixed(r io.Reader, mark string) (last string, err error) {
 	words, err := readLine(r)
 	if err != nil {
 		return "", err
 	}
 	if len(words) != 3 || words[0] != mark {
-		return "", ErrStranger
+		return "", ErrProtocol
 	}
 	if words[1] != version {
-		return "", fmt.Errorf("%w: its version is %.20q, this one's %s; use the same program on all machines", ErrStranger, words[1], version)
+		return "", fmt.Errorf("%w: its version is %.20q, this one's %s; use the same program on all machines", ErrProtocol, words[1], version)
 	}
 	return words[2], nil
 }
 
-// readVerdict reads how a worker decides.
-func readVerdict(r io.Reader) (proof string, err error) {
+// readResult reads a worker's second line.
+func readResult(r io.Reader) (proof string, err error) {
 	words, err := readLine(r)
 	switch {
 	case err != nil:
@@ -263,5 +265,5 @@ func readVerdict(r io.Reader) (proof string, err error) {
 	case len(words) == 2 && words[0] == "no" && reasons[words[1]] != nil:
 		return "", reasons[words[1]]
 	}
-	return "", ErrStranger
+	return "", ErrProtocol
 }

@@ -26,16 +26,17 @@ func key(t testing.TB, secret string) Key {
 
 func welcome() error { return nil }
 
-func papers(t testing.TB) Papers {
+func testCertificate(t testing.TB) Certificate {
 	t.Helper()
-	p, err := NewPapers()
+	p, err := NewCertificate()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-// pipe returns both ends of a connection, which ends with the test, or much sooner than it would give up.
+// pipe returns both ends of a connection, which ends with the test, or much sooner than it would
+// give up.
 func pipe(t testing.TB) (near, far net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -56,16 +57,15 @@ func pipe(t testing.TB) (near, far net.Conn) {
 	return near, far
 }
 
-// meet lets both sides do their part over two connections' ends.
-func meet(t testing.TB, near, far net.Conn, coordinator, worker Key, welcome func() error) (called, answered net.Conn, callErr, answerErr error) {
+func handshakeBoth(t testing.TB, near, far net.Conn, coordinator, worker Key, welcome func() error) (called, answered net.Conn, callErr, answerErr error) {
 	t.Helper()
 	var working sync.WaitGroup
 	working.Go(func() {
-		if answered, answerErr = Answer(far, papers(t), worker, welcome); answerErr != nil {
+		if answered, answerErr = Server(far, testCertificate(t), worker, welcome); answerErr != nil {
 			_ = far.Close()
 		}
 	})
-	if called, callErr = Call(near, coordinator); callErr != nil {
+	if called, callErr = Client(near, coordinator); callErr != nil {
 		_ = near.Close()
 	}
 	working.Wait()
@@ -82,8 +82,8 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 	}{
 		{name: "the same key", worker: one, coordinator: one},
 		{name: "no keys"},
-		{name: "another key", worker: one, coordinator: other, wantWorker: ErrKey, wantCoordinator: ErrKey},
-		{name: "the coordinator has none", worker: one, wantWorker: io.ErrUnexpectedEOF, wantCoordinator: ErrKeyAsked},
+		{name: "another key", worker: one, coordinator: other, wantWorker: ErrWrongKey, wantCoordinator: ErrWrongKey},
+		{name: "the coordinator has none", worker: one, wantWorker: io.ErrUnexpectedEOF, wantCoordinator: ErrKeyRequired},
 		{name: "the worker has none", coordinator: one, wantWorker: io.ErrUnexpectedEOF, wantCoordinator: ErrNoKey},
 		{name: "busy", worker: one, coordinator: one, welcome: func() error { return ErrBusy }, wantWorker: ErrBusy, wantCoordinator: ErrBusy},
 	} {
@@ -92,7 +92,7 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 				tt.welcome = welcome
 			}
 			near, far := pipe(t)
-			called, answered, callErr, answerErr := meet(t, near, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
+			called, answered, callErr, answerErr := handshakeBoth(t, near, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
 			if !errors.Is(callErr, tt.wantCoordinator) || !errors.Is(answerErr, tt.wantWorker) {
 				t.Fatalf("the coordinator: %v, want %v; the worker: %v, want %v", callErr, tt.wantCoordinator, answerErr, tt.wantWorker)
 			}
@@ -109,45 +109,47 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 	}
 }
 
-// A line is a conversation whose other side says something made of what it heard first.
+// A line is a connection whose other side has sent all that it sends.
 type line struct {
 	io.Reader
 	io.Writer
 }
 
-// answerTo lets a worker hear what a coordinator may say, and returns what it says after its first line.
+// answerTo lets a worker hear what a coordinator may say, and returns what it says after its first
+// line.
 func answerTo(k Key, b binding, said string) (string, error) {
 	var out bytes.Buffer
-	err := answer(line{strings.NewReader(said), &out}, b, k, welcome)
+	err := serverHandshake(line{strings.NewReader(said), &out}, b, k, welcome)
 	_, rest, _ := strings.Cut(out.String(), "\n")
 	return rest, err
 }
 
 func TestAProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 	k := key(t, "the key of both of them")
-	proof := coordinatorMark + " 2 " + k.proof(coordinatorMark, binding{1}) + "\n"
+	proof := coordinatorPrefix + " 3 " + k.proof(coordinatorPrefix, binding{1}) + "\n"
 	if verdict, err := answerTo(k, binding{1}, proof); err != nil || !strings.HasPrefix(verdict, "yes ") {
 		t.Fatalf("on its own: %q, %v", verdict, err)
 	}
-	if verdict, err := answerTo(k, binding{2}, proof); !errors.Is(err, ErrKey) || verdict != "no key\n" {
+	if verdict, err := answerTo(k, binding{2}, proof); !errors.Is(err, ErrWrongKey) || verdict != "no key\n" {
 		t.Errorf("on another: %q, %v", verdict, err)
 	}
 }
 
-// A stranger who hands the worker's own lines back to it, or pretends to have proved, learns nothing.
+// An unauthenticated connection who hands the worker's own lines back to it, or pretends to have
+// proved, learns nothing.
 func TestNoProofIsMadeForAStranger(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, say := range map[string]string{
-		"no proof":           coordinatorMark + " 2 -\n",
-		"an empty proof":     coordinatorMark + " 2 \n",
-		"a made-up proof":    coordinatorMark + " 2 " + strings.Repeat("00", 32) + "\n",
-		"the worker's proof": coordinatorMark + " 2 " + k.proof(workerMark, binding{}) + "\n",
+		"no proof":           coordinatorPrefix + " 3 -\n",
+		"an empty proof":     coordinatorPrefix + " 3 \n",
+		"a made-up proof":    coordinatorPrefix + " 3 " + strings.Repeat("00", 32) + "\n",
+		"the worker's proof": coordinatorPrefix + " 3 " + k.proof(workerPrefix, binding{}) + "\n",
 		"an HTTP request":    "GET / HTTP/1.1\n",
-		"another version":    coordinatorMark + " 1 -\n",
+		"another version":    coordinatorPrefix + " 1 -\n",
 		"bytes":              "\x00\xff\x00\n",
 		"a line too long":    strings.Repeat("x", 10*maxLine),
 		"an order at once":   `{"Order":{"Do":"open"}}` + "\n",
-		"the worker's line":  workerMark + " 2 key\n",
+		"the worker's line":  workerPrefix + " 3 key\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			verdict, err := answerTo(k, binding{}, say)
@@ -158,31 +160,33 @@ func TestNoProofIsMadeForAStranger(t *testing.T) {
 	}
 }
 
-// Who only pretends to be the worker does not get further than the coordinator's proof, whose label is not the worker's.
-func TestAFalseWorkerIsFound(t *testing.T) {
+// Who only pretends to be the worker does not get further than the coordinator's proof, whose label
+// is not the worker's.
+func TestAFalseWorkerIsDetected(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, verdict := range map[string]string{
 		"no proof":                "yes -\n",
-		"the coordinator's proof": "yes " + k.proof(coordinatorMark, binding{}) + "\n",
-		"another connection's":    "yes " + k.proof(workerMark, binding{1}) + "\n",
+		"the coordinator's proof": "yes " + k.proof(coordinatorPrefix, binding{}) + "\n",
+		"another connection's":    "yes " + k.proof(workerPrefix, binding{1}) + "\n",
 		"an endless line":         strings.Repeat("y", 10*maxLine),
 		"an unknown reason":       "no idea\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			said := workerMark + " 2 key\n" + verdict
-			if err := call(line{strings.NewReader(said), io.Discard}, binding{}, k); !errors.Is(err, ErrKey) && !errors.Is(err, ErrStranger) {
+			said := workerPrefix + " 3 key\n" + verdict
+			if err := clientHandshake(line{strings.NewReader(said), io.Discard}, binding{}, k); !errors.Is(err, ErrWrongKey) && !errors.Is(err, ErrProtocol) {
 				t.Errorf("error %v", err)
 			}
 		})
 	}
 }
 
-// Who sits in between and speaks TLS with both sides can pass on every word of theirs, and gets nothing but a refusal.
-func TestWhoSitsInBetweenIsFound(t *testing.T) {
+// Who sits in between and speaks TLS with both sides can pass on every word of theirs, and gets
+// nothing but a refusal.
+func TestAManInTheMiddleIsDetected(t *testing.T) {
 	k := key(t, "the key of both of them")
 	near, nearer := pipe(t)
 	farther, far := pipe(t)
-	toCoordinator := tls.Server(nearer, papers(t).config)
+	toCoordinator := tls.Server(nearer, testCertificate(t).config)
 	toWorker := tls.Client(farther, &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true})
 	var passing sync.WaitGroup
 	pass := func(to, from *tls.Conn) {
@@ -191,9 +195,9 @@ func TestWhoSitsInBetweenIsFound(t *testing.T) {
 	}
 	passing.Go(func() { pass(toCoordinator, toWorker) })
 	passing.Go(func() { pass(toWorker, toCoordinator) })
-	_, _, callErr, answerErr := meet(t, near, far, k, k, welcome)
+	_, _, callErr, answerErr := handshakeBoth(t, near, far, k, k, welcome)
 	passing.Wait()
-	if !errors.Is(callErr, ErrKey) || !errors.Is(answerErr, ErrKey) {
+	if !errors.Is(callErr, ErrWrongKey) || !errors.Is(answerErr, ErrWrongKey) {
 		t.Errorf("the coordinator: %v, the worker: %v", callErr, answerErr)
 	}
 }
@@ -204,7 +208,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	old := tls.Client(near, &tls.Config{MaxVersion: tls.VersionTLS12, InsecureSkipVerify: true})
 	var calling sync.WaitGroup
 	calling.Go(func() { _ = old.Handshake() })
-	if _, err := Answer(far, papers(t), key(t, "the key of both of them"), welcome); !errors.Is(err, ErrStranger) {
+	if _, err := Server(far, testCertificate(t), key(t, "the key of both of them"), welcome); !errors.Is(err, ErrProtocol) {
 		t.Errorf("error %v", err)
 	}
 	_ = far.Close()
@@ -261,50 +265,50 @@ func TestAKeyDoesNotPrint(t *testing.T) {
 	}
 }
 
-// FuzzStranger lets strangers say anything to both sides, before TLS and within it: neither goes on without a proof, nor fails
-// in another way.
+// FuzzStranger lets unauthenticated connections say anything to both sides, before TLS and within
+// it: neither goes on without a proof, nor fails in another way.
 func FuzzStranger(f *testing.F) {
 	k := key(f, "the key of both of them")
-	p := papers(f)
+	p := testCertificate(f)
 	proof := strings.Repeat("0f", bindingSize)
-	f.Add([]byte(coordinatorMark + " 2 " + proof + "\n"))
-	f.Add([]byte(workerMark + " 2 key\nyes " + proof + "\n"))
-	f.Add([]byte(workerMark + " 2 open\nno busy\n"))
+	f.Add([]byte(coordinatorPrefix + " 3 " + proof + "\n"))
+	f.Add([]byte(workerPrefix + " 3 key\nyes " + proof + "\n"))
+	f.Add([]byte(workerPrefix + " 3 open\nno busy\n"))
 	f.Add([]byte("\n\n   \n"))
 	f.Add([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"))
 	f.Fuzz(func(t *testing.T, said []byte) {
 		heard := line{bytes.NewReader(said), io.Discard}
-		if answer(heard, binding{}, k, welcome) == nil {
+		if serverHandshake(heard, binding{}, k, welcome) == nil {
 			t.Error("the worker goes on")
 		}
-		if _, err := Answer(deaf{Reader: bytes.NewReader(said)}, p, k, welcome); err == nil {
+		if _, err := Server(sink{Reader: bytes.NewReader(said)}, p, k, welcome); err == nil {
 			t.Error("the worker goes on without TLS")
 		}
-		if call(line{bytes.NewReader(said), io.Discard}, binding{}, k) == nil {
+		if clientHandshake(line{bytes.NewReader(said), io.Discard}, binding{}, k) == nil {
 			t.Error("the coordinator goes on")
 		}
-		if _, err := Call(deaf{Reader: bytes.NewReader(said)}, k); err == nil {
+		if _, err := Client(sink{Reader: bytes.NewReader(said)}, k); err == nil {
 			t.Error("the coordinator goes on without TLS")
 		}
 	})
 }
 
 // deaf is a connection whose other end does not care what it is told.
-type deaf struct {
+type sink struct {
 	net.Conn // nil: what is not below is not used
 	io.Reader
 }
 
-func (d deaf) Read(p []byte) (int, error)     { return d.Reader.Read(p) }
-func (deaf) Write(p []byte) (int, error)      { return len(p), nil }
-func (deaf) Close() error                     { return nil }
-func (deaf) SetWriteDeadline(time.Time) error { return nil }
+func (d sink) Read(p []byte) (int, error)     { return d.Reader.Read(p) }
+func (sink) Write(p []byte) (int, error)      { return len(p), nil }
+func (sink) Close() error                     { return nil }
+func (sink) SetWriteDeadline(time.Time) error { return nil }
 
-// FuzzTheLine changes, repeats and leaves out bytes of what goes to a worker, who must hear what was said, up to some place,
-// and nothing else.
+// FuzzTheLine changes, repeats and leaves out bytes of what goes to a worker, who must hear what
+// was said, up to some place, and nothing else.
 func FuzzTheLine(f *testing.F) {
 	k := key(f, "the key of both of them")
-	p := papers(f)
+	p := testCertificate(f)
 	f.Add(uint16(3), byte(1), byte(0))
 	f.Add(uint16(300), byte(0x80), byte(0))
 	f.Add(uint16(600), byte(0), byte(1))
@@ -312,19 +316,19 @@ func FuzzTheLine(f *testing.F) {
 	f.Add(uint16(1500), byte(0xff), byte(1))
 	f.Fuzz(func(t *testing.T, at uint16, change, trick byte) {
 		near, far := pipe(t)
-		meddling := &meddler{TCPConn: near.(*net.TCPConn), at: int(at) % 4096, change: change, trick: trick}
+		tampering := &tamperer{TCPConn: near.(*net.TCPConn), at: int(at) % 4096, change: change, trick: trick}
 		const said = "the first order\nthe second order\nthe third order\n"
 		heard := make(chan string, 1)
 		go func() {
 			var all []byte
-			if conn, err := Answer(far, p, k, welcome); err == nil {
+			if conn, err := Server(far, p, k, welcome); err == nil {
 				all, _ = io.ReadAll(conn)
 			}
 			_ = far.Close()
 			heard <- string(all)
 		}()
-		if conn, err := Call(meddling, k); err == nil {
-			meddling.met = true
+		if conn, err := Client(tampering, k); err == nil {
+			tampering.met = true
 			for _, one := range strings.SplitAfter(said, "\n") {
 				_, _ = io.WriteString(conn, one)
 			}
@@ -337,8 +341,8 @@ func FuzzTheLine(f *testing.F) {
 	})
 }
 
-// A meddler changes what goes over a connection.
-type meddler struct {
+// A tamperer changes what goes over a connection.
+type tamperer struct {
 	*net.TCPConn
 	at            int // the byte that it is about, counted from the first one
 	change, trick byte
@@ -346,7 +350,7 @@ type meddler struct {
 	met           bool // both sides have proved
 }
 
-func (m *meddler) Write(p []byte) (int, error) {
+func (m *tamperer) Write(p []byte) (int, error) {
 	i := m.at - m.passed
 	m.passed += len(p)
 	if i < 0 || i >= len(p) {

@@ -8,13 +8,15 @@ import (
 	"strings"
 )
 
-// The length of a key in bytes. A proof can be tried against a list of words by whoever saw it, so a word is no key.
+// The length of a key in bytes. A proof can be tried against a list of words by whoever saw it, so
+// a word is no key.
 const (
 	MinKey = 16
 	MaxKey = 1024
 )
 
-// A Key is the secret that a coordinator and its workers share; an empty one is none. It prints as a mark, never as itself.
+// A Key is the secret that a coordinator and its workers share; an empty one is none. It prints as
+// a mark, never as itself.
 type Key struct{ secret string }
 
 // Set reports whether there is a key.
@@ -31,8 +33,8 @@ func (k Key) String() string {
 // GoString implements [fmt.GoStringer].
 func (k Key) GoString() string { return k.String() }
 
-// ReadKey reads a key as a setting gives it: the key itself, or @FILE for one that stands in a file. Nothing is no key. Errors
-// don't quote what was given.
+// ReadKey reads a key as a setting gives it: the key itself, or @FILE for one that stands in a
+// file. Nothing is no key. Errors don't quote what was given.
 func ReadKey(setting string) (Key, error) {
 	secret := setting
 	if path, ok := strings.CutPrefix(setting, "@"); ok {

@@ -1,5 +1,5 @@
-// Package http1 reads HTTP/1.1 answers (RFC 9112) from plain slices of bytes, and writes requests, for programs that hold
-// tens of thousands of sockets in one loop.
+// Package http1 reads HTTP/1.1 answers (RFC 9112) from plain slices of bytes, and writes requests,
+// for programs that hold tens of thousands of sockets in one loop.
 //
 //	write(2) ◀── AppendRequest
 //	read(2)  ──▶ ParseResponse        a whole answer, with its body
@@ -24,9 +24,9 @@ const (
 
 // What can be wrong with an answer.
 var (
-	ErrHead  = errors.New("not an answer of HTTP/1.1")
-	ErrLong  = errors.New("an answer that is too long")
-	ErrChunk = errors.New("a broken chunk")
+	ErrHead  = errors.New("not an HTTP/1.1 response")
+	ErrLong  = errors.New("the response is too long")
+	ErrChunk = errors.New("broken chunk")
 )
 
 // A Request is what is asked for.
@@ -71,7 +71,8 @@ type Head struct {
 	ContentType string
 }
 
-// ParseHead reads the head that p begins with and says how many bytes it has: 0 when it is not all there yet.
+// ParseHead reads the head that p begins with and says how many bytes it has: 0 when it is not all
+// there yet.
 func ParseHead(p []byte) (h Head, n int, err error) {
 	end := bytes.Index(p, []byte("\r\n\r\n"))
 	if end < 0 {
@@ -131,9 +132,9 @@ type Response struct {
 	Body []byte
 }
 
-// ParseResponse reads the answer that p begins with and says how many bytes it has: 0 when it is not all there yet. The
-// body is a part of p, which is changed where it was sent in chunks. ended says that nothing follows p. Answers 1xx are
-// passed over.
+// ParseResponse reads the answer that p begins with and says how many bytes it has: 0 when it is
+// not all there yet. The body is a part of p, which is changed where it was sent in chunks. ended
+// says that nothing follows p. Answers 1xx are passed over.
 func ParseResponse(p []byte, ended bool) (r Response, n int, err error) {
 	skipped := 0
 	for {
@@ -232,8 +233,8 @@ func NewBody(h Head) Body {
 // Ended reports whether the whole body was read.
 func (b *Body) Ended() bool { return b.state == ended }
 
-// Next returns the next bytes of the body in p, as a part of it, and how much of p was used, at least one byte. Data may be
-// empty when there was nothing but framing.
+// Next returns the next bytes of the body in p, as a part of it, and how much of p was used, at
+// least one byte. Data may be empty when there was nothing but framing.
 func (b *Body) Next(p []byte) (data []byte, n int, err error) {
 	if !b.chunked {
 		return b.plain(p)

@@ -1,11 +1,12 @@
-// Package latency measures how long things take without losing precision where it matters: in the slowest thousandth.
+// Package latency measures how long things take without losing precision where it matters: in the
+// slowest thousandth.
 //
 //	worker   ──▶ Tally.Record
 //	worker   ──▶ Tally.Take ──▶ one second of it, as JSON to whoever merges the workers' tallies
 //	scenario ──▶ Tally.Merge, Tally.Summary
 //
-// Values are kept to a microsecond or three digits, whichever is coarser; minimum, maximum and mean are exact. None of it
-// is safe for use by several goroutines at once.
+// Values are kept to a microsecond or three digits, whichever is coarser; minimum, maximum and mean
+// are exact. None of it is safe for use by several goroutines at once.
 package latency
 
 import (
@@ -83,7 +84,8 @@ func (t *Tally) Take() *Tally {
 	return &taken
 }
 
-// Histogram returns the durations in microseconds, for formats of histograms. It must not be changed.
+// Histogram returns the durations in microseconds, for formats of histograms. It must not be
+// changed.
 func (t *Tally) Histogram() *hdrhistogram.Histogram { return t.h }
 
 // A Summary describes a number of durations; all are 0 when Count is.
@@ -105,13 +107,13 @@ func (t *Tally) Summary() Summary {
 	}
 }
 
-// At returns a percentile, kept between the exact edges, past which the histogram's rounding may put it.
+// At returns a percentile, kept between the exact edges, past which the histogram's rounding may
+// put it.
 func (t *Tally) At(percent float64) time.Duration {
 	d := time.Duration(t.h.ValueAtPercentile(percent)) * time.Microsecond
 	return min(max(d, t.min), t.max)
 }
 
-// packed is a tally as JSON.
 type packed struct {
 	H             string // HDR, V2 compressed, in base64
 	Count         uint64

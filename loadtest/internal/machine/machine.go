@@ -1,6 +1,10 @@
 //go:build linux
 
-// Package machine says on what the benchmark runs, and how busy it is.
+// Package machine reads what the system has, what it allows this process, and what processes use:
+// from /proc and by getrusage.
+//
+//	machine.go   the description of the machine, and the CPU time and memory of processes
+//	limits.go    file descriptors and local ports
 package machine
 
 import (
@@ -66,10 +70,8 @@ func (d Description) String() string {
 	return s
 }
 
-// Cores returns how many cores there are.
-func Cores() int { return runtime.NumCPU() }
-
-// Idle returns the time that the cores had nothing to do since the machine's start, summed over all of them.
+// Idle returns the time that the cores had nothing to do since the machine's start, summed over all
+// of them.
 func Idle() (time.Duration, error) { return parseIdle(string(read("/proc/stat"))) }
 
 func parseIdle(stat string) (time.Duration, error) {
@@ -87,4 +89,62 @@ func parseIdle(stat string) (time.Duration, error) {
 		ticks += n
 	}
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
+}
+
+// clockTick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// CPU returns the time that a process has computed, in user mode and in the kernel.
+func CPU(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the CPU time: %w", err)
+	}
+	return parseCPU(string(text))
+}
+
+func parseCPU(stat string) (time.Duration, error) {
+	_, rest, _ := strings.Cut(stat[strings.LastIndexByte(stat, ')')+1:], " ") // the name may hold anything
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("read the CPU time: %.80q", stat)
+	}
+	var ticks int64
+	for _, f := range fields[11:13] { // utime and stime; the first field here is the process's state
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the CPU time: %w", err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * clockTick, nil
+}
+
+// Resident returns the bytes of memory that a process has (VmRSS).
+func Resident(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the memory: %w", err)
+	}
+	return parseResident(string(text))
+}
+
+var resident = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
+
+func parseResident(status string) (int64, error) {
+	m := resident.FindStringSubmatch(status)
+	if m == nil {
+		return 0, errors.New("read the memory: no VmRSS")
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	return n << 10, err
+}
+
+// Used returns the CPU time of this process and the most memory it had, since its start.
+func Used() (cpu time.Duration, peakBytes uint64) {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0, 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), uint64(u.Maxrss) << 10
 }

@@ -1,4 +1,4 @@
-// Package progress shows a run while it goes on: one line that is drawn again and again on a terminal, one line per ten
+// Package progress shows a running test: one line, redrawn on a terminal, and one line per ten
 // seconds elsewhere.
 //
 //	main ──▶ Printer.Watch ──▶ source()   asked for the state as often as it is shown
@@ -69,7 +69,6 @@ func (p Printer) show(s Snapshot) {
 	fmt.Fprintln(p.W, line(s, false))
 }
 
-// line puts a snapshot on one line.
 func line(s Snapshot, withBar bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-8s", s.Phase)
@@ -91,7 +90,6 @@ func line(s Snapshot, withBar bool) string {
 	return b.String()
 }
 
-// bar draws how much of the phase is over.
 func bar(s Snapshot, width int) string {
 	done := 0
 	if s.Of > 0 {

@@ -17,7 +17,8 @@ const (
 	chartBottom = 24
 )
 
-// mostPoints is how many points a line has at most; of more seconds, each point is the highest of several.
+// mostPoints is how many points a line has at most; of more seconds, each point is the highest of
+// several.
 const mostPoints = 600
 
 // A chart is drawn over the seconds of the run.
@@ -84,9 +85,9 @@ func (r *Result) chart(title, unit string, logarithmic bool, all []series) chart
 			most = max(most, v)
 		}
 	}
-	scale := linear(most)
+	scale := linearScale(most)
 	if logarithmic {
-		scale = powers(most)
+		scale = logScale(most)
 	}
 	last := points.at[len(points.at)-1]
 	x := func(at float64) float64 {
@@ -119,7 +120,7 @@ func (r *Result) chart(title, unit string, logarithmic bool, all []series) chart
 		c.Lines = append(c.Lines, l)
 	}
 	for _, v := range scale.ticks {
-		c.Ticks = append(c.Ticks, mark{At: y(v), Text: short(v)})
+		c.Ticks = append(c.Ticks, mark{At: y(v), Text: axisNumber(v)})
 	}
 	for part := range 5 {
 		at := last * float64(part) / 4
@@ -127,7 +128,7 @@ func (r *Result) chart(title, unit string, logarithmic bool, all []series) chart
 		if last < 20 { // where it would be somewhere else
 			text = math.Round(10*at) / 10
 		}
-		c.Times = append(c.Times, mark{At: x(at), Text: short(text) + " s"})
+		c.Times = append(c.Times, mark{At: x(at), Text: axisNumber(text) + " s"})
 	}
 	c.Phases = bands(r.Seconds, x)
 	c.Data = points.data(all)
@@ -198,16 +199,16 @@ type scale struct {
 	part  func(v float64) float64
 }
 
-func linear(most float64) scale {
-	top := nice(most)
+func linearScale(most float64) scale {
+	top := roundUp(most)
 	return scale{
 		ticks: []float64{0, top / 4, top / 2, 3 * top / 4, top},
 		part:  func(v float64) float64 { return v / top },
 	}
 }
 
-// powers is a scale of powers of ten, from a tenth on.
-func powers(most float64) scale {
+// logScale is a scale of powers of ten, from a tenth on.
+func logScale(most float64) scale {
 	const least = 0.1
 	top := math.Max(1, math.Ceil(math.Log10(max(most, 2*least)/least)))
 	s := scale{part: func(v float64) float64 { return math.Log10(max(v, least)/least) / top }}
@@ -217,8 +218,8 @@ func powers(most float64) scale {
 	return s
 }
 
-// nice returns a round number at or above v for the top of an axis.
-func nice(v float64) float64 {
+// roundUp returns a round number at or above v for the top of an axis.
+func roundUp(v float64) float64 {
 	if v <= 0 {
 		return 1
 	}
@@ -231,8 +232,8 @@ func nice(v float64) float64 {
 	return 10 * unit
 }
 
-// short writes a number for an axis.
-func short(v float64) string {
+// axisNumber writes a number for an axis.
+func axisNumber(v float64) string {
 	switch {
 	case v >= 1e6:
 		return strconv.FormatFloat(v/1e6, 'f', -1, 64) + "M"

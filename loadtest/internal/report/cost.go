@@ -2,13 +2,16 @@ package report
 
 import "fmt"
 
-// When what a connection costs can't be told from how much the servers' memory grew.
+// Limits below which the growth of memory says nothing about the cost of a connection.
 const (
-	// ownChecks is how many connections of the load tester itself, before the run, an instance may have had.
+	// ownChecks is how many connections of the load tester itself, before the run, an instance may
+	// have had.
 	ownChecks = 20
-	// warmShare is the share of the run's connections that an instance may have had before: what they left may be used again.
+	// warmShare is the share of the run's connections that an instance may have had before: what
+	// they left may be used again.
 	warmShare = 0.05
-	// leastGrowth is how many bytes an instance must have grown by: a process's memory changes by that much for other reasons.
+	// leastGrowth is how many bytes an instance must have grown by: a process's memory changes by
+	// that much for other reasons.
 	leastGrowth = 1 << 20
 )
 
@@ -27,25 +30,25 @@ func (r *Result) ServerCost() (c Cost) {
 		micros := 1e6 * used / float64(r.Messages.Received)
 		c.MicrosPerDelivery = &micros
 	}
-	if c.KiBUnknown = r.whyNoKiB(grown); c.KiBUnknown == "" {
+	if c.KiBUnknown = r.memoryUnknown(grown); c.KiBUnknown == "" {
 		kib := grown / 1024 / float64(r.Connections.Joined)
 		c.KiBPerConnection = &kib
 	}
 	return c
 }
 
-// whyNoKiB says why a growth in bytes says nothing about a connection; "" when it does.
-func (r *Result) whyNoKiB(grown float64) string {
-	const anew = "start it anew to measure what a connection costs"
+// memoryUnknown says why a growth in bytes says nothing about a connection; "" when it does.
+func (r *Result) memoryUnknown(grown float64) string {
+	const anew = "restart it to measure the memory per connection"
 	each := float64(r.Connections.Joined) / float64(len(r.Servers))
 	for _, s := range r.Servers {
 		switch {
 		case s.MemoryIdle == 0:
 			return "the memory of " + s.Name + " could not be read with all connected"
 		case float64(s.OpenedBefore) > max(ownChecks, warmShare*each):
-			return fmt.Sprintf("%s had memory to spare from %s connections before: %s", s.Name, Thousands(s.OpenedBefore), anew)
+			return fmt.Sprintf("%s already had free memory from %s earlier connections: %s", s.Name, Thousands(s.OpenedBefore), anew)
 		case s.MemoryIdle <= s.MemoryBefore:
-			return fmt.Sprintf("%s had memory to spare from before: %s", s.Name, anew)
+			return fmt.Sprintf("%s already had free memory: %s", s.Name, anew)
 		}
 	}
 	if r.Connections.Joined == 0 || grown < leastGrowth*float64(len(r.Servers)) {
@@ -54,8 +57,8 @@ func (r *Result) whyNoKiB(grown float64) string {
 	return ""
 }
 
-// costs is a line about them for a person; "" when nothing is known of any server.
-func (r *Result) costs(separator string) string {
+// costText is a line about them for a person; "" when nothing is known of any server.
+func (r *Result) costText(separator string) string {
 	if len(r.Servers) == 0 {
 		return ""
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What a connection costs is told only when the growth of the memory can be of the connections; never as 0 because a server had
-// memory to spare.
+// What a connection costs is told only when the growth of the memory can be of the connections;
+// never as 0 because a server had memory to spare.
 func TestServerCost(t *testing.T) {
 	const mib = 1 << 20
 	fresh := Server{Name: "a:1", MemoryBefore: 20 * mib, MemoryIdle: 30 * mib, OpenedBefore: 3, CPUSeconds: 6}
@@ -24,9 +24,9 @@ func TestServerCost(t *testing.T) {
 		{"a few connections before", 1024, []Server{{MemoryBefore: 20 * mib, MemoryIdle: 30 * mib, OpenedBefore: 51}}, 10, ""},
 		{"a server that does not count its connections", 1024, []Server{{MemoryBefore: 20 * mib, MemoryIdle: 30 * mib}}, 10, ""},
 		{"many connections before", 1024, []Server{{Name: "a:1", MemoryBefore: 20 * mib, MemoryIdle: 30 * mib, OpenedBefore: 1000}}, 0,
-			"a:1 had memory to spare from 1,000 connections before: start it anew"},
-		{"one of two had", 1024, []Server{fresh, {Name: "a:2", MemoryBefore: 30 * mib, MemoryIdle: 30 * mib}}, 0, "a:2 had memory to spare from before: start it anew"},
-		{"memory that shrank", 1024, []Server{{Name: "process 7", MemoryBefore: 30 * mib, MemoryIdle: 20 * mib}}, 0, "process 7 had memory to spare from before"},
+			"a:1 already had free memory from 1,000 earlier connections: restart it"},
+		{"one of two had", 1024, []Server{fresh, {Name: "a:2", MemoryBefore: 30 * mib, MemoryIdle: 30 * mib}}, 0, "a:2 already had free memory: restart it"},
+		{"memory that shrank", 1024, []Server{{Name: "process 7", MemoryBefore: 30 * mib, MemoryIdle: 20 * mib}}, 0, "process 7 already had free memory"},
 		{"few connections", 10, []Server{{MemoryBefore: 20 * mib, MemoryIdle: 20*mib + 100<<10}}, 0, "use more connections"},
 		{"nobody joined", 0, []Server{{MemoryBefore: 20 * mib, MemoryIdle: 30 * mib}}, 0, "use more connections"},
 		{"a server that went away", 1024, []Server{{Name: "a:1", MemoryBefore: 20 * mib}}, 0, "the memory of a:1 could not be read with all connected"},
@@ -48,7 +48,7 @@ func TestUnknownCostInEveryForm(t *testing.T) {
 	r := good()
 	r.Servers = []Server{{Name: "127.0.0.1:3001", MemoryBefore: 30 << 20, MemoryIdle: 30 << 20, MemoryPeak: 31 << 20, OpenedBefore: 2000, CPUSeconds: 6}}
 	r.Cost = r.ServerCost()
-	const why = "KiB a connection unknown: 127.0.0.1:3001 had memory to spare from 2,000 connections before"
+	const why = "KiB a connection unknown: 127.0.0.1:3001 already had free memory from 2,000 earlier connections"
 	var text, page, raw bytes.Buffer
 	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "1.00 µs of CPU a delivery, "+why) || strings.Contains(text.String(), "0.0 KiB") {
 		t.Errorf("%v\n%s", err, text.String())

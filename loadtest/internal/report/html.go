@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -76,25 +77,26 @@ func (v view) Took() time.Duration { return millis(v.DurationMs).Round(10 * time
 type timesRow struct {
 	Name, About string
 	Times
+	always bool // it is in the text even when nothing was measured
+}
+
+// durations are all kinds, in the order of reports.
+func (r *Result) durations() []timesRow {
+	return []timesRow{
+		{"latency", "from when a message was due to when a member had it", r.Latency, true},
+		{"live", "the same, without what members got after they had been away", r.Live, false},
+		{"completion", "to when the last of its members had it", r.Completion, false},
+		{"connect", "to the frame connected", r.Connect, true},
+		{"offline", "from the end of a connection to the one that replaced it", r.Offline, false},
+		{"replay", "from the beginning of a return to the last message missed", r.Replay, false},
+		{"publish", "the time of a request to publish", r.Publish, false},
+		{"send lag", "the load tester's own part of the latency", r.Lag, true},
+	}
 }
 
 // Durations are those that were measured.
-func (v view) Durations() (rows []timesRow) {
-	for _, row := range []timesRow{
-		{"latency", "from when a message was due to when a member had it", v.Latency},
-		{"live", "the same, without what members got after they had been away", v.Live},
-		{"completion", "to when the last of its members had it", v.Completion},
-		{"publish", "the time of a request to publish", v.Publish},
-		{"connect", "to the frame connected", v.Connect},
-		{"offline", "from the end of a connection to the one that replaced it", v.Offline},
-		{"replay", "from the beginning of a return to the last message missed", v.Replay},
-		{"send lag", "the load tester's own part of the latency", v.Lag},
-	} {
-		if row.Count > 0 {
-			rows = append(rows, row)
-		}
-	}
-	return rows
+func (v view) Durations() []timesRow {
+	return slices.DeleteFunc(v.durations(), func(d timesRow) bool { return d.Count == 0 })
 }
 
 // Longest is the longest P99.9 of all durations, for the bars.
@@ -109,4 +111,4 @@ func (v view) Longest() (most float64) {
 func (v view) Log(ms float64) float64 { return math.Log10(1 + 100*ms) }
 
 // ServerFigures is what a connection and a delivery cost the servers.
-func (v view) ServerFigures() string { return v.costs(" · ") }
+func (v view) ServerFigures() string { return v.costText(" · ") }

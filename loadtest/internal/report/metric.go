@@ -53,9 +53,9 @@ var metrics = slices.Concat(
 		{Name: "throughput", Unit: Number, Value: func(r *Result) (float64, bool) { return r.Throughput.Received, true }},
 		{Name: "rate", Unit: Number, Value: func(r *Result) (float64, bool) { return r.Throughput.Sent, true }},
 		{Name: "server.mib", Unit: Number, Value: func(r *Result) (float64, bool) { return r.serverMiB() }},
-		{Name: "server.kib", Unit: Number, Value: func(r *Result) (float64, bool) { return known(r.ServerCost().KiBPerConnection) },
+		{Name: "server.kib", Unit: Number, Value: func(r *Result) (float64, bool) { return valueOf(r.ServerCost().KiBPerConnection) },
 			Unknown: func(r *Result) string { return r.ServerCost().KiBUnknown }},
-		{Name: "server.cpu", Unit: Number, Value: func(r *Result) (float64, bool) { return known(r.ServerCost().MicrosPerDelivery) }},
+		{Name: "server.cpu", Unit: Number, Value: func(r *Result) (float64, bool) { return valueOf(r.ServerCost().MicrosPerDelivery) }},
 	},
 )
 
@@ -117,7 +117,7 @@ func (r *Result) serverMiB() (float64, bool) {
 	return float64(most) / (1 << 20), most > 0
 }
 
-func known(value *float64) (float64, bool) {
+func valueOf(value *float64) (float64, bool) {
 	if value == nil {
 		return 0, false
 	}

@@ -213,11 +213,11 @@ func TestHTML(t *testing.T) {
 
 func TestScales(t *testing.T) {
 	for give, want := range map[float64]float64{0: 1, 1: 1, 1.1: 1.2, 9: 10, 95: 100, 101: 120, 2047: 2400} {
-		if got := nice(give); got != want {
+		if got := roundUp(give); got != want {
 			t.Errorf("nice(%v) = %v, want %v", give, got, want)
 		}
 	}
-	s := powers(2000)
+	s := logScale(2000)
 	if s.part(0) != 0 || s.part(0.1) != 0 || s.part(10_000) != 1 || len(s.ticks) != 6 {
 		t.Errorf("%v, %v, %v", s.part(0), s.part(10_000), s.ticks)
 	}

@@ -1,7 +1,9 @@
-// Package report is the outcome of a run: as a value, as text for a person and as JSON for a program.
+// Package report is the outcome of a run: as a value, as text for a person and as JSON for a
+// program.
 //
 //	scenario  ──▶ Result            what was measured
-//	threshold ──▶ Judge(result, …)  whether it is good enough
+//	settings  ──▶ ParseThreshold    what it must reach
+//	main      ──▶ Evaluate          whether it is good enough
 //	main      ──▶ Result.WriteText, Result.WriteJSON
 package report
 
@@ -17,7 +19,8 @@ import (
 // Schema is the version of the JSON form. It rises when a field changes its meaning or goes away.
 const Schema = 1
 
-// A Result is everything that is known about a run when it is over. Durations in JSON are milliseconds.
+// A Result is everything that is known about a run when it is over. Durations in JSON are
+// milliseconds.
 type Result struct {
 	Schema     int       `json:"schema"`
 	Settings   Settings  `json:"settings"`
@@ -35,34 +38,38 @@ type Result struct {
 
 	// Latency is from when a message was due to when a member had it.
 	Latency Times `json:"latencyMs"`
-	// Live is the part of Latency that is not of messages which a member missed and got after it came back.
+	// Live is Latency without the messages that a member missed and got by replay.
 	Live Times `json:"liveMs"`
 	// Completion is from when a message was due to when the last of its members had it.
 	Completion Times `json:"completionMs"`
 	// Connect is from the beginning of a connection to the frame connected.
 	Connect Times `json:"connectMs"`
-	// Offline is from the end of a connection to the moment from which on another one goes on in its place.
+	// Offline is from the end of a connection until its replacement has joined.
 	Offline Times `json:"offlineMs"`
-	// Replay is from when a member began to come back to when it had all that it had missed by then.
+	// Replay is from the first attempt to reconnect until the member has all that it missed by
+	// then.
 	Replay Times `json:"replayMs"`
 	// Publish is the time of a request to the publish API; nothing with scenario echo.
 	Publish Times `json:"publishMs"`
-	// Lag is from when a message was due to when it was sent: the load tester's own part of the latency.
+	// Lag is from when a message was due to when it was sent: the load tester's own part of the
+	// latency.
 	Lag Times `json:"lagMs"`
 
 	Errors    uint64          `json:"errors"`
 	ErrorsBy  []failure.Count `json:"errorsByKind"`
 	Generator Generator       `json:"generator"`
-	// Invalid says why the figures are the load tester's and not the server's; empty when they are the server's.
+	// Invalid says why the figures are the load tester's and not the server's; empty when they are
+	// the server's.
 	Invalid string `json:"invalid,omitempty"`
 
-	// Slow is what the members that read slowly on purpose received; the figures above are of the others.
+	// Slow is what the members that read slowly on purpose received; the figures above are of the
+	// others.
 	Slow *Slow `json:"slow,omitempty"`
 	// Churn counts the members that left on purpose; their deliveries are among Messages.
 	Churn int `json:"churned,omitempty"`
-	// Servers is what each instance told of itself, where it did.
+	// Servers is what each instance reported about itself.
 	Servers []Server `json:"servers"`
-	// Cost is what a connection and a delivery cost all of them.
+	// Cost is what the servers used; nil (null) where it is unknown.
 	Cost Cost `json:"serverCost"`
 	// Rooms is by room, as Warehouses is by warehouse; each has at most MaxRooms.
 	Rooms      []Room `json:"rooms"`
@@ -73,7 +80,8 @@ type Result struct {
 	Seconds []Second `json:"seconds"`
 
 	Thresholds []Outcome `json:"thresholds"`
-	// Failures says in sentences what makes this a failed run; missed thresholds are not among them.
+	// Failures says in sentences what makes this a failed run; missed thresholds are not among
+	// them.
 	Failures []string `json:"failures"`
 }
 
@@ -117,7 +125,7 @@ type Messages struct {
 	Sent      uint64 `json:"sent"`      // and accepted by the server
 	Failed    uint64 `json:"failed"`    // refused, or unanswered
 	NotSent   uint64 `json:"notSent"`   // the load tester found no free worker in time
-	Late      uint64 `json:"late"`      // sent more than LateAfter after they were due; among Sent and Failed
+	Late      uint64 `json:"late"`      // sent more than 10 ms after they were due; among Sent and Failed
 
 	Expected   uint64 `json:"expected"`   // each message sent, once for each member that must have it
 	Received   uint64 `json:"received"`   // of those
@@ -132,10 +140,8 @@ type Messages struct {
 // Interrupted is what Stopped says of a run that a person ended.
 const Interrupted = "interrupted"
 
-// LateAfter is the lag from which on a message counts as sent late.
-const LateAfter = 10 * time.Millisecond
-
-// Violations counts the server's broken promises that are neither losses, duplicates nor reorderings of messages.
+// Violations counts the server's broken promises that are neither losses, duplicates nor
+// reorderings of messages.
 type Violations struct {
 	Holes      uint64 `json:"holes"`      // offsets that were skipped without a word
 	Reused     uint64 `json:"reused"`     // offsets given to two different messages
@@ -180,7 +186,8 @@ func TimesOf(s latency.Summary) Times {
 // Millis returns a duration in milliseconds, to the microsecond.
 func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// Generator is what the load tester itself used, all its processes together; zero where the system does not tell.
+// Generator is what the load tester itself used, all its processes together; zero where the system
+// does not tell.
 type Generator struct {
 	CPUSeconds      float64 `json:"cpuSeconds"`
 	CPUPercent      float64 `json:"cpuPercent"`     // of one core, during the run
@@ -202,8 +209,8 @@ type Slow struct {
 // A Server is one instance: what its process had and used.
 type Server struct {
 	Name string `json:"name"`
-	// MemoryBefore is its resident memory in bytes before the first connection, MemoryIdle with all of them and before the
-	// first message, MemoryPeak the most that was seen.
+	// MemoryBefore is its resident memory in bytes before the first connection, MemoryIdle with all
+	// of them and before the first message, MemoryPeak the most that was seen.
 	MemoryBefore uint64  `json:"memoryBeforeBytes"`
 	MemoryIdle   uint64  `json:"memoryIdleBytes"`
 	MemoryPeak   uint64  `json:"memoryPeakBytes"`

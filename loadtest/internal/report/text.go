@@ -35,24 +35,12 @@ func (r *Result) WriteText(w io.Writer) error {
 	p.linef("")
 	r.counts(p)
 	p.linef("")
-	p.times("latency", r.Latency)
-	if r.Live.Count > 0 && r.Live.Count < r.Latency.Count {
-		p.times("live", r.Live)
+	for _, d := range r.durations() {
+		repeats := d.Name == "live" && d.Count == r.Latency.Count
+		if d.always || d.Count > 0 && !repeats {
+			p.times(d.Name, d.Times)
+		}
 	}
-	if r.Completion.Count > 0 {
-		p.times("completion", r.Completion)
-	}
-	p.times("connect", r.Connect)
-	if r.Offline.Count > 0 {
-		p.times("offline", r.Offline)
-	}
-	if r.Replay.Count > 0 {
-		p.times("replay", r.Replay)
-	}
-	if r.Publish.Count > 0 {
-		p.times("publish", r.Publish)
-	}
-	p.times("send lag", r.Lag)
 	if g := r.Generator; g.CPUSeconds > 0 {
 		p.row("load tester", "%.1f s of CPU (%.0f %% of one core), at most %.0f MiB of memory",
 			g.CPUSeconds, g.CPUPercent, float64(g.PeakMemoryBytes)/(1<<20))
@@ -88,7 +76,7 @@ func (r *Result) servers(p printer) {
 		p.row([]string{"servers", ""}[min(i, 1)], "%s: %.0f MiB before, %.0f with all connected, at most %.0f; %.1f s of CPU during the run", s.Name,
 			float64(s.MemoryBefore)/(1<<20), float64(s.MemoryIdle)/(1<<20), float64(s.MemoryPeak)/(1<<20), s.CPUSeconds)
 	}
-	if line := r.costs(", "); line != "" {
+	if line := r.costText(", "); line != "" {
 		p.row("", "%s", line)
 	}
 }
@@ -100,12 +88,12 @@ func (r *Result) byRoom(p printer) {
 	if r.Messages.Expected == 0 {
 		return
 	}
-	places(p, "warehouse", r.Warehouses)
-	places(p, "room", r.Rooms)
+	placeTable(p, "warehouse", r.Warehouses)
+	placeTable(p, "room", r.Rooms)
 }
 
-// places is a table of warehouses or rooms, if there are several.
-func places(p printer, kind string, all []Room) {
+// placeTable is a table of warehouses or rooms, if there are several.
+func placeTable(p printer, kind string, all []Room) {
 	if len(all) < 2 {
 		return
 	}
@@ -236,7 +224,7 @@ func (v Violations) String() string {
 		what string
 	}{
 		{v.Holes, "holes in the offsets"}, {v.Reused, "offsets given twice"}, {v.Restarted, "changes of epoch"},
-		{v.Damaged, "damaged"}, {v.Misrouted, "in the wrong room"}, {v.Unreadable, "unreadable"}, {v.Gaps, "gaps told by the server"},
+		{v.Damaged, "damaged"}, {v.Misrouted, "in the wrong room"}, {v.Unreadable, "unreadable"}, {v.Gaps, "gaps reported by the server"},
 	} {
 		if c.n > 0 {
 			parts = append(parts, Thousands(c.n)+" "+c.what)
@@ -298,7 +286,8 @@ func Thousands(n uint64) string {
 
 func whole(n int) string { return Thousands(uint64(n)) }
 
-// decimal writes a rate: whole when it is large, with a digit behind the point when it is not a whole number.
+// decimal writes a rate: whole when it is large, with a digit behind the point when it is not a
+// whole number.
 func decimal(f float64) string {
 	if f >= 1000 || f == math.Trunc(f) {
 		return Thousands(uint64(math.Round(f)))

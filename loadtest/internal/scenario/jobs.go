@@ -11,10 +11,10 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
@@ -70,11 +70,11 @@ func resolve(ctx context.Context, text string) (worker.Address, error) {
 	return worker.NewAddress(u, netip.AddrPortFrom(ips[i].Unmap(), worker.Port(u))), nil
 }
 
-// divide decides how many workers there are and who does what. One process does everything if it may; otherwise this one
-// publishes, and the others have the members.
+// divide decides how many workers there are and who does what. One process does everything if it
+// may; otherwise this one publishes, and the others have the members.
 func (r *Run) divide() error {
 	p := r.plan
-	perMember := r.sockets()
+	perMember := r.socketsPerMember()
 	if slices.ContainsFunc(r.addresses.targets, func(a worker.Address) bool { return a.TLS != "" }) {
 		perMember *= 3
 	}
@@ -84,23 +84,23 @@ func (r *Run) divide() error {
 		for i, at := range p.WorkerAt {
 			r.addresses.shares[i+1].at = at
 		}
-		return limits.Descriptors(p.Publishers)
+		return machine.Descriptors(p.Publishers)
 	}
 	workers := p.Workers
 	if workers == 0 {
-		workers = limits.Processes(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
+		workers = machine.Processes(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
 	}
 	if workers == 1 {
 		r.addresses.shares = []share{{local: true, members: p.Connections, publishes: p.Publishers > 0}}
-		return limits.Descriptors(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
+		return machine.Descriptors(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
 	}
 	r.addresses.shares = []share{{local: true, publishes: p.Publishers > 0}}
 	r.spread(workers)
-	return limits.Descriptors(perMember*(p.Connections/workers+1) + p.Publishers)
+	return machine.Descriptors(perMember*(p.Connections/workers+1) + p.Publishers)
 }
 
-// sockets is how many connections a member has at most.
-func (r *Run) sockets() int {
+// socketsPerMember is how many connections a member has at most.
+func (r *Run) socketsPerMember() int {
 	p := r.plan
 	silent := p.Scenario == settings.Storm && p.StormBy == settings.StormSilence // the old connection stays
 	if silent {
@@ -109,11 +109,12 @@ func (r *Run) sockets() int {
 	return 1 + r.echoPosts()
 }
 
-// maxEchoPosts is how many echoes of one member may be under way by POST: browsers open 6 connections to a server, so a member
-// that had more would be no client.
+// maxEchoPosts is how many echoes of one member may be under way by POST: browsers open 6
+// connections to a server, so a member that had more would be no client.
 const maxEchoPosts = 8
 
-// echoPosts is how many it takes so that no echo waits for one before it, as long as the server answers at all.
+// echoPosts is how many it takes so that no echo waits for one before it, as long as the server
+// answers at all.
 func (r *Run) echoPosts() int {
 	p := r.plan
 	share := map[string]float64{settings.Echo: 1, settings.Mixed: p.EchoShare}[p.Scenario]
@@ -135,7 +136,7 @@ func (r *Run) spread(workers int) {
 
 // ports chooses where connections come from, and makes sure that there are ports for all of them.
 func (r *Run) ports() error {
-	per := limits.Ports()
+	per := machine.Ports()
 	targets := map[netip.AddrPort]bool{}
 	loopback := true
 	for _, t := range r.addresses.targets {
@@ -144,7 +145,7 @@ func (r *Run) ports() error {
 	}
 	r.addresses.sources = r.plan.Sources
 	sources := max(len(r.plan.Sources), 1)
-	needed := (r.sockets()*r.plan.Connections + len(targets) - 1) / max(len(targets), 1) // to each target
+	needed := (r.socketsPerMember()*r.plan.Connections + len(targets) - 1) / max(len(targets), 1) // to each target
 	if len(r.plan.Sources) == 0 && loopback && needed > per/2 {
 		// Every address of 127.0.0.0/8 is this machine's: 127.10.0.1, 127.10.0.2 …
 		sources = needed/(per/2) + 1
@@ -156,7 +157,7 @@ func (r *Run) ports() error {
 		needed = needed/len(r.plan.WorkerAt) + 1
 	}
 	if needed > sources*per {
-		return &limits.PortError{Need: needed, Have: sources * per, Sources: sources}
+		return &machine.PortError{Need: needed, Have: sources * per, Sources: sources}
 	}
 	return nil
 }
@@ -171,7 +172,7 @@ func (r *Run) jobs() ([]worker.Job, error) {
 	var jobs []worker.Job
 	for _, s := range r.addresses.shares {
 		j := worker.Job{
-			Run: r.name, Dialect: p.Protocol, Mode: r.mode(), Deflate: p.Deflate, Targets: r.addresses.targets, Token: p.Token,
+			Run: r.name, Protocol: p.Protocol, Mode: r.mode(), Deflate: p.Deflate, Targets: r.addresses.targets, Token: p.Token,
 			Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
 			ConnectRate:  p.ConnectRate * float64(s.members) / float64(max(p.Connections, 1)),
 			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
@@ -195,17 +196,18 @@ func (r *Run) jobs() ([]worker.Job, error) {
 }
 
 // mode is how members receive.
-func (r *Run) mode() swarm.Mode {
+func (r *Run) mode() client.Mode {
 	switch r.plan.Transport {
 	case settings.SSE:
-		return swarm.Stream
+		return client.Stream
 	case settings.Poll:
-		return swarm.Polling
+		return client.Polling
 	}
-	return swarm.WebSocket
+	return client.WebSocket
 }
 
-// writers is how many publishers write to each room: as clients with a WebSocket, all of them have something to say.
+// writers is how many publishers write to each room: as clients with a WebSocket, all of them have
+// something to say.
 func (r *Run) writers() int {
 	if r.plan.PublishAs == settings.AsClient && r.plan.Transport == settings.WebSocket {
 		return max(1, r.plan.Publishers/len(r.plan.Rooms))

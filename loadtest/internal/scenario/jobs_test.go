@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
@@ -43,12 +43,13 @@ func TestDivide(t *testing.T) {
 }
 
 func TestPorts(t *testing.T) {
-	per := limits.Ports()
+	per := machine.Ports()
 	few := planned(per/4, 1, "127.0.0.1:1")
 	if err := few.ports(); err != nil || few.addresses.sources != nil {
 		t.Errorf("%v, %v", few.addresses.sources, err)
 	}
-	// More than there are ports on one address of this machine come from several, as all of 127.0.0.0/8 is its own.
+	// More than there are ports on one address of this machine come from several, as all of
+	// 127.0.0.0/8 is its own.
 	many := planned(3*per, 1, "127.0.0.1:1")
 	if err := many.ports(); err != nil || len(many.addresses.sources) < 4 || !many.addresses.sources[0].IsLoopback() {
 		t.Errorf("%v, %v", many.addresses.sources, err)
@@ -57,7 +58,7 @@ func TestPorts(t *testing.T) {
 	if err := spread.ports(); err != nil || spread.addresses.sources != nil {
 		t.Errorf("%v, %v", spread.addresses.sources, err)
 	}
-	var short *limits.PortError
+	var short *machine.PortError
 	far := planned(3*per, 1, "192.0.2.1:80")
 	if err := far.ports(); !errors.As(err, &short) || short.Need != 3*per || short.Have != per {
 		t.Errorf("%v", err)
@@ -68,7 +69,8 @@ func TestPorts(t *testing.T) {
 	}
 }
 
-// Each member has as many connections as its echoes need while a server answers late, and descriptors and ports count them.
+// Each member has as many connections as its echoes need while a server answers late, and
+// descriptors and ports count them.
 func TestSockets(t *testing.T) {
 	for _, tt := range []struct {
 		transport, scenario, by string
@@ -86,7 +88,7 @@ func TestSockets(t *testing.T) {
 	} {
 		r := planned(tt.members, 1, "127.0.0.1:1")
 		r.plan.Transport, r.plan.Scenario, r.plan.StormBy, r.plan.Rate, r.plan.EchoShare = tt.transport, tt.scenario, tt.by, 100, 0.2
-		if got := r.sockets(); got != tt.want {
+		if got := r.socketsPerMember(); got != tt.want {
 			t.Errorf("%+v: %d sockets", tt, got)
 		}
 	}

@@ -10,16 +10,16 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
-	"github.com/zonecast/zonecast/loadtest/internal/dialect"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
-	"github.com/zonecast/zonecast/loadtest/internal/problem"
+	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
@@ -31,12 +31,13 @@ type TargetError struct{ Text string }
 
 func (e *TargetError) Error() string { return e.Text }
 
-var errBefore = &TargetError{"interrupted before the run began"}
+var errInterruptedEarly = &TargetError{"interrupted before the run began"}
 
-// preflight makes sure, within seconds and before a thousand connections are opened, that the run can work at all.
+// preflight makes sure, within seconds and before a thousand connections are opened, that the run
+// can work at all.
 func (r *Run) preflight(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return errBefore
+		return errInterruptedEarly
 	}
 	if err := r.resolve(ctx); err != nil {
 		return err
@@ -55,7 +56,7 @@ func (r *Run) preflight(ctx context.Context) error {
 	}
 	err := r.probe(ctx)
 	if err != nil && ctx.Err() != nil {
-		return errBefore
+		return errInterruptedEarly
 	}
 	return err
 }
@@ -63,12 +64,11 @@ func (r *Run) preflight(ctx context.Context) error {
 // A prober sends something through the whole path once.
 type prober struct {
 	run      *Run
-	loop     *swarm.Loop
-	speech   dialect.Dialect
+	loop     *client.Loop
+	codec    protocol.Codec
 	template *stamp.Template
 	probes   []*probe
-	posts    []*post
-	speakers []*speaker
+	senders  []*sender
 	err      error
 }
 
@@ -76,52 +76,47 @@ type prober struct {
 type probe struct {
 	p       *prober
 	url     string
-	conn    *swarm.Conn
+	conn    *client.Conn
 	ready   bool
 	missing map[uint32]bool // the numbers of what it has not seen yet
 }
 
-// A speaker is a client that sends one frame: on a WebSocket that is in no room, or by POST where connections go one way.
-type speaker struct {
-	p      *prober
-	url    string
-	target *swarm.Target
-	frame  []byte
-	done   bool
+// A sender sends one message on a connection of its own: as a frame of a client, which is in no
+// room, or as a request.
+type sender struct {
+	p       *prober
+	url     string
+	frame   []byte         // nil for the publish API
+	request *http1.Request // nil on a WebSocket
+	explain func(err error) error
+	done    bool
 }
 
-// A post is one event published at one instance.
-type post struct {
-	p    *prober
-	base string
-	seq  uint32
-	done bool
-}
-
-// probe joins the room on each instance, sends something, and waits until each probe has seen all of it.
+// probe joins the room on each instance, sends something, and waits until each probe has seen all
+// of it.
 func (r *Run) probe(ctx context.Context) (err error) {
 	p := &prober{run: r}
-	if p.speech, err = dialect.New(r.plan.Protocol, r.plan.PayloadBytes, r.plan.Token); err != nil {
+	if p.codec, err = protocol.New(r.plan.Protocol, r.plan.PayloadBytes, r.plan.Token); err != nil {
 		return err
 	}
 	if p.template, err = stamp.New(stamp.NewRun(), r.plan.PayloadBytes); err != nil {
 		return err
 	}
-	if p.loop, err = swarm.Open(swarm.Options{Dialect: p.speech, Deflate: r.plan.Deflate, Sources: r.addresses.sources}); err != nil {
+	if p.loop, err = client.Open(client.Options{Protocol: p.codec, Deflate: r.plan.Deflate, Sources: r.addresses.sources}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.loop.Close()) }()
 	for _, a := range r.addresses.targets {
 		b := &probe{p: p, url: a.URL, missing: map[uint32]bool{}}
 		p.probes = append(p.probes, b)
-		b.conn, err = p.loop.Dial(r.mode(), a.Target(r.plan.Token), dialect.Seat{Room: r.plan.Rooms[0]}, b, nil)
+		b.conn, err = p.loop.Dial(r.mode(), a.Target(r.plan.Token), protocol.Subscription{Room: r.plan.Rooms[0]}, b)
 		if err != nil {
 			return r.explainDial(a.URL, err)
 		}
 	}
-	if err := p.until(ctx, func() bool { return all(p.probes, func(b *probe) bool { return b.ready }) }); err != nil {
-		return p.late(err, func(b *probe) (string, bool) {
-			return r.explainDial(b.url, swarm.ErrTimeout).Error(), !b.ready
+	if err := p.waitUntil(ctx, func() bool { return all(p.probes, func(b *probe) bool { return b.ready }) }); err != nil {
+		return p.explainTimeout(err, func(b *probe) (string, bool) {
+			return r.explainDial(b.url, client.ErrTimeout).Error(), !b.ready
 		})
 	}
 	if s := r.plan.Scenario; s == settings.Echo || s == settings.Mixed {
@@ -129,11 +124,8 @@ func (r *Run) probe(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	switch {
-	case !r.plan.Publishes():
+	if !r.plan.Publishes() {
 		return nil
-	case r.plan.PublishAs == settings.AsClient:
-		return p.speak(ctx)
 	}
 	return p.publish(ctx)
 }
@@ -142,101 +134,103 @@ func (r *Run) probe(ctx context.Context) (err error) {
 func (p *prober) echo(ctx context.Context) error {
 	for i, b := range p.probes {
 		b.missing[uint32(i)] = true
-		echo := p.speech.AppendEcho(nil, dialect.FirstID, p.mark(uint32(i)))
-		if p.run.mode() == swarm.WebSocket {
-			p.loop.Say(b.conn, echo)
-		} else if err := p.say(i, echo); err != nil {
+		echo := p.codec.AppendEcho(nil, protocol.FirstID, p.data(uint32(i)))
+		if p.run.mode() == client.WebSocket {
+			p.loop.Send(b.conn, echo)
+		} else if err := p.sendFrame(i, echo); err != nil {
 			return err
 		}
 	}
-	err := p.until(ctx, p.complete)
-	return p.late(err, func(b *probe) (string, bool) {
+	err := p.waitUntil(ctx, p.complete)
+	return p.explainTimeout(err, func(b *probe) (string, bool) {
 		return fmt.Sprintf("%s did not answer an echo of %d bytes within %v: is it a Zonecast server?",
 			b.url, p.run.plan.PayloadBytes, probeTimeout), len(b.missing) > 0
 	})
 }
 
-// say sends a frame to an instance, as one of the run's clients does.
-func (p *prober) say(instance int, frame []byte) error {
-	a := p.run.addresses.targets[instance]
-	s := &speaker{p: p, url: a.URL, target: a.Target(p.run.plan.Token), frame: frame}
-	mode := swarm.WebSocket
-	if p.run.mode() != swarm.WebSocket {
-		mode = swarm.Requests
+// publish publishes one message at each instance, in the way that the run does, and waits until
+// every probe has all of them.
+func (p *prober) publish(ctx context.Context) error {
+	publish, instances := p.post, len(p.run.addresses.bases)
+	if p.run.plan.PublishAs == settings.AsClient {
+		publish, instances = p.publishFrame, len(p.probes)
 	}
-	p.speakers = append(p.speakers, s)
-	if _, err := p.loop.Dial(mode, s.target, dialect.Seat{}, s, nil); err != nil {
-		return p.run.explainDial(s.url, err)
-	}
-	return nil
-}
-
-// speak lets a client publish one message at each instance.
-func (p *prober) speak(ctx context.Context) error {
-	for i := range p.probes {
+	p.senders = nil
+	for i := range instances {
 		for _, b := range p.probes {
 			b.missing[uint32(i)] = true
 		}
-		if err := p.say(i, p.speech.AppendPublish(nil, dialect.FirstID, p.run.plan.Rooms[0], p.mark(uint32(i)))); err != nil {
+		if err := publish(i); err != nil {
 			return err
 		}
 	}
-	err := p.until(ctx, func() bool { return p.complete() && all(p.speakers, func(s *speaker) bool { return s.done }) })
-	return p.late(err, func(b *probe) (string, bool) {
-		for seq := range b.missing {
-			return p.unreached(p.probes[seq].url, b), true
-		}
-		return fmt.Sprintf("%s did not answer a publish within %v: can this server take messages now?", b.url, probeTimeout), true
-	})
-}
-
-// unreached is what to say about a message that was published and did not come.
-func (p *prober) unreached(from string, b *probe) string {
-	return fmt.Sprintf("an event published at %s did not reach a member at %s within %v: are both of one cluster, on the same Redis?",
-		from, b.url, probeTimeout)
-}
-
-// publish publishes one event at each instance.
-func (p *prober) publish(ctx context.Context) error {
-	for i, a := range p.run.addresses.bases {
-		o := &post{p: p, base: a.URL, seq: uint32(i)}
-		p.posts = append(p.posts, o)
-		for _, b := range p.probes {
-			b.missing[o.seq] = true
-		}
-		if _, err := p.loop.Dial(swarm.Requests, a.Target(p.run.plan.PublishKey), dialect.Seat{}, o, nil); err != nil {
-			return explainPublish(a.URL, err)
+	err := p.waitUntil(ctx, func() bool { return all(p.senders, func(s *sender) bool { return s.done }) })
+	for _, s := range p.senders {
+		if errors.Is(err, client.ErrTimeout) && !s.done {
+			return s.explain(err)
 		}
 	}
-	if err := p.until(ctx, func() bool { return all(p.posts, func(o *post) bool { return o.done }) }); err != nil {
-		for _, o := range p.posts {
-			if !o.done && errors.Is(err, swarm.ErrTimeout) {
-				return explainPublish(o.base, err)
-			}
-		}
-		return err
+	if err == nil {
+		err = p.waitUntil(ctx, p.complete)
 	}
-	err := p.until(ctx, p.complete)
-	return p.late(err, func(b *probe) (string, bool) {
+	return p.explainTimeout(err, func(b *probe) (string, bool) {
 		for seq := range b.missing {
-			return p.unreached(p.posts[seq].base, b), true
+			return fmt.Sprintf("an event published at %s did not reach a member at %s within %v: are both of one cluster, on the same Redis?",
+				p.senders[seq].url, b.url, probeTimeout), true
 		}
 		return "", false
 	})
 }
 
-// mark returns the data of probe i: as long as that of the run's messages, so that what is too long is known at once.
-func (p *prober) mark(i uint32) []byte {
-	return p.template.Append(nil, stamp.Stamp{Stream: stamp.Probe, Seq: i, At: swarm.Now()})
+// post publishes at an instance through the API.
+func (p *prober) post(instance int) error {
+	a := p.run.addresses.bases[instance]
+	body := append(append([]byte(`{"event":"`+stamp.Event+`","data":`), p.data(uint32(instance))...), '}')
+	s := &sender{p: p, url: a.URL, explain: func(err error) error { return explainPublish(a.URL, err) }}
+	s.request = &http1.Request{Method: "POST", Target: strings.TrimSuffix(a.Path, "/") + worker.PublishPath(p.run.plan.Rooms[0]),
+		ContentType: "application/json", Body: body}
+	return s.dial(client.Requests, a.Target(p.run.plan.PublishKey))
+}
+
+// publishFrame publishes at an instance as a client.
+func (p *prober) publishFrame(instance int) error {
+	return p.sendFrame(instance, p.codec.AppendPublish(nil, protocol.FirstID, p.run.plan.Rooms[0], p.data(uint32(instance))))
+}
+
+// sendFrame sends a frame to an instance, as one of the run's clients does.
+func (p *prober) sendFrame(instance int, frame []byte) error {
+	a := p.run.addresses.targets[instance]
+	target := a.Target(p.run.plan.Token)
+	s := &sender{p: p, url: a.URL, frame: frame, explain: func(err error) error { return p.run.explainDial(a.URL, err) }}
+	if p.run.mode() == client.WebSocket {
+		return s.dial(client.WebSocket, target)
+	}
+	s.request = worker.PostFrame(p.codec, target, frame)
+	return s.dial(client.Requests, target)
+}
+
+func (s *sender) dial(mode client.Mode, target *client.Target) error {
+	s.p.senders = append(s.p.senders, s)
+	if _, err := s.p.loop.Dial(mode, target, protocol.Subscription{}, s); err != nil {
+		return s.explain(err)
+	}
+	return nil
+}
+
+// data returns the data of probe i: as long as that of the run's messages, so that what is too long
+// is known at once.
+func (p *prober) data(i uint32) []byte {
+	return p.template.Append(nil, stamp.Stamp{Stream: stamp.Probe, Seq: i, At: client.Now()})
 }
 
 func (p *prober) complete() bool {
 	return all(p.probes, func(b *probe) bool { return len(b.missing) == 0 })
 }
 
-// until steps until something holds; the error is that of a probe, of ctx, or [swarm.ErrTimeout].
-func (p *prober) until(ctx context.Context, holds func() bool) error {
-	for end := swarm.Now() + uint64(probeTimeout); !holds(); {
+// waitUntil steps until something holds; the error is that of a probe, of ctx, or
+// [client.ErrTimeout].
+func (p *prober) waitUntil(ctx context.Context, holds func() bool) error {
+	for end := client.Now() + uint64(probeTimeout); !holds(); {
 		if err := p.loop.Step(10 * time.Millisecond); err != nil {
 			return err
 		}
@@ -244,17 +238,18 @@ func (p *prober) until(ctx context.Context, holds func() bool) error {
 		case p.err != nil:
 			return p.err
 		case ctx.Err() != nil:
-			return errBefore
-		case swarm.Now() > end:
-			return swarm.ErrTimeout
+			return errInterruptedEarly
+		case client.Now() > end:
+			return client.ErrTimeout
 		}
 	}
 	return p.err
 }
 
-// late puts what blame says about the first probe that it has something to say about in the place of a timeout.
-func (p *prober) late(err error, blame func(b *probe) (string, bool)) error {
-	if !errors.Is(err, swarm.ErrTimeout) {
+// explainTimeout puts what blame says about the first probe that it has something to say about in
+// the place of a timeout.
+func (p *prober) explainTimeout(err error, blame func(b *probe) (string, bool)) error {
+	if !errors.Is(err, client.ErrTimeout) {
 		return err
 	}
 	for _, b := range p.probes {
@@ -280,33 +275,30 @@ func all[T any](things []T, is func(T) bool) bool {
 	return true
 }
 
-// Event implements [swarm.Handler].
-func (b *probe) Event(_ *swarm.Conn, e *dialect.Event, _ uint64) {
+func (b *probe) Event(_ *client.Conn, e *protocol.Event, _ uint64) {
 	switch e.Kind {
-	case dialect.Ready:
+	case protocol.Ready:
 		b.ready = true
-	case dialect.Absent:
+	case protocol.NotInRoom:
 		b.p.fail(&TargetError{fmt.Sprintf("%s: asked for the room %s, the server joined the connection to %q", b.url, b.p.run.plan.Rooms[0], e.Reason)})
-	case dialect.NotJoined:
+	case protocol.JoinRefused:
 		b.p.fail(&TargetError{fmt.Sprintf("%s does not let a member into the room %s: %s", b.url, b.p.run.plan.Rooms[0], e.Reason)})
-	case dialect.Delivery, dialect.Ack:
+	case protocol.Delivery, protocol.Ack:
 		if s, ok := b.p.template.Read(e.Data); ok {
 			delete(b.missing, s.Seq)
 		}
-	case dialect.Complaint, dialect.Refused:
+	case protocol.ServerError, protocol.Refused:
 		if b.ready {
-			b.p.fail(&TargetError{fmt.Sprintf("%s answers a probe with %s: %s", b.url, e.Reason, words(e))})
+			b.p.fail(&TargetError{fmt.Sprintf("%s answers a probe with %s: %s", b.url, e.Reason, errorText(e))})
 		} else {
-			b.p.fail(explainComplaint(b.url, e))
+			b.p.fail(explainServerError(b.url, e))
 		}
 	}
 }
 
-// Answer implements [swarm.Handler].
-func (b *probe) Answer(*swarm.Conn, *http1.Response, uint64) {}
+func (b *probe) Response(*client.Conn, *http1.Response, uint64) {}
 
-// Ended implements [swarm.Handler].
-func (b *probe) Ended(_ *swarm.Conn, why error, _ uint64) {
+func (b *probe) Closed(_ *client.Conn, why error, _ uint64) {
 	if why == nil {
 		why = io.ErrUnexpectedEOF
 	}
@@ -317,44 +309,49 @@ func (b *probe) Ended(_ *swarm.Conn, why error, _ uint64) {
 	b.p.fail(b.p.run.explainDial(b.url, why))
 }
 
-// Event implements [swarm.Handler].
-func (s *speaker) Event(c *swarm.Conn, e *dialect.Event, _ uint64) {
+func (s *sender) Event(c *client.Conn, e *protocol.Event, _ uint64) {
 	switch e.Kind {
-	case dialect.Ready:
-		if s.p.run.mode() == swarm.WebSocket {
-			s.p.loop.Say(c, s.frame)
+	case protocol.Ready:
+		if s.request != nil {
+			s.p.loop.Request(c, s.request)
 		} else {
-			s.p.loop.Ask(c, worker.PostFrame(s.p.speech, s.target, s.frame))
+			s.p.loop.Send(c, s.frame)
 		}
-	case dialect.Ack:
+	case protocol.Ack:
 		s.done = true
 		if mark, ok := s.p.template.Read(e.Data); ok && int(mark.Seq) < len(s.p.probes) { // an echo
 			delete(s.p.probes[mark.Seq].missing, mark.Seq)
 		}
-	case dialect.Refused, dialect.Complaint:
-		s.p.fail(explainSpeech(s.url, e))
+	case protocol.Refused, protocol.ServerError:
+		s.p.fail(explainFrameError(s.url, e))
 	}
 }
 
-// Answer implements [swarm.Handler].
-func (s *speaker) Answer(c *swarm.Conn, r *http1.Response, now uint64) {
-	e, err := worker.ReadPosted(s.p.speech, r)
-	if err != nil {
-		s.p.fail(s.p.run.explainDial(s.url, err))
+func (s *sender) Response(c *client.Conn, r *http1.Response, now uint64) {
+	if s.frame != nil {
+		e, err := worker.ReadPosted(s.p.codec, r)
+		if err != nil {
+			s.p.fail(s.explain(err))
+			return
+		}
+		s.Event(c, &e, now)
 		return
 	}
-	s.Event(c, &e, now)
+	if r.Status != 200 {
+		s.p.fail(s.explain(failure.NewStatus(r.Status, r.Body)))
+		return
+	}
+	s.done = true
 }
 
-// Ended implements [swarm.Handler].
-func (s *speaker) Ended(_ *swarm.Conn, why error, _ uint64) {
+func (s *sender) Closed(_ *client.Conn, why error, _ uint64) {
 	if !s.done {
-		s.p.fail(s.p.run.explainDial(s.url, cmp.Or(why, io.ErrUnexpectedEOF)))
+		s.p.fail(s.explain(cmp.Or(why, io.ErrUnexpectedEOF)))
 	}
 }
 
-// explainSpeech says what to do when a server does not take a client's frame.
-func explainSpeech(url string, e *dialect.Event) error {
+// explainFrameError adds what to do when a server refuses a client's frame.
+func explainFrameError(url string, e *protocol.Event) error {
 	advice := "can this server take messages now?"
 	switch e.Reason {
 	case "unauthenticated", "forbidden":
@@ -364,11 +361,11 @@ func explainSpeech(url string, e *dialect.Event) error {
 	case "too_big":
 		advice = "lower --payload-bytes (PAYLOAD_BYTES)"
 	}
-	return &TargetError{fmt.Sprintf("%s does not take a client's message: %s: %s; %s", url, e.Reason, words(e), advice)}
+	return &TargetError{fmt.Sprintf("%s does not take a client's message: %s: %s; %s", url, e.Reason, errorText(e), advice)}
 }
 
-// words are what a server said in an error, for a person.
-func words(e *dialect.Event) string {
+// errorText are what a server said in an error, for a person.
+func errorText(e *protocol.Event) string {
 	var said wire.Error
 	if json.Unmarshal(e.Data, &said) != nil || said.Message == "" {
 		return string(e.Data)
@@ -376,36 +373,8 @@ func words(e *dialect.Event) string {
 	return said.Message
 }
 
-// Event implements [swarm.Handler]: the connection is there.
-func (o *post) Event(c *swarm.Conn, _ *dialect.Event, _ uint64) {
-	body := append(append([]byte(`{"event":"`+stamp.Event+`","data":`), o.p.mark(o.seq)...), '}')
-	base, err := url.Parse(o.base)
-	if err != nil {
-		o.p.fail(err)
-		return
-	}
-	path := base.EscapedPath() + worker.Path(o.p.run.plan.Rooms[0])
-	o.p.loop.Ask(c, &http1.Request{Method: "POST", Target: path, ContentType: "application/json", Body: body})
-}
-
-// Answer implements [swarm.Handler].
-func (o *post) Answer(_ *swarm.Conn, r *http1.Response, _ uint64) {
-	if r.Status != 200 {
-		o.p.fail(explainPublish(o.base, problem.New(r.Status, r.Body)))
-		return
-	}
-	o.done = true
-}
-
-// Ended implements [swarm.Handler].
-func (o *post) Ended(_ *swarm.Conn, why error, _ uint64) {
-	if !o.done {
-		o.p.fail(explainPublish(o.base, why))
-	}
-}
-
-// explainComplaint says what to do when a server says over the connection that it does not want it.
-func explainComplaint(url string, e *dialect.Event) error {
+// explainServerError adds what to do when a server refuses a connection by an error frame.
+func explainServerError(url string, e *protocol.Event) error {
 	advice := "is it the right server?"
 	switch e.Reason {
 	case "unauthenticated", "forbidden":
@@ -413,15 +382,15 @@ func explainComplaint(url string, e *dialect.Event) error {
 	case "limit_reached", "unavailable":
 		advice = "try again later, or raise the server's limits"
 	}
-	return &TargetError{fmt.Sprintf("can't connect to %s: the server answered %s: %s; %s", url, e.Reason, words(e), advice)}
+	return &TargetError{fmt.Sprintf("can't connect to %s: the server answered %s: %s; %s", url, e.Reason, errorText(e), advice)}
 }
 
-// explainDial says what to do about a connection that could not be opened.
+// explainDial adds what to do when a connection fails.
 func (r *Run) explainDial(address string, err error) error {
-	var status *problem.Status
-	var protocol *swarm.ProtocolError
+	var status *failure.Status
+	var malformed *client.ProtocolError
 	var advice string
-	server, path := serverNames[r.plan.Protocol], dialect.Path(r.plan.Protocol)
+	server, path := serverNames[r.plan.Protocol], protocol.Path(r.plan.Protocol)
 	switch {
 	case errors.As(err, &status) && (status.Code == 401 || status.Code == 403):
 		advice = "give a token that permits this room (--token, TOKEN)"
@@ -429,7 +398,7 @@ func (r *Run) explainDial(address string, err error) error {
 		advice = fmt.Sprintf("%s's path is %s: correct --ws-url (WS_URL)", server, path)
 	case errors.As(err, &status) && (status.Code == 429 || status.Code == 503):
 		advice = "try again later, or raise the server's limits"
-	case errors.As(err, &status), errors.As(err, &protocol), errors.Is(err, http1.ErrHead), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.As(err, &status), errors.As(err, &malformed), errors.Is(err, http1.ErrHead), errors.Is(err, io.ErrUnexpectedEOF):
 		advice = fmt.Sprintf("is it a %s server (--protocol, PROTOCOL), and the path %s? (--ws-url, WS_URL)", server, path)
 	default:
 		advice = explainNetwork(err, "WS_URL (--ws-url)")
@@ -440,9 +409,9 @@ func (r *Run) explainDial(address string, err error) error {
 // serverNames are those of the protocols' servers.
 var serverNames = map[string]string{settings.Zonecast: "Zonecast", settings.SocketIO: "Socket.IO", settings.Centrifugo: "Centrifugo"}
 
-// explainPublish says what to do about an event that could not be published.
+// explainPublish adds what to do when a publish fails.
 func explainPublish(base string, err error) error {
-	var status *problem.Status
+	var status *failure.Status
 	var advice string
 	switch {
 	case errors.As(err, &status) && (status.Code == 401 || status.Code == 403):

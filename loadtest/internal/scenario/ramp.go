@@ -13,40 +13,43 @@ import (
 )
 
 const (
-	// halvings is how often the gap between the highest rate that held and the lowest that did not is halved.
+	// halvings is how often the gap between the highest rate that held and the lowest that did not
+	// is halved.
 	halvings = 3
 	// mostSteps is how many steps a ramp has at most.
 	mostSteps = 40
-	// breath is how long members have between two steps to come to rest, at most as long as a step.
-	breath = 2 * time.Second
+	// stepPause is how long members have between two steps to come to rest, at most as long as a
+	// step.
+	stepPause = 2 * time.Second
 )
 
-// ramp finds the highest rate that holds the thresholds: each step is faster than the one before until one is missed, and
-// then the gap is halved some times. The figures of the whole run are those of all its steps.
+// ramp finds the highest rate that holds the thresholds: each step is faster than the one before
+// until one is missed, and then the gap is halved some times. The figures of the whole run are
+// those of all its steps.
 func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total) (stopped string, err error) {
 	held, missed := 0.0, math.Inf(1)
 	halved := 0
-	for len(r.watch.steps) < mostSteps && halved < halvings {
+	for len(r.recorder.steps) < mostSteps && halved < halvings {
 		before := t.sum()
-		step := &total{run: r, tallies: newTallies(), parts: t.parts, rooms: t.rooms, accepted: t.accepted}
+		step := &total{run: r, Tallies: worker.NewTallies(), parts: t.parts, rooms: t.rooms, accepted: t.accepted}
 		why, err := r.send(ctx, cancel, step, r.plan.Step)
 		t.accepted, t.start, t.cut = step.accepted, step.start, step.cut
 		if t.first == 0 {
 			t.first, t.at = step.first, step.at
 		}
 		err = cmp.Or(err, r.settle(ctx, step, r.plan.Settle))
-		t.absorb(&step.tallies)
+		t.Merge(&step.Tallies)
 		if err != nil {
 			return "", err
 		}
-		outcome := r.judge(step, before)
-		r.watch.steps = append(r.watch.steps, outcome)
-		if why != nil && !outcome.Held && ctx.Err() == nil && len(r.watch.steps) > 1 {
+		outcome := r.evaluateStep(step, before)
+		r.recorder.steps = append(r.recorder.steps, outcome)
+		if why != nil && !outcome.Held && ctx.Err() == nil && len(r.recorder.steps) > 1 {
 			why = nil // too much for the server, as was to be expected at some time
 			halved = halvings
 		}
 		if why != nil {
-			return cause(ctx, why, r.plan), nil
+			return stopText(ctx, why, r.plan), nil
 		}
 		if outcome.Held {
 			held = max(held, r.rate)
@@ -62,58 +65,39 @@ func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total
 			halved++
 			r.rate = (held + missed) / 2
 		}
-		if err := r.rest(ctx); err != nil {
+		if err := r.pauseBetweenSteps(ctx); err != nil {
 			return errInterrupted.Error(), nil
 		}
 	}
 	return "", nil
 }
 
-func (r *Run) rest(ctx context.Context) error {
+func (r *Run) pauseBetweenSteps(ctx context.Context) error {
 	select {
-	case <-time.After(min(breath, r.plan.Step)):
+	case <-time.After(min(stepPause, r.plan.Step)):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// judge measures one step against the thresholds.
-func (r *Run) judge(t *total, before worker.Partial) report.RampStep {
+// evaluateStep measures one step against the thresholds.
+func (r *Run) evaluateStep(t *total, before worker.Partial) report.RampStep {
 	all := t.sum()
-	score := all.Score
-	score.Sub(before.Score)
+	own := all.Counts
+	own.Sub(before.Counts)
 	took := time.Duration(max(t.start+uint64(r.plan.Step), all.Last) - t.start)
 	res := &report.Result{
-		Connections: report.Connections{Asked: r.plan.Connections, Joined: all.Joined, Broken: all.Broken - before.Broken, Lost: all.Missing},
-		Messages: report.Messages{
-			Scheduled: all.Due - before.Due, Sent: all.Sent - before.Sent, Failed: all.Failed - before.Failed,
-			NotSent: all.NotSent - before.NotSent, Late: all.Late - before.Late,
-			Expected: score.Expected, Received: score.Received, Lost: score.Lost(), Duplicated: score.Duplicated, Reordered: score.Reordered,
-		},
-		Throughput: report.Throughput{
-			Sent: float64(all.Sent-before.Sent) / took.Seconds(), Received: float64(score.Received) / took.Seconds(),
-		},
-		Latency: report.TimesOf(t.latency.Summary()), Live: report.TimesOf(t.live.Summary()), Lag: report.TimesOf(t.lag.Summary()),
-		Publish: report.TimesOf(t.sends.Summary()), Errors: all.FailureTotal - before.FailureTotal,
+		Connections: report.Connections{Asked: r.plan.Connections, Joined: int(all.Joined), Broken: int(own.Broken), Lost: int(all.Missing)},
+		Messages:    messagesOf(own), Violations: violationsOf(own), SuccessPercent: successOf(own.Messages),
+		Throughput: report.Throughput{Sent: float64(own.Sent) / took.Seconds(), Received: float64(own.Messages.Received) / took.Seconds()},
+		Latency:    report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
+		Publish: report.TimesOf(t.Sends.Summary()), Errors: own.FailureTotal,
 	}
-	res.Violations = report.Violations{
-		Holes: score.Holes, Reused: score.Reused, Restarted: score.Restarted, Damaged: all.Damaged - before.Damaged,
-		Misrouted: all.Misrouted - before.Misrouted, Unreadable: all.Unreadable - before.Unreadable, Gaps: all.Gaps - before.Gaps,
-	}
-	if score.Expected > 0 {
-		res.SuccessPercent = 100 * float64(score.Received) / float64(score.Expected)
-	}
-	outcomes, held := judged(res, r.plan.Thresholds)
-	held = held && res.Messages.NotSent == 0 && res.Messages.Failed == 0 && t.lag.Summary().P99 <= r.plan.MaxLag
+	outcomes, held := checkThresholds(res, r.plan.Thresholds)
+	held = held && res.Messages.NotSent == 0 && res.Messages.Failed == 0 && t.Lag.Summary().P99 <= r.plan.MaxLag
 	return report.RampStep{
 		MsgPerSec: r.rate, Deliveries: res.Throughput.Received, Delivered: res.SuccessPercent, Latency: res.Latency,
 		Thresholds: outcomes, Held: held,
 	}
-}
-
-// absorb adds a step's durations to those of the run.
-func (t *total) absorb(s *tallies) {
-	t.merge(&worker.Partial{Latency: s.latency, Live: s.live, Connects: s.connects, Offline: s.offline, Replay: s.replay,
-		Sends: s.sends, Lag: s.lag, SlowLatency: s.slow})
 }

@@ -5,49 +5,26 @@ package scenario
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
-	"github.com/zonecast/zonecast/loadtest/internal/account"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
+	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/latency"
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
-
-// tallies are what durations a run measures.
-type tallies struct {
-	latency, live, connects, offline, replay, sends, lag, slow *latency.Tally
-}
-
-func newTallies() (t tallies) {
-	for _, one := range []**latency.Tally{&t.latency, &t.live, &t.connects, &t.offline, &t.replay, &t.sends, &t.lag, &t.slow} {
-		*one = latency.New(latency.Fine)
-	}
-	return t
-}
-
-func (t *tallies) merge(p *worker.Partial) {
-	t.latency.Merge(p.Latency)
-	t.live.Merge(p.Live)
-	t.connects.Merge(p.Connects)
-	t.offline.Merge(p.Offline)
-	t.replay.Merge(p.Replay)
-	t.sends.Merge(p.Sends)
-	t.lag.Merge(p.Lag)
-	t.slow.Merge(p.SlowLatency)
-}
 
 // A total is a result in the making: what all workers measured in all steps.
 type total struct {
 	run *Run
-	tallies
-	accepted []account.Set
+	worker.Tallies
+	accepted []delivery.Set
 	parts    []*worker.Partial // the last one of each worker: its counts are of its whole life
 	rooms    []*latency.Tally  // by room
 
@@ -64,30 +41,30 @@ type usage struct {
 	cpu, idle time.Duration
 }
 
-func used() (u usage) {
+func readUsage() (u usage) {
 	u.at = time.Now()
-	u.cpu, _ = limits.Used()
+	u.cpu, _ = machine.Used()
 	u.idle, _ = machine.Idle()
 	return u
 }
 
 func newTotal(r *Run) *total {
-	return &total{run: r, tallies: newTallies(), parts: make([]*worker.Partial, len(r.crew)), rooms: make([]*latency.Tally, len(r.plan.Rooms))}
+	return &total{run: r, Tallies: worker.NewTallies(), parts: make([]*worker.Partial, len(r.workers)), rooms: make([]*latency.Tally, len(r.plan.Rooms))}
 }
 
-func (t *total) began() { t.before = used() }
-func (t *total) ended() { t.after = used() }
+func (t *total) began() { t.before = readUsage() }
+func (t *total) ended() { t.after = readUsage() }
 
 func (t *total) starts(at uint64) {
 	t.start, t.cut = at, 0
 	if t.first == 0 {
-		t.first, t.at = at, time.Now().Add(time.Duration(at-swarm.Now())).UTC()
+		t.first, t.at = at, time.Now().Add(time.Duration(at-client.Now())).UTC()
 	}
 }
 
-// add takes what the workers measured since the last time. The members of one that failed are not connected any more, and
-// what they received since then is not known.
-func (t *total) add(answers []worker.Answer) {
+// add takes what the workers measured since the last time. The members of one that failed are not
+// connected any more, and what they received since then is not known.
+func (t *total) add(answers []worker.Reply) {
 	for i, a := range answers {
 		if a.Partial == nil {
 			if t.parts[i] != nil {
@@ -96,7 +73,7 @@ func (t *total) add(answers []worker.Answer) {
 			continue
 		}
 		t.parts[i] = a.Partial
-		t.merge(a.Partial)
+		t.Merge(&a.Partial.Tallies)
 		for k := range a.Partial.Rooms {
 			if tally := a.Partial.Rooms[k].Latency; tally != nil {
 				if t.rooms[k] == nil {
@@ -116,39 +93,20 @@ func (t *total) sum() (all worker.Partial) {
 			addPart(&all, p)
 		}
 	}
+	all.Messages.Add(all.Echoes)
+	all.Messages.Add(all.Visits)
 	return all
 }
 
 func addPart(all, p *worker.Partial) {
-	all.Joined += p.Joined
-	all.Missing += p.Missing
-	all.Broken += p.Broken
-	all.Resumed += p.Resumed
-	all.Dropped += p.Dropped
-	all.Visited += p.Visited
-	all.Due += p.Due
-	all.Sent += p.Sent
-	all.Failed += p.Failed
-	all.NotSent += p.NotSent
-	all.Late += p.Late
-	all.Damaged += p.Damaged
-	all.Misrouted += p.Misrouted
-	all.Unreadable += p.Unreadable
-	all.Gaps += p.Gaps
-	all.Score.Add(p.Score)
-	all.Score.Add(p.Echoes)
-	all.Score.Add(p.Visits)
-	all.Slow.Add(p.Slow)
-	all.SlowMembers += p.SlowMembers
-	all.SlowBroken += p.SlowBroken
+	all.Counts.Add(p.Counts)
 	all.Last = max(all.Last, p.Last)
-	all.FailureTotal += p.FailureTotal
 	all.Failures = append(all.Failures, p.Failures...)
 	for k := range p.Rooms {
 		room, part := &all.Rooms[k], &p.Rooms[k]
 		room.Members += part.Members
-		room.Whole += part.Whole
-		room.Score.Add(part.Score)
+		room.Required += part.Required
+		room.Totals.Add(part.Totals)
 		for s, arrivals := range part.Arrivals {
 			if s == len(room.Arrivals) {
 				room.Arrivals = append(room.Arrivals, arrivals)
@@ -159,40 +117,27 @@ func addPart(all, p *worker.Partial) {
 	}
 }
 
-// finish enters everything that was counted.
-func (r *Run) finish(t *total, stopped string) *report.Result {
-	for _, p := range r.watch.connects {
-		t.connects.Merge(p.Connects)
+// result enters everything that was counted.
+func (r *Run) result(t *total, stopped string) *report.Result {
+	for _, p := range r.recorder.connects {
+		t.Connects.Merge(p.Connects)
 	}
-	r.watch.end()
+	r.recorder.end()
 	all := t.sum()
-	score := all.Score
+	score := all.Messages
 	res := &report.Result{
 		Schema: report.Schema, Settings: r.reportSettings(), StartedAt: t.at, Stopped: stopped,
-		Connections: report.Connections{
-			Asked: r.plan.Connections, Joined: all.Joined, Broken: all.Broken, Resumed: all.Resumed, Lost: all.Missing, Dropped: all.Dropped,
-		},
-		Messages: report.Messages{
-			Scheduled: all.Due, Sent: all.Sent, Failed: all.Failed, NotSent: all.NotSent, Late: all.Late,
-			Expected: score.Expected, Received: score.Received, Lost: score.Lost(),
-			Duplicated: score.Duplicated, Reordered: score.Reordered, Unconfirmed: score.Unconfirmed, Foreign: score.Foreign,
-		},
-		Violations: report.Violations{
-			Holes: score.Holes, Reused: score.Reused, Restarted: score.Restarted,
-			Damaged: all.Damaged, Misrouted: all.Misrouted, Unreadable: all.Unreadable, Gaps: all.Gaps,
-		},
-		Latency: report.TimesOf(t.latency.Summary()), Live: report.TimesOf(t.live.Summary()),
-		Connect: report.TimesOf(t.connects.Summary()), Offline: report.TimesOf(t.offline.Summary()),
-		Replay: report.TimesOf(t.replay.Summary()), Publish: report.TimesOf(t.sends.Summary()), Lag: report.TimesOf(t.lag.Summary()),
-		Errors: all.FailureTotal, ErrorsBy: mergeFailures(all.Failures), Churn: all.Visited,
-		Servers: r.servers.reports(), Seconds: r.watch.seconds, Ramp: r.watch.steps,
-	}
-	if score.Expected > 0 {
-		res.SuccessPercent = 100 * float64(score.Received) / float64(score.Expected)
+		Connections: connectionsOf(r.plan.Connections, all.Counts), Messages: messagesOf(all.Counts), Violations: violationsOf(all.Counts),
+		SuccessPercent: successOf(score),
+		Latency:        report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()),
+		Connect: report.TimesOf(t.Connects.Summary()), Offline: report.TimesOf(t.Offline.Summary()),
+		Replay: report.TimesOf(t.Replay.Summary()), Publish: report.TimesOf(t.Sends.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
+		Errors: all.FailureTotal, ErrorsBy: mergeFailures(all.Failures), Churn: int(all.Visited),
+		Servers: r.servers.reports(), Seconds: r.recorder.seconds, Ramp: r.recorder.steps,
 	}
 	if r.plan.Scenario == settings.Slow {
-		res.Slow = &report.Slow{Members: all.SlowMembers, Closed: all.SlowBroken, Expected: all.Slow.Expected, Received: all.Slow.Received,
-			Latency: report.TimesOf(t.slow.Summary())}
+		res.Slow = &report.Slow{Members: int(all.SlowMembers), Closed: int(all.SlowBroken), Expected: all.Slow.Expected, Received: all.Slow.Received,
+			Latency: report.TimesOf(t.SlowLatency.Summary())}
 	}
 	if d := t.duration(&all); d > 0 {
 		res.DurationMs = report.Millis(d)
@@ -200,10 +145,37 @@ func (r *Run) finish(t *total, stopped string) *report.Result {
 			Sent: float64(res.Messages.Sent) / d.Seconds(), Received: float64(res.Messages.Received) / d.Seconds(),
 		}
 	}
-	r.enterRooms(res, t, &all)
-	r.enterGenerator(res, t)
+	r.addRooms(res, t, &all)
+	r.addGenerator(res, t)
 	res.Cost = res.ServerCost()
 	return res
+}
+
+func connectionsOf(asked int, c worker.Counts) report.Connections {
+	return report.Connections{Asked: asked, Joined: int(c.Joined), Broken: int(c.Broken), Resumed: int(c.Resumed), Lost: int(c.Missing),
+		Dropped: int(c.Dropped)}
+}
+
+func messagesOf(c worker.Counts) report.Messages {
+	return report.Messages{
+		Scheduled: c.Due, Sent: c.Sent, Failed: c.Failed, NotSent: c.NotSent, Late: c.Late,
+		Expected: c.Messages.Expected, Received: c.Messages.Received, Lost: c.Messages.Lost(),
+		Duplicated: c.Messages.Duplicated, Reordered: c.Messages.Reordered, Unconfirmed: c.Messages.Unconfirmed, Foreign: c.Messages.Foreign,
+	}
+}
+
+func violationsOf(c worker.Counts) report.Violations {
+	return report.Violations{
+		Holes: c.Messages.Holes, Reused: c.Messages.Reused, Restarted: c.Messages.Restarted,
+		Damaged: c.Damaged, Misrouted: c.Misrouted, Unreadable: c.Unreadable, Gaps: c.Gaps,
+	}
+}
+
+func successOf(s delivery.Totals) float64 {
+	if s.Expected == 0 {
+		return 0
+	}
+	return 100 * float64(s.Received) / float64(s.Expected)
 }
 
 func (r *Run) reportSettings() report.Settings {
@@ -211,7 +183,7 @@ func (r *Run) reportSettings() report.Settings {
 	s := report.Settings{
 		Name: p.Name, Scenario: p.Scenario, Protocol: p.Protocol, Transport: p.Transport,
 		WSURLs: []string{}, PublishURLs: append([]string{}, p.PublishBases...), Room: p.Rooms[0], Rooms: len(p.Rooms), Zipf: p.Zipf,
-		Workers: len(r.crew), Connections: p.Connections, MsgPerSec: p.Rate, DurationMs: report.Millis(p.Duration),
+		Workers: len(r.workers), Connections: p.Connections, MsgPerSec: p.Rate, DurationMs: report.Millis(p.Duration),
 		PayloadBytes: p.PayloadBytes, Publishers: p.Publishers, ConnectRate: p.ConnectRate,
 		SettleMs: report.Millis(p.Settle), ReconnectMs: report.Millis(p.Reconnect),
 	}
@@ -240,8 +212,8 @@ func mergeFailures(counts []failure.Count) []failure.Count {
 	return merged
 }
 
-// duration returns the time from the first message being due to the end of the sending or the last arrival, whichever came
-// later.
+// duration returns the time from the first message being due to the end of the sending or the last
+// arrival, whichever came later.
 func (t *total) duration(all *worker.Partial) time.Duration {
 	if t.first == 0 {
 		return 0
@@ -257,30 +229,30 @@ func (t *total) duration(all *worker.Partial) time.Duration {
 	return time.Duration(end - t.first)
 }
 
-// enterRooms fills in what is told by room and by warehouse, and how long messages took to their last receivers.
-func (r *Run) enterRooms(res *report.Result, t *total, all *worker.Partial) {
+// addRooms adds the figures by room and by warehouse, and the completion times.
+func (r *Run) addRooms(res *report.Result, t *total, all *worker.Partial) {
 	completion := latency.New(latency.Fine)
 	warehouses := map[string]*report.Room{}
 	tallies := map[string]*latency.Tally{}
 	res.Rooms, res.Warehouses = []report.Room{}, []report.Room{}
 	var order []string
 	if len(t.rooms) == 1 && r.plan.Scenario != settings.Echo && r.plan.Scenario != settings.Mixed {
-		t.rooms[0] = t.latency // the workers keep no other
+		t.rooms[0] = t.Latency // the workers keep no other
 	}
 	for k, name := range r.plan.Rooms {
 		part := &all.Rooms[k]
 		own := latency.New(latency.Coarse)
 		for _, arrivals := range part.Arrivals {
 			arrivals.Each(func(_ int, count, last uint32) {
-				if part.Whole > 0 && int(count) >= part.Whole {
+				if part.Required > 0 && int(count) >= part.Required {
 					completion.Record(time.Duration(last) * time.Microsecond)
 					own.Record(time.Duration(last) * time.Microsecond)
 				}
 			})
 		}
 		room := report.Room{
-			Name: name, Members: part.Members, Expected: part.Score.Expected, Received: part.Score.Received,
-			Duplicated: part.Score.Duplicated, Reordered: part.Score.Reordered,
+			Name: name, Members: part.Members, Expected: part.Totals.Expected, Received: part.Totals.Received,
+			Duplicated: part.Totals.Duplicated, Reordered: part.Totals.Reordered,
 			Latency: report.TimesOf(t.rooms[k].Summary()), Completion: report.Millis(own.Summary().P99),
 		}
 		if len(res.Rooms) < report.MaxRooms {
@@ -320,9 +292,9 @@ const (
 	fewest = 100
 )
 
-// enterGenerator fills in what the load tester used, and whether it was the bottleneck.
-func (r *Run) enterGenerator(res *report.Result, t *total) {
-	own, peak := limits.Used()
+// addGenerator adds what the load tester used, and whether it was the bottleneck.
+func (r *Run) addGenerator(res *report.Result, t *total) {
+	own, peak := machine.Used()
 	g := report.Generator{CPUSeconds: own.Seconds(), PeakMemoryBytes: peak, Machine: machine.Describe().String()}
 	for i, p := range t.parts {
 		if p != nil && !r.addresses.shares[i].local {
@@ -330,17 +302,17 @@ func (r *Run) enterGenerator(res *report.Result, t *total) {
 			g.PeakMemoryBytes += p.PeakMemory
 		}
 	}
-	average, most := r.watch.busy()
+	average, most := r.recorder.busy()
 	g.BusiestPercent = 100 * most
 	if wall := t.after.at.Sub(t.before.at); wall > 0 && !t.before.at.IsZero() {
 		g.CPUPercent = 100 * float64(t.after.cpu-t.before.cpu) / float64(wall)
-		g.IdlePercent = 100 * float64(t.after.idle-t.before.idle) / float64(wall) / float64(max(machine.Cores(), 1))
-		if len(r.crew) > 1 {
-			g.CPUPercent = 100 * average * float64(len(r.crew))
+		g.IdlePercent = 100 * float64(t.after.idle-t.before.idle) / float64(wall) / float64(runtime.NumCPU())
+		if len(r.workers) > 1 {
+			g.CPUPercent = 100 * average * float64(len(r.workers))
 		}
 	}
 	res.Generator = g
-	lag := t.lag.Summary()
+	lag := t.Lag.Summary()
 	switch {
 	case res.Stopped != "":
 	case lag.Count >= fewest && lag.P99 > r.plan.MaxLag:
@@ -350,8 +322,8 @@ func (r *Run) enterGenerator(res *report.Result, t *total) {
 	case average > busy && g.IdlePercent > 100*full:
 		res.Invalid = fmt.Sprintf("the load tester was the bottleneck: its process used %.0f %% of the core that it can use, while %.0f %% of the machine "+
 			"was idle; give it more processes (--workers)", 100*average, g.IdlePercent)
-	case r.watch.uncertain > 0 && 10*r.watch.uncertain > t.latency.Summary().P50 && t.latency.Count() > 0:
-		res.Invalid = fmt.Sprintf("the clocks of the machines are known to %v only, which is too much for latencies of %v",
-			r.watch.uncertain, t.latency.Summary().P50)
+	case r.recorder.uncertain > 0 && 10*r.recorder.uncertain > t.Latency.Summary().P50 && t.Latency.Count() > 0:
+		res.Invalid = fmt.Sprintf("the clock offset between the machines is uncertain by %v: too much for latencies of %v",
+			r.recorder.uncertain, t.Latency.Summary().P50)
 	}
 }

@@ -1,13 +1,14 @@
 //go:build linux
 
-// Package scenario carries out a run with the workers that it takes, and adds up what they measured.
+// Package scenario carries out a run with the workers that it takes, and adds up what they
+// measured.
 //
-//	main ──▶ New(plan) ──▶ Run.Do         preflight ▸ hire ▸ connect ▸ send ▸ settle ▸ add up
-//	                       Run.Snapshot     for the progress line, meanwhile
+//	main ──▶ New(plan) ──▶ Run.Do        preflight, start workers, connect, send, settle, add up
+//	                       Run.Snapshot  for the progress line, meanwhile
 //	              │
 //	              ├─ preflight.go   whether it can work at all, in seconds
 //	              ├─ jobs.go        who does what: workers, members, addresses
-//	              ├─ watch.go       the seconds of the run, and the servers' memory and CPU
+//	              ├─ recorder.go    the seconds of the run, and the servers' memory and CPU
 //	              ├─ ramp.go        faster and faster
 //	              └─ result.go      the result
 package scenario
@@ -23,30 +24,31 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/internal/crew"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/progress"
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
-	"github.com/zonecast/zonecast/loadtest/internal/threshold"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
+	"github.com/zonecast/zonecast/loadtest/internal/workers"
 )
 
-// headStart is how long before its first message a step is ordered, so that every worker knows of it in time.
+// headStart is how long before its first message a step is ordered, so that every worker knows of
+// it in time.
 const headStart = 100 * time.Millisecond
 
 // A Run carries out one plan, once.
 type Run struct {
 	plan settings.Plan
 	name string // in the stamps
-	// Spawn returns the command that starts this program as a worker; needed for more than one process only.
+	// Spawn returns the command that starts this program as a worker; needed for more than one
+	// process only.
 	Spawn func() *exec.Cmd
 
 	addresses addresses
-	crew      []*crew.Mate
-	watch     *watch
+	workers   []*workers.Client
+	recorder  *recorder
 	phase     atomic.Pointer[phase]
 	servers   *servers
 	rate      float64 // of the step under way
@@ -62,56 +64,52 @@ type phase struct {
 // New returns the run of a plan.
 func New(plan settings.Plan) *Run {
 	r := &Run{plan: plan, name: stamp.NewRun(), rate: plan.Rate, servers: &servers{}}
-	r.watch = newWatch(r)
-	r.enter("check", 0)
+	r.recorder = newRecorder(r)
+	r.setPhase("check", 0)
 	return r
 }
 
-func (r *Run) enter(name string, of time.Duration) {
+func (r *Run) setPhase(name string, of time.Duration) {
 	r.phase.Store(&phase{name: name, since: time.Now(), of: of})
 }
 
 // Snapshot returns the state of the run for its progress line. It may be called at any time.
 func (r *Run) Snapshot() progress.Snapshot {
 	p := r.phase.Load()
-	s := r.watch.snapshot()
+	s := r.recorder.snapshot()
 	s.Phase, s.Elapsed, s.Of, s.Connections = p.name, time.Since(p.since), p.of, r.plan.Connections
 	return s
 }
 
 // WriteHDR writes each second's latencies as an HDR histogram log, once Do has returned.
-func (r *Run) WriteHDR(w io.Writer) error { return r.watch.writeHDR(w) }
+func (r *Run) WriteHDR(w io.Writer) error { return r.recorder.writeHDR(w) }
 
-// Causes for which a run ends before its time.
-var (
-	errInterrupted = errors.New(report.Interrupted)
-	errRefused     = errors.New("too many messages were refused or unanswered")
-	errDeserted    = errors.New("all connections were lost")
-)
+// errInterrupted is the cause of the end of a run that a person ended; the others are worker's.
+var errInterrupted = errors.New(report.Interrupted)
 
-// Do carries out the run until it is over or ctx ends, and returns what was measured until then. The error is a
-// [*TargetError], a [*limits.DescriptorError] or a [*limits.PortError] when there is nothing to measure, because the run
-// could not begin.
+// Do carries out the run until it is over or ctx ends, and returns what was measured until then.
+// The error is a [*TargetError], a [*limits.DescriptorError] or a [*limits.PortError] when there is
+// nothing to measure, because the run could not begin.
 func (r *Run) Do(ctx context.Context) (*report.Result, error) {
 	if err := r.preflight(ctx); err != nil {
 		return nil, err
 	}
-	defer r.dismiss()
-	if err := r.hire(ctx); err != nil {
+	defer r.closeWorkers()
+	if err := r.startWorkers(ctx); err != nil {
 		return nil, err
 	}
 	r.servers = r.findServers(ctx)
-	r.watch.begin()
-	defer r.watch.end()
+	r.recorder.begin()
+	defer r.recorder.end()
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t := newTotal(r)
 	joined, err := r.connect(ctx, t)
 	if err != nil {
-		return r.finish(t, cause(ctx, err, r.plan)), nil
+		return r.result(t, stopText(ctx, err, r.plan)), nil
 	}
-	r.servers.idle(ctx)
+	r.servers.start(ctx)
 	t.began()
 	var stopped string
 	switch {
@@ -126,40 +124,40 @@ func (r *Run) Do(ctx context.Context) (*report.Result, error) {
 	default:
 		var why error
 		if why, err = r.send(ctx, cancel, t, r.plan.Duration); why != nil {
-			stopped = cause(ctx, why, r.plan)
+			stopped = stopText(ctx, why, r.plan)
 		}
 		err = cmp.Or(err, r.settle(ctx, t, r.plan.Settle)) // what the other workers measured counts when one of them failed
 	}
 	t.ended()
-	r.servers.after(context.WithoutCancel(ctx))
+	r.servers.finish(context.WithoutCancel(ctx))
 	if err != nil {
 		stopped = err.Error()
 	}
-	r.enter("close", 0)
-	return r.finish(t, stopped), nil
+	r.setPhase("close", 0)
+	return r.result(t, stopped), nil
 }
 
-// cause says why a run ended before its time, for the report.
-func cause(ctx context.Context, why error, plan settings.Plan) string {
+// stopText says why a run ended before its time, for the report.
+func stopText(ctx context.Context, why error, plan settings.Plan) string {
 	switch {
-	case errors.Is(why, errRefused):
-		return fmt.Sprintf("%v (--max-errors %d)", errRefused, plan.MaxErrors)
-	case errors.Is(why, errDeserted) && plan.Reconnect > 0:
-		return fmt.Sprintf("%v, and none came back within %v", errDeserted, plan.Reconnect)
-	case errors.Is(why, errDeserted):
-		return errDeserted.Error()
+	case errors.Is(why, worker.ErrRefused):
+		return fmt.Sprintf("%v (--max-errors %d)", worker.ErrRefused, plan.MaxErrors)
+	case errors.Is(why, worker.ErrAllLost) && plan.Reconnect > 0:
+		return fmt.Sprintf("%v, and none came back within %v", worker.ErrAllLost, plan.Reconnect)
+	case errors.Is(why, worker.ErrAllLost):
+		return worker.ErrAllLost.Error()
 	case ctx.Err() != nil || errors.Is(why, errInterrupted):
 		return errInterrupted.Error()
 	}
 	return why.Error()
 }
 
-// all gives every worker its order at once and returns their answers.
-func (r *Run) all(ctx context.Context, order func(i int) worker.Order) ([]worker.Answer, error) {
-	answers, errs := make([]worker.Answer, len(r.crew)), make([]error, len(r.crew))
+// sendAll sends every worker its command at once and returns their replies.
+func (r *Run) sendAll(ctx context.Context, command func(i int) worker.Command) ([]worker.Reply, error) {
+	answers, errs := make([]worker.Reply, len(r.workers)), make([]error, len(r.workers))
 	var doing sync.WaitGroup
-	for i, mate := range r.crew {
-		doing.Go(func() { answers[i], errs[i] = mate.Do(ctx, order(i)) })
+	for i, w := range r.workers {
+		doing.Go(func() { answers[i], errs[i] = w.Do(ctx, command(i)) })
 	}
 	doing.Wait()
 	return answers, errors.Join(errs...)
@@ -168,52 +166,52 @@ func (r *Run) all(ctx context.Context, order func(i int) worker.Order) ([]worker
 // connect opens all connections and returns how many joined.
 func (r *Run) connect(ctx context.Context, t *total) (joined int, err error) {
 	s := schedule.ConstantOf(r.plan.ConnectRate, uint32(r.plan.Connections))
-	r.enter("connect", s.At(s.Count()))
-	_, err = r.all(ctx, func(int) worker.Order { return worker.Order{Do: worker.DoConnect} })
-	r.enter("joined", 0)
-	answers, late := r.all(ctx, func(int) worker.Order { return worker.Order{Do: worker.DoSettle} })
+	r.setPhase("connect", s.At(s.Count()))
+	_, err = r.sendAll(ctx, func(int) worker.Command { return worker.Command{Do: worker.DoConnect} })
+	r.setPhase("joined", 0)
+	answers, late := r.sendAll(ctx, func(int) worker.Command { return worker.Command{Do: worker.DoSettle} })
 	for i, a := range answers {
 		if a.Partial != nil {
-			joined += a.Partial.Joined
+			joined += int(a.Partial.Joined)
 			t.parts[i] = a.Partial
 		}
 	}
-	r.watch.keep(answers) // the tallies of the connecting
+	r.recorder.keepConnects(answers) // the tallies of the connecting
 	return joined, cmp.Or(err, late)
 }
 
 // send carries out one step, and returns why it ended before its time, nil if it did not.
 func (r *Run) send(ctx context.Context, cancel context.CancelCauseFunc, t *total, d time.Duration) (why, err error) {
-	r.enter("run", d)
+	r.setPhase("run", d)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	step := r.step(d)
 	t.starts(step.Start)
-	answers := make([]worker.Answer, len(r.crew))
-	errs := make([]error, len(r.crew))
+	answers := make([]worker.Reply, len(r.workers))
+	errs := make([]error, len(r.workers))
 	deserted := atomic.Int32{}
 	members := 0
-	for i := range r.crew {
+	for i := range r.workers {
 		if r.addresses.shares[i].members > 0 {
 			members++
 		}
 	}
 	var sending sync.WaitGroup
-	for i, mate := range r.crew {
+	for i, w := range r.workers {
 		sending.Go(func() {
 			own := step
 			own.Echo *= float64(r.addresses.shares[i].members) / float64(max(r.plan.Connections, 1))
 			if !r.addresses.shares[i].publishes {
 				own.Rate, own.Window = 0, 0
 			}
-			answers[i], errs[i] = mate.Do(ctx, worker.Order{Do: worker.DoSend, Step: &own})
+			answers[i], errs[i] = w.Do(ctx, worker.Command{Do: worker.DoSend, Step: &own})
 			switch {
 			case errs[i] != nil:
 				stop(errs[i])
 			case answers[i].Stopped == worker.StoppedRefused:
-				stop(errRefused)
-			case answers[i].Stopped == worker.StoppedDeserted && int(deserted.Add(1)) == members:
-				stop(errDeserted)
+				stop(worker.ErrRefused)
+			case answers[i].Stopped == worker.StoppedAllLost && int(deserted.Add(1)) == members:
+				stop(worker.ErrAllLost)
 			}
 		})
 	}
@@ -228,14 +226,14 @@ func (r *Run) send(ctx context.Context, cancel context.CancelCauseFunc, t *total
 		if errors.Is(why, context.Canceled) {
 			why = errInterrupted
 		}
-		t.cut = time.Duration(swarm.Now() - step.Start)
+		t.cut = time.Duration(client.Now() - step.Start)
 	}
 	return why, errors.Join(errs...)
 }
 
 // step returns what is sent in one stretch by all workers together.
 func (r *Run) step(d time.Duration) worker.Step {
-	s := worker.Step{Start: swarm.Now() + uint64(headStart), Duration: d}
+	s := worker.Step{Start: client.Now() + uint64(headStart), Duration: d}
 	switch r.plan.Scenario {
 	case settings.Idle:
 	case settings.Echo:
@@ -253,58 +251,58 @@ func (r *Run) step(d time.Duration) worker.Step {
 
 // settle waits for what is still on its way and collects what was measured.
 func (r *Run) settle(ctx context.Context, t *total, most time.Duration) error {
-	r.enter("settle", most)
-	answers, err := r.all(context.WithoutCancel(ctx), func(int) worker.Order {
-		return worker.Order{Do: worker.DoSettle, Accepted: t.accepted, Most: most}
+	r.setPhase("settle", most)
+	answers, err := r.sendAll(context.WithoutCancel(ctx), func(int) worker.Command {
+		return worker.Command{Do: worker.DoSettle, Accepted: t.accepted, Most: most}
 	})
 	t.add(answers)
 	return err
 }
 
-// hire starts the workers.
-func (r *Run) hire(ctx context.Context) error {
+// startWorkers starts the workers.
+func (r *Run) startWorkers(ctx context.Context) error {
 	jobs, err := r.jobs()
 	if err != nil {
 		return err
 	}
 	for i, share := range r.addresses.shares {
-		mate, err := r.mate(ctx, i, share)
+		w, err := r.startWorker(ctx, i, share)
 		if err != nil {
 			return &TargetError{err.Error()}
 		}
-		r.crew = append(r.crew, mate)
+		r.workers = append(r.workers, w)
 	}
-	_, err = r.all(ctx, func(i int) worker.Order { return worker.Order{Do: worker.DoOpen, Job: &jobs[i]} })
+	_, err = r.sendAll(ctx, func(i int) worker.Command { return worker.Command{Do: worker.DoOpen, Job: &jobs[i]} })
 	if err != nil {
 		return &TargetError{err.Error()}
 	}
 	return nil
 }
 
-func (r *Run) mate(ctx context.Context, i int, share share) (*crew.Mate, error) {
-	tick := r.watch.ticker(i)
+func (r *Run) startWorker(ctx context.Context, i int, share share) (*workers.Client, error) {
+	tick := r.recorder.ticker(i)
 	switch {
 	case share.at != "":
-		mate, uncertain, err := crew.Dial(ctx, share.at, r.plan.WorkerKey, tick)
-		r.watch.uncertain = max(r.watch.uncertain, uncertain)
-		return mate, err
+		w, uncertain, err := workers.Dial(ctx, share.at, r.plan.WorkerKey, tick)
+		r.recorder.uncertain = max(r.recorder.uncertain, uncertain)
+		return w, err
 	case share.local:
-		return crew.Local(tick), nil
+		return workers.Local(tick), nil
 	}
-	return crew.Spawn(fmt.Sprintf("worker %d", i), r.Spawn(), tick)
+	return workers.Spawn(fmt.Sprintf("worker %d", i), r.Spawn(), tick)
 }
 
-// dismiss ends the workers.
-func (r *Run) dismiss() {
+// closeWorkers ends the workers.
+func (r *Run) closeWorkers() {
 	var ending sync.WaitGroup
-	for _, mate := range r.crew {
-		ending.Go(mate.Close)
+	for _, w := range r.workers {
+		ending.Go(w.Close)
 	}
 	ending.Wait()
 }
 
-// judged measures a result that may go on, as scenario ramp does with each step.
-func judged(res *report.Result, thresholds []threshold.Threshold) (outcomes []report.Outcome, held bool) {
+// checkThresholds measures a result that may go on, as scenario ramp does with each step.
+func checkThresholds(res *report.Result, thresholds []report.Threshold) (outcomes []report.Outcome, held bool) {
 	held = true
 	for _, t := range thresholds {
 		o := t.Check(res)

@@ -50,8 +50,8 @@ func do(t *testing.T, plan settings.Plan) *report.Result {
 
 func asEcho(p *settings.Plan) { p.Scenario, p.PublishBases, p.Publishers = settings.Echo, nil, 0 }
 
-// Every fault is reported with its exact number. One publisher at a time, so that the order of the sequence numbers is that
-// of the offsets and a swap is always one.
+// Every fault is reported with its exact number. One publisher at a time, so that the order of the
+// sequence numbers is that of the offsets and a swap is always one.
 func TestFanoutCountsFaultsExactly(t *testing.T) {
 	perfect := report.Messages{
 		Scheduled: messages, Sent: messages, Expected: members * messages, Received: members * messages,
@@ -104,10 +104,7 @@ func TestFanoutCountsFaultsExactly(t *testing.T) {
 			t.Parallel()
 			_, plan := start(t, tt.give, func(p *settings.Plan) { p.Publishers = 1 })
 			got := do(t, plan)
-			got.Messages.Late = 0 // depends on the machine
-			if got.Messages != tt.want {
-				t.Errorf("messages\n got %+v\nwant %+v", got.Messages, tt.want)
-			}
+			sameMessages(t, got, tt.want)
 			if got.Violations != tt.violations {
 				t.Errorf("violations\n got %+v\nwant %+v", got.Violations, tt.violations)
 			}
@@ -132,29 +129,12 @@ func kinds(r *report.Result) []string {
 	return kinds
 }
 
-func TestEchoCountsFaultsExactly(t *testing.T) {
-	for _, tt := range []struct {
-		name                        string
-		give                        fake.Faults
-		lost, duplicated, reordered uint64
-	}{
-		{name: "none"},
-		{name: "loses each 10th", give: fake.Faults{Lose: fake.Every(10)}, lost: 10},
-		{name: "duplicates each 7th", give: fake.Faults{Duplicate: fake.Every(7)}, duplicated: 14},
-		{name: "swaps one with the next", give: fake.Faults{Swap: fake.Only(44)}, reordered: 1},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			_, plan := start(t, tt.give, asEcho)
-			got := do(t, plan)
-			want := report.Messages{
-				Scheduled: messages, Sent: messages, Expected: messages, Received: messages - tt.lost,
-				Lost: tt.lost, Duplicated: tt.duplicated, Reordered: tt.reordered, Late: got.Messages.Late,
-			}
-			if got.Messages != want || got.Errors != 0 {
-				t.Errorf("messages\n got %+v\nwant %+v\nerrors %+v", got.Messages, want, got.ErrorsBy)
-			}
-		})
+// sameMessages compares the counts of messages; how many were late depends on the machine.
+func sameMessages(t *testing.T, got *report.Result, want report.Messages) {
+	t.Helper()
+	want.Late = got.Messages.Late
+	if got.Messages != want {
+		t.Errorf("messages\n got %+v\nwant %+v\nerrors %+v", got.Messages, want, got.ErrorsBy)
 	}
 }
 
@@ -172,7 +152,8 @@ func TestLatencyIncludesTheServersDelay(t *testing.T) {
 	}
 }
 
-// What waits for a free publisher goes out together, and each message of a batch has an answer of its own.
+// What waits for a free publisher goes out together, and each message of a batch has an answer of
+// its own.
 func TestBatches(t *testing.T) {
 	t.Parallel()
 	s, plan := start(t, fake.Faults{Think: 30 * time.Millisecond, Refuse: fake.Every(20)}, func(p *settings.Plan) { p.Publishers, p.Batch = 1, 50 })

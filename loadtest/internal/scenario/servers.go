@@ -18,7 +18,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
 
-// readTimeout is how long an instance may take to tell its memory, maxMetrics how many bytes of it are read.
+// readTimeout is how long an instance may take to tell its memory, maxMetrics how many bytes of it
+// are read.
 const (
 	readTimeout = 3 * time.Second
 	maxMetrics  = 4 << 20
@@ -40,7 +41,6 @@ type reading struct {
 
 // A server is one instance.
 type server struct {
-	name string
 	read func(ctx context.Context) (reading, error)
 
 	mu        sync.Mutex
@@ -48,7 +48,8 @@ type server struct {
 	cpuBefore float64
 }
 
-// findServers looks which instances may be read: by their processes, or at /metrics. Those that may not are left out.
+// findServers looks which instances may be read: by their processes, or at /metrics. Those that may
+// not are left out.
 func (r *Run) findServers(ctx context.Context) *servers {
 	s := &servers{}
 	if len(r.plan.ServerPIDs) > 0 {
@@ -75,16 +76,17 @@ func (s *servers) add(ctx context.Context, name string, read func(context.Contex
 	if err != nil || now.memory == 0 {
 		return
 	}
-	s.all = append(s.all, &server{name: name, read: read, report: report.Server{
+	s.all = append(s.all, &server{read: read, report: report.Server{
 		Name: name, MemoryBefore: now.memory, MemoryPeak: now.memory, OpenedBefore: now.opened,
 	}})
 }
 
-// idle reads the servers when all members are connected and nothing is sent yet, and watches their memory from then on.
-func (s *servers) idle(ctx context.Context) {
+// start reads the servers when all members are connected and nothing is sent yet, and watches their
+// memory from then on.
+func (s *servers) start(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx) // a run that was interrupted has figures, too
 	for _, one := range s.all {
-		one.look(ctx, func(now reading) { one.report.MemoryIdle, one.cpuBefore = now.memory, now.cpu })
+		one.sample(ctx, func(now reading) { one.report.MemoryIdle, one.cpuBefore = now.memory, now.cpu })
 	}
 	s.stop = make(chan struct{})
 	s.done.Go(func() {
@@ -96,29 +98,29 @@ func (s *servers) idle(ctx context.Context) {
 				return
 			case <-tick.C:
 				for _, one := range s.all {
-					one.look(ctx, one.use)
+					one.sample(ctx, one.recordCPU)
 				}
 			}
 		}
 	})
 }
 
-// after reads the servers when everything is over.
-func (s *servers) after(ctx context.Context) {
+// finish reads the servers when everything is over.
+func (s *servers) finish(ctx context.Context) {
 	if s.stop == nil {
 		return
 	}
 	close(s.stop)
 	s.done.Wait()
 	for _, one := range s.all {
-		one.look(ctx, one.use) // of a server that has ended, the last look counts
+		one.sample(ctx, one.recordCPU) // of a server that has ended, the last look counts
 	}
 }
 
-// use notes what the server has computed since the first message.
-func (s *server) use(now reading) { s.report.CPUSeconds = max(0, now.cpu-s.cpuBefore) }
+// recordCPU notes what the server has computed since the first message.
+func (s *server) recordCPU(now reading) { s.report.CPUSeconds = max(0, now.cpu-s.cpuBefore) }
 
-func (s *server) look(ctx context.Context, note func(reading)) {
+func (s *server) sample(ctx context.Context, note func(reading)) {
 	now, err := s.read(ctx)
 	if err != nil {
 		return
@@ -147,7 +149,8 @@ func fromProc(pid int) (reading, error) {
 	return reading{memory: uint64(resident), cpu: used.Seconds()}, err
 }
 
-// fromMetrics reads what Prometheus' client libraries tell of a process, and Zonecast of its connections.
+// fromMetrics reads what Prometheus' client libraries tell of a process, and Zonecast of its
+// connections.
 func fromMetrics(ctx context.Context, address string) (reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()

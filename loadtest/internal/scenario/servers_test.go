@@ -32,18 +32,19 @@ func TestThisProcessCanBeRead(t *testing.T) {
 	}
 }
 
-// A server that ends during the run is reported with what was last seen of it, and one that may not be read not at all.
+// A server that ends during the run is reported with what was last seen of it, and one that may not
+// be read not at all.
 func TestAServerThatEnds(t *testing.T) {
 	s := &servers{}
 	now, gone := reading{memory: 10, cpu: 5, opened: 3}, error(nil)
 	s.add(t.Context(), "one", func(context.Context) (reading, error) { return now, gone })
 	s.add(t.Context(), "closed", func(context.Context) (reading, error) { return reading{}, errors.New("not for you") })
 	now = reading{memory: 30, cpu: 6, opened: 100}
-	s.idle(t.Context())
+	s.start(t.Context())
 	now = reading{memory: 20, cpu: 8}
-	s.all[0].look(t.Context(), s.all[0].use)
+	s.all[0].sample(t.Context(), s.all[0].recordCPU)
 	gone = errors.New("it has ended")
-	s.after(t.Context())
+	s.finish(t.Context())
 	want := report.Server{Name: "one", MemoryBefore: 10, OpenedBefore: 3, MemoryIdle: 30, MemoryPeak: 30, CPUSeconds: 2}
 	if got := s.reports(); len(got) != 1 || got[0] != want {
 		t.Errorf("%+v, want %+v", got, want)

@@ -3,26 +3,29 @@
 //	worker ──▶ Constant.At(i), Due     when message i is due, and how many are by now
 //	worker ──▶ Spread                  which room each member joins, and each message goes to
 //
-// All of it is arithmetic: the model is open, so a message is due at its time whether or not earlier ones were answered,
-// and nothing moves the schedule.
+// All of it is arithmetic: the model is open, so a message is due at its time whether or not
+// earlier ones were answered, and nothing moves the schedule.
 package schedule
 
 import (
 	"math"
+	"sort"
 	"time"
 )
 
 // MaxCount is the most messages that one run can hold: sequence numbers have 32 bits.
 const MaxCount = math.MaxUint32
 
-// A Constant sends at a fixed rate: message i is due i/rate after the start. The zero Constant sends nothing.
+// A Constant sends at a fixed rate: message i is due i/rate after the start. The zero Constant
+// sends nothing.
 type Constant struct {
 	rate  float64
 	count uint32
 }
 
-// NewConstant returns the schedule of a run of length d at rate messages per second. Both must be positive, and rate×d
-// less than [MaxCount]. The first message is due at once, so there is always one.
+// NewConstant returns the schedule of a run of length d at rate messages per second. Both must be
+// positive, and rate×d less than [MaxCount]. The first message is due at once, so there is always
+// one.
 func NewConstant(rate float64, d time.Duration) Constant {
 	c := Constant{rate: rate}
 	n := uint32(math.Ceil(rate * d.Seconds()))
@@ -61,4 +64,65 @@ func (c Constant) Due(elapsed time.Duration) uint32 {
 		n++
 	}
 	return n
+}
+
+// A Spread says which of n places a thing belongs to: evenly, or as Zipf's law has it, where place
+// k = 1, 2 … is k^s times less likely than the first.
+type Spread struct {
+	n          int
+	cumulative []float64 // nil: evenly
+}
+
+// NewSpread returns the spread over n places; evenly when the exponent is 0.
+func NewSpread(n int, exponent float64) Spread {
+	s := Spread{n: n}
+	if exponent == 0 {
+		return s
+	}
+	sum := 0.0
+	for k := range n {
+		sum += math.Pow(float64(k+1), -exponent)
+		s.cumulative = append(s.cumulative, sum)
+	}
+	for k := range s.cumulative {
+		s.cumulative[k] /= sum
+	}
+	return s
+}
+
+// Of returns the place of thing i. Neighbours are spread as well as the whole: any run of things
+// has nearly its share in each place.
+func (s Spread) Of(i int) int {
+	if s.cumulative == nil {
+		return i % s.n
+	}
+	// The multiples of the golden ratio, without their whole parts, fill the unit interval evenly.
+	_, x := math.Modf(float64(i) * 0.6180339887498949)
+	return min(sort.SearchFloat64s(s.cumulative, x), s.n-1)
+}
+
+// Share reports whether thing i is in a share, which [Bound] gives, that is spread evenly over all
+// things, whatever place they are in.
+func Share(i int, bound float64) bool { return position(i) < bound }
+
+// Bound returns the bound of a share, from 0 to 1, of n things: as many of them as there should be
+// are below it, to the nearest whole number.
+func Bound(n int, share float64) float64 {
+	in := int(math.Round(share * float64(n)))
+	if in >= n {
+		return 1
+	}
+	positions := make([]float64, n)
+	for i := range positions {
+		positions[i] = position(i)
+	}
+	sort.Float64s(positions)
+	return positions[in]
+}
+
+// position puts thing i into the unit interval, which the multiples of an irrational number fill
+// evenly.
+func position(i int) float64 {
+	_, x := math.Modf(float64(i) * (math.Sqrt2 - 1))
+	return x
 }

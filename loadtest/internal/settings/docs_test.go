@@ -49,7 +49,7 @@ func section(t *testing.T, page, name, content string) string {
 
 func settingsTable(t *testing.T) string {
 	t.Helper()
-	parser, err := kong.New(&flags{})
+	parser, err := kong.New(&Plan{})
 	if err != nil {
 		t.Fatal(err)
 	}

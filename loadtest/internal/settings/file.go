@@ -17,7 +17,8 @@ import (
 // maxFile is the longest scenario file in bytes.
 const maxFile = 1 << 20
 
-// A file is a scenario file: settings by the names of their flags, and beside them its name and what it is about.
+// A file is a scenario file: settings by the names of their flags, and beside them its name and
+// what it is about.
 type file struct {
 	path        string
 	name, about string
@@ -27,7 +28,8 @@ type file struct {
 
 var _ kong.Resolver = (*file)(nil)
 
-// fileName finds the scenario file's name before the flags are read, since it is where they may come from.
+// fileName finds the scenario file's name before the flags are read, since it is where they may
+// come from.
 func fileName(args []string) string {
 	for i, arg := range args {
 		for _, flag := range []string{"--file", "-f"} {
@@ -141,7 +143,8 @@ func (f *file) Validate(app *kong.Application) error {
 	return nil
 }
 
-// Resolve implements [kong.Resolver]. It is asked for flags that were not given; the environment goes before the file.
+// Resolve implements [kong.Resolver]. It is asked for flags that were not given; the environment
+// goes before the file.
 func (f *file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, env := range flag.Envs {
 		if _, ok := os.LookupEnv(env); ok {
@@ -156,8 +159,9 @@ func (f *file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, err
 	return value, nil
 }
 
-// blame says that a value of the file is wrong, if it is what an error is about, which begins with the setting's name.
-func (f *file) blame(err error) error {
+// nameFile says that a value of the file is wrong, if it is what an error is about, which begins
+// with the setting's name.
+func (f *file) nameFile(err error) error {
 	text := strings.TrimPrefix(err.Error(), "--")
 	for _, name := range f.used {
 		if rest, ok := strings.CutPrefix(text, name); ok && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, " ")) {
@@ -167,15 +171,15 @@ func (f *file) blame(err error) error {
 	return err
 }
 
-// blameEach does so for each of several errors.
-func (f *file) blameEach(err error) error {
+// nameFileInEach does so for each of several errors.
+func (f *file) nameFileInEach(err error) error {
 	several, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return err
 	}
 	var blamed []error
 	for _, one := range several.Unwrap() {
-		blamed = append(blamed, f.blame(one))
+		blamed = append(blamed, f.nameFile(one))
 	}
 	return errors.Join(blamed...)
 }

@@ -12,9 +12,9 @@ import (
 
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/handshake"
+	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/threshold"
 )
 
 // The most that settings may ask for; more is a slip of the keyboard, not a plan.
@@ -28,8 +28,9 @@ const (
 	maxSources     = 65_536
 )
 
-// grace is how long after the end messages that are due still go out.
-const grace = 2 * time.Second
+// Grace is how long after the end messages that are due still go out. Only tests change it, for
+// they must pass on busy machines, too.
+var Grace = 2 * time.Second
 
 // mistakes collects what is wrong with the settings.
 type mistakes []error
@@ -42,55 +43,46 @@ func (m *mistakes) add(err error) {
 	}
 }
 
-// plan checks everything and reports every mistake.
-func (f *flags) plan() (Plan, error) {
+// complete derives what Parse adds, checks everything and reports every mistake.
+func (p *Plan) complete() error {
 	var wrong mistakes
-	p := Plan{
-		Scenario: f.Scenario, Protocol: f.Protocol, Transport: f.Transport, Deflate: f.Deflate,
-		Connections: f.Connections, Rate: f.MsgPerSec, Duration: time.Duration(f.Duration), Zipf: f.Zipf,
-		PublishAs: f.PublishAs, Publishers: f.Publishers, Batch: f.Batch, PublishKey: f.PublishKey, Token: f.Token, PayloadBytes: f.PayloadBytes,
-		ConnectRate: f.ConnectRate, Settle: time.Duration(f.Settle), Grace: grace, Reconnect: time.Duration(f.Reconnect), MaxErrors: f.MaxErrors,
-		StormBy: f.StormBy, Offline: time.Duration(f.Offline), Every: time.Duration(f.Every), ChurnRate: f.ChurnRate,
-		SlowBytes: f.SlowBytes, RampFactor: f.RampFactor, Step: time.Duration(f.Step), Window: f.Window,
-		Workers: f.Workers, WorkerAt: f.WorkerAt, ServerPIDs: f.ServerPID, MaxLag: time.Duration(f.MaxLag),
-		JSONFile: f.JSON, CSVFile: f.CSV, HDRFile: f.HDR, HTMLFile: f.HTML,
-	}
-	f.rooms(&p, &wrong)
-	f.numbers(&wrong)
-	f.shares(&p, &wrong)
-	f.protocol(&p, &wrong)
-	f.urls(&p, &wrong)
-	f.sources(&p, &wrong)
-	f.workers(&p, &wrong)
-	f.thresholds(&p, &wrong)
-	f.combinations(&p, &wrong)
+	p.Grace = Grace
+	p.rooms(&wrong)
+	p.numbers(&wrong)
+	p.shares(&wrong)
+	p.protocol(&wrong)
+	p.urls(&wrong)
+	p.sources(&wrong)
+	p.workers(&wrong)
+	p.thresholds(&wrong)
+	p.combinations(&wrong)
 	if !p.Publishes() {
 		p.Publishers = 0
 	}
-	return p, errors.Join(wrong...)
+	return errors.Join(wrong...)
 }
 
 // rooms names all rooms of the run.
-func (f *flags) rooms(p *Plan, wrong *mistakes) {
-	if _, err := wire.NewRoom(f.Warehouse, f.Zone); err != nil {
+func (p *Plan) rooms(wrong *mistakes) {
+	if _, err := wire.NewRoom(p.Warehouse, p.Zone); err != nil {
 		wrong.add(err)
 		return
 	}
-	if f.Warehouses < 1 || f.Zones < 1 || f.Warehouses > maxRooms || f.Zones > maxRooms || f.Warehouses*f.Zones > maxRooms {
+	if p.Warehouses < 1 || p.Zones < 1 || p.Warehouses > maxRooms || p.Zones > maxRooms || p.Warehouses*p.Zones > maxRooms {
 		wrong.addf("--warehouses (WAREHOUSES) is %d and --zones (ZONES) %d: give numbers above 0 that make at most %d rooms",
-			f.Warehouses, f.Zones, maxRooms)
+			p.Warehouses, p.Zones, maxRooms)
 		return
 	}
-	if f.Zone == "" && f.Zones > 1 {
-		wrong.addf("--zones (ZONES) is %d, but --zone (ZONE) is empty: name the first zone, like zone-a", f.Zones)
+	if p.Zone == "" && p.Zones > 1 {
+		wrong.addf("--zones (ZONES) is %d, but --zone (ZONE) is empty: name the first zone, like zone-a", p.Zones)
 	}
-	for w := range f.Warehouses {
-		for z := range f.Zones {
+	for w := range p.Warehouses {
+		for z := range p.Zones {
 			zone := ""
-			if f.Zone != "" {
-				zone = countOn(f.Zone, z)
+			if p.Zone != "" {
+				zone = nextName(p.Zone, z)
 			}
-			room, err := wire.NewRoom(countOn(f.Warehouse, w), zone)
+			room, err := wire.NewRoom(nextName(p.Warehouse, w), zone)
 			if err != nil {
 				wrong.add(err)
 				return
@@ -100,8 +92,9 @@ func (f *flags) rooms(p *Plan, wrong *mistakes) {
 	}
 }
 
-// countOn returns the ith name after one: warehouse-2 after warehouse-1, zone-b after zone-a, hall-1 after hall.
-func countOn(name string, i int) string {
+// nextName returns the ith name after one: warehouse-2 after warehouse-1, zone-b after zone-a,
+// hall-1 after hall.
+func nextName(name string, i int) string {
 	if i == 0 {
 		return name
 	}
@@ -126,64 +119,64 @@ func letters(n int) string {
 	return letters(n/26-1) + string(rune('a'+n%26))
 }
 
-func (f *flags) numbers(wrong *mistakes) {
+func (p *Plan) numbers(wrong *mistakes) {
 	for _, n := range []struct {
 		name        string
 		value       float64
 		above, most float64
 	}{
-		{"connections (CONNECTIONS)", float64(f.Connections), 0, maxConnections},
-		{"msg-per-sec (MSG_PER_SEC)", f.MsgPerSec, 0, maxPerSecond},
-		{"publishers (PUBLISHERS)", float64(f.Publishers), 0, maxPublishers},
-		{"batch (BATCH)", float64(f.Batch), 0, 1000},
-		{"connect-rate (CONNECT_RATE)", f.ConnectRate, 0, maxPerSecond},
-		{"churn-rate (CHURN_RATE)", f.ChurnRate, 0, maxPerSecond},
-		{"slow-bytes (SLOW_BYTES)", float64(f.SlowBytes), 0, 1 << 30},
-		{"ramp-factor (RAMP_FACTOR)", f.RampFactor, 1, 100},
-		{"window (WINDOW)", float64(f.Window), 0, 1_000_000},
+		{"connections (CONNECTIONS)", float64(p.Connections), 0, maxConnections},
+		{"msg-per-sec (MSG_PER_SEC)", p.Rate, 0, maxPerSecond},
+		{"publishers (PUBLISHERS)", float64(p.Publishers), 0, maxPublishers},
+		{"batch (BATCH)", float64(p.Batch), 0, 1000},
+		{"connect-rate (CONNECT_RATE)", p.ConnectRate, 0, maxPerSecond},
+		{"churn-rate (CHURN_RATE)", p.ChurnRate, 0, maxPerSecond},
+		{"slow-bytes (SLOW_BYTES)", float64(p.SlowBytes), 0, 1 << 30},
+		{"ramp-factor (RAMP_FACTOR)", p.RampFactor, 1, 100},
+		{"window (WINDOW)", float64(p.Window), 0, 1_000_000},
 	} {
 		if !(n.value > n.above && n.value <= n.most) {
-			wrong.addf("--%s is %s: give a number above %.0f and up to %.0f", n.name, plain(n.value), n.above, n.most)
+			wrong.addf("--%s is %s: give a number above %.0f and up to %.0f", n.name, formatNumber(n.value), n.above, n.most)
 		}
 	}
 	for _, n := range []struct {
 		name        string
 		value, most float64
-	}{{"zipf (ZIPF)", f.Zipf, 10}, {"workers (WORKERS)", float64(f.Workers), maxWorkers}} {
+	}{{"zipf (ZIPF)", p.Zipf, 10}, {"workers (WORKERS)", float64(p.Workers), maxWorkers}} {
 		if !(n.value >= 0 && n.value <= n.most) {
-			wrong.addf("--%s is %s: give a number from 0 to %.0f", n.name, plain(n.value), n.most)
+			wrong.addf("--%s is %s: give a number from 0 to %.0f", n.name, formatNumber(n.value), n.most)
 		}
 	}
 	for _, s := range []struct {
 		name  string
-		value span
-	}{{"duration (DURATION)", f.Duration}, {"offline (OFFLINE)", f.Offline}, {"every (EVERY)", f.Every}, {"step (STEP)", f.Step},
-		{"max-lag (MAX_LAG)", f.MaxLag}} {
-		if d := time.Duration(s.value); d <= 0 || d > maxSpan {
+		value time.Duration
+	}{{"duration (DURATION)", p.Duration}, {"offline (OFFLINE)", p.Offline}, {"every (EVERY)", p.Every}, {"step (STEP)", p.Step},
+		{"max-lag (MAX_LAG)", p.MaxLag}} {
+		if d := s.value; d <= 0 || d > maxSpan {
 			wrong.addf("--%s is %v: give a time above 0 and up to %v", s.name, d, maxSpan)
 		}
 	}
 	for _, s := range []struct {
 		name  string
-		value span
-	}{{"settle (SETTLE)", f.Settle}, {"reconnect (RECONNECT)", f.Reconnect}} {
-		if d := time.Duration(s.value); d < 0 || d > maxSpan {
+		value time.Duration
+	}{{"settle (SETTLE)", p.Settle}, {"reconnect (RECONNECT)", p.Reconnect}} {
+		if d := s.value; d < 0 || d > maxSpan {
 			wrong.addf("--%s is %v: give a time from 0 to %v", s.name, d, maxSpan)
 		}
 	}
-	if f.PayloadBytes < stamp.MinBytes || f.PayloadBytes > stamp.MaxBytes {
+	if p.PayloadBytes < stamp.MinBytes || p.PayloadBytes > stamp.MaxBytes {
 		wrong.addf("--payload-bytes (PAYLOAD_BYTES) is %d: give %d to %d; the name of the run and the number of the message need that much",
-			f.PayloadBytes, stamp.MinBytes, stamp.MaxBytes)
+			p.PayloadBytes, stamp.MinBytes, stamp.MaxBytes)
 	}
 }
 
-// plain writes a number as people do.
-func plain(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+// formatNumber writes a number as people do.
+func formatNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
-func (f *flags) shares(p *Plan, wrong *mistakes) {
-	share := f.Share
+func (p *Plan) shares(wrong *mistakes) {
+	share := p.ShareFlag
 	if share == "" {
-		share = map[string]string{Slow: "10%"}[f.Scenario]
+		share = map[string]string{Slow: "10%"}[p.Scenario]
 	}
 	if share == "" {
 		share = "100%"
@@ -191,7 +184,7 @@ func (f *flags) shares(p *Plan, wrong *mistakes) {
 	var err error
 	p.Share, err = percentage("share (SHARE)", share)
 	wrong.add(err)
-	p.EchoShare, err = percentage("echo-share (ECHO_SHARE)", f.EchoShare)
+	p.EchoShare, err = percentage("echo-share (ECHO_SHARE)", p.EchoShareFlag)
 	wrong.add(err)
 }
 
@@ -206,24 +199,24 @@ func percentage(name, text string) (float64, error) {
 }
 
 // protocol checks what goes with the server's protocol.
-func (f *flags) protocol(p *Plan, wrong *mistakes) {
-	if f.Protocol == Zonecast {
-		if f.Transport != WebSocket && f.Deflate {
-			wrong.addf("--deflate (DEFLATE) is of WebSocket: leave it out with --transport %s", f.Transport)
+func (p *Plan) protocol(wrong *mistakes) {
+	if p.Protocol == Zonecast {
+		if p.Transport != WebSocket && p.Deflate {
+			wrong.addf("--deflate (DEFLATE) is of WebSocket: leave it out with --transport %s", p.Transport)
 		}
 		return
 	}
-	if f.Transport != WebSocket {
-		wrong.addf("--transport %s is Zonecast's: %s is spoken over websocket", f.Transport, f.Protocol)
+	if p.Transport != WebSocket {
+		wrong.addf("--transport %s is Zonecast's: %s is spoken over websocket", p.Transport, p.Protocol)
 	}
-	if f.Scenario == Echo || f.Scenario == Mixed {
-		wrong.addf("scenario %s needs an echo, which %s does not have: use scenario fanout", f.Scenario, f.Protocol)
+	if p.Scenario == Echo || p.Scenario == Mixed {
+		wrong.addf("scenario %s needs an echo, which %s does not have: use scenario fanout", p.Scenario, p.Protocol)
 	}
 	p.PublishAs = AsClient
 }
 
-func (f *flags) sources(p *Plan, wrong *mistakes) {
-	for _, text := range f.SourceAddress {
+func (p *Plan) sources(wrong *mistakes) {
+	for _, text := range p.SourceFlags {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
 			var addr netip.Addr
@@ -241,14 +234,16 @@ func (f *flags) sources(p *Plan, wrong *mistakes) {
 	}
 }
 
-// workers checks those on other machines. The token and the key go to them, so it must be known who they are.
-func (f *flags) workers(p *Plan, wrong *mistakes) {
+// workers checks those on other machines. The token and the key go to them, so it must be known who
+// they are.
+func (p *Plan) workers(wrong *mistakes) {
 	var err error
-	if p.WorkerKey, err = handshake.ReadKey(f.WorkerKey); err != nil {
+	if p.WorkerKey, err = handshake.ReadKey(p.WorkerKeyFlag); err != nil {
 		wrong.addf("--worker-key (WORKER_KEY): %w", err)
 		return
 	}
-	for _, at := range f.WorkerAt {
+	p.WorkerKeyFlag = "" // a plan that is printed does not give it away
+	for _, at := range p.WorkerAt {
 		host, port, err := net.SplitHostPort(at)
 		if err != nil || host == "" || port == "" {
 			wrong.addf("--worker-at (WORKER_AT) %q is no address: write it like 10.0.0.2:7070", at)
@@ -261,7 +256,8 @@ func (f *flags) workers(p *Plan, wrong *mistakes) {
 	}
 }
 
-// unmeasured are the metrics, or families of them, of which a scenario has no figure whatever the server does.
+// unmeasured are the metrics, or families of them, of which a scenario has no figure whatever the
+// server does.
 var unmeasured = map[string][]string{
 	Idle:  {"latency", "live", "completion", "publish", "lag", "sent", "delivered", "server.cpu"},
 	Echo:  {"completion", "publish"},
@@ -270,50 +266,50 @@ var unmeasured = map[string][]string{
 	Ramp:  {"completion", "connect", "offline", "replay", "server"},
 }
 
-func (f *flags) thresholds(p *Plan, wrong *mistakes) {
-	for _, text := range f.Threshold {
-		t, err := threshold.Parse(text)
+func (p *Plan) thresholds(wrong *mistakes) {
+	for _, text := range p.ThresholdFlags {
+		t, err := report.ParseThreshold(text)
 		if err != nil {
 			wrong.add(err)
 			continue
 		}
 		p.Thresholds = append(p.Thresholds, t)
 		family, _, _ := strings.Cut(t.Metric(), ".")
-		for _, never := range unmeasured[f.Scenario] {
+		for _, never := range unmeasured[p.Scenario] {
 			if never == t.Metric() || never == family {
 				wrong.addf("threshold %q: scenario %s never measures %s, so it could not be met: take it away, or use another scenario",
-					text, f.Scenario, never)
+					text, p.Scenario, never)
 			}
 		}
 	}
 }
 
 // combinations checks what is right by itself and wrong together.
-func (f *flags) combinations(p *Plan, wrong *mistakes) {
-	if f.Connections > 0 && f.Connections < len(f.WSURL) {
+func (p *Plan) combinations(wrong *mistakes) {
+	if p.Connections > 0 && p.Connections < len(p.WSURLs) {
 		wrong.addf("%d connections can't be spread over %d WebSocket addresses: ask for at least %d, or name fewer addresses",
-			f.Connections, len(f.WSURL), len(f.WSURL))
+			p.Connections, len(p.WSURLs), len(p.WSURLs))
 	}
-	if total := math.Ceil(f.MsgPerSec * time.Duration(f.Duration).Seconds()); total >= schedule.MaxCount {
+	if total := math.Ceil(p.Rate * p.Duration.Seconds()); total >= schedule.MaxCount {
 		wrong.addf("%s messages/s for %v are %.0f messages: a run holds less than %d, so lower --msg-per-sec or --duration",
-			plain(f.MsgPerSec), time.Duration(f.Duration), total, uint64(schedule.MaxCount))
+			formatNumber(p.Rate), p.Duration, total, uint64(schedule.MaxCount))
 	}
-	if !p.Publishes() && len(f.PublishURL) > 0 {
-		wrong.addf("--publish-url (PUBLISH_URL) is set, but scenario %s publishes nothing: leave it out, or use scenario fanout", f.Scenario)
+	if !p.Publishes() && len(p.PublishURLs) > 0 {
+		wrong.addf("--publish-url (PUBLISH_URL) is set, but scenario %s publishes nothing: leave it out, or use scenario fanout", p.Scenario)
 	}
-	if f.Transport != WebSocket && f.Scenario == Flood {
-		wrong.addf("scenario flood sends frames without waiting for answers, which --transport %s can't: use websocket", f.Transport)
+	if p.Transport != WebSocket && p.Scenario == Flood {
+		wrong.addf("scenario flood sends frames without waiting for answers, which --transport %s can't: use websocket", p.Transport)
 	}
-	if f.Scenario == Flood {
+	if p.Scenario == Flood {
 		p.PublishAs, p.PublishBases = AsClient, nil
 	}
-	if f.Batch > 1 && p.PublishAs == AsClient {
+	if p.Batch > 1 && p.PublishAs == AsClient {
 		wrong.addf("--batch (BATCH) is of the API, and clients publish one message in each frame: leave it out, or use --publish-as api")
 	}
-	if f.Scenario == Flaky && f.Offline >= f.Every {
-		wrong.addf("--offline (OFFLINE) is %v of every %v: make it shorter than --every (EVERY)", time.Duration(f.Offline), time.Duration(f.Every))
+	if p.Scenario == Flaky && p.Offline >= p.Every {
+		wrong.addf("--offline (OFFLINE) is %v of every %v: make it shorter than --every (EVERY)", p.Offline, p.Every)
 	}
-	if f.Scenario == Ramp && len(p.Thresholds) == 0 {
+	if p.Scenario == Ramp && len(p.Thresholds) == 0 {
 		wrong.addf("scenario ramp needs to know what must hold: give a --threshold, like latency.p99<250ms")
 	}
 	if !p.Publishes() || p.PublishAs == AsClient {

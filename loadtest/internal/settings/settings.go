@@ -1,4 +1,5 @@
-// Package settings reads and checks what a run is asked to do, from flags, the environment and a scenario file.
+// Package settings reads and checks what a run is asked to do, from flags, the environment and a
+// scenario file.
 //
 //	main ──▶ Parse(args) ──▶ Plan       everything checked, every mistake told at once
 package settings
@@ -7,15 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/zonecast/zonecast/loadtest/internal/handshake"
-	"github.com/zonecast/zonecast/loadtest/internal/threshold"
+	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
 
 // The scenarios.
@@ -52,107 +51,74 @@ const (
 // StormSilence is the storm in which old connections are neither closed nor read.
 const StormSilence = "silence"
 
-// flags is what can be set, each as a flag, in the environment and in a scenario file: this struct is the documentation.
-type flags struct {
-	File string `short:"f" env:"SCENARIO_FILE" placeholder:"FILE" help:"A YAML file of settings, by the names of the flags; flags and the environment go before it."`
-
-	Scenario    string   `enum:"fanout,echo,mixed,idle,storm,flaky,churn,slow,ramp,flood" default:"fanout" env:"SCENARIO" help:"What to do: fanout, echo, mixed, idle, storm, flaky, churn, slow, ramp or flood; docs/load-testing.md tells what each one is."`
-	WSURL       []string `name:"ws-url" env:"WS_URL" default:"ws://127.0.0.1:3001/ws" placeholder:"URL" help:"Where members connect; http:// is understood too, and /ws is added to an address without a path. Several instances, separated by commas or by repeating the flag, share members and publishing evenly."`
-	Protocol    string   `enum:"zonecast,socketio,centrifugo" default:"zonecast" env:"PROTOCOL" help:"What the server speaks: zonecast, socketio or centrifugo."`
-	Transport   string   `enum:"websocket,sse,poll" default:"websocket" env:"TRANSPORT" help:"How members of Zonecast receive: websocket, sse or poll. The path /ws of their addresses becomes /sse or /poll."`
-	Deflate     bool     `env:"DEFLATE" help:"Ask for per-message deflate."`
-	Connections int      `env:"CONNECTIONS" default:"1000" help:"How many members."`
-	MsgPerSec   float64  `env:"MSG_PER_SEC" default:"100" help:"Messages per second, of all publishers (fanout) or all connections (echo) together."`
-	Duration    span     `env:"DURATION" default:"60s" help:"How long to send, like 60s or 5m; a plain number is seconds."`
-	Warehouse   string   `env:"WAREHOUSE" default:"warehouse-1" help:"The warehouse that members join."`
-	Zone        string   `env:"ZONE" default:"zone-a" help:"The zone that members join and messages go to; empty for the warehouse's own room."`
-	Warehouses  int      `env:"WAREHOUSES" default:"1" help:"How many warehouses: warehouse-1, warehouse-2 …, counted on from the one given."`
-	Zones       int      `env:"ZONES" default:"1" help:"How many zones of each warehouse: zone-a, zone-b …, counted on from the one given."`
-	Zipf        float64  `env:"ZIPF" default:"0" help:"Spread members and messages over the rooms by Zipf's law with this exponent, like 1; 0 spreads them evenly."`
-
-	PublishAs    string   `enum:"api,client" default:"api" env:"PUBLISH_AS" help:"Publish through the HTTP API (api), or as clients by frames (client)."`
-	PublishURL   []string `name:"publish-url" env:"PUBLISH_URL" placeholder:"URL" help:"Where to publish, like http://127.0.0.1:3001; derived from WS_URL if not given. Several take turns."`
-	Publishers   int      `env:"PUBLISHERS" default:"16" help:"How many messages may be on their way to the server at once; with --publish-as client, how many clients publish."`
-	Batch        int      `env:"BATCH" default:"1" help:"How many messages that wait for a free publisher may go out in one request; 1 for one each."`
-	PublishKey   string   `env:"PUBLISH_KEY" help:"The API key to publish with."`
-	Token        string   `env:"TOKEN" help:"The token that members connect with."`
-	PayloadBytes int      `env:"PAYLOAD_BYTES" default:"128" help:"Bytes of data in each message."`
-	ConnectRate  float64  `env:"CONNECT_RATE" default:"500" help:"Connections to open per second."`
-	Settle       span     `env:"SETTLE" default:"5s" help:"How long to wait at the end for messages that are still on their way."`
-	Reconnect    span     `env:"RECONNECT" default:"10s" help:"How long a member that lost its connection tries to come back, to go on from its last offset; 0 for not at all."`
-	MaxErrors    uint64   `env:"MAX_ERRORS" default:"1000" help:"End the run after this many messages that the server refused or did not answer; 0 for never."`
-
-	EchoShare  string  `env:"ECHO_SHARE" default:"20%" help:"mixed: the share of the messages that are echoes."`
-	Share      string  `env:"SHARE" help:"storm, slow: the share of the members that it is about (100% and 10% if not given)."`
-	StormBy    string  `enum:"reset,close,silence" default:"reset" env:"STORM_BY" help:"storm: how connections end: by reset, by a close frame, or by silence, when the old one is neither closed nor read."`
-	Offline    span    `env:"OFFLINE" default:"2s" help:"flaky: how long a member is offline each time."`
-	Every      span    `env:"EVERY" default:"15s" help:"flaky: how often it is."`
-	ChurnRate  float64 `env:"CHURN_RATE" default:"10" help:"churn: members that leave and are replaced, per second."`
-	SlowBytes  int     `env:"SLOW_BYTES" default:"4096" help:"slow: bytes that a slow member reads per second."`
-	RampFactor float64 `env:"RAMP_FACTOR" default:"1.5" help:"ramp: how much faster each step is than the one before."`
-	Step       span    `env:"STEP" default:"10s" help:"ramp: how long a step takes."`
-	Window     int     `env:"WINDOW" default:"64" help:"flood: messages of each publisher that may be unanswered."`
-
-	Workers       int      `env:"WORKERS" default:"0" help:"How many processes share the members; 0 for as many as their descriptors need."`
-	WorkerAt      []string `env:"WORKER_AT" placeholder:"HOST:PORT" help:"Processes on other machines, started there with: loadtest worker --listen HOST:PORT."`
-	WorkerKey     string   `env:"WORKER_KEY" placeholder:"KEY" help:"The secret that this and the workers of --worker-at share, 16 characters or more, or @FILE for a file that has it. Others on this machine can read arguments: use the environment or a file."`
-	SourceAddress []string `env:"SOURCE_ADDRESS" placeholder:"ADDRESS" help:"Addresses of this machine that connections come from, in turns, also as 10.0.0.8/29. Against 127.0.0.0/8 they are chosen from it."`
-	ServerPID     []int    `name:"server-pid" env:"SERVER_PID" placeholder:"PID" help:"Processes of the server on this machine, for their memory and CPU from /proc; from /metrics if not given."`
-
-	MaxLag span `env:"MAX_LAG" default:"20ms" help:"The run is invalid (exit code 3) when one message in a hundred was looked at so long after it was due: the load tester, and not the server, was the bottleneck."`
-
-	Threshold []string `env:"THRESHOLD" placeholder:"CONDITION" help:"What the result must fulfil, like 'latency.p95<100ms' or 'delivered>=99.9%'; exit code 99 if it does not. Repeatable."`
-	JSON      string   `name:"json" env:"JSON_FILE" placeholder:"FILE" help:"Write the result there as JSON."`
-	CSV       string   `name:"csv" env:"CSV_FILE" placeholder:"FILE" help:"Write a line for each second there as CSV."`
-	HDR       string   `name:"hdr" env:"HDR_FILE" placeholder:"FILE" help:"Write each second's latencies there as an HDR histogram log."`
-	HTML      string   `name:"html" env:"HTML_FILE" placeholder:"FILE" help:"Write a page with charts there, all in one file."`
-}
-
-// A Plan is a run that can be carried out.
+// A Plan is a run that can be carried out. Each setting is a flag, an environment variable and a
+// name in scenario files: this struct is the documentation. What ends in Flag is the setting as it
+// was given; Parse makes what is derived from it.
 type Plan struct {
-	Name, About  string // of the scenario file
-	Scenario     string
-	Protocol     string
-	Transport    string
-	Deflate      bool
-	WSURLs       []string // with the transport's path, without a room
-	PublishBases []string // of the HTTP API; empty if it is not used
-	Rooms        []string
-	Zipf         float64
-	Connections  int
-	Rate         float64 // messages per second
-	Duration     time.Duration
-	PublishAs    string
-	Publishers   int // 0 if nothing is published
-	Batch        int
-	PublishKey   string
-	Token        string
-	PayloadBytes int
-	ConnectRate  float64 // connections per second
-	Settle       time.Duration
-	Grace        time.Duration // how long after the end messages that are due still go out
-	Reconnect    time.Duration
-	MaxErrors    uint64
+	File string `short:"f" env:"SCENARIO_FILE" placeholder:"FILE" help:"A YAML file of settings, named like the flags; flags and the environment take precedence."`
 
-	EchoShare      float64 // of Rate
-	Share          float64
-	StormBy        string
-	Offline, Every time.Duration
-	ChurnRate      float64
-	SlowBytes      int
-	RampFactor     float64
-	Step           time.Duration
-	Window         int
+	Scenario    string        `enum:"fanout,echo,mixed,idle,storm,flaky,churn,slow,ramp,flood" default:"fanout" env:"SCENARIO" help:"What to do: fanout, echo, mixed, idle, storm, flaky, churn, slow, ramp or flood; docs/load-testing.md describes each."`
+	WSURLs      []string      `name:"ws-url" env:"WS_URL" default:"ws://127.0.0.1:3001/ws" placeholder:"URL" help:"Where members connect; http:// is understood too, and /ws is added to an address without a path. Several instances, separated by commas or by repeating the flag, share members and publishing evenly."`
+	Protocol    string        `enum:"zonecast,socketio,centrifugo" default:"zonecast" env:"PROTOCOL" help:"Protocol of the server: zonecast, socketio or centrifugo."`
+	Transport   string        `enum:"websocket,sse,poll" default:"websocket" env:"TRANSPORT" help:"How members of Zonecast receive: websocket, sse or poll. The path /ws of their addresses becomes /sse or /poll."`
+	Deflate     bool          `env:"DEFLATE" help:"Ask for per-message deflate."`
+	Connections int           `env:"CONNECTIONS" default:"1000" help:"Number of members."`
+	Rate        float64       `name:"msg-per-sec" env:"MSG_PER_SEC" default:"100" help:"Messages per second, of all publishers (fanout) or all connections (echo) together."`
+	Duration    time.Duration `env:"DURATION" default:"60s" help:"How long to send, like 60s or 5m; a plain number is seconds."`
+	Warehouse   string        `env:"WAREHOUSE" default:"warehouse-1" help:"The warehouse that members join."`
+	Zone        string        `env:"ZONE" default:"zone-a" help:"The zone that members join and messages go to; empty for the warehouse's own room."`
+	Warehouses  int           `env:"WAREHOUSES" default:"1" help:"How many warehouses: warehouse-1, warehouse-2 …, counted on from the one given."`
+	Zones       int           `env:"ZONES" default:"1" help:"How many zones of each warehouse: zone-a, zone-b …, counted on from the one given."`
+	Zipf        float64       `env:"ZIPF" default:"0" help:"Spread members and messages over the rooms by Zipf's law with this exponent, like 1; 0 spreads them evenly."`
 
-	Workers    int // 0: as many as it takes
-	WorkerAt   []string
-	WorkerKey  handshake.Key
-	Sources    []netip.Addr
-	ServerPIDs []int
-	MaxLag     time.Duration
+	PublishAs    string        `enum:"api,client" default:"api" env:"PUBLISH_AS" help:"Publish through the HTTP API (api), or as clients by frames (client)."`
+	PublishURLs  []string      `name:"publish-url" env:"PUBLISH_URL" placeholder:"URL" help:"Where to publish, like http://127.0.0.1:3001; derived from WS_URL if not given. Several take turns."`
+	Publishers   int           `env:"PUBLISHERS" default:"16" help:"Maximum publishes in flight; with --publish-as client, the number of publishing clients."`
+	Batch        int           `env:"BATCH" default:"1" help:"Maximum messages in one publish request, of those that wait for a free publisher."`
+	PublishKey   string        `env:"PUBLISH_KEY" help:"The API key to publish with."`
+	Token        string        `env:"TOKEN" help:"The token that members connect with."`
+	PayloadBytes int           `env:"PAYLOAD_BYTES" default:"128" help:"Payload size in bytes."`
+	ConnectRate  float64       `env:"CONNECT_RATE" default:"500" help:"Connections to open per second."`
+	Settle       time.Duration `env:"SETTLE" default:"5s" help:"How long to wait at the end for messages in flight."`
+	Reconnect    time.Duration `env:"RECONNECT" default:"10s" help:"How long a disconnected member tries to reconnect and resume from its last offset; 0 to not reconnect."`
+	MaxErrors    uint64        `env:"MAX_ERRORS" default:"1000" help:"End the run after this many refused or unanswered messages; 0 for never."`
 
-	Thresholds                           []threshold.Threshold
-	JSONFile, CSVFile, HDRFile, HTMLFile string
+	EchoShareFlag string        `name:"echo-share" env:"ECHO_SHARE" default:"20%" help:"mixed: the share of the messages that are echoes."`
+	ShareFlag     string        `name:"share" env:"SHARE" help:"storm, slow: the share of the members affected (100% and 10% if not given)."`
+	StormBy       string        `enum:"reset,close,silence" default:"reset" env:"STORM_BY" help:"storm: how connections end: reset (TCP RST), close (a close frame) or silence (neither closed nor read)."`
+	Offline       time.Duration `env:"OFFLINE" default:"2s" help:"flaky: how long a member is offline each time."`
+	Every         time.Duration `env:"EVERY" default:"15s" help:"flaky: how often each member goes offline."`
+	ChurnRate     float64       `env:"CHURN_RATE" default:"10" help:"churn: members that leave and are replaced, per second."`
+	SlowBytes     int           `env:"SLOW_BYTES" default:"4096" help:"slow: bytes that a slow member reads per second."`
+	RampFactor    float64       `env:"RAMP_FACTOR" default:"1.5" help:"ramp: factor of the rate from one step to the next."`
+	Step          time.Duration `env:"STEP" default:"10s" help:"ramp: how long a step takes."`
+	Window        int           `env:"WINDOW" default:"64" help:"flood: unacknowledged messages per publisher."`
+
+	Workers       int      `env:"WORKERS" default:"0" help:"Number of processes that share the members; 0 for as many as the descriptors require."`
+	WorkerAt      []string `env:"WORKER_AT" placeholder:"HOST:PORT" help:"Processes on other machines, started there with: loadtest worker --listen HOST:PORT."`
+	WorkerKeyFlag string   `name:"worker-key" env:"WORKER_KEY" placeholder:"KEY" help:"The secret that this and the workers of --worker-at share, 16 characters or more, or @FILE for a file that has it. Others on this machine can read arguments: use the environment or a file."`
+	SourceFlags   []string `name:"source-address" env:"SOURCE_ADDRESS" placeholder:"ADDRESS" help:"Local addresses to connect from, in turns; prefixes such as 10.0.0.8/29 are expanded. For servers in 127.0.0.0/8 they are chosen automatically."`
+	ServerPIDs    []int    `name:"server-pid" env:"SERVER_PID" placeholder:"PID" help:"Processes of the server on this machine, for their memory and CPU from /proc; from /metrics if not given."`
+
+	MaxLag time.Duration `env:"MAX_LAG" default:"20ms" help:"Highest p99 of the load tester's own send delay; above it the run is invalid (exit code 3), since the load tester was the bottleneck."`
+
+	ThresholdFlags []string `name:"threshold" env:"THRESHOLD" placeholder:"CONDITION" help:"A condition on the result, like 'latency.p95<100ms' or 'delivered>=99.9%'; exit code 99 if it is not met. Repeatable."`
+	JSONFile       string   `name:"json" env:"JSON_FILE" placeholder:"FILE" help:"Write the result to this file as JSON."`
+	CSVFile        string   `name:"csv" env:"CSV_FILE" placeholder:"FILE" help:"Write one line per second to this file as CSV."`
+	HDRFile        string   `name:"hdr" env:"HDR_FILE" placeholder:"FILE" help:"Write each second's latencies to this file as an HDR histogram log."`
+	HTMLFile       string   `name:"html" env:"HTML_FILE" placeholder:"FILE" help:"Write a self-contained HTML page with charts to this file."`
+
+	// Derived by Parse. WSURLs get the transport's path and lose their room.
+	Name         string             `kong:"-"` // of the scenario file
+	About        string             `kong:"-"`
+	PublishBases []string           `kong:"-"` // of the HTTP API; empty if it is not used
+	Rooms        []string           `kong:"-"`
+	Grace        time.Duration      `kong:"-"` // how long after the end messages that are due still go out
+	EchoShare    float64            `kong:"-"` // of Rate
+	Share        float64            `kong:"-"`
+	WorkerKey    handshake.Key      `kong:"-"`
+	Sources      []netip.Addr       `kong:"-"`
+	Thresholds   []report.Threshold `kong:"-"`
 }
 
 // Publishes reports whether the scenario publishes anything.
@@ -161,22 +127,23 @@ func (p *Plan) Publishes() bool { return p.Scenario != Echo && p.Scenario != Idl
 // ErrHelp is the error of Parse when the help was asked for and written.
 var ErrHelp = errors.New("help was asked for")
 
-// Parse reads a plan from arguments, the environment and the file that these name. Help goes to out.
+// Parse reads a plan from arguments, the environment and the file that these name. Help goes to
+// out.
 func Parse(args []string, out io.Writer) (Plan, error) {
-	var f flags
+	var p Plan
 	var helped bool
 	file := &file{}
-	parser, err := kong.New(&f,
+	parser, err := kong.New(&p,
 		kong.Name("loadtest"),
 		kong.Description("Load test of a Zonecast server: what it delivers, how fast, and whether all of it.\n\n"+
 			"loadtest compare A.json B.json compares two results. loadtest worker --listen HOST:PORT waits for work from another machine.\n\n"+
 			"Exit codes: 0 good; 1 the run failed; 2 bad settings or no server there; 3 the load tester was the bottleneck, so "+
 			"the figures are not the server's; 99 a threshold was missed."),
-		kong.Writers(out, out), kong.Exit(func(int) { helped = true }), kong.Resolvers(file), numbersInWords())
+		kong.Writers(out, out), kong.Exit(func(int) { helped = true }), kong.Resolvers(file), readValues())
 	if err != nil {
 		return Plan{}, fmt.Errorf("set up the flags: %w", err)
 	}
-	args = joined(args)
+	args = joinNegatives(args)
 	if err := file.open(fileName(args)); err != nil {
 		return Plan{}, err
 	}
@@ -185,28 +152,8 @@ func Parse(args []string, out io.Writer) (Plan, error) {
 	case helped:
 		return Plan{}, ErrHelp
 	case err != nil:
-		return Plan{}, fmt.Errorf("%w (--help lists the settings)", file.blame(err))
+		return Plan{}, fmt.Errorf("%w (--help lists the settings)", file.nameFile(err))
 	}
-	p, err := f.plan()
 	p.Name, p.About = file.name, file.about
-	return p, file.blameEach(err)
-}
-
-// A span is a duration as people write it: 90s, 5m, or seconds as a plain number.
-type span time.Duration
-
-func (s *span) UnmarshalText(text []byte) error {
-	if seconds, err := strconv.ParseFloat(string(text), 64); err == nil && !math.IsNaN(seconds) {
-		if math.Abs(seconds) > maxSpan.Seconds() {
-			return fmt.Errorf("%q seconds are too long: give at most %v", text, maxSpan)
-		}
-		*s = span(seconds * float64(time.Second))
-		return nil
-	}
-	d, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("%q is not a duration: write it like 60s or 5m", text)
-	}
-	*s = span(d)
-	return nil
+	return p, file.nameFileInEach(p.complete())
 }

@@ -16,7 +16,7 @@ import (
 // parse parses with this environment and none of the machine's own settings.
 func parse(t *testing.T, env map[string]string, args ...string) (Plan, error) {
 	t.Helper()
-	parser, err := kong.New(&flags{})
+	parser, err := kong.New(&Plan{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,8 +171,8 @@ func TestMistakes(t *testing.T) {
 		{"more than there are numbers", nil, []string{"--connections=1e999"}, []string{`--connections: "1e999" is too much`}},
 		{"more than there may be", nil, []string{"--connections=1e8"}, []string{"--connections (CONNECTIONS) is 100000000: give a number above 0 and up to 10000000"}},
 		{"nothing for a number", map[string]string{"CONNECTIONS": ""}, nil, []string{"--connections: it is empty: write it like 1000, or leave it out"}},
-		{"a number that is missing", nil, []string{"--connections"}, []string{"--connections: a number is missing: write it like 1000"}},
-		{"a flag for a number", nil, []string{"--connections", "--deflate"}, []string{"--connections: a number is missing: write it like 1000"}},
+		{"a number that is missing", nil, []string{"--connections"}, []string{"--connections: a value is missing: write it like 1000"}},
+		{"a flag for a number", nil, []string{"--connections", "--deflate"}, []string{"--connections: a value is missing: write it like 1000"}},
 		{"a negative number by itself", nil, []string{"--connections", "-5"}, []string{"--connections (CONNECTIONS) is -5: give a number above 0"}},
 		{"a negative exponent", nil, []string{"--zipf=-0.5"}, []string{"--zipf (ZIPF) is -0.5: give a number from 0 to 10"}},
 		{"an exponent that is none", nil, []string{"--zipf=NaN"}, []string{"--zipf (ZIPF) is NaN"}},
@@ -185,11 +185,11 @@ func TestMistakes(t *testing.T) {
 		{"words for a rate", nil, []string{"--msg-per-sec=fast"}, []string{`--msg-per-sec: "fast" is not a number: write it like 100`}},
 		{"words for a process", nil, []string{"--server-pid=7,me"}, []string{`--server-pid: "me" is not a whole number: write it like 1000`}},
 		{"a time that is none", nil, []string{"--duration=NaN"}, []string{`"NaN" is not a duration`}},
-		{"a time without end", nil, []string{"--duration=Inf"}, []string{`"Inf" seconds are too long: give at most 720h0m0s`}},
-		{"a time too long", nil, []string{"--duration=1e12"}, []string{`"1e12" seconds are too long`}},
+		{"a time without end", nil, []string{"--duration=Inf"}, []string{`"Inf" is longer than 720h0m0s`}},
+		{"a time too long", nil, []string{"--duration=1e12"}, []string{`"1e12" is longer than 720h0m0s`}},
 		{"no time", nil, []string{"--duration=0s"}, []string{"--duration (DURATION) is 0s"}},
 		{"a negative time", nil, []string{"--duration=-1m"}, []string{"--duration (DURATION) is -1m0s"}},
-		{"words for a time", map[string]string{"DURATION": "long"}, nil, []string{`"long" is not a duration: write it like 60s or 5m`}},
+		{"words for a time", map[string]string{"DURATION": "long"}, nil, []string{`"long" is not a duration: write it like 60s`}},
 		{"a negative settle time", nil, []string{"--settle=-1s"}, []string{"--settle (SETTLE) is -1s"}},
 		{"a negative reconnect time", nil, []string{"--reconnect=-1s"}, []string{"--reconnect (RECONNECT) is -1s"}},
 		{"no publishers", nil, []string{"--publishers=0"}, []string{"--publishers (PUBLISHERS) is 0"}},
@@ -358,7 +358,7 @@ func TestCountOn(t *testing.T) {
 		{"warehouse-1", 0, "warehouse-1"}, {"warehouse-1", 9, "warehouse-10"}, {"zone-a", 1, "zone-b"}, {"zone-a", 25, "zone-z"},
 		{"zone-a", 26, "zone-aa"}, {"zone-a", 27, "zone-ab"}, {"zone-a", 26 * 27, "zone-aaa"}, {"hall", 2, "hall-2"}, {"b", 1, "b-1"},
 	} {
-		if got := countOn(tt.give, tt.i); got != tt.want {
+		if got := nextName(tt.give, tt.i); got != tt.want {
 			t.Errorf("%d after %s is %s, want %s", tt.i, tt.give, got, tt.want)
 		}
 	}

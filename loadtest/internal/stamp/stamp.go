@@ -1,11 +1,12 @@
 // Package stamp makes the data of a run's messages, and recognises it when a server sends it.
 //
-//	publisher ──▶ Template.Append    {"lines":[…],"pad":"…","stamp":"k3f9x2ab…"}: the data of one message
-//	member    ──▶ Template.Read      which message it is, and whether it is byte for byte what was sent
+//	publisher ──▶ Template.Append  {"lines":[…],"pad":"…","stamp":"k3f9x2ab…"}: the data of a message
+//	member    ──▶ Template.Read    which message it is, if it is byte for byte what was sent
 //
-// The data looks like what a warehouse sends, a JSON object with lines of an order, so that deflate has what it would have
-// in earnest. Its last field is the stamp: which run, which message of which stream, and when it was meant to be sent. All
-// else is the same in every message of a run, so each one that arrives is compared byte for byte.
+// The data looks like what a warehouse sends, a JSON object with lines of an order, so that deflate
+// has what it would have in earnest. Its last field is the stamp: which run, which message of which
+// stream, and when it was meant to be sent. All else is the same in every message of a run, so each
+// one that arrives is compared byte for byte.
 package stamp
 
 import (
@@ -41,8 +42,8 @@ const (
 	end          = `"}`
 )
 
-// Echo is the stream of echoes: each goes to one connection and back, and its number is counted over all of them. Probe is
-// that of what is sent before a run, to see whether it can work.
+// Echo is the stream of echoes: each goes to one connection and back, and its number is counted
+// over all of them. Probe is that of what is sent before a run, to see whether it can work.
 const (
 	Echo  = 1<<(4*streamDigits) - 1
 	Probe = Echo - 1
@@ -74,7 +75,8 @@ type Template struct {
 	size int
 }
 
-// New returns the template of a run, a name of [RunLen] letters and digits, for data with so many bytes, from [MinBytes] on.
+// New returns the template of a run, a name of [RunLen] letters and digits, for data with so many
+// bytes, from [MinBytes] on.
 func New(run string, size int) (*Template, error) {
 	switch {
 	case len(run) != RunLen:
@@ -83,12 +85,12 @@ func New(run string, size int) (*Template, error) {
 		return nil, fmt.Errorf("data of %d bytes: %d to %d are possible, for it carries the run and the number of the message",
 			size, MinBytes, MaxBytes)
 	}
-	head := append(filling(size-len(stampHead)-Len-len(end)), stampHead...)
+	head := append(filler(size-len(stampHead)-Len-len(end)), stampHead...)
 	return &Template{head: append(head, run...), size: size}, nil
 }
 
-// filling returns the beginning of the data, of so many bytes: as many lines as fit, and padding.
-func filling(room int) []byte {
+// filler returns the beginning of the data, of so many bytes: as many lines as fit, and padding.
+func filler(room int) []byte {
 	rng := rand.New(rand.NewPCG(2, uint64(room)))
 	p := []byte(linesHead)
 	lines := 0
@@ -139,8 +141,8 @@ func (t *Template) Read(data []byte) (Stamp, bool) {
 	return parse(rest[:Len-RunLen])
 }
 
-// Resembles reports whether data that Read does not take was made from a message of the run.
-func (t *Template) Resembles(data []byte) bool {
+// FromRun reports whether data that Read does not take was made from a message of the run.
+func (t *Template) FromRun(data []byte) bool {
 	return bytes.Contains(data, t.head[len(t.head)-RunLen:])
 }
 

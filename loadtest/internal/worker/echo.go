@@ -6,125 +6,126 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/internal/account"
-	"github.com/zonecast/zonecast/loadtest/internal/dialect"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
+	"github.com/zonecast/zonecast/loadtest/internal/delivery"
+	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 )
 
-// echoes are round trips: echo i is sent on the connection of member i, counted around; the same connection must have it
-// back. Where members' connections go one way, they post their echoes, and the answer is the echo.
+// echoes are round trips: echo i is sent on the connection of member i, counted around; the same
+// connection must have it back. Where members' connections go one way, they post their echoes, and
+// the answer is the echo.
 //
-// The id of an echo is its number on its connection, given as it is written: by it answers are lost, duplicated or
-// reordered. The stamp in the data says which echo it is, and when it was due.
+// The id of an echo is its number on its connection, given as it is written: by it answers are
+// lost, duplicated or reordered. The stamp in the data says which echo it is, and when it was due.
 type echoes struct {
-	w       *Worker
-	dialect dialect.Dialect
-	issued  uint32
+	w      *Worker
+	codec  protocol.Codec
+	issued uint32
 }
 
-// echoing is one member's part of it.
-type echoing struct {
-	numbered int64
-	sent     account.Set    // the numbers of those that went out
-	answers  account.Ledger // the numbers of those that came back
-	posts    *posts         // nil where the member's own connection takes them
+// memberEchoes is one member's part of it.
+type memberEchoes struct {
+	next    int64
+	sent    delivery.Set     // the numbers of those that went out
+	answers delivery.Tracker // the numbers of those that were answered
+	pool    *echoPool        // nil where the member's own connection takes them
 }
 
 // errOffline is the error of a message whose connection is lost.
-var errOffline error = offline{}
+var errOffline error = offlineError{}
 
-type offline struct{}
+type offlineError struct{}
 
-func (offline) Error() string { return "its connection is lost" }
+func (offlineError) Error() string { return "its connection is lost" }
 
 // Kind names the failure in a few words.
-func (offline) Kind() string { return "connection lost" }
+func (offlineError) Kind() string { return "connection lost" }
 
-// issue sends the next echo.
-func (e *echoes) issue(due uint64) {
+// send sends the next echo.
+func (e *echoes) send(due uint64) {
 	w := e.w
 	i := e.issued
 	e.issued++
 	m := e.owner(i)
-	if !m.seated {
+	if !m.joined {
 		w.fail(errOffline)
 		return
 	}
 	if m.echo == nil {
-		m.echo = &echoing{}
-		if w.job.Mode != swarm.WebSocket {
-			m.echo.posts = &posts{e: e, m: m}
+		m.echo = &memberEchoes{}
+		if w.job.Mode != client.WebSocket {
+			m.echo.pool = &echoPool{e: e, m: m}
 		}
 	}
-	if m.echo.posts != nil && m.echo.posts.full() {
-		w.counts.notSent++
+	if m.echo.pool != nil && m.echo.pool.full() {
+		w.counts.NotSent++
 		return
 	}
-	number := m.echo.numbered
+	number := m.echo.next
 	m.echo.sent.Add(uint64(number))
-	m.echo.numbered++
-	w.counts.sent++
-	if m.echo.posts != nil {
-		m.echo.posts.say(number, i, due)
+	m.echo.next++
+	w.counts.Sent++
+	if m.echo.pool != nil {
+		m.echo.pool.send(number, i, due)
 		return
 	}
 	w.data = w.template.Append(w.data[:0], stamp.Stamp{Stream: stamp.Echo, Seq: i, At: due})
-	w.text = e.dialect.AppendEcho(w.text[:0], dialect.FirstID+number, w.data)
-	w.loop.Say(m.conn, w.text)
+	w.text = e.codec.AppendEcho(w.text[:0], protocol.FirstID+number, w.data)
+	w.loop.Send(m.conn, w.text)
 }
 
 func (e *echoes) owner(i uint32) *member { return e.w.joined[int(i)%len(e.w.joined)] }
 
-// answer takes the answer to an echo.
-func (e *echoes) answer(m *member, a *dialect.Event, now uint64) {
+// handleAck takes the answer to an echo.
+func (e *echoes) handleAck(m *member, a *protocol.Event, now uint64) {
 	w := e.w
 	s, ok := w.template.Read(a.Data)
-	k := a.ID - dialect.FirstID
+	k := a.ID - protocol.FirstID
 	switch {
-	case m.echo == nil || k < 0 || k >= m.echo.numbered:
-		w.failures.AddKind("frame: answer to nothing", fmt.Sprintf("ack with the id %d", a.ID))
+	case m.echo == nil || k < 0 || k >= m.echo.next:
+		w.failures.AddKind("frame: ack without a request", fmt.Sprintf("ack with the id %d", a.ID))
 		return
 	case !ok || s.Stream != stamp.Echo || e.owner(s.Seq) != m:
-		w.counts.damaged++
+		w.counts.Damaged++
 		w.failures.AddKind("frame: damaged data", fmt.Sprintf("the ack with the id %d does not have the data of its echo", a.ID))
 		return
-	case m.echo.posts != nil:
-		if !m.echo.answers.Reply(uint32(k)) {
+	case m.echo.pool != nil:
+		if !m.echo.answers.RecordUnorderedEcho(uint32(k)) {
 			return
 		}
-	case !m.echo.answers.Answer(uint32(k)):
+	case !m.echo.answers.RecordEcho(uint32(k)):
 		return
 	}
 	took := time.Duration(int64(now - s.At))
-	w.counts.received++
+	w.counts.Received++
 	w.last = max(w.last, uint64(int64(now)-w.job.ClockAhead))
 	w.secondLive.Record(took)
 }
 
-// refused takes the answer to an echo that the server does not want.
-func (e *echoes) refused(m *member, a *dialect.Event) {
+// handleRefused takes the answer to an echo that the server does not want.
+func (e *echoes) handleRefused(m *member, a *protocol.Event) {
 	e.w.failures.AddKind("server: error "+a.Reason, string(a.Data))
-	e.withdraw(m, a.ID-dialect.FirstID)
+	e.uncount(m, a.ID-protocol.FirstID)
 }
 
-// failed notes that an echo's request did.
-func (e *echoes) failed(m *member, number int64, err error) {
+// handleFailure notes that an echo's request did.
+func (e *echoes) handleFailure(m *member, number int64, err error) {
 	e.w.failures.Add("send", err)
-	e.withdraw(m, number)
+	e.uncount(m, number)
 }
 
-// withdraw counts an echo as one that was not taken.
-func (e *echoes) withdraw(m *member, number int64) {
-	if m.echo != nil && number >= 0 && number < m.echo.numbered {
-		e.w.counts.sent--
-		e.w.counts.failed++
+// uncount counts an echo as one that was not taken.
+func (e *echoes) uncount(m *member, number int64) {
+	if m.echo != nil && number >= 0 && number < m.echo.next {
+		e.w.counts.Sent--
+		e.w.counts.Failed++
 		m.echo.sent.Remove(uint64(number))
 	}
 }
 
 // fail counts a message that could not be sent, or was not taken.
 func (w *Worker) fail(err error) {
-	w.counts.failed++
+	w.counts.Failed++
 	w.failures.Add("send", err)
 }

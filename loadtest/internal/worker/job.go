@@ -1,20 +1,22 @@
 //go:build linux
 
-// Package worker carries out one process's part of a run: its members, and what is published if it is the one that does.
+// Package worker carries out one process's part of a run: its members, and what is published if it
+// is the one that does.
 //
 //	coordinator ──▶ Open(job) ▸ Connect ▸ Send(step) ▸ Settle(accepted) ──▶ Partial
 //	            ◀── Tick              each second meanwhile, with counts alone in between
-//	                  send.go                 what is due is sent, and waited for
-//	                  member.go ──▶ account   what each member received, message by message
-//	                  return.go               members that come back, and go on from their last offset
-//	                  behave.go               members that storm, flake, churn or read slowly
-//	                  publish.go, speak.go    messages over HTTP, or as frames of clients
-//	                  echo.go, post.go        round trips, where members' connections go one way by POST
-//	                  exchange.go             requests, one after the other on each connection
+//	    send.go                 what is due is sent, and waited for
+//	    member.go ──▶ delivery  what each member received, message by message
+//	    reconnect.go            members that reconnect and resume from their last offset
+//	    behaviour.go            members that disconnect, go offline, leave or read slowly
+//	    publish_*.go            messages over HTTP, or as frames of clients
+//	    echo*.go                round trips, by POST where members' connections go one way
+//	    httpconn.go             requests, one after the other on each connection
 //
-// What counts: messages that are sent once all members have joined (or given up), that is all of them, and that the server
-// accepted. Each member that joined must have all of them, whatever happened to its connection; those that arrive late
-// because it was away are late by that much. All of it runs in one goroutine over package swarm.
+// What counts: messages that are sent once all members have joined (or given up), that is all of
+// them, and that the server accepted. Each member that joined must have all of them, whatever
+// happened to its connection; those that arrive late because it was away are late by that much. All
+// of it runs in one goroutine over package client.
 package worker
 
 import (
@@ -24,38 +26,41 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/internal/dialect"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
+	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 )
 
 // A Job is what a worker has to do. It can be sent to another process.
 type Job struct {
-	Run     string // the name in the stamps
-	Dialect string
-	Mode    swarm.Mode
-	ByFrame bool // Zonecast's members join by a frame
-	Deflate bool
-	Targets []Address
-	Token   string
-	Sources []netip.Addr
+	Run      string // the name in the stamps
+	Protocol string
+	Mode     client.Mode
+	ByFrame  bool // Zonecast's members join by a frame
+	Deflate  bool
+	Targets  []Address
+	Token    string
+	Sources  []netip.Addr
 
-	// Rooms are those of the whole run; members and messages are spread over them evenly, or with Zipf's exponent.
+	// Rooms are those of the whole run; members and messages are spread over them evenly, or with
+	// Zipf's exponent.
 	Rooms    []string
 	Exponent float64
 	// Members are the members First, First+1 … of the run.
 	First, Members int
 	ConnectRate    float64 // per second; 0 for as fast as it goes
 	PayloadBytes   int
-	Reconnect      time.Duration // how long a member tries to come back
+	Reconnect      time.Duration // how long a member tries to reconnect
 
-	// EchoPosts is how many echoes of one member may be under way where they go by POST; less than 2 for one.
+	// EchoPosts is how many echoes of one member may be under way where they go by POST; less than
+	// 2 for one.
 	EchoPosts int
 	Grace     time.Duration // how long after the end of a step messages that are due still go out
 
 	Publish   Publish
 	Behaviour Behaviour
 	MaxErrors uint64
-	// ClockAhead is how many nanoseconds this worker's clock is ahead of the one that stamps messages.
+	// ClockAhead is how many nanoseconds this worker's clock is ahead of the one that stamps
+	// messages.
 	ClockAhead int64
 	// Tracked is how many messages at most are followed to their last receiver.
 	Tracked int
@@ -96,23 +101,24 @@ func Port(u *url.URL) uint16 {
 }
 
 // Target returns where connections with a token go.
-func (a *Address) Target(token string) *swarm.Target {
+func (a *Address) Target(token string) *client.Target {
 	path := a.Path
 	if path == "" {
 		path = "/"
 	}
-	return &swarm.Target{Addr: a.Addr, Host: a.Host, Path: path, Query: a.Query, TLS: a.TLS, Token: token}
+	return &client.Target{Addr: a.Addr, Host: a.Host, Path: path, Query: a.Query, TLS: a.TLS, Token: token}
 }
 
 // Publish says who publishes, if anybody does.
 type Publish struct {
 	Publishers int // 0: nobody
-	// ByClients publishes by frames of clients, each on a connection of its own; by POST to the targets where these connections
-	// go one way. Otherwise through the HTTP API of Bases.
+	// ByClients publishes by frames of clients, each on a connection of its own; by POST to the
+	// targets where these connections go one way. Otherwise through the HTTP API of Bases.
 	ByClients bool
 	Bases     []Address
 	Key       string
-	// Batch is how many messages that wait may go out in one request to the API; less than 2 for one each.
+	// Batch is how many messages that wait may go out in one request to the API; less than 2 for
+	// one each.
 	Batch int
 	// Writers is how many streams each room has; one publisher writes each.
 	Writers int
@@ -126,7 +132,7 @@ const (
 	Steady Kind = ""
 	Storm  Kind = "storm" // a share loses its connections at once
 	Flaky  Kind = "flaky" // each one is offline again and again
-	Churn  Kind = "churn" // members leave for good, and new ones come
+	Churn  Kind = "churn" // members leave and are replaced
 	Slow   Kind = "slow"  // a share reads slowly
 )
 
@@ -152,20 +158,21 @@ type Behaviour struct {
 
 // A Step is what is sent in one stretch.
 type Step struct {
-	Start    uint64 // on the clock of package swarm
+	Start    uint64 // on the clock of package client
 	Duration time.Duration
 	Rate     float64 // messages published per second; 0 for none
 	Echo     float64 // round trips per second; 0 for none
-	// Window, if above 0, publishes as fast as answers come, with so many of each publisher unanswered.
+	// Window, if above 0, publishes as fast as answers come, with so many of each publisher
+	// unanswered.
 	Window int
 }
 
-func (j *Job) dialect() (dialect.Dialect, error) {
-	if j.Dialect == dialect.NameZonecast {
-		return dialect.Zonecast{ByFrame: j.ByFrame}, nil
+func (j *Job) codec() (protocol.Codec, error) {
+	if j.Protocol == protocol.NameZonecast {
+		return protocol.Zonecast{ByFrame: j.ByFrame}, nil
 	}
-	if j.Mode != swarm.WebSocket {
-		return nil, fmt.Errorf("%s is spoken over WebSocket only", j.Dialect)
+	if j.Mode != client.WebSocket {
+		return nil, fmt.Errorf("%s is spoken over WebSocket only", j.Protocol)
 	}
-	return dialect.New(j.Dialect, j.PayloadBytes, j.Token)
+	return protocol.New(j.Protocol, j.PayloadBytes, j.Token)
 }

@@ -7,16 +7,17 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 
-	"github.com/zonecast/zonecast/loadtest/internal/account"
+	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/latency"
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 )
 
 // A Tick is how far a worker is. Once a second it tells what that was like, too.
 type Tick struct {
-	Connected, Staying       int
+	Connected                int
 	Sent, Received, Failures uint64 // since the beginning
 
 	Second       bool           // what follows is told
@@ -24,37 +25,102 @@ type Tick struct {
 	Latency, Lag *latency.Tally `json:",omitempty"`
 }
 
-// A Partial is what one worker measured. Counts are of its whole life; the tallies of what came since the last one.
+// A Partial is what one worker measured.
 type Partial struct {
-	Joined, Missing          int // Missing: joined, and not connected at the end
-	Broken, Resumed, Dropped int
-	Visited                  int
+	Counts  // of its whole life
+	Tallies // of what came since the last Partial
 
-	Due, Sent, Failed, NotSent, Late     uint64
+	Rooms      []RoomPart
+	Last       uint64 // when the last message arrived
+	Failures   []failure.Count
+	CPUSeconds float64
+	PeakMemory uint64
+}
+
+// Counts are what a worker counted, or the sum or difference of several.
+type Counts struct {
+	Joined, Missing          uint64 // members; Missing: joined, and not connected at the end
+	Broken, Resumed, Dropped uint64 // connections; Dropped: ended on purpose
+	Visited                  uint64 // members that left for good
+	SlowMembers, SlowBroken  uint64
+
+	Due, Sent, Failed, NotSent, Late     uint64 // messages to send
+	Received                             uint64 // messages that arrived, each counted once
 	Damaged, Misrouted, Unreadable, Gaps uint64
-	Score, Echoes, Slow, Visits          account.Score
-	SlowMembers, SlowBroken              int
-	Rooms                                []RoomPart
-	Last                                 uint64 // when the last message arrived
-	Latency, Live, Connects, Offline     *latency.Tally
-	Replay, Sends, Lag, SlowLatency      *latency.Tally
-	Failures                             []failure.Count
-	FailureTotal                         uint64
-	BytesReceived                        uint64
-	CPUSeconds                           float64
-	PeakMemory                           uint64
+	FailureTotal, BytesReceived          uint64
+
+	Messages, Echoes, Slow, Visits delivery.Totals
+}
+
+// Add adds another worker's counts.
+func (c *Counts) Add(o Counts) {
+	added := o.fields()
+	for i, field := range c.fields() {
+		*field += *added[i]
+	}
+}
+
+// Sub subtracts earlier counts of the same workers.
+func (c *Counts) Sub(o Counts) {
+	earlier := o.fields()
+	for i, field := range c.fields() {
+		*field -= *earlier[i]
+	}
+}
+
+func (c *Counts) fields() []*uint64 {
+	return slices.Concat([]*uint64{
+		&c.Joined, &c.Missing, &c.Broken, &c.Resumed, &c.Dropped, &c.Visited, &c.SlowMembers, &c.SlowBroken,
+		&c.Due, &c.Sent, &c.Failed, &c.NotSent, &c.Late, &c.Received, &c.Damaged, &c.Misrouted, &c.Unreadable, &c.Gaps,
+		&c.FailureTotal, &c.BytesReceived,
+	}, c.Messages.Fields(), c.Echoes.Fields(), c.Slow.Fields(), c.Visits.Fields())
+}
+
+// Tallies are the durations that a run measures.
+type Tallies struct {
+	Latency, Live, Connects, Offline, Replay, Sends, Lag, SlowLatency *latency.Tally
+}
+
+// NewTallies returns empty ones.
+func NewTallies() (t Tallies) {
+	for _, one := range t.all() {
+		*one = latency.New(latency.Fine)
+	}
+	return t
+}
+
+// Merge adds the durations of others; nil ones are empty.
+func (t *Tallies) Merge(o *Tallies) {
+	others := o.all()
+	for i, one := range t.all() {
+		(*one).Merge(*others[i])
+	}
+}
+
+// take returns all durations, and leaves t empty.
+func (t *Tallies) take() (taken Tallies) {
+	all := taken.all()
+	for i, one := range t.all() {
+		*all[i] = (*one).Take()
+	}
+	return taken
+}
+
+func (t *Tallies) all() []**latency.Tally {
+	return []**latency.Tally{&t.Latency, &t.Live, &t.Connects, &t.Offline, &t.Replay, &t.Sends, &t.Lag, &t.SlowLatency}
 }
 
 // A RoomPart is what the members of one room have received.
 type RoomPart struct {
 	Members  int
-	Whole    int // those that must have every message in time
-	Score    account.Score
+	Required int // those that must have every message in time
+	Totals   delivery.Totals
 	Latency  *latency.Tally
 	Arrivals []Arrivals // by stream
 }
 
-// Arrivals is, by number of a stream's message, how many members have it, and when the last one got it.
+// Arrivals is, by number of a stream's message, how many members have it, and when the last one got
+// it.
 type Arrivals []arrival
 
 // Each calls f for each message, with the time in µs from when it was due to its last receiver.
@@ -102,26 +168,17 @@ func (a *Arrivals) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// partial adds everything up.
-func (w *Worker) partial(accepted []account.Set) *Partial {
-	c := w.counts
-	w.roll()
-	p := &Partial{
-		Joined: len(w.joined), Broken: c.broken, Resumed: c.resumed, Dropped: c.dropped, SlowBroken: c.slowBroken, Visited: w.visited,
-		Due: c.dueMessages, Sent: c.sent, Failed: c.failed, NotSent: c.notSent, Late: c.late,
-		Damaged: c.damaged, Misrouted: c.misrouted, Unreadable: c.unreadable, Gaps: c.gaps,
-		Visits: w.visits, Last: w.last, BytesReceived: w.loop.Received,
-		Latency: w.latency.Take(), Live: w.live.Take(), Connects: w.connects.Take(), Offline: w.offline.Take(),
-		Replay: w.replay.Take(), Sends: w.sends.Take(), Lag: w.lag.Take(), SlowLatency: w.slow.Take(),
-		Failures: w.failures.Counts(), FailureTotal: w.failures.Total(),
-	}
-	cpu, peak := limits.Used()
+func (w *Worker) partial(accepted []delivery.Set) *Partial {
+	w.mergeSecond()
+	p := &Partial{Counts: w.counts, Last: w.last, Tallies: w.tallies.take(), Failures: w.failures.Counts()}
+	p.Joined, p.FailureTotal, p.BytesReceived = uint64(len(w.joined)), w.failures.Total(), w.loop.Received
+	cpu, peak := machine.Used()
 	p.CPUSeconds, p.PeakMemory = cpu.Seconds(), peak
 	p.Rooms = make([]RoomPart, len(w.rooms))
 	for i := range w.rooms {
 		r := &w.rooms[i]
 		part := &p.Rooms[i]
-		part.Whole = r.members
+		part.Required = r.required
 		if r.latency != nil {
 			part.Latency = r.latency.Take()
 		}
@@ -130,30 +187,29 @@ func (w *Worker) partial(accepted []account.Set) *Partial {
 		}
 	}
 	for _, m := range w.joined {
-		w.enter(p, m, accepted)
+		w.addMember(p, m, accepted)
 	}
 	return p
 }
 
-// enter adds one member's outcome.
-func (w *Worker) enter(p *Partial, m *member, accepted []account.Set) {
-	if !m.seated {
+func (w *Worker) addMember(p *Partial, m *member, accepted []delivery.Set) {
+	if !m.joined {
 		p.Missing++
 	}
 	if m.echo != nil {
-		p.Echoes.Add(m.echo.answers.Score(&m.echo.sent))
+		p.Echoes.Add(m.echo.answers.Totals(&m.echo.sent))
 	}
-	if m.fleeting {
-		p.Visits.Add(m.ledger.Visit())
+	if m.churning {
+		p.Visits.Add(m.tracker.VisitTotals())
 		return
 	}
-	score := m.ledger.Score(w.streams(m, accepted)...)
+	score := m.tracker.Totals(w.streams(m, accepted)...)
 	if m.slow {
 		p.SlowMembers++
 		p.Slow.Add(score)
 		return
 	}
-	p.Score.Add(score)
+	p.Messages.Add(score)
 	p.Rooms[m.room].Members++
-	p.Rooms[m.room].Score.Add(score)
+	p.Rooms[m.room].Totals.Add(score)
 }

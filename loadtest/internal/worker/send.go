@@ -6,18 +6,17 @@ import (
 	"context"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/internal/account"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
+	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 )
 
-// Send carries out a step, and returns when all that was due is sent, refused or given up. The error says why it ended
-// before its time; what was sent until then counts.
+// Send carries out a step, and returns when all that was due is sent, refused or given up. The
+// error says why it ended before its time; what was sent until then counts.
 func (w *Worker) Send(ctx context.Context, step Step) error {
-	w.start = step.Start
-	w.behave(step)
+	w.startBehaviour(step)
 	err := w.send(ctx, step)
-	w.behaveNoMore()
+	w.stopBehaviour()
 	return err
 }
 
@@ -25,31 +24,31 @@ func (w *Worker) send(ctx context.Context, step Step) error {
 	messages, echoes := w.schedules(step)
 	var issued, echoed uint32
 	for {
-		now := swarm.Now()
+		now := client.Now()
 		elapsed := time.Duration(int64(now - step.Start)) // negative before the start
 		for due := messages.Due(elapsed); issued < due && ctx.Err() == nil; issued++ {
 			at := step.Start + uint64(messages.At(issued))
-			w.lagged(at)
-			w.publisher.issue(w.spread.Of(int(w.counts.dueMessages)), at, swarm.Now())
-			w.counts.dueMessages++
+			w.recordLag(at)
+			w.publisher.publish(w.spread.Of(int(w.counts.Due)), at, client.Now())
+			w.counts.Due++
 		}
 		for due := echoes.Due(elapsed); echoed < due && ctx.Err() == nil; echoed++ {
 			at := step.Start + uint64(echoes.At(echoed))
-			w.lagged(at)
-			w.counts.dueMessages++
-			w.echoes.issue(at)
+			w.recordLag(at)
+			w.counts.Due++
+			w.echoes.send(at)
 		}
 		if step.Window > 0 && elapsed >= 0 && elapsed < step.Duration {
-			w.clients.topUp(step.Window)
+			w.clients.fillWindows(step.Window)
 		}
 		if elapsed >= step.Duration {
 			break
 		}
-		if err := w.whyEnd(ctx); err != nil {
+		if err := w.stopReason(ctx); err != nil {
 			w.drainQueue(0)
 			return err
 		}
-		if err := w.turn(w.nap(step, messages, issued, echoes, echoed, elapsed)); err != nil {
+		if err := w.poll(w.idleTime(step, messages, issued, echoes, echoed, elapsed)); err != nil {
 			return err
 		}
 	}
@@ -69,10 +68,10 @@ func (w *Worker) schedules(step Step) (messages, echoes schedule.Constant) {
 	return messages, echoes
 }
 
-// nap returns how long nothing is due.
-func (w *Worker) nap(step Step, messages schedule.Constant, issued uint32, echoes schedule.Constant, echoed uint32,
+// idleTime returns how long nothing is due.
+func (w *Worker) idleTime(step Step, messages schedule.Constant, issued uint32, echoes schedule.Constant, echoed uint32,
 	elapsed time.Duration) time.Duration {
-	until := min(pause, step.Duration-elapsed)
+	until := min(pollInterval, step.Duration-elapsed)
 	if issued < messages.Count() {
 		until = min(until, messages.At(issued)-elapsed)
 	}
@@ -82,84 +81,86 @@ func (w *Worker) nap(step Step, messages schedule.Constant, issued uint32, echoe
 	return max(until, 0)
 }
 
-// lagged records how much later than it was due a message is looked at: the load tester's own part of its latency.
-func (w *Worker) lagged(due uint64) {
-	late := time.Duration(swarm.Now() - due)
-	w.lag.Record(late)
+// recordLag records how much later than it was due a message is looked at: the load tester's own
+// part of its latency.
+func (w *Worker) recordLag(due uint64) {
+	late := time.Duration(client.Now() - due)
+	w.tallies.Lag.Record(late)
 	w.secondLag.Record(late)
 	if late > LateAfter {
-		w.counts.late++
+		w.counts.Late++
 	}
 }
 
-// whyEnd says why a step makes no sense any more.
-func (w *Worker) whyEnd(ctx context.Context) error {
+func (w *Worker) stopReason(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case w.job.MaxErrors > 0 && w.counts.failed >= w.job.MaxErrors:
+	case w.job.MaxErrors > 0 && w.counts.Failed >= w.job.MaxErrors:
 		return ErrRefused
-	case w.job.Members > 0 && w.staying == 0:
-		return ErrDeserted
+	case w.job.Members > 0 && w.active == 0:
+		return ErrAllLost
 	}
 	return nil
 }
 
-// drainQueue waits for what is due and not sent for a while, and then for the answers, which have time limits of their own.
+// drainQueue waits for what is due and not sent for a while, and then for the answers, which have
+// time limits of their own.
 func (w *Worker) drainQueue(most time.Duration) error {
 	if w.publisher == nil {
 		return nil
 	}
-	until := swarm.Now() + uint64(most)
+	until := client.Now() + uint64(most)
 	for w.publisher.busy() {
-		if now := swarm.Now(); now >= until {
-			n := uint64(w.publisher.giveUpWaiting())
-			w.counts.notSent += n
+		if now := client.Now(); now >= until {
+			n := uint64(w.publisher.dropQueue())
+			w.counts.NotSent += n
 			if !w.publisher.busy() {
 				break
 			}
 			if now >= until+uint64(RequestTimeout) {
-				w.publisher.giveUp()
+				w.publisher.failPending()
 				break
 			}
 		}
-		if err := w.turn(pause); err != nil {
+		if err := w.poll(pollInterval); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Accepted returns the numbers of the messages that the server took, by stream; nil if this worker does not publish.
-func (w *Worker) Accepted() []account.Set {
+// Accepted returns the numbers of the messages that the server took, by stream; nil if this worker
+// does not publish.
+func (w *Worker) Accepted() []delivery.Set {
 	if w.publisher == nil {
 		return nil
 	}
 	return w.publisher.accepted()
 }
 
-// Settle waits until every member that has not given up has what it must have, at most for a while, and returns what was
-// measured. The accepted messages are those of all steps.
-func (w *Worker) Settle(ctx context.Context, accepted []account.Set, most time.Duration) (*Partial, error) {
-	deadline := swarm.Now() + uint64(most)
+// Settle waits until every member that has not given up has what it must have, at most for a while,
+// and returns what was measured. The accepted messages are those of all steps.
+func (w *Worker) Settle(ctx context.Context, accepted []delivery.Set, most time.Duration) (*Partial, error) {
+	deadline := client.Now() + uint64(most)
 	at := 0
 	for {
-		for at < len(w.joined) && (w.joined[at].gone || w.joined[at].whole() == 0 || w.holds(w.joined[at], accepted)) {
+		for at < len(w.joined) && (w.joined[at].gaveUp || w.joined[at].requiredCount() == 0 || w.hasAll(w.joined[at], accepted)) {
 			at++
 		}
-		now := swarm.Now()
+		now := client.Now()
 		if at == len(w.joined) || now >= deadline || ctx.Err() != nil {
 			break
 		}
-		if err := w.turn(pause); err != nil {
+		if err := w.poll(pollInterval); err != nil {
 			return nil, err
 		}
 	}
-	for until := swarm.Now() + uint64(min(lookout, most)); swarm.Now() < until && ctx.Err() == nil; {
-		if err := w.turn(pause / 4); err != nil {
+	for until := client.Now() + uint64(min(duplicateWait, most)); client.Now() < until && ctx.Err() == nil; {
+		if err := w.poll(pollInterval / 4); err != nil {
 			return nil, err
 		}
 	}
-	w.report(swarm.Now()) // the last part of a second is one, too
+	w.tickSecond(client.Now()) // the last part of a second is one, too
 	return w.partial(accepted), nil
 }

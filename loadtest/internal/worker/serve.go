@@ -7,10 +7,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/internal/account"
+	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 )
 
-// What a worker can be told to do.
+// The commands.
 const (
 	DoOpen    = "open"
 	DoConnect = "connect"
@@ -21,41 +21,41 @@ const (
 	DoStop = "stop"
 )
 
-// An Order tells a worker what to do.
-type Order struct {
+// A Command tells a worker what to do.
+type Command struct {
 	Do       string
-	Job      *Job          `json:",omitempty"` // of DoOpen
-	Step     *Step         `json:",omitempty"` // of DoSend
-	Accepted []account.Set `json:",omitempty"` // of DoSettle, as is Most
-	Most     time.Duration `json:",omitempty"`
+	Job      *Job           `json:",omitempty"` // of DoOpen
+	Step     *Step          `json:",omitempty"` // of DoSend
+	Accepted []delivery.Set `json:",omitempty"` // of DoSettle, as is Most
+	Most     time.Duration  `json:",omitempty"`
 }
 
-// An Answer tells what came of an order.
-type Answer struct {
-	Took     time.Duration `json:",omitempty"` // of DoConnect
-	Accepted []account.Set `json:",omitempty"` // of DoSend, by the worker that publishes
-	Partial  *Partial      `json:",omitempty"` // of DoSettle
-	Stopped  string        `json:",omitempty"` // why it ended before its time
-	Failure  string        `json:",omitempty"` // why it could not be done
+// A Reply is the result of a command.
+type Reply struct {
+	Took     time.Duration  `json:",omitempty"` // of DoConnect
+	Accepted []delivery.Set `json:",omitempty"` // of DoSend, by the worker that publishes
+	Partial  *Partial       `json:",omitempty"` // of DoSettle
+	Stopped  string         `json:",omitempty"` // why it ended early
+	Failure  string         `json:",omitempty"` // why it failed
 }
 
 // The reasons in Answer.Stopped.
 const (
-	StoppedRefused  = "refused"
-	StoppedDeserted = "deserted"
-	StoppedByOrder  = "stopped"
+	StoppedRefused = "refused"
+	StoppedAllLost = "deserted"
+	StoppedByOrder = "stopped"
 )
 
-// A Served is an order with the context of its execution and the channel for its answer.
-type Served struct {
-	Order
+// A Request is a command with the context of its execution and the channel for its reply.
+type Request struct {
+	Command
 	Context context.Context
-	Answer  chan<- Answer
+	Reply   chan<- Reply
 }
 
-// Serve carries out orders until DoClose or the end of the channel. In between it keeps the connections going. tick is
-// called each second, and with counts alone in between, from Serve's goroutine.
-func Serve(orders <-chan Served, tick func(*Tick)) {
+// Serve executes commands until DoClose or the end of the channel, and polls the connections in
+// between. tick is called from its goroutine: each second, and with counts alone in between.
+func Serve(requests <-chan Request, tick func(*Tick)) {
 	var w *Worker
 	defer func() {
 		if w != nil {
@@ -63,38 +63,38 @@ func Serve(orders <-chan Served, tick func(*Tick)) {
 		}
 	}()
 	for {
-		next, ok, failed := wait(w, orders)
+		next, ok, failed := wait(w, requests)
 		if !ok {
 			return
 		}
-		a := Answer{Failure: failed}
+		a := Reply{Failure: failed}
 		if failed == "" {
-			a = carryOut(&w, next, tick)
+			a = execute(&w, next, tick)
 		}
-		next.Answer <- a
+		next.Reply <- a
 		if next.Do == DoClose {
 			return
 		}
 	}
 }
 
-// wait returns the next order, and lets the worker's connections live until it comes.
-func wait(w *Worker, orders <-chan Served) (next Served, ok bool, failed string) {
+// wait returns the next request, and polls the connections until it comes.
+func wait(w *Worker, requests <-chan Request) (next Request, ok bool, failed string) {
 	for w != nil && failed == "" {
 		select {
-		case next, ok = <-orders:
+		case next, ok = <-requests:
 			return next, ok, ""
 		default:
-			if err := w.turn(pause); err != nil {
+			if err := w.poll(pollInterval); err != nil {
 				failed = err.Error()
 			}
 		}
 	}
-	next, ok = <-orders
+	next, ok = <-requests
 	return next, ok, failed
 }
 
-func carryOut(w **Worker, o Served, tick func(*Tick)) (a Answer) {
+func execute(w **Worker, o Request, tick func(*Tick)) (a Reply) {
 	var err error
 	switch o.Do {
 	case DoOpen:
@@ -106,26 +106,26 @@ func carryOut(w **Worker, o Served, tick func(*Tick)) (a Answer) {
 		}
 	default:
 		if *w == nil {
-			return Answer{Failure: "the worker has no job yet"}
+			return Reply{Failure: "the worker has no job yet"}
 		}
 		switch o.Do {
 		case DoConnect:
-			a.Took, err = (*w).Connect(o.Context)
+			_, err = (*w).Connect(o.Context)
 		case DoSend:
 			err = (*w).Send(o.Context, *o.Step)
 			a.Accepted = (*w).Accepted()
 		case DoSettle:
 			a.Partial, err = (*w).Settle(o.Context, o.Accepted, o.Most)
 		default:
-			err = errors.New("no such order: " + o.Do)
+			err = errors.New("unknown command: " + o.Do)
 		}
 	}
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrRefused):
 		a.Stopped = StoppedRefused
-	case errors.Is(err, ErrDeserted):
-		a.Stopped = StoppedDeserted
+	case errors.Is(err, ErrAllLost):
+		a.Stopped = StoppedAllLost
 	case o.Context.Err() != nil:
 		a.Stopped = StoppedByOrder
 	default:

@@ -8,26 +8,27 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zonecast/zonecast/loadtest/internal/account"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
+	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/latency"
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/schedule"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 )
 
 const (
-	// dialling is how many connections may be in the making at once.
-	dialling = 512
-	// patience is how long a connection may take from its beginning until it is in its room.
-	patience = 10 * time.Second
-	// lookout is how much longer is waited when everybody has everything: for duplicates.
-	lookout = 200 * time.Millisecond
-	// pause is how often a loop looks whether it was told to end.
-	pause = 20 * time.Millisecond
-	// countEvery is how often counts are told, so that a terminal shows them moving; latencies and CPU are told each second.
-	countEvery = 200 * time.Millisecond
+	// maxDialing is how many connections may be in the making at once.
+	maxDialing = 512
+	// joinTimeout is how long a connection may take from its beginning until it is in its room.
+	joinTimeout = 10 * time.Second
+	// duplicateWait is how much longer is waited when everybody has everything: for duplicates.
+	duplicateWait = 200 * time.Millisecond
+	// pollInterval is how often a loop checks its context.
+	pollInterval = 20 * time.Millisecond
+	// countsInterval is how often ticks with counts alone are sent, for the progress line;
+	// latencies and CPU follow each second.
+	countsInterval = 200 * time.Millisecond
 	// tracedRooms is of how many rooms latencies are kept apart.
 	tracedRooms = 1000
 )
@@ -37,15 +38,16 @@ const LateAfter = 10 * time.Millisecond
 
 // What ends a step before its time.
 var (
-	ErrRefused  = errors.New("too many messages were refused or unanswered")
-	ErrDeserted = errors.New("all connections were lost")
+	ErrRefused = errors.New("too many messages were refused or unanswered")
+	ErrAllLost = errors.New("all connections were lost")
 )
 
-// A Worker carries out one job. It belongs to one goroutine, but for Tick's callback, which is called from it.
+// A Worker carries out one job. It belongs to one goroutine, but for Tick's callback, which is
+// called from it.
 type Worker struct {
 	job      Job
-	loop     *swarm.Loop
-	targets  []*swarm.Target
+	loop     *client.Loop
+	targets  []*client.Target
 	template *stamp.Template
 	spread   schedule.Spread
 	tick     func(*Tick)
@@ -54,71 +56,62 @@ type Worker struct {
 	members []*member
 	waiting []*member // that want to dial, first come first served
 	dials   int       // connections in the making
-	staying int       // members that are connected or may still be
+	active  int       // members that are connected or may still be
 	joined  []*member // in the order of their joining
-	over    bool      // the score is made: what ends now is no failure
+	closed  bool      // the score is made: what ends now is no failure
 
 	publisher publisher
-	clients   *speakers // nil without
+	clients   *wsPublisher // nil without
 	echoes    echoes
 
-	start  uint64 // of the step
-	counts counts
+	counts  Counts // but for what partial adds
+	tracked int    // messages that are followed to their last receiver
 
-	behaving bool
-	timers   []*swarm.Timer // of the behaviour
-	data     []byte
-	text     []byte
+	behaviourOn bool
+	timers      []*client.Timer // of the behaviour
+	data        []byte
+	text        []byte
 
 	// What was measured since the last Settle.
-	latency, live, connects, offline, replay, sends, lag, slow *latency.Tally
-	// What was measured since the last tick: of messages to members that were there, and of those that were missed at first.
-	secondLive, secondReplayed, secondLag, untold *latency.Tally
-	last                                          uint64
-	failures                                      *failure.Log
-	visits                                        account.Score // of those that left
-	visited                                       int
-	ticked, counted                               uint64
-	tickCPU                                       time.Duration
+	tallies Tallies
+	// What was measured since the last tick: of messages to members that were there, and of those
+	// that were missed at first.
+	secondLive, secondReplayed, secondLag, sinceTick *latency.Tally
+	last                                             uint64
+	failures                                         *failure.Log
+	lastTick, lastCounts                             uint64
+	tickCPU                                          time.Duration
 }
 
-// publisher is who issues messages: over HTTP or as clients.
+// A publisher sends messages: over HTTP or as clients.
 type publisher interface {
-	// issue sends the next message of a room, which is due at a time, as soon as it can.
-	issue(room int, due, now uint64)
+	// publish sends the next message of a room, which is due at a time, as soon as it can.
+	publish(room int, due, now uint64)
 	// busy reports whether messages wait for being sent or for their answers.
 	busy() bool
-	// giveUpWaiting returns how many wait for being sent, and forgets them.
-	giveUpWaiting() int
-	// giveUp counts what has no answer as failed.
-	giveUp()
+	// dropQueue returns how many wait for being sent, and forgets them.
+	dropQueue() int
+	// failPending counts what has no answer as failed.
+	failPending()
 	// accepted returns the numbers of the messages that the server took, by stream.
-	accepted() []account.Set
-	close()
+	accepted() []delivery.Set
 }
 
 type room struct {
 	name     string
-	members  int // that must have everything
+	required int // that must have everything
 	latency  *latency.Tally
 	arrivals [][]arrival // by stream of the room, by number
 	sent     []uint32    // by stream of the room: the next number
 }
 
-// arrival is what became of a message: how many members have it, and when the last of them got it, in µs after it was due.
+// arrival is what became of a message: how many members have it, and when the last of them got it,
+// in µs after it was due.
 type arrival struct{ count, last uint32 }
-
-// counts are those of a worker's life.
-type counts struct {
-	received, dueMessages, sent, failed, notSent, late uint64
-	broken, resumed, dropped, slowBroken               int
-	damaged, misrouted, unreadable, gaps               uint64
-	tracked                                            int
-}
 
 // Open returns the worker of a job. tick is called each second, and with counts alone in between.
 func Open(job Job, tick func(*Tick)) (*Worker, error) {
-	speech, err := job.dialect()
+	speech, err := job.codec()
 	if err != nil {
 		return nil, err
 	}
@@ -126,36 +119,34 @@ func Open(job Job, tick func(*Tick)) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	loop, err := swarm.Open(swarm.Options{Dialect: speech, Deflate: job.Deflate, Sources: job.Sources})
+	loop, err := client.Open(client.Options{Protocol: speech, Deflate: job.Deflate, Sources: job.Sources})
 	if err != nil {
 		return nil, err
 	}
 	w := &Worker{
 		job: job, loop: loop, template: template, spread: schedule.NewSpread(max(len(job.Rooms), 1), job.Exponent), tick: tick,
-		failures: failure.NewLog(), staying: job.Members,
+		failures: failure.NewLog(), active: job.Members, tallies: NewTallies(),
 	}
-	for _, t := range []**latency.Tally{&w.latency, &w.live, &w.connects, &w.offline, &w.replay, &w.sends, &w.lag, &w.slow,
-		&w.secondLive, &w.secondReplayed, &w.secondLag, &w.untold} {
+	for _, t := range []**latency.Tally{&w.secondLive, &w.secondReplayed, &w.secondLag, &w.sinceTick} {
 		*t = latency.New(latency.Fine)
 	}
 	for i := range job.Targets {
 		w.targets = append(w.targets, job.Targets[i].Target(job.Token))
 	}
-	w.seat()
+	w.assignRooms()
 	if job.Publish.Publishers > 0 {
-		if job.Publish.ByClients && job.Mode == swarm.WebSocket {
-			w.clients = newSpeakers(w, speech)
+		if job.Publish.ByClients && job.Mode == client.WebSocket {
+			w.clients = newWSPublisher(w, speech)
 			w.publisher = w.clients
 		} else {
-			w.publisher = newPublishing(w, speech)
+			w.publisher = newHTTPPublisher(w, speech)
 		}
 	}
-	w.echoes = echoes{w: w, dialect: speech}
+	w.echoes = echoes{w: w, codec: speech}
 	return w, nil
 }
 
-// seat gives each member its room.
-func (w *Worker) seat() {
+func (w *Worker) assignRooms() {
 	writers := max(w.job.Publish.Writers, 1)
 	for i, name := range w.job.Rooms {
 		r := room{name: name, arrivals: make([][]arrival, writers), sent: make([]uint32, writers)}
@@ -172,7 +163,7 @@ func (w *Worker) seat() {
 		case Slow:
 			m.slow = schedule.Share(n, b.Share)
 		case Churn:
-			m.fleeting = true
+			m.churning = true
 		}
 		w.members[i] = m
 	}
@@ -180,35 +171,32 @@ func (w *Worker) seat() {
 
 // Close ends all connections.
 func (w *Worker) Close() error {
-	w.over = true
-	if w.publisher != nil {
-		w.publisher.close()
-	}
+	w.closed = true
 	return w.loop.Close()
 }
 
-// Connect opens the job's connections at their rate and returns when each has joined or failed, or ctx ends. took is the
-// time until the last one joined.
+// Connect opens the job's connections at their rate and returns when each has joined or failed, or
+// ctx ends. took is the time until the last one joined.
 func (w *Worker) Connect(ctx context.Context) (took time.Duration, err error) {
-	begun := swarm.Now()
+	begun := client.Now()
 	rate := w.job.ConnectRate
 	for next := 0; ; {
-		now := swarm.Now()
+		now := client.Now()
 		due := len(w.members)
 		if rate > 0 {
 			due = int(schedule.ConstantOf(rate, uint32(len(w.members))).Due(time.Duration(now - begun)))
 		}
-		for ; next < due && w.dials < dialling; next++ {
+		for ; next < due && w.dials < maxDialing; next++ {
 			w.members[next].dial(now)
 		}
 		if next == len(w.members) && w.dials == 0 && len(w.waiting) == 0 {
 			break
 		}
-		if err := w.step(ctx, min(pause, time.Duration(float64(time.Second)/max(rate, 1000)))); err != nil {
+		if err := w.pollCtx(ctx, min(pollInterval, time.Duration(float64(time.Second)/max(rate, 1000)))); err != nil {
 			return 0, err
 		}
 	}
-	took = time.Duration(swarm.Now() - begun)
+	took = time.Duration(client.Now() - begun)
 	if w.clients != nil {
 		if err := w.clients.connect(ctx); err != nil {
 			return 0, err
@@ -217,39 +205,38 @@ func (w *Worker) Connect(ctx context.Context) (took time.Duration, err error) {
 	return took, nil
 }
 
-// step handles what happened, waiting for it at most the time given.
-func (w *Worker) step(ctx context.Context, most time.Duration) error {
+// pollCtx is poll, unless ctx has ended.
+func (w *Worker) pollCtx(ctx context.Context, most time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	return w.turn(most)
+	return w.poll(most)
 }
 
-// turn is a step whatever the caller was told.
-func (w *Worker) turn(most time.Duration) error {
+// poll handles events and timers, waiting at most so long.
+func (w *Worker) poll(most time.Duration) error {
 	if err := w.loop.Step(most); err != nil {
 		return fmt.Errorf("wait for the sockets: %w", err)
 	}
 	w.dialWaiting()
-	switch now := swarm.Now(); {
-	case now-w.ticked >= uint64(time.Second):
-		w.report(now)
-	case now-w.counted >= uint64(countEvery) && w.tick != nil:
-		w.counted = now
-		w.tick(w.countsNow())
+	switch now := client.Now(); {
+	case now-w.lastTick >= uint64(time.Second):
+		w.tickSecond(now)
+	case now-w.lastCounts >= uint64(countsInterval) && w.tick != nil:
+		w.lastCounts = now
+		w.tick(w.tickCounts())
 	}
 	return nil
 }
 
-// countsNow returns a tick with counts alone.
-func (w *Worker) countsNow() *Tick {
-	return &Tick{Connected: w.connected(), Staying: w.staying, Sent: w.counts.sent, Received: w.counts.received, Failures: w.failures.Total()}
+func (w *Worker) tickCounts() *Tick {
+	return &Tick{Connected: w.connected(), Sent: w.counts.Sent, Received: w.counts.Received, Failures: w.failures.Total()}
 }
 
 // Idle lets time pass.
 func (w *Worker) Idle(ctx context.Context, d time.Duration) error {
-	for until := swarm.Now() + uint64(d); swarm.Now() < until; {
-		if err := w.step(ctx, pause); err != nil {
+	for until := client.Now() + uint64(d); client.Now() < until; {
+		if err := w.pollCtx(ctx, pollInterval); err != nil {
 			return err
 		}
 	}
@@ -257,9 +244,9 @@ func (w *Worker) Idle(ctx context.Context, d time.Duration) error {
 }
 
 // streams returns the sets of a member's room.
-func (w *Worker) streams(m *member, accepted []account.Set) []*account.Set {
+func (w *Worker) streams(m *member, accepted []delivery.Set) []*delivery.Set {
 	writers := max(w.job.Publish.Writers, 1)
-	var sets []*account.Set
+	var sets []*delivery.Set
 	for k := range writers {
 		if i := int(m.room)*writers + k; i < len(accepted) {
 			sets = append(sets, &accepted[i])
@@ -268,42 +255,43 @@ func (w *Worker) streams(m *member, accepted []account.Set) []*account.Set {
 	return sets
 }
 
-func (w *Worker) holds(m *member, accepted []account.Set) bool {
-	if m.echo != nil && !m.echo.answers.Holds(&m.echo.sent) {
+func (w *Worker) hasAll(m *member, accepted []delivery.Set) bool {
+	if m.echo != nil && !m.echo.answers.HasAll(&m.echo.sent) {
 		return false
 	}
-	return m.ledger.Holds(w.streams(m, accepted)...)
+	return m.tracker.HasAll(w.streams(m, accepted)...)
 }
 
-// report tells what this second was like.
-func (w *Worker) report(now uint64) {
-	cpu, _ := limits.Used()
-	t := w.countsNow()
-	w.roll()
+// tickSecond sends the tick of a second.
+func (w *Worker) tickSecond(now uint64) {
+	cpu, _ := machine.Used()
+	t := w.tickCounts()
+	w.mergeSecond()
 	t.Second = true
-	t.Latency, t.Lag = w.untold.Take(), w.secondLag.Take()
-	if elapsed := now - w.ticked; w.ticked > 0 && elapsed > uint64(time.Second/2) {
+	t.Latency, t.Lag = w.sinceTick.Take(), w.secondLag.Take()
+	if elapsed := now - w.lastTick; w.lastTick > 0 && elapsed > uint64(time.Second/2) {
 		t.CPU = float64(cpu-w.tickCPU) / float64(elapsed)
 	}
-	w.ticked, w.counted, w.tickCPU = now, now, cpu
+	w.lastTick, w.lastCounts, w.tickCPU = now, now, cpu
 	if w.tick != nil {
 		w.tick(t)
 	}
 }
 
-// roll adds the last second to the run: recording each delivery once is what keeps the load tester ahead of the server.
-func (w *Worker) roll() {
-	w.live.Merge(w.secondLive)
+// mergeSecond adds the last second to the run: recording each delivery once is what keeps the load
+// tester ahead of the server.
+func (w *Worker) mergeSecond() {
+	w.tallies.Live.Merge(w.secondLive)
 	for _, t := range []*latency.Tally{w.secondLive, w.secondReplayed} {
-		w.latency.Merge(t)
-		w.untold.Merge(t)
+		w.tallies.Latency.Merge(t)
+		w.sinceTick.Merge(t)
 		t.Reset()
 	}
 }
 
 func (w *Worker) connected() (n int) {
 	for _, m := range w.members {
-		if m.seated {
+		if m.joined {
 			n++
 		}
 	}

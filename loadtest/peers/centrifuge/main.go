@@ -1,10 +1,12 @@
-// Command centrifuge is a bare server on the library github.com/centrifugal/centrifuge: the memory engine, anonymous
-// clients that may subscribe and publish, no history, no presence. It prints its address and serves until it is killed.
+// Command centrifuge is a bare server on the library github.com/centrifugal/centrifuge: the memory
+// engine, anonymous clients that may subscribe and publish, no history, no presence. It prints its
+// address and serves until it is killed.
 //
-// Its settings are the library's defaults but for those that its documentation and examples give to a server with many
-// connections: pooled write buffers and a read buffer of 1 KiB. Each connection has the default write queue: no write
-// delay, up to 16 messages of the queue in one frame. Deflate is as cheap as the library can do it: best speed, from 1 KiB
-// up, and compressed once for all members (CompressionPreparedMessageCacheSize, which it calls experimental).
+// Its settings are the library's defaults but for those that its documentation and examples give to
+// a server with many connections: pooled write buffers and a read buffer of 1 KiB. Each connection
+// has the default write queue: no write delay, up to 16 messages of the queue in one frame. Deflate
+// is as cheap as the library can do it: best speed, from 1 KiB up, and compressed once for all
+// members (CompressionPreparedMessageCacheSize, which it calls experimental).
 package main
 
 import (
@@ -69,7 +71,8 @@ func newNode() (*centrifuge.Node, error) {
 	return node, nil
 }
 
-// anonymous gives every request the credentials of a user without a name, which the library asks for.
+// anonymous gives every request the credentials of a user without a name, which the library asks
+// for.
 func anonymous(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := centrifuge.SetCredentials(r.Context(), &centrifuge.Credentials{})

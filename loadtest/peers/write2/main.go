@@ -1,8 +1,9 @@
 //go:build linux
 
-// Command write2 is the lower bound of what fan-out costs: one thread that, for each published message, makes one frame and
-// writes it with write(2) to each member of the room, one after the other. It has no queue: a member whose socket is full
-// is closed. It speaks enough of Zonecast's protocol for the benchmark, prints its address, and serves until it is killed.
+// Command write2 is the lower bound of what fan-out costs: one thread that, for each published
+// message, makes one frame and writes it with write(2) to each member of the room, one after the
+// other. It has no queue: a member whose socket is full is closed. It speaks enough of Zonecast's
+// protocol for the benchmark, prints its address, and serves until it is killed.
 package main
 
 import (
@@ -29,7 +30,6 @@ func main() {
 	}
 }
 
-// A server is the loop's state.
 type server struct {
 	poller   *epoll.Poller
 	listener int
@@ -97,7 +97,8 @@ func listen() (fd, port int, err error) {
 	return fd, bound.(*unix.SockaddrInet4).Port, nil
 }
 
-// handle does what an event on a descriptor calls for. The error is one of the server, not of a client.
+// handle does what an event on a descriptor calls for. The error is one of the server, not of a
+// client.
 func (s *server) handle(fd int) error {
 	if fd == s.listener {
 		return s.accept()
@@ -117,7 +118,7 @@ func (s *server) handle(fd int) error {
 			return nil
 		}
 		p := s.buffer[:rest+n]
-		used, err := s.take(c, p)
+		used, err := s.handleInput(c, p)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "write2: a client is closed:", err)
 			s.end(c)
@@ -146,8 +147,8 @@ func (s *server) accept() error {
 	}
 }
 
-// take handles all that p holds and says how many bytes it has.
-func (s *server) take(c *conn, p []byte) (used int, err error) {
+// handleInput handles all that p holds and says how many bytes it has.
+func (s *server) handleInput(c *conn, p []byte) (used int, err error) {
 	if !c.open {
 		key, n, err := wsframe.ParseRequest(p)
 		if err != nil || n == 0 {
@@ -157,7 +158,7 @@ func (s *server) take(c *conn, p []byte) (used int, err error) {
 		if err := s.write(c.fd, wsframe.AppendResponse(nil, key)); err != nil {
 			return used, err
 		}
-		if err := s.say(c, wire.AppendFrame(nil, wire.EventConnected, wire.Connected{Rooms: []wire.Position{}})); err != nil {
+		if err := s.send(c, wire.AppendFrame(nil, wire.EventConnected, wire.Connected{Rooms: []wire.Position{}})); err != nil {
 			return used, err
 		}
 	}
@@ -170,14 +171,13 @@ func (s *server) take(c *conn, p []byte) (used int, err error) {
 		if m.Op != wsframe.Text {
 			continue
 		}
-		if err := s.obey(c, m.Payload); err != nil {
+		if err := s.handleMessage(c, m.Payload); err != nil {
 			return used, err
 		}
 	}
 }
 
-// obey does what a client asks for: subscribe or publish.
-func (s *server) obey(c *conn, text []byte) error {
+func (s *server) handleMessage(c *conn, text []byte) error {
 	f, err := wire.DecodeClient(text)
 	if err != nil {
 		return err
@@ -201,7 +201,7 @@ func (s *server) obey(c *conn, text []byte) error {
 		s.broadcast(name, r, &p)
 	}
 	offset := wire.Offset{Epoch: "w", N: r.n}
-	return s.say(c, wire.AppendAck(nil, f.ID, wire.PositionOf(name, offset)))
+	return s.send(c, wire.AppendAck(nil, f.ID, wire.PositionOf(name, offset)))
 }
 
 // broadcast is what this program is for.
@@ -218,7 +218,7 @@ func (s *server) broadcast(name wire.Room, r *room, p *wire.Publish) {
 	}
 }
 
-func (s *server) say(c *conn, text []byte) error {
+func (s *server) send(c *conn, text []byte) error {
 	return s.write(c.fd, wsframe.Append(nil, wsframe.Text, text))
 }
 

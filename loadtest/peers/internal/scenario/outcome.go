@@ -10,11 +10,10 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
-	"github.com/zonecast/zonecast/loadtest/internal/dialect"
-	"github.com/zonecast/zonecast/loadtest/internal/limits"
+	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
+	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
-	"github.com/zonecast/zonecast/loadtest/internal/swarm"
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
 )
@@ -32,8 +31,8 @@ type Outcome struct {
 
 	// ConnectsPerSecond is how fast all connections came into their rooms.
 	ConnectsPerSecond float64 `json:"connectsPerSecond"`
-	// ResidentBefore is the server's memory in bytes before the first connection, Resident with all of them: of idle ones
-	// after they settled, else at the end of the run.
+	// ResidentBefore is the server's memory in bytes before the first connection, Resident with all
+	// of them: of idle ones after they settled, else at the end of the run.
 	ResidentBefore int64 `json:"residentBeforeBytes"`
 	Resident       int64 `json:"residentBytes"`
 
@@ -47,7 +46,8 @@ type Usage struct {
 	Wall      time.Duration `json:"wallNanoseconds"`
 	Server    time.Duration `json:"serverNanoseconds"`
 	Generator time.Duration `json:"generatorNanoseconds"`
-	// Others is what all other programs took, and the host from this machine; Idle is what nobody took.
+	// Others is what all other programs took, and the host from this machine; Idle is what nobody
+	// took.
 	Others time.Duration `json:"othersNanoseconds"`
 	Idle   time.Duration `json:"idleNanoseconds"`
 }
@@ -76,7 +76,8 @@ func (o *Outcome) DeliveriesPerSecond() float64 {
 	return float64(o.Run.Delivered) / o.Run.Elapsed.Seconds()
 }
 
-// BytesPerDelivery returns how many bytes of the connections each delivered message took, acks and headers included.
+// BytesPerDelivery returns how many bytes of the connections each delivered message took, acks and
+// headers included.
 func (o *Outcome) BytesPerDelivery() float64 {
 	if o.Run.Delivered == 0 {
 		return 0
@@ -84,8 +85,9 @@ func (o *Outcome) BytesPerDelivery() float64 {
 	return float64(o.Run.Bytes) / float64(o.Run.Delivered)
 }
 
-// Do puts a peer through the scenario. What goes wrong with the peer is the outcome's Failure; the error is that of ctx.
-func (s Scenario) Do(ctx context.Context, peer *server.Peer) (Outcome, error) {
+// Run puts a peer through the scenario. What goes wrong with the peer is the outcome's Failure; the
+// error is that of ctx.
+func (s Scenario) Run(ctx context.Context, peer *server.Peer) (Outcome, error) {
 	o := Outcome{Scenario: s.Name, Peer: peer.Name}
 	if err := s.measure(ctx, peer, &o); err != nil {
 		if ctx.Err() != nil {
@@ -97,7 +99,7 @@ func (s Scenario) Do(ctx context.Context, peer *server.Peer) (Outcome, error) {
 }
 
 func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (err error) {
-	if err := limits.Descriptors(s.Connections + s.Publishers); err != nil {
+	if err := machine.Descriptors(s.Connections + s.Publishers); err != nil {
 		return err
 	}
 	process, err := peer.Start(ctx, s.Deflate)
@@ -107,7 +109,7 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 	defer process.Kill()
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("%w%s", err, process.Said())
+			err = fmt.Errorf("%w%s", err, process.Stderr())
 		}
 	}()
 	if err := pause(ctx, time.Second); err != nil { // what a server does after its start is not the connections' cost
@@ -129,7 +131,7 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 	if err != nil {
 		return err
 	}
-	if len(p.Failures) > 0 || p.Joined < s.Connections {
+	if len(p.Failures) > 0 || p.Joined < uint64(s.Connections) {
 		return fmt.Errorf("%d of %d connections are in their rooms: %s", p.Joined, s.Connections, p.Failures[0].First)
 	}
 	o.ConnectsPerSecond = float64(s.Connections) / took.Seconds()
@@ -145,11 +147,12 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 	return err
 }
 
-// job is what the load tester is told: members that join by a frame, and publishers that are clients too.
+// job is what the load tester is told: members that join by a frame, and publishers that are
+// clients too.
 func (s Scenario) job(peer *server.Peer, process *server.Process) worker.Job {
 	j := worker.Job{
-		Run: stamp.NewRun(), Dialect: peer.Dialect, ByFrame: true, Deflate: s.Deflate, Members: s.Connections, PayloadBytes: s.Bytes,
-		Targets: []worker.Address{{Addr: process.Addr, Host: process.Addr.String(), Path: dialect.Path(peer.Dialect)}},
+		Run: stamp.NewRun(), Protocol: peer.Dialect, ByFrame: true, Deflate: s.Deflate, Members: s.Connections, PayloadBytes: s.Bytes,
+		Targets: []worker.Address{{Addr: process.Addr, Host: process.Addr.String(), Path: protocol.Path(peer.Dialect)}},
 		Publish: worker.Publish{Publishers: s.Publishers, ByClients: true, Writers: max(s.Writers, 1)},
 	}
 	for i := range s.Rooms {
@@ -173,19 +176,19 @@ func (s Scenario) idle(ctx context.Context, clients *worker.Worker, o *Outcome) 
 }
 
 func (s Scenario) load(ctx context.Context, clients *worker.Worker, process *server.Process, o *Outcome) error {
-	warm, _, err := s.run(ctx, clients, s.WarmUp)
+	warm, _, err := s.runStep(ctx, clients, s.WarmUp)
 	if err != nil {
 		return fmt.Errorf("warm-up: %w", err)
 	}
-	before, err := look(process)
+	before, err := takeReading(process)
 	if err != nil {
 		return err
 	}
-	p, step, err := s.run(ctx, clients, s.Duration)
+	p, step, err := s.runStep(ctx, clients, s.Duration)
 	if err != nil {
 		return err
 	}
-	after, err := look(process)
+	after, err := takeReading(process)
 	if err != nil {
 		return err
 	}
@@ -194,9 +197,10 @@ func (s Scenario) load(ctx context.Context, clients *worker.Worker, process *ser
 	return nil
 }
 
-// run carries out one stretch and waits until everything is delivered, or for as long as the scenario says.
-func (s Scenario) run(ctx context.Context, clients *worker.Worker, d time.Duration) (*worker.Partial, worker.Step, error) {
-	step := worker.Step{Start: swarm.Now(), Duration: d, Rate: s.Rate}
+// runStep carries out one step and waits until everything is delivered, or for as long as the
+// scenario says.
+func (s Scenario) runStep(ctx context.Context, clients *worker.Worker, d time.Duration) (*worker.Partial, worker.Step, error) {
+	step := worker.Step{Start: client.Now(), Duration: d, Rate: s.Rate}
 	if s.Kind == Flood {
 		step.Rate, step.Window = 0, s.Window
 	}
@@ -238,9 +242,9 @@ type reading struct {
 	server, generator, idle time.Duration
 }
 
-func look(process *server.Process) (r reading, err error) {
+func takeReading(process *server.Process) (r reading, err error) {
 	r.at = time.Now()
-	r.generator, _ = limits.Used()
+	r.generator, _ = machine.Used()
 	if r.server, err = process.CPU(); err != nil {
 		return r, err
 	}

@@ -11,22 +11,26 @@ import (
 
 // A Result is what a run came to, without its warm-up.
 type Result struct {
-	// Published counts what was sent; each is then Acked or Refused, or was never answered, which counts as refused.
+	// Published counts what was sent; each is then Acked or Refused, or was never answered, which
+	// counts as refused.
 	Published uint64 `json:"published"`
 	Acked     uint64 `json:"acked"`
 	Refused   uint64 `json:"refused"`
 	// Delivered counts messages that members received for the first time.
 	Delivered uint64 `json:"delivered"`
-	// Lost counts the acked messages of the members' whole life, the warm-up included, that they had not received in the end.
+	// Lost counts the acked messages of the members' whole life, the warm-up included, that they
+	// had not received in the end.
 	Lost       uint64 `json:"lost"`
 	Duplicates uint64 `json:"duplicates"`
-	// Reordered counts messages that came after later ones of their publisher, or with an offset below one that came before.
+	// Reordered counts messages that came after later ones of their publisher, or with an offset
+	// below one that came before.
 	Reordered uint64 `json:"reordered"`
 	// Damaged counts messages that differ from what was sent, or belong to another room.
 	Damaged uint64 `json:"damaged"`
 	// Bytes is how many bytes all connections received.
 	Bytes uint64 `json:"bytes"`
-	// Troubles counts what went wrong, by kind: connections that ended, publishes refused, complaints of the server.
+	// Troubles counts what went wrong, by kind: connections that ended, publishes refused,
+	// complaints of the server.
 	Troubles map[string]uint64 `json:"troubles,omitempty"`
 	// Elapsed is from the first publish until the last delivery.
 	Elapsed time.Duration `json:"elapsedNanoseconds"`
@@ -38,12 +42,12 @@ type Result struct {
 
 // resultOf takes what the warm-up came to off what everything did.
 func resultOf(all, warm *worker.Partial, step worker.Step) *Result {
-	score := all.Score
-	score.Sub(warm.Score)
+	run := all.Counts
+	run.Sub(warm.Counts)
 	r := &Result{
-		Published: all.Due - warm.Due, Acked: all.Sent - warm.Sent, Refused: all.Failed - warm.Failed,
-		Delivered: all.Latency.Summary().Count, Lost: all.Score.Lost(), Duplicates: score.Duplicated, Reordered: score.Reordered,
-		Damaged: all.Damaged + all.Misrouted - warm.Damaged - warm.Misrouted, Bytes: all.BytesReceived - warm.BytesReceived,
+		Published: run.Due, Acked: run.Sent, Refused: run.Failed,
+		Delivered: all.Latency.Summary().Count, Lost: all.Messages.Lost(), Duplicates: run.Messages.Duplicated, Reordered: run.Messages.Reordered,
+		Damaged: run.Damaged + run.Misrouted, Bytes: run.BytesReceived,
 		Latency: all.Latency.Summary(), Late: all.Lag.Summary(),
 	}
 	if all.Last > step.Start {

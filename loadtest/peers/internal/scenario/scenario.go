@@ -2,9 +2,10 @@
 
 // Package scenario is what each server is put through.
 //
-//	All ──▶ Scenario.Do: server.Start ──▶ swarm.Connect ──▶ Idle, or warm-up and Steady or Flood ──▶ Outcome
+//	All ──▶ Scenario.Run: server.Start ──▶ worker.Connect ──▶ Idle, Steady or Flood ──▶ Outcome
 //
-// Each scenario has a server of its own, fresh from its start, so that no figure carries another scenario's memory.
+// Each scenario has a server of its own, fresh from its start, so that no figure carries another
+// scenario's memory.
 package scenario
 
 import (
@@ -48,20 +49,21 @@ type Scenario struct {
 	// Window is how many publishes of each publisher may be unanswered; of Flood.
 	Window int `json:"window,omitempty"`
 
-	// WarmUp is what is run, and not measured, before; Duration is what is measured. Idle connections settle for Duration.
+	// WarmUp is what is run, and not measured, before; Duration is what is measured. Idle
+	// connections settle for Duration.
 	WarmUp   time.Duration `json:"warmUpNanoseconds"`
 	Duration time.Duration `json:"durationNanoseconds"`
 	// Settle is how long the last messages may take.
 	Settle time.Duration `json:"settleNanoseconds"`
 
-	// Rounds is how often all servers take their turn: the machine is never quite the same from one minute to the next, so that
-	// what has a target is compared more than once.
+	// Rounds is how often all servers take their turn: the machine is never quite the same from one
+	// minute to the next, so that what has a target is compared more than once.
 	Rounds int `json:"rounds"`
 }
 
-// Has says whether a peer is put through the scenario. The bare loop of write(2) has no queue, so it can't be flooded, no
-// sessions, so its memory means nothing, and no compression.
-func (s Scenario) Has(peer string) bool {
+// Includes says whether a peer is put through the scenario. The bare loop of write(2) has no queue,
+// so it can't be flooded, no sessions, so its memory means nothing, and no compression.
+func (s Scenario) Includes(peer string) bool {
 	return peer != server.Write2 || s.Kind == Steady && !s.Deflate
 }
 
@@ -109,10 +111,8 @@ func All(o Options) []Scenario {
 	return all
 }
 
-// times are how long things take.
 type times struct{ idle, warmUp, steady, flood time.Duration }
 
-// A crowd is so many connections in so many rooms.
 type crowd struct {
 	name               string
 	connections, rooms int
@@ -147,7 +147,6 @@ func (c crowd) flood(t times, bytes, window int) Scenario {
 		WarmUp: t.warmUp, Duration: t.flood, Settle: settle}
 }
 
-// settle is how long the last messages may take.
 const settle = 30 * time.Second
 
 func size(bytes int) string {
@@ -157,7 +156,6 @@ func size(bytes int) string {
 	return fmt.Sprintf("%d KiB", bytes/1024)
 }
 
-// thousands writes a number with commas.
 func thousands(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)

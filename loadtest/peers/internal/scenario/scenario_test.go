@@ -40,10 +40,10 @@ func TestWrite2HasNoQueue(t *testing.T) {
 		{Scenario{Kind: Steady}, true}, {Scenario{Kind: Steady, Deflate: true}, false},
 		{Scenario{Kind: Flood}, false}, {Scenario{Kind: Idle}, false},
 	} {
-		if got := tt.give.Has(server.Write2); got != tt.want {
+		if got := tt.give.Includes(server.Write2); got != tt.want {
 			t.Errorf("%+v: %v", tt.give, got)
 		}
-		if !tt.give.Has(server.Zonecast) {
+		if !tt.give.Includes(server.Zonecast) {
 			t.Errorf("%+v is not for Zonecast", tt.give)
 		}
 	}

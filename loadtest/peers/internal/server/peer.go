@@ -19,13 +19,14 @@ import (
 // The names of the peers, in the table's order.
 const (
 	Zonecast   = "zonecast"
+	Baseline   = "baseline" // another build of Zonecast, such as the one before a change
 	Centrifuge = "centrifuge"
 	SocketIO   = "socketio"
 	Write2     = "write2"
 )
 
 // Names returns the names of all peers, in the table's order.
-func Names() []string { return []string{Zonecast, Centrifuge, SocketIO, Write2} }
+func Names() []string { return []string{Zonecast, Baseline, Centrifuge, SocketIO, Write2} }
 
 // A Peer is a server that can be started.
 type Peer struct {
@@ -52,8 +53,8 @@ func (p *Peer) Start(ctx context.Context, deflate bool) (*Process, error) {
 
 // A Kit is where the peers come from.
 type Kit struct {
-	// Zonecast is the path of its program.
-	Zonecast string
+	// Zonecast and Baseline are the paths of the two builds.
+	Zonecast, Baseline string
 	// Module is the folder of this module's source, and Output where programs are built.
 	Module, Output string
 }
@@ -64,7 +65,9 @@ func (k Kit) Peer(ctx context.Context, name string) (*Peer, error) {
 	var err error
 	switch name {
 	case Zonecast:
-		p, err = k.zonecast(ctx)
+		p, err = zonecast(ctx, name, "Zonecast", k.Zonecast)
+	case Baseline:
+		p, err = zonecast(ctx, name, "baseline", k.Baseline)
 	case Centrifuge:
 		p, err = k.centrifuge(ctx)
 	case SocketIO:
@@ -80,18 +83,20 @@ func (k Kit) Peer(ctx context.Context, name string) (*Peer, error) {
 	return p, nil
 }
 
-// zonecast runs with everything at its default but for the limits that a benchmark from one address would meet.
-func (k Kit) zonecast(ctx context.Context) (*Peer, error) {
-	program, err := filepath.Abs(k.Zonecast)
+// zonecast runs with everything at its default but for the limits that a benchmark from one address
+// would meet.
+func zonecast(ctx context.Context, name, title, path string) (*Peer, error) {
+	program, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
 	version, err := exec.CommandContext(ctx, program, "--version").Output()
 	if err != nil {
-		return nil, fmt.Errorf("%s --version: %w: build it first", k.Zonecast, err)
+		return nil, fmt.Errorf("%s --version: %w: build it first", path, err)
 	}
 	return &Peer{
-		Name: Zonecast, Title: "Zonecast", Version: strings.TrimPrefix(string(bytes.TrimSpace(version)), "zonecast "), Dialect: "zonecast",
+		Name: name, Title: title, Dialect: "zonecast",
+		Version: strings.TrimPrefix(string(bytes.TrimSpace(version)), "zonecast "),
 		command: func(ctx context.Context, _ bool) *exec.Cmd {
 			c := exec.CommandContext(ctx, program)
 			c.Env = []string{"LISTEN=127.0.0.1:0", "RATE_LIMIT_TOKENS=0", "MAX_CONNECTIONS=19500", "LOG_LEVEL=warn"}

@@ -1,6 +1,7 @@
 //go:build linux
 
-// Package server starts the servers that are measured, one at a time, and reads what they cost from /proc.
+// Package server starts the servers that are measured, one at a time, and reads what they cost from
+// /proc.
 //
 //	Kit.Build ──▶ Peer ──▶ Peer.Start ──▶ Process: Addr, CPU, Resident, Kill
 package server
@@ -85,8 +86,8 @@ func (p *Process) Kill() {
 	_ = p.command.Wait() // "signal: killed"
 }
 
-// Said returns the last lines of the process's standard error.
-func (p *Process) Said() string { return p.errors.String() }
+// Stderr returns the last lines of the process's standard error.
+func (p *Process) Stderr() string { return p.errors.String() }
 
 // CPU returns the time that the process has computed, in user mode and in the kernel.
 func (p *Process) CPU() (time.Duration, error) {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func shell(t *testing.T, script string) (*Process, error) {
+func startShell(t *testing.T, script string) (*Process, error) {
 	t.Helper()
 	p, err := start(t.Context(), exec.CommandContext(t.Context(), "sh", "-c", script))
 	if err == nil {
@@ -21,7 +21,7 @@ func shell(t *testing.T, script string) (*Process, error) {
 }
 
 func TestStart(t *testing.T) {
-	p, err := shell(t, `echo starting; echo "Zonecast is at http://127.0.0.1:4711/"; echo http://127.0.0.1:2; exec sleep 60`)
+	p, err := startShell(t, `echo starting; echo "Zonecast is at http://127.0.0.1:4711/"; echo http://127.0.0.1:2; exec sleep 60`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestStart(t *testing.T) {
 }
 
 func TestStartFails(t *testing.T) {
-	_, err := shell(t, `echo no address here; echo "the port is taken" >&2; exit 3`)
+	_, err := startShell(t, `echo no address here; echo "the port is taken" >&2; exit 3`)
 	if err == nil || !strings.Contains(err.Error(), "without printing its address") || !strings.Contains(err.Error(), "the port is taken") {
 		t.Errorf("error %v", err)
 	}

@@ -60,7 +60,6 @@ var (
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// A row is a figure of each peer.
 type row struct {
 	title  string
 	figure figure
@@ -69,7 +68,6 @@ type row struct {
 	compared bool
 }
 
-// rows returns the figures of a scenario.
 func rows(s scenario.Scenario) []row {
 	if s.Kind == scenario.Idle {
 		return []row{{"KiB per connection", memory, "%.1f", true}, {"connections/s", connects, "%.0f", true}}
@@ -116,7 +114,7 @@ func (r *Result) bases() (bases []Peer) {
 		return nil
 	}
 	for _, p := range r.Peers {
-		if p.Name == server.Centrifuge || p.Name == server.Write2 {
+		if p.Name == server.Baseline || p.Name == server.Centrifuge || p.Name == server.Write2 {
 			bases = append(bases, p)
 		}
 	}
@@ -155,8 +153,8 @@ func (r *Result) outcomes(s scenario.Scenario, peer string) []*scenario.Outcome 
 	return all
 }
 
-// ratios returns how the figure of one peer in a scenario compares with that of another peer or scenario, in each round in which both
-// have one.
+// ratios returns how the figure of one peer in a scenario compares with that of another peer or
+// scenario, in each round in which both have one.
 func (r *Result) ratios(f figure, s scenario.Scenario, peer string, base scenario.Scenario, basePeer string) (ratios []float64) {
 	theirs := r.outcomes(base, basePeer)
 	for round, ours := range r.outcomes(s, peer) {

@@ -37,7 +37,7 @@ func sample() *Result {
 	return &Result{
 		Started: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC),
 		Machine: machine.Description{Cores: 2, Processor: "AMD EPYC", MemoryGiB: 24, Kernel: "6.18", Go: "1.26.8"},
-		Peers: []Peer{{server.Zonecast, "Zonecast", "1.0"}, {server.Centrifuge, "Centrifuge", "v0.40.0"},
+		Peers: []Peer{{server.Zonecast, "Zonecast", "1.0"}, {server.Baseline, "baseline", "0.9"}, {server.Centrifuge, "Centrifuge", "v0.40.0"},
 			{server.SocketIO, "Socket.IO", "4.8.4"}, {server.Write2, "write(2)", "a bare loop"}},
 		Scenarios: all,
 		Outcomes: []scenario.Outcome{
@@ -58,7 +58,9 @@ func sample() *Result {
 			{Scenario: "steady-many", Peer: server.Write2, Round: 1, Usage: usage(3 * time.Second), Run: run(200_000, 3*time.Millisecond)},
 			{Scenario: "flood", Peer: server.Zonecast, Usage: usage(12 * time.Second), Run: run(60_000_000, 400*time.Millisecond)},
 			{Scenario: "flood", Peer: server.Centrifuge, Usage: usage(15 * time.Second), Run: run(15_000_000, 3*time.Second)},
+			{Scenario: "flood", Peer: server.Baseline, Usage: usage(15 * time.Second), Run: run(50_000_000, 500*time.Millisecond)},
 			{Scenario: "flood", Peer: server.Zonecast, Round: 1, Usage: usage(12 * time.Second), Run: run(50_000_000, 400*time.Millisecond)},
+			{Scenario: "flood", Peer: server.Baseline, Round: 1, Usage: usage(12 * time.Second), Run: run(50_000_000, 400*time.Millisecond)},
 			{Scenario: "flood", Peer: server.Centrifuge, Round: 1, Usage: usage(15 * time.Second), Run: run(15_000_000, 3*time.Second)},
 		},
 	}

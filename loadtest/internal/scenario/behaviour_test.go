@@ -1,0 +1,163 @@
+//go:build linux
+
+package scenario
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/loadtest/internal/fake"
+	"github.com/zonecast/zonecast/loadtest/internal/report"
+	"github.com/zonecast/zonecast/loadtest/internal/settings"
+)
+
+// Whoever loses its connection on purpose comes back and gets what it missed, and nothing is called
+// broken.
+func TestStorm(t *testing.T) {
+	for _, by := range []string{"close", "reset", "silence"} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			_, plan := start(t, fake.Faults{}, onePublisher, func(p *settings.Plan) {
+				p.Scenario, p.StormBy, p.Share, p.Duration, p.Settle = settings.Storm, by, 1, 600*time.Millisecond, 5*time.Second
+			})
+			got := do(t, plan)
+			if c := got.Connections; c.Dropped != members || c.Resumed != members || c.Broken != 0 || c.Lost != 0 {
+				t.Errorf("connections %+v", c)
+			}
+			if m := got.Messages; m.Lost+m.Duplicated+m.Reordered != 0 || m.Expected != 120*members || got.Violations != (report.Violations{}) {
+				t.Errorf("messages %+v, violations %+v", m, got.Violations)
+			}
+			if got.Offline.Count != members || got.Replay.Count != members || got.Live.Count >= got.Latency.Count || got.Errors != 0 {
+				t.Errorf("offline %+v, replay %+v, errors %+v", got.Offline, got.Replay, got.ErrorsBy)
+			}
+		})
+	}
+}
+
+func TestAShareOfAStorm(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{}, func(p *settings.Plan) { p.Scenario, p.StormBy, p.Share = settings.Storm, "reset", 0.3 })
+	if got := do(t, plan); got.Connections.Dropped != 3 || got.Messages.Lost != 0 {
+		t.Errorf("connections %+v, messages %+v", got.Connections, got.Messages)
+	}
+}
+
+func TestFlaky(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{}, onePublisher, func(p *settings.Plan) {
+		p.Scenario, p.Every, p.Offline = settings.Flaky, 400*time.Millisecond, 100*time.Millisecond
+		p.Duration, p.Settle = time.Second, 5*time.Second
+	})
+	got := do(t, plan)
+	if c := got.Connections; c.Dropped < 2*members || c.Resumed != c.Dropped || c.Broken != 0 || c.Lost != 0 {
+		t.Errorf("connections %+v", c)
+	}
+	if m := got.Messages; m.Lost+m.Duplicated+m.Reordered != 0 || m.Expected != 200*members {
+		t.Errorf("messages %+v", m)
+	}
+}
+
+func TestChurn(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{Lose: fake.Only(20)}, onePublisher, func(p *settings.Plan) {
+		p.Scenario, p.ChurnRate, p.Duration = settings.Churn, 20, 1500*time.Millisecond
+	})
+	got := do(t, plan)
+	if got.Churn == 0 || got.Connections.Dropped != got.Churn || got.Connections.Broken != 0 {
+		t.Errorf("%d left, connections %+v", got.Churn, got.Connections)
+	}
+	// Message 20 is missed by all that are there before the first one leaves: each knows it by the
+	// offsets.
+	if m := got.Messages; m.Lost != members || m.Expected != m.Received+members || m.Duplicated+m.Reordered != 0 {
+		t.Errorf("messages %+v", m)
+	}
+}
+
+// Slow members are told apart, and what they miss is nobody's loss.
+func TestSlow(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{}, onePublisher, func(p *settings.Plan) {
+		p.Scenario, p.Share, p.SlowBytes, p.PayloadBytes = settings.Slow, 0.3, 100, 4096
+	})
+	got := do(t, plan)
+	if got.Slow == nil || got.Slow.Members != 3 || got.Slow.Received == got.Slow.Expected {
+		t.Fatalf("slow %+v", got.Slow)
+	}
+	if m := got.Messages; m.Expected != 7*messages || m.Lost != 0 {
+		t.Errorf("messages %+v", m)
+	}
+}
+
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{}, func(p *settings.Plan) {
+		p.Scenario, p.Publishers, p.PublishBases, p.Duration = settings.Idle, 0, nil, 100*time.Millisecond
+	})
+	got := do(t, plan)
+	if got.Connections != (report.Connections{Asked: members, Joined: members}) || got.Messages != (report.Messages{}) || got.Stopped != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestMixed(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{}, func(p *settings.Plan) { p.Scenario, p.EchoShare = settings.Mixed, 0.5 })
+	got := do(t, plan)
+	if m := got.Messages; m.Expected != 50*members+50 || m.Lost != 0 || m.Sent != 100 {
+		t.Errorf("messages %+v", m)
+	}
+}
+
+// A ramp ends at the first step that is too much, and looks between it and the last that was not.
+// 40 messages go well, then 80 more; of the third step, of 160, none.
+func TestRamp(t *testing.T) {
+	late := func(seq uint32) bool { return seq > 120 }
+	for _, tt := range []struct {
+		name, threshold string
+		faults          fake.Faults
+		expected        uint64 // of the messages
+	}{
+		{"messages that are refused", "delivered==100%", fake.Faults{Refuse: late}, 121 * members},
+		{"violations", "violations==0", fake.Faults{Damage: late}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			limit, err := report.ParseThreshold(tt.threshold)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, plan := start(t, tt.faults, onePublisher, func(p *settings.Plan) {
+				p.Scenario, p.Step, p.Rate, p.RampFactor, p.MaxErrors = settings.Ramp, 200*time.Millisecond, 200, 2, 0
+				p.Thresholds = []report.Threshold{limit}
+			})
+			got := do(t, plan)
+			report.Evaluate(got, plan.Thresholds)
+			if len(got.Ramp) < 3 || !got.Ramp[0].Held || !got.Ramp[1].Held || got.Ramp[2].Held || len(got.Failures) > 0 || got.Ramp[1].MsgPerSec != 400 {
+				t.Errorf("%+v, failures %q", got.Ramp, got.Failures)
+			}
+			if m := got.Messages; tt.expected > 0 && (m.Expected != tt.expected || m.Lost != 0) {
+				t.Errorf("messages %+v", m)
+			}
+		})
+	}
+}
+
+// A load tester that looks too late at what is due says so, whatever the figures are.
+func TestALateLoadTesterIsInvalid(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{}, func(p *settings.Plan) { p.MaxLag = 1 })
+	if got := do(t, plan); !strings.Contains(got.Invalid, "could not keep its schedule") {
+		t.Errorf("invalid: %q", got.Invalid)
+	}
+}
+
+func TestCompletionIsTheLastReceivers(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{Lose: fake.Only(7)}, onePublisher)
+	got := do(t, plan)
+	// The one that nobody got is never complete; the others are as late as their last receivers.
+	if got.Completion.Count != messages-1 || got.Completion.Max != got.Latency.Max || got.Completion.Avg < got.Latency.Avg {
+		t.Errorf("completion %+v, latency %+v", got.Completion, got.Latency)
+	}
+}
