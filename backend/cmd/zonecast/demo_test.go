@@ -21,7 +21,7 @@ func TestTheCrowdOfTheDemoConnectsAndLeaves(t *testing.T) {
 	go func() { done <- demo.RunCrowd(ctx, c.crowd(s.url(), slog.New(slog.DiscardHandler))) }()
 	// At this speed nobody leaves soon.
 	testkit.Eventually(t, "all are connected", func() bool { return s.hub.Connections() == 40 })
-	census := s.hub.Census()
+	census := s.hub.Counts()
 	if len(census.Warehouses) < 2 || len(census.Zones) < 6 {
 		t.Errorf("they are in %v and %v, want several of each", census.Warehouses, census.Zones)
 	}

@@ -273,7 +273,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	stopBeating()
 	running.Wait()
-	s.hub.Settle()
+	s.hub.CloseIdleRooms()
 	s.pool.Close()
 	return errors.Join(err, s.cluster.Close(), s.broker.Close())
 }

@@ -95,7 +95,7 @@ func (s shows) View() cluster.View { return s.view() }
 
 // node is what an instance says about itself.
 func (s *server) node() cluster.Node {
-	c := s.hub.Census()
+	c := s.hub.Counts()
 	n := cluster.Node{Name: "node-1", Started: time.Now(), State: cluster.Ready, Connections: c.Connections,
 		Warehouses: c.Warehouses, Sent: c.Sent, Lived: c.Lived}
 	for room, count := range c.Zones {

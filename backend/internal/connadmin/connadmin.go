@@ -104,7 +104,7 @@ func (w Selection) matches(node string, s *hub.Session) bool {
 }
 
 func describe(node string, s *hub.Session) Connection {
-	t := s.Tracking()
+	t := s.SessionStats()
 	rooms := []string{}
 	for _, r := range s.Rooms() {
 		rooms = append(rooms, r.String())

@@ -15,9 +15,9 @@ import (
 
 // deferred is what waits in a room, in order. It is guarded by the room's mutex.
 type deferred struct {
-	arrivals []arrival
-	bytes    int
-	resuming bool // a goroutine hands it on
+	deliveries []delivery
+	bytes      int
+	resuming   bool // a goroutine hands it on
 }
 
 const (
@@ -27,8 +27,8 @@ const (
 	deferredTotal = 64 << 20
 )
 
-// weight returns about what an arrival takes in memory, in bytes.
-func (a arrival) weight() int {
+// weight returns about what a delivery takes in memory, in bytes.
+func (a delivery) weight() int {
 	n := outbox.Weight(0)
 	if a.message != nil {
 		n += len(a.message.Event) + len(a.message.Data)
@@ -39,22 +39,22 @@ func (a arrival) weight() int {
 	return n
 }
 
-// deferArrival keeps what has arrived if the room's members can't take it now, or something is
+// deferDelivery keeps what has arrived if the room's members can't take it now, or something is
 // deferred before it, and reports whether it does. When there is no space for it, all goes to the
 // members, who may meet their bound. It is called with the room's mutex held.
-func (h *Hub) deferArrival(r *room, a arrival) bool {
+func (h *Hub) deferDelivery(r *room, a delivery) bool {
 	d := &r.deferred
-	if len(d.arrivals) == 0 && r.load.IsOpen() {
+	if len(d.deliveries) == 0 && r.load.IsOpen() {
 		return false
 	}
 	n := a.weight()
 	if d.bytes+n > deferredPerRoom*h.control.Bound || h.deferred.Load()+int64(n) > deferredTotal {
-		for len(d.arrivals) > 0 {
+		for len(d.deliveries) > 0 {
 			h.deliver(r, h.takeDeferred(r))
 		}
 		return false
 	}
-	d.arrivals = append(d.arrivals, a)
+	d.deliveries = append(d.deliveries, a)
 	d.bytes += n
 	h.deferred.Add(int64(n))
 	r.load.Defer(true)
@@ -69,7 +69,7 @@ func (h *Hub) deferArrival(r *room, a arrival) bool {
 // publishers of other instances are told meanwhile.
 func (h *Hub) resume(r *room) {
 	var again time.Time // when to announce it again
-	for !h.handOn(r) {
+	for !h.deliverDeferred(r) {
 		if now := time.Now(); !now.Before(again) {
 			again = now.Add(backpressure.SignalInterval)
 			h.announce(r)
@@ -87,25 +87,25 @@ func (h *Hub) announce(r *room) {
 	}
 }
 
-// handOn delivers what the room's members can take, and reports whether nothing is deferred any more.
-func (h *Hub) handOn(r *room) (done bool) {
+// deliverDeferred delivers what the room's members can take, and reports whether nothing is deferred any more.
+func (h *Hub) deliverDeferred(r *room) (done bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := &r.deferred
-	for len(d.arrivals) > 0 && r.load.IsOpen() {
+	for len(d.deliveries) > 0 && r.load.IsOpen() {
 		h.deliver(r, h.takeDeferred(r))
 	}
-	d.resuming = len(d.arrivals) > 0
+	d.resuming = len(d.deliveries) > 0
 	return !d.resuming
 }
 
 // takeDeferred takes the first one. It is called with the room's mutex held.
-func (h *Hub) takeDeferred(r *room) arrival {
+func (h *Hub) takeDeferred(r *room) delivery {
 	d := &r.deferred
-	a := d.arrivals[0]
-	d.arrivals[0] = arrival{}
-	if d.arrivals = d.arrivals[1:]; len(d.arrivals) == 0 {
-		d.arrivals = nil
+	a := d.deliveries[0]
+	d.deliveries[0] = delivery{}
+	if d.deliveries = d.deliveries[1:]; len(d.deliveries) == 0 {
+		d.deliveries = nil
 		r.load.Defer(false)
 	}
 	n := a.weight()
@@ -118,6 +118,6 @@ func (h *Hub) takeDeferred(r *room) arrival {
 // is called with the room's mutex held.
 func (h *Hub) dropDeferred(r *room) {
 	h.deferred.Add(-int64(r.deferred.bytes))
-	r.deferred.arrivals, r.deferred.bytes = nil, 0
+	r.deferred.deliveries, r.deferred.bytes = nil, 0
 	r.load.Defer(false)
 }

@@ -11,7 +11,7 @@ func (h *Hub) Load(name wire.Room) (members, inFlight int) {
 }
 
 // Recent returns what the recent frames of all rooms cost, in bytes, and what they may.
-func (h *Hub) Recent() (cost, most int) { return int(h.recent.Load()), recentTotal }
+func (h *Hub) Recent() (cost, most int) { return int(h.recentBytes.Load()), recentTotal }
 
 // KeptForReplay returns how many bytes the pages are charged that are kept for those who come back.
 func (h *Hub) KeptForReplay() int {

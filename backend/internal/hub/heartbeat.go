@@ -9,36 +9,36 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// beatSlots is into how many parts the heartbeat interval is cut: each session beats in one of them, so that heartbeats
+// heartbeatSlots is into how many parts the heartbeat interval is cut: each session beats in one of them, so that heartbeats
 // are spread over time and need one timer.
-const beatSlots = 128
+const heartbeatSlots = 128
 
 // beats are the sessions by the slot in which they beat.
-type beats struct {
+type heartbeats struct {
 	mu    sync.Mutex
-	slots [beatSlots]map[*Session]struct{}
+	slots [heartbeatSlots]map[*Session]struct{}
 	next  int
 }
 
-func (b *beats) add(s *Session) {
+func (b *heartbeats) add(s *Session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.beat = b.next
-	b.next = (b.next + 1) % beatSlots
+	b.next = (b.next + 1) % heartbeatSlots
 	if b.slots[s.beat] == nil {
 		b.slots[s.beat] = map[*Session]struct{}{}
 	}
 	b.slots[s.beat][s] = struct{}{}
 }
 
-func (b *beats) remove(s *Session) {
+func (b *heartbeats) remove(s *Session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.slots[s.beat], s)
 }
 
 // due returns the sessions of a slot.
-func (b *beats) due(slot int) []*Session {
+func (b *heartbeats) due(slot int) []*Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	due := make([]*Session, 0, len(b.slots[slot]))
@@ -50,15 +50,15 @@ func (b *beats) due(slot int) []*Session {
 
 // Run sends heartbeats until ctx ends.
 func (h *Hub) Run(ctx context.Context) {
-	tick := time.NewTicker(h.opts.Heartbeat / beatSlots)
+	tick := time.NewTicker(h.opts.Heartbeat / heartbeatSlots)
 	defer tick.Stop()
-	for slot := 0; ; slot = (slot + 1) % beatSlots {
+	for slot := 0; ; slot = (slot + 1) % heartbeatSlots {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		due := h.beats.due(slot)
+		due := h.heartbeats.due(slot)
 		if len(due) == 0 {
 			continue
 		}

@@ -134,7 +134,7 @@ func TestAConnectionIsTracked(t *testing.T) {
 	if !g.Ponged(time.Now().Add(time.Second)) {
 		t.Error("the pong answered nothing")
 	}
-	got := g.Tracking()
+	got := g.SessionStats()
 	if got.Messages != 3 || got.Received != 1 || got.Bytes == 0 || got.Waiting != 0 || got.Slow || got.Duration <= 0 ||
 		got.RTT < time.Second || got.RTT > time.Minute {
 		t.Errorf("got %+v", got)

@@ -40,17 +40,17 @@ const shards = 64
 
 // A Hub holds the rooms and the sessions of one instance. It is a broker.Handler.
 type Hub struct {
-	opts    Options
-	control *backpressure.Control
-	broker  broker.Broker
-	seed    maphash.Seed
-	rooms   [shards]shard
-	beats   beats
-	count   atomic.Int64
-	held    atomic.Int64 // rooms with members
-	empty   atomic.Int64 // rooms that linger without
-	recent  atomic.Int64 // what the recent frames of all rooms cost
-	replays *replays
+	opts        Options
+	control     *backpressure.Control
+	broker      broker.Broker
+	seed        maphash.Seed
+	rooms       [shards]shard
+	heartbeats  heartbeats
+	count       atomic.Int64
+	activeRooms atomic.Int64 // rooms with members
+	idleRooms   atomic.Int64 // rooms that linger without
+	recentBytes atomic.Int64 // what the recent frames of all rooms cost
+	replays     *replays
 
 	deferred atomic.Int64   // bytes in all rooms
 	resuming sync.WaitGroup // goroutines that hand on what is deferred
@@ -113,8 +113,8 @@ type room struct {
 	linger      *time.Timer // until the room without members is forgotten; nil while there are some
 
 	mu       sync.Mutex
-	begun    bool      // the snapshot is here
-	early    []arrival // what came before it: a few, for the broker delivers from the snapshot on
+	begun    bool       // the snapshot is here
+	early    []delivery // what came before it: a few, for the broker delivers from the snapshot on
 	offset   wire.Offset
 	queues   []*outbox.Queue // of the members; the same index as owners
 	owners   []*membership
@@ -124,8 +124,8 @@ type room struct {
 	deferred deferred
 }
 
-// An arrival is one call of the broker: a message, or a gap.
-type arrival struct {
+// A delivery is one call of the broker: a message, or a gap.
+type delivery struct {
 	message  *broker.Message
 	gap      *broker.Gap
 	retained []*broker.Message // after the gap
@@ -162,13 +162,13 @@ func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
 		s.rooms[name] = r
 	}
 	if r.refs++; r.refs == 1 {
-		h.held.Add(1)
+		h.activeRooms.Add(1)
 	}
 	s.mu.Unlock()
 
 	r.subscribing.Lock()
 	defer r.subscribing.Unlock()
-	h.stay(r)
+	h.cancelUnsubscribe(r)
 	if r.subscribed {
 		return r, nil
 	}
@@ -181,12 +181,12 @@ func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
 		return nil, err
 	}
 	r.subscribed = true
-	h.begin(r, snapshot)
+	h.startDelivery(r, snapshot)
 	return r, nil
 }
 
 // begin ends the subscription of a room: it takes over the snapshot, and then what arrived since.
-func (h *Hub) begin(r *room, s broker.Snapshot) {
+func (h *Hub) startDelivery(r *room, s broker.Snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h.dropRecent(r)
@@ -229,11 +229,11 @@ func (h *Hub) releaseSubscribing(r *room) {
 	if !last {
 		return
 	}
-	h.held.Add(-1)
-	if r.subscribed && h.linger(r) {
+	h.activeRooms.Add(-1)
+	if r.subscribed && h.delayUnsubscribe(r) {
 		return
 	}
-	h.forget(r)
+	h.unsubscribe(r)
 }
 
 func (h *Hub) find(name wire.Room) *room {
@@ -251,11 +251,11 @@ func (h *Hub) Message(m *broker.Message) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h.arrived(r, arrival{message: m})
+	h.onDelivery(r, delivery{message: m})
 }
 
 // message is called with the room's mutex held.
-func (h *Hub) message(r *room, m *broker.Message) {
+func (h *Hub) deliverMessage(r *room, m *broker.Message) {
 	if m.Offset.Epoch == r.offset.Epoch && m.Offset.N <= r.offset.N {
 		return // the snapshot or the history had it
 	}
@@ -275,7 +275,7 @@ func (h *Hub) remember(r *room, f *outbox.Frame) {
 	r.recent = append(r.recent, recentFrame{r.offset.N, f})
 	r.bytes += cost(f)
 	most, bytes := recentMessages, recentBytes
-	if h.recent.Load() > recentTotal {
+	if h.recentBytes.Load() > recentTotal {
 		most, bytes = recentFew, recentFewBytes
 	}
 	for len(r.recent) > most || r.bytes > bytes && len(r.recent) > 1 {
@@ -283,7 +283,7 @@ func (h *Hub) remember(r *room, f *outbox.Frame) {
 		r.recent[0] = recentFrame{}
 		r.recent = r.recent[1:]
 	}
-	h.recent.Add(int64(r.bytes - before))
+	h.recentBytes.Add(int64(r.bytes - before))
 }
 
 // cost is about what a frame takes in memory: its JSON, and what one form makes of it.
@@ -291,7 +291,7 @@ func cost(f *outbox.Frame) int { return outbox.Weight(2 * len(f.JSON)) }
 
 // dropRecent forgets all of them.
 func (h *Hub) dropRecent(r *room) {
-	h.recent.Add(-int64(r.bytes))
+	h.recentBytes.Add(-int64(r.bytes))
 	r.recent, r.bytes = nil, 0
 }
 
@@ -303,30 +303,30 @@ func (h *Hub) Gap(name wire.Room, gap broker.Gap, retained []*broker.Message) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h.arrived(r, arrival{gap: &gap, retained: retained})
+	h.onDelivery(r, delivery{gap: &gap, retained: retained})
 }
 
 // arrived takes what the broker calls with. It is called with the room's mutex held.
-func (h *Hub) arrived(r *room, a arrival) {
+func (h *Hub) onDelivery(r *room, a delivery) {
 	switch {
 	case !r.begun:
 		r.early = append(r.early, a)
-	case !h.deferArrival(r, a):
+	case !h.deferDelivery(r, a):
 		h.deliver(r, a)
 	}
 }
 
-// deliver hands an arrival on to the room's members. It is called with the room's mutex held.
-func (h *Hub) deliver(r *room, a arrival) {
+// deliver hands a delivery on to the room's members. It is called with the room's mutex held.
+func (h *Hub) deliver(r *room, a delivery) {
 	if a.message != nil {
-		h.message(r, a.message)
+		h.deliverMessage(r, a.message)
 	} else {
-		h.gap(r, *a.gap, a.retained)
+		h.deliverGap(r, *a.gap, a.retained)
 	}
 }
 
 // gap is called with the room's mutex held.
-func (h *Hub) gap(r *room, gap broker.Gap, retained []*broker.Message) {
+func (h *Hub) deliverGap(r *room, gap broker.Gap, retained []*broker.Message) {
 	if gap.To.Epoch == r.offset.Epoch && gap.To.N <= r.offset.N {
 		return // of an earlier subscription
 	}

@@ -10,42 +10,42 @@ import (
 // else make two requests of the broker each time, and find no recent frames. r.subscribing is held by the callers of all of
 // these.
 
-// maxLingering is the most rooms that linger. Above it they are forgotten at once, so that someone who joins one room after
+// maxIdleRooms is the most rooms that linger. Above it they are forgotten at once, so that someone who joins one room after
 // the other costs no more than that.
-const maxLingering = 4096
+const maxIdleRooms = 4096
 
 // linger keeps a room that has no members, and reports whether it does.
-func (h *Hub) linger(r *room) bool {
+func (h *Hub) delayUnsubscribe(r *room) bool {
 	if h.opts.Linger == 0 {
 		return false
 	}
-	if h.empty.Add(1) > maxLingering {
-		h.empty.Add(-1)
+	if h.idleRooms.Add(1) > maxIdleRooms {
+		h.idleRooms.Add(-1)
 		return false
 	}
 	r.linger = time.AfterFunc(h.opts.Linger, func() {
 		r.subscribing.Lock()
 		defer r.subscribing.Unlock()
 		if r.linger != nil { // else someone came just now
-			h.stay(r)
-			h.forget(r)
+			h.cancelUnsubscribe(r)
+			h.unsubscribe(r)
 		}
 	})
 	return true
 }
 
 // stay ends the lingering of a room, if it does.
-func (h *Hub) stay(r *room) {
+func (h *Hub) cancelUnsubscribe(r *room) {
 	if r.linger != nil {
 		r.linger.Stop()
 		r.linger = nil
-		h.empty.Add(-1)
+		h.idleRooms.Add(-1)
 	}
 }
 
 // forget ends the subscription. The broker is told before the room is forgotten, so that a subscription that begins anew
 // comes after the end of the old one.
-func (h *Hub) forget(r *room) {
+func (h *Hub) unsubscribe(r *room) {
 	if r.subscribed {
 		h.broker.Unsubscribe(r.name)
 		r.subscribed = false
@@ -62,14 +62,14 @@ func (h *Hub) forget(r *room) {
 	}
 }
 
-// Settle forgets all rooms that linger, at the end of the instance.
-func (h *Hub) Settle() {
+// CloseIdleRooms forgets all rooms that linger, at the end of the instance.
+func (h *Hub) CloseIdleRooms() {
 	for i := range h.rooms {
 		for _, r := range h.rooms[i].all() {
 			r.subscribing.Lock()
 			if r.linger != nil {
-				h.stay(r)
-				h.forget(r)
+				h.cancelUnsubscribe(r)
+				h.unsubscribe(r)
 			}
 			r.subscribing.Unlock()
 		}

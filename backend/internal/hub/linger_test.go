@@ -82,5 +82,5 @@ func TestNotMoreRoomsLingerThanTheirBound(t *testing.T) {
 	if n := len(h.broker.subscribed()); n != most {
 		t.Errorf("%d rooms linger, want %d", n, most)
 	}
-	h.Settle()
+	h.CloseIdleRooms()
 }

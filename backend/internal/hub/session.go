@@ -50,7 +50,7 @@ func (h *Hub) Open(id, user string, queue *outbox.Queue, ping *outbox.Frame) *Se
 	h.sessions[s] = struct{}{}
 	h.mu.Unlock()
 	h.count.Add(1)
-	h.beats.add(s)
+	h.heartbeats.add(s)
 	return s
 }
 
@@ -103,7 +103,7 @@ func (s *Session) Join(ctx context.Context, joins []Join, announce func([]wire.O
 		if r == nil {
 			continue
 		}
-		if err := s.enter(ctx, r, joins[i].After, offsets[i]); err != nil {
+		if err := s.catchUp(ctx, r, joins[i].After, offsets[i]); err != nil {
 			releaseAll()
 			return err
 		}
@@ -135,7 +135,7 @@ func (s *Session) check(joins []Join) error {
 
 // enter makes the session a member once it has everything up to the room's offset. It takes over the caller's count of the
 // room when it returns nil.
-func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offset) error {
+func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Offset) error {
 	if after.IsZero() {
 		after = announced
 		if err := s.pushAll(ctx, r.retainedUpTo(announced)); err != nil {
@@ -146,7 +146,7 @@ func (s *Session) enter(ctx context.Context, r *room, after, announced wire.Offs
 		if err := s.waitDrained(ctx); err != nil {
 			return err
 		}
-		done, err := s.tryEnter(r, after)
+		done, err := s.tryJoinLive(r, after)
 		if done || err != nil {
 			return err
 		}
@@ -219,8 +219,8 @@ func (r *room) retainedUpTo(announced wire.Offset) (frames []*outbox.Frame) {
 	return frames
 }
 
-// tryEnter adds the session if the room's recent frames hold all that it lacks.
-func (s *Session) tryEnter(r *room, after wire.Offset) (done bool, err error) {
+// tryJoinLive adds the session if the room's recent frames hold all that it lacks.
+func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if after.Epoch != r.offset.Epoch || after.N > r.offset.N {
@@ -314,7 +314,7 @@ func (s *Session) Close() {
 		s.remove(m.room)
 	}
 	h := s.hub
-	h.beats.remove(s)
+	h.heartbeats.remove(s)
 	h.mu.Lock()
 	_, known := h.sessions[s]
 	delete(h.sessions, s)
@@ -339,8 +339,8 @@ func (s *Session) Ponged(at time.Time) bool {
 	return sent != 0
 }
 
-// A Tracking is the account of one connection.
-type Tracking struct {
+// A SessionStats is the account of one connection.
+type SessionStats struct {
 	outbox.Stats
 	Received uint64        // frames from the client
 	Read     uint64        // bytes from the client; 0 where the transport has only requests
@@ -348,9 +348,9 @@ type Tracking struct {
 	RTT      time.Duration // of the last ping that was answered, from the queue to the client and back; 0 before the first
 }
 
-// Tracking returns the account as it stands.
-func (s *Session) Tracking() Tracking {
-	return Tracking{Stats: s.Queue.Stats(), Received: s.received.Load(), Read: s.read.Load(), Duration: time.Since(s.Opened),
+// SessionStats returns the account as it stands.
+func (s *Session) SessionStats() SessionStats {
+	return SessionStats{Stats: s.Queue.Stats(), Received: s.received.Load(), Read: s.read.Load(), Duration: time.Since(s.Opened),
 		RTT: time.Duration(s.rtt.Load()) * time.Microsecond}
 }
 
@@ -369,10 +369,10 @@ func (s *Session) Rooms() []wire.Room {
 func (h *Hub) Connections() int { return int(h.count.Load()) }
 
 // Rooms returns how many rooms have members here.
-func (h *Hub) Rooms() int { return int(h.held.Load()) }
+func (h *Hub) Rooms() int { return int(h.activeRooms.Load()) }
 
-// A Census counts who is here.
-type Census struct {
+// A Counts counts who is here.
+type Counts struct {
 	Connections int
 	// Warehouses counts the sessions that are in at least one room of a warehouse, Zones those in each zone's room.
 	Warehouses map[string]int
@@ -383,9 +383,9 @@ type Census struct {
 	Lived time.Duration
 }
 
-// Census returns the counts of now.
-func (h *Hub) Census() Census {
-	c := Census{Warehouses: map[string]int{}, Zones: map[wire.Room]int{}, Transports: map[string]int{}}
+// Counts returns the counts of now.
+func (h *Hub) Counts() Counts {
+	c := Counts{Warehouses: map[string]int{}, Zones: map[wire.Room]int{}, Transports: map[string]int{}}
 	now := time.Now()
 	in := map[string]bool{}
 	for _, s := range h.Sessions() {

@@ -81,7 +81,7 @@ func NewPool(opts Options) *Pool {
 		p.writers = append(p.writers, w)
 		p.running.Go(func() { w.run(p.stop) })
 	}
-	p.running.Go(p.watch)
+	p.running.Go(p.watchSlow)
 	return p
 }
 

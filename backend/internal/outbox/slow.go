@@ -5,8 +5,8 @@ import "time"
 // A client is slow when its oldest frame has waited for longer than Options.SlowAfter, by this process's own clock. Only a
 // stalled queue can be: the others are in the hands of the writers, which come round in milliseconds.
 
-// watch looks for slow clients, a few times within SlowAfter.
-func (p *Pool) watch() {
+// watchSlow looks for slow clients, a few times within SlowAfter.
+func (p *Pool) watchSlow() {
 	tick := time.NewTicker(p.opts.SlowAfter / 4)
 	defer tick.Stop()
 	for {
@@ -14,7 +14,7 @@ func (p *Pool) watch() {
 		case <-tick.C:
 			now := p.now()
 			for _, q := range p.allStalled() {
-				q.judge(now)
+				q.updateSlow(now)
 			}
 		case <-p.stop:
 			return
@@ -44,7 +44,7 @@ func (p *Pool) removeStalled(q *Queue) {
 	delete(p.stalled, q)
 }
 
-func (q *Queue) judge(now moment) {
+func (q *Queue) updateSlow(now moment) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	slow := q.state == stalled && now.since(q.oldest) > q.pool.opts.SlowAfter

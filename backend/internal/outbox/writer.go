@@ -315,7 +315,7 @@ func (q *Queue) writeAll(p []byte) error {
 	raw := rawConn(q.sink)
 	if raw == nil {
 		n, err := q.sink.Write(p)
-		q.took(n)
+		q.countTaken(n)
 		return err
 	}
 	var failed error
@@ -324,7 +324,7 @@ func (q *Queue) writeAll(p []byte) error {
 			switch n, err := write(int(fd), p); err {
 			case nil:
 				p = p[n:]
-				q.took(n)
+				q.countTaken(n)
 			case syscall.EAGAIN:
 				return false // RawConn waits until the descriptor is writable
 			case syscall.EINTR:
@@ -337,7 +337,7 @@ func (q *Queue) writeAll(p []byte) error {
 	return errors.Join(err, failed)
 }
 
-func (q *Queue) took(bytes int) {
+func (q *Queue) countTaken(bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.tookLocked(bytes)

@@ -107,7 +107,7 @@ func newBench(b *testing.B, name string, clients int) *bench {
 		web.Close()
 		s.pool.Close()
 	})
-	eventually(b, "all clients are members", func() bool { return gate.Connections(name) == clients && s.hub.Census().Zones[zoneA] == clients })
+	eventually(b, "all clients are members", func() bool { return gate.Connections(name) == clients && s.hub.Counts().Zones[zoneA] == clients })
 	return s
 }
 

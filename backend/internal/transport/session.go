@@ -52,7 +52,7 @@ func (s *Session) End() {
 	g.Metrics.Closed.WithLabelValues(queue.Transport(), code.String()).Inc() // first, so that who sees it gone sees why
 	g.counter(queue.Transport()).Add(-1)
 	s.Close()
-	t := s.Tracking()
+	t := s.SessionStats()
 	g.Log.Debug("connection closed", "connection", s.ID, "transport", queue.Transport(), "code", uint16(code), "reason", code.String(),
 		"after", t.Duration, "received", t.Received, "sent", t.Messages, "bytes", t.Bytes, "rtt", t.RTT)
 }

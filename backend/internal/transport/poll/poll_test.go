@@ -145,7 +145,7 @@ func TestAPollAnswersWithWhatWasMissedElseWithWhatComesElseAfterItsWait(t *testi
 			var coming answer
 			var polling sync.WaitGroup
 			polling.Go(func() { coming = s.ask(through, "cursor="+missed.Cursor) })
-			transporttest.Eventually(t, "the poll waits", func() bool { return s.Hub.Census().Zones[zone] == 1 })
+			transporttest.Eventually(t, "the poll waits", func() bool { return s.Hub.Counts().Zones[zone] == 1 })
 			if sessions := s.Hub.Sessions(); len(sessions) != 1 || sessions[0].Queue.Transport() != "poll" {
 				t.Errorf("the sessions are %v", sessions)
 			}
@@ -283,7 +283,7 @@ func TestPollsAreRefusedAsProblems(t *testing.T) {
 				defer polling.Wait()
 				polling.Go(func() { s.ask(http.DefaultClient, "token="+token+"&cursor=zone:w1:a@"+at.String()) })
 				defer s.Publish(zone, "ZONE_UPDATE", "2")
-				transporttest.Eventually(t, "a poll waits", func() bool { return s.Hub.Census().Zones[zone] == 1 })
+				transporttest.Eventually(t, "a poll waits", func() bool { return s.Hub.Counts().Zones[zone] == 1 })
 			}
 			s.Broker.Broken.Store(tt.broken)
 			header := []string{"Authorization", "Bearer " + token}
@@ -316,7 +316,7 @@ func TestAPollThatIsEndedByAnOperatorIsForbidden(t *testing.T) {
 	var a answer
 	var polling sync.WaitGroup
 	polling.Go(func() { a = s.ask(http.DefaultClient, "cursor=zone:w1:a@"+at.String()) })
-	transporttest.Eventually(t, "the poll waits", func() bool { return s.Hub.Census().Zones[zone] == 1 })
+	transporttest.Eventually(t, "the poll waits", func() bool { return s.Hub.Counts().Zones[zone] == 1 })
 	for _, session := range s.Hub.Sessions() {
 		session.Queue.Close(wire.CloseForbidden, "disconnected by an operator")
 	}
@@ -337,7 +337,7 @@ func TestDrainAnswersThePollsThatWait(t *testing.T) {
 	for i := range answers {
 		polling.Go(func() { answers[i] = s.ask(http.DefaultClient, "cursor="+cursor) })
 	}
-	transporttest.Eventually(t, "the polls wait", func() bool { return s.Hub.Census().Zones[zone] == polls })
+	transporttest.Eventually(t, "the polls wait", func() bool { return s.Hub.Counts().Zones[zone] == polls })
 	s.Gate.Drain(t.Context())
 	polling.Wait()
 	for _, a := range answers {

@@ -129,7 +129,7 @@ func Start(t testing.TB, o Options) *Server {
 		web.Close()
 		stop()
 		running.Wait()
-		s.Hub.Settle()
+		s.Hub.CloseIdleRooms()
 		pool.Close()
 		http.DefaultClient.CloseIdleConnections()
 		HTTP2.CloseIdleConnections()

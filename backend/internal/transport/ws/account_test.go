@@ -28,11 +28,11 @@ func TestAConnectionIsAccountedForByTheByte(t *testing.T) {
 			r.answer(1)
 			s.Publish(wire.Room{Warehouse: "w1"}, "E", `1`)
 			r.until(text)
-			account := s.Hub.Sessions()[0].Tracking()
+			account := s.Hub.Sessions()[0].SessionStats()
 			if account.Read != uint64(len(c.give)) || account.Received != 1 {
 				t.Errorf("%d bytes and %d frames are counted as received, want %d and 1", account.Read, account.Received, len(c.give))
 			}
-			eventually(t, "the event is counted as sent", func() bool { return s.Hub.Sessions()[0].Tracking().Messages == 1 })
+			eventually(t, "the event is counted as sent", func() bool { return s.Hub.Sessions()[0].SessionStats().Messages == 1 })
 		})
 	}
 }

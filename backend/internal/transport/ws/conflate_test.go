@@ -66,7 +66,7 @@ func (s *server) fillSocket(room wire.Room) {
 	data := `"` + strings.Repeat("x", 60_000) + `"`
 	behind := func() bool {
 		for _, session := range s.Hub.Sessions() {
-			if session.Tracking().Waiting > 100<<10 {
+			if session.SessionStats().Waiting > 100<<10 {
 				return true
 			}
 		}
