@@ -42,9 +42,9 @@ type Queue struct {
 	closing bool          // no more frames are taken
 	hangup  bool          // the peer is not read any more: one more attempt to write, then the socket closes
 	slow    bool          // its oldest frame has waited for longer than Options.SlowAfter
+	taken   bool          // the socket took something since it was full; while stalled
 	level   backpressure.Level
 	code    wire.CloseCode // why the connection ends; 0 while it doesn't
-	taken   uint32         // bytes on the socket since it was full
 	tookAt  moment         // when the socket last took something; while stalled
 
 	first    [2]entry // inline backing array of frames

@@ -79,35 +79,31 @@ func (q *Queue) behindLocked() backpressure.Level {
 	switch {
 	case q.state != stalled:
 		return backpressure.Writing
-	case inMany, int(q.taken) >= q.pool.opts.MaxBytes/readingShare:
+	case q.taken, inMany:
 		return backpressure.Reading
 	}
 	return backpressure.Full
 }
 
-// readingShare is which part of the bound a full socket has to take before its peer is seen to read:
-// the kernel finds room for a little although the peer does nothing.
-const readingShare = 32
-
 // stalledLocked follows that the socket is full now.
 func (q *Queue) stalledLocked() {
-	q.tookAt = q.pool.now()
-	if q.taken = 0; q.level != backpressure.Ready {
+	q.tookAt, q.taken = q.pool.now(), false
+	if q.level != backpressure.Ready {
 		q.moveLocked(q.behindLocked())
 	}
 }
 
-// tookLocked follows so many bytes that the socket took.
-func (q *Queue) tookLocked(bytes int) {
-	if q.taken += uint32(bytes); q.level == backpressure.Ready || q.state != stalled {
+// tookLocked follows that a full socket took something.
+func (q *Queue) tookLocked() {
+	before, now := q.tookAt, q.pool.now()
+	q.tookAt, q.taken = now, true
+	if q.level == backpressure.Ready {
 		return
 	}
-	if level := q.behindLocked(); level != q.level {
-		q.moveLocked(level)
+	if q.level == backpressure.Full {
+		q.moveLocked(backpressure.Reading)
 	}
-	now := q.pool.now()
 	for w := q.watchers; w != nil; w = w.next {
-		w.room.Took(now.since(q.tookAt))
+		w.room.Took(now.since(before))
 	}
-	q.tookAt = now
 }

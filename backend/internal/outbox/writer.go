@@ -86,11 +86,11 @@ func (w *writer) flush(q *Queue) (more bool) {
 		}
 		charge := w.counters.add(q, rest[:n], len(p))
 		if rest = rest[n:]; len(rest) == 0 {
-			return q.release(charge, len(p))
+			return q.release(charge)
 		}
-		q.written(charge, len(p))
+		q.written(charge)
 	}
-	return q.release(0, 0)
+	return q.release(0)
 }
 
 // gather returns the bytes of the first n entries as one slice: that of a single frame itself, or
@@ -188,19 +188,17 @@ func (q *Queue) take(few []entry) []entry {
 }
 
 // written takes what is on the socket out of the queue's account.
-func (q *Queue) written(charge, bytes int) {
+func (q *Queue) written(charge int) {
 	q.mu.Lock()
-	q.tookLocked(bytes)
 	q.chargeLocked(-charge)
 	q.mu.Unlock()
 }
 
 // release is written at the end of the writer's turn, and reports whether there is more to write
 // already.
-func (q *Queue) release(charge, bytes int) (more bool) {
+func (q *Queue) release(charge int) (more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.tookLocked(bytes)
 	q.chargeLocked(-charge)
 	if len(q.frames) > 0 {
 		return true
@@ -269,7 +267,7 @@ func (q *Queue) drain(tail []byte, begun []entry) {
 		charge := c.add(q, writing[:n], len(p))
 		c.flush()
 		if writing = writing[n:]; len(writing) > 0 {
-			q.written(charge, 0) // writeAll has told what the sink took
+			q.written(charge)
 			continue
 		}
 		if batch = q.takeBatch(batch[:0], charge); len(batch) == 0 {
@@ -314,8 +312,8 @@ func (q *Queue) takeBatch(batch []entry, charge int) []entry {
 func (q *Queue) writeAll(p []byte) error {
 	raw := rawConn(q.sink)
 	if raw == nil {
-		n, err := q.sink.Write(p)
-		q.countTaken(n)
+		_, err := q.sink.Write(p)
+		q.took()
 		return err
 	}
 	var failed error
@@ -324,7 +322,7 @@ func (q *Queue) writeAll(p []byte) error {
 			switch n, err := write(int(fd), p); err {
 			case nil:
 				p = p[n:]
-				q.countTaken(n)
+				q.took()
 			case syscall.EAGAIN:
 				return false // RawConn waits until the descriptor is writable
 			case syscall.EINTR:
@@ -337,10 +335,11 @@ func (q *Queue) writeAll(p []byte) error {
 	return errors.Join(err, failed)
 }
 
-func (q *Queue) countTaken(bytes int) {
+// took notes that the sink, which was full, took something.
+func (q *Queue) took() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.tookLocked(bytes)
+	q.tookLocked()
 }
 
 // end closes the socket and forgets what waits, and what the caller is writing.
