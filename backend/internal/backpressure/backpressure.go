@@ -52,8 +52,8 @@ type Control struct {
 // wherever they are: an instance without members of a room does not see their queues. Its methods
 // may be called by several goroutines.
 type Signal interface {
-	// Announce tells the other instances. It must not block; what can't be sent may be dropped, since
-	// it is announced again each SignalInterval while it lasts.
+	// Announce tells the other instances. It must not block; what can't be sent may be dropped,
+	// since it is announced again each SignalInterval while it lasts.
 	Announce(room wire.Room)
 	// OverloadedUntil returns until when the announcement of another instance counts; a time in the
 	// past when there is none. It answers at once, from memory.

@@ -9,13 +9,16 @@ type Sample struct {
 	Members int
 	// Behind are the members that are behind, without those that were given up.
 	Behind int
-	// Writing are those among them whose sockets are not full: the server has not come round to them.
+	// Writing are those among them whose sockets are not full: the server has not come round to
+	// them.
 	Writing int
-	// Reading are those among them whose sockets are full, and have taken something since they were.
+	// Reading are those among them whose sockets are full, and have taken something since they
+	// were.
 	Reading int
 	// Waiting is set while publishers wait already.
 	Waiting bool
-	// Stalled is for how long no full socket has taken anything; StallTimeout is how long that may last.
+	// Stalled is for how long no full socket has taken anything; StallTimeout is how long that may
+	// last.
 	Stalled, StallTimeout time.Duration
 	// Grace is for how long the room may still wait for a few. It is full again after the room has
 	// moved on by the bound of one connection.
@@ -46,9 +49,10 @@ const (
 // Decide says whether the publishers to a room wait for its members.
 //
 // Publishers go at the pace of the many. A few that fall behind the others are outliers: they are
-// left to the bound of their queue, which ends them with 4408. But on a busy machine anybody is held
-// up for a moment. So a few are waited for a little when they are seen to read, when they are not
-// so few in a small room, and when publishers wait anyway. Nobody waits for peers that take nothing.
+// left to the bound of their queue, which ends them with 4408. But on a busy machine anybody is
+// held up for a moment. So a few are waited for a little when they are seen to read, when they are
+// not so few in a small room, and when publishers wait anyway. Nobody waits for peers that take
+// nothing.
 func Decide(s Sample) Verdict {
 	alone := s.Behind == 1 && s.Members > 1
 	switch {

@@ -19,7 +19,8 @@ const (
 )
 
 // A Room has the counts that the publishers to one room wait by. Its methods may be called by
-// several goroutines, and with the lock of the hub's room or of a write queue held: they call nobody.
+// several goroutines, and with the lock of the hub's room or of a write queue held: they call
+// nobody.
 type Room struct {
 	control *Control
 	name    wire.Room

@@ -133,7 +133,8 @@ func TestWhoWasGivenUpCountsAgainWhenItTakesSomething(t *testing.T) {
 	})
 }
 
-// A slow reader costs its room the grace, once while the room moves on by the bound of a connection.
+// A slow reader costs its room the grace, once while the room moves on by the bound of a
+// connection.
 func TestTheGraceForAFewIsEarnedByBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewRoom(name)

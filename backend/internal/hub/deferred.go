@@ -87,7 +87,8 @@ func (h *Hub) announce(r *room) {
 	}
 }
 
-// deliverDeferred delivers what the room's members can take, and reports whether nothing is deferred any more.
+// deliverDeferred delivers what the room's members can take, and reports whether nothing is
+// deferred any more.
 func (h *Hub) deliverDeferred(r *room) (done bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

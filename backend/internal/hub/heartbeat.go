@@ -9,8 +9,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// heartbeatSlots is into how many parts the heartbeat interval is cut: each session beats in one of them, so that heartbeats
-// are spread over time and need one timer.
+// heartbeatSlots is into how many parts the heartbeat interval is cut: each session beats in one of
+// them, so that heartbeats are spread over time and need one timer.
 const heartbeatSlots = 128
 
 // beats are the sessions by the slot in which they beat.

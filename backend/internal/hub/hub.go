@@ -20,10 +20,12 @@ type Options struct {
 	Heartbeat time.Duration
 	// MaxRooms is the most rooms of one session (default wire.RoomsPerConnection).
 	MaxRooms int
-	// Linger is how long a room stays subscribed to at the broker after its last member has left, so that members that come and
-	// go, as long polls do, don't subscribe anew each time (default not at all).
+	// Linger is how long a room stays subscribed to at the broker after its last member has left,
+	// so that members that come and go, as long polls do, don't subscribe anew each time (default
+	// not at all).
 	Linger time.Duration
-	// PublishWait is how long a publisher waits at most for members that are behind (default wire.PublishWait).
+	// PublishWait is how long a publisher waits at most for members that are behind (default
+	// wire.PublishWait).
 	PublishWait time.Duration
 	// StallTimeout is how long publishers wait for members of which none takes anything (default
 	// wire.SlowAfter).
@@ -131,8 +133,9 @@ type delivery struct {
 	retained []*broker.Message // after the gap
 }
 
-// What is kept of a room in the hub bridges the moments between reading history and joining; it is not the history. When all rooms
-// together keep more than recentTotal, those that get messages keep a few.
+// What is kept of a room in the hub bridges the moments between reading history and joining; it is
+// not the history. When all rooms together keep more than recentTotal, those that get messages keep
+// a few.
 const (
 	recentMessages = 64
 	recentBytes    = 64 << 10

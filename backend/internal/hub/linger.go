@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// A room whose last member has left may stay subscribed to for a while: members that come and go, as each long poll does, would
-// else make two requests of the broker each time, and find no recent frames. r.subscribing is held by the callers of all of
-// these.
+// A room whose last member has left may stay subscribed to for a while: members that come and go,
+// as each long poll does, would else make two requests of the broker each time, and find no recent
+// frames. r.subscribing is held by the callers of all of these.
 
-// maxIdleRooms is the most rooms that linger. Above it they are forgotten at once, so that someone who joins one room after
-// the other costs no more than that.
+// maxIdleRooms is the most rooms that linger. Above it they are forgotten at once, so that someone
+// who joins one room after the other costs no more than that.
 const maxIdleRooms = 4096
 
 // linger keeps a room that has no members, and reports whether it does.
@@ -43,8 +43,8 @@ func (h *Hub) cancelUnsubscribe(r *room) {
 	}
 }
 
-// forget ends the subscription. The broker is told before the room is forgotten, so that a subscription that begins anew
-// comes after the end of the old one.
+// forget ends the subscription. The broker is told before the room is forgotten, so that a
+// subscription that begins anew comes after the end of the old one.
 func (h *Hub) unsubscribe(r *room) {
 	if r.subscribed {
 		h.broker.Unsubscribe(r.name)

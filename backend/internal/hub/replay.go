@@ -19,19 +19,22 @@ const (
 	replayPage = 200
 	// replayReads is how many pages may be read from the broker at once.
 	replayReads = 8
-	// replayTimeout bounds one read. It is made for all that wait for it, so it does not end with any one's patience.
+	// replayTimeout bounds one read. It is made for all that wait for it, so it does not end with
+	// any one's patience.
 	replayTimeout = 10 * time.Second
-	// replayBytes bounds the pages that are kept, in bytes of memory: of their frames, and of each encoding that was made of them. The one
-	// that was not used for longest goes first.
+	// replayBytes bounds the pages that are kept, in bytes of memory: of their frames, and of each
+	// encoding that was made of them. The one that was not used for longest goes first.
 	replayBytes = 16 << 20
 	// frameBytes is what a frame takes besides its text, about.
 	frameBytes = 256
-	// freshFor is how long the newest page of a room, to which messages are still being added, is given to others.
+	// freshFor is how long the newest page of a room, to which messages are still being added, is
+	// given to others.
 	freshFor = 100 * time.Millisecond
 )
 
-// replays reads the history for those who come back. When thousands do, they missed nearly the same: pages begin at multiples
-// of replayPage, whatever each one's own offset, so that one read and one encoding serve all of them.
+// replays reads the history for those who come back. When thousands do, they missed nearly the
+// same: pages begin at multiples of replayPage, whatever each one's own offset, so that one read
+// and one encoding serve all of them.
 type replays struct {
 	hub    *Hub
 	flight singleflight.Group
@@ -50,7 +53,8 @@ type pageKey struct {
 	number uint64
 }
 
-// A replayedPage is part of a room's history as frames: without holes, and nothing is kept of what was before them.
+// A replayedPage is part of a room's history as frames: without holes, and nothing is kept of what
+// was before them.
 type replayedPage struct {
 	key    pageKey
 	base   wire.Offset // the frames follow it
@@ -60,7 +64,8 @@ type replayedPage struct {
 	read   time.Time
 }
 
-// A pageWeight is what the frames of one read take, which grows with each encoding that is made of them. It is guarded by replays.mu.
+// A pageWeight is what the frames of one read take, which grows with each encoding that is made of
+// them. It is guarded by replays.mu.
 type pageWeight struct {
 	bytes int
 	kept  bool // it is part of replays.bytes
@@ -70,7 +75,8 @@ func newReplays(h *Hub) *replays {
 	return &replays{hub: h, reads: make(chan struct{}, replayReads), pages: map[pageKey]*list.Element{}, order: list.New()}
 }
 
-// after returns frames that follow the offset, or the gap if there is one; neither when nothing follows.
+// after returns frames that follow the offset, or the gap if there is one; neither when nothing
+// follows.
 func (r *replays) after(ctx context.Context, room wire.Room, offset wire.Offset) ([]*outbox.Frame, *broker.Gap, error) {
 	key := pageKey{room, offset.Epoch, offset.N / replayPage}
 	p, err := r.page(ctx, key, offset)
@@ -80,7 +86,8 @@ func (r *replays) after(ctx context.Context, room wire.Room, offset wire.Offset)
 	if frames, gap, ok := p.after(offset); ok && (len(frames) > 0 || gap != nil) {
 		return frames, gap, nil
 	}
-	// The offset is of another history, ahead of this one, or at a hole within it: only the broker knows what that means.
+	// The offset is of another history, ahead of this one, or at a hole within it: only the broker
+	// knows what that means.
 	page, err := r.read(ctx, room, offset)
 	if err != nil {
 		return nil, nil, err
@@ -88,7 +95,8 @@ func (r *replays) after(ctx context.Context, room wire.Room, offset wire.Offset)
 	return page.frames, page.gap, nil
 }
 
-// after returns what the page has for a client at the offset. It is not ok when the page can't tell.
+// after returns what the page has for a client at the offset. It is not ok when the page can't
+// tell.
 func (p *replayedPage) after(offset wire.Offset) (frames []*outbox.Frame, gap *broker.Gap, ok bool) {
 	end := p.base.N + uint64(len(p.frames))
 	switch {
@@ -100,7 +108,8 @@ func (p *replayedPage) after(offset wire.Offset) (frames []*outbox.Frame, gap *b
 	return p.frames[offset.N-p.base.N:], nil, true
 }
 
-// page returns the page of the key. It may be one that was read for others a moment ago, if it has something for the offset.
+// page returns the page of the key. It may be one that was read for others a moment ago, if it has
+// something for the offset.
 func (r *replays) page(ctx context.Context, key pageKey, offset wire.Offset) (*replayedPage, error) {
 	if p := r.kept(key); p != nil {
 		if frames, _, ok := p.after(offset); p.full || ok && len(frames) > 0 && time.Since(p.read) < freshFor {

@@ -60,9 +60,10 @@ type Join struct {
 	After wire.Offset
 }
 
-// Join adds the session to rooms. announce is called once, when all of them can be joined, with their offsets at that
-// time; what it pushes comes before anything of these rooms. Then follow the messages after each Join's offset or, without
-// one, the retained events; then everything newer. Joining a room again sends what was asked for again.
+// Join adds the session to rooms. announce is called once, when all of them can be joined, with
+// their offsets at that time; what it pushes comes before anything of these rooms. Then follow the
+// messages after each Join's offset or, without one, the retained events; then everything newer.
+// Joining a room again sends what was asked for again.
 func (s *Session) Join(ctx context.Context, joins []Join, announce func([]wire.Offset)) error {
 	s.joining.Lock()
 	defer s.joining.Unlock()
@@ -133,8 +134,8 @@ func (s *Session) check(joins []Join) error {
 	return nil
 }
 
-// enter makes the session a member once it has everything up to the room's offset. It takes over the caller's count of the
-// room when it returns nil.
+// enter makes the session a member once it has everything up to the room's offset. It takes over
+// the caller's count of the room when it returns nil.
 func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Offset) error {
 	if after.IsZero() {
 		after = announced
@@ -167,7 +168,8 @@ func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Of
 		if gap != nil || len(frames) > 0 {
 			continue
 		}
-		// The client, or the history, is ahead of what the broker has delivered here: another instance was faster.
+		// The client, or the history, is ahead of what the broker has delivered here: another
+		// instance was faster.
 		select {
 		case <-time.After(pause):
 			pause = min(2*pause, longestEntryPause)
@@ -177,7 +179,8 @@ func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Of
 	}
 }
 
-// longestEntryPause is between two looks at whether the broker has delivered what a session that joins has seen already.
+// longestEntryPause is between two looks at whether the broker has delivered what a session that
+// joins has seen already.
 const longestEntryPause = 50 * time.Millisecond
 
 func errReplayTooLong() error {
@@ -207,7 +210,8 @@ func (s *Session) pushAll(ctx context.Context, frames []*outbox.Frame) error {
 	return nil
 }
 
-// retainedUpTo returns the retained events as they stood when the room was announced; newer ones come in their turn.
+// retainedUpTo returns the retained events as they stood when the room was announced; newer ones
+// come in their turn.
 func (r *room) retainedUpTo(announced wire.Offset) (frames []*outbox.Frame) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -374,11 +378,13 @@ func (h *Hub) Rooms() int { return int(h.activeRooms.Load()) }
 // A Counts counts who is here.
 type Counts struct {
 	Connections int
-	// Warehouses counts the sessions that are in at least one room of a warehouse, Zones those in each zone's room.
+	// Warehouses counts the sessions that are in at least one room of a warehouse, Zones those in
+	// each zone's room.
 	Warehouses map[string]int
 	Zones      map[wire.Room]int
 	Transports map[string]int
-	// Sent is how many messages the open sessions were sent, Lived the sum of how long they are open.
+	// Sent is how many messages the open sessions were sent, Lived the sum of how long they are
+	// open.
 	Sent  uint64
 	Lived time.Duration
 }

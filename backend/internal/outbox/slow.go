@@ -2,8 +2,9 @@ package outbox
 
 import "time"
 
-// A client is slow when its oldest frame has waited for longer than Options.SlowAfter, by this process's own clock. Only a
-// stalled queue can be: the others are in the hands of the writers, which come round in milliseconds.
+// A client is slow when its oldest frame has waited for longer than Options.SlowAfter, by this
+// process's own clock. Only a stalled queue can be: the others are in the hands of the writers,
+// which come round in milliseconds.
 
 // watchSlow looks for slow clients, a few times within SlowAfter.
 func (p *Pool) watchSlow() {
