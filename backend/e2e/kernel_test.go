@@ -52,7 +52,7 @@ func TestWhatTheKernelHoldsForClientsThatNeverReadIsBounded(t *testing.T) {
 				most, largest = max(most, tcpMemory(t)-before), max(largest, unacknowledged(t, i.Address))
 			}
 			t.Logf("%d clients: the kernel holds up to %d KiB for one, and TCP takes %d KiB more for all", clients, largest>>10, most>>10)
-			if size.setting != "0" && largest > 256<<10 {
+			if size.setting != "0" && largest > 320<<10 { // twice the buffer, and what one write goes over it
 				t.Errorf("the kernel holds %d bytes for one client", largest)
 			}
 		})
@@ -130,7 +130,7 @@ func TestASlowReaderOfAConflatedFeedGetsTheNewest(t *testing.T) {
 			age, largest := readSlowly(t, io.MultiReader(in, conn), step, over), unacknowledged(t, i.Address)
 			feeding.Wait()
 			t.Logf("the newest value seen is up to %v old; the kernel holds %d KiB; %d values were published", age, largest>>10, newest.Load())
-			if size.setting != "0" && largest > 256<<10 {
+			if size.setting != "0" && largest > 320<<10 { // twice the buffer, and what one write goes over it
 				t.Errorf("the kernel holds %d bytes", largest)
 			}
 			if n := metric(t, i.URL, `zonecast_messages_dropped_total{reason="conflated"}`); n == 0 {
