@@ -118,10 +118,7 @@ func TestTheFirstHeartbeatIsNotLate(t *testing.T) {
 func TestAConnectionIsTracked(t *testing.T) {
 	h := build(t, options{beat: 128 * time.Millisecond})
 	h.ping = outbox.NewRaw([]byte(`{"event":"ping"}` + "\n"))
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	g := h.member("g", room("a"))
 	if g.Ponged(time.Now()) {
 		t.Error("a pong is an answer before the first ping")
 	}

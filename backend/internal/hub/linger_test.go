@@ -17,9 +17,7 @@ func TestARoomStaysSubscribedToBetweenItsMembers(t *testing.T) {
 	want := at.N
 	for i := range 5 {
 		g := h.guest(fmt.Sprint(i))
-		if err := g.join(hub.Join{Room: room("x"), After: at}); err != nil {
-			t.Fatal(err)
-		}
+		g.resume(room("x"), at)
 		for _, f := range g.flush() {
 			if f.Room != "" {
 				want++

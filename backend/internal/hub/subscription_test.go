@@ -20,16 +20,12 @@ func TestARoomIsSubscribedToWhileItHasMembers(t *testing.T) {
 	h := build(t, options{})
 	a, b := h.guest("a"), h.guest("b")
 	for _, g := range []*guest{a, b} {
-		if err := g.join(hub.Join{Room: room("x")}); err != nil {
-			t.Fatal(err)
-		}
+		g.enter(room("x"))
 		if got := h.broker.subscribed(); len(got) != 1 || got[0] != room("x") {
 			t.Errorf("subscribed to %v, want x", got)
 		}
 	}
-	if err := a.leave(room("x")); err != nil {
-		t.Fatal(err)
-	}
+	a.exit(room("x"))
 	if got := h.broker.subscribed(); len(got) != 1 {
 		t.Errorf("one of two left: subscribed to %v, want x still", got)
 	}
@@ -97,10 +93,7 @@ func TestAFailedSubscriptionLeavesNothing(t *testing.T) {
 
 func TestAFailedSubscriptionTakesNoRoomAway(t *testing.T) {
 	h := build(t, options{})
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	g := h.member("g", room("a"))
 	h.broker.on(func(context.Context, wire.Room) error { return errBroker }, nil)
 	for _, joins := range [][]hub.Join{
 		{{Room: room("a")}, {Room: room("b")}},
@@ -177,7 +170,7 @@ func TestAMessageDuringTheSubscriptionDoesNotBlock(t *testing.T) {
 		handled := make(chan struct{})
 		go func() {
 			defer close(handled)
-			h.Message(&broker.Message{Message: wire.Message{Room: room("a"), Event: "LATE", Offset: last}})
+			h.deliver(room("a"), last)
 		}()
 		select {
 		case <-handled:
@@ -186,10 +179,7 @@ func TestAMessageDuringTheSubscriptionDoesNotBlock(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	g := h.member("g", room("a"))
 	h.publish(room("a"), 1)
 	eventually(t, "the message arrives", func() bool { return g.got() == 2 })
 	wantNumbers(t, g, room("a"), "2")
@@ -213,9 +203,7 @@ func TestASlowSubscriptionHoldsUpNoOtherRoom(t *testing.T) {
 	g := h.guest("g")
 	for i := range rooms {
 		at := room(fmt.Sprint(i))
-		if err := g.join(hub.Join{Room: at}); err != nil {
-			t.Fatal(err)
-		}
+		g.enter(at)
 		h.publish(at, 1)
 	}
 	for i := range rooms {
