@@ -71,10 +71,8 @@ func TestWaitingMessagesAreReplacedByNewerOnes(t *testing.T) {
 			for _, f := range c.give {
 				q.Push(f)
 			}
-			client.let(plenty)
-			eventually(t, "all is written", func() bool { return q.Stats().Waiting == 0 })
 			var all []string
-			for _, line := range client.lines()[1:] {
+			for _, line := range written(t, q, client)[1:] {
 				all = append(all, got(t, line))
 			}
 			if !slices.Equal(all, c.want) {
@@ -105,10 +103,8 @@ func TestASlowClientOfOneStateIsNeverClosed(t *testing.T) {
 			t.Fatalf("state %d: %v", i, err)
 		}
 	}
-	client.let(plenty)
-	eventually(t, "all is written", func() bool { return q.Stats().Waiting == 0 })
 	last, seen := "", uint64(0)
-	for _, line := range client.lines()[1:] {
+	for _, line := range written(t, q, client)[1:] {
 		var from, to uint64
 		last = got(t, line)
 		if _, err := fmt.Sscanf(last, "r skipped %d-%d", &from, &to); err != nil {

@@ -119,3 +119,11 @@ func stalledQueue(t testing.TB, p *outbox.Pool, by *outbox.Encoding) (*outbox.Qu
 	eventually(t, "the queue stalls", q.Stalled)
 	return q, f
 }
+
+// written lets the sink take all that waits, and returns its lines.
+func written(t testing.TB, q *outbox.Queue, f *fake) []string {
+	t.Helper()
+	f.let(plenty)
+	eventually(t, "all is written", func() bool { return q.Stats().Waiting == 0 })
+	return f.lines()
+}

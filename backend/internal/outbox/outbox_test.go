@@ -275,20 +275,6 @@ func TestDrainedTellsAReplayWhenToGoOn(t *testing.T) {
 	reading.Wait()
 }
 
-func TestAConnectionWithoutDescriptorIsServedToo(t *testing.T) {
-	p, _ := start(t, outbox.Options{})
-	s, c := net.Pipe()
-	q := p.NewQueue(s, lines, nil)
-	for i := range 100 {
-		q.Push(message(i))
-	}
-	wantLines(t, bufio.NewReader(c), 0, 100)
-	q.Hangup(wire.CloseGoingAway)
-	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("after the end: %v", err)
-	}
-}
-
 func TestManyPublishersAndClosersAtOnce(t *testing.T) {
 	const members, publishers, each = 50, 4, 200
 	p, m := start(t, outbox.Options{})
