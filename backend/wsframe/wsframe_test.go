@@ -113,6 +113,9 @@ func TestErrorsFitIntoACloseFrame(t *testing.T) {
 		if e.Problem == "" || e.Advice == "" || len(e.Problem) > 50 || len(e.Advice) > 50 {
 			t.Errorf("%q, %q: want 1 to 50 bytes each", e.Problem, e.Advice)
 		}
+		if e != ErrTooLong && !strings.Contains(e.Advice, "(RFC ") {
+			t.Errorf("%q: %q does not say where it is written", e.Problem, e.Advice)
+		}
 	}
 }
 

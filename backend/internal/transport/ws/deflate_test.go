@@ -1,7 +1,6 @@
 package ws_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -36,18 +35,6 @@ func TestDeflateIsTransparent(t *testing.T) {
 	if sent > 4*4000+4000 { // of two big events and six echoes only those of one client are plain
 		t.Errorf("%v bytes were sent, so nothing was compressed", sent)
 	}
-}
-
-func TestACompressionBombIsClosed(t *testing.T) {
-	s := start(t, options{deflate: 1024})
-	calm := s.dial("")
-	websocket.DefaultDialer.EnableCompression = true
-	c := s.dial("")
-	websocket.DefaultDialer.EnableCompression = false
-	c.conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"event":"echo","data":%q}`, strings.Repeat("0", 1<<20)))
-	c.wantClosed(wire.CloseTooBig)
-	s.WantClosed(wire.CloseTooBig, 1)
-	calm.wantAlive()
 }
 
 // Who offers what can't be accepted is served all the same, without compression; the answer to all

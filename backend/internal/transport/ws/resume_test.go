@@ -2,7 +2,6 @@ package ws_test
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"testing"
 
@@ -39,37 +38,5 @@ func TestTheQueryResumesAllRooms(t *testing.T) {
 		if is := told.Rooms[i]; is.Room != w.Room || w.Offset != "" && is.Offset != w.Offset {
 			t.Errorf("connected tells %+v, want %+v", told.Rooms, want)
 		}
-	}
-}
-
-func TestAForgedCursorIsToldAsAGap(t *testing.T) {
-	s := start(t, options{})
-	at := s.Publish(zone, "ZONE_UPDATE", "1")
-	for name, forged := range map[string]string{
-		"of another epoch": "zone:w1:a@forged-5",
-		"ahead":            fmt.Sprintf("zone:w1:a@%s-9999", at.Epoch),
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := s.in(t).dial("cursor=" + forged)
-			defer c.hangUp()
-			gap := c.wait("the gap", func(f wire.ServerFrame) bool { return f.Event == wire.EventGap })
-			next := s.Publish(zone, "ZONE_UPDATE", "2")
-			c.wait("what follows", func(f wire.ServerFrame) bool { return f.Offset == next.String() })
-			if g := decode[wire.Gap](t, gap.Data); g.Room != zone.String() {
-				t.Errorf("the gap is %+v", g)
-			}
-		})
-	}
-}
-
-func TestAMalformedCursorIsRefusedBeforeTheUpgrade(t *testing.T) {
-	s := start(t, options{})
-	answer, err := http.Get("http://" + s.address + "/ws?cursor=zone:w1:a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusBadRequest || s.Counter("zonecast_connections_refused_total", "reason=invalid_offset") != 1 {
-		t.Errorf("answered %s", answer.Status)
 	}
 }
