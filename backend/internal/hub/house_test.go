@@ -432,6 +432,14 @@ type joined struct {
 	At   uint64
 }
 
+// wantNowhere fails unless the guest is in no room, and the hub holds none.
+func (g *guest) wantNowhere(h *house) {
+	g.t.Helper()
+	if left := h.broker.subscribed(); h.Rooms() != 0 || len(left) != 0 || len(g.Rooms()) != 0 {
+		g.t.Errorf("%d rooms, subscribed to %v, the session in %v; want none", h.Rooms(), left, g.Rooms())
+	}
+}
+
 func (g *guest) leave(room wire.Room) error {
 	err := g.Leave(room)
 	if err == nil {

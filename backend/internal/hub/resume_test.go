@@ -152,9 +152,7 @@ func TestAReplayEndsWithItsContext(t *testing.T) {
 	if err := <-done; err == nil || wire.AsError(err).Code != wire.CodeUnavailable {
 		t.Errorf("joining: %v, want the code %s", err, wire.CodeUnavailable)
 	}
-	if h.Rooms() != 0 || len(g.Rooms()) != 0 {
-		t.Errorf("%d rooms, the session in %v; want none", h.Rooms(), g.Rooms())
-	}
+	g.wantNowhere(h)
 }
 
 func TestFailedHistoryLeavesNothing(t *testing.T) {

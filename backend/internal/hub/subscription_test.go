@@ -39,12 +39,15 @@ func TestARoomIsSubscribedToWhileItHasMembers(t *testing.T) {
 	h.Message(&broker.Message{Message: wire.Message{Room: room("x"), Event: "LATE"}}) // under way when the last one left
 }
 
-func TestThoseWhoJoinAtOnceSubscribeOnce(t *testing.T) {
-	const guests = 8
-	h := build(t, options{})
-	var coming atomic.Int32
+// joinAtOnce lets guests join a room while it is being subscribed to, which gives these errors one call after the
+// other, and returns how many could not.
+func (h *house) joinAtOnce(guests int32, errs ...error) (failed int32) {
+	var coming, failures, calls atomic.Int32
 	h.broker.on(func(context.Context, wire.Room) error {
-		eventually(t, "all are on their way", func() bool { return coming.Load() == guests })
+		eventually(h.t, "all are on their way", func() bool { return coming.Load() == guests })
+		if n := int(calls.Add(1)); n <= len(errs) {
+			return errs[n-1]
+		}
 		return nil
 	}, nil)
 	var all sync.WaitGroup
@@ -52,17 +55,31 @@ func TestThoseWhoJoinAtOnceSubscribeOnce(t *testing.T) {
 		g := h.guest(fmt.Sprint(i))
 		all.Go(func() {
 			coming.Add(1)
-			if err := g.join(hub.Join{Room: room("a")}); err != nil {
-				t.Error(err)
+			if g.join(hub.Join{Room: room("a")}) != nil {
+				failures.Add(1)
 			}
 		})
 	}
 	all.Wait()
+	if got := h.broker.subscribed(); len(got) != 1 || h.Rooms() != 1 {
+		h.t.Errorf("subscribed to %v, %d rooms, want one", got, h.Rooms())
+	}
+	return failures.Load()
+}
+
+func TestThoseWhoJoinAtOnceSubscribeOnce(t *testing.T) {
+	h := build(t, options{})
+	if failed := h.joinAtOnce(8); failed != 0 {
+		t.Errorf("%d could not join", failed)
+	}
 	if subscribes, _ := h.broker.calls(); subscribes != 1 {
 		t.Errorf("subscribed %d times, want once", subscribes)
 	}
-	if h.Rooms() != 1 {
-		t.Errorf("%d rooms, want 1", h.Rooms())
+}
+
+func TestOnesFailureIsNotTheOthers(t *testing.T) {
+	if failed := build(t, options{}).joinAtOnce(8, errBroker); failed != 1 {
+		t.Errorf("%d of 8 failed with the broker's one failure", failed)
 	}
 }
 
@@ -80,9 +97,7 @@ func TestAFailedSubscriptionLeavesNothing(t *testing.T) {
 	if !errors.Is(err, errBroker) {
 		t.Errorf("joining: %v, want the broker's error", err)
 	}
-	if h.Rooms() != 0 || len(h.broker.subscribed()) != 0 || len(g.Rooms()) != 0 {
-		t.Errorf("%d rooms, subscribed to %v, the session in %v; want none", h.Rooms(), h.broker.subscribed(), g.Rooms())
-	}
+	g.wantNowhere(h)
 	h.broker.on(nil, nil)
 	if err := g.join(hub.Join{Room: room("b")}); err != nil {
 		t.Errorf("joining later: %v", err)
@@ -105,36 +120,6 @@ func TestAFailedSubscriptionTakesNoRoomAway(t *testing.T) {
 	}
 	h.publish(room("a"), 1)
 	wantNumbers(t, g, room("a"), "1", "2")
-}
-
-func TestOnesFailureIsNotTheOthers(t *testing.T) {
-	const guests = 8
-	h := build(t, options{})
-	var coming, failed, calls atomic.Int32
-	h.broker.on(func(context.Context, wire.Room) error {
-		eventually(t, "all are on their way", func() bool { return coming.Load() == guests })
-		if calls.Add(1) == 1 {
-			return errBroker
-		}
-		return nil
-	}, nil)
-	var all sync.WaitGroup
-	for i := range guests {
-		g := h.guest(fmt.Sprint(i))
-		all.Go(func() {
-			coming.Add(1)
-			if g.join(hub.Join{Room: room("a")}) != nil {
-				failed.Add(1)
-			}
-		})
-	}
-	all.Wait()
-	if failed.Load() != 1 {
-		t.Errorf("%d of %d failed with the broker's one failure", failed.Load(), guests)
-	}
-	if got := h.broker.subscribed(); len(got) != 1 || h.Rooms() != 1 {
-		t.Errorf("subscribed to %v, %d rooms, want one", got, h.Rooms())
-	}
 }
 
 // The controlled broker fails the test when subscribing and unsubscribing overlap or are out of balance.
@@ -227,7 +212,5 @@ func TestJoiningGivesUpWithItsContext(t *testing.T) {
 	if err := g.joinThen(ctx, nil, hub.Join{Room: room("a")}); !errors.Is(err, context.Canceled) {
 		t.Errorf("joining: %v, want that it was canceled", err)
 	}
-	if h.Rooms() != 0 || len(g.Rooms()) != 0 {
-		t.Errorf("%d rooms, the session in %v; want none", h.Rooms(), g.Rooms())
-	}
+	g.wantNowhere(h)
 }

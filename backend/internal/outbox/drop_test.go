@@ -77,8 +77,7 @@ func TestAQueueOverItsBoundKeepsWhatTheConnectionStandsOn(t *testing.T) {
 	endAll(t, nil, q)
 }
 
-// What is kept is bounded, too: neither many pongs nor large answers stay when a queue is over its
-// bound.
+// What is kept beyond the bound is bounded, too: neither many pongs nor large answers stay.
 func TestWhatAQueueOverItsBoundKeepsIsBounded(t *testing.T) {
 	answer := outbox.NewControl("", []byte(strings.Repeat("x", 30_000)))
 	for name, push := range map[string]func(q *outbox.Queue) error{

@@ -159,8 +159,7 @@ func TestAPollAnswersWithWhatWasMissedElseWithWhatComesElseAfterItsWait(t *testi
 	}
 }
 
-// A client that polls while messages flow at full rate gets each one once, in order, however the
-// answers fall.
+// A client that polls while messages flow at full rate gets each one once, in order.
 func TestPollsOneAfterTheOtherGetEachMessageOnce(t *testing.T) {
 	s := start(t, transporttest.Options{Linger: time.Second, Queued: 64 << 10})
 	const messages, publishers = 4000, 4

@@ -110,8 +110,7 @@ func TestRetainedEventsAndGapsOverAStream(t *testing.T) {
 	}
 }
 
-// One who reads too slowly for state that is replaced gets the newest, and its cursor leads past
-// what was replaced.
+// A slow reader of state that is replaced gets the newest, and its cursor leads past the rest.
 func TestConflatedMessagesMoveTheCursor(t *testing.T) {
 	s := start(t, transporttest.Options{})
 	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")

@@ -99,8 +99,7 @@ func TestADeadPeerIsFound(t *testing.T) {
 	alive.wantAlive()
 }
 
-// While a subscription takes longer than a pong may, no pong is read: the peer is alive all the
-// same.
+// While a subscription takes longer than a pong may, no pong is read: the peer is alive.
 func TestAPeerThatTheServerKeptWaitingIsNotDead(t *testing.T) {
 	const interval, timeout = 200 * time.Millisecond, 200 * time.Millisecond
 	s := start(t, options{Options: transporttest.Options{Heartbeat: interval, Pong: timeout}})

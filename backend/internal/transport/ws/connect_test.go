@@ -138,8 +138,7 @@ func TestRefusedUpgrades(t *testing.T) {
 	}
 }
 
-// wantProblem fails unless the answer is an RFC 9457 problem with this status, code and part of its
-// sentence.
+// wantProblem fails unless the answer is this problem (RFC 9457), with a part of its sentence.
 func wantProblem(t *testing.T, answer *http.Response, status int, code wire.ErrorCode, detail string) {
 	t.Helper()
 	p, err := io.ReadAll(answer.Body)

@@ -9,8 +9,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// One who negotiated deflate and one who did not get the same; what a client compresses is
-// understood.
+// With deflate and without it a client gets the same; what a client compresses is understood.
 func TestDeflateIsTransparent(t *testing.T) {
 	s := start(t, options{deflate: 1024})
 	plain := s.dial("warehouse=w1")
@@ -37,8 +36,7 @@ func TestDeflateIsTransparent(t *testing.T) {
 	}
 }
 
-// Who offers what can't be accepted is served all the same, without compression; the answer to all
-// others names no window.
+// An offer that can't be accepted means no compression; the answer to others names no window.
 func TestTheAnswerIsWithinTheOffer(t *testing.T) {
 	const accepted = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 	for _, c := range []struct {

@@ -10,8 +10,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Whatever text a stranger sends in a frame: the server answers in frames of the protocol, and the
-// next request too.
+// Whatever text comes in a frame: the server answers in the protocol, and the next request too.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{
 		`{"event":"echo","id":1,"data":{}}`,

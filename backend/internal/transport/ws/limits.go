@@ -16,8 +16,7 @@ func byteRate(frames limit.Rate, maxFrame int) limit.Rate {
 	return limit.Rate{Tokens: frames.Tokens * float64(maxFrame), Refill: frames.Refill * float64(maxFrame)}
 }
 
-// forgiven is how many refusals a client may meet: one that is a little too fast now and then is no
-// attacker.
+// forgiven is how many refusals a client may meet: a little too fast now and then is no attack.
 var forgiven = limit.Rate{Tokens: wire.Refusals, Refill: wire.RefusalsForgiven}
 
 // allowFrame spends one frame of what the connection, its user and its address may send. Otherwise
@@ -37,8 +36,7 @@ func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 	return wait
 }
 
-// rejectRateLimited answers a frame that came too early. With the id, which has to be read for
-// that.
+// rejectRateLimited answers a frame that came too early; it reads it, for the answer needs the id.
 func (c *session) rejectRateLimited(p []byte, wait time.Duration) {
 	f, _ := wire.DecodeClient(p)
 	c.send(wire.AppendError(nil, f.ID, f.HasID, transport.ErrRateLimited(wait)))

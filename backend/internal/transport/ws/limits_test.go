@@ -110,8 +110,7 @@ func TestFramesOfAnAddressAreLimited(t *testing.T) {
 	s.wantThreeFrames(one, two)
 }
 
-// With the limits of the protocol, 200 frames a second are too many in the long run, although some
-// are let through between.
+// 200 frames a second are too many in the long run, although some are let through between.
 func TestAClientThatIsALittleTooFastForLongIsClosed(t *testing.T) {
 	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{
 		Frames: limit.Rate{Tokens: wire.RateLimitTokens, Refill: wire.RateLimitRefill}}}})

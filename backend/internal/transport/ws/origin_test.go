@@ -10,8 +10,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A browser lets a page open a WebSocket to any host, so it is the server that looks at the page's
-// origin.
+// A browser lets a page open a WebSocket to any host: the server has to look at the page's origin.
 func TestPagesOfOtherOriginsAreKeptOutUnlessNamed(t *testing.T) {
 	const mine = "https://wall.example"
 	tests := []struct {

@@ -63,8 +63,7 @@ func TestSubscribeWithAnOffsetResumes(t *testing.T) {
 	}
 }
 
-// An offset can be ahead of the room: Redis lost its latest messages. The gap leads back to where
-// the room goes on.
+// An offset may be ahead of the room, whose latest messages Redis lost. The gap leads back to it.
 func TestAnOffsetAheadOfTheRoomLeadsBack(t *testing.T) {
 	s := start(t, options{})
 	last := s.Publish(zone, "E", `1`)

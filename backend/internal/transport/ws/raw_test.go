@@ -46,8 +46,7 @@ func (s *server) rawWith(query, headers string, extra []byte) *raw {
 	return r
 }
 
-// visitor is rawOffering for a connection that its caller closes, so that thousands of them leave
-// nothing in the test.
+// visitor is rawOffering for thousands of connections: the caller closes them, not the test's end.
 func (s *server) visitor(query, extensions string) *raw {
 	s.t.Helper()
 	r := s.knock(query, "Sec-WebSocket-Extensions: "+extensions+"\r\n", nil)
@@ -93,8 +92,7 @@ func frame(first byte, payload string) []byte {
 	return p
 }
 
-// next reads one frame of the server, which must be a whole message. The opcode of one that is
-// compressed has RSV1.
+// next reads one frame, which must be a whole message; the opcode of a compressed one has RSV1.
 func (r *raw) next() (opcode byte, payload string, err error) {
 	h, p, err := testkit.ReadFrame(r.in, nil)
 	if err == nil && !h.Final {
@@ -134,8 +132,7 @@ func (r *raw) answer(id int64) wire.ServerFrame {
 	}
 }
 
-// end reads until the connection ends, and returns the code of the close frame; 0 when there was
-// none.
+// end reads until the connection ends, and returns the close frame's code; 0 without one.
 func (r *raw) end() (code int) {
 	r.t.Helper()
 	code, _ = r.ended()
