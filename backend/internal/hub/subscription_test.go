@@ -122,30 +122,6 @@ func TestAFailedSubscriptionTakesNoRoomAway(t *testing.T) {
 	wantNumbers(t, g, room("a"), "1", "2")
 }
 
-// The controlled broker fails the test when subscribing and unsubscribing overlap or are out of balance.
-func TestSubscriptionsNeverOverlap(t *testing.T) {
-	const guests, rounds = 8, 150
-	h := build(t, options{})
-	var all sync.WaitGroup
-	for i := range guests {
-		g := h.guest(fmt.Sprint(i))
-		all.Go(func() {
-			for range rounds {
-				if err := g.join(hub.Join{Room: room("a")}, hub.Join{Room: room("b")}); err != nil {
-					t.Error(err)
-				}
-				if err := errors.Join(g.Leave(room("b")), g.Leave(room("a"))); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	if h.Rooms() != 0 || len(h.broker.subscribed()) != 0 {
-		t.Errorf("%d rooms, subscribed to %v; want none", h.Rooms(), h.broker.subscribed())
-	}
-}
-
 // broker.Handler says that a call must not block. A message of an earlier subscription may still be under way when the
 // next one begins; if it waited for that, a broker with one receiver would wait for itself.
 func TestAMessageDuringTheSubscriptionDoesNotBlock(t *testing.T) {
@@ -213,4 +189,77 @@ func TestJoiningGivesUpWithItsContext(t *testing.T) {
 		t.Errorf("joining: %v, want that it was canceled", err)
 	}
 	g.wantNowhere(h)
+}
+
+// Members that come and go, as long polls do, make one subscription and lose nothing between.
+func TestARoomStaysSubscribedToBetweenItsMembers(t *testing.T) {
+	h := build(t, options{linger: 200 * time.Millisecond, limits: endless})
+	at := h.publish(room("x"), 1)
+	want := at.N
+	for i := range 5 {
+		g := h.guest(fmt.Sprint(i))
+		g.resume(room("x"), at)
+		for _, f := range g.flush() {
+			if f.Room != "" {
+				want++
+				if at, _ = wire.ParseOffset(f.Offset); at.N != want {
+					t.Fatalf("came %s, want number %d", f.Offset, want)
+				}
+			}
+		}
+		g.end()
+		if h.Rooms() != 0 {
+			t.Errorf("%d rooms have members", h.Rooms())
+		}
+		h.publish(room("x"), 3) // while nobody is there
+	}
+	if want != 1+4*3 {
+		t.Errorf("the last one got up to number %d", want)
+	}
+	if subscribes, histories := h.broker.calls(); subscribes != 1 || histories != 0 {
+		t.Errorf("subscribed %d times and read the history %d times, want once and never", subscribes, histories)
+	}
+	eventually(t, "the subscription ends", func() bool { return len(h.broker.subscribed()) == 0 })
+}
+
+func TestComingAndGoingWhileRoomsExpire(t *testing.T) {
+	h := build(t, options{linger: time.Millisecond, limits: endless})
+	var all sync.WaitGroup
+	for i := range 4 {
+		s := h.idle(t, fmt.Sprint(i), drain(t))
+		all.Go(func() {
+			for range 300 {
+				if err := s.Join(t.Context(), []hub.Join{{Room: room("x")}}, silent); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Duration(i) * 300 * time.Microsecond)
+				if err := s.Leave(room("x")); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Duration(i+1) * 400 * time.Microsecond)
+			}
+		})
+	}
+	all.Wait()
+	eventually(t, "the subscription ends", func() bool { return len(h.broker.subscribed()) == 0 })
+}
+
+// Someone who joins one room after the other does not make the instance keep them all.
+func TestNotMoreRoomsLingerThanTheirBound(t *testing.T) {
+	const most = 4096
+	h := build(t, options{linger: time.Minute})
+	s := h.idle(t, "s", drain(t))
+	for i := range most + 50 {
+		r := room(fmt.Sprint(i))
+		if err := s.Join(t.Context(), []hub.Join{{Room: r}}, silent); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Leave(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(h.broker.subscribed()); n != most {
+		t.Errorf("%d rooms linger, want %d", n, most)
+	}
+	h.CloseIdleRooms()
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
-	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/backend/wsframe"
 )
@@ -34,12 +33,6 @@ func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 		c.queue.Close(wire.CloseLimit, "too many frames were sent although they were refused")
 	}
 	return wait
-}
-
-// rejectRateLimited answers a frame that came too early; it reads it, for the answer needs the id.
-func (c *session) rejectRateLimited(p []byte, wait time.Duration) {
-	f, _ := wire.DecodeClient(p)
-	c.send(wire.AppendError(nil, f.ID, f.HasID, transport.ErrRateLimited(wait)))
 }
 
 // pong takes the answer to a ping. One that answers none counts like any other frame.

@@ -151,7 +151,8 @@ func (c *session) handle(p []byte) {
 	}
 	c.Received()
 	if wait := c.allowFrame(time.Now()); wait > 0 {
-		c.rejectRateLimited(p, wait)
+		f, _ := wire.DecodeClient(p) // for the answer needs the id
+		c.send(wire.AppendError(nil, f.ID, f.HasID, transport.ErrRateLimited(wait)))
 		return
 	}
 	f, err := wire.DecodeClient(p)

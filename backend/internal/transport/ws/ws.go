@@ -64,7 +64,7 @@ func New(o Options) *Handler {
 	m.Config.PingPeriod = 100 * 365 * 24 * time.Hour // the hub's heartbeat pings
 	m.Config.PongWait = h.ReadTimeout()
 	m.HandleConnect(h.connect)
-	m.HandleDisconnect(h.disconnect)
+	m.HandleDisconnect(func(s *melody.Session) { h.end(client(s)) })
 	m.HandleMessage(func(s *melody.Session, p []byte) { client(s).receive(p) })
 	m.HandleMessageBinary(func(s *melody.Session, _ []byte) {
 		client(s).refuseFrame(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
@@ -210,8 +210,6 @@ func (h *Handler) begin(c *session) {
 	c.Session = h.Open(c.query.User, c.queue, pingFrame)
 	c.start()
 }
-
-func (h *Handler) disconnect(s *melody.Session) { h.end(client(s)) }
 
 func (h *Handler) end(c *session) {
 	h.LeaveUser(c.counted)
