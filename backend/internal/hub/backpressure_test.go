@@ -14,7 +14,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// publishAll publishes from many publishers as fast as they are let, and returns how many messages were published.
+// publishAll publishes as fast as the publishers are let, and returns how many messages that were.
 func (h *house) publishAll(room wire.Room, publishers, each int) int {
 	var all sync.WaitGroup
 	for range publishers {
@@ -28,8 +28,8 @@ func (h *house) publishAll(room wire.Room, publishers, each int) int {
 	return publishers * each
 }
 
-// publishUntilClosed publishes at the pace of those who read, until each of those who don't is closed as slow, and
-// returns how many messages that took; at most so many.
+// publishUntilClosed publishes at the pace of those who read, at most so many messages, until each
+// of those who don't is closed as slow, and returns how many messages that took.
 func (h *house) publishUntilClosed(data json.RawMessage, most int, slow ...*guest) (published int) {
 	h.t.Helper()
 	isOpen := func(g *guest) bool { return g.Queue.Code() == 0 }
@@ -85,8 +85,8 @@ func (h *house) wantWaits() {
 	}
 }
 
-// One client that stops reading costs no more than its bound, and nobody else notices it: among many it makes no
-// publisher wait, and among few only for a moment, once.
+// One client that stops reading costs no more than its bound, and nobody else notices it: among
+// many it makes no publisher wait, and among few only for a moment, once.
 func TestOneWhoStopsReadingHoldsUpNobody(t *testing.T) {
 	for _, tt := range []struct {
 		members, bytes, data int
@@ -163,7 +163,8 @@ func (s *slowed) Slow(n int) { s.Add(int64(max(n, 0))) }
 func TestAFloodOfSlowReadersIsDeliveredToEverybody(t *testing.T) {
 	const members = 8
 	var slow slowed
-	h := build(t, options{bytes: 128 << 10, limits: endless, slow: 50 * time.Millisecond, wait: 20 * time.Second, meter: &slow})
+	h := build(t, options{bytes: 128 << 10, limits: endless, slow: 50 * time.Millisecond,
+		wait: 20 * time.Second, meter: &slow})
 	h.dial = narrow
 	guests := make([]*guest, members)
 	for i := range guests {

@@ -111,7 +111,8 @@ func build(t testing.TB, o options) *house {
 	if o.overPipe {
 		h.dial = func(testing.TB) (net.Conn, net.Conn) { return net.Pipe() }
 	}
-	h.pool = outbox.NewPool(outbox.Options{Meter: cmp.Or[outbox.Meter](o.meter, quiet{}), MaxBytes: o.bytes, SlowAfter: o.slow})
+	meter := cmp.Or[outbox.Meter](o.meter, quiet{})
+	h.pool = outbox.NewPool(outbox.Options{Meter: meter, MaxBytes: o.bytes, SlowAfter: o.slow})
 	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
 		PublishWait: o.wait, Linger: o.linger, StallTimeout: o.stall, Signal: o.signal, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)

@@ -236,7 +236,7 @@ func TestJoiningManyRoomsThrowsNobodyOut(t *testing.T) {
 			for i := range joins {
 				joins[i] = hub.Join{Room: room(fmt.Sprint(i))}
 				first := h.send(broker.Publication{Room: joins[i].Room, Event: "OLD"})
-				h.idle(t, fmt.Sprint("keeper-", i), kept, joins[i]) // a member, so that the rooms bridge what was missed
+				h.idle(t, fmt.Sprint("keeper-", i), kept, joins[i]) // so that the room bridges what was missed
 				h.send(broker.Publication{Room: joins[i].Room, Event: "SHIFT_SNAPSHOT", Retain: true, Data: data})
 				if resume {
 					joins[i].After = first

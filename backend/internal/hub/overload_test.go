@@ -82,13 +82,15 @@ func TestPublishersWaitForMembersOfOtherInstances(t *testing.T) {
 func (h *house) abroad(name wire.Room, n int) {
 	h.t.Helper()
 	for range n {
-		if _, err := h.broker.Publish(h.t.Context(), broker.Publication{Room: name, Event: "E", Data: xs(4000)}); err != nil {
+		p := broker.Publication{Room: name, Event: "E", Data: xs(4000)}
+		if _, err := h.broker.Publish(h.t.Context(), p); err != nil {
 			h.t.Fatal(err)
 		}
 	}
 }
 
-// What other instances have published before they hear of it may be far more than the members' queues hold: nobody is thrown out.
+// What other instances publish before they hear of it may be far more than the members' queues hold:
+// nobody is thrown out.
 func TestWhatIsOnItsWayFromOtherInstancesThrowsNobodyOut(t *testing.T) {
 	const members, messages = 6, 200
 	line := newAnnouncer()

@@ -13,8 +13,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// When hundreds come back at once, each with an offset of its own, the broker is asked for each part of the history once,
-// not hundreds of times; and everyone gets exactly what it missed.
+// When hundreds come back at once, each with an offset of its own, the broker is asked for each part
+// of the history once, not hundreds of times; and everyone gets exactly what it missed.
 func TestReplaysShareTheirReads(t *testing.T) {
 	const guests, missed = 400, 1000
 	h := build(t, options{limits: endless})

@@ -39,8 +39,8 @@ func TestARoomIsSubscribedToWhileItHasMembers(t *testing.T) {
 	h.Message(&broker.Message{Message: wire.Message{Room: room("x"), Event: "LATE"}}) // under way when the last one left
 }
 
-// joinAtOnce lets guests join a room while it is being subscribed to, which gives these errors one call after the
-// other, and returns how many could not.
+// joinAtOnce lets guests join a room at once, and returns how many could not. The first
+// subscriptions to it end with these errors.
 func (h *house) joinAtOnce(guests int32, errs ...error) (failed int32) {
 	var coming, failures, calls atomic.Int32
 	h.broker.on(func(context.Context, wire.Room) error {

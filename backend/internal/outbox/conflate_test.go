@@ -47,7 +47,7 @@ func TestWaitingMessagesAreReplacedByNewerOnes(t *testing.T) {
 		{"one", "r a 1, r a 2", "r skipped 1-1, r a 2"},
 		{"many become one notice", "r a 1, r a 2, r a 3, r a 4", "r skipped 1-3, r a 4"},
 		{"two names take turns", "r a 1, r b 2, r a 3, r b 4", "r skipped 1-2, r a 3, r b 4"},
-		{"what has no name stays where it is", "r a 1, r - 2, r a 3, r a 4", "r skipped 1-1, r - 2, r skipped 3-3, r a 4"},
+		{"what has no name stays", "r a 1, r - 2, r a 3, r a 4", "r skipped 1-1, r - 2, r skipped 3-3, r a 4"},
 		{"another room is another name", "r a 1, s a 1, r a 2", "r skipped 1-1, s a 1, r a 2"},
 		{"notices meet across other rooms", "r a 1, s a 1, r b 2, r b 3, r a 4", "r skipped 1-2, s a 1, r b 3, r a 4"},
 	} {

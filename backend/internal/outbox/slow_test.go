@@ -22,7 +22,7 @@ func block(q *outbox.Queue) (lines int) {
 	return lines
 }
 
-// blocked reports whether 48 KiB wait for a socket that is full for good. It waits until the writer has tried.
+// blocked reports whether 48 KiB wait for a socket that is full for good, once the writer has tried.
 func blocked(q *outbox.Queue) bool {
 	for !q.Stalled() && q.Stats().Waiting > 0 {
 		runtime.Gosched()

@@ -91,7 +91,9 @@ func newBench(b *testing.B, name string, clients int) *bench {
 		stop.Close()
 		command.Wait()
 	})
-	testkit.Eventually(b, "all clients are members", func() bool { return s.Gate.Connections(name) == clients && s.Hub.Counts().Zones[zoneA] == clients })
+	testkit.Eventually(b, "all clients are members", func() bool {
+		return s.Gate.Connections(name) == clients && s.Hub.Counts().Zones[zoneA] == clients
+	})
 	return s
 }
 

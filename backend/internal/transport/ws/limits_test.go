@@ -15,8 +15,12 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
+func limited(t *testing.T, limits transport.Limits) *server {
+	return start(t, options{Options: transporttest.Options{Limits: limits}})
+}
+
 func TestFramesAreLimitedByRate(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Frames: limit.Rate{Tokens: 5, Refill: 10}}}})
+	s := limited(t, transport.Limits{Frames: limit.Rate{Tokens: 5, Refill: 10}})
 	c, calm := s.dial(""), s.dial("")
 	for i := range 5 {
 		acked[int](c, wire.EventEcho, int64(i+1), `1`)
@@ -41,7 +45,7 @@ func TestAClientThatHammersIsClosed(t *testing.T) {
 	}
 	for name, hammer := range hammers {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Frames: limit.Rate{Tokens: 3, Refill: 0.001}}}})
+			s := limited(t, transport.Limits{Frames: limit.Rate{Tokens: 3, Refill: 0.001}})
 			c, calm := s.dial(""), s.dial("")
 			for range 3 + wire.Refusals + 50 {
 				hammer(c)
@@ -58,7 +62,7 @@ func TestAClientThatHammersIsClosed(t *testing.T) {
 
 // A client has only so many bytes, whatever they are.
 func TestBytesAreLimited(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Frames: limit.Rate{Tokens: 2, Refill: 0.001}}}})
+	s := limited(t, transport.Limits{Frames: limit.Rate{Tokens: 2, Refill: 0.001}})
 	r := s.raw("")
 	defer r.Close()
 	calm := s.dial("")
@@ -75,7 +79,7 @@ func TestBytesAreLimited(t *testing.T) {
 }
 
 func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{ConnectionsPerAddress: 2}}})
+	s := limited(t, transport.Limits{ConnectionsPerAddress: 2})
 	c, _ := s.dial(""), s.dial("")
 	_, answer, err := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws", nil)
 	if err == nil || answer == nil || answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
@@ -105,15 +109,14 @@ func (s *server) wantThreeFrames(one, two *client) {
 }
 
 func TestFramesOfAnAddressAreLimited(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{AddressFrames: limit.Rate{Tokens: 3, Refill: 0.001}}}})
+	s := limited(t, transport.Limits{AddressFrames: limit.Rate{Tokens: 3, Refill: 0.001}})
 	one, two := s.dial(""), s.dial("")
 	s.wantThreeFrames(one, two)
 }
 
 // 200 frames a second are too many in the long run, although some are let through between.
 func TestAClientThatIsALittleTooFastForLongIsClosed(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{
-		Frames: limit.Rate{Tokens: wire.RateLimitTokens, Refill: wire.RateLimitRefill}}}})
+	s := limited(t, transport.Limits{Frames: limit.Rate{Tokens: wire.RateLimitTokens, Refill: wire.RateLimitRefill}})
 	c := s.dial("")
 	for range 1000 {
 		if c.conn.WriteMessage(websocket.TextMessage, []byte(`{"event":"echo"}`)) != nil {
