@@ -31,8 +31,7 @@ func AppendRequest(dst []byte, host, path, token string, deflate bool) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// AppendResponse appends a server's answer to the handshake with this key, without extensions, to
-// dst.
+// AppendResponse appends a server's answer to the handshake with this key, without extensions.
 func AppendResponse(dst []byte, key string) []byte {
 	return fmt.Appendf(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Accept: %s\r\n\r\n", accept(key))

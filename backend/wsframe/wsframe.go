@@ -14,8 +14,7 @@ import (
 	"slices"
 )
 
-// MaxPayload is the longest payload in bytes that a [Reader] takes, of a frame and of a whole
-// message.
+// MaxPayload is the longest payload in bytes of a frame and of a message that a [Reader] takes.
 const MaxPayload = 2 << 20
 
 // MaxHeader is the length in bytes of the longest header.
@@ -215,8 +214,7 @@ func (s *Sequence) Add(h Header, most int) error {
 	return nil
 }
 
-// A Message is a whole message, or a control frame. The zero Op stands for nothing: a fragment that
-// others follow.
+// A Message is a whole message, or a control frame. The zero Op is a fragment that others follow.
 type Message struct {
 	Op       Op
 	Deflated bool
@@ -264,8 +262,7 @@ func (r *Reader) Next(p []byte) (Message, int, error) {
 	return m, end, nil
 }
 
-// CloseReason reads the payload of a close frame (section 5.5.1); the code is 1005 when there is
-// none.
+// CloseReason reads a close frame's payload (section 5.5.1); the code is 1005 when there is none.
 func CloseReason(payload []byte) (code int, reason string) {
 	if len(payload) < 2 {
 		return 1005, ""

@@ -106,12 +106,14 @@ func TestNextRefuses(t *testing.T) {
 	}
 }
 
-// A close frame has room for 123 bytes of reason (section 5.5), and so for what is wrong and what
-// to do.
+// A close frame has room for 123 bytes of reason (section 5.5): what is wrong and what to do.
 func TestErrorsFitIntoACloseFrame(t *testing.T) {
 	for _, e := range []*Error{ErrReserved, ErrOpcode, ErrMask, ErrControl, ErrSequence, ErrCompressed, ErrTooLong} {
 		if e.Problem == "" || e.Advice == "" || len(e.Problem) > 50 || len(e.Advice) > 50 {
 			t.Errorf("%q, %q: want 1 to 50 bytes each", e.Problem, e.Advice)
+		}
+		if e != ErrTooLong && !strings.Contains(e.Advice, "(RFC ") {
+			t.Errorf("%q: %q does not say where it is written", e.Problem, e.Advice)
 		}
 	}
 }
@@ -128,8 +130,7 @@ func TestCloseReason(t *testing.T) {
 	}
 }
 
-// However the bytes are cut up, the messages are the same, and nothing a stranger sends is taken
-// past its end.
+// However the bytes are cut up, the messages are the same, and nothing is taken past its end.
 func FuzzReader(f *testing.F) {
 	f.Add(Append(Append(nil, Text, []byte("hello")), Ping, nil), uint8(3), false)
 	f.Add(AppendMasked(nil, Text, testKey, []byte(strings.Repeat("x", 200))), uint8(100), true)

@@ -2,11 +2,9 @@ package hub_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"runtime"
-	"strings"
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
@@ -21,9 +19,7 @@ func BenchmarkJoinLeave(b *testing.B) {
 			h.publish(room("a"), 100)
 			joins := []hub.Join{{Room: room("a")}}
 			for i := range others {
-				if err := h.idle(b, fmt.Sprint(i), drain(b)).Join(b.Context(), joins, silent); err != nil {
-					b.Fatal(err)
-				}
+				h.idle(b, fmt.Sprint(i), drain(b), joins...)
 			}
 			comeAndGo(b, h, joins)
 		})
@@ -49,9 +45,7 @@ func withRooms(b *testing.B, rooms int) *house {
 		for k := range joins {
 			joins[k].Room = room(fmt.Sprint("other-", i+k))
 		}
-		if err := h.idle(b, fmt.Sprint("other-", i), conn).Join(b.Context(), joins, silent); err != nil {
-			b.Fatal(err)
-		}
+		h.idle(b, fmt.Sprint("other-", i), conn, joins...)
 	}
 	return h
 }
@@ -102,7 +96,7 @@ func fanOut(b *testing.B, h *house, members int) {
 		}
 	}
 	p := broker.Publication{Room: room("a"), Event: wire.EventZoneUpdate,
-		Data: json.RawMessage(`"` + strings.Repeat("x", 126) + `"`)}
+		Data: xs(126)}
 	b.ReportAllocs()
 	for b.Loop() {
 		h.send(p)

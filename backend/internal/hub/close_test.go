@@ -36,9 +36,9 @@ func TestCloseDuringJoin(t *testing.T) {
 			if err == nil {
 				t.Error("a session that ended meanwhile could join")
 			}
-			if h.Rooms() != 0 || h.Connections() != 0 || len(g.Rooms()) != 0 || len(h.broker.subscribed()) != 0 {
-				t.Errorf("%d rooms, %d connections, the session in %v, subscribed to %v; want none",
-					h.Rooms(), h.Connections(), g.Rooms(), h.broker.subscribed())
+			g.wantNowhere(h)
+			if n := h.Connections(); n != 0 {
+				t.Errorf("%d connections, want none", n)
 			}
 		})
 	}
@@ -47,11 +47,8 @@ func TestCloseDuringJoin(t *testing.T) {
 func TestCloseWhileMessagesFlow(t *testing.T) {
 	h := build(t, options{limits: endless})
 	stop := h.flood(room("a"), 2)
-	for range 50 {
-		g := h.guest("g")
-		if err := g.join(hub.Join{Room: room("a")}); err != nil {
-			t.Fatal(err)
-		}
+	for range 20 {
+		g := h.member("g", room("a"))
 		eventually(t, "messages come", func() bool { return g.got() > 5 })
 		g.end()
 		wantUnbroken(t, g.seen())
@@ -65,12 +62,8 @@ func TestCloseWhileMessagesFlow(t *testing.T) {
 // The transport ends the queue of a client that is too slow; until it closes the session, the room goes on without it.
 func TestAClosedQueueHoldsUpNobody(t *testing.T) {
 	h := build(t, options{bytes: 4 << 10, overPipe: true})
-	slow, quick := h.sleeper("slow"), h.guest("quick")
-	for _, g := range []*guest{slow, quick} {
-		if err := g.join(hub.Join{Room: room("a")}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	slow, quick := h.sleeper("slow"), h.member("quick", room("a"))
+	slow.enter(room("a"))
 	for n := 2; slow.Queue.Code() == 0; n++ {
 		h.publish(room("a"), 1)
 		eventually(t, "the quick one gets it", func() bool { return quick.got() == n })

@@ -12,21 +12,13 @@ import (
 
 func TestAGapIsToldToTheRoomsMembersAndBridged(t *testing.T) {
 	h := build(t, options{})
-	a, b, elsewhere := h.guest("a"), h.guest("b"), h.guest("elsewhere")
-	for _, g := range []*guest{a, b} {
-		if err := g.join(hub.Join{Room: room("x")}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := elsewhere.join(hub.Join{Room: room("y")}); err != nil {
-		t.Fatal(err)
-	}
+	a, b, elsewhere := h.member("a", room("x")), h.member("b", room("x")), h.member("elsewhere", room("y"))
 	from := h.publish(room("x"), 3)
 	to := from
 	to.N = 7
 	h.Gap(room("x"), broker.Gap{From: from, To: to}, nil)
 	h.Gap(room("nobody is here"), broker.Gap{From: from, To: to}, nil)
-	h.Message(&broker.Message{Message: wire.Message{Room: room("x"), Event: "E", Offset: to.Next()}})
+	h.deliver(room("x"), to.Next())
 	for _, g := range []*guest{a, b} {
 		wantNumbers(t, g, room("x"), "1", "2", "3", "gap 3-7", "8")
 		wantUnbroken(t, g.seen())
@@ -37,21 +29,15 @@ func TestAGapIsToldToTheRoomsMembersAndBridged(t *testing.T) {
 	if h.gaps.Load() == 0 {
 		t.Error("the gap was not counted")
 	}
-	late := h.guest("late") // whoever comes now stands after the gap
-	if err := late.join(hub.Join{Room: room("x")}); err != nil {
-		t.Fatal(err)
-	}
-	h.Message(&broker.Message{Message: wire.Message{Room: room("x"), Event: "E", Offset: to.Next().Next()}})
+	late := h.member("late", room("x")) // whoever comes now stands after the gap
+	h.deliver(room("x"), to.Next().Next())
 	wantNumbers(t, late, room("x"), "9")
 	wantUnbroken(t, late.seen())
 }
 
 func TestANewEpochBeginsAfterAGap(t *testing.T) {
 	h := build(t, options{})
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	g := h.member("g", room("a"))
 	last := h.publish(room("a"), 100)
 	epoch := wire.Offset{Epoch: "next"}
 	h.Gap(room("a"), broker.Gap{From: last, To: epoch}, nil)
@@ -59,7 +45,7 @@ func TestANewEpochBeginsAfterAGap(t *testing.T) {
 	if err := late.joinThen(t.Context(), func() {
 		for range 3 { // numbers that the old epoch had too
 			epoch = epoch.Next()
-			h.Message(&broker.Message{Message: wire.Message{Room: room("a"), Event: "E", Offset: epoch}})
+			h.deliver(room("a"), epoch)
 		}
 	}, hub.Join{Room: room("a")}); err != nil {
 		t.Fatal(err)
@@ -72,22 +58,6 @@ func TestANewEpochBeginsAfterAGap(t *testing.T) {
 	wantNumbers(t, late, room("a"), "1", "2", "3")
 }
 
-func TestAMessageThatTheRoomHasIsNotSentAgain(t *testing.T) {
-	h := build(t, options{})
-	h.publish(room("a"), 4)
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
-	last := h.publish(room("a"), 1)
-	for n := uint64(1); n <= last.N; n++ {
-		h.Message(&broker.Message{Message: wire.Message{Room: room("a"), Event: "E",
-			Offset: wire.Offset{Epoch: last.Epoch, N: n}}})
-	}
-	h.publish(room("a"), 1)
-	wantNumbers(t, g, room("a"), "5", "6")
-}
-
 func TestFreshMembersGetWhatIsRetained(t *testing.T) {
 	h := build(t, options{})
 	retain := func(event, data string) wire.Offset {
@@ -98,18 +68,12 @@ func TestFreshMembersGetWhatIsRetained(t *testing.T) {
 	retain("A", `"new"`)
 	last := h.publish(room("a"), 1)
 
-	first := h.guest("first")
-	if err := first.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	first := h.member("first", room("a"))
 	wantNumbers(t, first, room("a"), "retained 2", "retained 3")
 
 	retain("B", `"b2"`) // while the room has members, the hub keeps it up to date by itself
 	retain("C", `"c"`)
-	second := h.guest("second")
-	if err := second.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	second := h.member("second", room("a"))
 	wantNumbers(t, second, room("a"), "retained 3", "retained 5", "retained 6")
 	wantNumbers(t, first, room("a"), "retained 2", "retained 3", "5", "6")
 	for i, want := range []struct{ event, data string }{{"A", `"new"`}, {"B", `"b2"`}, {"C", `"c"`}} {
@@ -120,45 +84,37 @@ func TestFreshMembersGetWhatIsRetained(t *testing.T) {
 	}
 
 	back := h.guest("back") // it has what was retained, or gets it with what it missed
-	if err := back.join(hub.Join{Room: room("a"), After: last}); err != nil {
-		t.Fatal(err)
-	}
+	back.resume(room("a"), last)
 	wantNumbers(t, back, room("a"), "5", "6")
 
 	for _, g := range []*guest{first, second, back} {
 		g.Close()
 	}
-	third := h.guest("third") // the hub forgot the room; the broker did not
-	if err := third.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	third := h.member("third", room("a")) // the hub forgot the room; the broker did not
 	wantNumbers(t, third, room("a"), "retained 3", "retained 5", "retained 6")
 }
 
 // What an earlier subscription had still to say, of messages that the room has already, is not said again.
-func TestAGapThatLiesBehindIsIgnored(t *testing.T) {
-	h := build(t, options{limits: endless})
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
-	last := h.publish(room("a"), 10)
+func TestWhatTheRoomHasIsNotSentAgain(t *testing.T) {
+	h := build(t, options{})
+	h.publish(room("a"), 4)
+	g := h.member("g", room("a"))
+	last := h.publish(room("a"), 6)
 	h.Gap(room("a"), broker.Gap{From: wire.Offset{Epoch: "old", N: 5}, To: wire.Offset{Epoch: last.Epoch, N: 3}}, nil)
-	for n := uint64(4); n <= 10; n++ {
-		h.Message(&broker.Message{Message: wire.Message{Room: room("a"), Event: "E", Offset: wire.Offset{Epoch: last.Epoch, N: n}}})
+	for n := uint64(1); n <= last.N; n++ {
+		h.deliver(room("a"), wire.Offset{Epoch: last.Epoch, N: n})
 	}
-	if got := wantUnbroken(t, g.flush())[room("a").String()]; got != 10 || h.gaps.Load() != 0 {
-		t.Errorf("got %d messages and %d gaps, want 10 and none", got, h.gaps.Load())
+	h.publish(room("a"), 1)
+	wantNumbers(t, g, room("a"), "5", "6", "7", "8", "9", "10", "11")
+	if n := h.gaps.Load(); n != 0 {
+		t.Errorf("%d gaps were counted, want none", n)
 	}
 }
 
 // After a gap newcomers get the retained events as they are then: one that the gap swallowed, none that is gone.
 func TestRetainedEventsAreThoseAfterTheGap(t *testing.T) {
 	h := build(t, options{limits: endless})
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	h.member("g", room("a"))
 	last := h.send(broker.Publication{Room: room("a"), Event: "SHIFT_SNAPSHOT", Retain: true, Data: []byte(`"old"`)})
 	newer := &broker.Message{Message: wire.Message{Room: room("a"), Event: "SHIFT_SNAPSHOT", Data: []byte(`"new"`),
 		Offset: wire.Offset{Epoch: last.Epoch, N: 5}}}
@@ -172,10 +128,7 @@ func TestRetainedEventsAreThoseAfterTheGap(t *testing.T) {
 		{broker.Gap{From: to, To: wire.Offset{Epoch: "other", N: 3}}, nil, nil},
 	} {
 		h.Gap(room("a"), tt.gap, tt.retained)
-		late := h.guest("late to " + tt.gap.To.String())
-		if err := late.join(hub.Join{Room: room("a")}); err != nil {
-			t.Fatal(err)
-		}
+		late := h.member("late to "+tt.gap.To.String(), room("a"))
 		var got []string
 		for _, f := range late.flush() {
 			if f.Retained {

@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -20,18 +19,14 @@ func TestHeartbeatsComeOncePerIntervalSpreadOverIt(t *testing.T) {
 		const guests, rounds, interval = 300, 4, 30 * time.Second
 		h := build(t, options{beat: interval, overPipe: true})
 		h.ping = outbox.NewRaw([]byte(`{"event":"ping"}` + "\n"))
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { h.Run(ctx) })
+		stop := h.run()
 		var all []*guest
 		for i := range guests {
 			all = append(all, h.guest(fmt.Sprint(i)))
 		}
 		time.Sleep(interval / 256) // between two ticks, whatever the number of slots
 		synctest.Wait()
-		if err := all[0].join(hub.Join{Room: room("a")}); err != nil { // being in a room changes nothing
-			t.Fatal(err)
-		}
+		all[0].enter(room("a")) // being in a room changes nothing
 		var perSecond []int
 		for before := 0; len(perSecond) < rounds*int(interval/time.Second); {
 			time.Sleep(time.Second)
@@ -74,14 +69,24 @@ func TestHeartbeatsComeOncePerIntervalSpreadOverIt(t *testing.T) {
 				t.Fatalf("%s got %d heartbeats, the last says %+v; want %d connections", g.ID, len(frames), beat, guests/3)
 			}
 		}
-		cancel()
-		running.Wait()
+		stop()
 		time.Sleep(2 * interval)
 		synctest.Wait()
 		if n := count(all[0], wire.EventHeartbeat); n != rounds+1 {
 			t.Errorf("%d heartbeats, the last after the end of Run", n)
 		}
 	})
+}
+
+// run lets the hub beat until stop.
+func (h *house) run() (stop func()) {
+	ctx, cancel := context.WithCancel(h.t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { h.Run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 func count(g *guest, event string) (n int) {
@@ -98,9 +103,7 @@ func TestTheFirstHeartbeatIsNotLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const interval = 30 * time.Second
 		h := build(t, options{beat: interval, overPipe: true})
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { h.Run(ctx) })
+		stop := h.run()
 		for i := range 20 {
 			time.Sleep(time.Duration(math.Sqrt(float64(i))*7000) * time.Millisecond)
 			g := h.guest(fmt.Sprint(i))
@@ -110,26 +113,20 @@ func TestTheFirstHeartbeatIsNotLate(t *testing.T) {
 				t.Errorf("%s got %d heartbeats in its first interval, want 1", g.ID, n)
 			}
 		}
-		cancel()
-		running.Wait()
+		stop()
 	})
 }
 
 func TestAConnectionIsTracked(t *testing.T) {
 	h := build(t, options{beat: 128 * time.Millisecond})
 	h.ping = outbox.NewRaw([]byte(`{"event":"ping"}` + "\n"))
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	g := h.member("g", room("a"))
 	if g.Ponged(time.Now()) {
 		t.Error("a pong is an answer before the first ping")
 	}
 	h.publish(room("a"), 3)
 	g.Received()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go h.Run(ctx)
+	defer h.run()()
 	eventually(t, "a ping comes", func() bool { return count(g, "ping") > 0 })
 	if !g.Ponged(time.Now().Add(time.Second)) {
 		t.Error("the pong answered nothing")

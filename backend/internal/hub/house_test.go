@@ -2,12 +2,14 @@ package hub_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,21 +20,11 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// patience bounds every wait. Nothing waits that long when all is well and the machine has little else to do.
-const patience = time.Minute
-
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so after %v: %s", patience, what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
+var eventually = testkit.Eventually
 
 // lines is the encoding of these tests: one frame a line.
 var lines = &outbox.Encoding{
@@ -119,10 +111,8 @@ func build(t testing.TB, o options) *house {
 	if o.overPipe {
 		h.dial = func(testing.TB) (net.Conn, net.Conn) { return net.Pipe() }
 	}
-	if o.meter == nil {
-		o.meter = quiet{}
-	}
-	h.pool = outbox.NewPool(outbox.Options{Meter: o.meter, MaxBytes: o.bytes, SlowAfter: o.slow})
+	meter := cmp.Or[outbox.Meter](o.meter, quiet{})
+	h.pool = outbox.NewPool(outbox.Options{Meter: meter, MaxBytes: o.bytes, SlowAfter: o.slow})
 	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
 		PublishWait: o.wait, Linger: o.linger, StallTimeout: o.stall, Signal: o.signal, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)
@@ -188,6 +178,9 @@ func (p paced) Read(buf []byte) (int, error) {
 
 func room(name string) wire.Room { return wire.Room{Warehouse: "w", Zone: name} }
 
+// xs is a text of n letters, as data.
+func xs(n int) json.RawMessage { return json.RawMessage(`"` + strings.Repeat("x", n) + `"`) }
+
 // publish publishes n messages to the room.
 func (h *house) publish(room wire.Room, n int) (last wire.Offset) {
 	h.t.Helper()
@@ -199,9 +192,7 @@ func (h *house) publish(room wire.Room, n int) (last wire.Offset) {
 
 func (h *house) send(p broker.Publication) wire.Offset {
 	h.t.Helper()
-	if p.Event == "" {
-		p.Event = wire.EventZoneUpdate
-	}
+	p.Event = cmp.Or(p.Event, wire.EventZoneUpdate)
 	if p.Data == nil {
 		p.Data = json.RawMessage(`{}`)
 	}
@@ -210,6 +201,11 @@ func (h *house) send(p broker.Publication) wire.Offset {
 		h.t.Errorf("publish to %s: %v", p.Room, err)
 	}
 	return receipt.Offset
+}
+
+// deliver brings a message of that offset, whatever the broker has.
+func (h *house) deliver(room wire.Room, at wire.Offset) {
+	h.Message(&broker.Message{Message: wire.Message{Room: room, Event: "E", Offset: at}})
 }
 
 // flood publishes to the room until stop: a few messages each millisecond, less when the clients can't follow.
@@ -249,12 +245,18 @@ func drain(t testing.TB) net.Conn {
 }
 
 // idle opens a session on a connection, which several may share: a process has descriptors for fewer than 10,000 pairs.
-func (h *house) idle(t testing.TB, name string, conn net.Conn) *hub.Session {
+func (h *house) idle(t testing.TB, name string, conn net.Conn, joins ...hub.Join) *hub.Session {
+	t.Helper()
 	s := h.Open(name, "", h.pool.NewQueue(conn, lines, nil), nil)
 	t.Cleanup(func() {
 		s.Close()
 		s.Queue.Hangup(wire.CloseGoingAway)
 	})
+	if len(joins) > 0 {
+		if err := s.Join(t.Context(), joins, silent); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return s
 }
 
@@ -279,6 +281,14 @@ func (h *house) guest(name string) *guest {
 	h.t.Helper()
 	g := h.sleeper(name)
 	g.wake()
+	return g
+}
+
+// member is a guest in these rooms.
+func (h *house) member(name string, rooms ...wire.Room) *guest {
+	h.t.Helper()
+	g := h.guest(name)
+	g.enter(rooms...)
 	return g
 }
 
@@ -362,9 +372,41 @@ func (g *guest) flush() []wire.ServerFrame {
 	return g.seen()
 }
 
+// wantAll waits for all that was pushed: so many messages of the room in their order, and no end.
+func (g *guest) wantAll(room wire.Room, messages int) {
+	g.t.Helper()
+	if n := wantUnbroken(g.t, g.flush())[room.String()]; n != messages || g.Queue.Code() != 0 {
+		g.t.Fatalf("%s got %d of %d messages, closed with %s", g.ID, n, messages, g.Queue.Code())
+	}
+}
+
 // join joins rooms; the announcement becomes a frame "joined" for each of them.
 func (g *guest) join(joins ...hub.Join) error {
 	return g.joinThen(context.Background(), nil, joins...)
+}
+
+// mustJoin is join where nothing can go wrong.
+func (g *guest) mustJoin(joins ...hub.Join) {
+	g.t.Helper()
+	if err := g.join(joins...); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// enter joins rooms afresh.
+func (g *guest) enter(rooms ...wire.Room) {
+	g.t.Helper()
+	joins := make([]hub.Join, len(rooms))
+	for i, r := range rooms {
+		joins[i].Room = r
+	}
+	g.mustJoin(joins...)
+}
+
+// resume joins a room and asks for what came after an offset.
+func (g *guest) resume(room wire.Room, after wire.Offset) {
+	g.t.Helper()
+	g.mustJoin(hub.Join{Room: room, After: after})
 }
 
 // joinThen calls then within the announcement, after its frames.
@@ -391,12 +433,28 @@ type joined struct {
 	At   uint64
 }
 
+// wantNowhere fails unless the guest is in no room, and the hub holds none.
+func (g *guest) wantNowhere(h *house) {
+	g.t.Helper()
+	if left := h.broker.subscribed(); h.Rooms() != 0 || len(left) != 0 || len(g.Rooms()) != 0 {
+		g.t.Errorf("%d rooms, subscribed to %v, the session in %v; want none", h.Rooms(), left, g.Rooms())
+	}
+}
+
 func (g *guest) leave(room wire.Room) error {
 	err := g.Leave(room)
 	if err == nil {
 		g.Queue.Push(left(room))
 	}
 	return err
+}
+
+// exit leaves a room that it is in.
+func (g *guest) exit(room wire.Room) {
+	g.t.Helper()
+	if err := g.leave(room); err != nil {
+		g.t.Error(err)
+	}
 }
 
 // left is the frame that tells the checker that nothing more of the room may come.

@@ -2,9 +2,7 @@ package hub_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +13,7 @@ import (
 )
 
 func TestMembersSeeOffsetsRiseByOneFromTheirAnnouncement(t *testing.T) {
-	const guests, rounds = 12, 60
+	const guests, rounds = 8, 25
 	h := build(t, options{limits: endless})
 	stop := h.flood(room("a"), 2)
 	var all sync.WaitGroup
@@ -29,9 +27,7 @@ func TestMembersSeeOffsetsRiseByOneFromTheirAnnouncement(t *testing.T) {
 				}
 				before := g.got()
 				eventually(t, "messages come", func() bool { return g.got() > before+i })
-				if err := g.leave(room("a")); err != nil {
-					t.Error(err)
-				}
+				g.exit(room("a"))
 			}
 			if n := wantUnbroken(t, g.flush())[room("a").String()]; n < rounds {
 				t.Errorf("%s got %d messages in %d rounds", g.ID, n, rounds)
@@ -94,16 +90,9 @@ func TestManyMessagesDuringTheAnnouncementAreNotLost(t *testing.T) {
 
 func TestLeavingEndsDelivery(t *testing.T) {
 	h := build(t, options{})
-	g, other := h.guest("g"), h.guest("other")
-	for _, each := range []*guest{g, other} {
-		if err := each.join(hub.Join{Room: room("a")}, hub.Join{Room: room("b")}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	g, other := h.member("g", room("a"), room("b")), h.member("other", room("a"), room("b"))
 	h.publish(room("a"), 1)
-	if err := g.leave(room("a")); err != nil {
-		t.Fatal(err)
-	}
+	g.exit(room("a"))
 	h.publish(room("a"), 2)
 	h.publish(room("b"), 1)
 	wantNumbers(t, g, room("a"), "1")
@@ -133,17 +122,13 @@ func TestRoomsOfASessionAreLimited(t *testing.T) {
 	if n := h.Rooms(); n != 0 {
 		t.Errorf("a refused joining left %d rooms", n)
 	}
-	if err := g.join(hub.Join{Room: room("a")}, hub.Join{Room: room("b")}, hub.Join{Room: room("c")}); err != nil {
-		t.Fatal(err)
-	}
+	g.enter(room("a"), room("b"), room("c"))
 	refused(hub.Join{Room: room("d")})
 	refused(hub.Join{Room: room("a")}, hub.Join{Room: room("d")})
 	if err := g.join(hub.Join{Room: room("a")}); err != nil {
 		t.Errorf("joining again at the limit: %v", err)
 	}
-	if err := g.leave(room("b")); err != nil {
-		t.Fatal(err)
-	}
+	g.exit(room("b"))
 	if err := g.join(hub.Join{Room: room("d")}); err != nil {
 		t.Errorf("joining after leaving: %v", err)
 	}
@@ -151,18 +136,13 @@ func TestRoomsOfASessionAreLimited(t *testing.T) {
 
 func TestJoiningARoomTwiceAtOnceIsOneMembership(t *testing.T) {
 	h := build(t, options{})
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}, hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	g := h.member("g", room("a"), room("a"))
 	h.publish(room("a"), 2)
 	wantNumbers(t, g, room("a"), "1", "2")
 	if n := len(g.Rooms()); n != 1 {
 		t.Errorf("the session is in %d rooms, want 1", n)
 	}
-	if err := g.leave(room("a")); err != nil {
-		t.Fatal(err)
-	}
+	g.exit(room("a"))
 	eventually(t, "the room is released", func() bool { return h.Rooms() == 0 })
 }
 
@@ -171,9 +151,7 @@ func TestJoiningAgain(t *testing.T) {
 	h.send(broker.Publication{Room: room("a"), Event: "STATE", Retain: true})
 	g := h.guest("g")
 	for i := range 3 {
-		if err := g.join(hub.Join{Room: room("a")}); err != nil {
-			t.Fatal(err)
-		}
+		g.enter(room("a"))
 		h.publish(room("a"), 1)
 		wantUnbroken(t, g.flush())
 		if n := len(g.Rooms()); n != 1 {
@@ -184,9 +162,7 @@ func TestJoiningAgain(t *testing.T) {
 	if subscribes, _ := h.broker.calls(); subscribes != 1 {
 		t.Errorf("subscribed %d times, want once", subscribes)
 	}
-	if err := g.leave(room("a")); err != nil {
-		t.Fatal(err)
-	}
+	g.exit(room("a"))
 	eventually(t, "the room is released", func() bool { return h.Rooms() == 0 })
 }
 
@@ -194,14 +170,9 @@ func TestJoiningAgain(t *testing.T) {
 // published after the offset of its room was read and before the announcement.
 func TestJoiningAgainAnnouncesWhereItsMessagesGoOn(t *testing.T) {
 	h := build(t, options{})
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	g := h.member("g", room("a"))
 	h.broker.on(func(context.Context, wire.Room) error { h.publish(room("a"), 1); return nil }, nil)
-	if err := g.join(hub.Join{Room: room("a")}, hub.Join{Room: room("b")}); err != nil {
-		t.Fatal(err)
-	}
+	g.enter(room("a"), room("b"))
 	h.publish(room("a"), 1)
 	wantUnbroken(t, g.flush())
 }
@@ -209,10 +180,7 @@ func TestJoiningAgainAnnouncesWhereItsMessagesGoOn(t *testing.T) {
 // A member that asks for what it missed gets that first, not what is published meanwhile.
 func TestJoiningAgainWithAnOffsetReplaysBeforeAnythingNewer(t *testing.T) {
 	h := build(t, options{})
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	g := h.member("g", room("a"))
 	after := h.publish(room("a"), 10)
 	after.N = 4
 	err := g.joinThen(t.Context(), func() { h.publish(room("a"), 1) }, hub.Join{Room: room("a"), After: after})
@@ -233,12 +201,8 @@ func TestASessionIsKnownFromOpenToClose(t *testing.T) {
 	if a.ID != "a" || a.User != "user-of-a" || a.Opened.Before(began) || time.Since(a.Opened) < 0 || len(a.Rooms()) != 0 {
 		t.Errorf("a new session is %q of %q, opened %v, in %v", a.ID, a.User, a.Opened, a.Rooms())
 	}
-	if err := a.join(hub.Join{Room: room("x")}, hub.Join{Room: room("y")}); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.join(hub.Join{Room: room("y")}); err != nil {
-		t.Fatal(err)
-	}
+	a.enter(room("x"), room("y"))
+	b.enter(room("y"))
 	if n := h.Rooms(); n != 2 {
 		t.Errorf("%d rooms, want 2", n)
 	}
@@ -261,32 +225,28 @@ func TestASessionIsKnownFromOpenToClose(t *testing.T) {
 
 // Whoever joins many rooms at once gets all that they hold, more than its bound: at its own pace, and without being thrown out.
 func TestJoiningManyRoomsThrowsNobodyOut(t *testing.T) {
-	const rooms = 128
+	const rooms = 48
 	for _, resume := range []bool{false, true} {
 		t.Run(fmt.Sprintf("resume %v", resume), func(t *testing.T) {
-			h := build(t, options{bytes: 1 << 20, rooms: rooms, limits: endless})
+			h := build(t, options{bytes: 256 << 10, rooms: rooms, limits: endless})
 			h.dial = narrow
-			data := json.RawMessage(`"` + strings.Repeat("x", 12_000) + `"`)
-			keeper := h.idle(t, "keeper", drain(t)) // a member, so that the rooms bridge what was missed
+			data := xs(12_000)
+			kept := drain(t)
 			joins := make([]hub.Join, rooms)
 			for i := range joins {
 				joins[i] = hub.Join{Room: room(fmt.Sprint(i))}
 				first := h.send(broker.Publication{Room: joins[i].Room, Event: "OLD"})
-				if err := keeper.Join(t.Context(), joins[i:i+1], silent); err != nil {
-					t.Fatal(err)
-				}
+				h.idle(t, fmt.Sprint("keeper-", i), kept, joins[i]) // so that the room bridges what was missed
 				h.send(broker.Publication{Room: joins[i].Room, Event: "SHIFT_SNAPSHOT", Retain: true, Data: data})
 				if resume {
 					joins[i].After = first
 				}
 			}
-			eventually(t, "the keeper has read", func() bool { return h.pool.Waiting() == 0 })
+			eventually(t, "the keepers have read", func() bool { return h.pool.Waiting() == 0 })
 			g := h.sleeper("g")
 			g.pace = 100 * time.Microsecond
 			g.wake()
-			if err := g.join(joins...); err != nil {
-				t.Fatal(err)
-			}
+			g.mustJoin(joins...)
 			snapshots := 0
 			for _, f := range g.flush() {
 				if f.Event == "SHIFT_SNAPSHOT" {

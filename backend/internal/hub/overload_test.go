@@ -1,15 +1,13 @@
 package hub_test
 
 import (
-	"encoding/json"
-	"strings"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/backpressure"
 	"github.com/zonecast/zonecast/backend/internal/broker"
-	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -49,10 +47,8 @@ func TestPublishersWaitForMembersOfOtherInstances(t *testing.T) {
 	h := build(t, options{bytes: 64 << 10, stall: time.Minute, limits: endless, signal: line, wait: 50 * time.Millisecond})
 	elsewhere := build(t, options{signal: listener{line.to}, wait: 50 * time.Millisecond})
 	g := h.sleeper("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
-	p := broker.Publication{Room: room("a"), Event: "E", Data: json.RawMessage(`"` + strings.Repeat("x", 4000) + `"`)}
+	g.enter(room("a"))
+	p := broker.Publication{Room: room("a"), Event: "E", Data: xs(4000)}
 	if _, err := elsewhere.Publish(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -80,4 +76,66 @@ func TestPublishersWaitForMembersOfOtherInstances(t *testing.T) {
 		_, err := elsewhere.Publish(t.Context(), p)
 		return err == nil
 	})
+}
+
+// abroad publishes as another instance does: without asking whether the members here can take it.
+func (h *house) abroad(name wire.Room, n int) {
+	h.t.Helper()
+	for range n {
+		p := broker.Publication{Room: name, Event: "E", Data: xs(4000)}
+		if _, err := h.broker.Publish(h.t.Context(), p); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+// What other instances publish before they hear of it may be far more than the members' queues hold:
+// nobody is thrown out.
+func TestWhatIsOnItsWayFromOtherInstancesThrowsNobodyOut(t *testing.T) {
+	const members, messages = 6, 200
+	line := newAnnouncer()
+	h := build(t, options{bytes: 128 << 10, limits: endless, signal: line, stall: time.Minute})
+	h.dial = narrow
+	guests := make([]*guest, members)
+	for i := range guests {
+		guests[i] = h.sleeper(fmt.Sprint("guest-", i))
+		guests[i].enter(room("a"))
+	}
+	h.abroad(room("a"), messages)
+	if h.Deferred() == 0 {
+		t.Error("nothing waits in the room: this was no flood")
+	}
+	eventually(t, "it is announced", func() bool { return !line.to.OverloadedUntil(room("a")).IsZero() })
+	h.abroad(room("b"), 1) // another room goes on
+	for _, g := range guests {
+		g.wake()
+	}
+	late := h.member("late", room("a")) // who comes meanwhile finds all of it in its order
+	eventually(t, "all that was deferred has gone to the members", func() bool { return h.Deferred() == 0 })
+	for _, g := range guests {
+		g.wantAll(room("a"), messages)
+	}
+	wantUnbroken(t, late.flush())
+}
+
+// A room holds back so much and no more, and in their order; members who never read meet their bound.
+func TestWhatIsDeferredInARoomIsBounded(t *testing.T) {
+	line := newAnnouncer()
+	h := build(t, options{bytes: 64 << 10, limits: endless, signal: line, stall: time.Minute})
+	h.dial = narrow
+	g := h.sleeper("g")
+	g.enter(room("a"))
+	most := 0
+	for range 1000 {
+		h.abroad(room("a"), 1)
+		most = max(most, h.Deferred())
+	}
+	if most == 0 || most > 8*64<<10 {
+		t.Errorf("%d bytes waited in the room, want some, and at most eight times the bound of a connection", most)
+	}
+	if code := g.Queue.Code(); code != wire.CloseSlowConsumer {
+		t.Errorf("closed with %s, want %s", code, wire.CloseSlowConsumer)
+	}
+	g.end()
+	eventually(t, "nothing is kept for nobody", func() bool { return h.Deferred() == 0 })
 }

@@ -2,7 +2,6 @@ package hub_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -39,9 +38,7 @@ func TestResumeBringsExactlyWhatWasMissed(t *testing.T) {
 			gaps := h.gaps.Load()
 			g := h.guest("g")
 			defer g.end()
-			if err := g.join(hub.Join{Room: room("a"), After: tt.after}); err != nil {
-				t.Fatal(err)
-			}
+			g.resume(room("a"), tt.after)
 			wantNumbers(t, g, room("a"), tt.want...)
 			wantUnbroken(t, g.seen())
 			wantGaps := int64(0)
@@ -58,17 +55,12 @@ func TestResumeBringsExactlyWhatWasMissed(t *testing.T) {
 func TestResumeAmongOtherMembersGoesOnLive(t *testing.T) {
 	const n = 300 // more than the hub bridges by itself
 	h := build(t, options{})
-	other := h.guest("other")
-	if err := other.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	other := h.member("other", room("a"))
 	current := h.publish(room("a"), n)
 	for _, missed := range []uint64{0, 1, 63, 64, 65, 200, n} {
 		g := h.guest(fmt.Sprint("missed-", missed))
 		after := wire.Offset{Epoch: current.Epoch, N: current.N - missed}
-		if err := g.join(hub.Join{Room: room("a"), After: after}); err != nil {
-			t.Fatal(err)
-		}
+		g.resume(room("a"), after)
 		h.publish(room("a"), 1)
 		current.N++
 		if got := wantUnbroken(t, g.flush())[room("a").String()]; got != int(missed)+1 {
@@ -79,7 +71,7 @@ func TestResumeAmongOtherMembersGoesOnLive(t *testing.T) {
 }
 
 func TestResumeUnderFullRateHasNoHoleAndNoDuplicate(t *testing.T) {
-	const guests, rounds = 8, 50
+	const guests, rounds = 8, 15
 	h := build(t, options{limits: endless})
 	stop := h.flood(room("a"), 2)
 	var all sync.WaitGroup
@@ -94,9 +86,7 @@ func TestResumeUnderFullRateHasNoHoleAndNoDuplicate(t *testing.T) {
 				}
 				before := g.got()
 				eventually(t, "messages come", func() bool { return g.got() > before+20 })
-				if err := g.leave(room("a")); err != nil {
-					t.Error(err)
-				}
+				g.exit(room("a"))
 				frames := g.flush()
 				last := frames[len(frames)-2] // before the frame "left"
 				after, _ = wire.ParseOffset(last.Offset)
@@ -117,9 +107,7 @@ func TestResumeOfSeveralRoomsAtOnce(t *testing.T) {
 	a, b := h.publish(room("a"), 10), h.publish(room("b"), 10)
 	a.N, b.N = 7, 9
 	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a"), After: a}, hub.Join{Room: room("c")}, hub.Join{Room: room("b"), After: b}); err != nil {
-		t.Fatal(err)
-	}
+	g.mustJoin(hub.Join{Room: room("a"), After: a}, hub.Join{Room: room("c")}, hub.Join{Room: room("b"), After: b})
 	h.publish(room("b"), 1)
 	wantNumbers(t, g, room("a"), "8", "9", "10")
 	wantNumbers(t, g, room("b"), "10", "11")
@@ -130,7 +118,7 @@ func TestResumeOfSeveralRoomsAtOnce(t *testing.T) {
 func TestAReplayWaitsForItsClient(t *testing.T) {
 	const n = 1000
 	h := build(t, options{bytes: 32 << 10, overPipe: true, limits: endless})
-	data := json.RawMessage(`"` + strings.Repeat("x", 1000) + `"`)
+	data := xs(1000)
 	var last wire.Offset
 	for range n {
 		last = h.send(broker.Publication{Room: room("a"), Data: data})
@@ -150,7 +138,7 @@ func TestAReplayWaitsForItsClient(t *testing.T) {
 
 func TestAReplayEndsWithItsContext(t *testing.T) {
 	h := build(t, options{bytes: 128 << 10, overPipe: true})
-	data := json.RawMessage(`"` + strings.Repeat("x", 100) + `"`)
+	data := xs(100)
 	var last wire.Offset
 	for range 1000 {
 		last = h.send(broker.Publication{Room: room("a"), Data: data})
@@ -164,9 +152,7 @@ func TestAReplayEndsWithItsContext(t *testing.T) {
 	if err := <-done; err == nil || wire.AsError(err).Code != wire.CodeUnavailable {
 		t.Errorf("joining: %v, want the code %s", err, wire.CodeUnavailable)
 	}
-	if h.Rooms() != 0 || len(g.Rooms()) != 0 {
-		t.Errorf("%d rooms, the session in %v; want none", h.Rooms(), g.Rooms())
-	}
+	g.wantNowhere(h)
 }
 
 func TestFailedHistoryLeavesNothing(t *testing.T) {
@@ -182,9 +168,7 @@ func TestFailedHistoryLeavesNothing(t *testing.T) {
 		t.Errorf("%d rooms, the session in %v", h.Rooms(), g.Rooms())
 	}
 	h.broker.on(nil, nil)
-	if err := g.join(hub.Join{Room: room("a"), After: after}); err != nil {
-		t.Fatal(err)
-	}
+	g.resume(room("a"), after)
 	wantNumbers(t, g, room("a"), "2", "3")
 }
 
@@ -192,18 +176,13 @@ func TestFailedHistoryLeavesNothing(t *testing.T) {
 // without keeping the broker busy.
 func TestResumeAheadOfTheHubWaits(t *testing.T) {
 	h := build(t, options{})
-	other := h.guest("other")
-	if err := other.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	other := h.member("other", room("a"))
 	h.publish(room("a"), 1)
 	h.broker.tap.turnOff()
 	after := h.publish(room("a"), 3)
 	time.AfterFunc(30*time.Millisecond, h.broker.tap.turnOn)
 	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a"), After: after}); err != nil {
-		t.Fatal(err)
-	}
+	g.resume(room("a"), after)
 	h.publish(room("a"), 1)
 	wantNumbers(t, g, room("a"), "5")
 	wantNumbers(t, other, room("a"), "1", "2", "3", "4", "5")

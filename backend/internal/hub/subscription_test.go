@@ -20,16 +20,12 @@ func TestARoomIsSubscribedToWhileItHasMembers(t *testing.T) {
 	h := build(t, options{})
 	a, b := h.guest("a"), h.guest("b")
 	for _, g := range []*guest{a, b} {
-		if err := g.join(hub.Join{Room: room("x")}); err != nil {
-			t.Fatal(err)
-		}
+		g.enter(room("x"))
 		if got := h.broker.subscribed(); len(got) != 1 || got[0] != room("x") {
 			t.Errorf("subscribed to %v, want x", got)
 		}
 	}
-	if err := a.leave(room("x")); err != nil {
-		t.Fatal(err)
-	}
+	a.exit(room("x"))
 	if got := h.broker.subscribed(); len(got) != 1 {
 		t.Errorf("one of two left: subscribed to %v, want x still", got)
 	}
@@ -43,12 +39,15 @@ func TestARoomIsSubscribedToWhileItHasMembers(t *testing.T) {
 	h.Message(&broker.Message{Message: wire.Message{Room: room("x"), Event: "LATE"}}) // under way when the last one left
 }
 
-func TestThoseWhoJoinAtOnceSubscribeOnce(t *testing.T) {
-	const guests = 8
-	h := build(t, options{})
-	var coming atomic.Int32
+// joinAtOnce lets guests join a room at once, and returns how many could not. The first
+// subscriptions to it end with these errors.
+func (h *house) joinAtOnce(guests int32, errs ...error) (failed int32) {
+	var coming, failures, calls atomic.Int32
 	h.broker.on(func(context.Context, wire.Room) error {
-		eventually(t, "all are on their way", func() bool { return coming.Load() == guests })
+		eventually(h.t, "all are on their way", func() bool { return coming.Load() == guests })
+		if n := int(calls.Add(1)); n <= len(errs) {
+			return errs[n-1]
+		}
 		return nil
 	}, nil)
 	var all sync.WaitGroup
@@ -56,17 +55,31 @@ func TestThoseWhoJoinAtOnceSubscribeOnce(t *testing.T) {
 		g := h.guest(fmt.Sprint(i))
 		all.Go(func() {
 			coming.Add(1)
-			if err := g.join(hub.Join{Room: room("a")}); err != nil {
-				t.Error(err)
+			if g.join(hub.Join{Room: room("a")}) != nil {
+				failures.Add(1)
 			}
 		})
 	}
 	all.Wait()
+	if got := h.broker.subscribed(); len(got) != 1 || h.Rooms() != 1 {
+		h.t.Errorf("subscribed to %v, %d rooms, want one", got, h.Rooms())
+	}
+	return failures.Load()
+}
+
+func TestThoseWhoJoinAtOnceSubscribeOnce(t *testing.T) {
+	h := build(t, options{})
+	if failed := h.joinAtOnce(8); failed != 0 {
+		t.Errorf("%d could not join", failed)
+	}
 	if subscribes, _ := h.broker.calls(); subscribes != 1 {
 		t.Errorf("subscribed %d times, want once", subscribes)
 	}
-	if h.Rooms() != 1 {
-		t.Errorf("%d rooms, want 1", h.Rooms())
+}
+
+func TestOnesFailureIsNotTheOthers(t *testing.T) {
+	if failed := build(t, options{}).joinAtOnce(8, errBroker); failed != 1 {
+		t.Errorf("%d of 8 failed with the broker's one failure", failed)
 	}
 }
 
@@ -84,9 +97,7 @@ func TestAFailedSubscriptionLeavesNothing(t *testing.T) {
 	if !errors.Is(err, errBroker) {
 		t.Errorf("joining: %v, want the broker's error", err)
 	}
-	if h.Rooms() != 0 || len(h.broker.subscribed()) != 0 || len(g.Rooms()) != 0 {
-		t.Errorf("%d rooms, subscribed to %v, the session in %v; want none", h.Rooms(), h.broker.subscribed(), g.Rooms())
-	}
+	g.wantNowhere(h)
 	h.broker.on(nil, nil)
 	if err := g.join(hub.Join{Room: room("b")}); err != nil {
 		t.Errorf("joining later: %v", err)
@@ -97,10 +108,7 @@ func TestAFailedSubscriptionLeavesNothing(t *testing.T) {
 
 func TestAFailedSubscriptionTakesNoRoomAway(t *testing.T) {
 	h := build(t, options{})
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	g := h.member("g", room("a"))
 	h.broker.on(func(context.Context, wire.Room) error { return errBroker }, nil)
 	for _, joins := range [][]hub.Join{
 		{{Room: room("a")}, {Room: room("b")}},
@@ -114,60 +122,6 @@ func TestAFailedSubscriptionTakesNoRoomAway(t *testing.T) {
 	wantNumbers(t, g, room("a"), "1", "2")
 }
 
-func TestOnesFailureIsNotTheOthers(t *testing.T) {
-	const guests = 8
-	h := build(t, options{})
-	var coming, failed, calls atomic.Int32
-	h.broker.on(func(context.Context, wire.Room) error {
-		eventually(t, "all are on their way", func() bool { return coming.Load() == guests })
-		if calls.Add(1) == 1 {
-			return errBroker
-		}
-		return nil
-	}, nil)
-	var all sync.WaitGroup
-	for i := range guests {
-		g := h.guest(fmt.Sprint(i))
-		all.Go(func() {
-			coming.Add(1)
-			if g.join(hub.Join{Room: room("a")}) != nil {
-				failed.Add(1)
-			}
-		})
-	}
-	all.Wait()
-	if failed.Load() != 1 {
-		t.Errorf("%d of %d failed with the broker's one failure", failed.Load(), guests)
-	}
-	if got := h.broker.subscribed(); len(got) != 1 || h.Rooms() != 1 {
-		t.Errorf("subscribed to %v, %d rooms, want one", got, h.Rooms())
-	}
-}
-
-// The controlled broker fails the test when subscribing and unsubscribing overlap or are out of balance.
-func TestSubscriptionsNeverOverlap(t *testing.T) {
-	const guests, rounds = 8, 150
-	h := build(t, options{})
-	var all sync.WaitGroup
-	for i := range guests {
-		g := h.guest(fmt.Sprint(i))
-		all.Go(func() {
-			for range rounds {
-				if err := g.join(hub.Join{Room: room("a")}, hub.Join{Room: room("b")}); err != nil {
-					t.Error(err)
-				}
-				if err := errors.Join(g.Leave(room("b")), g.Leave(room("a"))); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	all.Wait()
-	if h.Rooms() != 0 || len(h.broker.subscribed()) != 0 {
-		t.Errorf("%d rooms, subscribed to %v; want none", h.Rooms(), h.broker.subscribed())
-	}
-}
-
 // broker.Handler says that a call must not block. A message of an earlier subscription may still be under way when the
 // next one begins; if it waited for that, a broker with one receiver would wait for itself.
 func TestAMessageDuringTheSubscriptionDoesNotBlock(t *testing.T) {
@@ -177,7 +131,7 @@ func TestAMessageDuringTheSubscriptionDoesNotBlock(t *testing.T) {
 		handled := make(chan struct{})
 		go func() {
 			defer close(handled)
-			h.Message(&broker.Message{Message: wire.Message{Room: room("a"), Event: "LATE", Offset: last}})
+			h.deliver(room("a"), last)
 		}()
 		select {
 		case <-handled:
@@ -186,10 +140,7 @@ func TestAMessageDuringTheSubscriptionDoesNotBlock(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	g := h.guest("g")
-	if err := g.join(hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	g := h.member("g", room("a"))
 	h.publish(room("a"), 1)
 	eventually(t, "the message arrives", func() bool { return g.got() == 2 })
 	wantNumbers(t, g, room("a"), "2")
@@ -213,9 +164,7 @@ func TestASlowSubscriptionHoldsUpNoOtherRoom(t *testing.T) {
 	g := h.guest("g")
 	for i := range rooms {
 		at := room(fmt.Sprint(i))
-		if err := g.join(hub.Join{Room: at}); err != nil {
-			t.Fatal(err)
-		}
+		g.enter(at)
 		h.publish(at, 1)
 	}
 	for i := range rooms {
@@ -239,7 +188,78 @@ func TestJoiningGivesUpWithItsContext(t *testing.T) {
 	if err := g.joinThen(ctx, nil, hub.Join{Room: room("a")}); !errors.Is(err, context.Canceled) {
 		t.Errorf("joining: %v, want that it was canceled", err)
 	}
-	if h.Rooms() != 0 || len(g.Rooms()) != 0 {
-		t.Errorf("%d rooms, the session in %v; want none", h.Rooms(), g.Rooms())
+	g.wantNowhere(h)
+}
+
+// Members that come and go, as long polls do, make one subscription and lose nothing between.
+func TestARoomStaysSubscribedToBetweenItsMembers(t *testing.T) {
+	h := build(t, options{linger: 200 * time.Millisecond, limits: endless})
+	at := h.publish(room("x"), 1)
+	want := at.N
+	for i := range 5 {
+		g := h.guest(fmt.Sprint(i))
+		g.resume(room("x"), at)
+		for _, f := range g.flush() {
+			if f.Room != "" {
+				want++
+				if at, _ = wire.ParseOffset(f.Offset); at.N != want {
+					t.Fatalf("came %s, want number %d", f.Offset, want)
+				}
+			}
+		}
+		g.end()
+		if h.Rooms() != 0 {
+			t.Errorf("%d rooms have members", h.Rooms())
+		}
+		h.publish(room("x"), 3) // while nobody is there
 	}
+	if want != 1+4*3 {
+		t.Errorf("the last one got up to number %d", want)
+	}
+	if subscribes, histories := h.broker.calls(); subscribes != 1 || histories != 0 {
+		t.Errorf("subscribed %d times and read the history %d times, want once and never", subscribes, histories)
+	}
+	eventually(t, "the subscription ends", func() bool { return len(h.broker.subscribed()) == 0 })
+}
+
+func TestComingAndGoingWhileRoomsExpire(t *testing.T) {
+	h := build(t, options{linger: time.Millisecond, limits: endless})
+	var all sync.WaitGroup
+	for i := range 4 {
+		s := h.idle(t, fmt.Sprint(i), drain(t))
+		all.Go(func() {
+			for range 300 {
+				if err := s.Join(t.Context(), []hub.Join{{Room: room("x")}}, silent); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Duration(i) * 300 * time.Microsecond)
+				if err := s.Leave(room("x")); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Duration(i+1) * 400 * time.Microsecond)
+			}
+		})
+	}
+	all.Wait()
+	eventually(t, "the subscription ends", func() bool { return len(h.broker.subscribed()) == 0 })
+}
+
+// Someone who joins one room after the other does not make the instance keep them all.
+func TestNotMoreRoomsLingerThanTheirBound(t *testing.T) {
+	const most = 4096
+	h := build(t, options{linger: time.Minute})
+	s := h.idle(t, "s", drain(t))
+	for i := range most + 50 {
+		r := room(fmt.Sprint(i))
+		if err := s.Join(t.Context(), []hub.Join{{Room: r}}, silent); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Leave(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(h.broker.subscribed()); n != most {
+		t.Errorf("%d rooms linger, want %d", n, most)
+	}
+	h.CloseIdleRooms()
 }

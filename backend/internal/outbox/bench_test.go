@@ -85,8 +85,7 @@ type taker struct{ net.Conn }
 func (taker) Write(p []byte) (int, error) { return len(p), nil }
 func (taker) Close() error                { return nil }
 
-// BenchmarkConflate measures a push to a queue that doesn't move, where so many states wait and
-// each push replaces one.
+// BenchmarkConflate measures a push to a full queue where each replaces one of so many states.
 func BenchmarkConflate(b *testing.B) {
 	for _, waiting := range []int{10, 1_000, 8_000} {
 		b.Run(fmt.Sprintf("among %d", waiting), func(b *testing.B) {

@@ -67,9 +67,7 @@ func TestAQueueOverItsBoundKeepsWhatTheConnectionStandsOn(t *testing.T) {
 	for ; q.Code() == 0; pushed++ {
 		q.Push(message(pushed))
 	}
-	client.let(plenty)
-	eventually(t, "all is written", func() bool { return q.Stats().Waiting == 0 })
-	got := client.lines()
+	got := written(t, q, client)
 	if !strings.HasPrefix(got[0], "0 ") || !slices.Equal(got[1:], append(want, "close 4408")) {
 		t.Errorf("read %.1000q, want the message being written, %d pongs in their order, the reason", got, pongs)
 	}
@@ -79,8 +77,7 @@ func TestAQueueOverItsBoundKeepsWhatTheConnectionStandsOn(t *testing.T) {
 	endAll(t, nil, q)
 }
 
-// What is kept is bounded, too: neither many pongs nor large answers stay when a queue is over its
-// bound.
+// What is kept beyond the bound is bounded, too: neither many pongs nor large answers stay.
 func TestWhatAQueueOverItsBoundKeepsIsBounded(t *testing.T) {
 	answer := outbox.NewControl("", []byte(strings.Repeat("x", 30_000)))
 	for name, push := range map[string]func(q *outbox.Queue) error{
@@ -97,8 +94,7 @@ func TestWhatAQueueOverItsBoundKeepsIsBounded(t *testing.T) {
 			if n := q.Stats().Waiting; q.Code() != wire.CloseSlowConsumer || n-writing > most {
 				t.Errorf("closed with %s, %d bytes still wait beside the %d of before", q.Code(), n-writing, writing)
 			}
-			client.let(plenty)
-			eventually(t, "what is kept leaves", func() bool { return q.Stats().Waiting == 0 })
+			written(t, q, client)
 			endAll(t, nil, q)
 		})
 	}

@@ -109,8 +109,7 @@ const plenty = 1 << 30
 // waiting hides that a fake can be tried, so that a goroutine has to wait for it.
 type waiting struct{ outbox.Sink }
 
-// stalledQueue returns a queue whose sink is full: a message of the name 0 is being written, and
-// what is pushed next waits.
+// stalledQueue returns a queue whose sink is full: the message 0 is being written, the next waits.
 func stalledQueue(t testing.TB, p *outbox.Pool, by *outbox.Encoding) (*outbox.Queue, *fake) {
 	t.Helper()
 	f := newFake()
@@ -118,4 +117,12 @@ func stalledQueue(t testing.TB, p *outbox.Pool, by *outbox.Encoding) (*outbox.Qu
 	q.Push(message(0))
 	eventually(t, "the queue stalls", q.Stalled)
 	return q, f
+}
+
+// written lets the sink take all that waits, and returns its lines.
+func written(t testing.TB, q *outbox.Queue, f *fake) []string {
+	t.Helper()
+	f.let(plenty)
+	eventually(t, "all is written", func() bool { return q.Stats().Waiting == 0 })
+	return f.lines()
 }

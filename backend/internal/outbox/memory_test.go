@@ -22,8 +22,7 @@ var headed = &outbox.Encoding{
 	Closing: lines.Closing,
 }
 
-// Whatever is pushed to a client that reads nothing, and whatever its encoding makes of it: the
-// bound is one of memory.
+// The bound is one of memory, whatever is pushed and whatever its encoding makes of it.
 func TestTheBoundIsOneOfMemory(t *testing.T) {
 	const bound = 1 << 20
 	zeros := make([]byte, 65_000)

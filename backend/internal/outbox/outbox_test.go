@@ -103,8 +103,7 @@ func endAll(t testing.TB, clients []*net.TCPConn, queues ...*outbox.Queue) {
 	}
 }
 
-// What waits for a connection that ends is counted, and what its writer had in hand: each message
-// is written or lost.
+// Each message is written or counted as lost with its connection, even in its writer's hand.
 func TestWhatIsLostWithAConnectionIsCounted(t *testing.T) {
 	p, m := start(t, outbox.Options{})
 	q, client := stalledQueue(t, p, lines)
@@ -217,8 +216,7 @@ func TestCloseSendsWhatWaitsThenTheReasonAndEndsWithoutAnAnswer(t *testing.T) {
 	if line, _ := r.ReadString('\n'); line != "close 1012\n" {
 		t.Errorf("read %q", line)
 	}
-	// A transport's reader, which nobody answers, gets an error when the grace is over; then it
-	// hangs up.
+	// A transport's reader gets an error when the grace is over; then it hangs up.
 	if _, err := s.Read(make([]byte, 1)); err == nil {
 		t.Error("the reader was not ended")
 	}
@@ -273,20 +271,6 @@ func TestDrainedTellsAReplayWhenToGoOn(t *testing.T) {
 	<-q.Drained() // a closing queue never lets a replay wait
 	endAll(t, nil, q)
 	reading.Wait()
-}
-
-func TestAConnectionWithoutDescriptorIsServedToo(t *testing.T) {
-	p, _ := start(t, outbox.Options{})
-	s, c := net.Pipe()
-	q := p.NewQueue(s, lines, nil)
-	for i := range 100 {
-		q.Push(message(i))
-	}
-	wantLines(t, bufio.NewReader(c), 0, 100)
-	q.Hangup(wire.CloseGoingAway)
-	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("after the end: %v", err)
-	}
 }
 
 func TestManyPublishersAndClosersAtOnce(t *testing.T) {

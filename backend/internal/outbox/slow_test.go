@@ -8,42 +8,29 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so: %s", what)
-		}
-	}
-}
+var eventually = testkit.Eventually
 
 // block fills the socket of a queue, so that what is pushed next waits, and returns how many lines that took. Its client must
 // read nothing.
 func block(q *outbox.Queue) (lines int) {
-	for ; !blocked(q, 48<<10); lines++ {
+	for ; !blocked(q); lines++ {
 		q.Push(message(lines))
 	}
 	return lines
 }
 
-// blockWith does so with a frame, until so much waits.
-func blockWith(q *outbox.Queue, waiting int, f *outbox.Frame) {
-	for !blocked(q, waiting) {
-		q.Push(f)
-	}
-}
-
-// blocked reports whether so much waits for a socket that is full for good. It waits until the writer has tried.
-func blocked(q *outbox.Queue, waiting int) bool {
+// blocked reports whether 48 KiB wait for a socket that is full for good, once the writer has tried.
+func blocked(q *outbox.Queue) bool {
 	for !q.Stalled() && q.Stats().Waiting > 0 {
 		runtime.Gosched()
 	}
-	if !q.Stalled() || q.Stats().Waiting < waiting {
+	before := q.Stats()
+	if !q.Stalled() || before.Waiting < 48<<10 {
 		return false
 	}
-	before := q.Stats()
 	time.Sleep(250 * time.Millisecond) // the kernel may still move some of it to the other end, with its timer of 200 ms
 	return q.Stats() == before || q.Stats().Slow
 }

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"net/netip"
+
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
@@ -59,4 +61,20 @@ func (g *Gate) identify(c echo.Context) (*auth.Identity, error) {
 		c.Response().Header().Set("WWW-Authenticate", "Bearer")
 	}
 	return who, err
+}
+
+// Address returns where a request comes from, as limits count it: an IPv6 network of 64 bits is one
+// place, since whoever is there has as many addresses as they like.
+func Address(c echo.Context) string { return network(c.RealIP()) }
+
+func network(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil || a.Is4() || a.Is4In6() {
+		return address
+	}
+	p, err := a.WithZone("").Prefix(64)
+	if err != nil {
+		return address
+	}
+	return p.String()
 }

@@ -1,13 +1,10 @@
 package transport_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"runtime"
@@ -19,14 +16,12 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
-	"github.com/zonecast/zonecast/backend/internal/hub"
-	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
-	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -69,27 +64,21 @@ var requests = map[string]string{
 
 // A bench is a server with both transports, and its clients in another process.
 type bench struct {
-	hub  *hub.Hub
+	*transporttest.Server
 	pool *outbox.Pool
 }
 
 func newBench(b *testing.B, name string, clients int) *bench {
-	m := metrics.New("bench")
-	s := &bench{pool: outbox.NewPool(outbox.Options{Meter: m})}
-	s.hub = hub.New(hub.Options{Pool: s.pool})
-	s.hub.Use(broker.NewMemory(broker.Limits{Messages: 1000}, s.hub))
-	log := slog.New(slog.DiscardHandler)
-	gate := transport.NewGate(transport.Options{Hub: s.hub, Metrics: m, Log: log, Node: "bench", Heartbeat: wire.HeartbeatInterval,
-		Publisher:     publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: wire.InboundFrameBytes}),
-		MaxFrameBytes: wire.InboundFrameBytes, Guard: auth.New(auth.Options{})})
-	e := echo.New()
-	e.GET("/ws", ws.New(ws.Options{Gate: gate, Pool: s.pool}).Serve)
-	e.GET("/sse", sse.New(gate, s.pool).Serve)
-	web := httptest.NewUnstartedServer(e)
-	web.Config.ConnState = nil
-	web.Start()
+	s := new(bench)
+	s.Server = transporttest.Start(b, transporttest.Options{Transport: name, History: 1000,
+		Limits: transport.Limits{Connections: clients},
+		Routes: func(e *echo.Echo, gate *transport.Gate, pool *outbox.Pool) {
+			s.pool = pool
+			e.GET("/ws", ws.New(ws.Options{Gate: gate, Pool: pool}).Serve)
+			e.GET("/sse", sse.New(gate, pool).Serve)
+		}})
 	command := exec.Command(os.Args[0])
-	command.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %s", readers, clients, strings.TrimPrefix(web.URL, "http://"), requests[name]))
+	command.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %s", readers, clients, strings.TrimPrefix(s.URL, "http://"), requests[name]))
 	command.Stderr = os.Stderr
 	stop, err := command.StdinPipe()
 	if err != nil {
@@ -101,27 +90,14 @@ func newBench(b *testing.B, name string, clients int) *bench {
 	b.Cleanup(func() {
 		stop.Close()
 		command.Wait()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-		defer cancel()
-		gate.Drain(ctx)
-		web.Close()
-		s.pool.Close()
 	})
-	eventually(b, "all clients are members", func() bool { return gate.Connections(name) == clients && s.hub.Counts().Zones[zoneA] == clients })
+	testkit.Eventually(b, "all clients are members", func() bool {
+		return s.Gate.Connections(name) == clients && s.Hub.Counts().Zones[zoneA] == clients
+	})
 	return s
 }
 
 var zoneA = wire.Room{Warehouse: "w", Zone: "a"}
-
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
 
 // BenchmarkDelivery compares what a delivery of 128 bytes costs the server over each transport: one message at a time, where
 // each is a write of its own, and as fast as the clients read, where many share a write. The clients are in two rooms, as
@@ -139,7 +115,7 @@ func BenchmarkDelivery(b *testing.B) {
 				began := cpu(b)
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, err := s.hub.Publish(b.Context(), p); err != nil {
+					if _, err := s.Hub.Publish(b.Context(), p); err != nil {
 						b.Fatal(err)
 					}
 					for s.pool.Waiting() > load.waiting {
@@ -153,7 +129,7 @@ func BenchmarkDelivery(b *testing.B) {
 					time.Sleep(50 * time.Microsecond)
 				}
 				b.ReportMetric(float64((cpu(b)-began).Nanoseconds())/float64(b.N*clients), "cpu-ns/delivery")
-				if n := s.hub.Connections(); n != clients {
+				if n := s.Hub.Connections(); n != clients {
 					b.Fatalf("%d clients are left", n)
 				}
 			})

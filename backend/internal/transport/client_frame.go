@@ -3,12 +3,15 @@ package transport
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/problem"
+	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -73,4 +76,14 @@ func (g *Gate) serveClientFrame(c echo.Context, via string) (f wire.ClientFrame,
 	}
 	g.Metrics.Received.WithLabelValues(label).Inc()
 	return f, answer, err
+}
+
+// Publish does what a publish frame, which came over via, asks for, and returns its answer.
+func (g *Gate) Publish(ctx context.Context, via string, who *auth.Identity, f wire.ClientFrame) (wire.Position, error) {
+	var p wire.Publish
+	if err := wire.DecodeRequest(f.Data, &p); err != nil {
+		return wire.Position{}, g.Publisher.Reject(via, err)
+	}
+	return g.Publisher.Publish(ctx, via, who, publishing.Request{Warehouse: p.Warehouse, Zone: p.Zone, Event: p.Event,
+		Data: slices.Clone(p.Data), Conflate: p.Conflate, IdempotencyKey: p.IdempotencyKey})
 }

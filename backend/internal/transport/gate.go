@@ -164,12 +164,10 @@ func ErrRateLimited(wait time.Duration) error {
 		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
 }
 
-// ReconnectDelay is after how long a client that is sent away should connect again: random, so that
-// not all come at once.
+// ReconnectDelay is when a client that is sent away should be back: random, to spread them.
 func ReconnectDelay() time.Duration { return 100*time.Millisecond + rand.N(1900*time.Millisecond) }
 
-// AskToReconnect closes a connection whose client is to connect again, here or elsewhere, and says
-// when.
+// AskToReconnect closes a connection and tells its client when to connect again, here or elsewhere.
 func AskToReconnect(q *outbox.Queue, reason string) {
 	q.Send(outbox.NewDrain(ReconnectDelay()))
 	q.Close(wire.CloseRestart, reason)

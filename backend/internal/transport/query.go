@@ -18,8 +18,7 @@ type Query struct {
 	User  string
 }
 
-// maxUser is the most bytes of ?userId=, which is shown to operators and kept as long as the
-// connection.
+// maxUser is the most bytes of ?userId=, which operators see and the connection keeps.
 const maxUser = 128
 
 // ParseQuery reads ?warehouse=&zone=&userId=&room=&cursor=, and the header Last-Event-ID, which
@@ -30,8 +29,7 @@ func ParseQuery(r *http.Request) (Query, error) {
 	if err != nil {
 		return Query{}, wire.Errorf(wire.CodeInvalidData, "the query can't be read: write it as ?warehouse=…&zone=…, percent-encoded")
 	}
-	// What is kept of it lives as long as the connection, and must not keep all of the request with
-	// it.
+	// What the connection keeps of it must not keep all of the request.
 	q := Query{User: strings.Clone(values.Get("userId"))}
 	if n := len(q.User); n > maxUser {
 		return Query{}, wire.Errorf(wire.CodeInvalidData, "userId has %d bytes: at most %d are allowed", n, maxUser)

@@ -16,8 +16,7 @@ type Session struct {
 	expiry *time.Timer
 }
 
-// Open begins a session on a queue. ping, if not nil, goes beside each heartbeat. End has to
-// follow.
+// Open begins a session; ping, if not nil, goes beside each heartbeat. End has to follow.
 func (g *Gate) Open(user string, queue *outbox.Queue, ping *outbox.Frame) Session {
 	s := Session{Session: g.Hub.Open("c-"+rand.Text()[:16], user, queue, ping), gate: g}
 	g.counter(queue.Transport()).Add(1)
@@ -28,8 +27,7 @@ func (g *Gate) Open(user string, queue *outbox.Queue, ping *outbox.Frame) Sessio
 // IsOpen reports whether the session was begun.
 func (s *Session) IsOpen() bool { return s.Session != nil }
 
-// ExpireAt closes the connection at that time, when the token of its client expires; never when it
-// is zero.
+// ExpireAt closes the connection when its client's token expires; never when t is zero.
 func (s *Session) ExpireAt(t time.Time) {
 	if s.expiry != nil {
 		s.expiry.Stop()

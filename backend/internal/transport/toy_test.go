@@ -167,9 +167,7 @@ func TestATransportOfSomeoneElse(t *testing.T) {
 	three.want(`{"event":"drain"`)
 	three.want("close 1012\n")
 	s.WantClosed(wire.CloseRestart, 1)
-	if n := s.Counter("zonecast_messages_delivered_total", "transport=toy"); n != 3 {
-		t.Errorf("%v messages are counted", n)
-	}
+	s.WantCount(3, "zonecast_messages_delivered_total", "transport=toy")
 }
 
 // A transport that was not added is counted all the same.

@@ -76,12 +76,10 @@ func waitOf(r *http.Request) (time.Duration, error) {
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
-// collect joins the rooms and gathers what is to be answered: at once what is there, or what comes
-// first within wait.
+// collect joins the rooms and gathers what is there at once, or what comes first within wait.
 func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait time.Duration) (*answer, error) {
 	isNew := func(j hub.Join) bool { return j.After.IsZero() }
-	// Retained events are in no cursor: they come first, so that a long replay can't crowd them
-	// out.
+	// Retained events, which are in no cursor, come first: a long replay can't crowd them out.
 	slices.SortStableFunc(visit.Joins, func(x, y hub.Join) int { return order(isNew(x)) - order(isNew(y)) })
 	atOnce := len(visit.Joins) == 0 || isNew(visit.Joins[0])
 

@@ -18,6 +18,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/poll"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
@@ -68,14 +69,7 @@ func (a answer) numbers() (all []uint64) {
 // ask polls; the answer may be any.
 func (s *server) ask(through *http.Client, query string, header ...string) (a answer) {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.URL+"/poll?"+query, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	response, err := through.Do(r)
+	response, err := s.Get(through, "/poll?"+query, header...)
 	if err != nil {
 		s.t.Errorf("poll: %v", err)
 		return a
@@ -145,7 +139,7 @@ func TestAPollAnswersWithWhatWasMissedElseWithWhatComesElseAfterItsWait(t *testi
 			var coming answer
 			var polling sync.WaitGroup
 			polling.Go(func() { coming = s.ask(through, "cursor="+missed.Cursor) })
-			transporttest.Eventually(t, "the poll waits", func() bool { return s.Hub.Counts().Zones[zone] == 1 })
+			testkit.Eventually(t, "the poll waits", func() bool { return s.Hub.Counts().Zones[zone] == 1 })
 			if sessions := s.Hub.Sessions(); len(sessions) != 1 || sessions[0].Queue.Transport() != "poll" {
 				t.Errorf("the sessions are %v", sessions)
 			}
@@ -160,15 +154,12 @@ func TestAPollAnswersWithWhatWasMissedElseWithWhatComesElseAfterItsWait(t *testi
 				t.Errorf("none: answered %s after %v", none.body, took)
 			}
 			s.WantClosed(wire.CloseGoingAway, s.Counter("zonecast_connections_opened_total", "transport=poll"))
-			if n := s.Counter("zonecast_messages_delivered_total", "transport=poll"); n != 3 {
-				t.Errorf("%v messages are counted", n)
-			}
+			s.WantCount(3, "zonecast_messages_delivered_total", "transport=poll")
 		})
 	}
 }
 
-// A client that polls while messages flow at full rate gets each one once, in order, however the
-// answers fall.
+// A client that polls while messages flow at full rate gets each one once, in order.
 func TestPollsOneAfterTheOtherGetEachMessageOnce(t *testing.T) {
 	s := start(t, transporttest.Options{Linger: time.Second, Queued: 64 << 10})
 	const messages, publishers = 4000, 4
@@ -197,9 +188,7 @@ func TestPollsOneAfterTheOtherGetEachMessageOnce(t *testing.T) {
 	}
 	publishing.Wait()
 	t.Logf("%d messages in %d polls", messages, polls)
-	if n := s.Counter("zonecast_gaps_total"); n != 0 {
-		t.Errorf("%v gaps", n)
-	}
+	s.WantCount(0, "zonecast_gaps_total")
 }
 
 func TestAForgedCursorIsAnsweredWithAGap(t *testing.T) {
@@ -283,7 +272,7 @@ func TestPollsAreRefusedAsProblems(t *testing.T) {
 				defer polling.Wait()
 				polling.Go(func() { s.ask(http.DefaultClient, "token="+token+"&cursor=zone:w1:a@"+at.String()) })
 				defer s.Publish(zone, "ZONE_UPDATE", "2")
-				transporttest.Eventually(t, "a poll waits", func() bool { return s.Hub.Counts().Zones[zone] == 1 })
+				testkit.Eventually(t, "a poll waits", func() bool { return s.Hub.Counts().Zones[zone] == 1 })
 			}
 			s.Broker.Broken.Store(tt.broken)
 			header := []string{"Authorization", "Bearer " + token}
@@ -316,7 +305,7 @@ func TestAPollThatIsEndedByAnOperatorIsForbidden(t *testing.T) {
 	var a answer
 	var polling sync.WaitGroup
 	polling.Go(func() { a = s.ask(http.DefaultClient, "cursor=zone:w1:a@"+at.String()) })
-	transporttest.Eventually(t, "the poll waits", func() bool { return s.Hub.Counts().Zones[zone] == 1 })
+	testkit.Eventually(t, "the poll waits", func() bool { return s.Hub.Counts().Zones[zone] == 1 })
 	for _, session := range s.Hub.Sessions() {
 		session.Queue.Close(wire.CloseForbidden, "disconnected by an operator")
 	}
@@ -337,7 +326,7 @@ func TestDrainAnswersThePollsThatWait(t *testing.T) {
 	for i := range answers {
 		polling.Go(func() { answers[i] = s.ask(http.DefaultClient, "cursor="+cursor) })
 	}
-	transporttest.Eventually(t, "the polls wait", func() bool { return s.Hub.Counts().Zones[zone] == polls })
+	testkit.Eventually(t, "the polls wait", func() bool { return s.Hub.Counts().Zones[zone] == polls })
 	s.Gate.Drain(t.Context())
 	polling.Wait()
 	for _, a := range answers {
@@ -401,9 +390,7 @@ func TestWhatClientsSendByPost(t *testing.T) {
 			}
 		})
 	}
-	if n := s.Counter("zonecast_publishes_total", "via=poll", "result=ok"); n != 1 {
-		t.Errorf("%v publications are counted", n)
-	}
+	s.WantCount(1, "zonecast_publishes_total", "via=poll", "result=ok")
 }
 
 // A client that got no answer may send its publish again.
@@ -415,9 +402,7 @@ func TestAPublishWithAKeyIsSentOnce(t *testing.T) {
 	if first.Event != wire.EventAck || string(first.Data) != string(again.Data) {
 		t.Errorf("answered %s, then %s", first.Data, again.Data)
 	}
-	if n := s.Counter("zonecast_publishes_total", "result=duplicate"); n != 1 {
-		t.Errorf("%v duplicates are counted", n)
-	}
+	s.WantCount(1, "zonecast_publishes_total", "result=duplicate")
 }
 
 func TestPostsCountAsFramesOfTheirUser(t *testing.T) {

@@ -101,8 +101,7 @@ func (b *body) Close() error {
 	return b.SetDeadline(time.Now())
 }
 
-// waitWriters waits until the response is not written to any more, and will not be. It reports
-// whether it ever was.
+// waitWriters waits until the response is not written to any more, and tells whether it ever was.
 func (b *body) waitWriters() (began bool) {
 	b.writing.Lock()
 	defer b.writing.Unlock()

@@ -26,8 +26,7 @@ var (
 			return append(appendChunk(nil, closing(code, reason)), "0\r\n\r\n"...)
 		},
 	}}
-	// plain is a body that ends with its connection (HTTP/1.0), or that something else frames
-	// (HTTP/2).
+	// plain is a body that ends with its connection (HTTP/1.0), or is framed elsewhere (HTTP/2).
 	plain = framing{wrap: func(dst, p []byte) []byte { return append(dst, p...) },
 		Encoding: &outbox.Encoding{Transport: transport.SSE, Final: true, Append: appendEvent, Closing: closing}}
 )

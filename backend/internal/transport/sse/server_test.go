@@ -41,14 +41,7 @@ type client struct {
 
 func (s *server) get(through *http.Client, query string, header ...string) *client {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.URL+"/sse?"+query, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	answer, err := through.Do(r)
+	answer, err := s.Get(through, "/sse?"+query, header...)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -60,9 +61,7 @@ func TestAStreamTellsTheWholeCursorWithEachMessage(t *testing.T) {
 			}
 			c.close()
 			s.WantClosed(wire.CloseGoingAway, 1)
-			if n := s.Counter("zonecast_messages_delivered_total", "transport=sse"); n != 5 {
-				t.Errorf("%v messages are counted", n)
-			}
+			s.WantCount(5, "zonecast_messages_delivered_total", "transport=sse")
 		})
 	}
 }
@@ -111,8 +110,7 @@ func TestRetainedEventsAndGapsOverAStream(t *testing.T) {
 	}
 }
 
-// One who reads too slowly for state that is replaced gets the newest, and its cursor leads past
-// what was replaced.
+// A slow reader of state that is replaced gets the newest, and its cursor leads past the rest.
 func TestConflatedMessagesMoveTheCursor(t *testing.T) {
 	s := start(t, transporttest.Options{})
 	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")
@@ -146,20 +144,6 @@ func TestConflatedMessagesMoveTheCursor(t *testing.T) {
 	}
 	if !told {
 		t.Error("nobody told that messages were replaced")
-	}
-}
-
-// JSON may have line breaks between its values, which SSE can't carry within a line.
-func TestDataWithLineBreaksArrivesAsTheSameJSON(t *testing.T) {
-	s := start(t, transporttest.Options{})
-	c := s.open(http.DefaultClient, "warehouse=w1&zone=a")
-	s.Publish(zone, "ZONE_UPDATE", "{\n \"a\": 1,\r\n \"b\": [\r2 ]}\n")
-	if e := c.next(); string(e.Frame.Data) != "{\n \"a\": 1,\n \"b\": [\n2 ]}" {
-		t.Errorf("got %q", e.Frame.Data)
-	}
-	s.Publish(zone, "ZONE_UPDATE", `"one line"`)
-	if e := c.next(); string(e.Frame.Data) != `"one line"` {
-		t.Errorf("got %q", e.Frame.Data)
 	}
 }
 
@@ -330,8 +314,8 @@ func TestEverythingIsFreedWhenClientsLeave(t *testing.T) {
 	for _, through := range transporttest.Over {
 		through.CloseIdleConnections()
 	}
-	transporttest.Eventually(t, "no descriptor is left", func() bool { return descriptors(t) <= before })
-	transporttest.Eventually(t, "no room is left", func() bool { return s.Hub.Rooms() == 0 && s.Gate.Connections(transport.SSE) == 0 })
+	testkit.Eventually(t, "no descriptor is left", func() bool { return descriptors(t) <= before })
+	testkit.Eventually(t, "no room is left", func() bool { return s.Hub.Rooms() == 0 && s.Gate.Connections(transport.SSE) == 0 })
 }
 
 // descriptors returns how many this process has open.

@@ -26,23 +26,10 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
-
-// Patience bounds every wait. Nothing waits that long when all is well.
-const Patience = 20 * time.Second
-
-// Eventually waits until it holds.
-func Eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(Patience); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so after %v: %s", Patience, what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
 
 // A Server is a transport on a real socket, with the real hub and the memory broker behind it.
 type Server struct {
@@ -134,7 +121,7 @@ func Start(t testing.TB, o Options) *Server {
 		http.DefaultClient.CloseIdleConnections()
 		HTTP2.CloseIdleConnections()
 		if _, fuzzing := t.(*testing.F); !fuzzing { // the fuzzer has goroutines of its own
-			Eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+			testkit.Eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
 		}
 	})
 	return s
@@ -166,6 +153,18 @@ func (s *Server) Send(p broker.Publication) wire.Offset {
 	return receipt.Offset
 }
 
+// Get asks for a path through a client, with these names and values in the header.
+func (s *Server) Get(through *http.Client, path string, header ...string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.URL+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return through.Do(r)
+}
+
 // Counter returns the sum of a metric over the label values that match; a match reads "label=value".
 func (s *Server) Counter(name string, match ...string) (sum float64) {
 	s.t.Helper()
@@ -190,10 +189,18 @@ func (s *Server) Counter(name string, match ...string) (sum float64) {
 	return sum
 }
 
+// WantCount fails the test unless that is what Counter returns.
+func (s *Server) WantCount(want float64, name string, match ...string) {
+	s.t.Helper()
+	if got := s.Counter(name, match...); got != want {
+		s.t.Errorf("%s of %v is %v, want %v", name, match, got, want)
+	}
+}
+
 // WantClosed waits until so many connections were counted as closed with this code.
 func (s *Server) WantClosed(code wire.CloseCode, n float64) {
 	s.t.Helper()
-	Eventually(s.t, fmt.Sprintf("%v connections are counted as closed with %s", n, code), func() bool {
+	testkit.Eventually(s.t, fmt.Sprintf("%v connections are counted as closed with %s", n, code), func() bool {
 		return s.Counter("zonecast_connections_closed_total", "transport="+s.transport, "code="+code.String()) == n
 	})
 }

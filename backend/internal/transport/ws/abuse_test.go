@@ -28,15 +28,13 @@ import (
 // abusers do the same wrong at once, in the room of the bystanders.
 const abusers = 3
 
-// An abuse is what one client does wrong. It may go on until the server has ended the connections
-// of all abusers.
+// An abuse is what one client does wrong, at most until the connections of all abusers have ended.
 type abuse struct {
 	name       string
 	extensions string
 	do         func(r *raw, ended <-chan struct{})
 	code       wire.CloseCode // of each
-	// refused is how often each is refused a frame before its end; the time that forgives some adds
-	// to that.
+	// refused is how often each is refused a frame before its end; forgiven ones add to that.
 	refused int
 }
 
@@ -84,8 +82,7 @@ var abuses = []abuse{
 	{name: "opens and closes in a loop", code: wire.CloseGoingAway, do: func(*raw, <-chan struct{}) {}},
 }
 
-// bomb is the payload of a compressed message just below the limit of a frame, which inflates to a
-// thousand times as much.
+// bomb is a compressed message just below the limit of a frame; it inflates a thousandfold.
 var bomb = sync.OnceValue(func() string { return deflated(make([]byte, 7<<20)) })
 
 // repeat sends the same again and again, as long as it can.
@@ -202,8 +199,7 @@ type phase struct {
 	heap      int64 // the most that was reachable at any time
 }
 
-// publishUntil publishes to the bystanders at a steady pace: at least so many messages, and then
-// until it is over.
+// publishUntil publishes at a steady pace: at least so many messages, and then until it is over.
 func (s *server) publishUntil(least int, over func() bool) (p phase) {
 	const pace, look = 10 * time.Millisecond, 10
 	tick := time.NewTicker(pace)

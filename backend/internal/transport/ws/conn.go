@@ -36,8 +36,7 @@ var frames = &outbox.Encoding{
 // pingFrame goes beside each heartbeat.
 var pingFrame = outbox.NewRaw(wsframe.Append(nil, wsframe.Ping, nil))
 
-// A conn stands between melody and the socket: it checks what comes in, and what melody writes goes
-// through the outbox.
+// A conn checks what comes in from the socket to melody; what melody writes goes to the outbox.
 type conn struct {
 	net.Conn
 	queue   *outbox.Queue
@@ -89,8 +88,7 @@ type earlyConn struct {
 
 func (c earlyConn) Read(p []byte) (int, error) { return c.in.Read(p) }
 
-// Write takes the response to the handshake. What melody writes later is the end of its writer, see
-// [Handler.connect].
+// Write takes the handshake's response, and later the end of melody's writer: [Handler.connect].
 func (c *conn) Write(p []byte) (int, error) {
 	if c.upgraded {
 		return len(p), nil
@@ -114,8 +112,7 @@ func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 // SetReadDeadline leaves the deadline of a closing connection alone.
 func (c *conn) SetReadDeadline(t time.Time) error { return c.queue.SetReadDeadline(t) }
 
-// hijacked is the response writer that melody upgrades. Its header holds the subprotocol that was
-// chosen.
+// hijacked is the response writer that melody upgrades. Its header has the chosen subprotocol.
 type hijacked struct {
 	conn   *conn
 	header http.Header

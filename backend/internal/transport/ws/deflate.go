@@ -77,8 +77,7 @@ var windows = []string{"8", "9", "10", "11", "12", "13", "14", "15"}
 // trim takes off the white space that may stand between the tokens of a header.
 func trim(s string) string { return strings.Trim(s, " \t") }
 
-// deflated is how WebSocket looks to those who negotiated deflate: frames of at least that many
-// bytes are compressed.
+// deflated is for those who negotiated deflate: frames of at least so many bytes are compressed.
 func deflated(from int) *outbox.Encoding {
 	return &outbox.Encoding{Transport: frames.Transport, Closing: frames.Closing,
 		Append: func(dst []byte, f *outbox.Frame) []byte {

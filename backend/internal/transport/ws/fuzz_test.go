@@ -1,6 +1,7 @@
 package ws_test
 
 import (
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -9,8 +10,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Whatever text a stranger sends in a frame: the server answers in frames of the protocol, and the
-// next request too.
+// Whatever text comes in a frame: the server answers in the protocol, and the next request too.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{
 		`{"event":"echo","id":1,"data":{}}`,
@@ -51,6 +51,14 @@ func FuzzBytes(f *testing.F) {
 	f.Add(frame(final|ping, "x"))
 	f.Add(frame(final|closing, "\x03\xe8"))
 	f.Add([]byte{final | text, 2, '{', '}'})
+	noise := rand.New(rand.NewPCG(1, 2))
+	for range 10 {
+		p := make([]byte, 1+noise.IntN(4000))
+		for k := range p {
+			p[k] = byte(noise.Uint32())
+		}
+		f.Add(p)
+	}
 	f.Add([]byte{final | text, masked | 127, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4})
 	f.Add(frame(final|compressed|text, deflated([]byte(`{"event":"echo","id":1}`))))
 	f.Add(append(frame(compressed|text, "\x00"), frame(final|continuation, "\xff")...))

@@ -178,8 +178,7 @@ func (m *compressedMessage) inflate(op wsframe.Op, limit int) error {
 	return err
 }
 
-// inflate reads the payload of a compressed message (RFC 7692 section 7.2.2) of at most limit
-// bytes.
+// inflate reads a compressed message's payload (RFC 7692 section 7.2.2) of at most limit bytes.
 func inflate(p []byte, limit int) ([]byte, error) {
 	r := flate.NewReader(io.MultiReader(bytes.NewReader(p), bytes.NewReader(wsframe.DeflateTail)))
 	out, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))

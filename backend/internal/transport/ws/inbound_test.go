@@ -40,8 +40,7 @@ func inflated(text string) []byte {
 	return wsframe.AppendMasked(nil, wsframe.Text, [4]byte{}, []byte(text))
 }
 
-// A stream is a connection on which bytes come in chunks of this size and then end. It takes
-// whatever is written.
+// A stream is a connection on which bytes come in such chunks, then end. It takes all writes.
 type stream struct {
 	net.Conn
 	rest  []byte

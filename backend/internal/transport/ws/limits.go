@@ -5,7 +5,6 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
-	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/backend/wsframe"
 )
@@ -16,8 +15,7 @@ func byteRate(frames limit.Rate, maxFrame int) limit.Rate {
 	return limit.Rate{Tokens: frames.Tokens * float64(maxFrame), Refill: frames.Refill * float64(maxFrame)}
 }
 
-// forgiven is how many refusals a client may meet: one that is a little too fast now and then is no
-// attacker.
+// forgiven is how many refusals a client may meet: a little too fast now and then is no attack.
 var forgiven = limit.Rate{Tokens: wire.Refusals, Refill: wire.RefusalsForgiven}
 
 // allowFrame spends one frame of what the connection, its user and its address may send. Otherwise
@@ -35,13 +33,6 @@ func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 		c.queue.Close(wire.CloseLimit, "too many frames were sent although they were refused")
 	}
 	return wait
-}
-
-// rejectRateLimited answers a frame that came too early. With the id, which has to be read for
-// that.
-func (c *session) rejectRateLimited(p []byte, wait time.Duration) {
-	f, _ := wire.DecodeClient(p)
-	c.send(wire.AppendError(nil, f.ID, f.HasID, transport.ErrRateLimited(wait)))
 }
 
 // pong takes the answer to a ping. One that answers none counts like any other frame.

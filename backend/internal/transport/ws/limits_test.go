@@ -15,27 +15,24 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
+func limited(t *testing.T, limits transport.Limits) *server {
+	return start(t, options{Options: transporttest.Options{Limits: limits}})
+}
+
 func TestFramesAreLimitedByRate(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Frames: limit.Rate{Tokens: 5, Refill: 10}}}})
+	s := limited(t, transport.Limits{Frames: limit.Rate{Tokens: 5, Refill: 10}})
 	c, calm := s.dial(""), s.dial("")
 	for i := range 5 {
-		if f := c.ask("echo", int64(i+1), `1`); f.Event != wire.EventAck {
-			t.Fatalf("frame %d of 5: %s %s", i+1, f.Event, f.Data)
-		}
+		acked[int](c, wire.EventEcho, int64(i+1), `1`)
 	}
 	f := c.ask("echo", 6, `1`)
-	var e wire.Error
-	if err := wire.DecodeData(f.Data, &e); err != nil || f.Event != wire.EventError || e.Code != wire.CodeRateLimited ||
-		e.RetryAfter < 1 || e.RetryAfter > 100 {
+	e := decode[wire.Error](t, f.Data)
+	if f.Event != wire.EventError || e.Code != wire.CodeRateLimited || e.RetryAfter < 1 || e.RetryAfter > 100 {
 		t.Fatalf("the sixth frame was answered %s %s, want rate_limited with retryAfter up to 100", f.Event, f.Data)
 	}
-	if got := s.Counter("zonecast_messages_dropped_total", "reason=rate_limited"); got != 1 {
-		t.Errorf("counted %v times", got)
-	}
+	s.WantCount(1, "zonecast_messages_dropped_total", "reason=rate_limited")
 	time.Sleep(time.Duration(e.RetryAfter) * time.Millisecond)
-	if f := c.ask("echo", 7, `1`); f.Event != wire.EventAck {
-		t.Errorf("after retryAfter: %s %s", f.Event, f.Data)
-	}
+	acked[int](c, wire.EventEcho, 7, `1`)
 	calm.wantAlive()
 }
 
@@ -48,7 +45,7 @@ func TestAClientThatHammersIsClosed(t *testing.T) {
 	}
 	for name, hammer := range hammers {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Frames: limit.Rate{Tokens: 3, Refill: 0.001}}}})
+			s := limited(t, transport.Limits{Frames: limit.Rate{Tokens: 3, Refill: 0.001}})
 			c, calm := s.dial(""), s.dial("")
 			for range 3 + wire.Refusals + 50 {
 				hammer(c)
@@ -65,7 +62,7 @@ func TestAClientThatHammersIsClosed(t *testing.T) {
 
 // A client has only so many bytes, whatever they are.
 func TestBytesAreLimited(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{Frames: limit.Rate{Tokens: 2, Refill: 0.001}}}})
+	s := limited(t, transport.Limits{Frames: limit.Rate{Tokens: 2, Refill: 0.001}})
 	r := s.raw("")
 	defer r.Close()
 	calm := s.dial("")
@@ -82,15 +79,13 @@ func TestBytesAreLimited(t *testing.T) {
 }
 
 func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{ConnectionsPerAddress: 2}}})
+	s := limited(t, transport.Limits{ConnectionsPerAddress: 2})
 	c, _ := s.dial(""), s.dial("")
 	_, answer, err := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws", nil)
 	if err == nil || answer == nil || answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" {
 		t.Fatalf("the third of two: %v, %v; want 429 with Retry-After", answer, err)
 	}
-	if got := s.Counter("zonecast_connections_refused_total", "reason=address_limit"); got != 1 {
-		t.Errorf("counted %v times", got)
-	}
+	s.WantCount(1, "zonecast_connections_refused_total", "reason=address_limit")
 	c.hangUp()
 	eventually(t, "there is room again", func() bool {
 		c, _, err := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws", nil)
@@ -101,27 +96,27 @@ func TestConnectionsOfAnAddressAreLimited(t *testing.T) {
 	})
 }
 
-func TestFramesOfAnAddressAreLimited(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{AddressFrames: limit.Rate{Tokens: 3, Refill: 0.001}}}})
-	one, two := s.dial(""), s.dial("")
+// wantThreeFrames fails unless both may send three frames together.
+func (s *server) wantThreeFrames(one, two *client) {
+	s.t.Helper()
 	for i, c := range []*client{one, two, one} {
-		if f := c.ask("echo", int64(i+1), `1`); f.Event != wire.EventAck {
-			t.Fatalf("frame %d of 3: %s", i+1, f.Data)
-		}
+		acked[int](c, wire.EventEcho, int64(i+1), `1`)
 	}
 	if f := two.ask("echo", 4, `1`); f.Event != wire.EventError || !strings.Contains(string(f.Data), "rate_limited") {
-		t.Errorf("the fourth frame from the address: %s %s", f.Event, f.Data)
+		s.t.Errorf("the fourth frame: %s %s", f.Event, f.Data)
 	}
-	if got := s.Counter("zonecast_messages_dropped_total", "reason=rate_limited"); got != 1 {
-		t.Errorf("the refused frame is counted %v times", got)
-	}
+	s.WantCount(1, "zonecast_messages_dropped_total", "reason=rate_limited")
 }
 
-// With the limits of the protocol, 200 frames a second are too many in the long run, although some
-// are let through between.
+func TestFramesOfAnAddressAreLimited(t *testing.T) {
+	s := limited(t, transport.Limits{AddressFrames: limit.Rate{Tokens: 3, Refill: 0.001}})
+	one, two := s.dial(""), s.dial("")
+	s.wantThreeFrames(one, two)
+}
+
+// 200 frames a second are too many in the long run, although some are let through between.
 func TestAClientThatIsALittleTooFastForLongIsClosed(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Limits: transport.Limits{
-		Frames: limit.Rate{Tokens: wire.RateLimitTokens, Refill: wire.RateLimitRefill}}}})
+	s := limited(t, transport.Limits{Frames: limit.Rate{Tokens: wire.RateLimitTokens, Refill: wire.RateLimitRefill}})
 	c := s.dial("")
 	for range 1000 {
 		if c.conn.WriteMessage(websocket.TextMessage, []byte(`{"event":"echo"}`)) != nil {
@@ -141,20 +136,8 @@ func TestConnectionsAndFramesOfAUserAreLimited(t *testing.T) {
 	third := s.dialWith(as("u-1"), nil)
 	third.wantClosed(wire.CloseLimit)
 	other := s.dial(as("u-2"))
-	for i, c := range []*client{one, two, one} {
-		if f := c.ask("echo", int64(i+1), `1`); f.Event != wire.EventAck {
-			t.Fatalf("frame %d of 3: %s", i+1, f.Data)
-		}
-	}
-	if f := two.ask("echo", 4, `1`); f.Event != wire.EventError || !strings.Contains(string(f.Data), "rate_limited") {
-		t.Errorf("the fourth frame of the user: %s %s", f.Event, f.Data)
-	}
-	if got := s.Counter("zonecast_messages_dropped_total", "reason=rate_limited"); got != 1 {
-		t.Errorf("the refused frame is counted %v times", got)
-	}
-	if got := s.Counter("zonecast_connections_closed_total", "code=limit_reached"); got != 1 {
-		t.Errorf("the refused connection is counted %v times", got)
-	}
+	s.wantThreeFrames(one, two)
+	s.WantCount(1, "zonecast_connections_closed_total", "code=limit_reached")
 	other.wantAlive()
 	one.hangUp()
 	eventually(t, "the user may connect again", func() bool {

@@ -28,8 +28,7 @@ func TestOffersOfDeflate(t *testing.T) {
 		{[]string{"x-webkit-deflate-frame", "permessage-deflate"}, true},
 		{[]string{"x-webkit-deflate-frame, permessage-deflate"}, true},
 		{[]string{"permessage-deflate; server_max_window_bits=10, permessage-deflate"}, true},
-		// Without a bound of the server's window in the answer these can't be accepted: section
-		// 7.1.2.1.
+		// The answer bounds no window of the server, so these must be declined: section 7.1.2.1.
 		{[]string{"permessage-deflate; server_max_window_bits=10"}, false},
 		{[]string{"permessage-deflate; server_max_window_bits=15"}, false},
 		{[]string{"permessage-deflate; something_else"}, false},
@@ -49,8 +48,7 @@ func TestOffersOfDeflate(t *testing.T) {
 	}
 }
 
-// The grammar of an offer that the answer is within, once more: RFC 6455 section 9.1, RFC 7692
-// section 7.1.
+// The grammar of an acceptable offer, once more: RFC 6455 section 9.1, RFC 7692 section 7.1.
 var (
 	offered    = regexp.MustCompile(`(?:[^,"]|"(?:[^"\\]|\\.)*"?)+`) // one of those in a line
 	answerable = regexp.MustCompile(`^[ \t]*permessage-deflate(?:[ \t]*;[ \t]*(?:server_no_context_takeover|client_no_context_takeover|` +

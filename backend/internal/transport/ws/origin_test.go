@@ -7,11 +7,9 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
-	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A browser lets a page open a WebSocket to any host, so it is the server that looks at the page's
-// origin.
+// A browser lets a page open a WebSocket to any host: the server has to look at the page's origin.
 func TestPagesOfOtherOriginsAreKeptOutUnlessNamed(t *testing.T) {
 	const mine = "https://wall.example"
 	tests := []struct {
@@ -54,22 +52,5 @@ func TestPagesOfOtherOriginsAreKeptOutUnlessNamed(t *testing.T) {
 				t.Errorf("%v refusals are counted", n)
 			}
 		})
-	}
-}
-
-// A client that got no answer, since its network broke, may send its publish again.
-func TestAPublishWithAKeyIsPublishedOnce(t *testing.T) {
-	s := start(t, options{})
-	reader := s.dial("warehouse=w1&zone=a")
-	const data = `{"warehouse":"w1","zone":"a","event":"ALERT","data":1,"idempotencyKey":"k-1"}`
-	first := acked[wire.Position](s.dial(""), wire.EventPublish, 1, data)
-	again := acked[wire.Position](s.dial(""), wire.EventPublish, 1, data)
-	if first != again {
-		t.Errorf("got %+v, then %+v", first, again)
-	}
-	last := s.Publish(zone, "ALERT", "2")
-	reader.wait("the last message", func(f wire.ServerFrame) bool { return f.Offset == last.String() })
-	if n := len(reader.of("ALERT")); n != 2 {
-		t.Errorf("%d messages were sent, want the first and the last", n)
 	}
 }

@@ -2,9 +2,7 @@ package ws_test
 
 import (
 	"bufio"
-	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -48,8 +46,7 @@ func (s *server) rawWith(query, headers string, extra []byte) *raw {
 	return r
 }
 
-// visitor is rawOffering for a connection that its caller closes, so that thousands of them leave
-// nothing in the test.
+// visitor is rawOffering for thousands of connections: the caller closes them, not the test's end.
 func (s *server) visitor(query, extensions string) *raw {
 	s.t.Helper()
 	r := s.knock(query, "Sec-WebSocket-Extensions: "+extensions+"\r\n", nil)
@@ -95,8 +92,7 @@ func frame(first byte, payload string) []byte {
 	return p
 }
 
-// next reads one frame of the server, which must be a whole message. The opcode of one that is
-// compressed has RSV1.
+// next reads one frame, which must be a whole message; the opcode of a compressed one has RSV1.
 func (r *raw) next() (opcode byte, payload string, err error) {
 	h, p, err := testkit.ReadFrame(r.in, nil)
 	if err == nil && !h.Final {
@@ -136,8 +132,7 @@ func (r *raw) answer(id int64) wire.ServerFrame {
 	}
 }
 
-// end reads until the connection ends, and returns the code of the close frame; 0 when there was
-// none.
+// end reads until the connection ends, and returns the close frame's code; 0 without one.
 func (r *raw) end() (code int) {
 	r.t.Helper()
 	code, _ = r.ended()
@@ -227,11 +222,10 @@ func TestAFrameWithTheHandshakeDoesNotVanish(t *testing.T) {
 }
 
 // Whoever breaks RFC 6455 or RFC 7692 is closed, told what to change and counted under one name;
-// others notice nothing. What else can be wrong with a frame is tested on what comes in alone.
+// others notice nothing. One of each kind is here: TestInvalidFramesAreRefused and those of wsframe
+// have all that can be wrong with a frame.
 func TestBrokenFramesEndTheConnection(t *testing.T) {
 	unmasked := append([]byte{final | text, 2}, "{}"...)
-	huge := binary.BigEndian.AppendUint64([]byte{final | text, masked | 127}, 1<<63)
-	echo := deflated([]byte(`{"event":"echo","id":1}`))
 	const plain, deflate = "", "permessage-deflate"
 	s := start(t, options{deflate: 1024})
 	bystander := s.dial("warehouse=w1")
@@ -242,27 +236,12 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 		want       wire.CloseCode // 0 when more than one would do
 	}{
 		{"unmasked", plain, unmasked, wire.CloseBadFrame},
-		{"an unknown opcode", plain, frame(final|0x3, "x"), wire.CloseBadFrame},
-		{"RSV1 although nothing was negotiated", plain, frame(final|compressed|text, "{}"), wire.CloseBadFrame},
-		{"RSV2", plain, frame(final|0x20|text, "{}"), wire.CloseBadFrame},
-		{"RSV3", plain, frame(final|0x10|text, "{}"), wire.CloseBadFrame},
-		{"RSV2 in a fragment", plain, append(frame(text, "{"), frame(final|0x20|continuation, "}")...), wire.CloseBadFrame},
-		{"an unmasked fragment", plain, append(frame(text, "{"), final|continuation, 1, '}'), wire.CloseBadFrame},
-		{"binary within text", plain, append(frame(text, "{"), frame(final|binaryData, "{}")...), wire.CloseBadFrame},
-		{"a fragment with an unknown opcode", plain, append(frame(text, "{"), frame(final|0x3, "}")...), wire.CloseBadFrame},
 		{"a continuation of nothing", plain, frame(final|continuation, "x"), wire.CloseBadFrame},
-		{"text within text", plain, append(frame(text, "{"), frame(final|text, "{}")...), wire.CloseBadFrame},
-		{"a ping in parts", plain, frame(ping, "x"), wire.CloseBadFrame},
-		{"a ping that is too long", plain, frame(final|ping, strings.Repeat("x", 126)), wire.CloseBadFrame},
 		{"a close frame of one byte", plain, frame(final|closing, "x"), 0},
 		{"a close frame with a bad code", plain, frame(final|closing, "\x00\x01"), wire.CloseBadFrame},
-		{"a length beyond 63 bits", plain, append(huge, 0, 0, 0, 0), 0},
 		{"too much in parts", plain, append(frame(text, strings.Repeat("x", frameLimit)), frame(final|continuation, "x")...), wire.CloseTooBig},
 		{"a length over the limit without the bytes", plain, frame(final|text, strings.Repeat("x", frameLimit+1))[:8], wire.CloseTooBig},
 		{"no deflate", deflate, frame(final|compressed|text, "\xff\xff\xff"), wire.CloseBadFrame},
-		{"RSV1 in a fragment", deflate, append(frame(compressed|text, echo[:3]), frame(final|compressed|continuation, echo[3:])...), wire.CloseBadFrame},
-		{"text within a compressed message", deflate, append(frame(compressed|text, echo[:3]), frame(final|text, "{}")...), wire.CloseBadFrame},
-		{"an unmasked compressed frame", deflate, append([]byte{final | compressed | text, byte(len(echo))}, echo...), wire.CloseBadFrame},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := s.Counter("zonecast_connections_closed_total", "code="+tt.want.String())
@@ -285,36 +264,9 @@ func TestBrokenFramesEndTheConnection(t *testing.T) {
 			if tt.want == wire.CloseBadFrame && !strings.Contains(reason, "(RFC ") {
 				t.Errorf("the reason %q does not say what to change", reason)
 			}
-			if got := s.Counter("zonecast_connections_closed_total", "code="+tt.want.String()); got != before+1 {
-				t.Errorf("not counted as %s", tt.want)
-			}
+			s.WantCount(before+1, "zonecast_connections_closed_total", "code="+tt.want.String())
 		})
 	}
-	if got := s.Counter("zonecast_messages_received_total"); got != 0 {
-		t.Errorf("%v frames were taken for whole", got)
-	}
-	bystander.wantAlive()
-}
-
-func TestGarbageEndsTheConnection(t *testing.T) {
-	const rounds = 50
-	s := start(t, options{})
-	bystander := s.dial("")
-	noise := rand.New(rand.NewPCG(1, 2))
-	for i := range rounds {
-		r := s.raw("warehouse=w1")
-		p := make([]byte, 1+noise.IntN(4000))
-		for k := range p {
-			p[k] = byte(noise.Uint32())
-		}
-		r.Write(p)
-		r.Conn.(*net.TCPConn).CloseWrite()
-		r.end()
-		r.Close()
-		eventually(t, "the connection is gone", func() bool { return s.Hub.Connections() == 1 })
-		if got := s.Counter("zonecast_connections_closed_total"); got > float64(i+1) {
-			t.Fatalf("%v connections were counted after %d", got, i+1)
-		}
-	}
+	s.WantCount(0, "zonecast_messages_received_total")
 	bystander.wantAlive()
 }

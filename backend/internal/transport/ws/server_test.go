@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
@@ -41,10 +42,10 @@ func (s *server) in(t testing.TB) *server { return &server{s.In(t), t, s.address
 
 var (
 	zone       = transporttest.Zone
-	eventually = transporttest.Eventually
+	eventually = testkit.Eventually
 )
 
 const (
-	patience   = transporttest.Patience
+	patience   = testkit.Patience
 	frameLimit = transporttest.FrameLimit
 )

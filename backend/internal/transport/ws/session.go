@@ -25,8 +25,7 @@ type session struct {
 	// query names the user of the token, if there is one. Its rooms are dropped once joined.
 	query transport.Query
 	who   *auth.Identity
-	// refused is why the client was not let in. It learns so over the connection, since a browser
-	// tells it nothing else.
+	// refused is why the client was not let in: told over the connection, as browsers tell nothing.
 	refused error
 	bad     int   // frames in a row that were not the protocol
 	latest  int64 // when the latest frame came, in seconds since 1970
@@ -80,8 +79,7 @@ func (c *session) extendReadDeadline(f func()) {
 // busyAfter is how long f may keep the reader from pongs before the deadline is extended.
 const busyAfter = 50 * time.Millisecond
 
-// answerClose answers the peer's close frame with its own code (RFC 6455 section 5.5.1), unless it
-// is the answer itself.
+// answerClose answers a close frame with its code (RFC 6455 section 5.5.1), but not an answer.
 func (c *session) answerClose(code int) {
 	if c.queue.Code() != 0 {
 		return
@@ -126,8 +124,7 @@ func (c *session) start() {
 
 func (c *session) send(json []byte) { c.queue.Send(outbox.NewControl("", json)) }
 
-// refuse answers with an error frame, and ends the connection of a client that doesn't speak the
-// protocol.
+// refuse answers with an error frame, and ends a connection that doesn't speak the protocol.
 func (c *session) refuse(id int64, hasID bool, err error) {
 	e := wire.AsError(err)
 	if e.Code == wire.CodeInternal {
@@ -154,7 +151,8 @@ func (c *session) handle(p []byte) {
 	}
 	c.Received()
 	if wait := c.allowFrame(time.Now()); wait > 0 {
-		c.rejectRateLimited(p, wait)
+		f, _ := wire.DecodeClient(p) // for the answer needs the id
+		c.send(wire.AppendError(nil, f.ID, f.HasID, transport.ErrRateLimited(wait)))
 		return
 	}
 	f, err := wire.DecodeClient(p)

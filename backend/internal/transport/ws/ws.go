@@ -8,6 +8,7 @@ package ws
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +35,7 @@ import (
 type Options struct {
 	Gate *transport.Gate
 	Pool *outbox.Pool
-	// DeflateFrom is from how many bytes on frames are compressed for those who can inflate them; 0
-	// for never.
+	// DeflateFrom is from how many bytes on frames are compressed where negotiated; 0 for never.
 	DeflateFrom int
 }
 
@@ -64,7 +64,7 @@ func New(o Options) *Handler {
 	m.Config.PingPeriod = 100 * 365 * 24 * time.Hour // the hub's heartbeat pings
 	m.Config.PongWait = h.ReadTimeout()
 	m.HandleConnect(h.connect)
-	m.HandleDisconnect(h.disconnect)
+	m.HandleDisconnect(func(s *melody.Session) { h.end(client(s)) })
 	m.HandleMessage(func(s *melody.Session, p []byte) { client(s).receive(p) })
 	m.HandleMessageBinary(func(s *melody.Session, _ []byte) {
 		client(s).refuseFrame(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
@@ -138,6 +138,33 @@ func (h *Handler) Serve(c echo.Context) error {
 	return nil
 }
 
+// checkHandshake refuses what is not a WebSocket handshake (RFC 6455 section 4.2.1).
+func checkHandshake(c echo.Context) error {
+	r := c.Request()
+	key := r.Header.Get("Sec-WebSocket-Key")
+	if !websocket.IsWebSocketUpgrade(r) || r.Header.Get("Sec-WebSocket-Version") != "13" || key == "" {
+		c.Response().Header().Set("Upgrade", "websocket") // RFC 9110 section 15.5.22
+		c.Response().Header().Set("Sec-WebSocket-Version", "13")
+		return echo.NewHTTPError(http.StatusUpgradeRequired,
+			"this is a WebSocket endpoint: connect to it with a WebSocket client")
+	}
+	if p, err := base64.StdEncoding.DecodeString(key); err != nil || len(p) != 16 {
+		return echo.NewHTTPError(http.StatusBadRequest, "the header Sec-WebSocket-Key must be 16 bytes in base64")
+	}
+	return nil
+}
+
+// handshakeOf returns what melody needs of a request, without what the server's own refers to: its
+// buffers and contexts are freed while the connection goes on.
+func handshakeOf(r *http.Request) *http.Request {
+	h := &http.Request{Method: r.Method, Host: r.Host, Header: http.Header{}, Proto: r.Proto,
+		ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor}
+	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key"} {
+		h.Header[name] = r.Header[name]
+	}
+	return h
+}
+
 // recoverConn takes what recover returned, and ends one connection, instead of all of them, when
 // something panicked: net/http does not look after a connection that was taken over.
 func (h *Handler) recoverConn(p any, c *session) (panicked bool) {
@@ -162,8 +189,7 @@ func subprotocol(r *http.Request) string {
 	return offered[0]
 }
 
-// client returns our side of a session. It hangs on the connection, since a map of keys would weigh
-// more than all else here.
+// client returns our side of a session. It hangs on the connection, lighter than a map of keys.
 func client(s *melody.Session) *session { return s.WebsocketConnection().NetConn().(*conn).session }
 
 // connect begins a session. melody then starts a writer for it, which has nothing to do here and
@@ -184,8 +210,6 @@ func (h *Handler) begin(c *session) {
 	c.Session = h.Open(c.query.User, c.queue, pingFrame)
 	c.start()
 }
-
-func (h *Handler) disconnect(s *melody.Session) { h.end(client(s)) }
 
 func (h *Handler) end(c *session) {
 	h.LeaveUser(c.counted)
@@ -210,8 +234,7 @@ func (h *Handler) failed(s *melody.Session, err error) {
 		}
 	case errors.As(err, &closed), errors.Is(err, io.EOF), errors.Is(err, errTooManyBytes):
 	case errors.Is(err, melody.ErrWriteClosed), errors.Is(err, websocket.ErrCloseSent):
-		// melody's writer, which had to end, began only after the reader did: that is nobody's
-		// fault.
+		// melody's writer, which had to end, began only after the reader did: nobody's fault.
 	default: // of frames that are valid, only what a close frame says can be wrong
 		queue.Close(wire.CloseBadFrame, "broken close frame: send a code and text in UTF-8 (RFC 6455 section 5.5.1)")
 	}

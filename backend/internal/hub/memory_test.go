@@ -1,10 +1,8 @@
 package hub_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
-	"strings"
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
@@ -38,10 +36,8 @@ func TestWhatIsKeptForReplaysIsChargedItsMemory(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := build(t, options{limits: endless})
-			if err := h.idle(t, "so that the room stays", drain(t)).Join(t.Context(), []hub.Join{{Room: room("a")}}, silent); err != nil {
-				t.Fatal(err)
-			}
-			data := json.RawMessage(`"` + strings.Repeat("x", 1000) + `"`)
+			h.idle(t, "so that the room stays", drain(t), hub.Join{Room: room("a")})
+			data := xs(1000)
 			var last wire.Offset
 			for range c.messages {
 				last = h.send(broker.Publication{Room: room("a"), Data: data})
@@ -76,4 +72,35 @@ func reachable() int {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
+}
+
+// What rooms keep for those who join in the next moment is bounded for all rooms together, and none of it outlives the rooms.
+func TestRecentMessagesOfAllRoomsAreBounded(t *testing.T) {
+	const rooms = 1500
+	h := build(t, options{rooms: rooms, bytes: 8 << 20, limits: broker.Limits{Messages: 1}})
+	var joins []hub.Join
+	for i := range rooms {
+		joins = append(joins, hub.Join{Room: room(fmt.Sprint(i))})
+	}
+	s := h.idle(t, "everywhere", drain(t))
+	if err := s.Join(t.Context(), joins, silent); err != nil {
+		t.Fatal(err)
+	}
+	const oneMore = 31_000 // what one of these messages costs
+	data := xs(15_000)
+	full := false
+	for range 4 {
+		for _, j := range joins {
+			h.send(broker.Publication{Room: j.Room, Data: data})
+			cost, most := h.Recent()
+			full = full || cost > most
+		}
+	}
+	if cost, most := h.Recent(); !full || cost > most+oneMore {
+		t.Errorf("%d bytes of recent messages are kept, want at most %d and one more, after more was published (%v)", cost, most, full)
+	}
+	s.Close()
+	if cost, _ := h.Recent(); cost != 0 {
+		t.Errorf("%d bytes of recent messages are kept for nobody", cost)
+	}
 }
