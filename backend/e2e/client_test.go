@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -37,9 +38,7 @@ func dial(t *testing.T, address string) *client {
 	t.Cleanup(func() { conn.Close() })
 	c := &client{t: t, conn: conn}
 	var hello wire.Connected
-	if err := json.Unmarshal(c.next(wire.EventConnected).Data, &hello); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, json.Unmarshal(c.next(wire.EventConnected).Data, &hello))
 	c.node = hello.Node
 	return c
 }
@@ -47,9 +46,7 @@ func dial(t *testing.T, address string) *client {
 // next is the next frame with this event; others are passed over.
 func (c *client) next(event string) frame {
 	c.t.Helper()
-	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		c.t.Fatal(err)
-	}
+	testkit.Must(c.t, c.conn.SetReadDeadline(time.Now().Add(patience)))
 	for {
 		var f frame
 		if err := c.conn.ReadJSON(&f); err != nil {
@@ -64,9 +61,7 @@ func (c *client) next(event string) frame {
 func publish(t *testing.T, base, body string) wire.Position {
 	t.Helper()
 	response, err := http.Post(base+zonePath, "application/json", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {
@@ -82,9 +77,7 @@ func publish(t *testing.T, base, body string) wire.Position {
 func get(t *testing.T, address string) *http.Response {
 	t.Helper()
 	response, err := http.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	response.Body.Close()
 	return response
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -159,9 +160,7 @@ func measuredNames(t *testing.T) func(string) bool {
 	t.Helper()
 	s := stacktest.Start(t, stack.Options{Binary: binary(), Instances: 1})
 	response, err := http.Get(s.Instances[0].URL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {
@@ -174,9 +173,7 @@ func measuredNames(t *testing.T) func(string) bool {
 	var source strings.Builder
 	for _, file := range sources {
 		code, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		source.Write(code)
 	}
 	return func(name string) bool {
@@ -250,9 +247,7 @@ func provisionedSource(t *testing.T) string {
 			Type string `yaml:"type"`
 		} `yaml:"datasources"`
 	}
-	if err := yaml.Unmarshal([]byte(readFile(t, "grafana/provisioning/datasources/prometheus.yml")), &file); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, yaml.Unmarshal([]byte(readFile(t, "grafana/provisioning/datasources/prometheus.yml")), &file))
 	if len(file.Datasources) != 1 || file.Datasources[0].Type != "prometheus" || file.Datasources[0].UID == "" {
 		t.Fatalf("data sources are %+v, want one of the type prometheus with a uid", file.Datasources)
 	}
@@ -269,9 +264,7 @@ func provisionedDashboards(t *testing.T) string {
 			} `yaml:"options"`
 		} `yaml:"providers"`
 	}
-	if err := yaml.Unmarshal([]byte(readFile(t, "grafana/provisioning/dashboards/zonecast.yml")), &file); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, yaml.Unmarshal([]byte(readFile(t, "grafana/provisioning/dashboards/zonecast.yml")), &file))
 	if len(file.Providers) != 1 {
 		t.Fatalf("there are %d providers of dashboards, want 1", len(file.Providers))
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // A composeFile is as much of docker-compose.yml as is checked here.
@@ -214,9 +216,7 @@ func TestSettingsExist(t *testing.T) {
 func TestPortsAgree(t *testing.T) {
 	compose := readCompose(t)
 	_, port, err := net.SplitHostPort(value(compose.Services["backend-1"].Environment["LISTEN"]))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	image := readDockerfile(t).final()
 	health := []string{"CMD", "/zonecast", "health", "--url", "http://127.0.0.1:" + port + "/readyz"}
 	tests := []struct{ what, give, want string }{
@@ -311,8 +311,6 @@ func value(given *string) string {
 func readFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repository, name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return string(text)
 }

@@ -120,9 +120,7 @@ type reader struct {
 func enter(t *testing.T, address, zone string) *reader {
 	t.Helper()
 	conn, in, err := upgrade(address, "warehouse=w1&zone="+zone, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return &reader{conn, in}
 }

@@ -103,9 +103,8 @@ func TestPromiseResume(t *testing.T) {
 	var last wire.Offset
 	for n := range messages {
 		var err error
-		if last, err = post(s.Instances[n%2].URL, "resume", "", body(n)); err != nil {
-			t.Fatal(err)
-		}
+		last, err = post(s.Instances[n%2].URL, "resume", "", body(n))
+		testkit.Must(t, err)
 		if n%40 == 39 {
 			for _, c := range clients {
 				c.cut()
@@ -130,14 +129,11 @@ func TestPromiseResumeTellsGaps(t *testing.T) {
 			s := start(t, map[string]string{"HISTORY_MESSAGES": "10", "HISTORY_AGE": "2s"})
 			base, socket := s.Instances[0].URL, s.Instances[0].WebSocket()
 			first, err := post(base, "gap", "", body(0))
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			last := first
 			for n := range 30 {
-				if last, err = post(base, "gap", "", body(n+1)); err != nil {
-					t.Fatal(err)
-				}
+				last, err = post(base, "gap", "", body(n+1))
+				testkit.Must(t, err)
 			}
 			resume := func(from wire.Offset) *client {
 				c := dial(t, socket)
@@ -162,14 +158,10 @@ func TestPromiseResumeTellsGaps(t *testing.T) {
 			time.Sleep(3 * time.Second) // longer than what is kept
 			c = resume(last)
 			next, err := post(base, "gap", "", body(99))
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			for {
 				var f frame
-				if err := c.conn.ReadJSON(&f); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, c.conn.ReadJSON(&f))
 				if f.Event == wire.EventGap {
 					t.Fatalf("told of the gap %s although nothing was missed", f.Data)
 				}
@@ -197,14 +189,10 @@ func TestPromiseRedisMayGo(t *testing.T) {
 		return err
 	}
 	for range 50 {
-		if err := publish(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, publish())
 	}
 	for outage := range 2 {
-		if err := s.Redis.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, s.Redis.Kill())
 		for _, i := range s.Instances {
 			testkit.Succeeds(t, "publishing is refused for a while", func() error {
 				_, err := post(i.URL, "redis", "", body(0))
@@ -221,9 +209,7 @@ func TestPromiseRedisMayGo(t *testing.T) {
 				return nil
 			})
 		}
-		if err := s.Redis.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, s.Redis.Start(t.Context()))
 		for range 50 {
 			testkit.Succeeds(t, "publishing works again", publish)
 		}
@@ -248,9 +234,7 @@ func TestPromiseBounded(t *testing.T) {
 	sent := uint64(0)
 	testkit.Succeeds(t, "the client that doesn't read is closed as slow", func() error {
 		at, err := post(base, "bounded", "", large)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		last, sent = at, sent+1
 		if waiting := metric(t, base, "zonecast_outbox_bytes"); waiting > 6*262144 {
 			t.Fatalf("%v bytes wait for 6 clients with a bound of 262144 each", waiting)
@@ -283,9 +267,7 @@ func slowReader(t *testing.T, address string) *websocket.Conn {
 		return c, err
 	}}
 	c, _, err := d.DialContext(t.Context(), address, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { c.Close() })
 	if _, _, err := c.ReadMessage(); err != nil {
 		t.Fatal(err)
@@ -297,22 +279,16 @@ func slowReader(t *testing.T, address string) *websocket.Conn {
 func metric(t *testing.T, base, series string) float64 {
 	t.Helper()
 	response, err := http.Get(base + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\S+)$`).FindSubmatch(text)
 	if found == nil {
 		return 0
 	}
 	v, err := strconv.ParseFloat(string(found[1]), 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return v
 }
 
@@ -329,9 +305,7 @@ func TestPromiseNothingSilent(t *testing.T) {
 	}
 	for _, token := range []string{"", "not-a-token"} {
 		c, _, err := websocket.DefaultDialer.DialContext(t.Context(), socket+"?"+url.Values{"token": {token}}.Encode(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if got := closeCode(c); got != int(wire.CloseUnauthenticated) {
 			t.Errorf("token %q: closed with %d, want %d", token, got, wire.CloseUnauthenticated)
 		}
@@ -354,9 +328,7 @@ func TestPromiseNothingSilent(t *testing.T) {
 	if got := metric(t, base, `zonecast_connections_refused_total{reason="limit_reached"}`); got != 1 {
 		t.Errorf("the refused connection is counted %v times", got)
 	}
-	if err := first.conn.WriteMessage(websocket.TextMessage, make([]byte, wire.InboundFrameBytes+1)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, first.conn.WriteMessage(websocket.TextMessage, make([]byte, wire.InboundFrameBytes+1)))
 	if got := closeCode(first.conn); got != int(wire.CloseTooBig) {
 		t.Errorf("a frame over the limit: closed with %d, want %d", got, wire.CloseTooBig)
 	}

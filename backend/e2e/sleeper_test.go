@@ -36,9 +36,7 @@ func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	pad := strings.Repeat("x", 4000)
 	publish := func(zone, pad string) {
 		at, err := post(i.URL, zone, "", fmt.Sprintf(`{"event":"E","data":{"sent":%d,"pad":%q}}`, time.Now().UnixNano(), pad))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if zone == own {
 			return
 		}
@@ -51,13 +49,9 @@ func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	before := p99(t, members, last.N)
 
 	conn, in, err := upgrade(i.Address, "warehouse=warehouse-1&zone="+zone, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer conn.Close()
-	if err := conn.(*net.TCPConn).SetReadBuffer(128 << 10); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, conn.(*net.TCPConn).SetReadBuffer(128<<10))
 	subscribe(t, conn, in, own)
 	publish(zone, pad) // the last one that it gets
 	waits := func() bool { return metric(t, i.URL, "zonecast_outbox_bytes") > 0 }
@@ -125,9 +119,7 @@ type member struct {
 func follow(t *testing.T, address, zone string) *member {
 	t.Helper()
 	conn, in, err := upgrade(address, "warehouse=warehouse-1&zone="+zone, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	m := new(member)
 	var reading sync.WaitGroup
 	reading.Go(func() {
@@ -205,9 +197,7 @@ func subscribe(t *testing.T, conn net.Conn, in *bufio.Reader, zone string) {
 	}
 	for {
 		_, p, err := testkit.ReadFrame(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if bytes.HasPrefix(p, []byte(`{"event":"ack"`)) {
 			return
 		}

@@ -82,15 +82,11 @@ func pagesAnswer(t *testing.T, s *stack.Stack) {
 // nginx must not keep events until a buffer is full: the first line comes while the stream is open.
 func eventsFlow(t *testing.T, s *stack.Stack) {
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Nginx.URL+"/ui/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	request.Header.Set("Accept", "text/event-stream")
 	request.Header.Set("Accept-Encoding", "gzip")
 	response, err := (&http.Client{Timeout: patience}).Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
 		t.Fatalf("GET /ui/events: %s, %s", response.Status, response.Header.Get("Content-Type"))
@@ -121,9 +117,7 @@ func largeBodyIsRefused(t *testing.T, s *stack.Stack) {
 	body := fmt.Appendf(nil, `{"event":"ALERT","data":"%s"}`, bytes.Repeat([]byte("x"), limit))
 	for _, base := range []string{s.Nginx.URL, s.Instances[0].URL} {
 		response, err := http.Post(base+zonePath, "application/json", bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		response.Body.Close()
 		if got := response.Header.Get("Content-Type"); response.StatusCode != http.StatusRequestEntityTooLarge || got != "application/problem+json" {
 			t.Errorf("POST of %d bytes to %s: %s, %s; want 413 as a problem", len(body), base, response.Status, got)
@@ -208,9 +202,7 @@ func checkLegend(t *testing.T, q query, line series) {
 // another instance.
 func instanceMayGo(t *testing.T, s *stack.Stack) {
 	lost := s.Instances[1]
-	if err := lost.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, lost.Kill())
 	c := dial(t, s.Nginx.WebSocket()+"?warehouse=warehouse-1&zone=zone-a")
 	for n := range 20 {
 		want := publish(t, s.Nginx.URL, fmt.Sprintf(`{"event":"ALERT","data":{"n":%d}}`, n))
@@ -223,9 +215,7 @@ func instanceMayGo(t *testing.T, s *stack.Stack) {
 			t.Errorf("a client reached %s, which is dead", c.node)
 		}
 	}
-	if err := lost.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, lost.Start(t.Context()))
 	testkit.Succeeds(t, "nginx sends clients to the instance that came back", func() error {
 		if c := dial(t, s.Nginx.WebSocket()); c.node != lost.Name() {
 			return fmt.Errorf("the last one went to %s", c.node)
@@ -237,15 +227,11 @@ func instanceMayGo(t *testing.T, s *stack.Stack) {
 // nginx hands on the 503 of the instances as it is: neither repeated elsewhere nor replaced by its
 // own words.
 func redisMayGo(t *testing.T, s *stack.Stack) {
-	if err := s.Redis.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, s.Redis.Kill())
 	testkit.Succeeds(t, "publishers are told to come back later", func() error {
 		return wantProblem(s.Nginx.URL, http.StatusServiceUnavailable)
 	})
-	if err := s.Redis.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, s.Redis.Start(t.Context()))
 	testkit.Succeeds(t, "publishers are served again", func() error {
 		response, err := postAlert(s.Nginx.URL)
 		if err == nil && response.StatusCode != http.StatusOK {
@@ -257,9 +243,7 @@ func redisMayGo(t *testing.T, s *stack.Stack) {
 
 func nginxAnswersAlone(t *testing.T, s *stack.Stack) {
 	for _, instance := range s.Instances {
-		if err := instance.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, instance.Kill())
 	}
 	if err := wantProblem(s.Nginx.URL, http.StatusBadGateway); err != nil {
 		t.Error(err)

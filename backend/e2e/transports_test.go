@@ -25,9 +25,7 @@ func TestPromiseResumeAcrossTransports(t *testing.T) {
 	s := shared(t, 2, map[string]string{"HISTORY_MESSAGES": "100000"})
 	const publishers, each, travellers = 3, 1000, 2
 	first, err := post(s.Instances[0].URL, "across", "", body(0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var publishing sync.WaitGroup
 	defer publishing.Wait()
 	for p := range publishers {
@@ -59,15 +57,11 @@ func streamsFlow(t *testing.T, s *stack.Stack) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Nginx.URL+"/sse?warehouse=warehouse-1&zone=zone-a", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	r.Header.Set("Accept", "text/event-stream")
 	r.Header.Set("Accept-Encoding", "gzip")
 	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer answer.Body.Close()
 	if encoding := answer.Header.Get("Content-Encoding"); answer.StatusCode != http.StatusOK || encoding != "" {
 		t.Fatalf("answered %s, Content-Encoding %q", answer.Status, encoding)
@@ -77,9 +71,7 @@ func streamsFlow(t *testing.T, s *stack.Stack) {
 		t.Helper()
 		for {
 			e, err := events.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if !e.Frame.Retained {
 				return e
 			}
@@ -96,9 +88,7 @@ func streamsFlow(t *testing.T, s *stack.Stack) {
 	}
 	for _, path := range []string{"/sse", "/poll"} {
 		answer, err := http.Post(s.Nginx.URL+path, "application/json", strings.NewReader(`{"event":"echo","data":"there","id":3}`))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		text, _ := io.ReadAll(answer.Body)
 		answer.Body.Close()
 		if string(text) != `{"event":"ack","id":3,"data":"there"}` {
@@ -109,9 +99,7 @@ func streamsFlow(t *testing.T, s *stack.Stack) {
 
 func pollsAnswer(t *testing.T, s *stack.Stack) {
 	at, err := post(s.Nginx.URL, "polled", "", body(0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	v := begin(t, at, "polled")
 	for n := range 5 {
 		if _, err := post(s.Nginx.URL, "polled", "", body(n)); err != nil {
@@ -126,16 +114,12 @@ func TestHTTP2(t *testing.T) {
 	s := alone(t, nil)
 	base := s.Instances[0].URL
 	at, err := post(base, "two", "", body(0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	v := begin(t, at, "two")
 	for n := range 20 {
 		answer, err := transporttest.HTTP2.Post(base+"/sse", "application/json", strings.NewReader(
 			fmt.Sprintf(`{"event":"publish","data":{"warehouse":"warehouse-1","zone":"two","event":"N","data":%d},"id":1}`, n)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		answer.Body.Close()
 		if answer.StatusCode != http.StatusOK || answer.ProtoMajor != 2 {
 			t.Fatalf("published: %s %s", answer.Proto, answer.Status)
@@ -143,9 +127,7 @@ func TestHTTP2(t *testing.T) {
 	}
 	v.sse(transporttest.HTTP2, base, 20)
 	answer, err := transporttest.HTTP2.Get(base + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	answer.Body.Close()
 	if answer.StatusCode != http.StatusOK || answer.ProtoMajor != 2 {
 		t.Errorf("ready: %s %s", answer.Proto, answer.Status)
@@ -159,9 +141,7 @@ func TestPromiseLeavingOverSSEAndPoll(t *testing.T) {
 	s := shared(t, 2, map[string]string{"DRAIN_TIMEOUT": "4s"})
 	leaver, other := s.Instances[0], s.Instances[1]
 	at, err := post(other.URL, "leave", "", body(0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	const each = 4
 	var clients sync.WaitGroup
 	var told atomic.Int64

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 var message = Message{Warehouse: "w1", Zone: "a", Event: "E", Data: 1}
@@ -36,9 +38,7 @@ func TestRetries(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, f := newFlaky(t, nil, tt.script...)
 				got, err := c.Publish(t.Context(), message)
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				if got.Offset.N != 1 || len(f.server.accepted) != 1 {
 					t.Errorf("published %d times, at %v", len(f.server.accepted), got.Offset)
 				}

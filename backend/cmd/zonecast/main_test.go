@@ -5,14 +5,14 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // What can't be started as it was told says so in one line a mistake, and exits with 2.
 func TestStartIsRefused(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer taken.Close()
 	free := "--listen=127.0.0.1:0"
 	for _, c := range []struct {

@@ -51,18 +51,12 @@ func waysToPublish() map[string]wayToPublish {
 		},
 		"websocket": func(t *testing.T, s *server, warehouse, zone, members string) string {
 			conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer conn.Close()
-			if err := conn.WriteMessage(websocket.TextMessage, []byte(frame(warehouse, zone, members))); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, conn.WriteMessage(websocket.TextMessage, []byte(frame(warehouse, zone, members))))
 			for {
 				_, p, err := conn.ReadMessage()
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				if bytes.Contains(p, []byte(`"id":1`)) {
 					return code(t, p)
 				}
@@ -175,9 +169,7 @@ func (s *server) scrape(t *testing.T) map[string]float64 {
 func TestTheFiguresAreThoseOfTheMetrics(t *testing.T) {
 	s := serving(t)
 	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws?warehouse=w&zone=a", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer conn.Close()
 	ways := waysToPublish()
 	for range 5 {

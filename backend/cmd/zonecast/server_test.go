@@ -22,9 +22,7 @@ func serving(t *testing.T, flags ...string) *server {
 		t.Fatal(err)
 	}
 	s, err := start(t.Context(), &p.Serve.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()
@@ -41,9 +39,7 @@ func serving(t *testing.T, flags ...string) *server {
 func (s *server) ask(t *testing.T, method, path string, json ...string) (*http.Response, []byte) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, s.url()+path, strings.NewReader(strings.Join(json, "")))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	r.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
@@ -77,9 +73,7 @@ func TestHeadAnswersWhatGetDoes(t *testing.T) {
 func TestUpgradesAreCountedAsSuch(t *testing.T) {
 	s := serving(t)
 	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer conn.Close()
 	s.ask(t, http.MethodGet, "/ws")
 	testkit.Eventually(t, "the upgrade is counted as 101, the other request as 426", func() bool {

@@ -70,9 +70,7 @@ func (s *server) member(rooms ...wire.Room) *hub.Session {
 	for _, r := range rooms {
 		joins = append(joins, hub.Join{Room: r})
 	}
-	if err := m.Join(s.t.Context(), joins, func([]wire.Offset) {}); err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.Must(s.t, m.Join(s.t.Context(), joins, func([]wire.Offset) {}))
 	return m
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -144,9 +145,7 @@ func TestPublishingNeedsAKeyWhereThereAreKeys(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
 	token := func(claims jwt.MapClaims) string {
 		signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		return signed
 	}
 	permitted := token(jwt.MapClaims{"warehouses": []string{"w1"}, "publish": true})

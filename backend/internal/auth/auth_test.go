@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -18,9 +19,7 @@ const secret = "0123456789abcdef0123456789abcdef"
 func sign(t testing.TB, key any, method jwt.SigningMethod, c jwt.MapClaims) string {
 	t.Helper()
 	s, err := jwt.NewWithClaims(method, c).SignedString(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return s
 }
 
@@ -35,9 +34,7 @@ func code(err error) wire.ErrorCode {
 func room(t testing.TB, warehouse, zone string) wire.Room {
 	t.Helper()
 	r, err := wire.NewRoom(warehouse, zone)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return r
 }
 
@@ -80,9 +77,7 @@ func TestTokenPermits(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			i, err := g.Token(sign(t, []byte(secret), jwt.SigningMethodHS256, c.give))
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			for _, r := range []wire.Room{room(t, "w1", ""), room(t, "w1", "a")} {
 				if got := code(i.MayJoin(r)); got != c.join {
 					t.Errorf("MayJoin(%s): %q, want %q", r, got, c.join)
@@ -161,9 +156,7 @@ func TestClientsPublishUnlessServicesNeedKeys(t *testing.T) {
 		{"keys set", auth.Options{PublishKeys: []string{"k"}}, wire.CodeForbidden},
 	} {
 		i, err := auth.New(c.give).Token("")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if got := code(i.MayPublish(room(t, "w1", ""))); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/broker/brokertest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -31,9 +32,7 @@ func room(i int) wire.Room { return wire.Room{Warehouse: "w", Zone: fmt.Sprint(i
 func kept(t testing.TB, b broker.Broker, room wire.Room, after wire.Offset) broker.Page {
 	t.Helper()
 	page, err := b.History(t.Context(), room, after, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return page
 }
 

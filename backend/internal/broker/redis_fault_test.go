@@ -127,12 +127,8 @@ func (tr *traffic) failOver(t *testing.T, owner func() (*stack.Redis, error)) {
 	t.Helper()
 	tr.goOn(t, 500)
 	master, err := owner()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := master.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
+	testkit.Must(t, master.Kill())
 	testkit.Succeeds(t, "another server is the master", func() error {
 		now, err := owner()
 		if err == nil && now == master {
@@ -141,9 +137,7 @@ func (tr *traffic) failOver(t *testing.T, owner func() (*stack.Redis, error)) {
 		return err
 	})
 	tr.goOn(t, 500)
-	if err := master.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, master.Start(t.Context()))
 	tr.goOn(t, 500)
 	tr.end(t, true)
 }
@@ -172,16 +166,12 @@ func TestRedisClusterSlotsMove(t *testing.T) {
 	for _, room := range tr.rooms {
 		for range 2 {
 			owner, slot, err := s.Owner(t.Context(), "zonecast:{"+room.String()+"}:meta")
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			to := s.Redises[0]
 			if owner == to {
 				to = s.Redises[1]
 			}
-			if err := s.MoveSlot(t.Context(), slot, owner, to); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, s.MoveSlot(t.Context(), slot, owner, to))
 			tr.goOn(t, 100)
 		}
 	}
@@ -301,16 +291,12 @@ func TestRedisSentinelFailoverWithoutLoss(t *testing.T) {
 		p.publish(t)
 	}
 	master, err := s.Master(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	testkit.Eventually(t, "both replicas have everything", func() bool {
 		n, err := master.Command(t.Context(), "WAIT 2 1000")
 		return err == nil && n == "2"
 	})
-	if err := master.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, master.Kill())
 	testkit.Succeeds(t, "publishing works again", func() error { return p.tryPublish(t.Context()) })
 	for range 20 {
 		p.publish(t)
@@ -335,17 +321,13 @@ func TestRedisClusterSlotIsOnItsWay(t *testing.T) {
 	}
 	keyed("before")
 	owner, slot, err := s.Owner(t.Context(), "zonecast:{"+p.room.String()+"}:meta")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	to := s.Redises[0]
 	if owner == to {
 		to = s.Redises[1]
 	}
 	move, err := s.BeginMove(t.Context(), slot, owner, to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	use := func(when string) {
 		t.Helper()
 		p.publish(t)
@@ -360,13 +342,9 @@ func TestRedisClusterSlotIsOnItsWay(t *testing.T) {
 		}
 	}
 	use("begun")
-	if err := move.Keys(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, move.Keys(t.Context()))
 	use("all keys have moved")
-	if err := move.End(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, move.End(t.Context()))
 	use("ended")
 	p.recorder.WantExactly(p.room, 1, p.sent)
 }

@@ -39,9 +39,7 @@ func find(t testing.TB, s *stack.Stack) *redisconn.Target {
 	t.Helper()
 	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: s.RedisURL, CAFile: s.RedisCAFile,
 		CertFile: s.RedisCertFile, KeyFile: s.RedisKeyFile})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return target
 }
 
@@ -57,9 +55,7 @@ func openRedis(t *testing.T, opts broker.RedisOptions, h broker.Handler) *broker
 		opts.Timings = broker.RedisTimings{Backoff: 300 * time.Millisecond, Health: 200 * time.Millisecond}
 	}
 	b, err := broker.OpenRedis(t.Context(), opts, h)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { b.Close() })
 	return b
 }
@@ -125,9 +121,7 @@ func newPairAt(t *testing.T, target *redisconn.Target, opts broker.RedisOptions)
 
 func (p *pair) publish(t *testing.T) {
 	t.Helper()
-	if err := p.tryPublish(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, p.tryPublish(t.Context()))
 }
 
 func (p *pair) tryPublish(ctx context.Context) error {
@@ -151,15 +145,11 @@ func (p *pair) publishUnheard(t *testing.T, url, data string) {
 func command(t *testing.T, url string, args ...any) any {
 	t.Helper()
 	o, err := redis.ParseURL(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	client := redis.NewClient(o)
 	defer client.Close()
 	answer, err := client.Do(t.Context(), args...).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return answer
 }
 
@@ -167,9 +157,7 @@ func command(t *testing.T, url string, args ...any) any {
 func signal(t *testing.T, server *stack.Redis, sig syscall.Signal) {
 	t.Helper()
 	pid := server.PID()
-	if err := syscall.Kill(pid, sig); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, syscall.Kill(pid, sig))
 	if sig == syscall.SIGSTOP {
 		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 	}
@@ -243,9 +231,7 @@ func TestRedisAwayAndBack(t *testing.T) {
 		p.publish(t)
 	}
 	p.recorder.WantExactly(p.room, 1, 20)
-	if err := server.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Kill())
 	err := p.tryPublish(t.Context())
 	if e := wire.AsError(err); err == nil || e.Code != wire.CodeUnavailable || e.RetryAfter == 0 {
 		t.Errorf("publishing while Redis is away: got %v, want unavailable with a time to try again", err)
@@ -255,9 +241,7 @@ func TestRedisAwayAndBack(t *testing.T) {
 		t.Errorf("publishing to nobody: got %v, want unavailable, and that nothing was done", err)
 	}
 	testkit.Eventually(t, "health tells that Redis is away", func() bool { return p.publisher.Health() != nil })
-	if err := server.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Start(t.Context()))
 	testkit.Eventually(t, "health tells that Redis is back", func() bool { return p.publisher.Health() == nil })
 	for range 20 {
 		p.publish(t)
@@ -313,15 +297,11 @@ func BenchmarkRedisPublish(b *testing.B) {
 		b.Fatal("REDIS_URL is needed: the address of a redis-server that may be written to")
 	}
 	r, err := broker.OpenRedis(b.Context(), broker.RedisOptions{Target: findURL(b, url)}, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	testkit.Must(b, err)
 	defer r.Close()
 	data := fmt.Appendf(nil, `{"pad":%q}`, strings.Repeat("x", 100))
 	room, err := wire.NewRoom("bench", "zone-a")
-	if err != nil {
-		b.Fatal(err)
-	}
+	testkit.Must(b, err)
 	b.SetParallelism(32)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -337,9 +317,7 @@ func BenchmarkRedisPublish(b *testing.B) {
 // on a cluster.
 func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	rights := regexp.MustCompile(`(?m)^\s*ACL SETUSER zonecast on >PASSWORD (.*)$`).FindSubmatch(text)
 	if rights == nil {
 		t.Fatal("docs/operations.md names no rights")

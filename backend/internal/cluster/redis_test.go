@@ -44,9 +44,7 @@ func join(t *testing.T, url, name string) *member {
 	t.Helper()
 	m := new(member)
 	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	m.Redis = cluster.OpenRedis(cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler), Self: func() cluster.Node {
 		return cluster.Node{Name: name, Connections: int(m.connections.Load()), State: cluster.Ready,
 			Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}
@@ -116,15 +114,11 @@ func TestWithoutRedisTheFiguresAreIncomplete(t *testing.T) {
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
 	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
-	if err := server.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Kill())
 	awaitView(t, "the others are missed", a, func(v cluster.View) bool {
 		return names(v) == "a" && v.Incomplete != "" && slices.Equal(v.Silent, []string{"b"})
 	})
-	if err := server.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Start(t.Context()))
 	awaitView(t, "both are seen again", b, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
 }
 
@@ -150,14 +144,10 @@ func TestInstancesThatAreNotBackYetAreMissed(t *testing.T) {
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
 	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
-	if err := server.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Kill())
 	awaitView(t, "Redis is missed", a, func(v cluster.View) bool { return v.Incomplete != "" })
 	b.vanish()
-	if err := server.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Start(t.Context()))
 	if _, err := server.Command(t.Context(), "FLUSHALL"); err != nil {
 		t.Fatal(err)
 	}

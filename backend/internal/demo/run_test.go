@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/demo/floor"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/publish"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -275,9 +276,7 @@ func TestTheDefaultIsABusyMorning(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		r := recorder{start: time.Now()}
-		if err := Run(ctx, Options{Publisher: &r}); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, Run(ctx, Options{Publisher: &r}))
 		first := time.UnixMilli(r.messages[0].Data.(floor.WarehouseSnapshot).Now)
 		y, m, d := time.Now().Date()
 		if want := time.Date(y, m, d, 9, 30, 0, 0, time.Local); !first.Equal(want) {
@@ -301,9 +300,7 @@ func TestThroughTheClient(t *testing.T) {
 	}))
 	defer server.Close()
 	client, err := publish.New(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	done := make(chan error, 1)
 	go func() { done <- Run(ctx, Options{Publisher: client, Seed: 7, Start: morning}) }()
 	got := <-bodies

@@ -18,6 +18,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -39,9 +40,7 @@ func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 	valid := Request{Warehouse: "w", Zone: "a", Event: "E", Data: json.RawMessage(`1`)}
 	with := func(change func(*Request)) Request { r := valid; change(&r); return r }
 	service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	long := strings.Repeat("x", 300)
 	tests := []struct {
 		name    string
@@ -81,9 +80,7 @@ func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 				t.Errorf("counted as %v, want %s", got, tt.want)
 			}
 			var timed dto.Metric
-			if err := m.PublishDuration.Write(&timed); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, m.PublishDuration.Write(&timed))
 			if n := timed.GetHistogram().GetSampleCount(); (n == 1) != accepted {
 				t.Errorf("%d durations were observed", n)
 			}
@@ -98,9 +95,7 @@ func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 func results(t *testing.T, m *metrics.Metrics) (all []string) {
 	t.Helper()
 	families, err := m.Registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for _, f := range families {
 		for _, counter := range f.GetMetric() {
 			if f.GetName() == "zonecast_publishes_total" {

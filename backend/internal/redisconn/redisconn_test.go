@@ -12,15 +12,14 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // listen returns the address of a server that says nothing, or hangs up at once.
 func listen(t *testing.T, hangUp bool) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -43,9 +42,7 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 		stacktest.Redis(t, stack.Watched), stacktest.Redis(t, stack.Clustered)
 	replica := watched.Redises[1].URL
 	empty := filepath.Join(t.TempDir(), "empty.pem")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(empty, nil, 0o600))
 	if _, err := single.Redis.Command(t.Context(), "CONFIG SET requirepass hunter2"); err != nil {
 		t.Fatal(err)
 	}

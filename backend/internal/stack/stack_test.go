@@ -23,9 +23,7 @@ func TestFullStackRunsAndLeavesNothing(t *testing.T) {
 	options := played("instance", Full(repository, ""))
 	testkit.NeedProgram(t, options.Programs()...)
 	s, err := Start(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	pids := map[string]int{}
 	for _, p := range s.Processes() {
 		pids[p.Name()] = p.PID()
@@ -60,15 +58,11 @@ func TestProcessComesBackAtItsAddress(t *testing.T) {
 	for _, p := range s.Processes() {
 		t.Run(p.Name(), func(t *testing.T) {
 			before := p.PID()
-			if err := p.Kill(); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, p.Kill())
 			if got := p.PID(); got != 0 {
 				t.Errorf("PID is %d after Kill, want 0", got)
 			}
-			if err := p.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, p.Start(t.Context()))
 			if after := p.PID(); after == before || after == 0 {
 				t.Errorf("PID is %d after another start, and was %d", after, before)
 			}
@@ -90,12 +84,8 @@ func TestRedisKeepsItsDataWhenKilled(t *testing.T) {
 	if got, err := s.Redis.Command(t.Context(), "SET room 17"); got != "OK" {
 		t.Fatalf("SET was answered %q, %v", got, err)
 	}
-	if err := s.Redis.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Redis.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, s.Redis.Kill())
+	testkit.Must(t, s.Redis.Start(t.Context()))
 	if got, err := s.Redis.Command(t.Context(), "STRLEN room"); got != "2" {
 		t.Errorf("after a kill STRLEN was answered %q, %v; want 2", got, err)
 	}
@@ -104,17 +94,11 @@ func TestRedisKeepsItsDataWhenKilled(t *testing.T) {
 func TestClockOfRedisJumps(t *testing.T) {
 	s := start(t, Options{Root: repository, Redis: true, Clock: true})
 	for _, ahead := range []time.Duration{0, time.Hour, -time.Hour, 0} {
-		if err := s.SetClock(ahead); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, s.SetClock(ahead))
 		text, err := s.Redis.Command(t.Context(), "TIME")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		seconds, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if got := time.Until(time.Unix(seconds, 0)); (got - ahead).Abs() > 10*time.Second {
 			t.Errorf("its clock is ahead by %v, want %v", got, ahead)
 		}
@@ -171,12 +155,8 @@ func TestStartSaysWhyItFailed(t *testing.T) {
 
 func TestStopReportsAnEndNobodyAskedFor(t *testing.T) {
 	s, err := Start(t.Context(), played("instance", Options{Instances: 1}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
+	testkit.Must(t, syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT))
 	testkit.Succeeds(t, "the instance is gone", func() error {
 		if pid := s.Instances[0].PID(); pid != 0 {
 			return fmt.Errorf("pid %d runs", pid)
@@ -192,9 +172,7 @@ func TestStopReportsAnEndNobodyAskedFor(t *testing.T) {
 func TestKillSettlesAnEndNobodyAskedFor(t *testing.T) {
 	// Its Close must find nothing to report.
 	s := start(t, played("instance", Options{Instances: 1}))
-	if err := syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT))
 	testkit.Succeeds(t, "the instance is gone", func() error {
 		if pid := s.Instances[0].PID(); pid != 0 {
 			return fmt.Errorf("pid %d runs", pid)
@@ -208,9 +186,7 @@ func TestKillSettlesAnEndNobodyAskedFor(t *testing.T) {
 
 func TestStopKillsWhoDoesNotLeave(t *testing.T) {
 	s, err := Start(t.Context(), played("deaf", Options{Instances: 1}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	err = s.Instances[0].Stop(ctx)
@@ -233,12 +209,8 @@ func TestNothingOutlivesItsParent(t *testing.T) {
 	parent.Env = append(os.Environ(), roleVariable+"=parent")
 	parent.Stderr = os.Stderr
 	output, err := parent.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
+	testkit.Must(t, parent.Start())
 	line, err := bufio.NewReader(output).ReadString('\n')
 	if killed := parent.Process.Kill(); killed != nil {
 		t.Fatal(killed)
@@ -262,9 +234,7 @@ func start(t *testing.T, options Options) *Stack {
 	t.Helper()
 	testkit.NeedProgram(t, options.Programs()...)
 	s, err := Start(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -276,9 +246,7 @@ func start(t *testing.T, options Options) *Stack {
 func fetch(t *testing.T, url string) string {
 	t.Helper()
 	response, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {
