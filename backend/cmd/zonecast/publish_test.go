@@ -50,7 +50,7 @@ func waysToPublish() map[string]wayToPublish {
 			return code(t, batch.Results[0])
 		},
 		"websocket": func(t *testing.T, s *server, warehouse, zone, members string) string {
-			conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws", nil)
+			conn, _, err := s.dial()
 			testkit.Must(t, err)
 			defer conn.Close()
 			testkit.Must(t, conn.WriteMessage(websocket.TextMessage, []byte(frame(warehouse, zone, members))))

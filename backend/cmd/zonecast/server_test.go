@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // serving starts the program's server with these flags, on a free port, and ends it with the test.
@@ -53,6 +55,11 @@ func (s *server) ask(t *testing.T, method, path string, json ...string) (*http.R
 	return answer, body
 }
 
+// dial opens a WebSocket connection.
+func (s *server) dial() (*websocket.Conn, *http.Response, error) {
+	return websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws", nil)
+}
+
 // Probes, caches and curl -I ask for the header alone (RFC 9110 section 9.3.2).
 func TestHeadAnswersWhatGetDoes(t *testing.T) {
 	s := serving(t)
@@ -70,9 +77,45 @@ func TestHeadAnswersWhatGetDoes(t *testing.T) {
 	}
 }
 
+// Whoever is refused by a limit or for want of authentication is told, and counted.
+func TestRefusalsAreToldAndCounted(t *testing.T) {
+	limited := serving(t, "--max-connections=1")
+	conn, _, err := limited.dial()
+	testkit.Must(t, err)
+	defer conn.Close()
+	_, answer, err := limited.dial()
+	if err == nil || answer == nil || answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("one connection too many: %v, %v; want 503 with Retry-After", answer, err)
+	}
+	if n := limited.scrape(t)[`zonecast_connections_refused_total{reason="limit_reached"}`]; n != 1 {
+		t.Errorf("the refused connection is counted %v times", n)
+	}
+
+	guarded := serving(t, "--auth-token-secret="+strings.Repeat("x", 32))
+	answer, _ = guarded.ask(t, http.MethodPost, "/api/v1/warehouses/w/zones/a/broadcast", `{"event":"E"}`)
+	if answer.StatusCode != http.StatusUnauthorized {
+		t.Errorf("published without a key: %s", answer.Status)
+	}
+	stranger, _, err := guarded.dial()
+	testkit.Must(t, err)
+	defer stranger.Close()
+	for err == nil {
+		_, _, err = stranger.ReadMessage()
+	}
+	if !websocket.IsCloseError(err, int(wire.CloseUnauthenticated)) {
+		t.Errorf("without a token: closed with %v, want %d", err, wire.CloseUnauthenticated)
+	}
+	testkit.Eventually(t, "both are counted", func() bool {
+		metrics := guarded.scrape(t)
+		route := "/api/v1/warehouses/:warehouse/zones/:zone/broadcast"
+		return metrics[fmt.Sprintf(`zonecast_http_requests_total{code="401",method="POST",route=%q}`, route)] == 1 &&
+			metrics[`zonecast_connections_closed_total{code="unauthenticated",transport="websocket"}`] == 1
+	})
+}
+
 func TestUpgradesAreCountedAsSuch(t *testing.T) {
 	s := serving(t)
-	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws", nil)
+	conn, _, err := s.dial()
 	testkit.Must(t, err)
 	defer conn.Close()
 	s.ask(t, http.MethodGet, "/ws")

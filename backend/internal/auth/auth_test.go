@@ -112,8 +112,11 @@ func TestTokenIsFound(t *testing.T) {
 }
 
 func TestService(t *testing.T) {
-	mayPublish := sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"warehouses": []string{"w1"}, "publish": true})
-	mayNot := sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"warehouses": []string{"w1"}})
+	token := func(c jwt.MapClaims) string { return sign(t, []byte(secret), jwt.SigningMethodHS256, c) }
+	mayPublish := token(jwt.MapClaims{"warehouses": []string{"w1"}, "publish": true})
+	elsewhere := token(jwt.MapClaims{"warehouses": []string{"w2"}, "publish": true})
+	expired := token(jwt.MapClaims{"warehouses": []string{"*"}, "publish": true, "exp": time.Now().Add(-time.Minute).Unix()})
+	mayNot := token(jwt.MapClaims{"warehouses": []string{"w1"}})
 	for _, c := range []struct {
 		name string
 		give auth.Options
@@ -122,12 +125,16 @@ func TestService(t *testing.T) {
 	}{
 		{"nothing is asked for", auth.Options{}, "", ""},
 		{"key", auth.Options{PublishKeys: []string{"k1", "k2"}}, "Bearer k2", ""},
+		{"key in another case of the scheme", auth.Options{PublishKeys: []string{"k1"}}, "bearer k1", ""},
 		{"no key", auth.Options{PublishKeys: []string{"k1"}}, "", wire.CodeUnauthenticated},
+		{"key without scheme", auth.Options{PublishKeys: []string{"k1"}}, "k1", wire.CodeUnauthenticated},
 		{"wrong key", auth.Options{PublishKeys: []string{"k1"}}, "Bearer k", wire.CodeUnauthenticated},
 		{"wrong scheme", auth.Options{PublishKeys: []string{"k1"}}, "Basic k1", wire.CodeUnauthenticated},
 		{"token", auth.Options{TokenSecret: secret}, "Bearer " + mayPublish, ""},
 		{"token beside keys", auth.Options{TokenSecret: secret, PublishKeys: []string{"k1"}}, "Bearer " + mayPublish, ""},
 		{"token without the claim", auth.Options{TokenSecret: secret}, "Bearer " + mayNot, wire.CodeForbidden},
+		{"token of another warehouse", auth.Options{TokenSecret: secret}, "Bearer " + elsewhere, wire.CodeForbidden},
+		{"expired token beside keys", auth.Options{TokenSecret: secret, PublishKeys: []string{"k1"}}, "Bearer " + expired, wire.CodeUnauthenticated},
 		{"no token", auth.Options{TokenSecret: secret}, "", wire.CodeUnauthenticated},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -86,9 +86,7 @@ func TestRedisClassicPubSub(t *testing.T) {
 			target := find(t, startKind(t, kind))
 			target.Sharded = false
 			p := newPairAt(t, target, broker.RedisOptions{})
-			for range 100 {
-				p.publish(t)
-			}
+			p.publish(t, 100)
 			p.recorder.WantExactly(p.room, 1, 100)
 		})
 	}
@@ -119,9 +117,12 @@ func newPairAt(t *testing.T, target *redisconn.Target, opts broker.RedisOptions)
 	return p
 }
 
-func (p *pair) publish(t *testing.T) {
+// publish publishes so many messages.
+func (p *pair) publish(t *testing.T, n int) {
 	t.Helper()
-	testkit.Must(t, p.tryPublish(t.Context()))
+	for range n {
+		testkit.Must(t, p.tryPublish(t.Context()))
+	}
 }
 
 func (p *pair) tryPublish(ctx context.Context) error {
@@ -163,14 +164,6 @@ func signal(t *testing.T, server *stack.Redis, sig syscall.Signal) {
 	}
 }
 
-func TestRedisDeliversToAnotherInstance(t *testing.T) {
-	p := newPair(t, startRedis(t).URL, broker.RedisOptions{})
-	for range 100 {
-		p.publish(t)
-	}
-	p.recorder.WantExactly(p.room, 1, 100)
-}
-
 // What was published while the subscriptions were cut off is read from the stream, in order, before
 // anything newer.
 func TestRedisRepairsLostSubscriptions(t *testing.T) {
@@ -179,13 +172,9 @@ func TestRedisRepairsLostSubscriptions(t *testing.T) {
 	p := newPair(t, url, broker.RedisOptions{OnRepair: func() { repaired <- struct{}{} },
 		OnReconnect: func() { reconnected <- struct{}{} }})
 	for round := range uint64(5) {
-		for range 50 {
-			p.publish(t)
-		}
+		p.publish(t, 50)
 		command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
-		for range 50 {
-			p.publish(t)
-		}
+		p.publish(t, 50)
 		p.recorder.WantExactly(p.room, 1, 100*(round+1))
 	}
 	if len(repaired) == 0 || len(reconnected) == 0 {
@@ -197,12 +186,12 @@ func TestRedisRepairsLostSubscriptions(t *testing.T) {
 func TestRedisRepairsHoles(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{})
-	p.publish(t)
+	p.publish(t, 1)
 	p.recorder.WantExactly(p.room, 1, 1)
 	for round := range uint64(3) {
 		p.publishUnheard(t, url, "1")
 		p.publishUnheard(t, url, "1")
-		p.publish(t)
+		p.publish(t, 1)
 		p.recorder.WantExactly(p.room, 1, 1+3*(round+1))
 	}
 }
@@ -215,7 +204,7 @@ func TestRedisRepairIsPaced(t *testing.T) {
 	for range 8 {
 		p.publishUnheard(t, url, strings.Repeat("1", 30<<10))
 	}
-	p.publish(t)
+	p.publish(t, 1)
 	p.recorder.WantExactly(p.room, 1, 9)
 	if len(paced) != 2 || <-paced != p.room {
 		t.Errorf("240 KiB were delivered with %d pauses, want one after each 64 KiB", len(paced))
@@ -227,9 +216,7 @@ func TestRedisRepairIsPaced(t *testing.T) {
 func TestRedisAwayAndBack(t *testing.T) {
 	server := startRedis(t)
 	p := newPair(t, server.URL, broker.RedisOptions{})
-	for range 20 {
-		p.publish(t)
-	}
+	p.publish(t, 20)
 	p.recorder.WantExactly(p.room, 1, 20)
 	testkit.Must(t, server.Kill())
 	err := p.tryPublish(t.Context())
@@ -243,9 +230,7 @@ func TestRedisAwayAndBack(t *testing.T) {
 	testkit.Eventually(t, "health tells that Redis is away", func() bool { return p.publisher.Health() != nil })
 	testkit.Must(t, server.Start(t.Context()))
 	testkit.Eventually(t, "health tells that Redis is back", func() bool { return p.publisher.Health() == nil })
-	for range 20 {
-		p.publish(t)
-	}
+	p.publish(t, 20)
 	p.recorder.WantExactly(p.room, 1, 40)
 }
 
@@ -254,7 +239,7 @@ func TestRedisHangs(t *testing.T) {
 	server := startRedis(t)
 	p := newPair(t, server.URL, broker.RedisOptions{Timings: broker.RedisTimings{Command: time.Second,
 		PubSub: time.Second, Backoff: 300 * time.Millisecond, Health: 200 * time.Millisecond}})
-	p.publish(t)
+	p.publish(t, 1)
 	signal(t, server, syscall.SIGSTOP)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -277,10 +262,10 @@ func TestRedisHangs(t *testing.T) {
 func TestRedisEmptied(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{})
-	p.publish(t)
+	p.publish(t, 1)
 	before := p.recorder.WantExactly(p.room, 1, 1)[0].Offset
 	command(t, url, "FLUSHALL")
-	p.publish(t)
+	p.publish(t, 1)
 	testkit.Eventually(t, "the message of the new epoch", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
 	after := p.recorder.Messages(p.room)[1].Offset
 	gaps := p.recorder.Gaps(p.room)
@@ -339,9 +324,7 @@ func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.sent++
-			for range 20 {
-				p.publish(t)
-			}
+			p.publish(t, 20)
 			p.recorder.WantExactly(p.room, 1, 21)
 			if page, err := p.publisher.History(t.Context(), p.room, wire.Offset{}, 100); err != nil || len(page.Messages) != 21 {
 				t.Errorf("history: %+v, %v", page, err)

@@ -3,6 +3,7 @@ package stack
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,7 +34,8 @@ func TestRewriteNginxTouchesOnlyThePlace(t *testing.T) {
 	replaced := []string{"user ", "pid ", "error_log ", "access_log ", "listen ", "server backend-", "worker_rlimit_nofile ",
 		"worker_connections "}
 	for line := range strings.Lines(original) {
-		if !kept[line] && !startsWithAny(strings.TrimSpace(line), replaced) {
+		begins := func(with string) bool { return strings.HasPrefix(strings.TrimSpace(line), with) }
+		if !kept[line] && !slices.ContainsFunc(replaced, begins) {
 			t.Errorf("lost from nginx.conf: %s", line)
 		}
 	}
@@ -114,13 +116,4 @@ func repositoryFile(t *testing.T, name string) string {
 	text, err := os.ReadFile(filepath.Join(repository, name))
 	testkit.Must(t, err)
 	return string(text)
-}
-
-func startsWithAny(text string, prefixes []string) bool {
-	for _, prefix := range prefixes {
-		if strings.HasPrefix(text, prefix) {
-			return true
-		}
-	}
-	return false
 }

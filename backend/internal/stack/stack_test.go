@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -79,18 +78,6 @@ func TestProcessComesBackAtItsAddress(t *testing.T) {
 	}
 }
 
-func TestRedisKeepsItsDataWhenKilled(t *testing.T) {
-	s := start(t, Options{Root: repository, Redis: true})
-	if got, err := s.Redis.Command(t.Context(), "SET room 17"); got != "OK" {
-		t.Fatalf("SET was answered %q, %v", got, err)
-	}
-	testkit.Must(t, s.Redis.Kill())
-	testkit.Must(t, s.Redis.Start(t.Context()))
-	if got, err := s.Redis.Command(t.Context(), "STRLEN room"); got != "2" {
-		t.Errorf("after a kill STRLEN was answered %q, %v; want 2", got, err)
-	}
-}
-
 func TestClockOfRedisJumps(t *testing.T) {
 	s := start(t, Options{Root: repository, Redis: true, Clock: true})
 	for _, ahead := range []time.Duration{0, time.Hour, -time.Hour, 0} {
@@ -156,13 +143,7 @@ func TestStartSaysWhyItFailed(t *testing.T) {
 func TestStopReportsAnEndNobodyAskedFor(t *testing.T) {
 	s, err := Start(t.Context(), played("instance", Options{Instances: 1}))
 	testkit.Must(t, err)
-	testkit.Must(t, syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT))
-	testkit.Succeeds(t, "the instance is gone", func() error {
-		if pid := s.Instances[0].PID(); pid != 0 {
-			return fmt.Errorf("pid %d runs", pid)
-		}
-		return nil
-	})
+	crash(t, s.Instances[0])
 	err = s.Close()
 	if want := "backend-1: it had ended by itself"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Close says %v, want it to contain %q", err, want)
@@ -172,16 +153,15 @@ func TestStopReportsAnEndNobodyAskedFor(t *testing.T) {
 func TestKillSettlesAnEndNobodyAskedFor(t *testing.T) {
 	// Its Close must find nothing to report.
 	s := start(t, played("instance", Options{Instances: 1}))
-	testkit.Must(t, syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT))
-	testkit.Succeeds(t, "the instance is gone", func() error {
-		if pid := s.Instances[0].PID(); pid != 0 {
-			return fmt.Errorf("pid %d runs", pid)
-		}
-		return nil
-	})
-	if err := s.Instances[0].Kill(); err != nil {
-		t.Error(err)
-	}
+	crash(t, s.Instances[0])
+	testkit.Must(t, s.Instances[0].Kill())
+}
+
+// crash ends an instance without asking it, and waits until it is gone.
+func crash(t *testing.T, i *Instance) {
+	t.Helper()
+	testkit.Must(t, syscall.Kill(i.PID(), syscall.SIGABRT))
+	testkit.Eventually(t, "the instance is gone", func() bool { return i.PID() == 0 })
 }
 
 func TestStopKillsWhoDoesNotLeave(t *testing.T) {
