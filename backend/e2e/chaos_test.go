@@ -66,24 +66,15 @@ var faults = []fault{
 	}},
 	{name: "a cluster's master is killed", options: stack.Options{Kind: stack.Clustered}, loses: true,
 		happen: func(t *testing.T, s *stack.Stack, l *load) {
-			key := "zonecast:{zone:warehouse-1:" + l.zones[0] + "}:meta"
-			master, _, err := s.Owner(t.Context(), key)
-			testkit.Must(t, err)
-			testkit.Must(t, master.Kill())
-			testkit.Succeeds(t, "another server holds the room", func() error {
-				if owner, _, err := s.Owner(t.Context(), key); err != nil || owner == master {
-					return fmt.Errorf("%v, %v", owner, err)
-				}
-				return nil
+			failOver(t, l, func() (*stack.Redis, error) {
+				owner, _, err := s.Owner(t.Context(), metaKey(l.zones[0]))
+				return owner, err
 			})
-			l.goOn(t)
-			time.Sleep(long(0, 10*time.Second))
-			testkit.Must(t, master.Start(t.Context()))
 		}},
 	{name: "a cluster's slots move", options: stack.Options{Kind: stack.Clustered}, happen: func(t *testing.T, s *stack.Stack, l *load) {
 		for round := range int(long(2, 10)) {
 			for _, zone := range l.zones {
-				owner, slot, err := s.Owner(t.Context(), "zonecast:{zone:warehouse-1:"+zone+"}:meta")
+				owner, slot, err := s.Owner(t.Context(), metaKey(zone))
 				testkit.Must(t, err)
 				to := s.Redises[round%3]
 				if to == owner {
@@ -96,18 +87,7 @@ var faults = []fault{
 	}},
 	{name: "Sentinels make another master", options: stack.Options{Kind: stack.Watched}, loses: true,
 		happen: func(t *testing.T, s *stack.Stack, l *load) {
-			master, err := s.Master(t.Context())
-			testkit.Must(t, err)
-			testkit.Must(t, master.Kill())
-			testkit.Succeeds(t, "another server is the master", func() error {
-				if now, err := s.Master(t.Context()); err != nil || now == master {
-					return fmt.Errorf("%v, %v", now, err)
-				}
-				return nil
-			})
-			l.goOn(t)
-			time.Sleep(long(0, 10*time.Second))
-			testkit.Must(t, master.Start(t.Context()))
+			failOver(t, l, func() (*stack.Redis, error) { return s.Master(t.Context()) })
 		}},
 	{name: "an instance is killed", happen: func(t *testing.T, s *stack.Stack, l *load) {
 		for _, i := range s.Instances {
@@ -184,6 +164,26 @@ func report(t *testing.T, results map[string]*tally) {
 	}
 	w.Flush()
 	t.Logf("\n%s", text.String())
+}
+
+// metaKey is the key in Redis of a zone's position.
+func metaKey(zone string) string { return "zonecast:{zone:warehouse-1:" + zone + "}:meta" }
+
+// failOver kills the master until another server has taken its place and served for a while.
+func failOver(t *testing.T, l *load, master func() (*stack.Redis, error)) {
+	t.Helper()
+	killed, err := master()
+	testkit.Must(t, err)
+	testkit.Must(t, killed.Kill())
+	testkit.Succeeds(t, "another server is the master", func() error {
+		if now, err := master(); err != nil || now == killed {
+			return fmt.Errorf("%v, %v", now, err)
+		}
+		return nil
+	})
+	l.goOn(t)
+	time.Sleep(long(0, 10*time.Second))
+	testkit.Must(t, killed.Start(t.Context()))
 }
 
 // freeze stops a process for a while.

@@ -2,9 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -56,22 +54,6 @@ func (c *client) next(event string) frame {
 			return f
 		}
 	}
-}
-
-func publish(t *testing.T, base, body string) wire.Position {
-	t.Helper()
-	response, err := http.Post(base+zonePath, "application/json", strings.NewReader(body))
-	testkit.Must(t, err)
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("POST %s: %s, %v\n%s", zonePath, response.Status, err, text)
-	}
-	var position wire.Position
-	if err := json.Unmarshal(text, &position); err != nil || position.Offset == "" {
-		t.Fatalf("POST %s answered %s: %v", zonePath, text, err)
-	}
-	return position
 }
 
 func get(t *testing.T, address string) *http.Response {

@@ -2,8 +2,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -159,13 +157,7 @@ func TestCloseCodesExist(t *testing.T) {
 func measuredNames(t *testing.T) func(string) bool {
 	t.Helper()
 	s := stacktest.Start(t, stack.Options{Binary: binary(), Instances: 1})
-	response, err := http.Get(s.Instances[0].URL + "/metrics")
-	testkit.Must(t, err)
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("GET /metrics: %s, %v", response.Status, err)
-	}
+	text := exposition(t, s.Instances[0].URL)
 	sources, err := filepath.Glob("../internal/metrics/*.go")
 	if err != nil || len(sources) == 0 {
 		t.Fatalf("no source of internal/metrics: %v", err)
@@ -179,7 +171,7 @@ func measuredNames(t *testing.T) func(string) bool {
 	return func(name string) bool {
 		base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
 		for _, candidate := range []string{name, base} {
-			if strings.Contains(string(text), "# TYPE "+candidate+" ") {
+			if strings.Contains(text, "# TYPE "+candidate+" ") {
 				return true
 			}
 			// The source may add the prefix to all names at once.

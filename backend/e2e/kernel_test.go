@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // sendBuffers are the sizes that are compared: that of the system, and the default.
@@ -44,8 +45,10 @@ func TestWhatTheKernelHoldsForClientsThatNeverReadIsBounded(t *testing.T) {
 				if n == 400 {
 					t.Fatal("13 MB were published, and nobody is closed")
 				}
-				if _, err := publishTill([]string{i.URL}, "deaf", "", body); err != nil {
-					t.Fatal(err)
+				_, err := publishTill([]string{i.URL}, "deaf", "", body)
+				testkit.Must(t, err)
+				if waiting := metric(t, i.URL, "zonecast_outbox_bytes"); waiting > float64(clients*wire.QueuedBytes) {
+					t.Fatalf("%v bytes wait for %d clients with a bound of %d each", waiting, clients, wire.QueuedBytes)
 				}
 				most, largest = max(most, tcpMemory(t)-before), max(largest, unacknowledged(t, i.Address))
 			}
@@ -148,9 +151,8 @@ func readSlowly(t *testing.T, from io.Reader, step time.Duration, over time.Time
 			ms, _ := strconv.ParseInt(string(found[1]), 10, 64)
 			oldest = max(oldest, time.Since(time.UnixMilli(ms)))
 		}
-		if _, err := in.Discard(len(p)); err != nil {
-			t.Fatal(err)
-		}
+		_, err = in.Discard(len(p))
+		testkit.Must(t, err)
 	}
 	return oldest
 }

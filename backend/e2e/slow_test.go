@@ -43,8 +43,7 @@ func TestASlowClientIsSeenAndIsSeenToRecover(t *testing.T) {
 	data := fmt.Sprintf(`{"event":"E","data":%q}`, strings.Repeat("x", 60_000))
 	var last wire.Offset
 	for range 400 { // until the kernel takes no more
-		last, err = post(i.URL, "slow", "", data)
-		testkit.Must(t, err)
+		last = send(t, i.URL, "slow", data)
 		if metric(t, i.URL, "zonecast_outbox_bytes") > 200_000 {
 			break
 		}
