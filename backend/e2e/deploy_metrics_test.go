@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
@@ -170,17 +168,9 @@ func measuredNames(t *testing.T) func(string) bool {
 	}
 	return func(name string) bool {
 		base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
-		for _, candidate := range []string{name, base} {
-			if strings.Contains(text, "# TYPE "+candidate+" ") {
-				return true
-			}
-			// The source may add the prefix to all names at once.
-			short := strings.TrimPrefix(candidate, "zonecast_")
-			if strings.Contains(source.String(), `"`+candidate+`"`) || strings.Contains(source.String(), `"`+short+`"`) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc([]string{name, base}, func(name string) bool {
+			return strings.Contains(text, "# TYPE "+name+" ") || strings.Contains(source.String(), `"`+name+`"`)
+		})
 	}
 }
 
@@ -208,12 +198,8 @@ type alert struct{ name, expr string }
 
 func readAlerts(t *testing.T) []alert {
 	t.Helper()
-	var rules ruleFile
-	if err := yaml.Unmarshal([]byte(readFile(t, "deploy/prometheus/rules.yml")), &rules); err != nil {
-		t.Fatalf("rules.yml: %v", err)
-	}
 	var alerts []alert
-	for _, group := range rules.Groups {
+	for _, group := range readYAML[ruleFile](t, "deploy/prometheus/rules.yml").Groups {
 		for _, rule := range group.Rules {
 			alerts = append(alerts, alert{rule.Alert, rule.Expr})
 		}
@@ -233,13 +219,12 @@ func readDashboard(t *testing.T) dashboard {
 // provisionedSource is the uid of the one data source.
 func provisionedSource(t *testing.T) string {
 	t.Helper()
-	var file struct {
+	file := readYAML[struct {
 		Datasources []struct {
 			UID  string `yaml:"uid"`
 			Type string `yaml:"type"`
 		} `yaml:"datasources"`
-	}
-	testkit.Must(t, yaml.Unmarshal([]byte(readFile(t, "grafana/provisioning/datasources/prometheus.yml")), &file))
+	}](t, "grafana/provisioning/datasources/prometheus.yml")
 	if len(file.Datasources) != 1 || file.Datasources[0].Type != "prometheus" || file.Datasources[0].UID == "" {
 		t.Fatalf("data sources are %+v, want one of the type prometheus with a uid", file.Datasources)
 	}
@@ -249,14 +234,13 @@ func provisionedSource(t *testing.T) string {
 // provisionedDashboards is the folder in the container that Grafana reads dashboards from.
 func provisionedDashboards(t *testing.T) string {
 	t.Helper()
-	var file struct {
+	file := readYAML[struct {
 		Providers []struct {
 			Options struct {
 				Path string `yaml:"path"`
 			} `yaml:"options"`
 		} `yaml:"providers"`
-	}
-	testkit.Must(t, yaml.Unmarshal([]byte(readFile(t, "grafana/provisioning/dashboards/zonecast.yml")), &file))
+	}](t, "grafana/provisioning/dashboards/zonecast.yml")
 	if len(file.Providers) != 1 {
 		t.Fatalf("there are %d providers of dashboards, want 1", len(file.Providers))
 	}

@@ -84,6 +84,15 @@ func awaitView(t *testing.T, what string, m *member, holds func(cluster.View) bo
 	})
 }
 
+// joinTwo starts Redis and two instances that see one another.
+func joinTwo(t *testing.T) (server *stack.Redis, a, b *member) {
+	t.Helper()
+	server = startRedis(t)
+	a, b = join(t, server.URL, "a"), join(t, server.URL, "b")
+	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
+	return server, a, b
+}
+
 func TestInstancesSeeOneAnother(t *testing.T) {
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
@@ -101,9 +110,7 @@ func TestInstancesSeeOneAnother(t *testing.T) {
 }
 
 func TestAnInstanceThatDiesIsMissed(t *testing.T) {
-	server := startRedis(t)
-	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
-	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
+	_, a, b := joinTwo(t)
 	b.vanish()
 	awaitView(t, "the silent one is named", a, func(v cluster.View) bool {
 		return names(v) == "a" && slices.Equal(v.Silent, []string{"b"}) && strings.Contains(v.Incomplete, "b")
@@ -111,9 +118,7 @@ func TestAnInstanceThatDiesIsMissed(t *testing.T) {
 }
 
 func TestWithoutRedisTheFiguresAreIncomplete(t *testing.T) {
-	server := startRedis(t)
-	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
-	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
+	server, a, b := joinTwo(t)
 	testkit.Must(t, server.Kill())
 	awaitView(t, "the others are missed", a, func(v cluster.View) bool {
 		return names(v) == "a" && v.Incomplete != "" && slices.Equal(v.Silent, []string{"b"})
@@ -141,9 +146,7 @@ func TestNamesThatAreTheSame(t *testing.T) {
 
 // While instances come back after Redis was emptied, the figures are not taken for complete.
 func TestInstancesThatAreNotBackYetAreMissed(t *testing.T) {
-	server := startRedis(t)
-	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
-	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
+	server, a, b := joinTwo(t)
 	testkit.Must(t, server.Kill())
 	awaitView(t, "Redis is missed", a, func(v cluster.View) bool { return v.Incomplete != "" })
 	b.vanish()
@@ -195,8 +198,7 @@ func TestQuestionsAreAnswered(t *testing.T) {
 
 // The other instances know of an overloaded room for a moment; the one that announced it does not.
 func TestInstancesAnnounceOverloadedRooms(t *testing.T) {
-	server := startRedis(t)
-	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
+	_, a, b := joinTwo(t)
 	room, other := wire.Room{Warehouse: "w", Zone: "a"}, wire.Room{Warehouse: "w", Zone: "b"}
 	awaitView(t, "b hears of it", a, func(cluster.View) bool {
 		a.Announce(room)
