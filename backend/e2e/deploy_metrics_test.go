@@ -24,7 +24,6 @@ type dashboard struct {
 	Templating struct {
 		List []struct {
 			Name       string           `json:"name"`
-			Definition string           `json:"definition"`
 			Datasource *datasourceOfUID `json:"datasource"`
 		} `json:"list"`
 	} `json:"templating"`

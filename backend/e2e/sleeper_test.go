@@ -193,9 +193,8 @@ func p99(t *testing.T, members []*member, last uint64) time.Duration {
 func subscribe(t *testing.T, conn net.Conn, in *bufio.Reader, zone string) {
 	t.Helper()
 	text := fmt.Sprintf(`{"event":"subscribe","id":1,"data":{"warehouse":"warehouse-1","zone":%q}}`, zone)
-	if _, err := conn.Write(wsframe.AppendMasked(nil, wsframe.Text, [4]byte{}, []byte(text))); err != nil {
-		t.Fatal(err)
-	}
+	_, err := conn.Write(wsframe.AppendMasked(nil, wsframe.Text, [4]byte{}, []byte(text)))
+	testkit.Must(t, err)
 	for {
 		_, p, err := testkit.ReadFrame(in, nil)
 		testkit.Must(t, err)

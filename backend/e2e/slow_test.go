@@ -12,7 +12,6 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Operators see who is slow, and that it recovers.
 func TestASlowClientIsSeenAndIsSeenToRecover(t *testing.T) {
 	i := alone(t, map[string]string{"SLOW_AFTER": "200ms", "HISTORY_MESSAGES": "10"}).Instances[0]
 	conn, in, err := upgrade(i.Address, "warehouse=warehouse-1&zone=slow&userId=forklift-7", "")

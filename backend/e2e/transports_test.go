@@ -92,31 +92,6 @@ func pollsAnswer(t *testing.T, s *stack.Stack) {
 	v.poll(s.Nginx.URL, 5)
 }
 
-// A proxy that speaks HTTP/2 to the instances can, for every path.
-func TestHTTP2(t *testing.T) {
-	s := alone(t, nil)
-	base := s.Instances[0].URL
-	at := send(t, base, "two", body(0))
-	v := begin(t, at, "two")
-	for n := range 20 {
-		answer, err := transporttest.HTTP2.Post(base+"/sse", "application/json", strings.NewReader(
-			fmt.Sprintf(`{"event":"publish","data":{"warehouse":"warehouse-1","zone":"two","event":"N","data":%d},"id":1}`, n)))
-		testkit.Must(t, err)
-		answer.Body.Close()
-		if answer.StatusCode != http.StatusOK || answer.ProtoMajor != 2 {
-			t.Fatalf("published: %s %s", answer.Proto, answer.Status)
-		}
-	}
-	v.sse(transporttest.HTTP2, base, 20)
-	answer, err := transporttest.HTTP2.Get(base + "/readyz")
-	testkit.Must(t, err)
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusOK || answer.ProtoMajor != 2 {
-		t.Errorf("ready: %s %s", answer.Proto, answer.Status)
-	}
-	transporttest.HTTP2.CloseIdleConnections()
-}
-
 // SIGTERM ends streams and polls politely, within the drain time and with exit code 0; the clients
 // go on elsewhere and miss nothing.
 func TestPromiseLeavingOverSSEAndPoll(t *testing.T) {

@@ -76,9 +76,8 @@ func TestWaitsAsLongAsTheServerAsks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, f := newFlaky(t, []Option{noJitter(2)}, problem(http.StatusServiceUnavailable, "Retry-After", tt.header))
-				if _, err := c.Publish(t.Context(), message); err != nil {
-					t.Fatal(err)
-				}
+				_, err := c.Publish(t.Context(), message)
+				testkit.Must(t, err)
 				if got := f.calls[1].Sub(f.calls[0]); got != tt.want {
 					t.Errorf("waited %v, want %v", got, tt.want)
 				}

@@ -165,7 +165,6 @@ func (s *server) scrape(t *testing.T) map[string]float64 {
 	return values
 }
 
-// What the dashboard and the health figures show is what the metrics count.
 func TestTheFiguresAreThoseOfTheMetrics(t *testing.T) {
 	s := serving(t)
 	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws?warehouse=w&zone=a", nil)
@@ -245,7 +244,6 @@ func TestZonesWithEventsAreListedThoughNobodyIsConnected(t *testing.T) {
 	}
 }
 
-// Zones of all instances are listed once.
 func TestZonesOfAllInstancesAreListedOnce(t *testing.T) {
 	a, b := cluster.Zone{Warehouse: "w", Zone: "a", Connections: 2}, cluster.Zone{Warehouse: "w", Zone: "b"}
 	s := &server{config: new(config.Config), cluster: views{view: cluster.View{Nodes: []cluster.Node{

@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -77,7 +78,6 @@ func TestHeadAnswersWhatGetDoes(t *testing.T) {
 	}
 }
 
-// Whoever is refused by a limit or for want of authentication is told, and counted.
 func TestRefusalsAreToldAndCounted(t *testing.T) {
 	limited := serving(t, "--max-connections=1")
 	conn, _, err := limited.dial()
@@ -111,6 +111,23 @@ func TestRefusalsAreToldAndCounted(t *testing.T) {
 		return metrics[fmt.Sprintf(`zonecast_http_requests_total{code="401",method="POST",route=%q}`, route)] == 1 &&
 			metrics[`zonecast_connections_closed_total{code="unauthenticated",transport="websocket"}`] == 1
 	})
+}
+
+// A proxy that speaks HTTP/2 to the instances can, for every path.
+func TestHTTP2(t *testing.T) {
+	s := serving(t)
+	defer transporttest.HTTP2.CloseIdleConnections()
+	published, err := transporttest.HTTP2.Post(s.url()+"/sse", "application/json", strings.NewReader(
+		`{"event":"publish","data":{"warehouse":"w","zone":"a","event":"E","data":1},"id":1}`))
+	testkit.Must(t, err)
+	ready, err := transporttest.HTTP2.Get(s.url() + "/readyz")
+	testkit.Must(t, err)
+	for _, answer := range []*http.Response{published, ready} {
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK || answer.ProtoMajor != 2 {
+			t.Errorf("%s: %s %s", answer.Request.URL.Path, answer.Proto, answer.Status)
+		}
+	}
 }
 
 func TestUpgradesAreCountedAsSuch(t *testing.T) {

@@ -311,18 +311,16 @@ func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := startKind(t, kind)
 			for _, r := range s.Redises {
-				if _, err := r.Command(t.Context(), "ACL SETUSER zonecast on >secret "+string(rights[1])); err != nil {
-					t.Fatal(err)
-				}
+				_, err := r.Command(t.Context(), "ACL SETUSER zonecast on >secret "+string(rights[1]))
+				testkit.Must(t, err)
 			}
 			target := findURL(t, strings.Replace(s.RedisURL, "//", "//zonecast:secret@", 1))
 			if target.Clustered() != (kind == stack.Clustered) || !target.Sharded {
 				t.Errorf("found %+v", target)
 			}
 			p := newPairAt(t, target, broker.RedisOptions{})
-			if _, err := p.publisher.Publish(t.Context(), broker.Publication{Room: p.room, Event: "E", Data: []byte("1"), Retain: true, IdempotencyKey: "k"}); err != nil {
-				t.Fatal(err)
-			}
+			_, err := p.publisher.Publish(t.Context(), broker.Publication{Room: p.room, Event: "E", Data: []byte("1"), Retain: true, IdempotencyKey: "k"})
+			testkit.Must(t, err)
 			p.sent++
 			p.publish(t, 20)
 			p.recorder.WantExactly(p.room, 1, 21)

@@ -43,9 +43,8 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 	replica := watched.Redises[1].URL
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	testkit.Must(t, os.WriteFile(empty, nil, 0o600))
-	if _, err := single.Redis.Command(t.Context(), "CONFIG SET requirepass hunter2"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := single.Redis.Command(t.Context(), "CONFIG SET requirepass hunter2")
+	testkit.Must(t, err)
 	tls := strings.Split(secured.RedisURL, "@")
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
@@ -97,9 +96,8 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 // A server that may not be asked what it is can be used all the same.
 func TestFindWithoutTheRightToAsk(t *testing.T) {
 	s := stacktest.Redis(t, stack.Single)
-	if _, err := s.Redis.Command(t.Context(), "ACL SETUSER narrow on >secret ~* &* +@all -info"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := s.Redis.Command(t.Context(), "ACL SETUSER narrow on >secret ~* &* +@all -info")
+	testkit.Must(t, err)
 	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: strings.Replace(s.RedisURL, "//", "//narrow:secret@", 1)})
 	if err != nil || target.Clustered() || !target.Sharded {
 		t.Errorf("got %+v, %v", target, err)
