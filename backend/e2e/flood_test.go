@@ -88,7 +88,8 @@ func flood(t *testing.T, c *client, size int, over time.Time, acknowledged, refu
 			}
 		}
 	}()
-	text := fmt.Sprintf(`{"event":"publish","id":1,"data":{"warehouse":"warehouse-1","zone":"flood","event":"E","data":%q}}`, strings.Repeat("x", size))
+	text := fmt.Sprintf(`{"event":"publish","id":1,"data":{"warehouse":"warehouse-1","zone":"flood","event":"E","data":%q}}`,
+		strings.Repeat("x", size))
 	for time.Now().Before(over) {
 		if err := c.conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
 			t.Errorf("a publisher: %v", err)

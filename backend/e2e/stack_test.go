@@ -247,9 +247,7 @@ func nginxAnswersAlone(t *testing.T, s *stack.Stack) {
 	for _, instance := range s.Instances {
 		testkit.Must(t, instance.Kill())
 	}
-	if err := wantProblem(s.Nginx.URL, http.StatusBadGateway); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, wantProblem(s.Nginx.URL, http.StatusBadGateway))
 }
 
 // wantProblem publishes, and fails unless the answer is a problem with this status that says when

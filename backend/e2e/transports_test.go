@@ -140,9 +140,7 @@ func TestPromiseLeavingOverSSEAndPoll(t *testing.T) {
 	for i, v := range resumed {
 		v.turn(1+i%2, other.URL, 3)
 	}
-	if err := leaver.Start(t.Context()); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, leaver.Start(t.Context()))
 }
 
 // streamToTheEnd reads a stream until it is closed, and fails unless it was told to come back, and

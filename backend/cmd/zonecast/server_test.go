@@ -84,7 +84,10 @@ func TestRefusalsAreToldAndCounted(t *testing.T) {
 	testkit.Must(t, err)
 	defer conn.Close()
 	_, answer, err := limited.dial()
-	if err == nil || answer == nil || answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
+	if err == nil || answer == nil {
+		t.Fatalf("one connection too many: %v, %v", answer, err)
+	}
+	if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
 		t.Errorf("one connection too many: %v, %v; want 503 with Retry-After", answer, err)
 	}
 	if n := limited.scrape(t)[`zonecast_connections_refused_total{reason="limit_reached"}`]; n != 1 {

@@ -143,7 +143,8 @@ func TestWhatTheBrokerRefuses(t *testing.T) {
 // Who may publish is for package auth to say; here it is asked, and its answer is passed on.
 func TestPublishingNeedsAKeyWhereThereAreKeys(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
-	reader, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"warehouses": []string{"*"}}).SignedString([]byte(secret))
+	claims := jwt.MapClaims{"warehouses": []string{"*"}}
+	reader, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
 	testkit.Must(t, err)
 	for _, tt := range []struct {
 		name, authorization string

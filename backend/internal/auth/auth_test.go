@@ -115,7 +115,8 @@ func TestService(t *testing.T) {
 	token := func(c jwt.MapClaims) string { return sign(t, []byte(secret), jwt.SigningMethodHS256, c) }
 	mayPublish := token(jwt.MapClaims{"warehouses": []string{"w1"}, "publish": true})
 	elsewhere := token(jwt.MapClaims{"warehouses": []string{"w2"}, "publish": true})
-	expired := token(jwt.MapClaims{"warehouses": []string{"*"}, "publish": true, "exp": time.Now().Add(-time.Minute).Unix()})
+	past := time.Now().Add(-time.Minute).Unix()
+	expired := token(jwt.MapClaims{"warehouses": []string{"*"}, "publish": true, "exp": past})
 	mayNot := token(jwt.MapClaims{"warehouses": []string{"w1"}})
 	for _, c := range []struct {
 		name string
@@ -134,7 +135,8 @@ func TestService(t *testing.T) {
 		{"token beside keys", auth.Options{TokenSecret: secret, PublishKeys: []string{"k1"}}, "Bearer " + mayPublish, ""},
 		{"token without the claim", auth.Options{TokenSecret: secret}, "Bearer " + mayNot, wire.CodeForbidden},
 		{"token of another warehouse", auth.Options{TokenSecret: secret}, "Bearer " + elsewhere, wire.CodeForbidden},
-		{"expired token beside keys", auth.Options{TokenSecret: secret, PublishKeys: []string{"k1"}}, "Bearer " + expired, wire.CodeUnauthenticated},
+		{"expired token beside keys", auth.Options{TokenSecret: secret, PublishKeys: []string{"k1"}}, "Bearer " + expired,
+			wire.CodeUnauthenticated},
 		{"no token", auth.Options{TokenSecret: secret}, "", wire.CodeUnauthenticated},
 	} {
 		t.Run(c.name, func(t *testing.T) {

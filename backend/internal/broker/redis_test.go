@@ -319,7 +319,8 @@ func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 				t.Errorf("found %+v", target)
 			}
 			p := newPairAt(t, target, broker.RedisOptions{})
-			_, err := p.publisher.Publish(t.Context(), broker.Publication{Room: p.room, Event: "E", Data: []byte("1"), Retain: true, IdempotencyKey: "k"})
+			_, err := p.publisher.Publish(t.Context(), broker.Publication{Room: p.room, Event: "E", Data: []byte("1"),
+				Retain: true, IdempotencyKey: "k"})
 			testkit.Must(t, err)
 			p.sent++
 			p.publish(t, 20)
@@ -327,9 +328,7 @@ func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 			if page, err := p.publisher.History(t.Context(), p.room, wire.Offset{}, 100); err != nil || len(page.Messages) != 21 {
 				t.Errorf("history: %+v, %v", page, err)
 			}
-			if err := p.publisher.Health(); err != nil {
-				t.Error(err)
-			}
+			testkit.Must(t, p.publisher.Health())
 			c := cluster.OpenRedis(cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler),
 				Self:   func() cluster.Node { return cluster.Node{Name: "a"} },
 				Answer: func(context.Context, cluster.Question) (any, error) { return 1, nil }})

@@ -305,9 +305,7 @@ func TestThroughTheClient(t *testing.T) {
 	go func() { done <- Run(ctx, Options{Publisher: client, Seed: 7, Start: morning}) }()
 	got := <-bodies
 	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, <-done)
 	const want = `/api/v1/broadcast {"messages":[{"warehouse":"warehouse-1","event":"SHIFT_SNAPSHOT","data":{"shift":"2026-11-24-early",`
 	if !strings.HasPrefix(got, want) {
 		t.Errorf("the first request is\n%.200s\nwant\n%s", got, want)

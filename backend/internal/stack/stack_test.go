@@ -68,9 +68,7 @@ func TestProcessComesBackAtItsAddress(t *testing.T) {
 			if err := p.Start(t.Context()); err == nil {
 				t.Error("starting a running process was no error")
 			}
-			if err := p.Restart(t.Context()); err != nil {
-				t.Error(err)
-			}
+			testkit.Must(t, p.Restart(t.Context()))
 		})
 	}
 	if got, want := fetch(t, s.Instances[1].URL+"/readyz"), "backend-2"; got != want {
@@ -176,9 +174,7 @@ func TestStopKillsWhoDoesNotLeave(t *testing.T) {
 	if pid := s.Instances[0].PID(); pid != 0 {
 		t.Errorf("pid %d still runs", pid)
 	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, s.Close())
 }
 
 // The invariant: when the process that started a stack is killed, all that it started ends too.

@@ -86,11 +86,7 @@ func Subscribe(t testing.TB, b broker.Broker, room wire.Room) broker.Snapshot {
 
 func healthy(t *testing.T, open Open) {
 	b, _ := start(t, open, broker.Limits{})
-	if err := b.Health(); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, b.Health())
 	publish(t, b, broker.Publication{Room: Room(t)})
-	if err := b.Health(); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, b.Health())
 }
