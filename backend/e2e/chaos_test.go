@@ -41,9 +41,9 @@ type fault struct {
 var faults = []fault{
 	{name: "Redis is killed and restarted", happen: func(t *testing.T, s *stack.Stack, l *load) {
 		for range 2 {
-			must(t, s.Redis.Kill())
+			testkit.Must(t, s.Redis.Kill())
 			time.Sleep(long(time.Second, 10*time.Second))
-			must(t, s.Redis.Start(t.Context()))
+			testkit.Must(t, s.Redis.Start(t.Context()))
 			l.goOn(t)
 		}
 	}},
@@ -51,10 +51,10 @@ var faults = []fault{
 		freeze(t, s.Redis.Process, long(7*time.Second, 20*time.Second))
 	}},
 	{name: "Redis comes back empty", loses: true, all: true, happen: func(t *testing.T, s *stack.Stack, l *load) {
-		must(t, s.Redis.Kill())
-		must(t, os.RemoveAll(s.Dir()+"/redis/appendonlydir"))
+		testkit.Must(t, s.Redis.Kill())
+		testkit.Must(t, os.RemoveAll(s.Dir()+"/redis/appendonlydir"))
 		time.Sleep(long(0, 5*time.Second))
-		must(t, s.Redis.Start(t.Context()))
+		testkit.Must(t, s.Redis.Start(t.Context()))
 	}},
 	{name: "subscriptions are cut off", happen: func(t *testing.T, s *stack.Stack, l *load) {
 		for range 10 {
@@ -66,54 +66,34 @@ var faults = []fault{
 	}},
 	{name: "a cluster's master is killed", options: stack.Options{Kind: stack.Clustered}, loses: true,
 		happen: func(t *testing.T, s *stack.Stack, l *load) {
-			key := "zonecast:{zone:warehouse-1:" + l.zones[0] + "}:meta"
-			master, _, err := s.Owner(t.Context(), key)
-			must(t, err)
-			must(t, master.Kill())
-			testkit.Succeeds(t, "another server holds the room", func() error {
-				if owner, _, err := s.Owner(t.Context(), key); err != nil || owner == master {
-					return fmt.Errorf("%v, %v", owner, err)
-				}
-				return nil
+			failOver(t, l, func() (*stack.Redis, error) {
+				owner, _, err := s.Owner(t.Context(), metaKey(l.zones[0]))
+				return owner, err
 			})
-			l.goOn(t)
-			time.Sleep(long(0, 10*time.Second))
-			must(t, master.Start(t.Context()))
 		}},
 	{name: "a cluster's slots move", options: stack.Options{Kind: stack.Clustered}, happen: func(t *testing.T, s *stack.Stack, l *load) {
 		for round := range int(long(2, 10)) {
 			for _, zone := range l.zones {
-				owner, slot, err := s.Owner(t.Context(), "zonecast:{zone:warehouse-1:"+zone+"}:meta")
-				must(t, err)
+				owner, slot, err := s.Owner(t.Context(), metaKey(zone))
+				testkit.Must(t, err)
 				to := s.Redises[round%3]
 				if to == owner {
 					to = s.Redises[(round+1)%3]
 				}
-				must(t, s.MoveSlot(t.Context(), slot, owner, to))
+				testkit.Must(t, s.MoveSlot(t.Context(), slot, owner, to))
 				l.goOn(t)
 			}
 		}
 	}},
 	{name: "Sentinels make another master", options: stack.Options{Kind: stack.Watched}, loses: true,
 		happen: func(t *testing.T, s *stack.Stack, l *load) {
-			master, err := s.Master(t.Context())
-			must(t, err)
-			must(t, master.Kill())
-			testkit.Succeeds(t, "another server is the master", func() error {
-				if now, err := s.Master(t.Context()); err != nil || now == master {
-					return fmt.Errorf("%v, %v", now, err)
-				}
-				return nil
-			})
-			l.goOn(t)
-			time.Sleep(long(0, 10*time.Second))
-			must(t, master.Start(t.Context()))
+			failOver(t, l, func() (*stack.Redis, error) { return s.Master(t.Context()) })
 		}},
 	{name: "an instance is killed", happen: func(t *testing.T, s *stack.Stack, l *load) {
 		for _, i := range s.Instances {
-			must(t, i.Kill())
+			testkit.Must(t, i.Kill())
 			time.Sleep(long(time.Second, 10*time.Second))
-			must(t, i.Start(t.Context()))
+			testkit.Must(t, i.Start(t.Context()))
 			l.goOn(t)
 		}
 	}},
@@ -127,7 +107,7 @@ var faults = []fault{
 		// That of Redis, the only one that others are compared with: so it is the instances' clocks
 		// that are behind and ahead.
 		for _, ahead := range []time.Duration{time.Hour, -time.Hour, 3 * time.Second, 0} {
-			must(t, s.SetClock(ahead))
+			testkit.Must(t, s.SetClock(ahead))
 			time.Sleep(long(500*time.Millisecond, 10*time.Second))
 			l.goOn(t)
 		}
@@ -186,18 +166,31 @@ func report(t *testing.T, results map[string]*tally) {
 	t.Logf("\n%s", text.String())
 }
 
-func must(t *testing.T, err error) {
+// metaKey is the key in Redis of a zone's position.
+func metaKey(zone string) string { return "zonecast:{zone:warehouse-1:" + zone + "}:meta" }
+
+// failOver kills the master until another server has taken its place and served for a while.
+func failOver(t *testing.T, l *load, master func() (*stack.Redis, error)) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	killed, err := master()
+	testkit.Must(t, err)
+	testkit.Must(t, killed.Kill())
+	testkit.Succeeds(t, "another server is the master", func() error {
+		if now, err := master(); err != nil || now == killed {
+			return fmt.Errorf("%v, %v", now, err)
+		}
+		return nil
+	})
+	l.goOn(t)
+	time.Sleep(long(0, 10*time.Second))
+	testkit.Must(t, killed.Start(t.Context()))
 }
 
 // freeze stops a process for a while.
 func freeze(t *testing.T, p *stack.Process, d time.Duration) {
 	t.Helper()
 	pid := p.PID()
-	must(t, syscall.Kill(pid, syscall.SIGSTOP))
+	testkit.Must(t, syscall.Kill(pid, syscall.SIGSTOP))
 	thaw := sync.OnceFunc(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 	t.Cleanup(thaw)
 	time.Sleep(d)

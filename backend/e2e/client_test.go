@@ -2,14 +2,13 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -37,9 +36,7 @@ func dial(t *testing.T, address string) *client {
 	t.Cleanup(func() { conn.Close() })
 	c := &client{t: t, conn: conn}
 	var hello wire.Connected
-	if err := json.Unmarshal(c.next(wire.EventConnected).Data, &hello); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, json.Unmarshal(c.next(wire.EventConnected).Data, &hello))
 	c.node = hello.Node
 	return c
 }
@@ -47,9 +44,7 @@ func dial(t *testing.T, address string) *client {
 // next is the next frame with this event; others are passed over.
 func (c *client) next(event string) frame {
 	c.t.Helper()
-	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		c.t.Fatal(err)
-	}
+	testkit.Must(c.t, c.conn.SetReadDeadline(time.Now().Add(patience)))
 	for {
 		var f frame
 		if err := c.conn.ReadJSON(&f); err != nil {
@@ -61,30 +56,10 @@ func (c *client) next(event string) frame {
 	}
 }
 
-func publish(t *testing.T, base, body string) wire.Position {
-	t.Helper()
-	response, err := http.Post(base+zonePath, "application/json", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("POST %s: %s, %v\n%s", zonePath, response.Status, err, text)
-	}
-	var position wire.Position
-	if err := json.Unmarshal(text, &position); err != nil || position.Offset == "" {
-		t.Fatalf("POST %s answered %s: %v", zonePath, text, err)
-	}
-	return position
-}
-
 func get(t *testing.T, address string) *http.Response {
 	t.Helper()
 	response, err := http.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	response.Body.Close()
 	return response
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // An imageStage is one FROM of a Dockerfile with what follows it.
@@ -112,9 +114,7 @@ func TestImageBuilds(t *testing.T) {
 			environment = append(environment, fields...)
 		case "WORKDIR":
 			workdir = fields[0]
-			if err := os.MkdirAll(inRoot(workdir, "/"), 0o755); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, os.MkdirAll(inRoot(workdir, "/"), 0o755))
 		case "COPY":
 			target := inRoot(fields[len(fields)-1], workdir)
 			for _, source := range fields[:len(fields)-1] {
@@ -139,9 +139,7 @@ func TestImageBuilds(t *testing.T) {
 		t.Errorf("zonecast --version prints %q, %v; want it to contain the build argument VERSION", version, err)
 	}
 	headers, err := os.ReadFile(program)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if strings.Contains(string(headers[:4096]), "/ld-linux") {
 		t.Error("the program needs a dynamic linker, which the image has not")
 	}

@@ -2,8 +2,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,10 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -27,7 +24,6 @@ type dashboard struct {
 	Templating struct {
 		List []struct {
 			Name       string           `json:"name"`
-			Definition string           `json:"definition"`
 			Datasource *datasourceOfUID `json:"datasource"`
 		} `json:"list"`
 	} `json:"templating"`
@@ -158,15 +154,7 @@ func TestCloseCodesExist(t *testing.T) {
 func measuredNames(t *testing.T) func(string) bool {
 	t.Helper()
 	s := stacktest.Start(t, stack.Options{Binary: binary(), Instances: 1})
-	response, err := http.Get(s.Instances[0].URL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("GET /metrics: %s, %v", response.Status, err)
-	}
+	text := exposition(t, s.Instances[0].URL)
 	sources, err := filepath.Glob("../internal/metrics/*.go")
 	if err != nil || len(sources) == 0 {
 		t.Fatalf("no source of internal/metrics: %v", err)
@@ -174,24 +162,14 @@ func measuredNames(t *testing.T) func(string) bool {
 	var source strings.Builder
 	for _, file := range sources {
 		code, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		source.Write(code)
 	}
 	return func(name string) bool {
 		base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
-		for _, candidate := range []string{name, base} {
-			if strings.Contains(string(text), "# TYPE "+candidate+" ") {
-				return true
-			}
-			// The source may add the prefix to all names at once.
-			short := strings.TrimPrefix(candidate, "zonecast_")
-			if strings.Contains(source.String(), `"`+candidate+`"`) || strings.Contains(source.String(), `"`+short+`"`) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc([]string{name, base}, func(name string) bool {
+			return strings.Contains(text, "# TYPE "+name+" ") || strings.Contains(source.String(), `"`+name+`"`)
+		})
 	}
 }
 
@@ -219,12 +197,8 @@ type alert struct{ name, expr string }
 
 func readAlerts(t *testing.T) []alert {
 	t.Helper()
-	var rules ruleFile
-	if err := yaml.Unmarshal([]byte(readFile(t, "deploy/prometheus/rules.yml")), &rules); err != nil {
-		t.Fatalf("rules.yml: %v", err)
-	}
 	var alerts []alert
-	for _, group := range rules.Groups {
+	for _, group := range readYAML[ruleFile](t, "deploy/prometheus/rules.yml").Groups {
 		for _, rule := range group.Rules {
 			alerts = append(alerts, alert{rule.Alert, rule.Expr})
 		}
@@ -244,15 +218,12 @@ func readDashboard(t *testing.T) dashboard {
 // provisionedSource is the uid of the one data source.
 func provisionedSource(t *testing.T) string {
 	t.Helper()
-	var file struct {
+	file := readYAML[struct {
 		Datasources []struct {
 			UID  string `yaml:"uid"`
 			Type string `yaml:"type"`
 		} `yaml:"datasources"`
-	}
-	if err := yaml.Unmarshal([]byte(readFile(t, "grafana/provisioning/datasources/prometheus.yml")), &file); err != nil {
-		t.Fatal(err)
-	}
+	}](t, "grafana/provisioning/datasources/prometheus.yml")
 	if len(file.Datasources) != 1 || file.Datasources[0].Type != "prometheus" || file.Datasources[0].UID == "" {
 		t.Fatalf("data sources are %+v, want one of the type prometheus with a uid", file.Datasources)
 	}
@@ -262,16 +233,13 @@ func provisionedSource(t *testing.T) string {
 // provisionedDashboards is the folder in the container that Grafana reads dashboards from.
 func provisionedDashboards(t *testing.T) string {
 	t.Helper()
-	var file struct {
+	file := readYAML[struct {
 		Providers []struct {
 			Options struct {
 				Path string `yaml:"path"`
 			} `yaml:"options"`
 		} `yaml:"providers"`
-	}
-	if err := yaml.Unmarshal([]byte(readFile(t, "grafana/provisioning/dashboards/zonecast.yml")), &file); err != nil {
-		t.Fatal(err)
-	}
+	}](t, "grafana/provisioning/dashboards/zonecast.yml")
 	if len(file.Providers) != 1 {
 		t.Fatalf("there are %d providers of dashboards, want 1", len(file.Providers))
 	}

@@ -24,15 +24,11 @@ func TestNginxAcceptsItsConfiguration(t *testing.T) {
 		Backends: []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
 		Dir:      dir,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	// nginx -t opens its port: any free one will do, but nginx takes no 0.
 	text = strings.Replace(text, "listen 127.0.0.1:0 ", "listen unix:"+filepath.Join(dir, "socket")+" ", 1)
 	config := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(config, []byte(text), 0o644))
 	output := runProgram(t, "nginx", "-t", "-p", dir, "-c", config, "-e", filepath.Join(dir, "early.log"))
 	for line := range strings.Lines(output) {
 		if !strings.Contains(line, "syntax is ok") && !strings.Contains(line, "test is successful") {
@@ -150,9 +146,7 @@ func directive(t *testing.T, name string) string {
 func number(t *testing.T, text, name string) int {
 	t.Helper()
 	n, err := strconv.Atoi(setting(t, text, name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return n
 }
 
@@ -161,9 +155,7 @@ func runProgram(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	testkit.NeedProgram(t, name)
 	path, err := program.Find(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	output, err := exec.Command(path, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, output)

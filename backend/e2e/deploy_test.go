@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // A composeFile is as much of docker-compose.yml as is checked here.
@@ -197,11 +199,10 @@ func TestSettingsExist(t *testing.T) {
 		variable, _, _ := strings.Cut(line, "=")
 		used[variable] = "deploy/Dockerfile"
 	}
-	for _, variable := range regexp.MustCompile(`\b[A-Z]+_[A-Z_]+\b`).FindAllString(readFile(t, "deploy/prometheus/rules.yml"), -1) {
-		used[variable] = "deploy/prometheus/rules.yml"
-	}
-	for _, variable := range regexp.MustCompile(`\b[A-Z]+_[A-Z_]+\b`).FindAllString(readFile(t, "deploy/redis/redis.conf"), -1) {
-		used[variable] = "deploy/redis/redis.conf"
+	for _, file := range []string{"deploy/prometheus/rules.yml", "deploy/redis/redis.conf"} {
+		for _, variable := range regexp.MustCompile(`\b[A-Z]+_[A-Z_]+\b`).FindAllString(readFile(t, file), -1) {
+			used[variable] = file
+		}
 	}
 	for variable, file := range used {
 		if !slices.Contains(runtime, variable) && !strings.Contains(documented, "`"+variable+"`") {
@@ -214,9 +215,7 @@ func TestSettingsExist(t *testing.T) {
 func TestPortsAgree(t *testing.T) {
 	compose := readCompose(t)
 	_, port, err := net.SplitHostPort(value(compose.Services["backend-1"].Environment["LISTEN"]))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	image := readDockerfile(t).final()
 	health := []string{"CMD", "/zonecast", "health", "--url", "http://127.0.0.1:" + port + "/readyz"}
 	tests := []struct{ what, give, want string }{
@@ -255,11 +254,15 @@ func TestPortsAgree(t *testing.T) {
 
 func readCompose(t *testing.T) composeFile {
 	t.Helper()
-	var compose composeFile
-	if err := yaml.Unmarshal([]byte(readFile(t, "docker-compose.yml")), &compose); err != nil {
-		t.Fatalf("docker-compose.yml: %v", err)
+	return readYAML[composeFile](t, "docker-compose.yml")
+}
+
+func readYAML[T any](t *testing.T, name string) (content T) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(readFile(t, name)), &content); err != nil {
+		t.Fatalf("%s: %v", name, err)
 	}
-	return compose
+	return content
 }
 
 func serviceNames(compose composeFile) []string { return slices.Sorted(maps.Keys(compose.Services)) }
@@ -311,8 +314,6 @@ func value(given *string) string {
 func readFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repository, name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return string(text)
 }

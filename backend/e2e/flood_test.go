@@ -1,11 +1,8 @@
 package e2e_test
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +13,6 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
-	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
 // Publishers that send as fast as they can outrun a room of 1,000: they wait, and all that was acknowledged reaches everybody.
@@ -37,11 +33,9 @@ func TestAFloodReachesEverybodyInARoomOfAThousand(t *testing.T) {
 
 func floodRoom(t *testing.T, publishing, reading *stack.Instance, size int) {
 	const members, publishers, flooding = 1000, 16, 3 * time.Second
-	var readers sync.WaitGroup
-	var highest [members]atomic.Uint64
-	for m := range members {
-		r := enter(t, reading.Address, "flood")
-		readers.Go(func() { r.follow(t, &highest[m]) })
+	var room [members]*member
+	for m := range room {
+		room[m] = follow(t, reading.Address, "flood")
 	}
 	var acknowledged, refused atomic.Uint64
 	over := time.Now().Add(flooding)
@@ -57,9 +51,9 @@ func floodRoom(t *testing.T, publishing, reading *stack.Instance, size int) {
 	// Whether anyone had to wait depends on the machine: publishing may be more work than it can do before the members are behind.
 	t.Logf("%d acknowledged, %d refused, %v waited", acknowledged.Load(), refused.Load(), metric(t, publishing.URL, "zonecast_publish_waits_total"))
 	testkit.Succeeds(t, "everybody has got everything", func() error {
-		for m := range highest {
-			if n := highest[m].Load(); n != acknowledged.Load() {
-				return fmt.Errorf("member %d has got %d of %d", m, n, acknowledged.Load())
+		for i, m := range room {
+			if n := m.got.Load(); n != acknowledged.Load() {
+				return fmt.Errorf("member %d has got %d of %d", i, n, acknowledged.Load())
 			}
 		}
 		return nil
@@ -94,7 +88,8 @@ func flood(t *testing.T, c *client, size int, over time.Time, acknowledged, refu
 			}
 		}
 	}()
-	text := fmt.Sprintf(`{"event":"publish","id":1,"data":{"warehouse":"w1","zone":"flood","event":"E","data":%q}}`, strings.Repeat("x", size))
+	text := fmt.Sprintf(`{"event":"publish","id":1,"data":{"warehouse":"warehouse-1","zone":"flood","event":"E","data":%q}}`,
+		strings.Repeat("x", size))
 	for time.Now().Before(over) {
 		if err := c.conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
 			t.Errorf("a publisher: %v", err)
@@ -108,49 +103,4 @@ func flood(t *testing.T, c *client, size int, over time.Time, acknowledged, refu
 	}
 	close(slots)
 	<-done
-}
-
-// A reader reads the frames of one room as cheaply as a thousand of them in one process have to.
-type reader struct {
-	conn net.Conn
-	in   *bufio.Reader
-}
-
-// enter connects to the zone of w1.
-func enter(t *testing.T, address, zone string) *reader {
-	t.Helper()
-	conn, in, err := upgrade(address, "warehouse=w1&zone="+zone, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return &reader{conn, in}
-}
-
-// follow reads until the connection ends, and fails when a number is not the next one.
-func (r *reader) follow(t *testing.T, highest *atomic.Uint64) {
-	var buf []byte
-	for want := uint64(1); ; {
-		h, p, err := testkit.ReadFrame(r.in, buf)
-		if err != nil {
-			return
-		}
-		buf = p
-		if h.Op == wsframe.Close {
-			t.Errorf("a member was closed: %q", p)
-			return
-		}
-		_, rest, found := bytes.Cut(p[:min(len(p), 200)], []byte(`"offset":"`))
-		if !found || !bytes.HasPrefix(p, []byte(`{"event":"E"`)) {
-			continue
-		}
-		offset, _, _ := bytes.Cut(rest, []byte(`"`))
-		_, number, _ := bytes.Cut(offset, []byte("-"))
-		if n, err := strconv.ParseUint(string(number), 10, 64); err != nil || n != want {
-			t.Errorf("a member got %s, want number %d", offset, want)
-			return
-		}
-		highest.Store(want)
-		want++
-	}
 }

@@ -14,6 +14,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // sendBuffers are the sizes that are compared: that of the system, and the default.
@@ -32,13 +35,9 @@ func TestWhatTheKernelHoldsForClientsThatNeverReadIsBounded(t *testing.T) {
 			i := alone(t, map[string]string{"HISTORY_MESSAGES": "10", "SEND_BUFFER_BYTES": size.setting}).Instances[0]
 			for range clients {
 				conn, _, err := upgrade(i.Address, "warehouse=warehouse-1&zone=deaf", "")
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				defer conn.Close()
-				if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, conn.(*net.TCPConn).SetReadBuffer(4096))
 			}
 			before, most, largest := tcpMemory(t), 0, 0
 			body := fmt.Sprintf(`{"event":"E","data":%q}`, strings.Repeat("x", 32_000))
@@ -46,8 +45,10 @@ func TestWhatTheKernelHoldsForClientsThatNeverReadIsBounded(t *testing.T) {
 				if n == 400 {
 					t.Fatal("13 MB were published, and nobody is closed")
 				}
-				if _, err := publishTill([]string{i.URL}, "deaf", "", body); err != nil {
-					t.Fatal(err)
+				_, err := publishTill([]string{i.URL}, "deaf", "", body)
+				testkit.Must(t, err)
+				if waiting := metric(t, i.URL, "zonecast_outbox_bytes"); waiting > float64(clients*wire.QueuedBytes) {
+					t.Fatalf("%v bytes wait for %d clients with a bound of %d each", waiting, clients, wire.QueuedBytes)
 				}
 				most, largest = max(most, tcpMemory(t)-before), max(largest, unacknowledged(t, i.Address))
 			}
@@ -63,9 +64,7 @@ func TestWhatTheKernelHoldsForClientsThatNeverReadIsBounded(t *testing.T) {
 func tcpMemory(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile("/proc/net/sockstat")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	found := regexp.MustCompile(`TCP: .* mem (\d+)`).FindSubmatch(text)
 	if found == nil {
 		t.Fatalf("no memory in %s", text)
@@ -78,9 +77,7 @@ func tcpMemory(t *testing.T) int {
 func unacknowledged(t *testing.T, address string) (most int) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/net/tcp")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	_, port, _ := net.SplitHostPort(address)
 	number, _ := strconv.Atoi(port)
 	local := fmt.Sprintf(":%04X", number)
@@ -105,13 +102,9 @@ func TestASlowReaderOfAConflatedFeedGetsTheNewest(t *testing.T) {
 		t.Run(size.name, func(t *testing.T) {
 			i := alone(t, map[string]string{"HISTORY_MESSAGES": "10", "SEND_BUFFER_BYTES": size.setting, "PONG_TIMEOUT": "5m"}).Instances[0]
 			conn, in, err := upgrade(i.Address, "warehouse=warehouse-1&zone=feed", "")
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			defer conn.Close()
-			if err := conn.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, conn.(*net.TCPConn).SetReadBuffer(16<<10))
 			over := time.Now().Add(reading)
 			if err := conn.SetReadDeadline(over); err != nil { // it ends with the feed
 				t.Fatal(err)
@@ -153,16 +146,13 @@ func readSlowly(t *testing.T, from io.Reader, step time.Duration, over time.Time
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			break
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if found := accepted.FindSubmatch(p); found != nil && time.Now().After(half) {
 			ms, _ := strconv.ParseInt(string(found[1]), 10, 64)
 			oldest = max(oldest, time.Since(time.UnixMilli(ms)))
 		}
-		if _, err := in.Discard(len(p)); err != nil {
-			t.Fatal(err)
-		}
+		_, err = in.Discard(len(p))
+		testkit.Must(t, err)
 	}
 	return oldest
 }

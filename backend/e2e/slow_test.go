@@ -12,17 +12,12 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Operators see who is slow, and that it recovers.
 func TestASlowClientIsSeenAndIsSeenToRecover(t *testing.T) {
 	i := alone(t, map[string]string{"SLOW_AFTER": "200ms", "HISTORY_MESSAGES": "10"}).Instances[0]
 	conn, in, err := upgrade(i.Address, "warehouse=warehouse-1&zone=slow&userId=forklift-7", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer conn.Close()
-	if err := conn.(*net.TCPConn).SetReadBuffer(128 << 10); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, conn.(*net.TCPConn).SetReadBuffer(128<<10))
 	slow := func() (listed, gauge float64, err error) {
 		response, err := http.Get(i.URL + "/api/v1/connections?slow=true")
 		if err != nil {
@@ -47,9 +42,7 @@ func TestASlowClientIsSeenAndIsSeenToRecover(t *testing.T) {
 	data := fmt.Sprintf(`{"event":"E","data":%q}`, strings.Repeat("x", 60_000))
 	var last wire.Offset
 	for range 400 { // until the kernel takes no more
-		if last, err = post(i.URL, "slow", "", data); err != nil {
-			t.Fatal(err)
-		}
+		last = send(t, i.URL, "slow", data)
 		if metric(t, i.URL, "zonecast_outbox_bytes") > 200_000 {
 			break
 		}

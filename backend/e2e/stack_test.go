@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // The whole topology is started once; the subtests look at it, those that break something come
@@ -50,15 +52,14 @@ func publishReachesAll(t *testing.T, s *stack.Stack) {
 		t.Fatalf("12 connections through nginx reached %d instances, want %d", len(clients), len(s.Instances))
 	}
 	const messages = 30
-	var offsets []string
+	var offsets []wire.Offset
 	for n := range messages {
-		answer := publish(t, s.Nginx.URL, fmt.Sprintf(`{"event":"ZONE_UPDATE","data":{"n":%d}}`, n))
-		offsets = append(offsets, answer.Offset)
+		offsets = append(offsets, send(t, s.Nginx.URL, "zone-a", body(n)))
 	}
 	for node, c := range clients {
 		for n := range messages {
 			got := c.next("ZONE_UPDATE")
-			if want := fmt.Sprintf(`{"n":%d}`, n); string(got.Data) != want || got.Offset != offsets[n] {
+			if want := fmt.Sprintf(`{"n":%d}`, n); string(got.Data) != want || got.Offset != offsets[n].String() {
 				t.Fatalf("client of %s: message %d is %s at %s, want %s at %s", node, n, got.Data, got.Offset, want, offsets[n])
 			}
 		}
@@ -81,27 +82,27 @@ func pagesAnswer(t *testing.T, s *stack.Stack) {
 
 // nginx must not keep events until a buffer is full: the first line comes while the stream is open.
 func eventsFlow(t *testing.T, s *stack.Stack) {
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Nginx.URL+"/ui/events", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Accept", "text/event-stream")
-	request.Header.Set("Accept-Encoding", "gzip")
-	response, err := (&http.Client{Timeout: patience}).Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK || !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
-		t.Fatalf("GET /ui/events: %s, %s", response.Status, response.Header.Get("Content-Type"))
-	}
-	if encoding := response.Header.Get("Content-Encoding"); encoding != "" {
-		t.Errorf("events come with Content-Encoding %s", encoding)
-	}
-	line, err := bufio.NewReader(response.Body).ReadString('\n')
+	line, err := bufio.NewReader(stream(t, s.Nginx.URL+"/ui/events")).ReadString('\n')
 	if err != nil {
 		t.Errorf("the first line of events is %q: %v", line, err)
 	}
+}
+
+// stream is what comes from an endpoint of events, which must not be compressed even when asked to.
+func stream(t *testing.T, url string) io.Reader {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	testkit.Must(t, err)
+	request.Header.Set("Accept", "text/event-stream")
+	request.Header.Set("Accept-Encoding", "gzip")
+	response, err := (&http.Client{Timeout: patience}).Do(request)
+	testkit.Must(t, err)
+	t.Cleanup(func() { response.Body.Close() })
+	kind, encoding := response.Header.Get("Content-Type"), response.Header.Get("Content-Encoding")
+	if response.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "text/event-stream") || encoding != "" {
+		t.Fatalf("GET %s: %s, Content-Type %q, Content-Encoding %q", url, response.Status, kind, encoding)
+	}
+	return response.Body
 }
 
 func metricsStayInside(t *testing.T, s *stack.Stack) {
@@ -121,9 +122,7 @@ func largeBodyIsRefused(t *testing.T, s *stack.Stack) {
 	body := fmt.Appendf(nil, `{"event":"ALERT","data":"%s"}`, bytes.Repeat([]byte("x"), limit))
 	for _, base := range []string{s.Nginx.URL, s.Instances[0].URL} {
 		response, err := http.Post(base+zonePath, "application/json", bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		response.Body.Close()
 		if got := response.Header.Get("Content-Type"); response.StatusCode != http.StatusRequestEntityTooLarge || got != "application/problem+json" {
 			t.Errorf("POST of %d bytes to %s: %s, %s; want 413 as a problem", len(body), base, response.Status, got)
@@ -208,14 +207,12 @@ func checkLegend(t *testing.T, q query, line series) {
 // another instance.
 func instanceMayGo(t *testing.T, s *stack.Stack) {
 	lost := s.Instances[1]
-	if err := lost.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, lost.Kill())
 	c := dial(t, s.Nginx.WebSocket()+"?warehouse=warehouse-1&zone=zone-a")
 	for n := range 20 {
-		want := publish(t, s.Nginx.URL, fmt.Sprintf(`{"event":"ALERT","data":{"n":%d}}`, n))
-		if got := c.next("ALERT"); got.Offset != want.Offset {
-			t.Fatalf("message %d has the offset %s, want %s", n, got.Offset, want.Offset)
+		want := send(t, s.Nginx.URL, "zone-a", body(n))
+		if got := c.next("ZONE_UPDATE"); got.Offset != want.String() {
+			t.Fatalf("message %d has the offset %s, want %s", n, got.Offset, want)
 		}
 	}
 	for range 6 {
@@ -223,9 +220,7 @@ func instanceMayGo(t *testing.T, s *stack.Stack) {
 			t.Errorf("a client reached %s, which is dead", c.node)
 		}
 	}
-	if err := lost.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, lost.Start(t.Context()))
 	testkit.Succeeds(t, "nginx sends clients to the instance that came back", func() error {
 		if c := dial(t, s.Nginx.WebSocket()); c.node != lost.Name() {
 			return fmt.Errorf("the last one went to %s", c.node)
@@ -237,55 +232,37 @@ func instanceMayGo(t *testing.T, s *stack.Stack) {
 // nginx hands on the 503 of the instances as it is: neither repeated elsewhere nor replaced by its
 // own words.
 func redisMayGo(t *testing.T, s *stack.Stack) {
-	if err := s.Redis.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, s.Redis.Kill())
 	testkit.Succeeds(t, "publishers are told to come back later", func() error {
 		return wantProblem(s.Nginx.URL, http.StatusServiceUnavailable)
 	})
-	if err := s.Redis.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, s.Redis.Start(t.Context()))
 	testkit.Succeeds(t, "publishers are served again", func() error {
-		response, err := postAlert(s.Nginx.URL)
-		if err == nil && response.StatusCode != http.StatusOK {
-			err = fmt.Errorf("answered %s", response.Status)
-		}
+		_, err := post(s.Nginx.URL, "zone-a", "", body(0))
 		return err
 	})
 }
 
 func nginxAnswersAlone(t *testing.T, s *stack.Stack) {
 	for _, instance := range s.Instances {
-		if err := instance.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, instance.Kill())
 	}
-	if err := wantProblem(s.Nginx.URL, http.StatusBadGateway); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, wantProblem(s.Nginx.URL, http.StatusBadGateway))
 }
 
 // wantProblem publishes, and fails unless the answer is a problem with this status that says when
 // to come back.
 func wantProblem(base string, status int) error {
-	response, err := postAlert(base)
+	response, err := http.Post(base+zonePath, "application/json", strings.NewReader(body(0)))
 	if err != nil {
 		return err
 	}
+	response.Body.Close()
 	kind, after := response.Header.Get("Content-Type"), response.Header.Get("Retry-After")
 	if response.StatusCode != status || kind != "application/problem+json" || after == "" {
 		return fmt.Errorf("answered %s, Content-Type %q, Retry-After %q; want a problem with %d", response.Status, kind, after, status)
 	}
 	return nil
-}
-
-func postAlert(base string) (*http.Response, error) {
-	response, err := http.Post(base+zonePath, "application/json", strings.NewReader(`{"event":"ALERT","data":{}}`))
-	if err != nil {
-		return nil, err
-	}
-	return response, response.Body.Close()
 }
 
 const zonePath = "/api/v1/warehouses/warehouse-1/zones/zone-a/broadcast"

@@ -107,8 +107,6 @@ func postWithin(ctx context.Context, wait time.Duration, base, zone, key, body s
 	return wire.ParseOffset(position.Offset)
 }
 
-// The counting itself is held to what it is there for: each kind of failure is counted, nothing
-// else.
 func TestTheTallyCountsEachFailure(t *testing.T) {
 	at := func(epoch string, n uint64) wire.Offset { return wire.Offset{Epoch: epoch, N: n} }
 	var sent []sighting

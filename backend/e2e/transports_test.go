@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,10 +23,7 @@ import (
 func TestPromiseResumeAcrossTransports(t *testing.T) {
 	s := shared(t, 2, map[string]string{"HISTORY_MESSAGES": "100000"})
 	const publishers, each, travellers = 3, 1000, 2
-	first, err := post(s.Instances[0].URL, "across", "", body(0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := send(t, s.Instances[0].URL, "across", body(0))
 	var publishing sync.WaitGroup
 	defer publishing.Wait()
 	for p := range publishers {
@@ -56,30 +52,12 @@ func TestPromiseResumeAcrossTransports(t *testing.T) {
 // The stream reaches the client event by event: nginx holds nothing back, and what clients send
 // goes through too.
 func streamsFlow(t *testing.T, s *stack.Stack) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Nginx.URL+"/sse?warehouse=warehouse-1&zone=zone-a", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Accept", "text/event-stream")
-	r.Header.Set("Accept-Encoding", "gzip")
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if encoding := answer.Header.Get("Content-Encoding"); answer.StatusCode != http.StatusOK || encoding != "" {
-		t.Fatalf("answered %s, Content-Encoding %q", answer.Status, encoding)
-	}
-	events := transporttest.ReadEvents(answer.Body)
+	events := transporttest.ReadEvents(stream(t, s.Nginx.URL+"/sse?warehouse=warehouse-1&zone=zone-a"))
 	next := func() transporttest.Event {
 		t.Helper()
 		for {
 			e, err := events.Next()
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if !e.Frame.Retained {
 				return e
 			}
@@ -89,16 +67,14 @@ func streamsFlow(t *testing.T, s *stack.Stack) {
 		t.Fatalf("the first event is %+v", e)
 	}
 	for n := range 10 { // each one while the stream goes on
-		at := publish(t, s.Nginx.URL, fmt.Sprintf(`{"event":"ZONE_UPDATE","data":{"n":%d}}`, n))
-		if e := next(); e.Frame.Offset != at.Offset {
-			t.Fatalf("message %d is %+v, want %s", n, e, at.Offset)
+		at := send(t, s.Nginx.URL, "zone-a", body(n))
+		if e := next(); e.Frame.Offset != at.String() {
+			t.Fatalf("message %d is %+v, want %s", n, e, at)
 		}
 	}
 	for _, path := range []string{"/sse", "/poll"} {
 		answer, err := http.Post(s.Nginx.URL+path, "application/json", strings.NewReader(`{"event":"echo","data":"there","id":3}`))
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		text, _ := io.ReadAll(answer.Body)
 		answer.Body.Close()
 		if string(text) != `{"event":"ack","id":3,"data":"there"}` {
@@ -108,49 +84,12 @@ func streamsFlow(t *testing.T, s *stack.Stack) {
 }
 
 func pollsAnswer(t *testing.T, s *stack.Stack) {
-	at, err := post(s.Nginx.URL, "polled", "", body(0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := send(t, s.Nginx.URL, "polled", body(0))
 	v := begin(t, at, "polled")
 	for n := range 5 {
-		if _, err := post(s.Nginx.URL, "polled", "", body(n)); err != nil {
-			t.Fatal(err)
-		}
+		send(t, s.Nginx.URL, "polled", body(n))
 	}
 	v.poll(s.Nginx.URL, 5)
-}
-
-// A proxy that speaks HTTP/2 to the instances can, for every path.
-func TestHTTP2(t *testing.T) {
-	s := alone(t, nil)
-	base := s.Instances[0].URL
-	at, err := post(base, "two", "", body(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	v := begin(t, at, "two")
-	for n := range 20 {
-		answer, err := transporttest.HTTP2.Post(base+"/sse", "application/json", strings.NewReader(
-			fmt.Sprintf(`{"event":"publish","data":{"warehouse":"warehouse-1","zone":"two","event":"N","data":%d},"id":1}`, n)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer.Body.Close()
-		if answer.StatusCode != http.StatusOK || answer.ProtoMajor != 2 {
-			t.Fatalf("published: %s %s", answer.Proto, answer.Status)
-		}
-	}
-	v.sse(transporttest.HTTP2, base, 20)
-	answer, err := transporttest.HTTP2.Get(base + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusOK || answer.ProtoMajor != 2 {
-		t.Errorf("ready: %s %s", answer.Proto, answer.Status)
-	}
-	transporttest.HTTP2.CloseIdleConnections()
 }
 
 // SIGTERM ends streams and polls politely, within the drain time and with exit code 0; the clients
@@ -158,10 +97,7 @@ func TestHTTP2(t *testing.T) {
 func TestPromiseLeavingOverSSEAndPoll(t *testing.T) {
 	s := shared(t, 2, map[string]string{"DRAIN_TIMEOUT": "4s"})
 	leaver, other := s.Instances[0], s.Instances[1]
-	at, err := post(other.URL, "leave", "", body(0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := send(t, other.URL, "leave", body(0))
 	const each = 4
 	var clients sync.WaitGroup
 	var told atomic.Int64
@@ -184,9 +120,10 @@ func TestPromiseLeavingOverSSEAndPoll(t *testing.T) {
 		})
 	}
 	testkit.Succeeds(t, "all are there", func() error {
-		text, err := fetch(leaver.URL + "/metrics")
-		if err != nil || !strings.Contains(text, `zonecast_connections{transport="sse"} 4`) || !strings.Contains(text, `zonecast_connections{transport="poll"} 4`) {
-			return errors.New("not yet")
+		streams := metric(t, leaver.URL, `zonecast_connections{transport="sse"}`)
+		polls := metric(t, leaver.URL, `zonecast_connections{transport="poll"}`)
+		if streams != each || polls != each {
+			return fmt.Errorf("%v streams and %v polls", streams, polls)
 		}
 		return nil
 	})
@@ -198,16 +135,12 @@ func TestPromiseLeavingOverSSEAndPoll(t *testing.T) {
 		t.Errorf("%d of %d clients were told when to come back", told.Load(), 2*each)
 	}
 	for n := range 3 {
-		if _, err := post(other.URL, "leave", "", body(n)); err != nil {
-			t.Fatal(err)
-		}
+		send(t, other.URL, "leave", body(n))
 	}
 	for i, v := range resumed {
 		v.turn(1+i%2, other.URL, 3)
 	}
-	if err := leaver.Start(t.Context()); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, leaver.Start(t.Context()))
 }
 
 // streamToTheEnd reads a stream until it is closed, and fails unless it was told to come back, and
@@ -262,15 +195,4 @@ func pollToTheEnd(ctx context.Context, base string, cursor wire.Cursor) error {
 		return fmt.Errorf("the poll is answered %s %+v after %v: %w", answer.Status, a, time.Since(began), err)
 	}
 	return nil
-}
-
-// fetch returns a page.
-func fetch(address string) (string, error) {
-	answer, err := http.Get(address)
-	if err != nil {
-		return "", err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	return string(text), err
 }

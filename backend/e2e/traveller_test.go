@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -46,9 +47,7 @@ func (v *traveller) take(over string, event, room, offset string) {
 func (v *traveller) webSocket(base string, n uint64) {
 	v.t.Helper()
 	conn, _, err := websocket.DefaultDialer.Dial("ws"+base[len("http"):]+"/ws?cursor="+url.QueryEscape(v.cursor.String()), nil)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	testkit.Must(v.t, err)
 	defer conn.Close()
 	for until := v.got + n; v.got < until; {
 		var f frame
@@ -67,14 +66,10 @@ func (v *traveller) sse(through *http.Client, base string, n uint64) {
 	ctx, cancel := context.WithTimeout(v.t.Context(), patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/sse", nil)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	testkit.Must(v.t, err)
 	r.Header.Set("Last-Event-ID", v.cursor.String())
 	answer, err := through.Do(r)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	testkit.Must(v.t, err)
 	defer answer.Body.Close()
 	events := transporttest.ReadEvents(answer.Body)
 	for until := v.got + n; v.got < until; {
@@ -95,13 +90,9 @@ func (v *traveller) poll(base string, n uint64) {
 	for until := v.got + n; v.got < until; {
 		ctx, cancel := context.WithTimeout(v.t.Context(), patience)
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/poll?wait=5000&cursor="+url.QueryEscape(v.cursor.String()), nil)
-		if err != nil {
-			v.t.Fatal(err)
-		}
+		testkit.Must(v.t, err)
 		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			v.t.Fatal(err)
-		}
+		testkit.Must(v.t, err)
 		var a struct {
 			Cursor   string
 			Messages []frame

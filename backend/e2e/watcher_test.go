@@ -193,15 +193,6 @@ func (w *watcher) offset(s string) wire.Offset {
 	return o
 }
 
-// cut breaks the connection without a word.
-func (w *watcher) cut() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.conn != nil {
-		w.conn.NetConn().Close()
-	}
-}
-
 // state returns how often it was in the room and the last offset.
 func (w *watcher) state() (connected int, last wire.Offset) {
 	w.mu.Lock()
@@ -229,6 +220,14 @@ func (w *watcher) want(t *testing.T, name string, last wire.Offset, messages uin
 // post publishes to a zone and returns the answer's offset, or an error for any answer but 200.
 func post(base, zone, key, body string) (wire.Offset, error) {
 	return postWithin(context.Background(), patience, base, zone, key, body)
+}
+
+// send is post of what has to be accepted.
+func send(t *testing.T, base, zone, body string) wire.Offset {
+	t.Helper()
+	at, err := post(base, zone, "", body)
+	testkit.Must(t, err)
+	return at
 }
 
 // A refusal is an answer other than 200.

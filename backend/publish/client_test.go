@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 func TestNewRefuses(t *testing.T) {
@@ -59,12 +61,8 @@ func TestBaseURLMayHaveAPath(t *testing.T) {
 	srv := httptest.NewServer(http.StripPrefix("/zonecast", z))
 	defer srv.Close()
 	c, err := New(srv.URL + "/zonecast/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.BroadcastToWarehouse("w1", "ALERT", nil); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
+	testkit.Must(t, c.BroadcastToWarehouse("w1", "ALERT", nil))
 	if got, want := z.requests[0].path, "/api/v1/warehouses/w1/broadcast"; got != want {
 		t.Errorf("posted to %s, want %s", got, want)
 	}

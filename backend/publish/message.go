@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -57,15 +58,7 @@ type envelope struct {
 
 func seal(m Message) (envelope, error) {
 	room, err := wire.NewRoom(m.Warehouse, m.Zone)
-	if err == nil {
-		err = checkPath(room)
-	}
-	if err == nil {
-		err = wire.CheckEvent(m.Event)
-	}
-	if err == nil {
-		err = wire.CheckConflate(m.Conflate)
-	}
+	err = cmp.Or(err, checkPath(room), wire.CheckEvent(m.Event), wire.CheckConflate(m.Conflate))
 	if err != nil {
 		return envelope{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -36,9 +37,7 @@ func TestPublishOverHTTP(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c, z := overHTTP(t, WithAPIKey("secret"))
 			got, err := c.Publish(t.Context(), tt.give)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			room, _ := wire.NewRoom(tt.give.Warehouse, tt.give.Zone)
 			if want := (Result{Room: room, Offset: wire.Offset{Epoch: "t0", N: 1}}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
@@ -61,12 +60,8 @@ func TestPublishOverHTTP(t *testing.T) {
 
 func TestBroadcast(t *testing.T) {
 	c, z := overHTTP(t)
-	if err := c.BroadcastToZone("warehouse-1", "zone-a", "ZONE_UPDATE", struct{}{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.BroadcastToWarehouse("warehouse-1", "ALERT", struct{}{}); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.BroadcastToZone("warehouse-1", "zone-a", "ZONE_UPDATE", struct{}{}))
+	testkit.Must(t, c.BroadcastToWarehouse("warehouse-1", "ALERT", struct{}{}))
 	if z.accepted[0].Zone != "zone-a" || z.accepted[1].Zone != "" {
 		t.Errorf("published %+v", z.accepted)
 	}
@@ -82,13 +77,9 @@ func TestPublishKeepsTheCallersIdempotencyKey(t *testing.T) {
 	c, z := overHTTP(t)
 	m := Message{Warehouse: "w1", Event: "E", IdempotencyKey: `order-17:"shipped"\`}
 	first, err := c.Publish(t.Context(), m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	second, err := c.Publish(t.Context(), m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if first != second || len(z.accepted) != 1 || z.accepted[0].Key != m.IdempotencyKey {
 		t.Errorf("got %+v and %+v, published %+v", first, second, z.accepted)
 	}
@@ -217,9 +208,7 @@ func TestUntrustedCertificateIsFinal(t *testing.T) {
 	srv.StartTLS()
 	defer srv.Close()
 	c, err := New(srv.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	err = c.BroadcastToWarehouse("w1", "E", nil)
 	wantText(t, err, "certificate")
 	if err != nil && strings.Contains(err.Error(), "attempts") {

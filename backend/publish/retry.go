@@ -69,7 +69,9 @@ func (c *Client) retrying(ctx context.Context, attempt func(context.Context) err
 		if deadline, ok := ctx.Deadline(); ok && wait >= time.Until(deadline) {
 			return gaveUp(n, err)
 		}
-		if !sleep(ctx, wait) {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
 			return stopped(ctx, n, err)
 		}
 	}
@@ -95,16 +97,4 @@ func stopped(ctx context.Context, n int, err error) error {
 		return gaveUp(n, err)
 	}
 	return fmt.Errorf("%w after %d attempts, the last of which failed: %w", ctx.Err(), n, err)
-}
-
-// sleep waits for d and reports whether ctx let it.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

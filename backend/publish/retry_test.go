@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 var message = Message{Warehouse: "w1", Zone: "a", Event: "E", Data: 1}
@@ -36,9 +38,7 @@ func TestRetries(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, f := newFlaky(t, nil, tt.script...)
 				got, err := c.Publish(t.Context(), message)
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				if got.Offset.N != 1 || len(f.server.accepted) != 1 {
 					t.Errorf("published %d times, at %v", len(f.server.accepted), got.Offset)
 				}
@@ -76,9 +76,8 @@ func TestWaitsAsLongAsTheServerAsks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, f := newFlaky(t, []Option{noJitter(2)}, problem(http.StatusServiceUnavailable, "Retry-After", tt.header))
-				if _, err := c.Publish(t.Context(), message); err != nil {
-					t.Fatal(err)
-				}
+				_, err := c.Publish(t.Context(), message)
+				testkit.Must(t, err)
 				if got := f.calls[1].Sub(f.calls[0]); got != tt.want {
 					t.Errorf("waited %v, want %v", got, tt.want)
 				}

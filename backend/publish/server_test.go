@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -205,9 +206,7 @@ func newFlaky(t *testing.T, opts []Option, script ...fault) (*Client, *flaky) {
 	t.Helper()
 	f := &flaky{server: &zonecast{}, script: script}
 	c, err := New("http://zonecast.test", append([]Option{WithHTTPClient(&http.Client{Transport: f})}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return c, f
 }
 
@@ -218,9 +217,7 @@ func overHTTP(t *testing.T, opts ...Option) (*Client, *zonecast) {
 	srv := httptest.NewServer(z)
 	t.Cleanup(srv.Close)
 	c, err := New(srv.URL, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(c.http.CloseIdleConnections)
 	return c, z
 }

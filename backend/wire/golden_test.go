@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -52,13 +53,9 @@ type golden struct {
 func readGolden(t testing.TB) golden {
 	t.Helper()
 	p, err := os.ReadFile("testdata/golden.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var g golden
-	if err := json.Unmarshal(p, &g); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, json.Unmarshal(p, &g))
 	return g
 }
 
@@ -213,9 +210,7 @@ func sameJSON(t *testing.T, a, b json.RawMessage) bool {
 		if v == nil {
 			continue
 		}
-		if err := json.Unmarshal(v, p); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, json.Unmarshal(v, p))
 	}
 	return reflect.DeepEqual(x, y)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -200,16 +201,12 @@ func BenchmarkDecodeClient(b *testing.B) {
 		}
 	})
 	f, err := wire.DecodeClient(p)
-	if err != nil {
-		b.Fatal(err)
-	}
+	testkit.Must(b, err)
 	b.Run("data", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			var d wire.Publish
-			if err := wire.DecodeRequest(f.Data, &d); err != nil {
-				b.Fatal(err)
-			}
+			testkit.Must(b, wire.DecodeRequest(f.Data, &d))
 		}
 	})
 }

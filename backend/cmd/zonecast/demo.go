@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/demo"
@@ -85,23 +86,13 @@ func (c *demoCommand) play(ctx context.Context, url string) error {
 	if err != nil {
 		return &startError{fmt.Errorf("--to: %w", err)}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	log := newLog(&c.Config)
-	var looking sync.WaitGroup
-	var looked error
-	looking.Go(func() {
-		if looked = demo.RunCrowd(ctx, c.crowd(url, log)); looked != nil {
-			cancel()
-		}
+	together, ctx := errgroup.WithContext(ctx)
+	together.Go(func() error { return demo.RunCrowd(ctx, c.crowd(url, log)) })
+	together.Go(func() error {
+		return demo.Run(ctx, demo.Options{Publisher: client, Logger: log, Seed: c.Seed, Speed: c.Speed})
 	})
-	err = demo.Run(ctx, demo.Options{Publisher: client, Logger: log, Seed: c.Seed, Speed: c.Speed})
-	cancel()
-	looking.Wait()
-	if err == nil {
-		err = looked
-	}
-	if err != nil {
+	if err := together.Wait(); err != nil {
 		return &startError{err}
 	}
 	return nil

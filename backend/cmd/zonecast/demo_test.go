@@ -26,8 +26,6 @@ func TestTheCrowdOfTheDemoConnectsAndLeaves(t *testing.T) {
 		t.Errorf("they are in %v and %v, want several of each", census.Warehouses, census.Zones)
 	}
 	leave()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, <-done)
 	testkit.Eventually(t, "all have left", func() bool { return s.hub.Connections() == 0 })
 }

@@ -50,19 +50,13 @@ func waysToPublish() map[string]wayToPublish {
 			return code(t, batch.Results[0])
 		},
 		"websocket": func(t *testing.T, s *server, warehouse, zone, members string) string {
-			conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			conn, _, err := s.dial()
+			testkit.Must(t, err)
 			defer conn.Close()
-			if err := conn.WriteMessage(websocket.TextMessage, []byte(frame(warehouse, zone, members))); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, conn.WriteMessage(websocket.TextMessage, []byte(frame(warehouse, zone, members))))
 			for {
 				_, p, err := conn.ReadMessage()
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				if bytes.Contains(p, []byte(`"id":1`)) {
 					return code(t, p)
 				}
@@ -171,13 +165,10 @@ func (s *server) scrape(t *testing.T) map[string]float64 {
 	return values
 }
 
-// What the dashboard and the health figures show is what the metrics count.
 func TestTheFiguresAreThoseOfTheMetrics(t *testing.T) {
 	s := serving(t)
 	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws?warehouse=w&zone=a", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer conn.Close()
 	ways := waysToPublish()
 	for range 5 {
@@ -253,7 +244,6 @@ func TestZonesWithEventsAreListedThoughNobodyIsConnected(t *testing.T) {
 	}
 }
 
-// Zones of all instances are listed once.
 func TestZonesOfAllInstancesAreListedOnce(t *testing.T) {
 	a, b := cluster.Zone{Warehouse: "w", Zone: "a", Connections: 2}, cluster.Zone{Warehouse: "w", Zone: "b"}
 	s := &server{config: new(config.Config), cluster: views{view: cluster.View{Nodes: []cluster.Node{

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -42,9 +43,7 @@ func FuzzBroadcast(f *testing.F) {
 			t.Fatalf("published to %s %v", position.Room, err)
 		}
 		offset, err := wire.ParseOffset(position.Offset)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		var sent struct {
 			Event string
 			Data  json.RawMessage
@@ -55,9 +54,7 @@ func FuzzBroadcast(f *testing.F) {
 		after := offset
 		after.N--
 		page, err := s.broker.History(t.Context(), room, after, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if key == "" && (page.Gap != nil || page.Messages[0].Event != sent.Event || !bytes.Equal(page.Messages[0].Data, sent.Data)) {
 			t.Fatalf("%s became %+v", body, page)
 		}

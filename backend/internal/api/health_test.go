@@ -70,9 +70,7 @@ func (s *server) member(rooms ...wire.Room) *hub.Session {
 	for _, r := range rooms {
 		joins = append(joins, hub.Join{Room: r})
 	}
-	if err := m.Join(s.t.Context(), joins, func([]wire.Offset) {}); err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.Must(s.t, m.Join(s.t.Context(), joins, func([]wire.Offset) {}))
 	return m
 }
 
@@ -93,9 +91,8 @@ func TestHealthFigures(t *testing.T) {
 	s.member(room("w1", ""), room("w1", "a"))
 	last := s.member(room("w1", "a"), room("w1", "b"), room("w2", "a")) // the zones of both warehouses have this name
 	for range 6 {
-		if _, err := s.broker.Publish(t.Context(), broker.Publication{Room: room("w1", "a"), Event: "E"}); err != nil {
-			t.Fatal(err)
-		}
+		_, err := s.broker.Publish(t.Context(), broker.Publication{Room: room("w1", "a"), Event: "E"})
+		testkit.Must(t, err)
 	}
 	testkit.Eventually(t, "four connections have 3 messages on average, two of them 6", func() bool {
 		return *s.figures().AvgMessagesPerConnection == 3

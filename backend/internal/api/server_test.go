@@ -23,6 +23,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -152,9 +153,7 @@ func wantJSON[T any](t testing.TB, answer *http.Response, status int) (v T) {
 func read(t testing.TB, answer *http.Response) []byte {
 	t.Helper()
 	p, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return p
 }
 
@@ -181,9 +180,7 @@ func wantProblem(t testing.TB, answer *http.Response, status int, code wire.Erro
 func (s *server) counted(name string, labels ...string) float64 {
 	s.t.Helper()
 	families, err := s.metrics.Registry.Gather()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.Must(s.t, err)
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			var has []string
@@ -202,8 +199,6 @@ func (s *server) counted(name string, labels ...string) float64 {
 func (s *server) kept(room wire.Room) []*broker.Message {
 	s.t.Helper()
 	page, err := s.broker.History(context.Background(), room, wire.Offset{}, 10_000)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.Must(s.t, err)
 	return page.Messages
 }

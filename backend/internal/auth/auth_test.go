@@ -10,6 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -18,9 +19,7 @@ const secret = "0123456789abcdef0123456789abcdef"
 func sign(t testing.TB, key any, method jwt.SigningMethod, c jwt.MapClaims) string {
 	t.Helper()
 	s, err := jwt.NewWithClaims(method, c).SignedString(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return s
 }
 
@@ -35,9 +34,7 @@ func code(err error) wire.ErrorCode {
 func room(t testing.TB, warehouse, zone string) wire.Room {
 	t.Helper()
 	r, err := wire.NewRoom(warehouse, zone)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return r
 }
 
@@ -80,9 +77,7 @@ func TestTokenPermits(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			i, err := g.Token(sign(t, []byte(secret), jwt.SigningMethodHS256, c.give))
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			for _, r := range []wire.Room{room(t, "w1", ""), room(t, "w1", "a")} {
 				if got := code(i.MayJoin(r)); got != c.join {
 					t.Errorf("MayJoin(%s): %q, want %q", r, got, c.join)
@@ -117,8 +112,12 @@ func TestTokenIsFound(t *testing.T) {
 }
 
 func TestService(t *testing.T) {
-	mayPublish := sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"warehouses": []string{"w1"}, "publish": true})
-	mayNot := sign(t, []byte(secret), jwt.SigningMethodHS256, jwt.MapClaims{"warehouses": []string{"w1"}})
+	token := func(c jwt.MapClaims) string { return sign(t, []byte(secret), jwt.SigningMethodHS256, c) }
+	mayPublish := token(jwt.MapClaims{"warehouses": []string{"w1"}, "publish": true})
+	elsewhere := token(jwt.MapClaims{"warehouses": []string{"w2"}, "publish": true})
+	past := time.Now().Add(-time.Minute).Unix()
+	expired := token(jwt.MapClaims{"warehouses": []string{"*"}, "publish": true, "exp": past})
+	mayNot := token(jwt.MapClaims{"warehouses": []string{"w1"}})
 	for _, c := range []struct {
 		name string
 		give auth.Options
@@ -127,12 +126,17 @@ func TestService(t *testing.T) {
 	}{
 		{"nothing is asked for", auth.Options{}, "", ""},
 		{"key", auth.Options{PublishKeys: []string{"k1", "k2"}}, "Bearer k2", ""},
+		{"key in another case of the scheme", auth.Options{PublishKeys: []string{"k1"}}, "bearer k1", ""},
 		{"no key", auth.Options{PublishKeys: []string{"k1"}}, "", wire.CodeUnauthenticated},
+		{"key without scheme", auth.Options{PublishKeys: []string{"k1"}}, "k1", wire.CodeUnauthenticated},
 		{"wrong key", auth.Options{PublishKeys: []string{"k1"}}, "Bearer k", wire.CodeUnauthenticated},
 		{"wrong scheme", auth.Options{PublishKeys: []string{"k1"}}, "Basic k1", wire.CodeUnauthenticated},
 		{"token", auth.Options{TokenSecret: secret}, "Bearer " + mayPublish, ""},
 		{"token beside keys", auth.Options{TokenSecret: secret, PublishKeys: []string{"k1"}}, "Bearer " + mayPublish, ""},
 		{"token without the claim", auth.Options{TokenSecret: secret}, "Bearer " + mayNot, wire.CodeForbidden},
+		{"token of another warehouse", auth.Options{TokenSecret: secret}, "Bearer " + elsewhere, wire.CodeForbidden},
+		{"expired token beside keys", auth.Options{TokenSecret: secret, PublishKeys: []string{"k1"}}, "Bearer " + expired,
+			wire.CodeUnauthenticated},
 		{"no token", auth.Options{TokenSecret: secret}, "", wire.CodeUnauthenticated},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -161,9 +165,7 @@ func TestClientsPublishUnlessServicesNeedKeys(t *testing.T) {
 		{"keys set", auth.Options{PublishKeys: []string{"k"}}, wire.CodeForbidden},
 	} {
 		i, err := auth.New(c.give).Token("")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if got := code(i.MayPublish(room(t, "w1", ""))); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/broker/brokertest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -31,9 +32,7 @@ func room(i int) wire.Room { return wire.Room{Warehouse: "w", Zone: fmt.Sprint(i
 func kept(t testing.TB, b broker.Broker, room wire.Room, after wire.Offset) broker.Page {
 	t.Helper()
 	page, err := b.History(t.Context(), room, after, 1_000_000)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return page
 }
 
@@ -165,9 +164,8 @@ func TestMemoryForgetsRoomsThatNobodyPublishedTo(t *testing.T) {
 		if _, err := b.Subscribe(t.Context(), room(i)); err != nil {
 			t.Fatalf("after %d rooms that came and went: %v", i, err)
 		}
-		if _, err := b.History(t.Context(), room(i+1), wire.Offset{Epoch: "e"}, 10); err != nil {
-			t.Fatal(err)
-		}
+		_, err := b.History(t.Context(), room(i+1), wire.Offset{Epoch: "e"}, 10)
+		testkit.Must(t, err)
 		b.Unsubscribe(room(i))
 	}
 	brokertest.Publish(t, b, broker.Publication{Room: room(100)})
@@ -234,16 +232,14 @@ func BenchmarkMemoryPublish(b *testing.B) {
 		b.Run(fmt.Sprintf("subscribed=%v", subscribed), func(b *testing.B) {
 			m := broker.NewMemory(broker.Limits{}, discard{})
 			if subscribed {
-				if _, err := m.Subscribe(b.Context(), room(0)); err != nil {
-					b.Fatal(err)
-				}
+				_, err := m.Subscribe(b.Context(), room(0))
+				testkit.Must(b, err)
 			}
 			p := broker.Publication{Room: room(0), Event: "E", Data: json.RawMessage(`"` + strings.Repeat("x", 126) + `"`)}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := m.Publish(b.Context(), p); err != nil {
-					b.Fatal(err)
-				}
+				_, err := m.Publish(b.Context(), p)
+				testkit.Must(b, err)
 			}
 		})
 	}

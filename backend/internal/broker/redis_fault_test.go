@@ -127,12 +127,8 @@ func (tr *traffic) failOver(t *testing.T, owner func() (*stack.Redis, error)) {
 	t.Helper()
 	tr.goOn(t, 500)
 	master, err := owner()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := master.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
+	testkit.Must(t, master.Kill())
 	testkit.Succeeds(t, "another server is the master", func() error {
 		now, err := owner()
 		if err == nil && now == master {
@@ -141,9 +137,7 @@ func (tr *traffic) failOver(t *testing.T, owner func() (*stack.Redis, error)) {
 		return err
 	})
 	tr.goOn(t, 500)
-	if err := master.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, master.Start(t.Context()))
 	tr.goOn(t, 500)
 	tr.end(t, true)
 }
@@ -172,16 +166,12 @@ func TestRedisClusterSlotsMove(t *testing.T) {
 	for _, room := range tr.rooms {
 		for range 2 {
 			owner, slot, err := s.Owner(t.Context(), "zonecast:{"+room.String()+"}:meta")
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			to := s.Redises[0]
 			if owner == to {
 				to = s.Redises[1]
 			}
-			if err := s.MoveSlot(t.Context(), slot, owner, to); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, s.MoveSlot(t.Context(), slot, owner, to))
 			tr.goOn(t, 100)
 		}
 	}
@@ -192,7 +182,7 @@ func TestRedisClusterSlotsMove(t *testing.T) {
 func TestRedisSilentSubscriptionIsNotTrusted(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{Timings: broker.RedisTimings{Reconcile: 200 * time.Millisecond}})
-	p.publish(t)
+	p.publish(t, 1)
 	p.recorder.WantExactly(p.room, 1, 1)
 	p.publishUnheard(t, url, "1")
 	testkit.Eventually(t, "the message that was not heard", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
@@ -222,9 +212,7 @@ func TestRedisLosesItsLatestMessages(t *testing.T) {
 			url := startRedis(t).URL
 			forks := new(atomic.Int64)
 			p := newPair(t, url, broker.RedisOptions{OnFork: func() { forks.Add(1) }})
-			for range 10 {
-				p.publish(t)
-			}
+			p.publish(t, 10)
 			before := p.recorder.WantExactly(p.room, 1, 10)[9].Offset
 			p.loseAfter(t, url, 7)
 			elsewhere := brokertest.NewRecorder(t)
@@ -235,7 +223,7 @@ func TestRedisLosesItsLatestMessages(t *testing.T) {
 				if cut {
 					command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
 				}
-				p.publish(t)
+				p.publish(t, 1)
 			}
 			for _, r := range []*brokertest.Recorder{p.recorder, elsewhere} {
 				testkit.Eventually(t, "the latest message", func() bool {
@@ -275,9 +263,7 @@ func TestRedisStandsFurtherBack(t *testing.T) {
 	url := startRedis(t).URL
 	forks := new(atomic.Int64)
 	p := newPair(t, url, broker.RedisOptions{Limits: broker.Limits{Age: 300 * time.Millisecond}, OnFork: func() { forks.Add(1) }})
-	for range 10 {
-		p.publish(t)
-	}
+	p.publish(t, 10)
 	p.recorder.WantExactly(p.room, 1, 10)
 	key := "zonecast:{" + p.room.String() + "}"
 	testkit.Eventually(t, "the history is gone", func() bool { return command(t, url, "EXISTS", key+":stream") == int64(0) })
@@ -287,7 +273,7 @@ func TestRedisStandsFurtherBack(t *testing.T) {
 	if gap := p.recorder.Gaps(p.room)[0]; gap.To.Epoch == gap.From.Epoch || gap.To.N != 7 || forks.Load() != 1 {
 		t.Errorf("told of %v, with %d forks", gap, forks.Load())
 	}
-	p.publish(t)
+	p.publish(t, 1)
 	testkit.Eventually(t, "what is published then", func() bool { return len(p.recorder.Messages(p.room)) == 11 })
 }
 
@@ -297,24 +283,16 @@ func TestRedisSentinelFailoverWithoutLoss(t *testing.T) {
 	forks := new(atomic.Int64)
 	target := find(t, s)
 	p := newPairAt(t, target, broker.RedisOptions{OnFork: func() { forks.Add(1) }})
-	for range 100 {
-		p.publish(t)
-	}
+	p.publish(t, 100)
 	master, err := s.Master(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	testkit.Eventually(t, "both replicas have everything", func() bool {
 		n, err := master.Command(t.Context(), "WAIT 2 1000")
 		return err == nil && n == "2"
 	})
-	if err := master.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, master.Kill())
 	testkit.Succeeds(t, "publishing works again", func() error { return p.tryPublish(t.Context()) })
-	for range 20 {
-		p.publish(t)
-	}
+	p.publish(t, 20)
 	p.recorder.WantExactly(p.room, 1, 121)
 	if forks.Load() != 0 {
 		t.Errorf("%d forks", forks.Load())
@@ -335,20 +313,16 @@ func TestRedisClusterSlotIsOnItsWay(t *testing.T) {
 	}
 	keyed("before")
 	owner, slot, err := s.Owner(t.Context(), "zonecast:{"+p.room.String()+"}:meta")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	to := s.Redises[0]
 	if owner == to {
 		to = s.Redises[1]
 	}
 	move, err := s.BeginMove(t.Context(), slot, owner, to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	use := func(when string) {
 		t.Helper()
-		p.publish(t)
+		p.publish(t, 1)
 		keyed(when)
 		if page, err := p.publisher.History(t.Context(), p.room, wire.Offset{}, 100); err != nil || len(page.Messages) != int(p.sent) {
 			t.Errorf("%s: history has %d of %d messages, %v", when, len(page.Messages), p.sent, err)
@@ -360,13 +334,9 @@ func TestRedisClusterSlotIsOnItsWay(t *testing.T) {
 		}
 	}
 	use("begun")
-	if err := move.Keys(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, move.Keys(t.Context()))
 	use("all keys have moved")
-	if err := move.End(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, move.End(t.Context()))
 	use("ended")
 	p.recorder.WantExactly(p.room, 1, p.sent)
 }
@@ -403,14 +373,10 @@ func TestRedisRepairEndsWithItsSubscription(t *testing.T) {
 func TestRedisStreamIsLost(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{Limits: broker.Limits{Bytes: 20}})
-	for range 20 {
-		p.publish(t)
-	}
+	p.publish(t, 20)
 	key := "zonecast:{" + p.room.String() + "}"
 	command(t, url, "DEL", key+":stream")
-	for range 15 {
-		p.publish(t)
-	}
+	p.publish(t, 15)
 	if n := command(t, url, "XLEN", key+":stream"); n != int64(15) {
 		t.Errorf("the history has %v of 15 messages", n)
 	}
@@ -437,20 +403,17 @@ func TestRedisRefuses(t *testing.T) {
 		}
 		wantCode(strange, wire.CodeInternal)
 	}
-	p.publish(t)
-
-	command(t, server.URL, "CONFIG", "SET", "maxmemory", 1)
-	wantCode(p.room, wire.CodeUnavailable)
-	testkit.Eventually(t, "health tells", func() bool { return p.publisher.Health() != nil })
-	command(t, server.URL, "CONFIG", "SET", "maxmemory", 0)
-	testkit.Eventually(t, "health tells that it is over", func() bool { return p.publisher.Health() == nil })
-	p.publish(t)
-
-	command(t, server.URL, "REPLICAOF", "127.0.0.1", "1")
-	wantCode(p.room, wire.CodeUnavailable)
-	testkit.Eventually(t, "health tells", func() bool { return p.publisher.Health() != nil })
-	command(t, server.URL, "REPLICAOF", "NO", "ONE")
-	testkit.Eventually(t, "health tells that it is over", func() bool { return p.publisher.Health() == nil })
-	p.publish(t)
+	p.publish(t, 1)
+	for _, tt := range []struct{ full, over []any }{
+		{[]any{"CONFIG", "SET", "maxmemory", 1}, []any{"CONFIG", "SET", "maxmemory", 0}},
+		{[]any{"REPLICAOF", "127.0.0.1", "1"}, []any{"REPLICAOF", "NO", "ONE"}},
+	} {
+		command(t, server.URL, tt.full...)
+		wantCode(p.room, wire.CodeUnavailable)
+		testkit.Eventually(t, "health tells", func() bool { return p.publisher.Health() != nil })
+		command(t, server.URL, tt.over...)
+		testkit.Eventually(t, "health tells that it is over", func() bool { return p.publisher.Health() == nil })
+		p.publish(t, 1)
+	}
 	p.recorder.WantExactly(p.room, 1, 3)
 }

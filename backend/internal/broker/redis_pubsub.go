@@ -222,10 +222,8 @@ func (c *pubsubConn) reconnect() {
 
 // pauseFor waits out one pause, and reports false when ctx ended first.
 func pauseFor(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d/2 + rand.N(d/2))
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d/2 + rand.N(d/2)):
 		return true
 	case <-ctx.Done():
 		return false

@@ -39,9 +39,7 @@ func find(t testing.TB, s *stack.Stack) *redisconn.Target {
 	t.Helper()
 	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: s.RedisURL, CAFile: s.RedisCAFile,
 		CertFile: s.RedisCertFile, KeyFile: s.RedisKeyFile})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return target
 }
 
@@ -57,9 +55,7 @@ func openRedis(t *testing.T, opts broker.RedisOptions, h broker.Handler) *broker
 		opts.Timings = broker.RedisTimings{Backoff: 300 * time.Millisecond, Health: 200 * time.Millisecond}
 	}
 	b, err := broker.OpenRedis(t.Context(), opts, h)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { b.Close() })
 	return b
 }
@@ -90,9 +86,7 @@ func TestRedisClassicPubSub(t *testing.T) {
 			target := find(t, startKind(t, kind))
 			target.Sharded = false
 			p := newPairAt(t, target, broker.RedisOptions{})
-			for range 100 {
-				p.publish(t)
-			}
+			p.publish(t, 100)
 			p.recorder.WantExactly(p.room, 1, 100)
 		})
 	}
@@ -123,10 +117,11 @@ func newPairAt(t *testing.T, target *redisconn.Target, opts broker.RedisOptions)
 	return p
 }
 
-func (p *pair) publish(t *testing.T) {
+// publish publishes so many messages.
+func (p *pair) publish(t *testing.T, n int) {
 	t.Helper()
-	if err := p.tryPublish(t.Context()); err != nil {
-		t.Fatal(err)
+	for range n {
+		testkit.Must(t, p.tryPublish(t.Context()))
 	}
 }
 
@@ -151,15 +146,11 @@ func (p *pair) publishUnheard(t *testing.T, url, data string) {
 func command(t *testing.T, url string, args ...any) any {
 	t.Helper()
 	o, err := redis.ParseURL(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	client := redis.NewClient(o)
 	defer client.Close()
 	answer, err := client.Do(t.Context(), args...).Result()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return answer
 }
 
@@ -167,20 +158,10 @@ func command(t *testing.T, url string, args ...any) any {
 func signal(t *testing.T, server *stack.Redis, sig syscall.Signal) {
 	t.Helper()
 	pid := server.PID()
-	if err := syscall.Kill(pid, sig); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, syscall.Kill(pid, sig))
 	if sig == syscall.SIGSTOP {
 		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 	}
-}
-
-func TestRedisDeliversToAnotherInstance(t *testing.T) {
-	p := newPair(t, startRedis(t).URL, broker.RedisOptions{})
-	for range 100 {
-		p.publish(t)
-	}
-	p.recorder.WantExactly(p.room, 1, 100)
 }
 
 // What was published while the subscriptions were cut off is read from the stream, in order, before
@@ -191,13 +172,9 @@ func TestRedisRepairsLostSubscriptions(t *testing.T) {
 	p := newPair(t, url, broker.RedisOptions{OnRepair: func() { repaired <- struct{}{} },
 		OnReconnect: func() { reconnected <- struct{}{} }})
 	for round := range uint64(5) {
-		for range 50 {
-			p.publish(t)
-		}
+		p.publish(t, 50)
 		command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
-		for range 50 {
-			p.publish(t)
-		}
+		p.publish(t, 50)
 		p.recorder.WantExactly(p.room, 1, 100*(round+1))
 	}
 	if len(repaired) == 0 || len(reconnected) == 0 {
@@ -209,12 +186,12 @@ func TestRedisRepairsLostSubscriptions(t *testing.T) {
 func TestRedisRepairsHoles(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{})
-	p.publish(t)
+	p.publish(t, 1)
 	p.recorder.WantExactly(p.room, 1, 1)
 	for round := range uint64(3) {
 		p.publishUnheard(t, url, "1")
 		p.publishUnheard(t, url, "1")
-		p.publish(t)
+		p.publish(t, 1)
 		p.recorder.WantExactly(p.room, 1, 1+3*(round+1))
 	}
 }
@@ -227,7 +204,7 @@ func TestRedisRepairIsPaced(t *testing.T) {
 	for range 8 {
 		p.publishUnheard(t, url, strings.Repeat("1", 30<<10))
 	}
-	p.publish(t)
+	p.publish(t, 1)
 	p.recorder.WantExactly(p.room, 1, 9)
 	if len(paced) != 2 || <-paced != p.room {
 		t.Errorf("240 KiB were delivered with %d pauses, want one after each 64 KiB", len(paced))
@@ -239,13 +216,9 @@ func TestRedisRepairIsPaced(t *testing.T) {
 func TestRedisAwayAndBack(t *testing.T) {
 	server := startRedis(t)
 	p := newPair(t, server.URL, broker.RedisOptions{})
-	for range 20 {
-		p.publish(t)
-	}
+	p.publish(t, 20)
 	p.recorder.WantExactly(p.room, 1, 20)
-	if err := server.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Kill())
 	err := p.tryPublish(t.Context())
 	if e := wire.AsError(err); err == nil || e.Code != wire.CodeUnavailable || e.RetryAfter == 0 {
 		t.Errorf("publishing while Redis is away: got %v, want unavailable with a time to try again", err)
@@ -255,13 +228,9 @@ func TestRedisAwayAndBack(t *testing.T) {
 		t.Errorf("publishing to nobody: got %v, want unavailable, and that nothing was done", err)
 	}
 	testkit.Eventually(t, "health tells that Redis is away", func() bool { return p.publisher.Health() != nil })
-	if err := server.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Start(t.Context()))
 	testkit.Eventually(t, "health tells that Redis is back", func() bool { return p.publisher.Health() == nil })
-	for range 20 {
-		p.publish(t)
-	}
+	p.publish(t, 20)
 	p.recorder.WantExactly(p.room, 1, 40)
 }
 
@@ -270,7 +239,7 @@ func TestRedisHangs(t *testing.T) {
 	server := startRedis(t)
 	p := newPair(t, server.URL, broker.RedisOptions{Timings: broker.RedisTimings{Command: time.Second,
 		PubSub: time.Second, Backoff: 300 * time.Millisecond, Health: 200 * time.Millisecond}})
-	p.publish(t)
+	p.publish(t, 1)
 	signal(t, server, syscall.SIGSTOP)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -293,10 +262,10 @@ func TestRedisHangs(t *testing.T) {
 func TestRedisEmptied(t *testing.T) {
 	url := startRedis(t).URL
 	p := newPair(t, url, broker.RedisOptions{})
-	p.publish(t)
+	p.publish(t, 1)
 	before := p.recorder.WantExactly(p.room, 1, 1)[0].Offset
 	command(t, url, "FLUSHALL")
-	p.publish(t)
+	p.publish(t, 1)
 	testkit.Eventually(t, "the message of the new epoch", func() bool { return len(p.recorder.Messages(p.room)) == 2 })
 	after := p.recorder.Messages(p.room)[1].Offset
 	gaps := p.recorder.Gaps(p.room)
@@ -313,15 +282,11 @@ func BenchmarkRedisPublish(b *testing.B) {
 		b.Fatal("REDIS_URL is needed: the address of a redis-server that may be written to")
 	}
 	r, err := broker.OpenRedis(b.Context(), broker.RedisOptions{Target: findURL(b, url)}, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	testkit.Must(b, err)
 	defer r.Close()
 	data := fmt.Appendf(nil, `{"pad":%q}`, strings.Repeat("x", 100))
 	room, err := wire.NewRoom("bench", "zone-a")
-	if err != nil {
-		b.Fatal(err)
-	}
+	testkit.Must(b, err)
 	b.SetParallelism(32)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -337,9 +302,7 @@ func BenchmarkRedisPublish(b *testing.B) {
 // on a cluster.
 func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	rights := regexp.MustCompile(`(?m)^\s*ACL SETUSER zonecast on >PASSWORD (.*)$`).FindSubmatch(text)
 	if rights == nil {
 		t.Fatal("docs/operations.md names no rights")
@@ -348,29 +311,24 @@ func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := startKind(t, kind)
 			for _, r := range s.Redises {
-				if _, err := r.Command(t.Context(), "ACL SETUSER zonecast on >secret "+string(rights[1])); err != nil {
-					t.Fatal(err)
-				}
+				_, err := r.Command(t.Context(), "ACL SETUSER zonecast on >secret "+string(rights[1]))
+				testkit.Must(t, err)
 			}
 			target := findURL(t, strings.Replace(s.RedisURL, "//", "//zonecast:secret@", 1))
 			if target.Clustered() != (kind == stack.Clustered) || !target.Sharded {
 				t.Errorf("found %+v", target)
 			}
 			p := newPairAt(t, target, broker.RedisOptions{})
-			if _, err := p.publisher.Publish(t.Context(), broker.Publication{Room: p.room, Event: "E", Data: []byte("1"), Retain: true, IdempotencyKey: "k"}); err != nil {
-				t.Fatal(err)
-			}
+			_, err := p.publisher.Publish(t.Context(), broker.Publication{Room: p.room, Event: "E", Data: []byte("1"),
+				Retain: true, IdempotencyKey: "k"})
+			testkit.Must(t, err)
 			p.sent++
-			for range 20 {
-				p.publish(t)
-			}
+			p.publish(t, 20)
 			p.recorder.WantExactly(p.room, 1, 21)
 			if page, err := p.publisher.History(t.Context(), p.room, wire.Offset{}, 100); err != nil || len(page.Messages) != 21 {
 				t.Errorf("history: %+v, %v", page, err)
 			}
-			if err := p.publisher.Health(); err != nil {
-				t.Error(err)
-			}
+			testkit.Must(t, p.publisher.Health())
 			c := cluster.OpenRedis(cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler),
 				Self:   func() cluster.Node { return cluster.Node{Name: "a"} },
 				Answer: func(context.Context, cluster.Question) (any, error) { return 1, nil }})

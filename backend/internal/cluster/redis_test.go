@@ -44,9 +44,7 @@ func join(t *testing.T, url, name string) *member {
 	t.Helper()
 	m := new(member)
 	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: url})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	m.Redis = cluster.OpenRedis(cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler), Self: func() cluster.Node {
 		return cluster.Node{Name: name, Connections: int(m.connections.Load()), State: cluster.Ready,
 			Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}
@@ -86,6 +84,15 @@ func awaitView(t *testing.T, what string, m *member, holds func(cluster.View) bo
 	})
 }
 
+// joinTwo starts Redis and two instances that see one another.
+func joinTwo(t *testing.T) (server *stack.Redis, a, b *member) {
+	t.Helper()
+	server = startRedis(t)
+	a, b = join(t, server.URL, "a"), join(t, server.URL, "b")
+	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
+	return server, a, b
+}
+
 func TestInstancesSeeOneAnother(t *testing.T) {
 	server := startRedis(t)
 	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
@@ -103,9 +110,7 @@ func TestInstancesSeeOneAnother(t *testing.T) {
 }
 
 func TestAnInstanceThatDiesIsMissed(t *testing.T) {
-	server := startRedis(t)
-	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
-	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
+	_, a, b := joinTwo(t)
 	b.vanish()
 	awaitView(t, "the silent one is named", a, func(v cluster.View) bool {
 		return names(v) == "a" && slices.Equal(v.Silent, []string{"b"}) && strings.Contains(v.Incomplete, "b")
@@ -113,18 +118,12 @@ func TestAnInstanceThatDiesIsMissed(t *testing.T) {
 }
 
 func TestWithoutRedisTheFiguresAreIncomplete(t *testing.T) {
-	server := startRedis(t)
-	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
-	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" })
-	if err := server.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	server, a, b := joinTwo(t)
+	testkit.Must(t, server.Kill())
 	awaitView(t, "the others are missed", a, func(v cluster.View) bool {
 		return names(v) == "a" && v.Incomplete != "" && slices.Equal(v.Silent, []string{"b"})
 	})
-	if err := server.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Start(t.Context()))
 	awaitView(t, "both are seen again", b, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
 }
 
@@ -147,20 +146,13 @@ func TestNamesThatAreTheSame(t *testing.T) {
 
 // While instances come back after Redis was emptied, the figures are not taken for complete.
 func TestInstancesThatAreNotBackYetAreMissed(t *testing.T) {
-	server := startRedis(t)
-	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
-	awaitView(t, "both are seen", a, func(v cluster.View) bool { return names(v) == "a b" && v.Incomplete == "" })
-	if err := server.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	server, a, b := joinTwo(t)
+	testkit.Must(t, server.Kill())
 	awaitView(t, "Redis is missed", a, func(v cluster.View) bool { return v.Incomplete != "" })
 	b.vanish()
-	if err := server.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := server.Command(t.Context(), "FLUSHALL"); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, server.Start(t.Context()))
+	_, err := server.Command(t.Context(), "FLUSHALL")
+	testkit.Must(t, err)
 	awaitView(t, "Redis is back", a, func(v cluster.View) bool {
 		if names(v) == "a" && v.Incomplete == "" {
 			t.Errorf("complete without b as soon as Redis came back: %+v", v)
@@ -205,8 +197,7 @@ func TestQuestionsAreAnswered(t *testing.T) {
 
 // The other instances know of an overloaded room for a moment; the one that announced it does not.
 func TestInstancesAnnounceOverloadedRooms(t *testing.T) {
-	server := startRedis(t)
-	a, b := join(t, server.URL, "a"), join(t, server.URL, "b")
+	_, a, b := joinTwo(t)
 	room, other := wire.Room{Warehouse: "w", Zone: "a"}, wire.Room{Warehouse: "w", Zone: "b"}
 	awaitView(t, "b hears of it", a, func(cluster.View) bool {
 		a.Announce(room)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/config"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -33,9 +34,7 @@ func TestDefaultsWork(t *testing.T) {
 // Clients and the documentation of the protocol know the defaults from package wire.
 func TestDefaultsAreThoseOfTheProtocol(t *testing.T) {
 	c, err := parse(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for _, tt := range []struct {
 		name      string
 		got, want any
@@ -62,9 +61,7 @@ func TestEnvironmentAndFlags(t *testing.T) {
 	t.Setenv("PUBLISH_KEYS", "a,b")
 	t.Setenv("HEARTBEAT_INTERVAL", "5s")
 	c, err := parse(t, "--heartbeat-interval=7s")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if c.HistoryMessages != 50 || len(c.PublishKeys) != 2 || c.HeartbeatInterval.Seconds() != 7 {
 		t.Errorf("got %+v: the environment counts, and a flag before it", c)
 	}
@@ -177,13 +174,9 @@ func TestPublicAddressIsAcceptedWithAuthenticationOrOnRequest(t *testing.T) {
 
 func TestDocumentIsUpToDate(t *testing.T) {
 	want, err := config.Document()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	if *update {
-		if err := os.WriteFile(document, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, os.WriteFile(document, want, 0o644))
 	}
 	got, err := os.ReadFile(document)
 	if err != nil || string(got) != string(want) {

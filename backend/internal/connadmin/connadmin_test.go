@@ -13,6 +13,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -40,12 +41,8 @@ func newInstance(t *testing.T, node string, sessions ...string) *instance {
 		s := h.Open(part[0], part[1], pool.NewQueue(server, encoding, nil), nil)
 		t.Cleanup(func() { s.Close(); s.Queue.Hangup(wire.CloseGoingAway); client.Close() })
 		room, err := wire.ParseRoom(part[2])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Join(t.Context(), []hub.Join{{Room: room}}, func([]wire.Offset) {}); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
+		testkit.Must(t, s.Join(t.Context(), []hub.Join{{Room: room}}, func([]wire.Offset) {}))
 		i.sessions[part[0]] = s
 	}
 	return i

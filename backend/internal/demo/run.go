@@ -56,23 +56,19 @@ type Options struct {
 }
 
 func (o *Options) complete() error {
-	var errs []error
-	if o.Publisher == nil {
-		errs = append(errs, errors.New("a publisher is missing"))
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	speed, err := checkSpeed(o.Speed)
-	if err != nil {
-		errs = append(errs, err)
-	}
-	o.Speed = speed
 	if o.Start.IsZero() {
 		y, m, d := time.Now().Date()
 		o.Start = time.Date(y, m, d, 9, 30, 0, 0, time.Local)
 	}
-	return errors.Join(errs...)
+	var err error
+	o.Speed, err = checkSpeed(o.Speed)
+	if o.Publisher == nil {
+		err = errors.Join(errors.New("a publisher is missing"), err)
+	}
+	return err
 }
 
 func checkSpeed(speed float64) (float64, error) {

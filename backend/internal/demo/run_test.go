@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/demo/floor"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/publish"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -275,9 +276,7 @@ func TestTheDefaultIsABusyMorning(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		r := recorder{start: time.Now()}
-		if err := Run(ctx, Options{Publisher: &r}); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, Run(ctx, Options{Publisher: &r}))
 		first := time.UnixMilli(r.messages[0].Data.(floor.WarehouseSnapshot).Now)
 		y, m, d := time.Now().Date()
 		if want := time.Date(y, m, d, 9, 30, 0, 0, time.Local); !first.Equal(want) {
@@ -301,16 +300,12 @@ func TestThroughTheClient(t *testing.T) {
 	}))
 	defer server.Close()
 	client, err := publish.New(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	done := make(chan error, 1)
 	go func() { done <- Run(ctx, Options{Publisher: client, Seed: 7, Start: morning}) }()
 	got := <-bodies
 	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, <-done)
 	const want = `/api/v1/broadcast {"messages":[{"warehouse":"warehouse-1","event":"SHIFT_SNAPSHOT","data":{"shift":"2026-11-24-early",`
 	if !strings.HasPrefix(got, want) {
 		t.Errorf("the first request is\n%.200s\nwant\n%s", got, want)

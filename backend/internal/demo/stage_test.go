@@ -37,6 +37,20 @@ func alerts(messages []publish.Message) string {
 	return strings.Join(s, " ")
 }
 
+// settle tells the stage what became of what was due.
+func settle(s *stage, due []publish.Message, failed func(publish.Message) bool) {
+	results := make([]publish.Result, len(due))
+	for i, m := range due {
+		if failed(m) {
+			results[i].Err = errAway
+		}
+	}
+	s.settle(due, results)
+}
+
+func always(publish.Message) bool { return true }
+func never(publish.Message) bool  { return false }
+
 func TestAlertsThatFail(t *testing.T) {
 	type beat struct {
 		happens []floor.Notice
@@ -73,13 +87,10 @@ func TestAlertsThatFail(t *testing.T) {
 				if got := alerts(due); got != b.due {
 					t.Fatalf("beat %d: due are %q, want %q", i, got, b.due)
 				}
-				results := make([]publish.Result, len(due))
-				for j, m := range due {
-					if a := alerts([]publish.Message{m}); a != "" && strings.Contains(b.fails, a) {
-						results[j].Err = errAway
-					}
-				}
-				s.settle(due, results)
+				settle(s, due, func(m publish.Message) bool {
+					a := alerts([]publish.Message{m})
+					return a != "" && strings.Contains(b.fails, a)
+				})
 			}
 		})
 	}
@@ -90,9 +101,7 @@ func TestAnAlertKeepsItsIdempotencyKey(t *testing.T) {
 	s.note([]floor.Notice{raised("1")})
 	due := s.due()
 	first := due[0].IdempotencyKey
-	results := make([]publish.Result, len(due))
-	results[0].Err = errAway
-	s.settle(due, results)
+	settle(s, due, always)
 	if again := s.due()[0].IdempotencyKey; again != first || first == "" {
 		t.Errorf("tried again with the key %q after %q", again, first)
 	}
@@ -104,12 +113,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	most := 0
 	for minute := range 24 * 60 {
 		s.advance(morning.Add(time.Duration(minute) * time.Minute))
-		due := s.due()
-		results := make([]publish.Result, len(due))
-		for i := range results {
-			results[i].Err = errAway
-		}
-		s.settle(due, results)
+		settle(s, s.due(), always)
 		most = max(most, len(s.alerts))
 	}
 	if most == 0 || most > 2*len(s.rooms) {
@@ -120,21 +124,11 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 func TestARoomThatMissedSomethingIsOwedASnapshot(t *testing.T) {
 	s := newStage(floor.New(1, morning))
 	room := func(m publish.Message) string { return fmt.Sprint(m.Warehouse, " ", m.Zone) }
-	settle := func(due []publish.Message, fail func(publish.Message) bool) {
-		results := make([]publish.Result, len(due))
-		for i, m := range due {
-			if fail(m) {
-				results[i].Err = errAway
-			}
-		}
-		s.settle(due, results)
-	}
-	never := func(publish.Message) bool { return false }
-	settle(s.due(), never)
+	settle(s, s.due(), never)
 	missed := ""
 	for missed == "" { // the simulated time stands: no snapshot is due for another reason
 		s.beats++
-		settle(s.due(), func(m publish.Message) bool {
+		settle(s, s.due(), func(m publish.Message) bool {
 			if missed == "" && m.Event == wire.EventZoneUpdate && s.beats > snapshotBeats {
 				missed = room(m)
 				return true
@@ -153,7 +147,7 @@ func TestARoomThatMissedSomethingIsOwedASnapshot(t *testing.T) {
 				missed = "nothing"
 			}
 		}
-		settle(due, never)
+		settle(s, due, never)
 	}
 	if missed != "nothing" {
 		t.Errorf("%s got no snapshot", missed)

@@ -85,13 +85,6 @@ func (k *Keyed) Spend(key string, n float64, now time.Time) (wait time.Duration)
 	return b.Spend(k.rate, n, now)
 }
 
-// Len returns how many buckets are kept.
-func (k *Keyed) Len() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.buckets)
-}
-
 // sweep forgets the buckets that are full again, when there are twice as many as after the last
 // sweep.
 func (k *Keyed) sweep(now time.Time) {

@@ -1,16 +1,14 @@
-package limit_test
+package limit
 
 import (
 	"fmt"
 	"math"
 	"testing"
 	"time"
-
-	"github.com/zonecast/zonecast/backend/internal/limit"
 )
 
 func TestBucket(t *testing.T) {
-	rate := limit.Rate{Tokens: 3, Refill: 2}
+	rate := Rate{Tokens: 3, Refill: 2}
 	begin := time.Unix(1000, 0)
 	for _, c := range []struct {
 		name string
@@ -24,7 +22,7 @@ func TestBucket(t *testing.T) {
 		{"a clock that goes back", []time.Duration{time.Hour, 0, 0, 0}, []time.Duration{0, 0, 0, 500 * time.Millisecond}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var b limit.Bucket
+			var b Bucket
 			for i, at := range c.at {
 				if got := b.Spend(rate, 1, begin.Add(at)); got != c.want[i] {
 					t.Errorf("token %d: wait %v, want %v", i, got, c.want[i])
@@ -35,8 +33,8 @@ func TestBucket(t *testing.T) {
 }
 
 func TestBucketWithoutRefillWaitsForever(t *testing.T) {
-	var b limit.Bucket
-	r := limit.Rate{Tokens: 1}
+	var b Bucket
+	r := Rate{Tokens: 1}
 	now := time.Now()
 	if b.Spend(r, 1, now) != 0 || b.Spend(r, 1, now) != math.MaxInt64 {
 		t.Error("want one token and no more")
@@ -44,8 +42,8 @@ func TestBucketWithoutRefillWaitsForever(t *testing.T) {
 }
 
 func TestMoreThanTheBucketHoldsIsTakenWhenItIsFull(t *testing.T) {
-	var b limit.Bucket
-	r := limit.Rate{Tokens: 10, Refill: 10}
+	var b Bucket
+	r := Rate{Tokens: 10, Refill: 10}
 	now := time.Now()
 	if wait := b.Spend(r, 25, now); wait != 0 {
 		t.Errorf("a full bucket refused: wait %v", wait)
@@ -56,7 +54,7 @@ func TestMoreThanTheBucketHoldsIsTakenWhenItIsFull(t *testing.T) {
 }
 
 func TestKeyedForgetsFullBuckets(t *testing.T) {
-	k := limit.NewKeyed(limit.Rate{Tokens: 1, Refill: 1})
+	k := NewKeyed(Rate{Tokens: 1, Refill: 1})
 	now := time.Now()
 	for i := range 100_000 {
 		now = now.Add(time.Millisecond)
@@ -64,7 +62,7 @@ func TestKeyedForgetsFullBuckets(t *testing.T) {
 			t.Fatal("a new key was refused")
 		}
 	}
-	if n := k.Len(); n > 4096 {
+	if n := len(k.buckets); n > 4096 {
 		t.Errorf("%d buckets are kept although those of the last second matter", n)
 	}
 	if k.Spend("user-99999", 1, now) == 0 {
@@ -76,7 +74,7 @@ func TestKeyedForgetsFullBuckets(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
-	c := limit.NewCount(2)
+	c := NewCount(2)
 	if !c.Enter("a") || !c.Enter("a") || c.Enter("a") || !c.Enter("b") {
 		t.Error("want two of a, one of b")
 	}
@@ -84,7 +82,7 @@ func TestCount(t *testing.T) {
 	if !c.Enter("a") || c.Enter("a") {
 		t.Error("want one more after one left")
 	}
-	if c := limit.NewCount(0); !c.Enter("a") || !c.Enter("a") {
+	if c := NewCount(0); !c.Enter("a") || !c.Enter("a") {
 		t.Error("0 is no limit")
 	}
 }

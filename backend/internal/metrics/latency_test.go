@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // reference is Prometheus's own histogram of the same durations.
@@ -68,9 +70,7 @@ func TestLatencyIsAWellFormedMetric(t *testing.T) {
 func histogramOf(t *testing.T, m prometheus.Metric) *dto.Histogram {
 	t.Helper()
 	var out dto.Metric
-	if err := m.Write(&out); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, m.Write(&out))
 	out.Histogram.CreatedTimestamp = nil
 	return out.Histogram
 }

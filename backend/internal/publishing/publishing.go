@@ -8,6 +8,7 @@
 package publishing
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -86,19 +87,14 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 	if err != nil {
 		return broker.Publication{}, err
 	}
-	if err := who.MayPublish(room); err != nil {
-		return broker.Publication{}, err
-	}
-	if err := wire.CheckEvent(r.Event); err != nil {
-		return broker.Publication{}, err
-	}
-	if err := wire.CheckPayload(r.Data, p.opts.MaxDataBytes); err != nil {
-		return broker.Publication{}, err
-	}
-	if err := wire.CheckConflate(r.Conflate); err != nil {
-		return broker.Publication{}, err
-	}
-	if err := wire.CheckIdempotencyKey(r.IdempotencyKey); err != nil {
+	err = cmp.Or( // the first mistake is told
+		who.MayPublish(room),
+		wire.CheckEvent(r.Event),
+		wire.CheckPayload(r.Data, p.opts.MaxDataBytes),
+		wire.CheckConflate(r.Conflate),
+		wire.CheckIdempotencyKey(r.IdempotencyKey),
+	)
+	if err != nil {
 		return broker.Publication{}, err
 	}
 	return broker.Publication{Room: room, Event: r.Event, Data: r.Data, Retain: r.Retain, Conflate: r.Conflate,

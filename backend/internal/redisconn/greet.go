@@ -39,8 +39,10 @@ func (t *Target) greet(ctx context.Context, log *slog.Logger) error {
 		return errors.New("this is a Sentinel: add ?master_name= with the name of what it watches")
 	case mode == "cluster" && t.single != nil:
 		t.cluster, t.single = clusterOf(t.single), nil
-		if err := t.covers(ctx); err != nil {
-			return err
+		whole := t.Client(Tuning{Timeout: timeout, PoolSize: 2})
+		defer whole.Close()
+		if err := whole.Ping(ctx).Err(); err != nil {
+			return t.explain(err)
 		}
 	case mode == "standalone" && t.cluster != nil:
 		return errors.New("it is not of a Redis Cluster, so it can't be used with others: give one address")
@@ -51,13 +53,6 @@ func (t *Target) greet(ctx context.Context, log *slog.Logger) error {
 		log.Warn("Redis may drop histories when its memory is full: set maxmemory-policy noeviction", "policy", policy)
 	}
 	return nil
-}
-
-// covers checks that the cluster works.
-func (t *Target) covers(ctx context.Context) error {
-	client := t.Client(Tuning{Timeout: timeout, PoolSize: 2})
-	defer client.Close()
-	return t.explain(client.Ping(ctx).Err())
 }
 
 // clusterOf makes of one server's options those of the cluster that it belongs to.
@@ -75,8 +70,6 @@ func (t *Target) explain(err error) error {
 	var network net.Error
 	var unknown *net.DNSError
 	switch {
-	case err == nil:
-		return nil
 	case redis.HasErrorPrefix(err, "NOAUTH"):
 		return fmt.Errorf("%w: write the password into the URL, like redis://:PASSWORD@host:6379", err)
 	case redis.HasErrorPrefix(err, "WRONGPASS"):

@@ -12,15 +12,14 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // listen returns the address of a server that says nothing, or hangs up at once.
 func listen(t *testing.T, hangUp bool) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -43,12 +42,9 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 		stacktest.Redis(t, stack.Watched), stacktest.Redis(t, stack.Clustered)
 	replica := watched.Redises[1].URL
 	empty := filepath.Join(t.TempDir(), "empty.pem")
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := single.Redis.Command(t.Context(), "CONFIG SET requirepass hunter2"); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, os.WriteFile(empty, nil, 0o600))
+	_, err := single.Redis.Command(t.Context(), "CONFIG SET requirepass hunter2")
+	testkit.Must(t, err)
 	tls := strings.Split(secured.RedisURL, "@")
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
@@ -100,9 +96,8 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 // A server that may not be asked what it is can be used all the same.
 func TestFindWithoutTheRightToAsk(t *testing.T) {
 	s := stacktest.Redis(t, stack.Single)
-	if _, err := s.Redis.Command(t.Context(), "ACL SETUSER narrow on >secret ~* &* +@all -info"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := s.Redis.Command(t.Context(), "ACL SETUSER narrow on >secret ~* &* +@all -info")
+	testkit.Must(t, err)
 	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: strings.Replace(s.RedisURL, "//", "//narrow:secret@", 1)})
 	if err != nil || target.Clustered() || !target.Sharded {
 		t.Errorf("got %+v, %v", target, err)

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 // Nginx is the stack's front door.
@@ -27,21 +25,12 @@ func (s *Stack) startNginx(ctx context.Context) (*Nginx, error) {
 	if err != nil {
 		return nil, err
 	}
-	path, err := program.Find("nginx")
+	at, err := s.place("nginx", "nginx")
 	if err != nil {
 		return nil, err
 	}
-	port, err := s.hold()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := s.folder("nginx")
-	if err != nil {
-		return nil, err
-	}
-	config := filepath.Join(dir, "nginx.conf")
-	address := port.address()
-	text, err = RewriteNginx(text, NginxPlace{Listen: address, Backends: s.backends(), Dir: dir})
+	config, address := filepath.Join(at.dir, "nginx.conf"), at.port.address()
+	text, err = RewriteNginx(text, NginxPlace{Listen: address, Backends: s.backends(), Dir: at.dir})
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +40,11 @@ func (s *Stack) startNginx(ctx context.Context) (*Nginx, error) {
 	url := "http://" + address
 	process, err := s.start(ctx, recipe{
 		name: "nginx",
-		path: path,
+		path: at.path,
 		// -e: the error log until the configuration is read, which only root could open.
-		args: []string{"-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log"), "-g", "daemon off;"},
+		args: []string{"-p", at.dir, "-c", config, "-e", filepath.Join(at.dir, "error.log"), "-g", "daemon off;"},
 		env:  environment(),
-		dir:  dir,
+		dir:  at.dir,
 		// The master ends its workers on SIGTERM. SIGKILL would leave them behind.
 		orphaned: syscall.SIGTERM,
 		ready:    func(ctx context.Context) error { return answersOK(ctx, url+"/livez") },

@@ -175,6 +175,9 @@ func (p *Process) Restart(ctx context.Context) error {
 	return p.Start(ctx)
 }
 
+// process is the process of a part that embeds it.
+func (p *Process) process() *Process { return p }
+
 func (p *Process) life() *life {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -242,12 +245,10 @@ func (l *life) stop(ctx context.Context, graceful time.Duration) error {
 		}
 		return fmt.Errorf("it had ended by itself: %w", orEnded(l.err))
 	}
-	timer := time.NewTimer(graceful)
-	defer timer.Stop()
 	select {
 	case <-l.ended:
 		return l.err
-	case <-timer.C:
+	case <-time.After(graceful):
 		return errors.Join(fmt.Errorf("still there %v after SIGTERM: killed", graceful), l.kill())
 	case <-ctx.Done():
 		return errors.Join(fmt.Errorf("wait for its end: %w: killed", ctx.Err()), l.kill())

@@ -5,8 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 // Prometheus scrapes the instances of the stack and evaluates the repository's rules.
@@ -17,34 +15,26 @@ type Prometheus struct {
 }
 
 func (s *Stack) startPrometheus(ctx context.Context) (*Prometheus, error) {
-	path, err := program.Find("prometheus")
+	at, err := s.place("prometheus", "prometheus")
 	if err != nil {
 		return nil, err
 	}
-	port, err := s.hold()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := s.folder("prometheus")
-	if err != nil {
-		return nil, err
-	}
-	address := port.address()
-	if err := s.writePrometheusConfig(dir, address); err != nil {
+	address := at.port.address()
+	if err := s.writePrometheusConfig(at.dir, address); err != nil {
 		return nil, err
 	}
 	url := "http://" + address
 	process, err := s.start(ctx, recipe{
 		name: "prometheus",
-		path: path,
+		path: at.path,
 		args: []string{
-			"--config.file=" + filepath.Join(dir, "prometheus.yml"),
-			"--storage.tsdb.path=" + filepath.Join(dir, "data"),
+			"--config.file=" + filepath.Join(at.dir, "prometheus.yml"),
+			"--storage.tsdb.path=" + filepath.Join(at.dir, "data"),
 			"--web.listen-address=" + address,
 			"--log.level=warn",
 		},
 		env:      environment(),
-		dir:      dir,
+		dir:      at.dir,
 		orphaned: syscall.SIGKILL,
 		ready:    func(ctx context.Context) error { return answersOK(ctx, url+"/-/ready") },
 	})

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 // Redis is one redis-server. Its data outlives a Kill as far as deploy/redis/redis.conf promises.
@@ -95,31 +93,24 @@ func (s *Stack) startServer(ctx context.Context, name string, secret *secret, ar
 
 // startProgram starts redis-server as whatever the arguments make of it, at a port of its own.
 func (s *Stack) startProgram(ctx context.Context, name string, secret *secret, list *[]*Redis, args ...string) (*Redis, error) {
-	path, err := program.Find("redis-server")
+	at, err := s.place(name, "redis-server")
 	if err != nil {
 		return nil, err
 	}
-	port, err := s.hold()
-	if err != nil {
-		return nil, err
-	}
-	data, err := s.folder(name)
-	if err != nil {
-		return nil, err
-	}
-	r := &Redis{Address: port.address(), URL: "redis://" + port.address() + "/0", secret: secret}
-	listen := []string{"--port", strconv.Itoa(port.number)}
+	address, number := at.port.address(), strconv.Itoa(at.port.number)
+	r := &Redis{Address: address, URL: "redis://" + address + "/0", secret: secret}
+	listen := []string{"--port", number}
 	if secret != nil {
-		listen = []string{"--port", "0", "--tls-port", strconv.Itoa(port.number)}
-		r.URL = "rediss://:" + secret.password + "@" + port.address() + "/0"
+		listen = []string{"--port", "0", "--tls-port", number}
+		r.URL = "rediss://:" + secret.password + "@" + address + "/0"
 	}
 	args = append(args, append(listen, "--bind", "127.0.0.1", "--daemonize", "no", "--pidfile", "")...)
 	r.Process, err = s.start(ctx, recipe{
 		name:     name,
-		path:     path,
+		path:     at.path,
 		args:     args,
 		env:      environment(s.env...),
-		dir:      data,
+		dir:      at.dir,
 		orphaned: syscall.SIGKILL,
 		ready:    r.ping,
 	})

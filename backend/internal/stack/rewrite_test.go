@@ -3,8 +3,11 @@ package stack
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 func TestRewriteNginxTouchesOnlyThePlace(t *testing.T) {
@@ -15,9 +18,7 @@ func TestRewriteNginxTouchesOnlyThePlace(t *testing.T) {
 		Dir:      "/run/stack",
 	}
 	got, err := RewriteNginx(original, place)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for _, container := range []string{"backend-", ":3001", "listen 80", "/dev/std", "user nginx", "/run/nginx.pid"} {
 		for line := range strings.Lines(got) {
 			if code, _, _ := strings.Cut(line, "#"); strings.Contains(code, container) {
@@ -33,7 +34,8 @@ func TestRewriteNginxTouchesOnlyThePlace(t *testing.T) {
 	replaced := []string{"user ", "pid ", "error_log ", "access_log ", "listen ", "server backend-", "worker_rlimit_nofile ",
 		"worker_connections "}
 	for line := range strings.Lines(original) {
-		if !kept[line] && !startsWithAny(strings.TrimSpace(line), replaced) {
+		begins := func(with string) bool { return strings.HasPrefix(strings.TrimSpace(line), with) }
+		if !kept[line] && !slices.ContainsFunc(replaced, begins) {
 			t.Errorf("lost from nginx.conf: %s", line)
 		}
 	}
@@ -98,9 +100,7 @@ func TestAtMost(t *testing.T) {
 func TestRewritePrometheus(t *testing.T) {
 	got, err := rewritePrometheus(repositoryFile(t, "deploy/prometheus/prometheus.yml"), "127.0.0.1:40000",
 		[]string{"127.0.0.1:40001"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for _, want := range []string{"- 127.0.0.1:40000\n", "- 127.0.0.1:40001\n", "- rules.yml\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in:\n%s", want, got)
@@ -114,17 +114,6 @@ func TestRewritePrometheus(t *testing.T) {
 func repositoryFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repository, name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return string(text)
-}
-
-func startsWithAny(text string, prefixes []string) bool {
-	for _, prefix := range prefixes {
-		if strings.HasPrefix(text, prefix) {
-			return true
-		}
-	}
-	return false
 }

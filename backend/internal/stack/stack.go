@@ -7,8 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/program"
 )
 
 // Options say which parts a stack has. The zero value has none.
@@ -156,18 +159,20 @@ func (s *Stack) Dir() string { return s.dir }
 
 // Processes lists every process in the order in which they were started.
 func (s *Stack) Processes() []*Process {
-	var all []*Process
-	for _, r := range append(s.Redises[:len(s.Redises):len(s.Redises)], s.Sentinels...) {
-		all = append(all, r.Process)
-	}
-	for _, i := range s.Instances {
-		all = append(all, i.Process)
-	}
+	all := slices.Concat(processes(s.Redises), processes(s.Sentinels), processes(s.Instances))
 	if s.Nginx != nil {
 		all = append(all, s.Nginx.Process)
 	}
 	if s.Prometheus != nil {
 		all = append(all, s.Prometheus.Process)
+	}
+	return all
+}
+
+// processes are those of several parts of one kind.
+func processes[Part interface{ process() *Process }](parts []Part) (all []*Process) {
+	for _, p := range parts {
+		all = append(all, p.process())
 	}
 	return all
 }
@@ -184,17 +189,8 @@ func (s *Stack) Close() error {
 	if s.Nginx != nil {
 		errs = append(errs, stopAll(s.Nginx.Process))
 	}
-	var instances []*Process
-	for _, i := range s.Instances {
-		instances = append(instances, i.Process)
-	}
-	errs = append(errs, stopAll(instances...))
-	for _, servers := range [][]*Redis{s.Sentinels, s.Redises} {
-		var processes []*Process
-		for _, r := range servers {
-			processes = append(processes, r.Process)
-		}
-		errs = append(errs, stopAll(processes...))
+	for _, some := range [][]*Process{processes(s.Instances), processes(s.Sentinels), processes(s.Redises)} {
+		errs = append(errs, stopAll(some...))
 	}
 	s.launcher.close()
 	for _, p := range s.ports {
@@ -226,6 +222,24 @@ func (s *Stack) hold() (*port, error) {
 	}
 	s.ports = append(s.ports, p)
 	return p, nil
+}
+
+// A place is where one process of the stack runs: its program, its folder and its port.
+type place struct {
+	path, dir string
+	port      *port
+}
+
+// place finds the program, makes a folder of this name and holds a port.
+func (s *Stack) place(name, executable string) (p place, err error) {
+	if p.path, err = program.Find(executable); err != nil {
+		return p, err
+	}
+	if p.port, err = s.hold(); err != nil {
+		return p, err
+	}
+	p.dir, err = s.folder(name)
+	return p, err
 }
 
 // start starts a process of the stack; recipe.log and the times are filled in.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -23,9 +22,7 @@ func TestFullStackRunsAndLeavesNothing(t *testing.T) {
 	options := played("instance", Full(repository, ""))
 	testkit.NeedProgram(t, options.Programs()...)
 	s, err := Start(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	pids := map[string]int{}
 	for _, p := range s.Processes() {
 		pids[p.Name()] = p.PID()
@@ -60,24 +57,18 @@ func TestProcessComesBackAtItsAddress(t *testing.T) {
 	for _, p := range s.Processes() {
 		t.Run(p.Name(), func(t *testing.T) {
 			before := p.PID()
-			if err := p.Kill(); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, p.Kill())
 			if got := p.PID(); got != 0 {
 				t.Errorf("PID is %d after Kill, want 0", got)
 			}
-			if err := p.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, p.Start(t.Context()))
 			if after := p.PID(); after == before || after == 0 {
 				t.Errorf("PID is %d after another start, and was %d", after, before)
 			}
 			if err := p.Start(t.Context()); err == nil {
 				t.Error("starting a running process was no error")
 			}
-			if err := p.Restart(t.Context()); err != nil {
-				t.Error(err)
-			}
+			testkit.Must(t, p.Restart(t.Context()))
 		})
 	}
 	if got, want := fetch(t, s.Instances[1].URL+"/readyz"), "backend-2"; got != want {
@@ -85,36 +76,14 @@ func TestProcessComesBackAtItsAddress(t *testing.T) {
 	}
 }
 
-func TestRedisKeepsItsDataWhenKilled(t *testing.T) {
-	s := start(t, Options{Root: repository, Redis: true})
-	if got, err := s.Redis.Command(t.Context(), "SET room 17"); got != "OK" {
-		t.Fatalf("SET was answered %q, %v", got, err)
-	}
-	if err := s.Redis.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Redis.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := s.Redis.Command(t.Context(), "STRLEN room"); got != "2" {
-		t.Errorf("after a kill STRLEN was answered %q, %v; want 2", got, err)
-	}
-}
-
 func TestClockOfRedisJumps(t *testing.T) {
 	s := start(t, Options{Root: repository, Redis: true, Clock: true})
 	for _, ahead := range []time.Duration{0, time.Hour, -time.Hour, 0} {
-		if err := s.SetClock(ahead); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, s.SetClock(ahead))
 		text, err := s.Redis.Command(t.Context(), "TIME")
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		seconds, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		if got := time.Until(time.Unix(seconds, 0)); (got - ahead).Abs() > 10*time.Second {
 			t.Errorf("its clock is ahead by %v, want %v", got, ahead)
 		}
@@ -171,18 +140,8 @@ func TestStartSaysWhyItFailed(t *testing.T) {
 
 func TestStopReportsAnEndNobodyAskedFor(t *testing.T) {
 	s, err := Start(t.Context(), played("instance", Options{Instances: 1}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT); err != nil {
-		t.Fatal(err)
-	}
-	testkit.Succeeds(t, "the instance is gone", func() error {
-		if pid := s.Instances[0].PID(); pid != 0 {
-			return fmt.Errorf("pid %d runs", pid)
-		}
-		return nil
-	})
+	testkit.Must(t, err)
+	crash(t, s.Instances[0])
 	err = s.Close()
 	if want := "backend-1: it had ended by itself"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Close says %v, want it to contain %q", err, want)
@@ -192,25 +151,20 @@ func TestStopReportsAnEndNobodyAskedFor(t *testing.T) {
 func TestKillSettlesAnEndNobodyAskedFor(t *testing.T) {
 	// Its Close must find nothing to report.
 	s := start(t, played("instance", Options{Instances: 1}))
-	if err := syscall.Kill(s.Instances[0].PID(), syscall.SIGABRT); err != nil {
-		t.Fatal(err)
-	}
-	testkit.Succeeds(t, "the instance is gone", func() error {
-		if pid := s.Instances[0].PID(); pid != 0 {
-			return fmt.Errorf("pid %d runs", pid)
-		}
-		return nil
-	})
-	if err := s.Instances[0].Kill(); err != nil {
-		t.Error(err)
-	}
+	crash(t, s.Instances[0])
+	testkit.Must(t, s.Instances[0].Kill())
+}
+
+// crash ends an instance without asking it, and waits until it is gone.
+func crash(t *testing.T, i *Instance) {
+	t.Helper()
+	testkit.Must(t, syscall.Kill(i.PID(), syscall.SIGABRT))
+	testkit.Eventually(t, "the instance is gone", func() bool { return i.PID() == 0 })
 }
 
 func TestStopKillsWhoDoesNotLeave(t *testing.T) {
 	s, err := Start(t.Context(), played("deaf", Options{Instances: 1}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	err = s.Instances[0].Stop(ctx)
@@ -220,9 +174,7 @@ func TestStopKillsWhoDoesNotLeave(t *testing.T) {
 	if pid := s.Instances[0].PID(); pid != 0 {
 		t.Errorf("pid %d still runs", pid)
 	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, s.Close())
 }
 
 // The invariant: when the process that started a stack is killed, all that it started ends too.
@@ -233,12 +185,8 @@ func TestNothingOutlivesItsParent(t *testing.T) {
 	parent.Env = append(os.Environ(), roleVariable+"=parent")
 	parent.Stderr = os.Stderr
 	output, err := parent.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := parent.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
+	testkit.Must(t, parent.Start())
 	line, err := bufio.NewReader(output).ReadString('\n')
 	if killed := parent.Process.Kill(); killed != nil {
 		t.Fatal(killed)
@@ -262,9 +210,7 @@ func start(t *testing.T, options Options) *Stack {
 	t.Helper()
 	testkit.NeedProgram(t, options.Programs()...)
 	s, err := Start(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -276,9 +222,7 @@ func start(t *testing.T, options Options) *Stack {
 func fetch(t *testing.T, url string) string {
 	t.Helper()
 	response, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {

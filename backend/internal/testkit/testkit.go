@@ -14,6 +14,14 @@ import (
 // machine.
 const Patience = time.Minute
 
+// Must ends the test with err unless it is nil.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Eventually waits until a condition holds, and fails the test when it doesn't within [Patience].
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -79,19 +80,13 @@ func start(t *testing.T, open Open, limits broker.Limits) (broker.Broker, *Recor
 func Subscribe(t testing.TB, b broker.Broker, room wire.Room) broker.Snapshot {
 	t.Helper()
 	s, err := b.Subscribe(t.Context(), room)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return s
 }
 
 func healthy(t *testing.T, open Open) {
 	b, _ := start(t, open, broker.Limits{})
-	if err := b.Health(); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, b.Health())
 	publish(t, b, broker.Publication{Room: Room(t)})
-	if err := b.Health(); err != nil {
-		t.Error(err)
-	}
+	testkit.Must(t, b.Health())
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -72,9 +73,7 @@ func closed(t *testing.T, open Open) {
 	Subscribe(t, b, room)
 	last := publish(t, b, broker.Publication{Room: room})
 	r.WantExactly(room, 1, 1)
-	if err := b.Close(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, b.Close())
 	for _, at := range []wire.Room{room, another} {
 		_, err := b.Publish(t.Context(), broker.Publication{Room: at, Event: "E", Data: json.RawMessage(`1`)})
 		wantUnavailable(t, "Publish", err)

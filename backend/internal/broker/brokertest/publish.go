@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -161,9 +162,7 @@ func orderOfDelivery(t *testing.T, open Open) {
 	var next [publishers]int
 	for _, m := range r.WantExactly(room, 1, publishers*perPublisher) {
 		var from [2]int
-		if err := json.Unmarshal(m.Data, &from); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, json.Unmarshal(m.Data, &from))
 		i, k := from[0], from[1]
 		if k != next[i] {
 			t.Errorf("%s is message %d of publisher %d, want message %d", m.Offset, k, i, next[i])

@@ -149,8 +149,6 @@ func offsets(messages []*broker.Message) string {
 func Room(t testing.TB) wire.Room {
 	t.Helper()
 	room, err := wire.NewRoom("test-"+strings.ToLower(rand.Text()[:16]), "zone-a")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return room
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // monday is the beginning of an early shift.
@@ -27,9 +29,7 @@ func state(t *testing.T, f *Floor) string {
 func encode(t *testing.T, v any) string {
 	t.Helper()
 	p, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return string(p)
 }
 

@@ -3,6 +3,7 @@ package floor
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -125,10 +126,8 @@ func (in *incidents) draw(rng *rand.Rand) *incidentKind {
 		i++
 	}
 	kind := &in.kinds[i]
-	for _, other := range in.open {
-		if other.kind == kind {
-			return nil
-		}
+	if slices.ContainsFunc(in.open, func(i incident) bool { return i.kind == kind }) {
+		return nil
 	}
 	return kind
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 // TestGolden holds the data of the events, made from a floor of known numbers, to
@@ -30,18 +32,12 @@ func TestGolden(t *testing.T) {
 	got["SHIFT_SNAPSHOT of a zone"] = zone.Snapshot()
 
 	file, err := os.ReadFile("testdata/golden.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var golden map[string]json.RawMessage
-	if err := json.Unmarshal(file, &golden); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, json.Unmarshal(file, &golden))
 	for name, want := range golden {
 		var compact bytes.Buffer
-		if err := json.Compact(&compact, want); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, json.Compact(&compact, want))
 		if data := encode(t, got[name]); data != compact.String() {
 			t.Errorf("%s:\n%s\nwant\n%s", name, data, compact.String())
 		}

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 	_ "time/tzdata" // the machine may have no time zones
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 func TestShiftAt(t *testing.T) {
@@ -34,9 +36,7 @@ func TestShiftAt(t *testing.T) {
 // TestClocksGoBack: the night in which clocks go back has nine hours, and a target for nine.
 func TestClocksGoBack(t *testing.T) {
 	amsterdam, err := time.LoadLocation("Europe/Amsterdam")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	f := New(1, time.Date(2026, 10, 24, 22, 0, 0, 0, amsterdam))
 	s := f.Warehouses()[0].Zones()[0].Snapshot()
 	if hours := time.Duration(s.EndsAt-s.StartsAt) * time.Millisecond / time.Hour; hours != 9 || s.UnitsTarget != 9*s.UnitsPerHourTarget {

@@ -21,9 +21,7 @@ func Start(t testing.TB, o stack.Options) *stack.Stack {
 		o.Root = root(t)
 	}
 	s, err := stack.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			showLogs(t, s)
