@@ -44,8 +44,7 @@ type Handler interface {
 	// Response is the response to the request of a connection of mode Requests, valid during the
 	// call.
 	Response(c *Conn, r *http1.Response, now uint64)
-	// Closed comes once for each connection that Dial gave, but for those that the handler itself
-	// ended.
+	// Closed comes once, with an error, for each connection that the handler did not end itself.
 	Closed(c *Conn, why error, now uint64)
 }
 
@@ -147,9 +146,9 @@ func (l *Loop) Dial(mode Mode, to *Target, seat protocol.Subscription, handler H
 }
 
 func (l *Loop) addConn(c *Conn) int32 {
-	if n := len(l.free); n > 0 {
-		token := l.free[n-1]
-		l.free = l.free[:n-1]
+	if last := len(l.free) - 1; last >= 0 {
+		token := l.free[last]
+		l.free = l.free[:last]
 		l.conns[token] = c
 		return token
 	}

@@ -80,6 +80,14 @@ func (l *Log) Counts() []Count {
 	return counts
 }
 
+// New returns an error that names its own kind.
+func New(kind, text string) error { return kindError{kind, text} }
+
+type kindError struct{ kind, text string }
+
+func (e kindError) Error() string { return e.text }
+func (e kindError) Kind() string  { return e.kind }
+
 // Kind returns a few words for an error, the same for all errors with the same cause: what its Kind
 // method says if one in its chain has one, or the name of the network's failure.
 func Kind(err error) string {

@@ -33,8 +33,7 @@ var (
 type Request struct {
 	Method, Host, Target string
 	Token                string // for Authorization: Bearer, if not empty
-	Accept, LastEventID  string
-	ContentType          string
+	Accept, ContentType  string
 	Body                 []byte // of a request that is not GET
 }
 
@@ -45,7 +44,6 @@ func AppendRequest(dst []byte, r *Request) []byte {
 	dst = append(dst, "\r\nUser-Agent: zonecast-loadtest"...)
 	dst = appendField(dst, "\r\nAuthorization: Bearer ", r.Token)
 	dst = appendField(dst, "\r\nAccept: ", r.Accept)
-	dst = appendField(dst, "\r\nLast-Event-ID: ", r.LastEventID)
 	dst = appendField(dst, "\r\nContent-Type: ", r.ContentType)
 	if r.Method != "GET" {
 		dst = append(dst, "\r\nContent-Length: "...)

@@ -120,9 +120,6 @@ func line(rng *rand.Rand) string {
 		'A'+rng.IntN(6), rng.IntN(40), rng.IntN(8), 4000000000000+rng.Int64N(1e11), 1+rng.IntN(48), units[rng.IntN(len(units))])
 }
 
-// Size returns the size of the data in bytes.
-func (t *Template) Size() int { return t.size }
-
 // Append appends the data of a message to dst.
 func (t *Template) Append(dst []byte, s Stamp) []byte {
 	dst = append(dst, t.head...)

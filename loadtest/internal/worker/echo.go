@@ -8,6 +8,7 @@ import (
 
 	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/delivery"
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
@@ -33,14 +34,7 @@ type memberEchoes struct {
 }
 
 // errOffline is the error of a message whose connection is lost.
-var errOffline error = offlineError{}
-
-type offlineError struct{}
-
-func (offlineError) Error() string { return "its connection is lost" }
-
-// Kind names the failure in a few words.
-func (offlineError) Kind() string { return "connection lost" }
+var errOffline = failure.New("connection lost", "its connection is lost")
 
 // send sends the next echo.
 func (e *echoes) send(due uint64) {

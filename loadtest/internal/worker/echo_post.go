@@ -40,12 +40,8 @@ type echoPool struct {
 	all  int
 }
 
-// limit is how many of one member's may be under way. Beyond it, a member stands for more clients
-// than it is.
-func (p *echoPool) limit() int { return max(p.e.w.job.EchoPosts, 1) }
-
-// full reports whether no more can be sent now.
-func (p *echoPool) full() bool { return len(p.free) == 0 && p.all >= p.limit() }
+// full reports whether no more can be sent: with more of them, a member stands for more clients.
+func (p *echoPool) full() bool { return len(p.free) == 0 && p.all >= p.e.w.job.EchoPosts }
 
 // send sends an echo. There must be room for it.
 func (p *echoPool) send(number int64, seq uint32, due uint64) {

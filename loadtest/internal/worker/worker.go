@@ -111,6 +111,8 @@ type arrival struct{ count, last uint32 }
 
 // Open returns the worker of a job. tick is called each second, and with counts alone in between.
 func Open(job Job, tick func(*Tick)) (*Worker, error) {
+	job.EchoPosts, job.Publish.Batch = max(job.EchoPosts, 1), max(job.Publish.Batch, 1)
+	job.Publish.Writers = max(job.Publish.Writers, 1)
 	speech, err := job.codec()
 	if err != nil {
 		return nil, err
@@ -147,7 +149,7 @@ func Open(job Job, tick func(*Tick)) (*Worker, error) {
 }
 
 func (w *Worker) assignRooms() {
-	writers := max(w.job.Publish.Writers, 1)
+	writers := w.job.Publish.Writers
 	for i, name := range w.job.Rooms {
 		r := room{name: name, arrivals: make([][]arrival, writers), sent: make([]uint32, writers)}
 		if i < tracedRooms && len(w.job.Rooms) > 1 {
@@ -245,7 +247,7 @@ func (w *Worker) Idle(ctx context.Context, d time.Duration) error {
 
 // streams returns the sets of a member's room.
 func (w *Worker) streams(m *member, accepted []delivery.Set) []*delivery.Set {
-	writers := max(w.job.Publish.Writers, 1)
+	writers := w.job.Publish.Writers
 	var sets []*delivery.Set
 	for k := range writers {
 		if i := int(m.room)*writers + k; i < len(accepted) {
