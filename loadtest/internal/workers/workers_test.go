@@ -73,7 +73,7 @@ func TestCommandsOverAConnection(t *testing.T) {
 
 func TestABrokenConnectionIsReported(t *testing.T) {
 	near, other := net.Pipe()
-	w := newClient("the worker", near, near, 0, func(*worker.Tick) {})
+	w := newClient("the worker", newLink(near, near), 0, func(*worker.Tick) {})
 	_ = other.Close()
 	if _, err := w.Do(t.Context(), worker.Command{Do: worker.DoConnect}); err == nil || !strings.Contains(err.Error(), "the worker: its process ended") {
 		t.Errorf("error %v", err)
