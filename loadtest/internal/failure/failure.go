@@ -70,8 +70,24 @@ func (l *Log) Total() uint64 {
 func (l *Log) Counts() []Count {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	counts := make([]Count, 0, len(l.kinds))
-	for _, c := range l.kinds {
+	return sorted(l.kinds)
+}
+
+// Merge puts several logs' counts of a kind together, the most frequent first.
+func Merge(counts []Count) []Count {
+	kinds := map[string]*Count{}
+	for _, c := range counts {
+		if kinds[c.Kind] == nil {
+			kinds[c.Kind] = &Count{Kind: c.Kind, First: c.First}
+		}
+		kinds[c.Kind].Count += c.Count
+	}
+	return sorted(kinds)
+}
+
+func sorted(kinds map[string]*Count) []Count {
+	counts := make([]Count, 0, len(kinds))
+	for _, c := range kinds {
 		counts = append(counts, *c)
 	}
 	slices.SortFunc(counts, func(a, b Count) int {

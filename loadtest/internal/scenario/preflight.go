@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,7 +115,8 @@ func (r *Run) probe(ctx context.Context) (err error) {
 			return r.explainDial(a.URL, err)
 		}
 	}
-	if err := p.waitUntil(ctx, func() bool { return all(p.probes, func(b *probe) bool { return b.ready }) }); err != nil {
+	joining := func(b *probe) bool { return !b.ready }
+	if err := p.waitWhile(ctx, func() bool { return slices.ContainsFunc(p.probes, joining) }); err != nil {
 		return p.explainTimeout(err, func(b *probe) (string, bool) {
 			return r.explainDial(b.url, client.ErrTimeout).Error(), !b.ready
 		})
@@ -141,7 +143,7 @@ func (p *prober) echo(ctx context.Context) error {
 			return err
 		}
 	}
-	err := p.waitUntil(ctx, p.complete)
+	err := p.waitWhile(ctx, p.incomplete)
 	return p.explainTimeout(err, func(b *probe) (string, bool) {
 		return fmt.Sprintf("%s did not answer an echo of %d bytes within %v: is it a Zonecast server?",
 			b.url, p.run.plan.PayloadBytes, probeTimeout), len(b.missing) > 0
@@ -164,14 +166,13 @@ func (p *prober) publish(ctx context.Context) error {
 			return err
 		}
 	}
-	err := p.waitUntil(ctx, func() bool { return all(p.senders, func(s *sender) bool { return s.done }) })
-	for _, s := range p.senders {
-		if errors.Is(err, client.ErrTimeout) && !s.done {
-			return s.explain(err)
-		}
+	sending := func(s *sender) bool { return !s.done }
+	err := p.waitWhile(ctx, func() bool { return slices.ContainsFunc(p.senders, sending) })
+	if i := slices.IndexFunc(p.senders, sending); i >= 0 && errors.Is(err, client.ErrTimeout) {
+		return p.senders[i].explain(err)
 	}
 	if err == nil {
-		err = p.waitUntil(ctx, p.complete)
+		err = p.waitWhile(ctx, p.incomplete)
 	}
 	return p.explainTimeout(err, func(b *probe) (string, bool) {
 		for seq := range b.missing {
@@ -223,14 +224,13 @@ func (p *prober) data(i uint32) []byte {
 	return p.template.Append(nil, stamp.Stamp{Stream: stamp.Probe, Seq: i, At: client.Now()})
 }
 
-func (p *prober) complete() bool {
-	return all(p.probes, func(b *probe) bool { return len(b.missing) == 0 })
+func (p *prober) incomplete() bool {
+	return slices.ContainsFunc(p.probes, func(b *probe) bool { return len(b.missing) > 0 })
 }
 
-// waitUntil steps until something holds; the error is that of a probe, of ctx, or
-// [client.ErrTimeout].
-func (p *prober) waitUntil(ctx context.Context, holds func() bool) error {
-	for end := client.Now() + uint64(probeTimeout); !holds(); {
+// waitWhile steps while something holds; the error is a probe's, ctx's, or [client.ErrTimeout].
+func (p *prober) waitWhile(ctx context.Context, holds func() bool) error {
+	for end := client.Now() + uint64(probeTimeout); holds(); {
 		if err := p.loop.Step(10 * time.Millisecond); err != nil {
 			return err
 		}
@@ -260,20 +260,7 @@ func (p *prober) explainTimeout(err error, blame func(b *probe) (string, bool)) 
 	return err
 }
 
-func (p *prober) fail(err error) {
-	if p.err == nil {
-		p.err = err
-	}
-}
-
-func all[T any](things []T, is func(T) bool) bool {
-	for _, t := range things {
-		if !is(t) {
-			return false
-		}
-	}
-	return true
-}
+func (p *prober) fail(err error) { p.err = cmp.Or(p.err, err) }
 
 func (b *probe) Event(_ *client.Conn, e *protocol.Event, _ uint64) {
 	switch e.Kind {
@@ -299,9 +286,6 @@ func (b *probe) Event(_ *client.Conn, e *protocol.Event, _ uint64) {
 func (b *probe) Response(*client.Conn, *http1.Response, uint64) {}
 
 func (b *probe) Closed(_ *client.Conn, why error, _ uint64) {
-	if why == nil {
-		why = io.ErrUnexpectedEOF
-	}
 	if b.ready {
 		b.p.fail(&TargetError{fmt.Sprintf("%s ended a connection before the run began: %v", b.url, why)})
 		return
@@ -346,7 +330,7 @@ func (s *sender) Response(c *client.Conn, r *http1.Response, now uint64) {
 
 func (s *sender) Closed(_ *client.Conn, why error, _ uint64) {
 	if !s.done {
-		s.p.fail(s.explain(cmp.Or(why, io.ErrUnexpectedEOF)))
+		s.p.fail(s.explain(why))
 	}
 }
 

@@ -65,20 +65,13 @@ func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total
 			halved++
 			r.rate = (held + missed) / 2
 		}
-		if err := r.pauseBetweenSteps(ctx); err != nil {
+		select {
+		case <-time.After(min(stepPause, r.plan.Step)):
+		case <-ctx.Done():
 			return errInterrupted.Error(), nil
 		}
 	}
 	return "", nil
-}
-
-func (r *Run) pauseBetweenSteps(ctx context.Context) error {
-	select {
-	case <-time.After(min(stepPause, r.plan.Step)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // evaluateStep measures one step against the thresholds.
@@ -94,10 +87,14 @@ func (r *Run) evaluateStep(t *total, before worker.Partial) report.RampStep {
 		Latency:    report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
 		Publish: report.TimesOf(t.Sends.Summary()), Errors: own.FailureTotal,
 	}
-	outcomes, held := checkThresholds(res, r.plan.Thresholds)
-	held = held && res.Messages.NotSent == 0 && res.Messages.Failed == 0 && t.Lag.Summary().P99 <= r.plan.MaxLag
-	return report.RampStep{
+	step := report.RampStep{
 		MsgPerSec: r.rate, Deliveries: res.Throughput.Received, Delivered: res.SuccessPercent, Latency: res.Latency,
-		Thresholds: outcomes, Held: held,
+		Held: res.Messages.NotSent == 0 && res.Messages.Failed == 0 && t.Lag.Summary().P99 <= r.plan.MaxLag,
 	}
+	for _, threshold := range r.plan.Thresholds {
+		o := threshold.Check(res)
+		step.Thresholds = append(step.Thresholds, o)
+		step.Held = step.Held && o.Met
+	}
+	return step
 }

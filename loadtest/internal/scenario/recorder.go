@@ -3,6 +3,7 @@
 package scenario
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -36,9 +37,8 @@ type recorder struct {
 	running     struct{ cpu, n, busiest float64 } // of one worker, while messages were sent
 	steps       []report.RampStep                 // of scenario ramp
 
-	began time.Time
-	stop  chan struct{}
-	done  sync.WaitGroup
+	began, last time.Time // of the series, and of its last second
+	end         func()    // ends the series, once
 }
 
 // logged is one second's latencies, encoded: they take little place so.
@@ -48,7 +48,7 @@ type logged struct {
 }
 
 func newRecorder(r *Run) *recorder {
-	return &recorder{run: r, lat: latency.New(latency.Fine), lag: latency.New(latency.Fine), stop: make(chan struct{})}
+	return &recorder{run: r, lat: latency.New(latency.Fine), lag: latency.New(latency.Fine), end: func() {}}
 }
 
 // ticker returns what takes the ticks of worker i.
@@ -99,37 +99,40 @@ func (w *recorder) sum(ticks []worker.Tick) (s progress.Snapshot) {
 // begin keeps the run's seconds until end.
 func (w *recorder) begin() {
 	w.began = time.Now()
-	w.done.Go(func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		from := w.began
-		for {
-			select {
-			case <-w.stop:
-				w.second(from, time.Now())
-				return
-			case now := <-tick.C:
-				w.second(from, now)
-				from = now
-			}
-		}
+	w.last = w.began
+	stop := every(time.Second, w.second)
+	w.end = sync.OnceFunc(func() {
+		stop()
+		w.second(time.Now())
 	})
 }
 
-func (w *recorder) end() {
-	select {
-	case <-w.stop:
-	default:
-		close(w.stop)
-	}
-	w.done.Wait()
+// every calls f at each interval until stop is called, which waits for the end of the last call.
+func every(interval time.Duration, f func(now time.Time)) (stop func()) {
+	var calling sync.WaitGroup
+	ended := make(chan struct{})
+	calling.Go(func() {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case now := <-tick.C:
+				f(now)
+			}
+		}
+	})
+	return func() { close(ended); calling.Wait() }
 }
 
 // second adds a second to the series.
-func (w *recorder) second(from, to time.Time) {
+func (w *recorder) second(to time.Time) {
 	phase := w.run.phase.Load().name
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	from := w.last
+	w.last = to
 	s := w.lat.Summary()
 	now := w.sum(w.lastSeconds) // as far as the latencies are
 	w.p99 = s.P99
@@ -179,16 +182,10 @@ func (w *recorder) keepConnects(answers []worker.Reply) {
 // microseconds.
 func (w *recorder) writeHDR(out io.Writer) error {
 	log := hdrhistogram.NewHistogramLogWriter(out)
-	if err := log.OutputComment("[Latency in microseconds, from when a message was due; written by the load tester of Zonecast]"); err != nil {
-		return err
-	}
-	if err := log.OutputLogFormatVersion(); err != nil {
-		return err
-	}
-	if err := log.OutputStartTime(w.began.UnixMilli()); err != nil {
-		return err
-	}
-	if err := log.OutputLegend(); err != nil {
+	if err := errors.Join(
+		log.OutputComment("[Latency in microseconds, from when a message was due; written by the load tester of Zonecast]"),
+		log.OutputLogFormatVersion(), log.OutputStartTime(w.began.UnixMilli()), log.OutputLegend(),
+	); err != nil {
 		return err
 	}
 	options := hdrhistogram.DefaultHistogramLogOptions()

@@ -3,10 +3,8 @@
 package scenario
 
 import (
-	"cmp"
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -132,7 +130,7 @@ func (r *Run) result(t *total, stopped string) *report.Result {
 		Latency:        report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()),
 		Connect: report.TimesOf(t.Connects.Summary()), Offline: report.TimesOf(t.Offline.Summary()),
 		Replay: report.TimesOf(t.Replay.Summary()), Publish: report.TimesOf(t.Sends.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
-		Errors: all.FailureTotal, ErrorsBy: mergeFailures(all.Failures), Churn: int(all.Visited),
+		Errors: all.FailureTotal, ErrorsBy: failure.Merge(all.Failures), Churn: int(all.Visited),
 		Servers: r.servers.reports(), Seconds: r.recorder.seconds, Ramp: r.recorder.steps,
 	}
 	if r.plan.Scenario == settings.Slow {
@@ -191,25 +189,6 @@ func (r *Run) reportSettings() report.Settings {
 		s.WSURLs = append(s.WSURLs, withoutQuery(u))
 	}
 	return s
-}
-
-// mergeFailures puts the workers' counts of a kind together, the most frequent first.
-func mergeFailures(counts []failure.Count) []failure.Count {
-	by := map[string]*failure.Count{}
-	merged := []failure.Count{}
-	for _, c := range counts {
-		if by[c.Kind] == nil {
-			by[c.Kind] = &failure.Count{Kind: c.Kind, First: c.First}
-		}
-		by[c.Kind].Count += c.Count
-	}
-	for _, c := range by {
-		merged = append(merged, *c)
-	}
-	slices.SortFunc(merged, func(a, b failure.Count) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind))
-	})
-	return merged
 }
 
 // duration returns the time from the first message being due to the end of the sending or the last

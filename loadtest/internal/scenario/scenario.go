@@ -189,19 +189,18 @@ func (r *Run) send(ctx context.Context, cancel context.CancelCauseFunc, t *total
 	t.starts(step.Start)
 	answers := make([]worker.Reply, len(r.workers))
 	errs := make([]error, len(r.workers))
-	deserted := atomic.Int32{}
-	members := 0
-	for i := range r.workers {
-		if r.addresses.shares[i].members > 0 {
-			members++
-		}
+	var deserted atomic.Int32
+	withMembers := int32(0) // workers
+	for _, share := range r.addresses.shares {
+		withMembers += int32(min(share.members, 1))
 	}
 	var sending sync.WaitGroup
 	for i, w := range r.workers {
+		share := r.addresses.shares[i]
 		sending.Go(func() {
 			own := step
-			own.Echo *= float64(r.addresses.shares[i].members) / float64(max(r.plan.Connections, 1))
-			if !r.addresses.shares[i].publishes {
+			own.Echo *= float64(share.members) / float64(max(r.plan.Connections, 1))
+			if !share.publishes {
 				own.Rate, own.Window = 0, 0
 			}
 			answers[i], errs[i] = w.Do(ctx, worker.Command{Do: worker.DoSend, Step: &own})
@@ -210,7 +209,7 @@ func (r *Run) send(ctx context.Context, cancel context.CancelCauseFunc, t *total
 				stop(errs[i])
 			case answers[i].Stopped == worker.StoppedRefused:
 				stop(worker.ErrRefused)
-			case answers[i].Stopped == worker.StoppedAllLost && int(deserted.Add(1)) == members:
+			case answers[i].Stopped == worker.StoppedAllLost && deserted.Add(1) == withMembers:
 				stop(worker.ErrAllLost)
 			}
 		})
@@ -261,10 +260,6 @@ func (r *Run) settle(ctx context.Context, t *total, most time.Duration) error {
 
 // startWorkers starts the workers.
 func (r *Run) startWorkers(ctx context.Context) error {
-	jobs, err := r.jobs()
-	if err != nil {
-		return err
-	}
 	for i, share := range r.addresses.shares {
 		w, err := r.startWorker(ctx, i, share)
 		if err != nil {
@@ -272,7 +267,8 @@ func (r *Run) startWorkers(ctx context.Context) error {
 		}
 		r.workers = append(r.workers, w)
 	}
-	_, err = r.sendAll(ctx, func(i int) worker.Command { return worker.Command{Do: worker.DoOpen, Job: &jobs[i]} })
+	jobs := r.jobs()
+	_, err := r.sendAll(ctx, func(i int) worker.Command { return worker.Command{Do: worker.DoOpen, Job: &jobs[i]} })
 	if err != nil {
 		return &TargetError{err.Error()}
 	}
@@ -299,15 +295,4 @@ func (r *Run) closeWorkers() {
 		ending.Go(w.Close)
 	}
 	ending.Wait()
-}
-
-// checkThresholds measures a result that may go on, as scenario ramp does with each step.
-func checkThresholds(res *report.Result, thresholds []report.Threshold) (outcomes []report.Outcome, held bool) {
-	held = true
-	for _, t := range thresholds {
-		o := t.Check(res)
-		outcomes = append(outcomes, o)
-		held = held && o.Met
-	}
-	return outcomes, held
 }

@@ -28,8 +28,7 @@ const (
 // servers are the instances whose memory and CPU can be read.
 type servers struct {
 	all  []*server
-	stop chan struct{}
-	done sync.WaitGroup
+	stop func() // nil before start
 }
 
 // A reading is what one instance says of itself.
@@ -88,21 +87,7 @@ func (s *servers) start(ctx context.Context) {
 	for _, one := range s.all {
 		one.sample(ctx, func(now reading) { one.report.MemoryIdle, one.cpuBefore = now.memory, now.cpu })
 	}
-	s.stop = make(chan struct{})
-	s.done.Go(func() {
-		tick := time.NewTicker(2 * time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-s.stop:
-				return
-			case <-tick.C:
-				for _, one := range s.all {
-					one.sample(ctx, one.recordCPU)
-				}
-			}
-		}
-	})
+	s.stop = every(2*time.Second, func(time.Time) { s.sample(ctx) })
 }
 
 // finish reads the servers when everything is over.
@@ -110,10 +95,13 @@ func (s *servers) finish(ctx context.Context) {
 	if s.stop == nil {
 		return
 	}
-	close(s.stop)
-	s.done.Wait()
+	s.stop()
+	s.sample(ctx) // of a server that has ended, the last look counts
+}
+
+func (s *servers) sample(ctx context.Context) {
 	for _, one := range s.all {
-		one.sample(ctx, one.recordCPU) // of a server that has ended, the last look counts
+		one.sample(ctx, one.recordCPU)
 	}
 }
 

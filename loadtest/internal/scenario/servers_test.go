@@ -42,7 +42,7 @@ func TestAServerThatEnds(t *testing.T) {
 	now = reading{memory: 30, cpu: 6, opened: 100}
 	s.start(t.Context())
 	now = reading{memory: 20, cpu: 8}
-	s.all[0].sample(t.Context(), s.all[0].recordCPU)
+	s.sample(t.Context())
 	gone = errors.New("it has ended")
 	s.finish(t.Context())
 	want := report.Server{Name: "one", MemoryBefore: 10, OpenedBefore: 3, MemoryIdle: 30, MemoryPeak: 30, CPUSeconds: 2}

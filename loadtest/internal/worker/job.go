@@ -124,16 +124,14 @@ type Publish struct {
 	Writers int
 }
 
-// A Kind of behaviour.
+// A Kind of behaviour has the name of its scenario; members of any other scenario are steady.
 type Kind string
 
-// The kinds of behaviour.
 const (
-	Steady Kind = ""
-	Storm  Kind = "storm" // a share loses its connections at once
-	Flaky  Kind = "flaky" // each one is offline again and again
-	Churn  Kind = "churn" // members leave and are replaced
-	Slow   Kind = "slow"  // a share reads slowly
+	Storm Kind = "storm" // a share loses its connections at once
+	Flaky Kind = "flaky" // each one is offline again and again
+	Churn Kind = "churn" // members leave and are replaced
+	Slow  Kind = "slow"  // a share reads slowly
 )
 
 // The ways of a storm.
