@@ -100,22 +100,16 @@ func (p *Poller) wait(most time.Duration) (int, unix.Errno) {
 
 // Read reads what there is, up to len(b) bytes; 0 bytes without an error are the end. The socket
 // must be non-blocking.
-func Read(fd int, b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
-	}
-	return result(unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b))))
-}
+func Read(fd int, b []byte) (int, error) { return transfer(unix.SYS_READ, fd, b) }
 
 // Write writes as much of b as there is room for. The socket must be non-blocking.
-func Write(fd int, b []byte) (int, error) {
+func Write(fd int, b []byte) (int, error) { return transfer(unix.SYS_WRITE, fd, b) }
+
+func transfer(call uintptr, fd int, b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	return result(unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b))))
-}
-
-func result(n, _ uintptr, errno unix.Errno) (int, error) {
+	n, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	switch errno {
 	case 0:
 		return int(n), nil

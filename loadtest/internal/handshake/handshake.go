@@ -136,7 +136,7 @@ func serverHandshake(conn io.ReadWriter, b binding, key Key, welcome func() erro
 	if _, err := fmt.Fprintf(conn, "%s %s %s\n", workerPrefix, version, kind); err != nil {
 		return err
 	}
-	proof, err := readProof(conn)
+	proof, err := readPrefixed(conn, coordinatorPrefix)
 	if err != nil {
 		return err
 	}
@@ -236,8 +236,6 @@ func readGreeting(r io.Reader) (asks bool, err error) {
 	}
 	return kind == "key", err
 }
-
-func readProof(r io.Reader) (proof string, err error) { return readPrefixed(r, coordinatorPrefix) }
 
 // readPrefixed reads a line that begins with a mark and the version, and returns its last word.
 func readPrefixed(r io.Reader, mark string) (last string, err error) {

@@ -53,10 +53,7 @@ func Compare(before, after *Result) *Comparison {
 		}
 	}
 	for _, row := range compared {
-		m, ok := MetricByName(row.name)
-		if !ok {
-			continue
-		}
+		m, _ := MetricByName(row.name)
 		x, hasX := m.Value(before)
 		y, hasY := m.Value(after)
 		if !hasX && !hasY {

@@ -1,6 +1,9 @@
 package report
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Limits below which the growth of memory says nothing about the cost of a connection.
 const (
@@ -63,17 +66,15 @@ func (r *Result) costText(separator string) string {
 		return ""
 	}
 	c := r.ServerCost()
-	delivery := ""
+	var parts []string
+	if c.KiBPerConnection != nil {
+		parts = append(parts, fmt.Sprintf("%.1f KiB a connection", *c.KiBPerConnection))
+	}
 	if c.MicrosPerDelivery != nil {
-		delivery = fmt.Sprintf("%.2f µs of CPU a delivery", *c.MicrosPerDelivery)
+		parts = append(parts, fmt.Sprintf("%.2f µs of CPU a delivery", *c.MicrosPerDelivery))
 	}
-	switch {
-	case c.KiBPerConnection == nil && delivery == "":
-		return "KiB a connection unknown: " + c.KiBUnknown
-	case c.KiBPerConnection == nil:
-		return delivery + separator + "KiB a connection unknown: " + c.KiBUnknown
-	case delivery == "":
-		return fmt.Sprintf("%.1f KiB a connection", *c.KiBPerConnection)
+	if c.KiBPerConnection == nil {
+		parts = append(parts, "KiB a connection unknown: "+c.KiBUnknown)
 	}
-	return fmt.Sprintf("%.1f KiB a connection", *c.KiBPerConnection) + separator + delivery
+	return strings.Join(parts, separator)
 }

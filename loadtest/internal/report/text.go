@@ -196,12 +196,7 @@ func (r *Result) thresholds(p printer) {
 
 func (r *Result) verdict(p printer) {
 	p.linef("")
-	missed := 0
-	for _, t := range r.Thresholds {
-		if !t.Met {
-			missed++
-		}
-	}
+	missed := r.Missed()
 	if r.Invalid != "" {
 		p.linef("INVALID: %s", r.Invalid)
 	}

@@ -126,10 +126,7 @@ var expectations = []expectation{
 			countText(m.NotSent, fmt.Sprintf("of %s messages could not be sent in time", Thousands(m.Scheduled))))
 	}},
 	{[]string{"delivered", "lost"}, func(r *Result) string {
-		if r.Messages.Lost == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%s of %s deliveries were lost", Thousands(r.Messages.Lost), Thousands(r.Messages.Expected))
+		return countText(r.Messages.Lost, fmt.Sprintf("of %s deliveries were lost", Thousands(r.Messages.Expected)))
 	}},
 	{[]string{"duplicated"}, func(r *Result) string {
 		return countText(r.Messages.Duplicated, "deliveries were duplicates")
@@ -148,6 +145,16 @@ var expectations = []expectation{
 		}
 		return "the server broke its promises: " + v.String()
 	}},
+}
+
+// Missed returns how many thresholds were not met.
+func (r *Result) Missed() (n int) {
+	for _, t := range r.Thresholds {
+		if !t.Met {
+			n++
+		}
+	}
+	return n
 }
 
 func countText(n uint64, what string) string {
@@ -171,21 +178,21 @@ func joinText(a, b string) string {
 // Scenario ramp is good when a step held its thresholds: that the last ones did not is what it
 // looks for.
 func Evaluate(r *Result, thresholds []Threshold) {
+	r.Thresholds, r.Failures = []Outcome{}, []string{}
+	if r.Stopped != "" {
+		r.Failures = append(r.Failures, "the run ended early: "+r.Stopped)
+	}
 	if r.Settings.Scenario == "ramp" {
 		evaluateRamp(r)
 		return
 	}
 	own := map[string]bool{}
-	r.Thresholds, r.Failures = []Outcome{}, []string{}
 	for _, t := range thresholds {
 		own[t.Metric()] = true
 		r.Thresholds = append(r.Thresholds, t.Check(r))
 	}
-	if r.Stopped != "" {
-		r.Failures = append(r.Failures, "the run ended early: "+r.Stopped)
-	}
 	for _, e := range expectations {
-		if e.replaced(own) {
+		if slices.ContainsFunc(e.metrics, func(m string) bool { return own[m] }) {
 			continue
 		}
 		if text := e.failure(r); text != "" {
@@ -194,27 +201,14 @@ func Evaluate(r *Result, thresholds []Threshold) {
 	}
 }
 
-func (e expectation) replaced(own map[string]bool) bool {
-	for _, m := range e.metrics {
-		if own[m] {
-			return true
-		}
-	}
-	return false
-}
-
 func evaluateRamp(r *Result) {
-	r.Thresholds, r.Failures = []Outcome{}, []string{}
-	if r.Stopped != "" {
-		r.Failures = append(r.Failures, "the run ended early: "+r.Stopped)
-	}
 	if len(r.Ramp) == 0 {
 		r.Failures = append(r.Failures, "no step was measured")
 		return
 	}
 	if !slices.ContainsFunc(r.Ramp, func(s RampStep) bool { return s.Held }) {
 		r.Thresholds = r.Ramp[0].Thresholds
-		if !slices.ContainsFunc(r.Thresholds, func(o Outcome) bool { return !o.Met }) {
+		if r.Missed() == 0 {
 			r.Failures = append(r.Failures, "at the lowest rate already, not all messages could be sent")
 		}
 	}

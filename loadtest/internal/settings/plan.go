@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -174,13 +175,7 @@ func (p *Plan) numbers(wrong *mistakes) {
 func formatNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 func (p *Plan) shares(wrong *mistakes) {
-	share := p.ShareFlag
-	if share == "" {
-		share = map[string]string{Slow: "10%"}[p.Scenario]
-	}
-	if share == "" {
-		share = "100%"
-	}
+	share := cmp.Or(p.ShareFlag, map[string]string{Slow: "10%"}[p.Scenario], "100%")
 	var err error
 	p.Share, err = percentage("share (SHARE)", share)
 	wrong.add(err)
