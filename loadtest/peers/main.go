@@ -70,11 +70,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.Is(err, errHelp) {
 		return exitGood
 	}
-	if err != nil {
-		fmt.Fprintln(stderr, "peers:", err)
-		return exitUsage
+	var scenarios []scenario.Scenario
+	if err == nil {
+		scenarios, err = chosen(set)
 	}
-	scenarios, err := chosen(set)
 	if err != nil {
 		fmt.Fprintln(stderr, "peers:", err)
 		return exitUsage

@@ -22,15 +22,11 @@ import (
 type Outcome struct {
 	Scenario string `json:"scenario"`
 	Peer     string `json:"peer"`
-	// Round is 0 for the scenario's first.
-	Round int `json:"round"`
-	// Failure says why there are no figures.
-	Failure string `json:"failure,omitempty"`
-	// Invalid says why the figures are not the server's.
-	Invalid string `json:"invalid,omitempty"`
+	Round    int    `json:"round"`             // 0 for the scenario's first
+	Failure  string `json:"failure,omitempty"` // why there are no figures
+	Invalid  string `json:"invalid,omitempty"` // why the figures are not the server's
 
-	// ConnectsPerSecond is how fast all connections came into their rooms.
-	ConnectsPerSecond float64 `json:"connectsPerSecond"`
+	ConnectsPerSecond float64 `json:"connectsPerSecond"` // how fast all connections came into their rooms
 	// ResidentBefore is the server's memory in bytes before the first connection, Resident with all
 	// of them: of idle ones after they settled, else at the end of the run.
 	ResidentBefore int64 `json:"residentBeforeBytes"`
@@ -46,10 +42,8 @@ type Usage struct {
 	Wall      time.Duration `json:"wallNanoseconds"`
 	Server    time.Duration `json:"serverNanoseconds"`
 	Generator time.Duration `json:"generatorNanoseconds"`
-	// Others is what all other programs took, and the host from this machine; Idle is what nobody
-	// took.
-	Others time.Duration `json:"othersNanoseconds"`
-	Idle   time.Duration `json:"idleNanoseconds"`
+	Others    time.Duration `json:"othersNanoseconds"` // what all other programs took, and the host from this machine
+	Idle      time.Duration `json:"idleNanoseconds"`   // what nobody took
 }
 
 // Good reports whether there are figures, and whether they are the server's.

@@ -30,12 +30,9 @@ func Names() []string { return []string{Zonecast, Baseline, Centrifuge, SocketIO
 
 // A Peer is a server that can be started.
 type Peer struct {
-	// Name is one of Names.
-	Name string
-	// Title and Version say what it is.
-	Title, Version string
-	// Dialect is the name of its protocol.
-	Dialect string
+	Name           string // one of Names
+	Title, Version string // what it is
+	Dialect        string // the name of its protocol
 
 	command func(ctx context.Context, deflate bool) *exec.Cmd
 }
@@ -53,10 +50,9 @@ func (p *Peer) Start(ctx context.Context, deflate bool) (*Process, error) {
 
 // A Kit is where the peers come from.
 type Kit struct {
-	// Zonecast and Baseline are the paths of the two builds.
-	Zonecast, Baseline string
-	// Module is the folder of this module's source, and Output where programs are built.
-	Module, Output string
+	Zonecast, Baseline string // the paths of the two builds
+	Module             string // the folder of this module's source
+	Output             string // where programs are built
 }
 
 // Peer makes a peer ready to start: it builds what must be built.

@@ -90,22 +90,10 @@ func (p *Process) Kill() {
 func (p *Process) Stderr() string { return p.errors.String() }
 
 // CPU returns the time that the process has computed, in user mode and in the kernel.
-func (p *Process) CPU() (time.Duration, error) {
-	d, err := machine.CPU(p.command.Process.Pid)
-	if err != nil {
-		return 0, fmt.Errorf("%w%s", err, p.errors)
-	}
-	return d, nil
-}
+func (p *Process) CPU() (time.Duration, error) { return machine.CPU(p.command.Process.Pid) }
 
 // Resident returns the bytes of memory that the process has (VmRSS).
-func (p *Process) Resident() (int64, error) {
-	n, err := machine.Resident(p.command.Process.Pid)
-	if err != nil {
-		return 0, fmt.Errorf("%w%s", err, p.errors)
-	}
-	return n, nil
-}
+func (p *Process) Resident() (int64, error) { return machine.Resident(p.command.Process.Pid) }
 
 // lastLines keeps the end of what is written to it.
 type lastLines struct {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
+	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/scenario"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
 )
@@ -49,8 +50,8 @@ var (
 	connects figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.ConnectsPerSecond }
 	rate     figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.DeliveriesPerSecond() }
 	cpu      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.MicrosPerDelivery() }
-	p50      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return ms(o.Run.Latency.P50) }
-	p99      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return ms(o.Run.Latency.P99) }
+	p50      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return report.Millis(o.Run.Latency.P50) }
+	p99      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return report.Millis(o.Run.Latency.P99) }
 	wire     figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.BytesPerDelivery() }
 	lost     figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return float64(o.Run.Lost + o.Run.Damaged) }
 	doubled  figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 {
@@ -58,14 +59,11 @@ var (
 	}
 )
 
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
 type row struct {
-	title  string
-	figure figure
-	format string
-	// compared: the ratio to the other servers means something.
-	compared bool
+	title    string
+	figure   figure
+	format   string
+	compared bool // the ratio to the other servers means something
 }
 
 func rows(s scenario.Scenario) []row {
