@@ -92,7 +92,8 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 				tt.welcome = welcome
 			}
 			near, far := pipe(t)
-			called, answered, callErr, answerErr := handshakeBoth(t, near, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
+			passed := &recorder{Conn: near}
+			called, answered, callErr, answerErr := handshakeBoth(t, passed, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
 			if !errors.Is(callErr, tt.wantCoordinator) || !errors.Is(answerErr, tt.wantWorker) {
 				t.Fatalf("the coordinator: %v, want %v; the worker: %v, want %v", callErr, tt.wantCoordinator, answerErr, tt.wantWorker)
 			}
@@ -105,8 +106,22 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 			if words, err := readLine(answered); err != nil || strings.Join(words, " ") != "an order" {
 				t.Errorf("%q, %v", words, err)
 			}
+			if text := passed.written.String(); strings.Contains(text, "an order") || strings.Contains(text, "zonecast") {
+				t.Errorf("it can be read: %q", text)
+			}
 		})
 	}
+}
+
+// A recorder keeps what is written to a connection.
+type recorder struct {
+	net.Conn
+	written bytes.Buffer
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.written.Write(p)
+	return r.Conn.Write(p)
 }
 
 // A line is a connection whose other side has sent all that it sends.

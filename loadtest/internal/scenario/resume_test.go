@@ -51,24 +51,28 @@ func TestOneConnectionCut(t *testing.T) {
 // A server that restarts and keeps its history loses nothing: everybody goes on from the last
 // offset.
 func TestServerRestarts(t *testing.T) {
-	t.Parallel()
-	_, plan := start(t, fake.Faults{Shut: fake.Only(50), Away: 300 * time.Millisecond}, onePublisher,
-		func(p *settings.Plan) { p.Settle = 5 * time.Second })
-	got := do(t, plan)
-	if want := (report.Connections{Asked: members, Joined: members, Broken: members, Resumed: members}); got.Connections != want {
-		t.Errorf("connections %+v, want %+v", got.Connections, want)
-	}
-	m := got.Messages
-	if m.Lost != 0 || m.Received != members*messages || m.Duplicated != 0 || m.Reordered != 0 || got.Violations != (report.Violations{}) {
-		t.Errorf("messages %+v, violations %+v", m, got.Violations)
-	}
-	// What was due while they were away is late by that much.
-	if got.Offline.Count != members || got.Offline.Min < 300 || got.Latency.Max < 300 {
-		t.Errorf("offline %+v, latency %+v", got.Offline, got.Latency)
-	}
-	want := failure.Count{Kind: "connection: closed with 1012 restart", Count: members, First: "the server closed with 1012 restart: restarting"}
-	if !slices.Equal(got.ErrorsBy, []failure.Count{want}) {
-		t.Errorf("errors %+v, want %+v", got.ErrorsBy, want)
+	for _, transport := range []string{settings.WebSocket, settings.SSE} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			_, plan := start(t, fake.Faults{Shut: fake.Only(50), Away: 300 * time.Millisecond}, onePublisher, over(transport),
+				func(p *settings.Plan) { p.Settle = 5 * time.Second })
+			got := do(t, plan)
+			if want := (report.Connections{Asked: members, Joined: members, Broken: members, Resumed: members}); got.Connections != want {
+				t.Errorf("connections %+v, want %+v", got.Connections, want)
+			}
+			m := got.Messages
+			if m.Lost != 0 || m.Received != members*messages || m.Duplicated != 0 || m.Reordered != 0 || got.Violations != (report.Violations{}) {
+				t.Errorf("messages %+v, violations %+v", m, got.Violations)
+			}
+			// What was due while they were away is late by that much.
+			if got.Offline.Count != members || got.Offline.Min < 300 || got.Latency.Max < 300 || got.Replay.Count != members {
+				t.Errorf("offline %+v, latency %+v, replay %+v", got.Offline, got.Latency, got.Replay)
+			}
+			want := failure.Count{Kind: "connection: closed with 1012 restart", Count: members, First: "the server closed with 1012 restart: restarting"}
+			if !slices.Equal(got.ErrorsBy, []failure.Count{want}) {
+				t.Errorf("errors %+v, want %+v", got.ErrorsBy, want)
+			}
+		})
 	}
 }
 
