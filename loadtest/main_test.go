@@ -173,8 +173,7 @@ func TestSeveralProcesses(t *testing.T) {
 	}
 }
 
-// A run in which the load tester was the bottleneck has an exit code of its own, whatever else went
-// wrong.
+// A run whose bottleneck was the load tester has an exit code of its own, whatever else failed.
 func TestInvalidRun(t *testing.T) {
 	t.Parallel()
 	s := fake.New(fake.Faults{Lose: fake.Every(10)})

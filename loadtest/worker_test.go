@@ -23,8 +23,7 @@ import (
 
 const workerKey = "the key of the worker and the load tester"
 
-// startWorker runs the program as a worker that listens at a free port, and returns its address and
-// its lines.
+// startWorker runs the program as a worker at a free port, and returns its address and log.
 func startWorker(t *testing.T, args ...string) (address string, said *fake.Lines) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -5,8 +5,7 @@
 //
 //	server.Kit ──▶ Peer ──▶ Scenario.Run ──▶ Outcome ──▶ table.Result (Markdown, and JSON in --out)
 //
-// It runs in this module's folder, since it builds the peers from there. Needs Linux: it lives on
-// epoll and /proc.
+// It runs in this module's folder, to build the peers. Needs Linux, for epoll and /proc.
 //
 // Exit codes: 0 good; 1 a peer failed in a scenario, or the run was ended; 2 bad settings; 99 with
 // --check, when Zonecast missed one of its targets, or there is no good figure for it.
@@ -56,8 +55,7 @@ type settings struct {
 }
 
 func main() {
-	// The generator stays on one thread, and servers die with the thread that started them, should
-	// this process be killed.
+	// The generator stays on one thread; with it the servers die, should this process be killed.
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends the program at once

@@ -98,8 +98,7 @@ func (l *Loop) sendHandshake(c *Conn) {
 	}
 }
 
-// read reads at most about so many bytes; after the end of the other side all that is left, to find
-// out how it ended.
+// read reads at most about so many bytes; once ended, all that is left, to learn how it ended.
 func (l *Loop) read(c *Conn, ended bool, most int) {
 	for c.state != closed && !c.paused && most > 0 {
 		l.growBuffer(len(c.rest))
@@ -247,8 +246,7 @@ func (l *Loop) CloseGracefully(c *Conn) {
 	l.At(Now()+uint64(closeTimeout), func(uint64) { l.Reset(c) })
 }
 
-// Abandon stops reading a connection, so that pings are not answered; its socket stays open until
-// the loop ends.
+// Abandon stops reading, so that pings are not answered; the socket is open until the loop ends.
 func (l *Loop) Abandon(c *Conn) {
 	if c.state != closed {
 		c.paused, c.handler = true, noHandler{}

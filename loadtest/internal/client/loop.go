@@ -41,8 +41,7 @@ const (
 type Handler interface {
 	// Event is what the server said. The slices of the event are valid during the call.
 	Event(c *Conn, e *protocol.Event, now uint64)
-	// Response is the response to the request of a connection of mode Requests, valid during the
-	// call.
+	// Response is the response to a request of a connection of mode Requests, for the call only.
 	Response(c *Conn, r *http1.Response, now uint64)
 	// Closed comes once, with an error, for each connection that the handler did not end itself.
 	Closed(c *Conn, why error, now uint64)

@@ -1,5 +1,4 @@
-// Package delivery tracks what each member received, so that lost, duplicated and reordered
-// messages are counted exactly.
+// Package delivery counts exactly which messages of each member are lost, doubled or reordered.
 //
 //	member ──▶ Tracker.Join      the room's offset when it joined
 //	member ──▶ Tracker.Record    each message, in the order of its arrival
@@ -28,8 +27,7 @@ type Message struct {
 	Seq    uint32
 	Stream int
 	Ours   bool
-	// Epoch and N are the room's offset; there is none without an Epoch. Epoch is read during the
-	// call only.
+	// Epoch and N are the room's offset, none without an Epoch, which is read during the call only.
 	Epoch []byte
 	N     uint64
 }
@@ -60,8 +58,7 @@ func (l *Tracker) Position() wire.Offset {
 	return wire.Offset{Epoch: l.epoch, N: max(l.offsets.Next(), 1) - 1}
 }
 
-// Gap notes that the server declared the offsets up to and including to as lost: they are no silent
-// holes.
+// Gap notes that the server declared the offsets up to and including to lost: no silent holes.
 func (l *Tracker) Gap(to wire.Offset) {
 	if to.Epoch != l.epoch {
 		l.startEpoch(to.Epoch)

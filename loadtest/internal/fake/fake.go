@@ -1,10 +1,8 @@
-// Package fake is a small server for tests that speaks Zonecast's protocol and breaks its promises
-// on purpose.
+// Package fake is a server for tests that speaks Zonecast's protocol and breaks its promises.
 //
 //	test ──▶ New(Faults{Lose: Every(10)})  an httptest server: /ws, /sse, /poll and the publish API
 //
-// Faults apply to messages that carry a sequence number, that is to those of a run and not to what
-// is sent before it.
+// Faults apply to the messages of a run, which have a sequence number, and not to those before it.
 package fake
 
 import (
@@ -30,8 +28,7 @@ func Every(n uint32) When { return func(seq uint32) bool { return seq%n == n-1 }
 // Only returns a When for one message.
 func Only(n uint32) When { return func(seq uint32) bool { return seq == n } }
 
-// Faults are the promises to break; the zero Faults breaks none. Each is broken for every member
-// alike.
+// Faults are the promises to break, for every member alike; the zero Faults breaks none.
 type Faults struct {
 	Lose      When // not delivered
 	Duplicate When // delivered twice, one right after the other

@@ -39,8 +39,7 @@ const (
 	version           = "3"
 	noProof           = "-"
 
-	// exporterLabel is the label of what TLS tells both ends; registered by nobody, so it has a
-	// name of its own.
+	// exporterLabel is the label of what TLS tells both ends; an own name, as none is registered.
 	exporterLabel = "EXPORTER-zonecast-loadtest"
 )
 
@@ -70,8 +69,7 @@ func channelBinding(conn *tls.Conn) (b binding, err error) {
 	return b, err
 }
 
-// protocolError wraps what is wrong with the other side, and leaves errors of the network as they
-// are.
+// protocolError wraps the other side's faults, and leaves errors of the network as they are.
 func protocolError(err error) error {
 	var network net.Error
 	if errors.Is(err, io.EOF) {

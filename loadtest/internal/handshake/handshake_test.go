@@ -35,8 +35,7 @@ func testCertificate(t testing.TB) Certificate {
 	return p
 }
 
-// pipe returns both ends of a connection, which ends with the test, or much sooner than it would
-// give up.
+// pipe returns both ends of a connection, which ends with the test, or after 20 seconds.
 func pipe(t testing.TB) (near, far net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -130,8 +129,7 @@ type line struct {
 	io.Writer
 }
 
-// answerTo lets a worker hear what a coordinator may say, and returns what it says after its first
-// line.
+// answerTo lets a worker hear what a coordinator may say, and returns what follows its first line.
 func answerTo(k Key, b binding, said string) (string, error) {
 	var out bytes.Buffer
 	err := serverHandshake(line{strings.NewReader(said), &out}, b, k, welcome)
@@ -150,8 +148,7 @@ func TestAProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 	}
 }
 
-// An unauthenticated connection who hands the worker's own lines back to it, or pretends to have
-// proved, learns nothing.
+// A stranger who hands the worker's own lines back to it, or a made-up proof, learns nothing.
 func TestNoProofIsMadeForAStranger(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, say := range map[string]string{
@@ -175,8 +172,7 @@ func TestNoProofIsMadeForAStranger(t *testing.T) {
 	}
 }
 
-// Who only pretends to be the worker does not get further than the coordinator's proof, whose label
-// is not the worker's.
+// A false worker gets no further than the coordinator's proof, whose label is not the worker's.
 func TestAFalseWorkerIsDetected(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, verdict := range map[string]string{
@@ -195,8 +191,7 @@ func TestAFalseWorkerIsDetected(t *testing.T) {
 	}
 }
 
-// Who sits in between and speaks TLS with both sides can pass on every word of theirs, and gets
-// nothing but a refusal.
+// Who speaks TLS with both sides can pass on every word of theirs, and gets but a refusal.
 func TestAManInTheMiddleIsDetected(t *testing.T) {
 	k := key(t, "the key of both of them")
 	near, nearer := pipe(t)

@@ -8,15 +8,13 @@ import (
 	"strings"
 )
 
-// The length of a key in bytes. A proof can be tried against a list of words by whoever saw it, so
-// a word is no key.
+// The length of a key in bytes. Who saw a proof can try it against words, so a word is no key.
 const (
 	MinKey = 16
 	MaxKey = 1024
 )
 
-// A Key is the secret that a coordinator and its workers share; an empty one is none. It prints as
-// a mark, never as itself.
+// A Key is the secret of a coordinator and its workers, or none if empty. It prints as a mark only.
 type Key struct{ secret string }
 
 // Set reports whether there is a key.

@@ -69,8 +69,7 @@ type Head struct {
 	ContentType string
 }
 
-// ParseHead reads the head that p begins with and says how many bytes it has: 0 when it is not all
-// there yet.
+// ParseHead reads the head that p begins with and returns its length: 0 when it is not all there.
 func ParseHead(p []byte) (h Head, n int, err error) {
 	end := bytes.Index(p, []byte("\r\n\r\n"))
 	if end < 0 {

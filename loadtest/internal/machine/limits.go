@@ -50,8 +50,7 @@ func Descriptors(connections int) error {
 // mostProcesses is as many as are started without being asked for.
 const mostProcesses = 64
 
-// Processes returns how many processes so many connections need, with the descriptors that each may
-// have.
+// Processes returns how many processes so many connections need, by the descriptors of each.
 func Processes(connections int) int {
 	have, err := raiseLimit(math.MaxUint64)
 	if err != nil || have <= 2*reserved {

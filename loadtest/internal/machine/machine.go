@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package machine reads what the system has, what it allows this process, and what processes use:
-// from /proc and by getrusage.
+// Package machine reads what the system has and allows, and what processes use, from /proc.
 //
 //	machine.go   the description of the machine, and the CPU time and memory of processes
 //	limits.go    file descriptors and local ports
@@ -70,8 +69,7 @@ func (d Description) String() string {
 	return s
 }
 
-// Idle returns the time that the cores had nothing to do since the machine's start, summed over all
-// of them.
+// Idle returns how long the cores had nothing to do since the machine's start, all together.
 func Idle() (time.Duration, error) { return parseIdle(string(read("/proc/stat"))) }
 
 func parseIdle(stat string) (time.Duration, error) {

@@ -1,5 +1,4 @@
-// Package progress shows a running test: one line, redrawn on a terminal, and one line per ten
-// seconds elsewhere.
+// Package progress shows a run: one line redrawn on a terminal, a line per ten seconds elsewhere.
 //
 //	main ──▶ Printer.Watch ──▶ source()   asked for the state as often as it is shown
 package progress

@@ -22,8 +22,7 @@ const connectID = 1
 
 func (Centrifuge) Target(path, query string, _ Subscription) string { return joinQuery(path, query) }
 
-// Hello implements [Codec]: connect and subscribe go out together, as the library's own clients do
-// it.
+// Hello sends connect and subscribe together, as the library's own clients do.
 func (c Centrifuge) Hello(s Subscription) []byte {
 	p := fmt.Appendf(nil, `{"id":%d,"connect":{%s}}`, connectID, tokenField(c.Token))
 	if s.Room == "" {

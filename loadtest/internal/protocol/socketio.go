@@ -27,8 +27,7 @@ func (SocketIO) Target(path, query string, _ Subscription) string {
 // Hello implements [Codec]: the server opens.
 func (SocketIO) Hello(Subscription) []byte { return nil }
 
-// Next implements [Codec]. The first digit is Engine.IO's packet type, the second, of a message
-// (4), Socket.IO's.
+// Next reads Engine.IO's packet type first, then, of a message (4), Socket.IO's.
 func (s SocketIO) Next(p []byte, room string) (Event, []byte) {
 	if data, ok := embeddedData(p, `42["`+stamp.Event+`"`, `,`, `]`, s.Size); ok {
 		return Event{Kind: Delivery, Data: data}, nil

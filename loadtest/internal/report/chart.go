@@ -17,8 +17,7 @@ const (
 	chartBottom = 24
 )
 
-// mostPoints is how many points a line has at most; of more seconds, each point is the highest of
-// several.
+// mostPoints is a line's most points; of more seconds, each point is the highest of several.
 const mostPoints = 600
 
 // A chart is drawn over the seconds of the run.

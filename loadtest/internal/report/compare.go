@@ -70,8 +70,7 @@ func Compare(before, after *Result) *Comparison {
 	return c
 }
 
-// Change returns how much more the second figure is than the first, as a part of it; 0 when that
-// can't be told.
+// Change returns by what part of the first figure the second is more; 0 when that can't be told.
 func (r ComparisonRow) Change() float64 {
 	switch {
 	case math.IsNaN(r.Before) || math.IsNaN(r.After) || r.Before == r.After:
@@ -87,8 +86,7 @@ func (r ComparisonRow) worse(limit float64) bool {
 	return r.Better != 0 && -float64(r.Better)*r.Change() > limit
 }
 
-// Worse reports whether any figure got worse by more than a part of it, or the second run failed or
-// says nothing.
+// Worse reports whether a figure got worse by more than limit, or the second run is no good.
 func (c *Comparison) Worse(limit float64) bool {
 	for _, r := range c.Rows {
 		if r.worse(limit) {

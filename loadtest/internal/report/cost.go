@@ -7,14 +7,11 @@ import (
 
 // Limits below which the growth of memory says nothing about the cost of a connection.
 const (
-	// ownChecks is how many connections of the load tester itself, before the run, an instance may
-	// have had.
+	// ownChecks is how many connections of the load tester's preflight an instance may have had.
 	ownChecks = 20
-	// warmShare is the share of the run's connections that an instance may have had before: what
-	// they left may be used again.
+	// warmShare is the share of the run's connections that may have left memory to use again.
 	warmShare = 0.05
-	// leastGrowth is how many bytes an instance must have grown by: a process's memory changes by
-	// that much for other reasons.
+	// leastGrowth is the bytes an instance must have grown by: less may have other reasons.
 	leastGrowth = 1 << 20
 )
 

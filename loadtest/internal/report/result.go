@@ -1,5 +1,4 @@
-// Package report is the outcome of a run: as a value, as text for a person and as JSON for a
-// program.
+// Package report is a run's outcome: a value, text for a person, JSON for a program.
 //
 //	scenario  ──▶ Result            what was measured
 //	settings  ──▶ ParseThreshold    what it must reach
@@ -19,8 +18,7 @@ import (
 // Schema is the version of the JSON form. It rises when a field changes its meaning or goes away.
 const Schema = 1
 
-// A Result is everything that is known about a run when it is over. Durations in JSON are
-// milliseconds.
+// A Result is all that is known about a run when it is over. JSON has durations in milliseconds.
 type Result struct {
 	Schema     int       `json:"schema"`
 	Settings   Settings  `json:"settings"`
@@ -80,8 +78,7 @@ type Result struct {
 	Seconds []Second `json:"seconds"`
 
 	Thresholds []Outcome `json:"thresholds"`
-	// Failures says in sentences what makes this a failed run; missed thresholds are not among
-	// them.
+	// Failures says in sentences what makes this a failed run, missed thresholds apart.
 	Failures []string `json:"failures"`
 }
 
@@ -140,8 +137,7 @@ type Messages struct {
 // Interrupted is what Stopped says of a run that a person ended.
 const Interrupted = "interrupted"
 
-// Violations counts the server's broken promises that are neither losses, duplicates nor
-// reorderings of messages.
+// Violations counts broken promises other than losses, duplicates and reorderings of messages.
 type Violations struct {
 	Holes      uint64 `json:"holes"`      // offsets that were skipped without a word
 	Reused     uint64 `json:"reused"`     // offsets given to two different messages
@@ -186,8 +182,7 @@ func TimesOf(s latency.Summary) Times {
 // Millis returns a duration in milliseconds, to the microsecond.
 func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// Generator is what the load tester itself used, all its processes together; zero where the system
-// does not tell.
+// Generator is what all processes of the load tester used; zero where the system does not tell.
 type Generator struct {
 	CPUSeconds      float64 `json:"cpuSeconds"`
 	CPUPercent      float64 `json:"cpuPercent"`     // of one core, during the run

@@ -97,8 +97,7 @@ func (t Threshold) holds(value float64) bool {
 	}
 }
 
-// An expectation is what every run must fulfil, unless a threshold for one of its metrics says what
-// is good enough.
+// An expectation is for every run to fulfil, unless a threshold for one of its metrics is given.
 type expectation struct {
 	metrics []string
 	// failure returns a sentence when the result does not fulfil it, and "" when it does.
@@ -172,11 +171,9 @@ func joinText(a, b string) string {
 	return a + ", and " + b
 }
 
-// Evaluate measures the result against the thresholds and against what every run must fulfil, and
-// enters the outcome.
+// Evaluate measures the result against the thresholds and the expectations, and enters the outcome.
 //
-// Scenario ramp is good when a step held its thresholds: that the last ones did not is what it
-// looks for.
+// Scenario ramp is good when a step held its thresholds; that the last ones fail is its purpose.
 func Evaluate(r *Result, thresholds []Threshold) {
 	r.Thresholds, r.Failures = []Outcome{}, []string{}
 	if r.Stopped != "" {

@@ -47,8 +47,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// What a warm server's connections cost can't be told, so no threshold for it is met, and the
-// outcome says what to do.
+// A warm server's cost of a connection is unknown: no threshold is met, and it says what to do.
 func TestCheckSaysWhatCanNotBeMeasured(t *testing.T) {
 	r := goodResult()
 	r.Servers = []Server{{Name: "h:1", MemoryBefore: 2 << 20, MemoryIdle: 2 << 20}}

@@ -13,19 +13,16 @@ import (
 )
 
 const (
-	// halvings is how often the gap between the highest rate that held and the lowest that did not
-	// is halved.
+	// halvings is how often the gap between the highest rate held and the lowest missed is halved.
 	halvings = 3
 	// mostSteps is how many steps a ramp has at most.
 	mostSteps = 40
-	// stepPause is how long members have between two steps to come to rest, at most as long as a
-	// step.
+	// stepPause is how long members rest between two steps, at most as long as a step.
 	stepPause = 2 * time.Second
 )
 
-// ramp finds the highest rate that holds the thresholds: each step is faster than the one before
-// until one is missed, and then the gap is halved some times. The figures of the whole run are
-// those of all its steps.
+// ramp finds the highest rate that holds the thresholds: the steps get faster until one is missed,
+// and then the gap is halved some times. The figures of the run are those of all its steps.
 func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total) (stopped string, err error) {
 	held, missed := 0.0, math.Inf(1)
 	halved := 0

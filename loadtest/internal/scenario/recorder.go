@@ -158,8 +158,7 @@ func (w *recorder) second(to time.Time) {
 	w.lag.Reset()
 }
 
-// busy returns how much of a core a worker used while messages were sent: on average, and at most
-// in one second.
+// busy returns how much of a core a worker used while sending: on average, and at most in a second.
 func (w *recorder) busy() (average, most float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -178,8 +177,7 @@ func (w *recorder) keepConnects(answers []worker.Reply) {
 	}
 }
 
-// writeHDR writes the log in the format of HdrHistogram's other tools: times in seconds, values in
-// microseconds.
+// writeHDR writes an HdrHistogram log: times in seconds, values in microseconds.
 func (w *recorder) writeHDR(out io.Writer) error {
 	log := hdrhistogram.NewHistogramLogWriter(out)
 	if err := errors.Join(

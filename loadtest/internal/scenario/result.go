@@ -191,8 +191,7 @@ func (r *Run) reportSettings() report.Settings {
 	return s
 }
 
-// duration returns the time from the first message being due to the end of the sending or the last
-// arrival, whichever came later.
+// duration is from the first message being due to the end of the sending or the last arrival.
 func (t *total) duration(all *worker.Partial) time.Duration {
 	if t.first == 0 {
 		return 0

@@ -26,8 +26,7 @@ func TestOneConnectionCut(t *testing.T) {
 		fewest, mostLost uint64
 	}{
 		{"comes back", 10 * time.Second, report.Connections{Asked: members, Joined: members, Broken: 1, Resumed: 1}, 0, 0},
-		// Messages 0 to 59 were written to it before the cut; those that were still in its socket
-		// may be gone with it.
+		// Messages 0 to 59 were written to it before the cut; those in its socket may be gone.
 		{"must not", 0, report.Connections{Asked: members, Joined: members, Broken: 1, Lost: 1}, 40, 45},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -48,8 +47,7 @@ func TestOneConnectionCut(t *testing.T) {
 	}
 }
 
-// A server that restarts and keeps its history loses nothing: everybody goes on from the last
-// offset.
+// A server that restarts and keeps its history loses nothing: all go on from the last offset.
 func TestServerRestarts(t *testing.T) {
 	for _, transport := range []string{settings.WebSocket, settings.SSE} {
 		t.Run(transport, func(t *testing.T) {
@@ -76,8 +74,7 @@ func TestServerRestarts(t *testing.T) {
 	}
 }
 
-// One that forgets its history loses what nobody had yet, says so, and is not blamed for silent
-// holes as well.
+// One that forgets its history loses what nobody had yet, says so, and has no silent holes.
 func TestServerRestartsAndForgets(t *testing.T) {
 	t.Parallel()
 	s, plan := start(t, fake.Faults{Shut: fake.Only(50), Forget: true}, onePublisher,
@@ -102,8 +99,7 @@ func TestEchoComesBack(t *testing.T) {
 	if c := got.Connections; c.Broken != 1 || c.Resumed != 1 || c.Lost != 0 {
 		t.Errorf("connections %+v", c)
 	}
-	// The echo that was on its way is lost, and those that were due while it was away could not be
-	// sent.
+	// The echo that was on its way is lost; those due while it was away could not be sent.
 	m := got.Messages
 	if m.Lost != 1 || m.Failed == 0 || m.Sent+m.Failed != 400 || m.Received != m.Sent-1 || m.Duplicated+m.Reordered != 0 {
 		t.Errorf("messages %+v", m)

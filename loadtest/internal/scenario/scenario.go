@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package scenario carries out a run with the workers that it takes, and adds up what they
-// measured.
+// Package scenario carries out a run with its workers, and adds up what they measured.
 //
 //	main ──▶ New(plan) ──▶ Run.Do        preflight, start workers, connect, send, settle, add up
 //	                       Run.Snapshot  for the progress line, meanwhile
@@ -34,16 +33,14 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/workers"
 )
 
-// headStart is how long before its first message a step is ordered, so that every worker knows of
-// it in time.
+// headStart is how long before its first message a step is ordered, for all workers to know of it.
 const headStart = 100 * time.Millisecond
 
 // A Run carries out one plan, once.
 type Run struct {
 	plan settings.Plan
 	name string // in the stamps
-	// Spawn returns the command that starts this program as a worker; needed for more than one
-	// process only.
+	// Spawn returns the command that starts a worker; needed for several processes only.
 	Spawn func() *exec.Cmd
 
 	addresses addresses

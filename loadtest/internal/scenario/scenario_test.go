@@ -153,8 +153,7 @@ func TestLatencyIncludesTheServersDelay(t *testing.T) {
 	}
 }
 
-// What waits for a free publisher goes out together, and each message of a batch has an answer of
-// its own.
+// Messages that wait for a publisher go out together; each of a batch has its own answer.
 func TestBatches(t *testing.T) {
 	t.Parallel()
 	s, plan := start(t, fake.Faults{Think: 30 * time.Millisecond, Refuse: fake.Every(20)}, func(p *settings.Plan) { p.Publishers, p.Batch = 1, 50 })

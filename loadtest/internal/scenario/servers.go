@@ -18,8 +18,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
 
-// readTimeout is how long an instance may take to tell its memory, maxMetrics how many bytes of it
-// are read.
+// readTimeout is how long an instance may take to answer, with at most maxMetrics bytes read.
 const (
 	readTimeout = 3 * time.Second
 	maxMetrics  = 4 << 20
@@ -47,8 +46,7 @@ type server struct {
 	cpuBefore float64
 }
 
-// findServers looks which instances may be read: by their processes, or at /metrics. Those that may
-// not are left out.
+// findServers finds the instances that may be read: by their processes, or at /metrics.
 func (r *Run) findServers(ctx context.Context) *servers {
 	s := &servers{}
 	if len(r.plan.ServerPIDs) > 0 {
@@ -80,8 +78,7 @@ func (s *servers) add(ctx context.Context, name string, read func(context.Contex
 	}})
 }
 
-// start reads the servers when all members are connected and nothing is sent yet, and watches their
-// memory from then on.
+// start reads the servers, with all connected and nothing sent, and watches them from then on.
 func (s *servers) start(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx) // a run that was interrupted has figures, too
 	for _, one := range s.all {
@@ -137,8 +134,7 @@ func fromProc(pid int) (reading, error) {
 	return reading{memory: uint64(resident), cpu: used.Seconds()}, err
 }
 
-// fromMetrics reads what Prometheus' client libraries tell of a process, and Zonecast of its
-// connections.
+// fromMetrics reads what Prometheus' clients tell of a process, and Zonecast of its connections.
 func fromMetrics(ctx context.Context, address string) (reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()

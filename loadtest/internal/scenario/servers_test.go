@@ -32,8 +32,7 @@ func TestThisProcessCanBeRead(t *testing.T) {
 	}
 }
 
-// A server that ends during the run is reported with what was last seen of it, and one that may not
-// be read not at all.
+// A server that ends is reported as last seen, and one that may not be read not at all.
 func TestAServerThatEnds(t *testing.T) {
 	s := &servers{}
 	now, gone := reading{memory: 10, cpu: 5, opened: 3}, error(nil)

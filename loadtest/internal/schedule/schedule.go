@@ -16,16 +16,14 @@ import (
 // MaxCount is the most messages that one run can hold: sequence numbers have 32 bits.
 const MaxCount = math.MaxUint32
 
-// A Constant sends at a fixed rate: message i is due i/rate after the start. The zero Constant
-// sends nothing.
+// A Constant sends at a fixed rate: message i is due i/rate after the start. Its zero sends none.
 type Constant struct {
 	rate  float64
 	count uint32
 }
 
-// NewConstant returns the schedule of a run of length d at rate messages per second. Both must be
-// positive, and rate×d less than [MaxCount]. The first message is due at once, so there is always
-// one.
+// NewConstant returns the schedule of a run of length d at rate messages per second, both positive,
+// and rate×d less than [MaxCount]. The first message is due at once, so there is always one.
 func NewConstant(rate float64, d time.Duration) Constant {
 	c := Constant{rate: rate}
 	n := uint32(math.Ceil(rate * d.Seconds()))
@@ -120,8 +118,7 @@ func Bound(n int, share float64) float64 {
 	return positions[in]
 }
 
-// position puts thing i into the unit interval, which the multiples of an irrational number fill
-// evenly.
+// position puts thing i into the unit interval, evenly, as an irrational number's multiples are.
 func position(i int) float64 {
 	_, x := math.Modf(float64(i) * (math.Sqrt2 - 1))
 	return x

@@ -93,8 +93,7 @@ func (p *Plan) rooms(wrong *mistakes) {
 	}
 }
 
-// nextName returns the ith name after one: warehouse-2 after warehouse-1, zone-b after zone-a,
-// hall-1 after hall.
+// nextName counts on: warehouse-2 after warehouse-1, zone-b after zone-a, hall-1 after hall.
 func nextName(name string, i int) string {
 	if i == 0 {
 		return name
@@ -229,8 +228,7 @@ func (p *Plan) sources(wrong *mistakes) {
 	}
 }
 
-// workers checks those on other machines. The token and the key go to them, so it must be known who
-// they are.
+// workers checks those on other machines, which get the token and so must be known.
 func (p *Plan) workers(wrong *mistakes) {
 	var err error
 	if p.WorkerKey, err = handshake.ReadKey(p.WorkerKeyFlag); err != nil {
@@ -251,8 +249,7 @@ func (p *Plan) workers(wrong *mistakes) {
 	}
 }
 
-// unmeasured are the metrics, or families of them, of which a scenario has no figure whatever the
-// server does.
+// unmeasured are the metrics, or families, of which a scenario has no figure in any case.
 var unmeasured = map[string][]string{
 	Idle:  {"latency", "live", "completion", "publish", "lag", "sent", "delivered", "server.cpu"},
 	Echo:  {"completion", "publish"},

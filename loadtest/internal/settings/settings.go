@@ -1,5 +1,4 @@
-// Package settings reads and checks what a run is asked to do, from flags, the environment and a
-// scenario file.
+// Package settings reads and checks a run's settings: flags, the environment and a scenario file.
 //
 //	main ──▶ Parse(args) ──▶ Plan       everything checked, every mistake told at once
 package settings

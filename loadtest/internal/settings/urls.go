@@ -43,8 +43,7 @@ func (p *Plan) urls(wrong *mistakes) {
 	}
 }
 
-// wsURL reads an address to connect to. An http address means the WebSocket behind it, and no path
-// means the protocol's.
+// wsURL reads an address: http means the WebSocket behind it, and no path the protocol's.
 func wsURL(text, spoken string) (*url.URL, error) {
 	u, err := parseURL(text, "ws", "wss", "http", "https")
 	if err != nil {
@@ -109,8 +108,7 @@ func (p *Plan) memberURL(u *url.URL) (string, error) {
 	return member.String(), nil
 }
 
-// publishBase derives where to publish from where members connect: ws://host/prefix/ws gives
-// http://host/prefix.
+// publishBase derives where to publish: ws://host/prefix/ws gives http://host/prefix.
 func publishBase(u *url.URL) (string, error) {
 	prefix, ok := strings.CutSuffix(strings.TrimSuffix(u.Path, "/"), "/ws")
 	if !ok {

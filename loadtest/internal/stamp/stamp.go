@@ -75,8 +75,7 @@ type Template struct {
 	size int
 }
 
-// New returns the template of a run, a name of [RunLen] letters and digits, for data with so many
-// bytes, from [MinBytes] on.
+// New returns the template of a run, [RunLen] letters and digits, for data of so many bytes.
 func New(run string, size int) (*Template, error) {
 	switch {
 	case len(run) != RunLen:

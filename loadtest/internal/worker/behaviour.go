@@ -81,8 +81,7 @@ func (m *member) disconnect(by string) {
 	}
 }
 
-// scheduleOffline disconnects a member at a time, lets it reconnect, and repeats that until the
-// end.
+// scheduleOffline disconnects a member at a time, lets it return, and repeats that until the end.
 func (m *member) scheduleOffline(at, end uint64) {
 	b := m.w.job.Behaviour
 	if at+uint64(b.Offline) >= end {

@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package worker carries out one process's part of a run: its members, and what is published if it
-// is the one that does.
+// Package worker carries out one process's part of a run: its members, and publishing if it does.
 //
 //	coordinator ──▶ Open(job) ▸ Connect ▸ Send(step) ▸ Settle(accepted) ──▶ Partial
 //	            ◀── Tick              each second meanwhile, with counts alone in between
@@ -41,8 +40,7 @@ type Job struct {
 	Token    string
 	Sources  []netip.Addr
 
-	// Rooms are those of the whole run; members and messages are spread over them evenly, or with
-	// Zipf's exponent.
+	// Rooms are the run's; members and messages are spread over them, by Zipf's exponent.
 	Rooms    []string
 	Exponent float64
 	// Members are the members First, First+1 … of the run.
@@ -51,16 +49,14 @@ type Job struct {
 	PayloadBytes   int
 	Reconnect      time.Duration // how long a member tries to reconnect
 
-	// EchoPosts is how many echoes of one member may be under way where they go by POST; less than
-	// 2 for one.
+	// EchoPosts is how many echoes of a member may be under way by POST; below 2 for one.
 	EchoPosts int
 	Grace     time.Duration // how long after the end of a step messages that are due still go out
 
 	Publish   Publish
 	Behaviour Behaviour
 	MaxErrors uint64
-	// ClockAhead is how many nanoseconds this worker's clock is ahead of the one that stamps
-	// messages.
+	// ClockAhead is how many nanoseconds this clock is ahead of the one that stamps messages.
 	ClockAhead int64
 	// Tracked is how many messages at most are followed to their last receiver.
 	Tracked int
@@ -117,8 +113,7 @@ type Publish struct {
 	ByClients bool
 	Bases     []Address
 	Key       string
-	// Batch is how many messages that wait may go out in one request to the API; less than 2 for
-	// one each.
+	// Batch is how many waiting messages may go out in one request to the API; below 2 for one.
 	Batch int
 	// Writers is how many streams each room has; one publisher writes each.
 	Writers int
@@ -160,8 +155,7 @@ type Step struct {
 	Duration time.Duration
 	Rate     float64 // messages published per second; 0 for none
 	Echo     float64 // round trips per second; 0 for none
-	// Window, if above 0, publishes as fast as answers come, with so many of each publisher
-	// unanswered.
+	// Window, if above 0, publishes as answers come, with so many of each publisher unanswered.
 	Window int
 }
 

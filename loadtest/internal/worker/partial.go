@@ -119,8 +119,7 @@ type RoomPart struct {
 	Arrivals []Arrivals // by stream
 }
 
-// Arrivals is, by number of a stream's message, how many members have it, and when the last one got
-// it.
+// Arrivals is, by number in a stream, how many members have a message, and when the last got it.
 type Arrivals []arrival
 
 // Each calls f for each message, with the time in µs from when it was due to its last receiver.

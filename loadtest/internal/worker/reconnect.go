@@ -15,8 +15,7 @@ const (
 	longestPause = 2 * time.Second
 )
 
-// backoff returns the pause before attempt n = 1, 2 …, with jitter, so that members don't reconnect
-// all at once.
+// backoff returns the pause before attempt n = 1, 2 …, with jitter, lest all reconnect at once.
 func backoff(n int) time.Duration {
 	pause := min(firstPause<<min(n-1, 10), longestPause)
 	return pause/2 + rand.N(pause/2)
@@ -41,8 +40,7 @@ func (m *member) reconnect(now uint64) {
 	m.scheduleDial(wait, now)
 }
 
-// scheduleDial dials the next target after a pause, as a load balancer would: the last one may be
-// gone.
+// scheduleDial dials the next target after a pause, as a balancer would: the last may be gone.
 func (m *member) scheduleDial(wait time.Duration, now uint64) {
 	m.tries++
 	m.timer = m.w.loop.At(now+uint64(wait), func(uint64) { m.w.waiting = append(m.w.waiting, m) })

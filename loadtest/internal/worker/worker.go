@@ -42,8 +42,7 @@ var (
 	ErrAllLost = errors.New("all connections were lost")
 )
 
-// A Worker carries out one job. It belongs to one goroutine, but for Tick's callback, which is
-// called from it.
+// A Worker carries out one job. It belongs to one goroutine, which also calls tick.
 type Worker struct {
 	job      Job
 	loop     *client.Loop
@@ -74,8 +73,7 @@ type Worker struct {
 
 	// What was measured since the last Settle.
 	tallies Tallies
-	// What was measured since the last tick: of messages to members that were there, and of those
-	// that were missed at first.
+	// Since the last tick, of messages to members that were there, and of those missed at first.
 	secondLive, secondReplayed, secondLag, sinceTick *latency.Tally
 	last                                             uint64
 	failures                                         *failure.Log
@@ -105,8 +103,7 @@ type room struct {
 	sent     []uint32    // by stream of the room: the next number
 }
 
-// arrival is what became of a message: how many members have it, and when the last of them got it,
-// in µs after it was due.
+// arrival is how many members have a message, and how many µs after it was due the last got it.
 type arrival struct{ count, last uint32 }
 
 // Open returns the worker of a job. tick is called each second, and with counts alone in between.
@@ -280,8 +277,7 @@ func (w *Worker) tickSecond(now uint64) {
 	}
 }
 
-// mergeSecond adds the last second to the run: recording each delivery once is what keeps the load
-// tester ahead of the server.
+// mergeSecond adds the last second to the run; recording each delivery once keeps up the speed.
 func (w *Worker) mergeSecond() {
 	w.tallies.Live.Merge(w.secondLive)
 	for _, t := range []*latency.Tally{w.secondLive, w.secondReplayed} {

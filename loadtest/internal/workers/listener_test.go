@@ -105,8 +105,7 @@ func TestASilentConnectionTimesOut(t *testing.T) {
 	waitForLog(t, log, "not authenticated within 5s (1 refused so far)")
 }
 
-// A worker has one coordinator at a time; another one is told so, and gets its turn after the
-// first.
+// A worker has one coordinator at a time; another is told so, and has its turn afterwards.
 func TestAWorkerThatIsBusySaysSo(t *testing.T) {
 	t.Parallel()
 	key := readKey(t, "the key of both of them")

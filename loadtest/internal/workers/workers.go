@@ -36,8 +36,7 @@ type Client struct {
 	end  func()
 }
 
-// Do sends a command and waits for the reply. When ctx ends, the worker is told to stop, and still
-// replies.
+// Do sends a command and waits for the reply, which comes early when ctx ends.
 func (m *Client) Do(ctx context.Context, o worker.Command) (worker.Reply, error) {
 	a := m.do(ctx, o)
 	if a.Failure != "" {
@@ -165,8 +164,7 @@ func Dial(ctx context.Context, address string, key handshake.Key, tick func(*wor
 	return m, uncertain, nil
 }
 
-// callTimeout is how long the handshake may take: longer than a worker waits for the end of another
-// run.
+// callTimeout is how long the handshake may take: longer than a worker waits for another run's end.
 const callTimeout = 2 * authTimeout
 
 // explain adds to a handshake's error what to do about it.

@@ -18,8 +18,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
-// startWorker starts a worker behind a listener, as on another machine, and returns its address and
-// its lines.
+// startWorker starts a worker behind a listener, as elsewhere, and returns its address and log.
 func startWorker(t *testing.T, key handshake.Key) (address string, log *fake.Lines) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -70,8 +70,7 @@ func (o *Outcome) DeliveriesPerSecond() float64 {
 	return float64(o.Run.Delivered) / o.Run.Elapsed.Seconds()
 }
 
-// BytesPerDelivery returns how many bytes of the connections each delivered message took, acks and
-// headers included.
+// BytesPerDelivery returns the connections' bytes per delivered message, acks and headers included.
 func (o *Outcome) BytesPerDelivery() float64 {
 	if o.Run.Delivered == 0 {
 		return 0
@@ -79,8 +78,7 @@ func (o *Outcome) BytesPerDelivery() float64 {
 	return float64(o.Run.Bytes) / float64(o.Run.Delivered)
 }
 
-// Run puts a peer through the scenario. What goes wrong with the peer is the outcome's Failure; the
-// error is that of ctx.
+// Run puts a peer through the scenario. The peer's error is the outcome's Failure, ctx's its own.
 func (s Scenario) Run(ctx context.Context, peer *server.Peer) (Outcome, error) {
 	o := Outcome{Scenario: s.Name, Peer: peer.Name}
 	if err := s.measure(ctx, peer, &o); err != nil {
@@ -141,8 +139,7 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 	return err
 }
 
-// job is what the load tester is told: members that join by a frame, and publishers that are
-// clients too.
+// job is the load tester's: members that join by a frame, publishers that are clients too.
 func (s Scenario) job(peer *server.Peer, process *server.Process) worker.Job {
 	j := worker.Job{
 		Run: stamp.NewRun(), Protocol: peer.Dialect, ByFrame: true, Deflate: s.Deflate, Members: s.Connections, PayloadBytes: s.Bytes,
@@ -191,8 +188,7 @@ func (s Scenario) load(ctx context.Context, clients *worker.Worker, process *ser
 	return nil
 }
 
-// runStep carries out one step and waits until everything is delivered, or for as long as the
-// scenario says.
+// runStep carries out one step and waits for all deliveries, at most for the scenario's Settle.
 func (s Scenario) runStep(ctx context.Context, clients *worker.Worker, d time.Duration) (*worker.Partial, worker.Step, error) {
 	step := worker.Step{Start: client.Now(), Duration: d, Rate: s.Rate}
 	if s.Kind == Flood {

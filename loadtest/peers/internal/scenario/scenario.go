@@ -4,8 +4,7 @@
 //
 //	All ──▶ Scenario.Run: server.Start ──▶ worker.Connect ──▶ Idle, Steady or Flood ──▶ Outcome
 //
-// Each scenario has a server of its own, fresh from its start, so that no figure carries another
-// scenario's memory.
+// Each scenario has a fresh server, so that no figure carries another scenario's memory.
 package scenario
 
 import (

@@ -79,8 +79,7 @@ func (k Kit) Peer(ctx context.Context, name string) (*Peer, error) {
 	return p, nil
 }
 
-// zonecast runs with everything at its default but for the limits that a benchmark from one address
-// would meet.
+// zonecast runs with its defaults but for the limits that one address would meet.
 func zonecast(ctx context.Context, name, title, path string) (*Peer, error) {
 	program, err := filepath.Abs(path)
 	if err != nil {

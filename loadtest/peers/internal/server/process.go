@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package server starts the servers that are measured, one at a time, and reads what they cost from
-// /proc.
+// Package server starts the servers to measure, one at a time, and reads their cost from /proc.
 //
 //	Kit.Build ──▶ Peer ──▶ Peer.Start ──▶ Process: Addr, CPU, Resident, Kill
 package server
