@@ -49,23 +49,18 @@ type Handler interface {
 
 // A Target is where a server is reached.
 type Target struct {
-	Addr netip.AddrPort
-	// Host is the request's, Path and Query the ones of its target.
-	Host, Path, Query string
-	// TLS is the name that the server must show a certificate for, "" for none.
-	TLS   string
-	Token string
+	Addr              netip.AddrPort
+	Host, Path, Query string // the request's
+	TLS               string // the name that the server must show a certificate for, "" for none
+	Token             string
 }
 
 // Options are the same for all connections of a loop.
 type Options struct {
 	Protocol protocol.Codec
-	// Deflate asks for permessage-deflate; a server that does not grant it is an error.
-	Deflate bool
-	// Sources are the addresses that connections come from, in turns; none for the system's choice.
-	Sources []netip.Addr
-	// Roots are the authorities for TLS; nil for the system's.
-	Roots *x509.CertPool
+	Deflate  bool           // asks for permessage-deflate; a server that does not grant it is an error
+	Sources  []netip.Addr   // that connections come from, in turns; none for the system's choice
+	Roots    *x509.CertPool // the authorities for TLS; nil for the system's
 }
 
 // A Loop is all the sockets of a process.
@@ -84,8 +79,7 @@ type Loop struct {
 	event    protocol.Event // reused: there are a million a second
 	bridges  tlsBridges
 
-	// Received is how many bytes came in.
-	Received uint64
+	Received uint64 // bytes
 }
 
 // Open returns a loop without sockets.

@@ -71,7 +71,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case !authorized(r, s.faults.Token):
 		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
-	case s.isAway():
+	case time.Now().Before(locked(s, &s.back)):
 		refuse(w, http.StatusServiceUnavailable, "restarting")
 	default:
 		return true

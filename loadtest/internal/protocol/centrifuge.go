@@ -10,10 +10,8 @@ import (
 // Centrifuge is the JSON protocol of the centrifuge library: commands and replies, one a line,
 // several lines in a message.
 type Centrifuge struct {
-	// Size is the length of published data in bytes.
-	Size int
-	// Token is shown with the command connect, if it is not empty.
-	Token string
+	Size  int    // of published data, in bytes
+	Token string // shown with the command connect, if it is not empty
 }
 
 var _ Codec = Centrifuge{}

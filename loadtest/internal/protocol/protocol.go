@@ -68,8 +68,7 @@ type Event struct {
 	Data       []byte
 	Reason     string
 	RetryAfter time.Duration
-	// Reply, if there is one, must be sent at once.
-	Reply []byte
+	Reply      []byte // if there is one, must be sent at once
 }
 
 // A Subscription is the room that a client joins; "" for a client that only publishes. After,

@@ -12,10 +12,8 @@ import (
 // SocketIO is the Socket.IO protocol 5 over Engine.IO 4, with the server in the folder socketio:
 // clients join by the event join and publish by the event publish, both acknowledged.
 type SocketIO struct {
-	// Size is the length of published data in bytes.
-	Size int
-	// Token is shown when a client connects to the namespace, as auth.token, if it is not empty.
-	Token string
+	Size  int    // of published data, in bytes
+	Token string // shown to the namespace as auth.token, if it is not empty
 }
 
 var _ Codec = SocketIO{}

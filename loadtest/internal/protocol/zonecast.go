@@ -15,8 +15,7 @@ import (
 // Zonecast is the protocol of package wire. Rooms have the names of [wire.Room]. The same frames
 // come over WebSocket, as Server-Sent Events, and as the messages of a long poll.
 type Zonecast struct {
-	// ByFrame joins by a frame subscribe and not by the address.
-	ByFrame bool
+	ByFrame bool // joins by a frame subscribe and not by the address
 }
 
 var _ Codec = Zonecast{}

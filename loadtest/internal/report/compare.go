@@ -21,8 +21,7 @@ type ComparisonRow struct {
 	Metric        string
 	Unit          Unit
 	Before, After float64
-	// Better says which way it should go: 1 up, -1 down, 0 neither.
-	Better int
+	Better        int // which way it should go: 1 up, -1 down, 0 neither
 }
 
 // compared lists the metrics that tell whether a run got better, and which way that is.

@@ -75,7 +75,7 @@ type Template struct {
 	size int
 }
 
-// New returns the template of a run, [RunLen] letters and digits, for data of so many bytes.
+// New returns the template of a run, [RunLen] letters and digits, for data of [MinBytes] or more.
 func New(run string, size int) (*Template, error) {
 	switch {
 	case len(run) != RunLen:

@@ -41,10 +41,9 @@ type Job struct {
 	Sources  []netip.Addr
 
 	// Rooms are the run's; members and messages are spread over them, by Zipf's exponent.
-	Rooms    []string
-	Exponent float64
-	// Members are the members First, First+1 … of the run.
-	First, Members int
+	Rooms          []string
+	Exponent       float64
+	First, Members int     // the members First, First+1 … of the run
 	ConnectRate    float64 // per second; 0 for as fast as it goes
 	PayloadBytes   int
 	Reconnect      time.Duration // how long a member tries to reconnect
@@ -58,18 +57,16 @@ type Job struct {
 	MaxErrors uint64
 	// ClockAhead is how many nanoseconds this clock is ahead of the one that stamps messages.
 	ClockAhead int64
-	// Tracked is how many messages at most are followed to their last receiver.
-	Tracked int
+	Tracked    int // how many messages at most are followed to their last receiver
 }
 
 // An Address is a target, its host's name resolved.
 type Address struct {
-	URL  string // as people see it, without what may be secret
-	Addr netip.AddrPort
-	Host string
-	Path string
-	// Query of the target, without the question mark.
-	Query string
+	URL   string // as people see it, without what may be secret
+	Addr  netip.AddrPort
+	Host  string
+	Path  string
+	Query string // without the question mark
 	TLS   string
 }
 
@@ -114,9 +111,8 @@ type Publish struct {
 	Bases     []Address
 	Key       string
 	// Batch is how many waiting messages may go out in one request to the API; below 2 for one.
-	Batch int
-	// Writers is how many streams each room has; one publisher writes each.
-	Writers int
+	Batch   int
+	Writers int // how many streams each room has; one publisher writes each
 }
 
 // A Kind of behaviour has the name of its scenario; members of any other scenario are steady.
@@ -141,12 +137,11 @@ type Behaviour struct {
 	Kind  Kind
 	Share float64 // of the members, for Storm and Slow, as schedule.Bound gives it
 	By    string  // of Storm
-	// At is when a storm breaks, after the start of the sending.
-	At time.Duration
-	// Every and Offline are the rhythm of Flaky.
-	Every, Offline time.Duration
-	Rate           float64 // of Churn, members per second
-	BytesPerSec    int     // of Slow
+
+	At             time.Duration // when a storm breaks, after the start of the sending
+	Every, Offline time.Duration // the rhythm of Flaky
+	Rate           float64       // of Churn, members per second
+	BytesPerSec    int           // of Slow
 }
 
 // A Step is what is sent in one stretch.

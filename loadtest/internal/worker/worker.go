@@ -73,7 +73,7 @@ type Worker struct {
 
 	// What was measured since the last Settle.
 	tallies Tallies
-	// Since the last tick, of messages to members that were there, and of those missed at first.
+	// Since the last tick; live to members that were there, replayed what they missed at first.
 	secondLive, secondReplayed, secondLag, sinceTick *latency.Tally
 	last                                             uint64
 	failures                                         *failure.Log
@@ -277,7 +277,7 @@ func (w *Worker) tickSecond(now uint64) {
 	}
 }
 
-// mergeSecond adds the last second to the run; recording each delivery once keeps up the speed.
+// mergeSecond adds the last second to the run: each delivery is recorded once, to stay fast.
 func (w *Worker) mergeSecond() {
 	w.tallies.Live.Merge(w.secondLive)
 	for _, t := range []*latency.Tally{w.secondLive, w.secondReplayed} {

@@ -36,7 +36,7 @@ type Client struct {
 	end  func()
 }
 
-// Do sends a command and waits for the reply, which comes early when ctx ends.
+// Do sends a command and waits for the reply. When ctx ends, the worker stops, and still replies.
 func (m *Client) Do(ctx context.Context, o worker.Command) (worker.Reply, error) {
 	a := m.do(ctx, o)
 	if a.Failure != "" {
