@@ -33,7 +33,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 )
 
-// The exit codes.
 const (
 	exitGood    = 0
 	exitFailed  = 1

@@ -34,7 +34,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/peers/internal/table"
 )
 
-// The exit codes.
 const (
 	exitGood   = 0
 	exitFailed = 1

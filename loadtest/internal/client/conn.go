@@ -20,7 +20,6 @@ import (
 // A Mode is what a connection speaks.
 type Mode uint8
 
-// The modes.
 const (
 	WebSocket Mode = iota
 	Stream         // Server-Sent Events

@@ -118,7 +118,6 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 	return json.Marshal(flat)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
 func (s *Set) UnmarshalJSON(p []byte) error {
 	var flat []uint64
 	if err := json.Unmarshal(p, &flat); err != nil {

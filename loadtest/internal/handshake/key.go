@@ -20,7 +20,6 @@ type Key struct{ secret string }
 // Set reports whether there is a key.
 func (k Key) Set() bool { return k.secret != "" }
 
-// String implements [fmt.Stringer].
 func (k Key) String() string {
 	if k.Set() {
 		return "(a secret)"
@@ -28,7 +27,6 @@ func (k Key) String() string {
 	return "(none)"
 }
 
-// GoString implements [fmt.GoStringer].
 func (k Key) GoString() string { return k.String() }
 
 // ReadKey reads a key as a setting gives it: the key itself, or @FILE for one that stands in a

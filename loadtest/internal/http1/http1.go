@@ -264,7 +264,6 @@ func (b *Body) plain(p []byte) ([]byte, int, error) {
 	return p[:take], max(take, 1), nil
 }
 
-// frame takes one byte that is not data.
 func (b *Body) frame(c byte) error {
 	switch b.state {
 	case inSize:

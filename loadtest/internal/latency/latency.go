@@ -126,7 +126,6 @@ func (t *Tally) MarshalJSON() ([]byte, error) {
 	return json.Marshal(packed{H: string(h), Count: t.count, Sum: t.sum, Min: t.min, Max: t.max})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
 func (t *Tally) UnmarshalJSON(text []byte) error {
 	var p packed
 	if err := json.Unmarshal(text, &p); err != nil {

@@ -27,7 +27,6 @@ type Snapshot struct {
 	P99         time.Duration // of the last second's latencies; 0 when there were none
 }
 
-// The intervals between two lines.
 const (
 	liveEvery  = 200 * time.Millisecond
 	plainEvery = 10 * time.Second

@@ -41,7 +41,6 @@ func tokenField(token string) string {
 	return `"token":` + string(value)
 }
 
-// Next implements [Codec].
 func (c Centrifuge) Next(p []byte, room string) (Event, []byte) {
 	p, rest := cutLine(p)
 	if data, ok := embeddedData(p, `{"push":{"channel":"`, `"pub":{"data":`, `}}}`, c.Size); ok {
@@ -98,7 +97,6 @@ type reply struct {
 	} `json:"push"`
 }
 
-// AppendEcho implements [Codec]: there is none.
 func (Centrifuge) AppendEcho(dst []byte, _ int64, _ []byte) []byte { return dst }
 
 func (Centrifuge) AppendPublish(dst []byte, id int64, room string, data []byte) []byte {

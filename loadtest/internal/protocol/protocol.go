@@ -24,7 +24,6 @@ const joinID = 2
 // A Kind is what a message meant.
 type Kind uint8
 
-// The kinds of events.
 const (
 	// None that concerns the run: a heartbeat, a step of the handshake.
 	None Kind = iota
@@ -92,7 +91,6 @@ type Codec interface {
 	AppendEcho(dst []byte, id int64, data []byte) []byte
 }
 
-// The names of the protocols.
 const (
 	NameZonecast   = "zonecast"
 	NameCentrifuge = "centrifugo"

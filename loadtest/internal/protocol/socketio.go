@@ -77,7 +77,6 @@ func socketAck(p []byte) Event {
 	return Event{Kind: Ack, ID: id}
 }
 
-// AppendEcho implements [Codec]: there is none.
 func (SocketIO) AppendEcho(dst []byte, _ int64, _ []byte) []byte { return dst }
 
 func (SocketIO) AppendPublish(dst []byte, id int64, room string, data []byte) []byte {

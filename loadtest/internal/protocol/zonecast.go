@@ -35,7 +35,6 @@ func (z Zonecast) Target(path, query string, s Subscription) string {
 	return joinQuery(path, query, "warehouse="+r.Warehouse, "zone="+r.Zone)
 }
 
-// Hello implements [Codec].
 func (z Zonecast) Hello(s Subscription) []byte {
 	r, err := wire.ParseRoom(s.Room)
 	if err != nil || !z.ByFrame {

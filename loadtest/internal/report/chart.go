@@ -30,7 +30,6 @@ type chart struct {
 	Data        string // for the pointer: seconds, then each line's values
 }
 
-// A line is one figure.
 type line struct {
 	Name, Class string
 	Path        string // of a path
@@ -42,20 +41,17 @@ type mark struct {
 	Text string
 }
 
-// A band is a stretch of time in which something was done.
 type band struct {
 	X, Width float64
 	Name     string
 }
 
-// series is one line's values.
 type series struct {
 	name, class string
 	area        bool
 	value       func(Second) float64
 }
 
-// charts draws the seconds of the run.
 func (r *Result) charts() []chart {
 	if len(r.Seconds) < 2 {
 		return nil
@@ -231,7 +227,6 @@ func roundUp(v float64) float64 {
 	return 10 * unit
 }
 
-// axisNumber writes a number for an axis.
 func axisNumber(v float64) string {
 	switch {
 	case v >= 1e6:

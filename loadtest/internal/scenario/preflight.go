@@ -132,7 +132,6 @@ func (r *Run) probe(ctx context.Context) (err error) {
 	return p.publish(ctx)
 }
 
-// echo sends one echo on each instance.
 func (p *prober) echo(ctx context.Context) error {
 	for i, b := range p.probes {
 		b.missing[uint32(i)] = true
@@ -183,7 +182,6 @@ func (p *prober) publish(ctx context.Context) error {
 	})
 }
 
-// post publishes at an instance through the API.
 func (p *prober) post(instance int) error {
 	a := p.run.addresses.bases[instance]
 	body := append(append([]byte(`{"event":"`+stamp.Event+`","data":`), p.data(uint32(instance))...), '}')
@@ -193,7 +191,6 @@ func (p *prober) post(instance int) error {
 	return s.dial(client.Requests, a.Target(p.run.plan.PublishKey))
 }
 
-// publishFrame publishes at an instance as a client.
 func (p *prober) publishFrame(instance int) error {
 	return p.sendFrame(instance, p.codec.AppendPublish(nil, protocol.FirstID, p.run.plan.Rooms[0], p.data(uint32(instance))))
 }

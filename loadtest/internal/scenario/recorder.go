@@ -78,7 +78,6 @@ func (w *recorder) ticker(i int) func(*worker.Tick) {
 	}
 }
 
-// snapshot sums up the workers' last ticks.
 func (w *recorder) snapshot() (s progress.Snapshot) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,7 +125,6 @@ func every(interval time.Duration, f func(now time.Time)) (stop func()) {
 	return func() { close(ended); calling.Wait() }
 }
 
-// second adds a second to the series.
 func (w *recorder) second(to time.Time) {
 	phase := w.run.phase.Load().name
 	w.mu.Lock()

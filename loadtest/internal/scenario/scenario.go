@@ -160,7 +160,6 @@ func (r *Run) sendAll(ctx context.Context, command func(i int) worker.Command) (
 	return answers, errors.Join(errs...)
 }
 
-// connect opens all connections and returns how many joined.
 func (r *Run) connect(ctx context.Context, t *total) (joined int, err error) {
 	s := schedule.ConstantOf(r.plan.ConnectRate, uint32(r.plan.Connections))
 	r.setPhase("connect", s.At(s.Count()))
@@ -255,7 +254,6 @@ func (r *Run) settle(ctx context.Context, t *total, most time.Duration) error {
 	return err
 }
 
-// startWorkers starts the workers.
 func (r *Run) startWorkers(ctx context.Context) error {
 	for i, share := range r.addresses.shares {
 		w, err := r.startWorker(ctx, i, share)
@@ -285,7 +283,6 @@ func (r *Run) startWorker(ctx context.Context, i int, share share) (*workers.Cli
 	return workers.Spawn(fmt.Sprintf("worker %d", i), r.Spawn(), tick)
 }
 
-// closeWorkers ends the workers.
 func (r *Run) closeWorkers() {
 	var ending sync.WaitGroup
 	for _, w := range r.workers {

@@ -37,7 +37,6 @@ type reading struct {
 	opened uint64  // connections in its life; 0 when it does not tell
 }
 
-// A server is one instance.
 type server struct {
 	read func(ctx context.Context) (reading, error)
 

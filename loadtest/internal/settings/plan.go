@@ -170,7 +170,6 @@ func (p *Plan) numbers(wrong *mistakes) {
 	}
 }
 
-// formatNumber writes a number as people do.
 func formatNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 func (p *Plan) shares(wrong *mistakes) {

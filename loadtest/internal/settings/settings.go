@@ -16,7 +16,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
 
-// The scenarios.
 const (
 	Fanout = "fanout" // publish; every member must receive every message
 	Echo   = "echo"   // send on each connection in turn; the same connection must have it back
@@ -30,7 +29,6 @@ const (
 	Flood  = "flood"  // publish as fast as it is answered
 )
 
-// The protocols and transports.
 const (
 	Zonecast   = "zonecast"
 	SocketIO   = "socketio"
@@ -41,7 +39,6 @@ const (
 	Poll      = "poll"
 )
 
-// The ways to publish.
 const (
 	AsAPI    = "api"
 	AsClient = "client"

@@ -36,7 +36,6 @@ type memberEchoes struct {
 // errOffline is the error of a message whose connection is lost.
 var errOffline = failure.New("connection lost", "its connection is lost")
 
-// send sends the next echo.
 func (e *echoes) send(due uint64) {
 	w := e.w
 	i := e.issued
@@ -71,7 +70,6 @@ func (e *echoes) send(due uint64) {
 
 func (e *echoes) owner(i uint32) *member { return e.w.joined[int(i)%len(e.w.joined)] }
 
-// handleAck takes the answer to an echo.
 func (e *echoes) handleAck(m *member, a *protocol.Event, now uint64) {
 	w := e.w
 	s, ok := w.template.Read(a.Data)
@@ -109,7 +107,6 @@ func (e *echoes) handleFailure(m *member, number int64, err error) {
 	e.uncount(m, number)
 }
 
-// uncount counts an echo as one that was not taken.
 func (e *echoes) uncount(m *member, number int64) {
 	if m.echo != nil && number >= 0 && number < m.echo.next {
 		e.w.counts.Sent--

@@ -125,7 +125,6 @@ const (
 	Slow  Kind = "slow"  // a share reads slowly
 )
 
-// The ways of a storm.
 const (
 	ByClose   = "close"   // as the protocol says
 	ByReset   = "reset"   // TCP's RST

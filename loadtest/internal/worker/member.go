@@ -176,7 +176,6 @@ func (m *member) checkCaughtUp(now uint64) {
 	}
 }
 
-// handleDelivery counts a published message.
 func (m *member) handleDelivery(e *protocol.Event, now uint64) {
 	w := m.w
 	s, ok := w.template.Read(e.Data)

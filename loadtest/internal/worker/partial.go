@@ -81,7 +81,6 @@ type Tallies struct {
 	Latency, Live, Connects, Offline, Replay, Sends, Lag, SlowLatency *latency.Tally
 }
 
-// NewTallies returns empty ones.
 func NewTallies() (t Tallies) {
 	for _, one := range t.all() {
 		*one = latency.New(latency.Fine)
@@ -151,7 +150,6 @@ func (a Arrivals) MarshalJSON() ([]byte, error) {
 	return json.Marshal(base64.StdEncoding.EncodeToString(p))
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
 func (a *Arrivals) UnmarshalJSON(text []byte) error {
 	var p []byte
 	if err := json.Unmarshal(text, &p); err != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 )
 
-// The commands.
 const (
 	DoOpen    = "open"
 	DoConnect = "connect"
@@ -38,7 +37,6 @@ type Reply struct {
 	Failure  string         `json:",omitempty"` // why it failed
 }
 
-// The reasons in Reply.Stopped.
 const (
 	StoppedRefused = "refused"
 	StoppedAllLost = "deserted"

@@ -261,7 +261,6 @@ func (w *Worker) hasAll(m *member, accepted []delivery.Set) bool {
 	return m.tracker.HasAll(w.streams(m, accepted)...)
 }
 
-// tickSecond sends the tick of a second.
 func (w *Worker) tickSecond(now uint64) {
 	cpu, _ := machine.Used()
 	t := w.tickCounts()

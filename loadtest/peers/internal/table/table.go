@@ -34,7 +34,6 @@ type Peer struct {
 	Version string `json:"version"`
 }
 
-// WriteJSON writes everything.
 func (r *Result) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -44,7 +43,6 @@ func (r *Result) WriteJSON(w io.Writer) error {
 // A figure is one of an outcome that has figures.
 type figure func(scenario.Scenario, *scenario.Outcome) float64
 
-// The figures.
 var (
 	memory   figure = func(s scenario.Scenario, o *scenario.Outcome) float64 { return o.KiBPerConnection(s.Connections) }
 	connects figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.ConnectsPerSecond }
