@@ -76,8 +76,12 @@ func (l *Tracker) startEpoch(epoch string) {
 
 // Record enters a message and reports whether it is one of ours that the member did not have yet.
 func (l *Tracker) Record(m Message) bool {
+	if len(m.Epoch) == 0 && m.Ours {
+		return l.addInOrder(l.stream(m.Stream), uint64(m.Seq))
+	}
 	if len(m.Epoch) == 0 {
-		return l.recordWithoutOffset(m)
+		l.foreign++
+		return false
 	}
 	inOrder, newOffset := l.addOffset(m.Epoch, m.N)
 	if !m.Ours {
@@ -101,14 +105,6 @@ func (l *Tracker) Record(m Message) bool {
 	return true
 }
 
-func (l *Tracker) recordWithoutOffset(m Message) bool {
-	if !m.Ours {
-		l.foreign++
-		return false
-	}
-	return l.addInOrder(l.stream(m.Stream), uint64(m.Seq))
-}
-
 func (l *Tracker) stream(i int) *Set {
 	for len(l.seqs) <= i {
 		l.seqs = append(l.seqs, Set{})
@@ -118,11 +114,9 @@ func (l *Tracker) stream(i int) *Set {
 
 // RecordEcho enters the answer to the echo with this number and reports whether the member did not
 // have it yet. Answers have no offset; their numbers rise by one as the echoes were sent.
-func (l *Tracker) RecordEcho(k uint32) bool {
-	return l.addInOrder(l.stream(0), uint64(k))
-}
+func (l *Tracker) RecordEcho(k uint32) bool { return l.addInOrder(l.stream(0), uint64(k)) }
 
-// RecordUnorderedEcho is Answer for echoes that are requests of their own, several of which may be
+// RecordUnorderedEcho is RecordEcho for echoes that are requests of their own, several of which may be
 // under way: their answers have no order.
 func (l *Tracker) RecordUnorderedEcho(k uint32) bool {
 	if !l.stream(0).Add(uint64(k)) {

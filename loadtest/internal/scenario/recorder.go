@@ -22,8 +22,8 @@ const maxSeconds = 50_000
 // A recorder puts the workers' seconds together.
 type recorder struct {
 	run       *Run
-	uncertain time.Duration // of other machines' clocks; static once they are hired
-	connects  []*worker.Partial
+	uncertain time.Duration     // of other machines' clocks; static once they are hired
+	connects  []*worker.Partial // what was measured before the first message
 
 	mu          sync.Mutex
 	lastTicks   []worker.Tick // by worker: the last one, for the live line
@@ -164,15 +164,6 @@ func (w *recorder) busy() (average, most float64) {
 		return 0, 0
 	}
 	return w.running.cpu / w.running.n, w.running.busiest
-}
-
-// keepConnects keeps what was measured before the first message.
-func (w *recorder) keepConnects(answers []worker.Reply) {
-	for _, a := range answers {
-		if a.Partial != nil {
-			w.connects = append(w.connects, a.Partial)
-		}
-	}
 }
 
 // writeHDR writes an HdrHistogram log: times in seconds, values in microseconds.

@@ -122,12 +122,14 @@ func (r *Run) result(t *total, stopped string) *report.Result {
 	}
 	r.recorder.end()
 	all := t.sum()
-	score := all.Messages
 	res := &report.Result{
 		Schema: report.Schema, Settings: r.reportSettings(), StartedAt: t.at, Stopped: stopped,
-		Connections: connectionsOf(r.plan.Connections, all.Counts), Messages: messagesOf(all.Counts), Violations: violationsOf(all.Counts),
-		SuccessPercent: successOf(score),
-		Latency:        report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()),
+		Connections: report.Connections{
+			Asked: r.plan.Connections, Joined: int(all.Joined), Broken: int(all.Broken), Resumed: int(all.Resumed),
+			Lost: int(all.Missing), Dropped: int(all.Dropped),
+		},
+		Messages: messagesOf(all.Counts), Violations: violationsOf(all.Counts), SuccessPercent: successOf(all.Messages),
+		Latency: report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()),
 		Connect: report.TimesOf(t.Connects.Summary()), Offline: report.TimesOf(t.Offline.Summary()),
 		Replay: report.TimesOf(t.Replay.Summary()), Publish: report.TimesOf(t.Sends.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
 		Errors: all.FailureTotal, ErrorsBy: failure.Merge(all.Failures), Churn: int(all.Visited),
@@ -147,11 +149,6 @@ func (r *Run) result(t *total, stopped string) *report.Result {
 	r.addGenerator(res, t)
 	res.Cost = res.ServerCost()
 	return res
-}
-
-func connectionsOf(asked int, c worker.Counts) report.Connections {
-	return report.Connections{Asked: asked, Joined: int(c.Joined), Broken: int(c.Broken), Resumed: int(c.Resumed), Lost: int(c.Missing),
-		Dropped: int(c.Dropped)}
 }
 
 func messagesOf(c worker.Counts) report.Messages {

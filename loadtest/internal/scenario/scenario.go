@@ -170,9 +170,9 @@ func (r *Run) connect(ctx context.Context, t *total) (joined int, err error) {
 		if a.Partial != nil {
 			joined += int(a.Partial.Joined)
 			t.parts[i] = a.Partial
+			r.recorder.connects = append(r.recorder.connects, a.Partial)
 		}
 	}
-	r.recorder.keepConnects(answers) // the tallies of the connecting
 	return joined, cmp.Or(err, late)
 }
 
