@@ -123,9 +123,8 @@ func parse(args []string, stdout io.Writer) (set settings, err error) {
 	return set, nil
 }
 
-// compare puts each peer through each scenario. Peers take turns within a scenario, there and back,
-// so that what is compared was measured within a minute or two, and a machine that gets slower or
-// faster meanwhile favours none of them.
+// compare puts each peer through each scenario. Peers take turns within one, there and back, so
+// that what is compared is near in time, and a machine that gets slower favours none of them.
 func compare(ctx context.Context, set settings, scenarios []scenario.Scenario, progress io.Writer) (*table.Result, error) {
 	output, err := os.MkdirTemp("", "zonecast-peers-")
 	if err != nil {

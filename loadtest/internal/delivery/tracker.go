@@ -22,8 +22,7 @@ import "github.com/zonecast/zonecast/backend/wire"
 
 // A Message is what the tracker needs to know about a message that arrived.
 type Message struct {
-	// Seq is the sequence number in the data, within its Stream of the room: 0, 1, 2 …; without
-	// Ours the message is someone else's and has none.
+	// Seq is the number in the data, within its Stream of the room: 0, 1, 2 …; none without Ours.
 	Seq    uint32
 	Stream int
 	Ours   bool
@@ -116,8 +115,7 @@ func (l *Tracker) stream(i int) *Set {
 // have it yet. Answers have no offset; their numbers rise by one as the echoes were sent.
 func (l *Tracker) RecordEcho(k uint32) bool { return l.addInOrder(l.stream(0), uint64(k)) }
 
-// RecordUnorderedEcho is RecordEcho for echoes that are requests of their own, several of which may be
-// under way: their answers have no order.
+// RecordUnorderedEcho is RecordEcho for echoes that are requests: their answers have no order.
 func (l *Tracker) RecordUnorderedEcho(k uint32) bool {
 	if !l.stream(0).Add(uint64(k)) {
 		l.duplicated++

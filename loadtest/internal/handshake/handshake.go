@@ -166,8 +166,7 @@ func refuse(w io.Writer, told, why error) error {
 }
 
 // Client is the coordinator's side, and returns the line from then on. The caller sets the
-// deadline, and ends the connection. With a key it goes on with a worker that proves the same one,
-// and with nobody else.
+// deadline, and ends the connection. With a key it goes on only if the worker proves the same.
 func Client(raw net.Conn, key Key) (net.Conn, error) {
 	conn := tls.Client(raw, &tls.Config{
 		MinVersion:         tls.VersionTLS13,

@@ -77,8 +77,7 @@ func Ports() int {
 	return to - from + 1
 }
 
-// raiseLimit sets the soft limit of descriptors to the hard one if it is below need, and returns
-// what holds then.
+// raiseLimit raises the soft limit to the hard one if it is below need, and returns what holds.
 func raiseLimit(need uint64) (uint64, error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {

@@ -7,8 +7,7 @@ import (
 	"strconv"
 )
 
-// Centrifuge is the JSON protocol of the centrifuge library: commands and replies, one a line,
-// several lines in a message.
+// Centrifuge is the centrifuge library's JSON protocol: one command or reply a line, several lines.
 type Centrifuge struct {
 	Size  int    // of published data, in bytes
 	Token string // shown with the command connect, if it is not empty

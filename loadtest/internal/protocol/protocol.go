@@ -32,8 +32,7 @@ const (
 	Ready
 	// NotInRoom: the client's room is not among those that it joined (Reason).
 	NotInRoom
-	// Delivery: a published message. Data is what the publisher sent, Epoch and N its offset if the
-	// server gave one.
+	// Delivery: a published message. Data is the publisher's, Epoch and N its offset, if given.
 	Delivery
 	// OtherRoom: a message in another room. Data is what the publisher sent.
 	OtherRoom
@@ -41,13 +40,11 @@ const (
 	Retained
 	// Ack: the publish or echo ID was accepted. Data is the answer's, of an echo what was sent.
 	Ack
-	// Refused: what had the number ID was not accepted. Reason says why, RetryAfter when to try
-	// again, 0 if unknown.
+	// Refused: number ID was not accepted, for Reason. Try again after RetryAfter, 0 if unknown.
 	Refused
 	// JoinRefused: the server does not let the client into its room. Reason says why.
 	JoinRefused
-	// Gap: the server lost the messages up to the offset. Conflated: it left them out for newer
-	// ones.
+	// Gap: the server lost the messages up to the offset. Conflated: newer ones replaced them.
 	Gap
 	Conflated
 	// Drain: the server is leaving; reconnect after RetryAfter.

@@ -20,8 +20,7 @@ type Zonecast struct {
 
 var _ Codec = Zonecast{}
 
-// Target implements [Codec]. The address names the room; who comes back puts its cursor there,
-// which takes no further round trip.
+// Target names the room; who comes back adds its cursor, which takes no further round trip.
 func (z Zonecast) Target(path, query string, s Subscription) string {
 	r, err := wire.ParseRoom(s.Room)
 	switch {
@@ -136,8 +135,7 @@ func cutEpoch(p []byte) (epoch, rest []byte, ok bool) {
 	return p[:i], p[i+1:], true
 }
 
-// cutNumber reads the decimal number that p begins with, as strconv would write it and of at most
-// 18 digits, which any 64-bit integer holds.
+// cutNumber reads the decimal number that p begins with, as strconv writes it, up to 18 digits.
 func cutNumber(p []byte) (n uint64, rest []byte, ok bool) {
 	i := 0
 	for i < len(p) && p[i] >= '0' && p[i] <= '9' {

@@ -20,8 +20,7 @@ type Threshold struct {
 
 var thresholdForm = regexp.MustCompile(`^\s*([a-z][a-z0-9_.]*)\s*(<=|>=|==|<|>)\s*(\S+(?:\s+\S+)?)\s*$`)
 
-// ParseThreshold reads a threshold like latency.p95<100ms, delivered>=99.9% or lost==0. The error
-// says how it is written.
+// ParseThreshold reads one like latency.p95<100ms or lost==0. The error says how it is written.
 func ParseThreshold(text string) (Threshold, error) {
 	parts := thresholdForm.FindStringSubmatch(text)
 	if parts == nil {

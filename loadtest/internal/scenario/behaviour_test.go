@@ -11,8 +11,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 )
 
-// Whoever loses its connection on purpose comes back and gets what it missed, and nothing is called
-// broken.
+// Who loses its connection on purpose comes back, gets what it missed, and is not called broken.
 func TestStorm(t *testing.T) {
 	for _, tt := range []struct {
 		by      string
@@ -63,8 +62,7 @@ func TestChurn(t *testing.T) {
 	if got.Churn == 0 || got.Connections.Dropped != got.Churn || got.Connections.Broken != 0 {
 		t.Errorf("%d left, connections %+v", got.Churn, got.Connections)
 	}
-	// Message 20 is missed by all that are there before the first one leaves: each knows it by the
-	// offsets.
+	// All that are there before the first one leaves miss message 20, by its offset.
 	if m := got.Messages; m.Lost != members || m.Expected != m.Received+members || m.Duplicated+m.Reordered != 0 {
 		t.Errorf("messages %+v", m)
 	}

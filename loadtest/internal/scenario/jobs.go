@@ -116,8 +116,7 @@ func (r *Run) socketsPerMember() int {
 // connections to a server, so a member that had more would be no client.
 const maxEchoPosts = 8
 
-// echoPosts is how many it takes so that no echo waits for one before it, as long as the server
-// answers at all.
+// echoPosts is how many it takes so that no echo waits for another, if the server answers at all.
 func (r *Run) echoPosts() int {
 	p := r.plan
 	share := map[string]float64{settings.Echo: 1, settings.Mixed: p.EchoShare}[p.Scenario]
@@ -201,8 +200,7 @@ func (r *Run) mode() client.Mode {
 	return client.WebSocket
 }
 
-// writers is how many publishers write to each room: as clients with a WebSocket, all of them have
-// something to say.
+// writers is how many publish to each room: as clients with a WebSocket, all have something to say.
 func (r *Run) writers() int {
 	if r.plan.PublishAs == settings.AsClient && r.plan.Transport == settings.WebSocket {
 		return max(1, r.plan.Publishers/len(r.plan.Rooms))

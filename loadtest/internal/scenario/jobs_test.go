@@ -47,8 +47,7 @@ func TestPorts(t *testing.T) {
 	if err := few.ports(); err != nil || few.addresses.sources != nil {
 		t.Errorf("%v, %v", few.addresses.sources, err)
 	}
-	// More than there are ports on one address of this machine come from several, as all of
-	// 127.0.0.0/8 is its own.
+	// More than one address has ports for come from several: all of 127.0.0.0/8 is this machine's.
 	many := planned(3*per, 1, "127.0.0.1:1")
 	if err := many.ports(); err != nil || len(many.addresses.sources) < 4 || !many.addresses.sources[0].IsLoopback() {
 		t.Errorf("%v, %v", many.addresses.sources, err)
@@ -68,8 +67,7 @@ func TestPorts(t *testing.T) {
 	}
 }
 
-// Each member has as many connections as its echoes need while a server answers late, and
-// descriptors and ports count them.
+// A member's connections, as many as its echoes need while a server answers late, are counted.
 func TestSockets(t *testing.T) {
 	for _, tt := range []struct {
 		transport, scenario, by string

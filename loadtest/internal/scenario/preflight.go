@@ -82,8 +82,7 @@ type probe struct {
 	missing map[uint32]bool // the numbers of what it has not seen yet
 }
 
-// A sender sends one message on a connection of its own: as a frame of a client, which is in no
-// room, or as a request.
+// A sender sends one message on a connection of its own: as a client's frame or as a request.
 type sender struct {
 	p       *prober
 	url     string
@@ -93,8 +92,7 @@ type sender struct {
 	done    bool
 }
 
-// probe joins the room on each instance, sends something, and waits until each probe has seen all
-// of it.
+// probe joins on each instance, sends something, and waits until each probe has all of it.
 func (r *Run) probe(ctx context.Context) (err error) {
 	p := &prober{run: r}
 	if p.codec, err = protocol.New(r.plan.Protocol, r.plan.PayloadBytes, r.plan.Token); err != nil {
@@ -149,8 +147,7 @@ func (p *prober) echo(ctx context.Context) error {
 	})
 }
 
-// publish publishes one message at each instance, in the way that the run does, and waits until
-// every probe has all of them.
+// publish publishes a message at each instance, as the run does, until every probe has all.
 func (p *prober) publish(ctx context.Context) error {
 	publish, instances := p.post, len(p.run.addresses.bases)
 	if p.run.plan.PublishAs == settings.AsClient {
@@ -243,8 +240,7 @@ func (p *prober) waitWhile(ctx context.Context, holds func() bool) error {
 	return p.err
 }
 
-// explainTimeout puts what blame says about the first probe that it has something to say about in
-// the place of a timeout.
+// explainTimeout replaces a timeout by what blame says about the first probe to blame.
 func (p *prober) explainTimeout(err error, blame func(b *probe) (string, bool)) error {
 	if !errors.Is(err, client.ErrTimeout) {
 		return err

@@ -85,9 +85,8 @@ func TestEchoesByPost(t *testing.T) {
 	}
 }
 
-// A posted echo waits for none before it: here one of them is answered after all others, with
-// several of its own member. What a member can't send, for too many of its echoes are unanswered,
-// is counted as that and nothing else.
+// A posted echo waits for none before it: here one is answered after all others. What a member
+// can't send, for too many are unanswered, is counted as that and nothing else.
 func TestPostedEchoesDoNotWaitForEachOther(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

@@ -88,8 +88,7 @@ func NewSpread(n int, exponent float64) Spread {
 	return s
 }
 
-// Of returns the place of thing i. Neighbours are spread as well as the whole: any run of things
-// has nearly its share in each place.
+// Of returns the place of thing i. Any run of things has nearly its share in each place.
 func (s Spread) Of(i int) int {
 	if s.cumulative == nil {
 		return i % s.n
@@ -99,12 +98,10 @@ func (s Spread) Of(i int) int {
 	return min(sort.SearchFloat64s(s.cumulative, x), s.n-1)
 }
 
-// Share reports whether thing i is in a share, which [Bound] gives, that is spread evenly over all
-// things, whatever place they are in.
+// Share reports whether thing i is in the share of a [Bound], spread evenly over all places.
 func Share(i int, bound float64) bool { return position(i) < bound }
 
-// Bound returns the bound of a share, from 0 to 1, of n things: as many of them as there should be
-// are below it, to the nearest whole number.
+// Bound returns the bound that share×n things, to the nearest whole number, of n are below.
 func Bound(n int, share float64) float64 {
 	in := int(math.Round(share * float64(n)))
 	if in >= n {

@@ -29,8 +29,7 @@ const (
 	maxSources     = 65_536
 )
 
-// Grace is how long after the end messages that are due still go out. Only tests change it, for
-// they must pass on busy machines, too.
+// Grace is how long after the end due messages still go out; changed by tests, for busy machines.
 var Grace = 2 * time.Second
 
 // mistakes collects what is wrong with the settings.

@@ -48,8 +48,7 @@ const (
 const StormSilence = "silence"
 
 // A Plan is a run that can be carried out. Each setting is a flag, an environment variable and a
-// name in scenario files: this struct is the documentation. What ends in Flag is the setting as it
-// was given; Parse makes what is derived from it.
+// name in scenario files: this is the documentation. Parse derives from what ends in Flag.
 type Plan struct {
 	File string `short:"f" env:"SCENARIO_FILE" placeholder:"FILE" help:"A YAML file of settings, named like the flags; flags and the environment take precedence."`
 
@@ -123,8 +122,7 @@ func (p *Plan) Publishes() bool { return p.Scenario != Echo && p.Scenario != Idl
 // ErrHelp is the error of Parse when the help was asked for and written.
 var ErrHelp = errors.New("help was asked for")
 
-// Parse reads a plan from arguments, the environment and the file that these name. Help goes to
-// out.
+// Parse reads a plan from arguments, the environment and the file that they name. Help goes to out.
 func Parse(args []string, out io.Writer) (Plan, error) {
 	var p Plan
 	var helped bool

@@ -88,8 +88,7 @@ func parseURL(text string, schemes ...string) (*url.URL, error) {
 	return u, nil
 }
 
-// memberURL returns the address at which members connect: with the path of their transport, and
-// without a room, which each of them names itself.
+// memberURL returns where members connect: with their transport's path, and without a room.
 func (p *Plan) memberURL(u *url.URL) (string, error) {
 	member := *u
 	q := member.Query()

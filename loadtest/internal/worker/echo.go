@@ -14,8 +14,7 @@ import (
 )
 
 // echoes are round trips: echo i is sent on the connection of member i, counted around; the same
-// connection must have it back. Where members' connections go one way, they post their echoes, and
-// the answer is the echo.
+// connection must have it back. One-way connections' members post, and have the answer.
 //
 // The id of an echo is its number on its connection, given as it is written: by it answers are
 // lost, duplicated or reordered. The stamp in the data says which echo it is, and when it was due.

@@ -15,9 +15,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
-// wsPublisher are clients that publish by frames, each on a connection of its own that is in no
-// room. Each room has as many streams as it has writers, and each stream one publishing client, so
-// that a stream's messages are in order.
+// wsPublisher are clients that publish by frames, each on a connection that is in no room. Each
+// room has a stream for each writer, and each stream one client, which keeps it in order.
 type wsPublisher struct {
 	w       *Worker
 	codec   protocol.Codec

@@ -21,9 +21,8 @@ func backoff(n int) time.Duration {
 	return pause/2 + rand.N(pause/2)
 }
 
-// reconnect schedules a new connection that resumes from the last offset, after the pause that the
-// server asked for or a short one. A member gives up after the job's reconnect time, or at once
-// when the close code forbids it.
+// reconnect schedules a connection that resumes from the last offset, after the server's pause or a
+// short one. A member gives up after the job's reconnect time, or when the close code forbids it.
 func (m *member) reconnect(now uint64) {
 	if m.w.closed || m.offline {
 		return

@@ -103,8 +103,7 @@ func (w *Worker) stopReason(ctx context.Context) error {
 	return nil
 }
 
-// drainQueue waits for what is due and not sent for a while, and then for the answers, which have
-// time limits of their own.
+// drainQueue waits a while for what is due and not sent, then for answers, which have limits.
 func (w *Worker) drainQueue(most time.Duration) error {
 	if w.publisher == nil {
 		return nil

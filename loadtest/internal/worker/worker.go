@@ -26,8 +26,7 @@ const (
 	duplicateWait = 200 * time.Millisecond
 	// pollInterval is how often a loop checks its context.
 	pollInterval = 20 * time.Millisecond
-	// countsInterval is how often ticks with counts alone are sent, for the progress line;
-	// latencies and CPU follow each second.
+	// countsInterval is how often ticks have counts alone; latencies and CPU follow each second.
 	countsInterval = 200 * time.Millisecond
 	// tracedRooms is of how many rooms latencies are kept apart.
 	tracedRooms = 1000

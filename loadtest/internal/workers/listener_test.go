@@ -60,8 +60,7 @@ func TestBothSidesReportTheWrongKey(t *testing.T) {
 	}
 }
 
-// More unauthenticated connections than there is room for say nothing, or what is no handshake. The
-// one who has the key gets through at once.
+// Too many strangers say nothing, or what is no handshake. Who has the key gets through at once.
 func TestUnauthenticatedConnectionsDelayNobody(t *testing.T) {
 	key := readKey(t, "the key of both of them")
 	address, log := startWorker(t, key)

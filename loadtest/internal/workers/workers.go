@@ -7,8 +7,7 @@
 //	process  ──▶ Serve(in, out)         the other end, in a process of its own
 //	machine  ──▶ Listener.Serve         the same for coordinators that authenticate, over TLS
 //
-// Commands, replies and ticks are JSON objects, one a line. A client whose process ended answers
-// each command with a failure.
+// Commands, replies and ticks are JSON, one a line. All fail once a client's process ended.
 package workers
 
 import (

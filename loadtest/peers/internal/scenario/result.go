@@ -15,8 +15,7 @@ type Result struct {
 	Acked     uint64 `json:"acked"`     // of those
 	Refused   uint64 `json:"refused"`   // the others: refused or never answered
 	Delivered uint64 `json:"delivered"` // messages that members received for the first time
-	// Lost counts the acked messages of the members' whole life, the warm-up included, that they
-	// had not received in the end.
+	// Lost counts acked messages, of the warm-up too, that members never received.
 	Lost       uint64 `json:"lost"`
 	Duplicates uint64 `json:"duplicates"`
 	Reordered  uint64 `json:"reordered"` // came after later ones of their publisher, or after a higher offset

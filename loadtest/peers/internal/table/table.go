@@ -149,8 +149,7 @@ func (r *Result) outcomes(s scenario.Scenario, peer string) []*scenario.Outcome 
 	return all
 }
 
-// ratios returns how the figure of one peer in a scenario compares with that of another peer or
-// scenario, in each round in which both have one.
+// ratios returns how a peer's figure compares with another's, by round in which both have one.
 func (r *Result) ratios(f figure, s scenario.Scenario, peer string, base scenario.Scenario, basePeer string) (ratios []float64) {
 	theirs := r.outcomes(base, basePeer)
 	for round, ours := range r.outcomes(s, peer) {
