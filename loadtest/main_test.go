@@ -71,7 +71,8 @@ func TestExitCodes(t *testing.T) {
 			s := fake.New(tt.faults)
 			defer s.Close()
 			code, stdout, stderr := runShort(t, s, tt.args...)
-			if passed := strings.Contains(stdout, "PASSED"); code != tt.want || stderr != "" || passed != (tt.want == exitGood) {
+			passed := strings.Contains(stdout, "PASSED")
+			if code != tt.want || stderr != "" || passed != (tt.want == exitGood) {
 				t.Errorf("exit code %d, want %d; passed: %v; standard error: %s", code, tt.want, passed, stderr)
 			}
 			for _, want := range tt.says {
@@ -169,7 +170,7 @@ func TestSeveralProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The message that nobody got is never complete; the others are as late as their last receivers.
+	// The message that nobody got is never complete; the others are as late as their last members.
 	if r.Latency.Count != 980 || r.Completion.Count != 49 || r.Completion.Max != r.Latency.Max ||
 		r.Completion.Avg < r.Latency.Avg || r.Connect.Count != 20 {
 		t.Errorf("latency %+v, completion %+v, connect %+v", r.Latency, r.Completion, r.Connect)
@@ -185,8 +186,8 @@ func TestEveryKindOfFile(t *testing.T) {
 	if err := os.WriteFile(at("r.json"), bytes.Repeat([]byte("an earlier, longer result\n"), 1000), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr := runShort(t, s, "--duration=1300ms", "--csv", at("r.csv"), "--hdr", at("r.hdr"), "--html", at("r.html"),
-		"--json", at("r.json"), "--publish-key=very-secret", "--token=very-secret", "--threshold=delivered==100%")
+	code, stdout, stderr := runShort(t, s, "--duration=1300ms", "--csv", at("r.csv"), "--hdr", at("r.hdr"),
+		"--html", at("r.html"), "--json", at("r.json"), "--publish-key=very-secret", "--token=very-secret", "--threshold=delivered==100%")
 	if code != exitGood {
 		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
 	}

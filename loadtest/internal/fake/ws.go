@@ -138,8 +138,8 @@ func (s *Server) echo(m *member, f wire.ClientFrame) {
 	}
 }
 
-// serveFrame answers an echo or a publish that a client posts, with the faults of its message: Drop ends
-// the connection, Refuse says no, Hold lets it wait.
+// serveFrame answers an echo or a publish that a client posts, with the faults of its message:
+// Drop ends the connection, Refuse says no, Hold lets it wait.
 func (s *Server) serveFrame(w http.ResponseWriter, r *http.Request) {
 	if !s.admit(w, r) {
 		return

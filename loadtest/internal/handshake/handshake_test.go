@@ -92,7 +92,8 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 			}
 			near, far := pipe(t)
 			passed := &recorder{Conn: near}
-			called, answered, callErr, answerErr := handshakeBoth(t, passed, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
+			called, answered, callErr, answerErr := handshakeBoth(
+				t, passed, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
 			if !errors.Is(callErr, tt.wantCoordinator) || !errors.Is(answerErr, tt.wantWorker) {
 				t.Fatalf("the coordinator: %v, want %v; the worker: %v, want %v", callErr, tt.wantCoordinator, answerErr, tt.wantWorker)
 			}

@@ -34,7 +34,7 @@ type Result struct {
 
 	// Latency, Completion and Lag are from when a message was due to when a member had it, to when
 	// the last of its members had it, and to when it was sent: the load tester's part of Latency.
-	// Replay is from the first attempt to reconnect until the member has all that it missed by then.
+	// Replay is from the first attempt to reconnect until the member has what it missed by then.
 	Latency    Times `json:"latencyMs"`
 	Live       Times `json:"liveMs"` // Latency without the messages that a member missed and got by replay
 	Completion Times `json:"completionMs"`

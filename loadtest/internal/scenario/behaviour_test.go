@@ -21,7 +21,8 @@ func TestStorm(t *testing.T) {
 		t.Run(tt.by, func(t *testing.T) {
 			t.Parallel()
 			_, plan := start(t, fake.Faults{}, onePublisher, func(p *settings.Plan) {
-				p.Scenario, p.StormBy, p.Share, p.Duration, p.Settle = settings.Storm, tt.by, tt.share, 600*time.Millisecond, 5*time.Second
+				p.Scenario, p.StormBy, p.Share = settings.Storm, tt.by, tt.share
+				p.Duration, p.Settle = 600*time.Millisecond, 5*time.Second
 			})
 			got := do(t, plan)
 			if c := got.Connections; c.Dropped != tt.dropped || c.Resumed != tt.dropped || c.Broken != 0 || c.Lost != 0 {

@@ -170,9 +170,9 @@ func (r *Run) jobs() (jobs []worker.Job) {
 			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
 			Tracked: maxTracked, EchoPosts: r.echoPosts(),
 			Behaviour: worker.Behaviour{
-				Kind: worker.Kind(p.Scenario), Share: bound, By: p.StormBy, At: p.Duration / 3, Every: p.Every, Offline: p.Offline,
-				Rate:        p.ChurnRate * float64(s.members) / float64(max(p.Connections, 1)),
-				BytesPerSec: p.SlowBytes,
+				Kind: worker.Kind(p.Scenario), Share: bound, By: p.StormBy, At: p.Duration / 3,
+				Every: p.Every, Offline: p.Offline, BytesPerSec: p.SlowBytes,
+				Rate: p.ChurnRate * float64(s.members) / float64(max(p.Connections, 1)),
 			},
 		}
 		if s.at != "" {

@@ -47,7 +47,7 @@ func TestPorts(t *testing.T) {
 	if err := few.ports(); err != nil || few.addresses.sources != nil {
 		t.Errorf("%v, %v", few.addresses.sources, err)
 	}
-	// More than one address has ports for come from several: all of 127.0.0.0/8 is this machine's.
+	// More connections than one address has ports come from several: all of 127.0.0.0/8 is ours.
 	many := planned(3*per, 1, "127.0.0.1:1")
 	if err := many.ports(); err != nil || len(many.addresses.sources) < 4 || !many.addresses.sources[0].IsLoopback() {
 		t.Errorf("%v, %v", many.addresses.sources, err)

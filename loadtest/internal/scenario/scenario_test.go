@@ -178,7 +178,8 @@ func TestNotAllCouldConnect(t *testing.T) {
 			_, plan := start(t, fake.Faults{Connections: 1 + int(tt.joined)}) // the probe is one of them
 			got := do(t, plan)
 			sameMessages(t, got, tt.want)
-			if want := (report.Connections{Asked: members, Joined: int(tt.joined)}); got.Connections != want || got.Stopped != tt.stopped {
+			want := report.Connections{Asked: members, Joined: int(tt.joined)}
+			if got.Connections != want || got.Stopped != tt.stopped {
 				t.Errorf("stopped %q, connections %+v, want %+v", got.Stopped, got.Connections, want)
 			}
 			if want := []string{"connect: HTTP 503"}; !slices.Equal(kinds(got), want) || got.Errors != members-tt.joined {

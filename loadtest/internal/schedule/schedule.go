@@ -101,7 +101,7 @@ func (s Spread) Of(i int) int {
 // Share reports whether thing i is in the share of a [Bound], spread evenly over all places.
 func Share(i int, bound float64) bool { return position(i) < bound }
 
-// Bound returns the bound that share×n things, to the nearest whole number, of n are below.
+// Bound returns the bound below which a share, 0 to 1, of n things is, to the nearest whole one.
 func Bound(n int, share float64) float64 {
 	in := int(math.Round(share * float64(n)))
 	if in >= n {

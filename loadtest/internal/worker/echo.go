@@ -13,8 +13,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
-// echoes are round trips: echo i is sent on the connection of member i, counted around; the same
-// connection must have it back. One-way connections' members post, and have the answer.
+// echoes are round trips: echo i is sent on the connection of member i, counted around, which must
+// have it back. Where connections go one way, members post theirs, and the answer is the echo.
 //
 // The id of an echo is its number on its connection, given as it is written: by it answers are
 // lost, duplicated or reordered. The stamp in the data says which echo it is, and when it was due.
