@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -46,20 +47,20 @@ func compare(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	before, err := readResult(names[0])
-	if err == nil {
-		var after *report.Result
-		if after, err = readResult(names[1]); err == nil {
-			c := report.Compare(before, after)
-			if err = c.WriteText(stdout, names[0], names[1]); err == nil {
-				if limit > 0 && c.Worse(limit/100) {
-					return exitMissed
-				}
-				return exitGood
-			}
-		}
+	after, alsoErr := readResult(names[1])
+	if err = cmp.Or(err, alsoErr); err != nil {
+		fmt.Fprintln(stderr, "loadtest compare:", err)
+		return exitUsage
 	}
-	fmt.Fprintln(stderr, "loadtest compare:", err)
-	return exitUsage
+	c := report.Compare(before, after)
+	if err := c.WriteText(stdout, names[0], names[1]); err != nil {
+		fmt.Fprintln(stderr, "loadtest compare:", err)
+		return exitUsage
+	}
+	if limit > 0 && c.Worse(limit/100) {
+		return exitMissed
+	}
+	return exitGood
 }
 
 func readResult(name string) (*report.Result, error) {

@@ -22,8 +22,7 @@ type file struct {
 
 type files []file
 
-// openFiles opens the files that the plan names; those that were opened are returned with an error,
-// too.
+// openFiles opens the files that the plan names; with an error, it returns those that it opened.
 func openFiles(plan settings.Plan) (all files, err error) {
 	for _, f := range []struct {
 		name, flag string

@@ -33,7 +33,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/settings"
 )
 
-// The exit codes.
 const (
 	exitGood    = 0
 	exitFailed  = 1
@@ -108,23 +107,20 @@ func exitCode(r *report.Result) int {
 		return exitInvalid
 	case len(r.Failures) > 0:
 		return exitFailed
-	}
-	for _, t := range r.Thresholds {
-		if !t.Met {
-			return exitMissed
-		}
+	case r.Missed() > 0:
+		return exitMissed
 	}
 	return exitGood
 }
 
 // printUsage writes each mistake on a line of its own.
 func printUsage(w io.Writer, err error) int {
+	mistakes := []error{err}
 	var several interface{ Unwrap() []error }
-	if !errors.As(err, &several) {
-		fmt.Fprintln(w, "loadtest:", err)
-		return exitUsage
+	if errors.As(err, &several) {
+		mistakes = several.Unwrap()
 	}
-	for _, one := range several.Unwrap() {
+	for _, one := range mistakes {
 		fmt.Fprintln(w, "loadtest:", one)
 	}
 	return exitUsage

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -59,13 +58,11 @@ func TestExitCodes(t *testing.T) {
 			want: exitGood, says: []string{"PASSED"}},
 		{name: "losses that are not", faults: fake.Faults{Lose: fake.Every(10)}, args: []string{"--threshold=delivered>=99.9%"},
 			want: exitMissed, says: []string{"MISSED  delivered>=99.9%         90.000 %"}},
-		{name: "the server goes away", faults: fake.Faults{Shut: fake.Only(20), Away: time.Hour}, args: []string{"--reconnect=600ms", "--duration=60s"},
-			want: exitFailed, says: []string{"all connections were lost, and none came back within 600ms",
-				"20  connection: closed with 1012 restart", "20  reconnect: HTTP 503", "0 replaced, 20 missing at the end"}},
 		{name: "the server restarts", faults: fake.Faults{Shut: fake.Only(20)}, want: exitFailed, args: []string{"--settle=3s"},
 			says: []string{"success rate  100 %", "20 replaced, 0 missing at the end", "FAILED: 20 connections broke during the run"}},
-		{name: "a restart that is allowed", faults: fake.Faults{Shut: fake.Only(20)}, args: []string{"--settle=3s", "--threshold=broken<=20,offline.max<30s"},
-			want: exitGood, says: []string{"met     broken<=20", "PASSED"}},
+		{name: "the load tester is the bottleneck, whatever else failed", faults: fake.Faults{Lose: fake.Every(10)},
+			args: []string{"--max-lag=1ns", "--duration=600ms"}, want: exitInvalid,
+			says: []string{"INVALID: the load tester could not keep its schedule"}},
 		{name: "not all connect", faults: fake.Faults{Connections: 16}, want: exitFailed,
 			says: []string{"connections   15 of 20 (75.000 %)", "5  connect: HTTP 503", "first: the server answered HTTP 503 Service Unavailable: too many connections"}},
 	} {
@@ -74,8 +71,9 @@ func TestExitCodes(t *testing.T) {
 			s := fake.New(tt.faults)
 			defer s.Close()
 			code, stdout, stderr := runShort(t, s, tt.args...)
-			if code != tt.want || stderr != "" {
-				t.Errorf("exit code %d, want %d; standard error: %s", code, tt.want, stderr)
+			passed := strings.Contains(stdout, "PASSED")
+			if code != tt.want || stderr != "" || passed != (tt.want == exitGood) {
+				t.Errorf("exit code %d, want %d; passed: %v; standard error: %s", code, tt.want, passed, stderr)
 			}
 			for _, want := range tt.says {
 				if !strings.Contains(stdout, want) {
@@ -114,33 +112,6 @@ func TestMistakesAreOneLineEach(t *testing.T) {
 	}
 }
 
-func TestJSONFile(t *testing.T) {
-	t.Parallel()
-	s := fake.New(fake.Faults{})
-	defer s.Close()
-	name := filepath.Join(t.TempDir(), "result.json")
-	if err := os.WriteFile(name, bytes.Repeat([]byte("an earlier, longer result\n"), 1000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if code, stdout, stderr := runShort(t, s, "--json", name, "--publish-key=very-secret", "--token=very-secret"); code != exitGood {
-		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
-	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var r report.Result
-	if err := json.Unmarshal(text, &r); err != nil {
-		t.Fatal(err)
-	}
-	if r.Schema != report.Schema || r.Messages.Received != 1000 || r.Latency.Count != 1000 || r.Connect.Count != 20 {
-		t.Errorf("%s", text)
-	}
-	if bytes.Contains(text, []byte("very-secret")) {
-		t.Errorf("the result gives a secret away: %s", text)
-	}
-}
-
 // A run that can't begin leaves no empty file behind, and an earlier result alone.
 func TestJSONFileWithoutAResult(t *testing.T) {
 	fresh, earlier := filepath.Join(t.TempDir(), "fresh.json"), filepath.Join(t.TempDir(), "earlier.json")
@@ -168,25 +139,6 @@ func TestSeveralAddresses(t *testing.T) {
 	code, stdout, _ := runShort(t, s, "--ws-url", s.WSURL(), "--publish-url", s.URL, "--publish-url", s.URL+"/")
 	if code != exitGood || !strings.Contains(stdout, "received      1,000\n") {
 		t.Errorf("exit code %d\n%s", code, stdout)
-	}
-}
-
-func TestInterruptedRunReports(t *testing.T) {
-	t.Parallel()
-	s := fake.New(fake.Faults{})
-	defer s.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var stdout, stderr bytes.Buffer
-	go func() {
-		for s.Published() < 10 && ctx.Err() == nil {
-			time.Sleep(5 * time.Millisecond)
-		}
-		cancel()
-	}()
-	code := run(ctx, []string{"--ws-url", s.WSURL(), "--connections=5", "--duration=60s", "--connect-rate=1000", "--settle=1s"}, &stdout, &stderr)
-	if code != exitFailed || !strings.Contains(stdout.String(), "(ended early: interrupted)") {
-		t.Errorf("exit code %d\n%s%s", code, stdout.String(), stderr.String())
 	}
 }
 
@@ -218,20 +170,10 @@ func TestSeveralProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Latency.Count != 980 || r.Completion.Count != 49 || r.Completion.Max != r.Latency.Max || r.Connect.Count != 20 {
+	// The message that nobody got is never complete; the others are as late as their last members.
+	if r.Latency.Count != 980 || r.Completion.Count != 49 || r.Completion.Max != r.Latency.Max ||
+		r.Completion.Avg < r.Latency.Avg || r.Connect.Count != 20 {
 		t.Errorf("latency %+v, completion %+v, connect %+v", r.Latency, r.Completion, r.Connect)
-	}
-}
-
-// A run in which the load tester was the bottleneck has an exit code of its own, whatever else went
-// wrong.
-func TestInvalidRun(t *testing.T) {
-	t.Parallel()
-	s := fake.New(fake.Faults{Lose: fake.Every(10)})
-	defer s.Close()
-	code, stdout, _ := runShort(t, s, "--max-lag=1ns", "--duration=600ms")
-	if code != exitInvalid || !strings.Contains(stdout, "INVALID: the load tester could not keep its schedule") || strings.Contains(stdout, "PASSED") {
-		t.Errorf("exit code %d\n%s", code, stdout)
 	}
 }
 
@@ -241,16 +183,25 @@ func TestEveryKindOfFile(t *testing.T) {
 	defer s.Close()
 	folder := t.TempDir()
 	at := func(name string) string { return filepath.Join(folder, name) }
-	code, stdout, stderr := runShort(t, s, "--duration=1300ms", "--csv", at("r.csv"), "--hdr", at("r.hdr"), "--html", at("r.html"), "--json", at("r.json"),
-		"--publish-key=very-secret", "--threshold=delivered==100%")
+	if err := os.WriteFile(at("r.json"), bytes.Repeat([]byte("an earlier, longer result\n"), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := runShort(t, s, "--duration=1300ms", "--csv", at("r.csv"), "--hdr", at("r.hdr"),
+		"--html", at("r.html"), "--json", at("r.json"), "--publish-key=very-secret", "--token=very-secret", "--threshold=delivered==100%")
 	if code != exitGood {
 		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
 	}
-	for name, want := range map[string]string{"r.csv": "second,phase,connected", "r.hdr": "HIST", "r.html": "</html>", "r.json": `"schema": 1`} {
+	for name, want := range map[string]string{
+		"r.csv": "second,phase,connected", "r.hdr": "HIST", "r.html": "</html>", "r.json": `"schema": 1`,
+	} {
 		text, err := os.ReadFile(at(name))
 		if err != nil || !bytes.Contains(text, []byte(want)) || bytes.Contains(text, []byte("very-secret")) {
 			t.Errorf("%s, %v: %.500s", name, err, text)
 		}
+	}
+	r, err := readResult(at("r.json"))
+	if err != nil || r.Messages.Received != 260*20 || r.Latency.Count != 260*20 || r.Connect.Count != 20 {
+		t.Errorf("%+v, %v", r, err)
 	}
 	log, err := os.Open(at("r.hdr"))
 	if err != nil {

@@ -54,8 +54,7 @@ func exitAfter(ctx context.Context, err error, stderr io.Writer) int {
 	return exitGood
 }
 
-// listenAddress checks where a worker listens: whoever may command it can make this machine connect
-// anywhere.
+// listenAddress checks where a worker listens: who commands it can make it connect anywhere.
 func listenAddress(listen, secret string) (*net.TCPAddr, handshake.Key, error) {
 	key, err := handshake.ReadKey(secret)
 	if err != nil {

@@ -5,8 +5,7 @@
 //
 //	server.Kit ──▶ Peer ──▶ Scenario.Run ──▶ Outcome ──▶ table.Result (Markdown, and JSON in --out)
 //
-// It runs in this module's folder, since it builds the peers from there. Needs Linux: it lives on
-// epoll and /proc.
+// It runs in this module's folder, to build the peers. Needs Linux, for epoll and /proc.
 //
 // Exit codes: 0 good; 1 a peer failed in a scenario, or the run was ended; 2 bad settings; 99 with
 // --check, when Zonecast missed one of its targets, or there is no good figure for it.
@@ -35,7 +34,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/peers/internal/table"
 )
 
-// The exit codes.
 const (
 	exitGood   = 0
 	exitFailed = 1
@@ -56,8 +54,7 @@ type settings struct {
 }
 
 func main() {
-	// The generator stays on one thread, and servers die with the thread that started them, should
-	// this process be killed.
+	// The generator stays on one thread; with it the servers die, should this process be killed.
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends the program at once
@@ -70,11 +67,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.Is(err, errHelp) {
 		return exitGood
 	}
-	if err != nil {
-		fmt.Fprintln(stderr, "peers:", err)
-		return exitUsage
+	var scenarios []scenario.Scenario
+	if err == nil {
+		scenarios, err = chosen(set)
 	}
-	scenarios, err := chosen(set)
 	if err != nil {
 		fmt.Fprintln(stderr, "peers:", err)
 		return exitUsage
@@ -127,9 +123,8 @@ func parse(args []string, stdout io.Writer) (set settings, err error) {
 	return set, nil
 }
 
-// compare puts each peer through each scenario. Peers take turns within a scenario, there and back,
-// so that what is compared was measured within a minute or two, and a machine that gets slower or
-// faster meanwhile favours none of them.
+// compare puts each peer through each scenario. Peers take turns within one, there and back, so
+// that what is compared is near in time, and a machine that gets slower favours none of them.
 func compare(ctx context.Context, set settings, scenarios []scenario.Scenario, progress io.Writer) (*table.Result, error) {
 	output, err := os.MkdirTemp("", "zonecast-peers-")
 	if err != nil {

@@ -19,8 +19,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/peers/internal/table"
 )
 
-// Every server takes part in every scenario that is for it, and not one message is lost, doubled or
-// out of order.
+// Every server takes part in all of its scenarios, and no message is lost, doubled or reordered.
 func TestEveryPeer(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "results.json")
 	program := cmp.Or(os.Getenv("ZONECAST_BIN"), "../../bin/zonecast")

@@ -57,6 +57,15 @@ func targetOf(t *testing.T, address, path string) *Target {
 	return &Target{Addr: netip.MustParseAddrPort(address), Host: "example", Path: path}
 }
 
+func dial(t *testing.T, l *Loop, mode Mode, to *Target, handler Handler) *Conn {
+	t.Helper()
+	c, err := l.Dial(mode, to, protocol.Subscription{Room: room}, handler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func stepUntil(t *testing.T, l *Loop, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !holds(); {
@@ -116,9 +125,7 @@ func TestStreamInPieces(t *testing.T) {
 	text := "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks.String() + "0\r\n\r\n"
 	for _, step := range []int{1, 7, 64, len(text)} {
 		l, j := openLoop(t, protocol.Zonecast{}), &journal{}
-		if _, err := l.Dial(Stream, targetOf(t, serveText(t, text, step), "/sse"), protocol.Subscription{Room: room}, j); err != nil {
-			t.Fatal(err)
-		}
+		dial(t, l, Stream, targetOf(t, serveText(t, text, step), "/sse"), j)
 		stepUntil(t, l, func() bool { return len(j.closed) > 0 })
 		want := []string{fmt.Sprintf("%d e1-0 ", protocol.Ready), fmt.Sprintf(`%d e1-1 {"n":1}`, protocol.Delivery), fmt.Sprintf(`%d e1-2 {"n":2}`, protocol.Delivery)}
 		if strings.Join(j.events, "|") != strings.Join(want, "|") {
@@ -150,9 +157,7 @@ func TestAnswersThatAreNotHopedFor(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l, j := openLoop(t, protocol.Zonecast{}), &journal{}
-			if _, err := l.Dial(tt.mode, targetOf(t, serveText(t, tt.give, 5), "/x"), protocol.Subscription{Room: room}, j); err != nil {
-				t.Fatal(err)
-			}
+			dial(t, l, tt.mode, targetOf(t, serveText(t, tt.give, 5), "/x"), j)
 			stepUntil(t, l, func() bool { return len(j.closed) > 0 })
 			if j.closed[0] == nil || !strings.Contains(j.closed[0].Error(), tt.want) || len(j.events) > 0 {
 				t.Errorf("ended with %v after %q, want %q", j.closed[0], j.events, tt.want)
@@ -170,10 +175,7 @@ func TestRequestsOneAfterTheOther(t *testing.T) {
 	l, j := openLoop(t, protocol.Zonecast{}), &journal{}
 	target := targetOf(t, server.Listener.Addr().String(), "/")
 	target.Token = "k"
-	c, err := l.Dial(Requests, target, protocol.Subscription{}, j)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := dial(t, l, Requests, target, j)
 	stepUntil(t, l, c.Open)
 	for _, path := range []string{"/one", "/two"} {
 		l.Request(c, &http1.Request{Method: "POST", Target: path, Body: []byte("hi")})
@@ -197,9 +199,7 @@ func TestTLS(t *testing.T) {
 	l, j := openLoop(t, protocol.Zonecast{}), &journal{}
 	target := targetOf(t, server.Listener.Addr().String(), "/ws")
 	target.TLS = "example.com"
-	if _, err := l.Dial(WebSocket, target, protocol.Subscription{}, j); err != nil {
-		t.Fatal(err)
-	}
+	dial(t, l, WebSocket, target, j)
 	stepUntil(t, l, func() bool { return len(j.closed) == 1 })
 	var unknown *tls.CertificateVerificationError
 	if !errors.As(j.closed[0], &unknown) {
@@ -210,9 +210,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer trusting.Close()
-	if _, err := trusting.Dial(WebSocket, target, protocol.Subscription{}, j); err != nil {
-		t.Fatal(err)
-	}
+	dial(t, trusting, WebSocket, target, j)
 	stepUntil(t, trusting, func() bool { return len(j.closed) == 2 })
 	var status *failure.Status
 	if !errors.As(j.closed[1], &status) || status.Code != 404 {
@@ -227,11 +225,7 @@ func TestEnds(t *testing.T) {
 	l, j := openLoop(t, protocol.Zonecast{}), &journal{}
 	var conns []*Conn
 	for range 4 {
-		c, err := l.Dial(WebSocket, targetOf(t, s.Listener.Addr().String(), "/ws"), protocol.Subscription{Room: room}, j)
-		if err != nil {
-			t.Fatal(err)
-		}
-		conns = append(conns, c)
+		conns = append(conns, dial(t, l, WebSocket, targetOf(t, s.Listener.Addr().String(), "/ws"), j))
 	}
 	stepUntil(t, l, func() bool { return len(j.events) == 4 })
 	l.CloseGracefully(conns[0])

@@ -3,6 +3,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"time"
@@ -19,7 +20,6 @@ import (
 // A Mode is what a connection speaks.
 type Mode uint8
 
-// The modes.
 const (
 	WebSocket Mode = iota
 	Stream         // Server-Sent Events
@@ -67,7 +67,7 @@ func (c *Conn) Idle() (since uint64, ok bool) { return c.idle, c.state == open &
 func (l *Loop) handleReady(c *Conn, flags uint32) {
 	if c.state == dialing {
 		if err := epoll.Fault(int(c.fd)); err != nil {
-			l.closeWith(c, err)
+			l.Abort(c, err)
 			return
 		}
 		if flags&epoll.Writable == 0 {
@@ -78,7 +78,7 @@ func (l *Loop) handleReady(c *Conn, flags uint32) {
 	if flags&(epoll.Readable|epoll.Ended) != 0 && !c.paused {
 		l.read(c, flags&epoll.Ended != 0, len(l.buffer))
 	}
-	l.flush(c)
+	l.Flush(c)
 }
 
 func (l *Loop) sendHandshake(c *Conn) {
@@ -97,8 +97,7 @@ func (l *Loop) sendHandshake(c *Conn) {
 	}
 }
 
-// read reads at most about so many bytes; after the end of the other side all that is left, to find
-// out how it ended.
+// read reads at most about so many bytes; once ended, all that is left, to learn how it ended.
 func (l *Loop) read(c *Conn, ended bool, most int) {
 	for c.state != closed && !c.paused && most > 0 {
 		l.growBuffer(len(c.rest))
@@ -108,7 +107,7 @@ func (l *Loop) read(c *Conn, ended bool, most int) {
 		case errors.Is(err, epoll.ErrAgain):
 			return
 		case err != nil:
-			l.closeWith(c, err)
+			l.Abort(c, err)
 			return
 		case n == 0:
 			l.handleEOF(c)
@@ -119,7 +118,7 @@ func (l *Loop) read(c *Conn, ended bool, most int) {
 		p := l.buffer[:rest+n]
 		used, err := l.handleInput(c, p)
 		if err != nil {
-			l.closeWith(c, err)
+			l.Abort(c, err)
 			return
 		}
 		if c.state == closed {
@@ -165,18 +164,18 @@ func (l *Loop) handleInput(c *Conn, p []byte) (used int, err error) {
 // handleEOF closes a connection that the server ended.
 func (l *Loop) handleEOF(c *Conn) {
 	if c.state == closing {
-		l.closeWith(c, nil)
+		l.Abort(c, nil)
 		return
 	}
 	if c.mode == Polling || c.mode == Requests {
 		if used, err := l.handleResponses(c, append([]byte(nil), c.rest...), true); used > 0 || err != nil {
 			if c.state != closed {
-				l.closeWith(c, err)
+				l.Abort(c, err)
 			}
 			return
 		}
 	}
-	l.closeWith(c, io.ErrUnexpectedEOF)
+	l.Abort(c, io.ErrUnexpectedEOF)
 }
 
 func (l *Loop) handleMessage(c *Conn, text []byte, now uint64) {
@@ -192,14 +191,14 @@ func (l *Loop) handleMessage(c *Conn, text []byte, now uint64) {
 	}
 }
 
-// flush writes what there is room for; the rest goes when the socket is writable again.
-func (l *Loop) flush(c *Conn) {
+// Flush writes what there is room for; the rest goes when the socket is writable again.
+func (l *Loop) Flush(c *Conn) {
 	if len(c.out) == 0 || c.state == closed || c.state == dialing {
 		return
 	}
 	n, err := epoll.Write(int(c.fd), c.out)
 	if err != nil && !errors.Is(err, epoll.ErrAgain) {
-		l.closeWith(c, err)
+		l.Abort(c, err)
 		return
 	}
 	if n == len(c.out) && (c.mode != Requests || cap(c.out) > 4<<10) {
@@ -209,21 +208,17 @@ func (l *Loop) flush(c *Conn) {
 	c.out = append(c.out[:0], c.out[n:]...)
 }
 
-func (l *Loop) closeWith(c *Conn, why error) {
+// Abort closes a connection with an error, which its handler receives.
+func (l *Loop) Abort(c *Conn, why error) {
 	if c.state == closed {
 		return
 	}
 	if c.target.TLS != "" {
-		if fault := l.bridges.dialError(int(c.fd)); fault != nil {
-			why = fault
-		}
+		why = cmp.Or(l.bridges.dialError(int(c.fd)), why)
 	}
 	l.Reset(c)
-	c.handler.Closed(c, why, Now())
+	c.handler.Closed(c, cmp.Or(why, errEnded), Now())
 }
-
-// Abort closes a connection with an error, which its handler receives.
-func (l *Loop) Abort(c *Conn, why error) { l.closeWith(c, why) }
 
 // Reset resets a connection, without calling its handler.
 func (l *Loop) Reset(c *Conn) {
@@ -246,12 +241,11 @@ func (l *Loop) CloseGracefully(c *Conn) {
 	}
 	c.state, c.handler, c.paused = closing, noHandler{}, false
 	l.appendFrame(c, wsframe.Close, []byte{byte(wire.CloseGoingAway >> 8), byte(wire.CloseGoingAway & 0xff)})
-	l.flush(c)
+	l.Flush(c)
 	l.At(Now()+uint64(closeTimeout), func(uint64) { l.Reset(c) })
 }
 
-// Abandon stops reading a connection, so that pings are not answered; its socket stays open until
-// the loop ends.
+// Abandon stops reading, so that pings are not answered; the socket is open until the loop ends.
 func (l *Loop) Abandon(c *Conn) {
 	if c.state != closed {
 		c.paused, c.handler = true, noHandler{}
@@ -261,20 +255,15 @@ func (l *Loop) Abandon(c *Conn) {
 // Pause stops reading until Resume.
 func (l *Loop) Pause(c *Conn) { c.paused = true }
 
-// Resume reads again: at most about so many bytes, and then nothing until the next Resume; all
-// there is with 0.
+// Resume reads at most about so many bytes, and then nothing until the next Resume.
 func (l *Loop) Resume(c *Conn, most int) {
 	if c.state == closed {
 		return
 	}
 	c.paused = false
-	if most == 0 {
-		l.read(c, false, len(l.buffer))
-	} else {
-		l.read(c, false, most)
-		c.paused = true
-	}
-	l.flush(c)
+	l.read(c, false, most)
+	c.paused = true
+	l.Flush(c)
 }
 
 type noHandler struct{}

@@ -7,17 +7,16 @@ import (
 	"fmt"
 
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
 )
 
 // ErrTimeout is the end of a connection that the load tester waited for too long.
-var ErrTimeout = timeout{}
+var ErrTimeout = failure.New("timeout", "the server did not answer in time")
 
-type timeout struct{}
-
-func (timeout) Error() string { return "the server did not answer in time" }
-func (timeout) Kind() string  { return "timeout" }
-
-var errDeflate = errors.New("the server does not deflate")
+var (
+	errDeflate = errors.New("the server does not deflate")
+	errEnded   = errors.New("the connection ended")
+)
 
 // CloseError is the end of a connection that the server closed with a code.
 type CloseError struct {
@@ -32,7 +31,6 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("the server %s: %s", e.Kind(), e.Reason)
 }
 
-// Kind names the end in a few words.
 func (e *CloseError) Kind() string {
 	if name := wire.CloseCode(e.Code).String(); name != "unknown" {
 		return fmt.Sprintf("closed with %d %s", e.Code, name)
@@ -56,5 +54,4 @@ type ProtocolError struct{ What string }
 
 func (e *ProtocolError) Error() string { return "the server does not speak the protocol: " + e.What }
 
-// Kind names the failure in a few words.
 func (e *ProtocolError) Kind() string { return "not the protocol" }

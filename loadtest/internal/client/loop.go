@@ -41,33 +41,26 @@ const (
 type Handler interface {
 	// Event is what the server said. The slices of the event are valid during the call.
 	Event(c *Conn, e *protocol.Event, now uint64)
-	// Response is the response to the request of a connection of mode Requests, valid during the
-	// call.
+	// Response is the response to a request of a connection of mode Requests, for the call only.
 	Response(c *Conn, r *http1.Response, now uint64)
-	// Closed comes once for each connection that Dial gave, but for those that the handler itself
-	// ended.
+	// Closed comes once, with an error, for each connection that the handler did not end itself.
 	Closed(c *Conn, why error, now uint64)
 }
 
 // A Target is where a server is reached.
 type Target struct {
-	Addr netip.AddrPort
-	// Host is the request's, Path and Query the ones of its target.
-	Host, Path, Query string
-	// TLS is the name that the server must show a certificate for, "" for none.
-	TLS   string
-	Token string
+	Addr              netip.AddrPort
+	Host, Path, Query string // the request's
+	TLS               string // the name that the server must show a certificate for, "" for none
+	Token             string
 }
 
 // Options are the same for all connections of a loop.
 type Options struct {
 	Protocol protocol.Codec
-	// Deflate asks for permessage-deflate; a server that does not grant it is an error.
-	Deflate bool
-	// Sources are the addresses that connections come from, in turns; none for the system's choice.
-	Sources []netip.Addr
-	// Roots are the authorities for TLS; nil for the system's.
-	Roots *x509.CertPool
+	Deflate  bool           // asks for permessage-deflate; a server that does not grant it is an error
+	Sources  []netip.Addr   // that connections come from, in turns; none for the system's choice
+	Roots    *x509.CertPool // the authorities for TLS; nil for the system's
 }
 
 // A Loop is all the sockets of a process.
@@ -86,8 +79,7 @@ type Loop struct {
 	event    protocol.Event // reused: there are a million a second
 	bridges  tlsBridges
 
-	// Received is how many bytes came in.
-	Received uint64
+	Received uint64 // bytes
 }
 
 // Open returns a loop without sockets.
@@ -147,9 +139,9 @@ func (l *Loop) Dial(mode Mode, to *Target, seat protocol.Subscription, handler H
 }
 
 func (l *Loop) addConn(c *Conn) int32 {
-	if n := len(l.free); n > 0 {
-		token := l.free[n-1]
-		l.free = l.free[:n-1]
+	if last := len(l.free) - 1; last >= 0 {
+		token := l.free[last]
+		l.free = l.free[:last]
 		l.conns[token] = c
 		return token
 	}

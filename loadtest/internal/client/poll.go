@@ -3,6 +3,7 @@
 package client
 
 import (
+	"strings"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -14,26 +15,18 @@ import (
 // sendPoll requests what follows the last response. The first poll is answered at once; for a
 // resuming client wait=0 makes it so.
 func (l *Loop) sendPoll(c *Conn) {
-	t := c.target
-	query := t.Query
-	target := ""
+	t, query, subscription := c.target, c.target.Query, c.subscription
 	switch {
 	case c.cursor != "":
-		target = l.options.Protocol.Target(t.Path, joinQuery(query, "cursor="+c.cursor), protocol.Subscription{})
-	case !c.subscription.After.IsZero():
-		target = l.options.Protocol.Target(t.Path, joinQuery(query, "wait=0"), c.subscription)
-	default:
-		target = l.options.Protocol.Target(t.Path, query, c.subscription)
+		query, subscription = query+"&cursor="+c.cursor, protocol.Subscription{}
+	case !subscription.After.IsZero():
+		query += "&wait=0"
 	}
+	target := l.options.Protocol.Target(t.Path, strings.TrimPrefix(query, "&"), subscription)
 	c.requesting = true
-	c.out = http1.AppendRequest(c.out, &http1.Request{Method: "GET", Host: t.Host, Target: target, Token: t.Token, Accept: "application/json"})
-}
-
-func joinQuery(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + "&" + b
+	c.out = http1.AppendRequest(c.out, &http1.Request{
+		Method: "GET", Host: t.Host, Target: target, Token: t.Token, Accept: "application/json",
+	})
 }
 
 // handleResponses handles the answers that p holds; ended says that nothing follows it.
@@ -55,7 +48,7 @@ func (l *Loop) handleResponses(c *Conn, p []byte, ended bool) (used int, err err
 			return used, err
 		}
 		if r.Close {
-			l.closeWith(c, nil)
+			l.Abort(c, nil)
 			return used, nil
 		}
 		if c.mode == Polling && c.state == open {
@@ -115,5 +108,5 @@ func (l *Loop) Request(c *Conn, r *http1.Request) {
 	}
 	c.requesting = true
 	c.out = http1.AppendRequest(c.out, r)
-	l.flush(c)
+	l.Flush(c)
 }

@@ -53,8 +53,7 @@ func (l *Loop) handleStream(c *Conn, p []byte) (used int, err error) {
 	if len(text)-read > maxEvent {
 		return used, &ProtocolError{"the event is too long"}
 	}
-	// The caller keeps what is not used: the text of the event that is not complete takes the place
-	// of the chunks.
+	// The caller keeps what is not used: an incomplete event's text takes its chunks' place.
 	left := text[read:]
 	used = len(p) - len(left)
 	copy(p[used:], left)
@@ -89,8 +88,7 @@ func (l *Loop) handleEvents(c *Conn, text []byte) (read int, err error) {
 
 const maxEvent = 2 << 20
 
-// An sseEvent is one Server-Sent Event; its slices are parts of what was read, but for data of
-// several lines.
+// An sseEvent is one Server-Sent Event: parts of what was read, but for data of several lines.
 type sseEvent struct{ name, data []byte }
 
 // nextEvent reads the Server-Sent Event (HTML standard, section 9.2.6) that p begins with and says

@@ -59,8 +59,7 @@ func (l *Loop) runTimers(now uint64) (next uint64) {
 	return 0
 }
 
-// The zero of the clock is the machine's start, so that all processes of a run on one machine read
-// the same time.
+// The clock's zero is the machine's start, so that all processes on it read the same time.
 var (
 	started = time.Now()
 	offset  = sinceBoot()
@@ -74,6 +73,5 @@ func sinceBoot() uint64 {
 	return uint64(t.Nano())
 }
 
-// Now returns the time in nanoseconds on the clock that all processes on this machine share. It
-// never goes back.
+// Now returns the nanoseconds on the clock of all processes on this machine. It never goes back.
 func Now() uint64 { return offset + uint64(time.Since(started)) }

@@ -93,7 +93,7 @@ func (l *Loop) handleFrame(c *Conn, m wsframe.Message, now uint64) (err error) {
 	return nil
 }
 
-// appendFrame puts a frame into the connection's output, which flush writes.
+// appendFrame puts a frame into the connection's output, which Flush writes.
 func (l *Loop) appendFrame(c *Conn, op wsframe.Op, p []byte) {
 	if c.mode == WebSocket {
 		c.out = wsframe.AppendMasked(c.out, op, maskKey, p)
@@ -103,11 +103,8 @@ func (l *Loop) appendFrame(c *Conn, op wsframe.Op, p []byte) {
 // Send sends a text message. It is written before Send returns, as far as the socket has room.
 func (l *Loop) Send(c *Conn, text []byte) {
 	l.appendFrame(c, wsframe.Text, text)
-	l.flush(c)
+	l.Flush(c)
 }
 
 // Queue prepares a text message that is written with the next Send, or by Flush.
 func (l *Loop) Queue(c *Conn, text []byte) { l.appendFrame(c, wsframe.Text, text) }
-
-// Flush writes what was queued.
-func (l *Loop) Flush(c *Conn) { l.flush(c) }

@@ -7,9 +7,8 @@ import (
 	"slices"
 )
 
-// A Set is a set of numbers, kept as the ranges without holes that it consists of. What arrives in
-// order costs one range (16 bytes) however much it is; each hole costs one more. The zero Set is
-// empty and ready to use.
+// A Set is a set of numbers, kept as ranges without holes. What arrives in order costs one range
+// (16 bytes) however much it is; each hole costs one more. The zero Set is empty and ready to use.
 type Set struct {
 	ranges []span // rising, neither touching nor overlapping
 	n      uint64
@@ -18,8 +17,7 @@ type Set struct {
 // A span is the numbers from ≤ x < to.
 type span struct{ from, to uint64 }
 
-// Add puts n into s and reports whether it was not there yet. Constant time for a number at or
-// above the highest.
+// Add puts n into s and reports whether it is new. Constant time at or above the highest number.
 func (s *Set) Add(n uint64) bool {
 	last := len(s.ranges) - 1
 	switch {
@@ -36,8 +34,7 @@ func (s *Set) Add(n uint64) bool {
 
 // insert adds a number below the end of the last range.
 func (s *Set) insert(n uint64) bool {
-	// i is the first range that ends at n or after it: n is in it, extends it, or belongs before
-	// it.
+	// i is the first range that ends at n or after it: n is in it, extends it, or precedes it.
 	i, _ := slices.BinarySearchFunc(s.ranges, n, func(r span, n uint64) int {
 		if r.to < n {
 			return -1
@@ -121,7 +118,6 @@ func (s *Set) MarshalJSON() ([]byte, error) {
 	return json.Marshal(flat)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
 func (s *Set) UnmarshalJSON(p []byte) error {
 	var flat []uint64
 	if err := json.Unmarshal(p, &flat); err != nil {

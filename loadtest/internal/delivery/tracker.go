@@ -1,5 +1,4 @@
-// Package delivery tracks what each member received, so that lost, duplicated and reordered
-// messages are counted exactly.
+// Package delivery counts exactly which messages of each member are lost, doubled or reordered.
 //
 //	member ──▶ Tracker.Join      the room's offset when it joined
 //	member ──▶ Tracker.Record    each message, in the order of its arrival
@@ -23,13 +22,11 @@ import "github.com/zonecast/zonecast/backend/wire"
 
 // A Message is what the tracker needs to know about a message that arrived.
 type Message struct {
-	// Seq is the sequence number in the data, within its Stream of the room: 0, 1, 2 …; without
-	// Ours the message is someone else's and has none.
+	// Seq is the number in the data, within its Stream of the room: 0, 1, 2 …; none without Ours.
 	Seq    uint32
 	Stream int
 	Ours   bool
-	// Epoch and N are the room's offset; there is none without an Epoch. Epoch is read during the
-	// call only.
+	// Epoch and N are the room's offset, none without an Epoch, which is read during the call only.
 	Epoch []byte
 	N     uint64
 }
@@ -60,8 +57,7 @@ func (l *Tracker) Position() wire.Offset {
 	return wire.Offset{Epoch: l.epoch, N: max(l.offsets.Next(), 1) - 1}
 }
 
-// Gap notes that the server declared the offsets up to and including to as lost: they are no silent
-// holes.
+// Gap notes that the server declared the offsets up to and including to lost: no silent holes.
 func (l *Tracker) Gap(to wire.Offset) {
 	if to.Epoch != l.epoch {
 		l.startEpoch(to.Epoch)
@@ -79,8 +75,12 @@ func (l *Tracker) startEpoch(epoch string) {
 
 // Record enters a message and reports whether it is one of ours that the member did not have yet.
 func (l *Tracker) Record(m Message) bool {
+	if len(m.Epoch) == 0 && m.Ours {
+		return l.addInOrder(l.stream(m.Stream), uint64(m.Seq))
+	}
 	if len(m.Epoch) == 0 {
-		return l.recordWithoutOffset(m)
+		l.foreign++
+		return false
 	}
 	inOrder, newOffset := l.addOffset(m.Epoch, m.N)
 	if !m.Ours {
@@ -104,14 +104,6 @@ func (l *Tracker) Record(m Message) bool {
 	return true
 }
 
-func (l *Tracker) recordWithoutOffset(m Message) bool {
-	if !m.Ours {
-		l.foreign++
-		return false
-	}
-	return l.addInOrder(l.stream(m.Stream), uint64(m.Seq))
-}
-
 func (l *Tracker) stream(i int) *Set {
 	for len(l.seqs) <= i {
 		l.seqs = append(l.seqs, Set{})
@@ -121,12 +113,9 @@ func (l *Tracker) stream(i int) *Set {
 
 // RecordEcho enters the answer to the echo with this number and reports whether the member did not
 // have it yet. Answers have no offset; their numbers rise by one as the echoes were sent.
-func (l *Tracker) RecordEcho(k uint32) bool {
-	return l.addInOrder(l.stream(0), uint64(k))
-}
+func (l *Tracker) RecordEcho(k uint32) bool { return l.addInOrder(l.stream(0), uint64(k)) }
 
-// RecordUnorderedEcho is Answer for echoes that are requests of their own, several of which may be
-// under way: their answers have no order.
+// RecordUnorderedEcho is RecordEcho for echoes that are requests: their answers have no order.
 func (l *Tracker) RecordUnorderedEcho(k uint32) bool {
 	if !l.stream(0).Add(uint64(k)) {
 		l.duplicated++

@@ -3,8 +3,7 @@
 // Package epoll waits for many sockets in one thread, and reads and writes them without blocking.
 //
 // The calls go straight to the kernel: none of them can block (but Wait, when it is told to), so
-// Go's scheduler needs not hear of them, which saves a good part of the cost of a short read. Needs
-// Linux 5.11.
+// Go's scheduler needs not hear of them, which makes a short read much cheaper. Needs Linux 5.11.
 package epoll
 
 import (
@@ -23,8 +22,7 @@ import (
 const (
 	Readable = unix.EPOLLIN
 	Writable = unix.EPOLLOUT
-	// Ended: the other side closed, or the connection broke. Reading tells which, after what is
-	// left.
+	// Ended: the other side closed, or it broke. Reading tells which, after what is left.
 	Ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 )
 
@@ -98,24 +96,17 @@ func (p *Poller) wait(most time.Duration) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// Read reads what there is, up to len(b) bytes; 0 bytes without an error are the end. The socket
-// must be non-blocking.
-func Read(fd int, b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
-	}
-	return result(unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b))))
-}
+// Read reads up to len(b) bytes; 0 without an error is the end. The socket must be non-blocking.
+func Read(fd int, b []byte) (int, error) { return transfer(unix.SYS_READ, fd, b) }
 
 // Write writes as much of b as there is room for. The socket must be non-blocking.
-func Write(fd int, b []byte) (int, error) {
+func Write(fd int, b []byte) (int, error) { return transfer(unix.SYS_WRITE, fd, b) }
+
+func transfer(call uintptr, fd int, b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	return result(unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b))))
-}
-
-func result(n, _ uintptr, errno unix.Errno) (int, error) {
+	n, _, errno := unix.RawSyscall(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	switch errno {
 	case 0:
 		return int(n), nil
@@ -129,8 +120,7 @@ func result(n, _ uintptr, errno unix.Errno) (int, error) {
 // ports can go to each server from each address (IP_BIND_ADDRESS_NO_PORT).
 const ipBindAddressNoPort = 24
 
-// Dial begins a connection, from an address if it is valid; the socket is writable once it is
-// there, or has failed.
+// Dial connects, from an address if it is valid; the socket is writable once that worked or failed.
 func Dial(to netip.AddrPort, from netip.Addr) (fd int, err error) {
 	family, address := sockaddr(to)
 	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -139,8 +129,7 @@ func Dial(to netip.AddrPort, from netip.Addr) (fd int, err error) {
 	}
 	err = errors.Join(
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
-		// Closing resets the connection: thousands that ended politely would hold their ports for a
-		// minute.
+		// Closing resets: thousands that ended politely would hold their ports for a minute.
 		unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
 	if err == nil && from.IsValid() {
 		_, source := sockaddr(netip.AddrPortFrom(from, 0))

@@ -21,12 +21,18 @@ func pair(t *testing.T) (a, b int) {
 	return fds[0], fds[1]
 }
 
-func TestPoller(t *testing.T) {
+func openPoller(t *testing.T) *Poller {
+	t.Helper()
 	p, err := Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+func TestPoller(t *testing.T) {
+	p := openPoller(t)
 	a, b := pair(t)
 	if err := p.Add(a, 7); err != nil {
 		t.Fatal(err)
@@ -83,11 +89,7 @@ func TestWriteTakesWhatThereIsRoomFor(t *testing.T) {
 }
 
 func TestDialNobody(t *testing.T) {
-	p, err := Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
+	p := openPoller(t)
 	fd, err := Dial(netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddr("127.1.2.3"))
 	if err != nil {
 		return // refused at once

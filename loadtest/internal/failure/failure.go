@@ -70,8 +70,24 @@ func (l *Log) Total() uint64 {
 func (l *Log) Counts() []Count {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	counts := make([]Count, 0, len(l.kinds))
-	for _, c := range l.kinds {
+	return sorted(l.kinds)
+}
+
+// Merge puts several logs' counts of a kind together, the most frequent first.
+func Merge(counts []Count) []Count {
+	kinds := map[string]*Count{}
+	for _, c := range counts {
+		if kinds[c.Kind] == nil {
+			kinds[c.Kind] = &Count{Kind: c.Kind, First: c.First}
+		}
+		kinds[c.Kind].Count += c.Count
+	}
+	return sorted(kinds)
+}
+
+func sorted(kinds map[string]*Count) []Count {
+	counts := make([]Count, 0, len(kinds))
+	for _, c := range kinds {
 		counts = append(counts, *c)
 	}
 	slices.SortFunc(counts, func(a, b Count) int {
@@ -79,6 +95,14 @@ func (l *Log) Counts() []Count {
 	})
 	return counts
 }
+
+// New returns an error that names its own kind.
+func New(kind, text string) error { return kindError{kind, text} }
+
+type kindError struct{ kind, text string }
+
+func (e kindError) Error() string { return e.text }
+func (e kindError) Kind() string  { return e.kind }
 
 // Kind returns a few words for an error, the same for all errors with the same cause: what its Kind
 // method says if one in its chain has one, or the name of the network's failure.

@@ -26,7 +26,6 @@ func (s *Status) Error() string {
 	return text
 }
 
-// Kind names the failure in a few words.
 func (s *Status) Kind() string { return fmt.Sprintf("HTTP %d", s.Code) }
 
 // detail returns one line of a body: the detail or the title of a problem, the message of Echo's

@@ -1,10 +1,8 @@
-// Package fake is a small server for tests that speaks Zonecast's protocol and breaks its promises
-// on purpose.
+// Package fake is a server for tests that speaks Zonecast's protocol and breaks its promises.
 //
 //	test ──▶ New(Faults{Lose: Every(10)})  an httptest server: /ws, /sse, /poll and the publish API
 //
-// Faults apply to messages that carry a sequence number, that is to those of a run and not to what
-// is sent before it.
+// Faults apply to the messages of a run, which have a sequence number, and not to those before it.
 package fake
 
 import (
@@ -30,8 +28,7 @@ func Every(n uint32) When { return func(seq uint32) bool { return seq%n == n-1 }
 // Only returns a When for one message.
 func Only(n uint32) When { return func(seq uint32) bool { return seq == n } }
 
-// Faults are the promises to break; the zero Faults breaks none. Each is broken for every member
-// alike.
+// Faults are the promises to break, for every member alike; the zero Faults breaks none.
 type Faults struct {
 	Lose      When // not delivered
 	Duplicate When // delivered twice, one right after the other
@@ -50,18 +47,13 @@ type Faults struct {
 	ShutCode wire.CloseCode
 	Away     time.Duration
 	Forget   bool
-	// Stubborn: nobody may come back.
-	Stubborn bool
-	// Connections is how many connections are let in; the others get HTTP 503. 0 for all.
-	Connections int
-	// Think is how long the API takes for each request.
-	Think time.Duration
-	// Deaf: the API takes messages, and no member ever gets one.
-	Deaf bool
-	// ClientsListen: clients may not publish, only services.
-	ClientsListen bool
-	// Token and Key are what members and publishers must show, if not empty.
-	Token, Key string
+
+	Stubborn      bool          // nobody may come back
+	Connections   int           // how many are let in; the others get HTTP 503. 0 for all
+	Think         time.Duration // how long the API takes for each request
+	Deaf          bool          // the API takes messages, and no member ever gets one
+	ClientsListen bool          // clients may not publish, only services
+	Token, Key    string        // what members and publishers must show, if not empty
 }
 
 // A Server is the fake server. Close it when done.
@@ -108,6 +100,13 @@ type delivery struct {
 	due    time.Time
 }
 
+func newDelivery(event string, data json.RawMessage) delivery {
+	d := delivery{Message: wire.Message{Room: Room, Event: event, Data: data}}
+	found, ok := stamp.Find(data)
+	d.seq, d.hasSeq = found.Seq, ok && found.Stream != stamp.Probe
+	return d
+}
+
 func (d *delivery) hit(when When) bool { return d.hasSeq && when != nil && when(d.seq) }
 
 // Room is the only room that there is.
@@ -134,17 +133,19 @@ func New(faults Faults) *Server {
 func (s *Server) WSURL() string { return "ws" + strings.TrimPrefix(s.URL, "http") + "/ws" }
 
 // Published returns how many messages the server took.
-func (s *Server) Published() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.n
-}
+func (s *Server) Published() uint64 { return locked(s, &s.n) }
 
 // Forgotten returns how many messages were lost with the history.
-func (s *Server) Forgotten() uint64 {
+func (s *Server) Forgotten() uint64 { return locked(s, &s.forgotten) }
+
+// Batches returns how many requests had several messages.
+func (s *Server) Batches() int { return locked(s, &s.batches) }
+
+// locked reads a field that s.mu guards.
+func locked[T any](s *Server, field *T) T {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.forgotten
+	return *field
 }
 
 // Close ends the server and all its connections.
@@ -180,8 +181,7 @@ func (s *Server) servePublish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	time.Sleep(s.faults.Think)
-	d := delivery{Message: wire.Message{Room: Room, Event: in.Event, Data: in.Data}}
-	d.seq, d.hasSeq = sequence(in.Data)
+	d := newDelivery(in.Event, in.Data)
 	if d.hit(s.faults.Refuse) {
 		refuse(w, http.StatusServiceUnavailable, "the broker is away")
 		return
@@ -213,8 +213,7 @@ func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	results := []any{}
 	for _, m := range in.Messages {
-		d := delivery{Message: wire.Message{Room: Room, Event: m.Event, Data: m.Data}}
-		d.seq, d.hasSeq = sequence(m.Data)
+		d := newDelivery(m.Event, m.Data)
 		if room, err := m.Room(); err != nil || room != Room || d.hit(s.faults.Refuse) {
 			results = append(results, map[string]any{"error": wire.Error{Code: wire.CodeUnavailable, Message: "the broker is away"}})
 			continue
@@ -222,13 +221,6 @@ func (s *Server) serveBatch(w http.ResponseWriter, r *http.Request) {
 		results = append(results, wire.PositionOf(Room, s.publish(d)))
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"results": results})
-}
-
-// Batches returns how many requests had several messages.
-func (s *Server) Batches() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.batches
 }
 
 // publish gives a message its offset and queues it.
@@ -328,11 +320,6 @@ func (s *Server) shut() {
 		m.end(cmp.Or(s.faults.ShutCode, wire.CloseRestart))
 	}
 	s.members = nil
-}
-
-func sequence(data json.RawMessage) (uint32, bool) {
-	found, ok := stamp.Find(data)
-	return found.Seq, ok && found.Stream != stamp.Probe
 }
 
 func authorized(r *http.Request, want string) bool {

@@ -11,7 +11,6 @@ type Lines struct {
 	text strings.Builder
 }
 
-// Write implements [io.Writer].
 func (l *Lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

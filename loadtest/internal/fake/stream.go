@@ -11,8 +11,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// serveSSE lets a client join the room over Server-Sent Events; with a cursor it gets what it
-// missed first.
+// serveSSE lets a client join over Server-Sent Events; with a cursor it gets what it missed first.
 func (s *Server) serveSSE(w http.ResponseWriter, r *http.Request) {
 	if !s.admit(w, r) {
 		return
@@ -72,7 +71,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case !authorized(r, s.faults.Token):
 		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
-	case s.isAway():
+	case time.Now().Before(locked(s, &s.back)):
 		refuse(w, http.StatusServiceUnavailable, "restarting")
 	default:
 		return true
@@ -85,8 +84,7 @@ func cursor(r *http.Request) (offset string) {
 	return offset
 }
 
-// servePoll answers a long poll with what went out since the last one, faults included. The number
-// in its cursors counts frames.
+// servePoll answers with what went out since, faults included. Its cursors' numbers count frames.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request) {
 	if !s.admit(w, r) {
 		return

@@ -14,16 +14,11 @@ import (
 
 // serveWS lets a client join the room and answers its echoes.
 func (s *Server) serveWS(w http.ResponseWriter, r *http.Request) {
-	if !authorized(r, s.faults.Token) {
-		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
-		return
-	}
-	if !s.letIn() {
+	if authorized(r, s.faults.Token) && !s.letIn() {
 		refuse(w, http.StatusServiceUnavailable, "too many connections")
 		return
 	}
-	if s.isAway() {
-		refuse(w, http.StatusServiceUnavailable, "restarting")
+	if !s.admit(w, r) {
 		return
 	}
 	conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
@@ -72,12 +67,6 @@ func (s *Server) letIn() bool {
 	return s.faults.Connections == 0 || s.let <= s.faults.Connections
 }
 
-func (s *Server) isAway() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return time.Now().Before(s.back)
-}
-
 // enter lets a member into the room: at its newest message, or with a cursor from where it says.
 func (s *Server) enter(m *member, r *http.Request) bool {
 	after := cursor(r)
@@ -96,8 +85,8 @@ func (s *Server) enter(m *member, r *http.Request) bool {
 	return true
 }
 
-// join adds a member to the room if its address asks for it, and tells it where the room stands: both at once, so that it
-// misses nothing in between.
+// join adds a member to the room if its address asks for it, and tells it where the room stands:
+// both at once, so that it misses nothing in between.
 func (s *Server) join(m *member, r *http.Request) bool {
 	q := r.URL.Query()
 	s.mu.Lock()
@@ -122,27 +111,26 @@ func (s *Server) join(m *member, r *http.Request) bool {
 
 // echo answers an echo, with the faults of its message.
 func (s *Server) echo(m *member, f wire.ClientFrame) {
-	seq, hasSeq := sequence(f.Data)
-	hit := func(when When) bool { return hasSeq && when != nil && when(seq) }
-	if hit(s.faults.Drop) {
+	d := newDelivery(f.Event, f.Data)
+	if d.hit(s.faults.Drop) {
 		m.end(0)
 		return
 	}
 	answer := func(f wire.ClientFrame) { m.write(wire.AppendAck(nil, f.ID, f.Data)) }
-	if hit(s.faults.Lose) {
+	if d.hit(s.faults.Lose) {
 		return
 	}
 	s.mu.Lock()
 	held := s.echoes[m]
 	delete(s.echoes, m)
-	if held == nil && hit(s.faults.Swap) {
+	if held == nil && d.hit(s.faults.Swap) {
 		s.echoes[m] = &f
 		s.mu.Unlock()
 		return
 	}
 	s.mu.Unlock()
 	answer(f)
-	if hit(s.faults.Duplicate) {
+	if d.hit(s.faults.Duplicate) {
 		answer(f)
 	}
 	if held != nil {
@@ -150,8 +138,8 @@ func (s *Server) echo(m *member, f wire.ClientFrame) {
 	}
 }
 
-// serveFrame answers an echo or a publish that a client posts, with the faults of its message: Drop ends
-// the connection, Refuse says no, Hold lets it wait.
+// serveFrame answers an echo or a publish that a client posts, with the faults of its message:
+// Drop ends the connection, Refuse says no, Hold lets it wait.
 func (s *Server) serveFrame(w http.ResponseWriter, r *http.Request) {
 	if !s.admit(w, r) {
 		return
@@ -161,20 +149,19 @@ func (s *Server) serveFrame(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f, err := wire.DecodeClient(p)
-	seq, hasSeq := sequence(f.Data)
-	hit := func(when When) bool { return hasSeq && when != nil && when(seq) }
+	d := newDelivery(f.Event, f.Data)
 	switch {
 	case err != nil:
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write(wire.AppendError(nil, f.ID, f.HasID, err))
 	case f.Event == wire.EventPublish:
 		_, _ = w.Write(s.clientPublish(f))
-	case hit(s.faults.Drop):
+	case d.hit(s.faults.Drop):
 		panic(http.ErrAbortHandler)
-	case hit(s.faults.Refuse):
+	case d.hit(s.faults.Refuse):
 		w.WriteHeader(http.StatusTooManyRequests)
 		_, _ = w.Write(wire.AppendError(nil, f.ID, f.HasID, wire.Errorf(wire.CodeRateLimited, "too many frames")))
-	case hit(s.faults.Hold):
+	case d.hit(s.faults.Hold):
 		select {
 		case <-s.released:
 		case <-r.Context().Done():
@@ -182,7 +169,7 @@ func (s *Server) serveFrame(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(wire.AppendAck(nil, f.ID, f.Data))
 	default:
 		_, _ = w.Write(wire.AppendAck(nil, f.ID, f.Data))
-		if hasSeq {
+		if d.hasSeq {
 			s.release()
 		}
 	}
@@ -206,8 +193,7 @@ func (s *Server) clientPublish(f wire.ClientFrame) []byte {
 	if err := json.Unmarshal(f.Data, &in); err != nil {
 		return wire.AppendError(nil, f.ID, f.HasID, err)
 	}
-	d := delivery{Message: wire.Message{Room: Room, Event: in.Event, Data: in.Data}}
-	d.seq, d.hasSeq = sequence(in.Data)
+	d := newDelivery(in.Event, in.Data)
 	if s.faults.ClientsListen {
 		return wire.AppendError(nil, f.ID, f.HasID, wire.Errorf(wire.CodeForbidden, "clients may not publish"))
 	}

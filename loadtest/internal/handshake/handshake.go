@@ -39,8 +39,7 @@ const (
 	version           = "3"
 	noProof           = "-"
 
-	// exporterLabel is the label of what TLS tells both ends; registered by nobody, so it has a
-	// name of its own.
+	// exporterLabel is the label of what TLS tells both ends; an own name, as none is registered.
 	exporterLabel = "EXPORTER-zonecast-loadtest"
 )
 
@@ -70,8 +69,7 @@ func channelBinding(conn *tls.Conn) (b binding, err error) {
 	return b, err
 }
 
-// protocolError wraps what is wrong with the other side, and leaves errors of the network as they
-// are.
+// protocolError wraps the other side's faults, and leaves errors of the network as they are.
 func protocolError(err error) error {
 	var network net.Error
 	if errors.Is(err, io.EOF) {
@@ -136,7 +134,7 @@ func serverHandshake(conn io.ReadWriter, b binding, key Key, welcome func() erro
 	if _, err := fmt.Fprintf(conn, "%s %s %s\n", workerPrefix, version, kind); err != nil {
 		return err
 	}
-	proof, err := readProof(conn)
+	proof, err := readPrefixed(conn, coordinatorPrefix)
 	if err != nil {
 		return err
 	}
@@ -168,8 +166,7 @@ func refuse(w io.Writer, told, why error) error {
 }
 
 // Client is the coordinator's side, and returns the line from then on. The caller sets the
-// deadline, and ends the connection. With a key it goes on with a worker that proves the same one,
-// and with nobody else.
+// deadline, and ends the connection. With a key it goes on only if the worker proves the same.
 func Client(raw net.Conn, key Key) (net.Conn, error) {
 	conn := tls.Client(raw, &tls.Config{
 		MinVersion:         tls.VersionTLS13,
@@ -236,8 +233,6 @@ func readGreeting(r io.Reader) (asks bool, err error) {
 	}
 	return kind == "key", err
 }
-
-func readProof(r io.Reader) (proof string, err error) { return readPrefixed(r, coordinatorPrefix) }
 
 // readPrefixed reads a line that begins with a mark and the version, and returns its last word.
 func readPrefixed(r io.Reader, mark string) (last string, err error) {

@@ -35,8 +35,7 @@ func testCertificate(t testing.TB) Certificate {
 	return p
 }
 
-// pipe returns both ends of a connection, which ends with the test, or much sooner than it would
-// give up.
+// pipe returns both ends of a connection, which ends with the test, or after 20 seconds.
 func pipe(t testing.TB) (near, far net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -92,7 +91,9 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 				tt.welcome = welcome
 			}
 			near, far := pipe(t)
-			called, answered, callErr, answerErr := handshakeBoth(t, near, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
+			passed := &recorder{Conn: near}
+			called, answered, callErr, answerErr := handshakeBoth(
+				t, passed, far, key(t, tt.coordinator), key(t, tt.worker), tt.welcome)
 			if !errors.Is(callErr, tt.wantCoordinator) || !errors.Is(answerErr, tt.wantWorker) {
 				t.Fatalf("the coordinator: %v, want %v; the worker: %v, want %v", callErr, tt.wantCoordinator, answerErr, tt.wantWorker)
 			}
@@ -105,8 +106,22 @@ func TestBothSidesProveTheirKeys(t *testing.T) {
 			if words, err := readLine(answered); err != nil || strings.Join(words, " ") != "an order" {
 				t.Errorf("%q, %v", words, err)
 			}
+			if text := passed.written.String(); strings.Contains(text, "an order") || strings.Contains(text, "zonecast") {
+				t.Errorf("it can be read: %q", text)
+			}
 		})
 	}
+}
+
+// A recorder keeps what is written to a connection.
+type recorder struct {
+	net.Conn
+	written bytes.Buffer
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.written.Write(p)
+	return r.Conn.Write(p)
 }
 
 // A line is a connection whose other side has sent all that it sends.
@@ -115,8 +130,7 @@ type line struct {
 	io.Writer
 }
 
-// answerTo lets a worker hear what a coordinator may say, and returns what it says after its first
-// line.
+// answerTo lets a worker hear what a coordinator may say, and returns what follows its first line.
 func answerTo(k Key, b binding, said string) (string, error) {
 	var out bytes.Buffer
 	err := serverHandshake(line{strings.NewReader(said), &out}, b, k, welcome)
@@ -135,8 +149,7 @@ func TestAProofIsWorthNothingOnAnotherConnection(t *testing.T) {
 	}
 }
 
-// An unauthenticated connection who hands the worker's own lines back to it, or pretends to have
-// proved, learns nothing.
+// A stranger who hands the worker's own lines back to it, or a made-up proof, learns nothing.
 func TestNoProofIsMadeForAStranger(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, say := range map[string]string{
@@ -160,8 +173,7 @@ func TestNoProofIsMadeForAStranger(t *testing.T) {
 	}
 }
 
-// Who only pretends to be the worker does not get further than the coordinator's proof, whose label
-// is not the worker's.
+// A false worker gets no further than the coordinator's proof, whose label is not the worker's.
 func TestAFalseWorkerIsDetected(t *testing.T) {
 	k := key(t, "the key of both of them")
 	for name, verdict := range map[string]string{
@@ -180,8 +192,7 @@ func TestAFalseWorkerIsDetected(t *testing.T) {
 	}
 }
 
-// Who sits in between and speaks TLS with both sides can pass on every word of theirs, and gets
-// nothing but a refusal.
+// Who speaks TLS with both sides can pass on every word of theirs, and gets but a refusal.
 func TestAManInTheMiddleIsDetected(t *testing.T) {
 	k := key(t, "the key of both of them")
 	near, nearer := pipe(t)

@@ -8,21 +8,18 @@ import (
 	"strings"
 )
 
-// The length of a key in bytes. A proof can be tried against a list of words by whoever saw it, so
-// a word is no key.
+// The length of a key in bytes. Who saw a proof can try it against words, so a word is no key.
 const (
 	MinKey = 16
 	MaxKey = 1024
 )
 
-// A Key is the secret that a coordinator and its workers share; an empty one is none. It prints as
-// a mark, never as itself.
+// A Key is the secret of a coordinator and its workers, or none if empty. It prints as a mark only.
 type Key struct{ secret string }
 
 // Set reports whether there is a key.
 func (k Key) Set() bool { return k.secret != "" }
 
-// String implements [fmt.Stringer].
 func (k Key) String() string {
 	if k.Set() {
 		return "(a secret)"
@@ -30,7 +27,6 @@ func (k Key) String() string {
 	return "(none)"
 }
 
-// GoString implements [fmt.GoStringer].
 func (k Key) GoString() string { return k.String() }
 
 // ReadKey reads a key as a setting gives it: the key itself, or @FILE for one that stands in a

@@ -33,8 +33,7 @@ var (
 type Request struct {
 	Method, Host, Target string
 	Token                string // for Authorization: Bearer, if not empty
-	Accept, LastEventID  string
-	ContentType          string
+	Accept, ContentType  string
 	Body                 []byte // of a request that is not GET
 }
 
@@ -45,7 +44,6 @@ func AppendRequest(dst []byte, r *Request) []byte {
 	dst = append(dst, "\r\nUser-Agent: zonecast-loadtest"...)
 	dst = appendField(dst, "\r\nAuthorization: Bearer ", r.Token)
 	dst = appendField(dst, "\r\nAccept: ", r.Accept)
-	dst = appendField(dst, "\r\nLast-Event-ID: ", r.LastEventID)
 	dst = appendField(dst, "\r\nContent-Type: ", r.ContentType)
 	if r.Method != "GET" {
 		dst = append(dst, "\r\nContent-Length: "...)
@@ -71,8 +69,7 @@ type Head struct {
 	ContentType string
 }
 
-// ParseHead reads the head that p begins with and says how many bytes it has: 0 when it is not all
-// there yet.
+// ParseHead reads the head that p begins with and returns its length: 0 when it is not all there.
 func ParseHead(p []byte) (h Head, n int, err error) {
 	end := bytes.Index(p, []byte("\r\n\r\n"))
 	if end < 0 {
@@ -267,7 +264,6 @@ func (b *Body) plain(p []byte) ([]byte, int, error) {
 	return p[:take], max(take, 1), nil
 }
 
-// frame takes one byte that is not data.
 func (b *Body) frame(c byte) error {
 	switch b.state {
 	case inSize:

@@ -1,5 +1,4 @@
-// Package latency measures how long things take without losing precision where it matters: in the
-// slowest thousandth.
+// Package latency measures durations precisely where it matters: in the slowest thousandth.
 //
 //	worker   ──▶ Tally.Record
 //	worker   ──▶ Tally.Take ──▶ one second of it, as JSON to whoever merges the workers' tallies
@@ -84,8 +83,7 @@ func (t *Tally) Take() *Tally {
 	return &taken
 }
 
-// Histogram returns the durations in microseconds, for formats of histograms. It must not be
-// changed.
+// Histogram returns the durations in microseconds, for histogram formats, not to be changed.
 func (t *Tally) Histogram() *hdrhistogram.Histogram { return t.h }
 
 // A Summary describes a number of durations; all are 0 when Count is.
@@ -107,8 +105,7 @@ func (t *Tally) Summary() Summary {
 	}
 }
 
-// At returns a percentile, kept between the exact edges, past which the histogram's rounding may
-// put it.
+// At returns a percentile, kept within the exact edges, which the histogram rounds past.
 func (t *Tally) At(percent float64) time.Duration {
 	d := time.Duration(t.h.ValueAtPercentile(percent)) * time.Microsecond
 	return min(max(d, t.min), t.max)
@@ -129,7 +126,6 @@ func (t *Tally) MarshalJSON() ([]byte, error) {
 	return json.Marshal(packed{H: string(h), Count: t.count, Sum: t.sum, Min: t.min, Max: t.max})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
 func (t *Tally) UnmarshalJSON(text []byte) error {
 	var p packed
 	if err := json.Unmarshal(text, &p); err != nil {

@@ -50,8 +50,7 @@ func Descriptors(connections int) error {
 // mostProcesses is as many as are started without being asked for.
 const mostProcesses = 64
 
-// Processes returns how many processes so many connections need, with the descriptors that each may
-// have.
+// Processes returns how many processes so many connections need, by the descriptors of each.
 func Processes(connections int) int {
 	have, err := raiseLimit(math.MaxUint64)
 	if err != nil || have <= 2*reserved {
@@ -78,8 +77,7 @@ func Ports() int {
 	return to - from + 1
 }
 
-// raiseLimit sets the soft limit of descriptors to the hard one if it is below need, and returns
-// what holds then.
+// raiseLimit raises the soft limit to the hard one if it is below need, and returns what holds.
 func raiseLimit(need uint64) (uint64, error) {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {

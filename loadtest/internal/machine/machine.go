@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package machine reads what the system has, what it allows this process, and what processes use:
-// from /proc and by getrusage.
+// Package machine reads what the system has and allows, and what processes use, from /proc.
 //
 //	machine.go   the description of the machine, and the CPU time and memory of processes
 //	limits.go    file descriptors and local ports
@@ -70,8 +69,7 @@ func (d Description) String() string {
 	return s
 }
 
-// Idle returns the time that the cores had nothing to do since the machine's start, summed over all
-// of them.
+// Idle returns how long the cores had nothing to do since the machine's start, all together.
 func Idle() (time.Duration, error) { return parseIdle(string(read("/proc/stat"))) }
 
 func parseIdle(stat string) (time.Duration, error) {
@@ -80,19 +78,24 @@ func parseIdle(stat string) (time.Duration, error) {
 	if len(fields) < 6 || fields[0] != "cpu" {
 		return 0, errors.New("read the idle time: no such line in /proc/stat")
 	}
-	var ticks int64
-	for _, f := range fields[4:6] { // idle and iowait
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read the idle time: %w", err)
-		}
-		ticks += n
+	idle, err := sumTicks(fields[4:6]) // idle and iowait
+	if err != nil {
+		return 0, fmt.Errorf("read the idle time: %w", err)
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil
+	return idle, nil
 }
 
-// clockTick is the unit of times in /proc/PID/stat: USER_HZ is 100 on every Linux that Go runs on.
-const clockTick = 10 * time.Millisecond
+// sumTicks adds times of /proc up. Their unit: USER_HZ is 100 on every Linux that Go runs on.
+func sumTicks(fields []string) (sum time.Duration, err error) {
+	for _, f := range fields {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(n) * 10 * time.Millisecond
+	}
+	return sum, nil
+}
 
 // CPU returns the time that a process has computed, in user mode and in the kernel.
 func CPU(pid int) (time.Duration, error) {
@@ -109,15 +112,11 @@ func parseCPU(stat string) (time.Duration, error) {
 	if len(fields) < 13 {
 		return 0, fmt.Errorf("read the CPU time: %.80q", stat)
 	}
-	var ticks int64
-	for _, f := range fields[11:13] { // utime and stime; the first field here is the process's state
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read the CPU time: %w", err)
-		}
-		ticks += n
+	used, err := sumTicks(fields[11:13]) // utime and stime; the first field here is the process's state
+	if err != nil {
+		return 0, fmt.Errorf("read the CPU time: %w", err)
 	}
-	return time.Duration(ticks) * clockTick, nil
+	return used, nil
 }
 
 // Resident returns the bytes of memory that a process has (VmRSS).

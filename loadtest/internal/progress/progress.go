@@ -1,5 +1,4 @@
-// Package progress shows a running test: one line, redrawn on a terminal, and one line per ten
-// seconds elsewhere.
+// Package progress shows a run: one line redrawn on a terminal, a line per ten seconds elsewhere.
 //
 //	main ──▶ Printer.Watch ──▶ source()   asked for the state as often as it is shown
 package progress
@@ -28,7 +27,6 @@ type Snapshot struct {
 	P99         time.Duration // of the last second's latencies; 0 when there were none
 }
 
-// The intervals between two lines.
 const (
 	liveEvery  = 200 * time.Millisecond
 	plainEvery = 10 * time.Second

@@ -7,13 +7,10 @@ import (
 	"strconv"
 )
 
-// Centrifuge is the JSON protocol of the centrifuge library: commands and replies, one a line,
-// several lines in a message.
+// Centrifuge is the centrifuge library's JSON protocol: one command or reply a line, several lines.
 type Centrifuge struct {
-	// Size is the length of published data in bytes.
-	Size int
-	// Token is shown with the command connect, if it is not empty.
-	Token string
+	Size  int    // of published data, in bytes
+	Token string // shown with the command connect, if it is not empty
 }
 
 var _ Codec = Centrifuge{}
@@ -22,8 +19,7 @@ const connectID = 1
 
 func (Centrifuge) Target(path, query string, _ Subscription) string { return joinQuery(path, query) }
 
-// Hello implements [Codec]: connect and subscribe go out together, as the library's own clients do
-// it.
+// Hello sends connect and subscribe together, as the library's own clients do.
 func (c Centrifuge) Hello(s Subscription) []byte {
 	p := fmt.Appendf(nil, `{"id":%d,"connect":{%s}}`, connectID, tokenField(c.Token))
 	if s.Room == "" {
@@ -44,7 +40,6 @@ func tokenField(token string) string {
 	return `"token":` + string(value)
 }
 
-// Next implements [Codec].
 func (c Centrifuge) Next(p []byte, room string) (Event, []byte) {
 	p, rest := cutLine(p)
 	if data, ok := embeddedData(p, `{"push":{"channel":"`, `"pub":{"data":`, `}}}`, c.Size); ok {
@@ -101,7 +96,6 @@ type reply struct {
 	} `json:"push"`
 }
 
-// AppendEcho implements [Codec]: there is none.
 func (Centrifuge) AppendEcho(dst []byte, _ int64, _ []byte) []byte { return dst }
 
 func (Centrifuge) AppendPublish(dst []byte, id int64, room string, data []byte) []byte {

@@ -4,8 +4,7 @@
 //	server                    ──▶ Next ──▶ Event      until Ready, then Delivery, Ack …
 //	  AppendPublish, AppendEcho ──▶
 //
-// A codec keeps no state: what it needs to know of a connection is its subscription. Nothing here
-// does input or output.
+// A codec keeps no state: it is told the connection's subscription. Nothing here does I/O.
 package protocol
 
 import (
@@ -25,39 +24,32 @@ const joinID = 2
 // A Kind is what a message meant.
 type Kind uint8
 
-// The kinds of events.
 const (
 	// None that concerns the run: a heartbeat, a step of the handshake.
 	None Kind = iota
 	// Ready: the client has joined its room or, without one, may publish. Epoch and N are the
 	// room's newest offset, where the server numbers its messages.
 	Ready
-	// NotInRoom: the server says which rooms the client joined (Reason), and its room is not among
-	// them.
+	// NotInRoom: the client's room is not among those that it joined (Reason).
 	NotInRoom
-	// Delivery: a published message. Data is what the publisher sent, Epoch and N its offset if the
-	// server gave one.
+	// Delivery: a published message. Data is the publisher's, Epoch and N its offset, if given.
 	Delivery
 	// OtherRoom: a message in another room. Data is what the publisher sent.
 	OtherRoom
 	// Retained: the copy of an older message; it is no part of the counting.
 	Retained
-	// Ack: the publish or echo with the number ID was accepted. Data is the answer's, of an echo
-	// what was sent.
+	// Ack: the publish or echo ID was accepted. Data is the answer's, of an echo what was sent.
 	Ack
-	// Refused: what had the number ID was not accepted. Reason says why, RetryAfter when to try
-	// again, 0 if unknown.
+	// Refused: number ID was not accepted, for Reason. Try again after RetryAfter, 0 if unknown.
 	Refused
 	// JoinRefused: the server does not let the client into its room. Reason says why.
 	JoinRefused
-	// Gap: the server lost the messages up to the offset. Conflated: it left them out for newer
-	// ones.
+	// Gap: the server lost the messages up to the offset. Conflated: newer ones replaced them.
 	Gap
 	Conflated
 	// Drain: the server is leaving; reconnect after RetryAfter.
 	Drain
-	// ServerError: the server says that something is wrong. Reason names it, Data is all that it
-	// said.
+	// ServerError: something is wrong. Reason names it, Data is all that the server said.
 	ServerError
 	// Malformed: nothing that could be understood. Reason says why.
 	Malformed
@@ -72,8 +64,7 @@ type Event struct {
 	Data       []byte
 	Reason     string
 	RetryAfter time.Duration
-	// Reply, if there is one, must be sent at once.
-	Reply []byte
+	Reply      []byte // if there is one, must be sent at once
 }
 
 // A Subscription is the room that a client joins; "" for a client that only publishes. After,
@@ -83,25 +74,20 @@ type Subscription struct {
 	After wire.Offset
 }
 
-// A Codec encodes and decodes one server's protocol. Its messages are text messages of a WebSocket,
-// or the data of an event stream.
+// A Codec is one server's protocol, in text messages of a WebSocket or data of an event stream.
 type Codec interface {
-	// Target returns the target of the handshake: the server's path and query, and what the
-	// subscription adds to it.
+	// Target returns the handshake's target: path and query, and what the subscription adds.
 	Target(path, query string, s Subscription) string
 	// Hello returns what a client says first, nil if it must wait for the server.
 	Hello(s Subscription) []byte
-	// Next reads the beginning of a message and returns the rest, which is to be read likewise; nil
-	// when all is read.
+	// Next reads the first event of a message and returns the rest; nil when all is read.
 	Next(message []byte, room string) (Event, []byte)
 	// AppendPublish appends the message that publishes data, a JSON object, into room.
 	AppendPublish(dst []byte, id int64, room string, data []byte) []byte
-	// AppendEcho appends the message whose answer is an Ack with the same data; dst unchanged where
-	// there is none.
+	// AppendEcho appends the message whose Ack has the same data; dst unchanged if there is none.
 	AppendEcho(dst []byte, id int64, data []byte) []byte
 }
 
-// The names of the protocols.
 const (
 	NameZonecast   = "zonecast"
 	NameCentrifuge = "centrifugo"
@@ -144,9 +130,8 @@ func joinQuery(path string, parts ...string) string {
 	return path
 }
 
-// embeddedData returns the data of size bytes that stands right before the end of p and right after
-// a key, if p has exactly this form. It saves decoding each delivery; p is decoded in full where it
-// fails.
+// embeddedData returns the size bytes of data right after a key and before the end of p, if p has
+// this very form. It saves decoding each delivery; p is decoded in full where it fails.
 func embeddedData(p []byte, start, key, end string, size int) ([]byte, bool) {
 	from := len(p) - len(end) - size
 	if from < len(start)+len(key) || string(p[:len(start)]) != start || string(p[from-len(key):from]) != key ||

@@ -206,8 +206,7 @@ func TestOthersSendJSON(t *testing.T) {
 	}
 }
 
-// No message makes a codec run past its end or in circles, and data is always a part of the
-// message.
+// No message makes a codec overrun or go in circles, and data is always a part of the message.
 func FuzzNext(f *testing.F) {
 	f.Add([]byte(`{"event":"LOADTEST","room":"` + room + `","offset":"e-1","time":1,"data":` + data + `}`))
 	f.Add([]byte(`{"push":{"channel":"` + room + `","pub":{"data":` + data + `}}}` + "\n{}"))

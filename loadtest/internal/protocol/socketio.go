@@ -12,10 +12,8 @@ import (
 // SocketIO is the Socket.IO protocol 5 over Engine.IO 4, with the server in the folder socketio:
 // clients join by the event join and publish by the event publish, both acknowledged.
 type SocketIO struct {
-	// Size is the length of published data in bytes.
-	Size int
-	// Token is shown when a client connects to the namespace, as auth.token, if it is not empty.
-	Token string
+	Size  int    // of published data, in bytes
+	Token string // shown to the namespace as auth.token, if it is not empty
 }
 
 var _ Codec = SocketIO{}
@@ -27,8 +25,7 @@ func (SocketIO) Target(path, query string, _ Subscription) string {
 // Hello implements [Codec]: the server opens.
 func (SocketIO) Hello(Subscription) []byte { return nil }
 
-// Next implements [Codec]. The first digit is Engine.IO's packet type, the second, of a message
-// (4), Socket.IO's.
+// Next reads Engine.IO's packet type first, then, of a message (4), Socket.IO's.
 func (s SocketIO) Next(p []byte, room string) (Event, []byte) {
 	if data, ok := embeddedData(p, `42["`+stamp.Event+`"`, `,`, `]`, s.Size); ok {
 		return Event{Kind: Delivery, Data: data}, nil
@@ -80,7 +77,6 @@ func socketAck(p []byte) Event {
 	return Event{Kind: Ack, ID: id}
 }
 
-// AppendEcho implements [Codec]: there is none.
 func (SocketIO) AppendEcho(dst []byte, _ int64, _ []byte) []byte { return dst }
 
 func (SocketIO) AppendPublish(dst []byte, id int64, room string, data []byte) []byte {

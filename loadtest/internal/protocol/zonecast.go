@@ -15,14 +15,12 @@ import (
 // Zonecast is the protocol of package wire. Rooms have the names of [wire.Room]. The same frames
 // come over WebSocket, as Server-Sent Events, and as the messages of a long poll.
 type Zonecast struct {
-	// ByFrame joins by a frame subscribe and not by the address.
-	ByFrame bool
+	ByFrame bool // joins by a frame subscribe and not by the address
 }
 
 var _ Codec = Zonecast{}
 
-// Target implements [Codec]. The address names the room; who comes back puts its cursor there,
-// which takes no further round trip.
+// Target names the room; who comes back adds its cursor, which takes no further round trip.
 func (z Zonecast) Target(path, query string, s Subscription) string {
 	r, err := wire.ParseRoom(s.Room)
 	switch {
@@ -36,7 +34,6 @@ func (z Zonecast) Target(path, query string, s Subscription) string {
 	return joinQuery(path, query, "warehouse="+r.Warehouse, "zone="+r.Zone)
 }
 
-// Hello implements [Codec].
 func (z Zonecast) Hello(s Subscription) []byte {
 	r, err := wire.ParseRoom(s.Room)
 	if err != nil || !z.ByFrame {
@@ -75,8 +72,7 @@ const (
 	ackHead       = `{"event":"ack","id":`
 )
 
-// parseDelivery reads a message of the run in the form that the server gives it, and nothing else:
-// it saves decoding each one.
+// parseDelivery reads a message of the run in the server's form, which saves decoding each one.
 func parseDelivery(p []byte, room string) (e Event, ok bool) {
 	rest, ok := cutPrefix(p, publishedHead)
 	if !ok {
@@ -139,8 +135,7 @@ func cutEpoch(p []byte) (epoch, rest []byte, ok bool) {
 	return p[:i], p[i+1:], true
 }
 
-// cutNumber reads the decimal number that p begins with, as strconv would write it and of at most
-// 18 digits, which any 64-bit integer holds.
+// cutNumber reads the decimal number that p begins with, as strconv writes it, up to 18 digits.
 func cutNumber(p []byte) (n uint64, rest []byte, ok bool) {
 	i := 0
 	for i < len(p) && p[i] >= '0' && p[i] <= '9' {
@@ -154,8 +149,7 @@ func cutNumber(p []byte) (n uint64, rest []byte, ok bool) {
 }
 
 // lastValue reads the end of a frame, from the comma before the key on. Whether it is a message of
-// the run is for the stamp to say; of anything else, such as data with more keys behind it, it says
-// no.
+// the run is for the stamp to say; of data with more keys behind it, say, it says no.
 func lastValue(p []byte) ([]byte, bool) {
 	p, ok := cutPrefix(p, dataKey)
 	if !ok || len(p) == 0 || p[len(p)-1] != '}' {
@@ -189,8 +183,7 @@ func frameEvent(f wire.ServerFrame, p []byte, room string) Event {
 	return messageEvent(f, room)
 }
 
-// withOffset returns an event with an offset, without one where there is none: the first message is
-// the beginning then.
+// withOffset returns an event with its offset, if any: the first message is the beginning without.
 func withOffset(kind Kind, offset string) Event {
 	o, _ := wire.ParseOffset(offset)
 	return Event{Kind: kind, Epoch: []byte(o.Epoch), N: o.N}
@@ -282,8 +275,7 @@ func (Zonecast) AppendEcho(dst []byte, id int64, data []byte) []byte {
 	return append(append(append(dst, dataKey...), data...), '}')
 }
 
-// Position returns the offset of a room in a cursor of Zonecast, room@offset joined by commas; the
-// zero Offset if it is not there.
+// Position returns a room's offset in a cursor, room@offset joined by commas; zero if absent.
 func Position(cursor, room string) wire.Offset {
 	for part := range strings.SplitSeq(cursor, ",") {
 		if offset, ok := strings.CutPrefix(part, room+"@"); ok {

@@ -17,8 +17,7 @@ const (
 	chartBottom = 24
 )
 
-// mostPoints is how many points a line has at most; of more seconds, each point is the highest of
-// several.
+// mostPoints is a line's most points; of more seconds, each point is the highest of several.
 const mostPoints = 600
 
 // A chart is drawn over the seconds of the run.
@@ -31,7 +30,6 @@ type chart struct {
 	Data        string // for the pointer: seconds, then each line's values
 }
 
-// A line is one figure.
 type line struct {
 	Name, Class string
 	Path        string // of a path
@@ -43,20 +41,17 @@ type mark struct {
 	Text string
 }
 
-// A band is a stretch of time in which something was done.
 type band struct {
 	X, Width float64
 	Name     string
 }
 
-// series is one line's values.
 type series struct {
 	name, class string
 	area        bool
 	value       func(Second) float64
 }
 
-// charts draws the seconds of the run.
 func (r *Result) charts() []chart {
 	if len(r.Seconds) < 2 {
 		return nil
@@ -232,7 +227,6 @@ func roundUp(v float64) float64 {
 	return 10 * unit
 }
 
-// axisNumber writes a number for an axis.
 func axisNumber(v float64) string {
 	switch {
 	case v >= 1e6:

@@ -21,8 +21,7 @@ type ComparisonRow struct {
 	Metric        string
 	Unit          Unit
 	Before, After float64
-	// Better says which way it should go: 1 up, -1 down, 0 neither.
-	Better int
+	Better        int // which way it should go: 1 up, -1 down, 0 neither
 }
 
 // compared lists the metrics that tell whether a run got better, and which way that is.
@@ -53,10 +52,7 @@ func Compare(before, after *Result) *Comparison {
 		}
 	}
 	for _, row := range compared {
-		m, ok := MetricByName(row.name)
-		if !ok {
-			continue
-		}
+		m, _ := MetricByName(row.name)
 		x, hasX := m.Value(before)
 		y, hasY := m.Value(after)
 		if !hasX && !hasY {
@@ -73,8 +69,7 @@ func Compare(before, after *Result) *Comparison {
 	return c
 }
 
-// Change returns how much more the second figure is than the first, as a part of it; 0 when that
-// can't be told.
+// Change returns by what part of the first figure the second is more; 0 when that can't be told.
 func (r ComparisonRow) Change() float64 {
 	switch {
 	case math.IsNaN(r.Before) || math.IsNaN(r.After) || r.Before == r.After:
@@ -90,8 +85,7 @@ func (r ComparisonRow) worse(limit float64) bool {
 	return r.Better != 0 && -float64(r.Better)*r.Change() > limit
 }
 
-// Worse reports whether any figure got worse by more than a part of it, or the second run failed or
-// says nothing.
+// Worse reports whether a figure got worse by more than limit, or the second run is no good.
 func (c *Comparison) Worse(limit float64) bool {
 	for _, r := range c.Rows {
 		if r.worse(limit) {

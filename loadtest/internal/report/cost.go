@@ -1,17 +1,17 @@
 package report
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Limits below which the growth of memory says nothing about the cost of a connection.
 const (
-	// ownChecks is how many connections of the load tester itself, before the run, an instance may
-	// have had.
+	// ownChecks is how many connections of the load tester's preflight an instance may have had.
 	ownChecks = 20
-	// warmShare is the share of the run's connections that an instance may have had before: what
-	// they left may be used again.
+	// warmShare is the share of the run's connections that may have left memory to use again.
 	warmShare = 0.05
-	// leastGrowth is how many bytes an instance must have grown by: a process's memory changes by
-	// that much for other reasons.
+	// leastGrowth is the bytes an instance must have grown by: less may have other reasons.
 	leastGrowth = 1 << 20
 )
 
@@ -63,17 +63,15 @@ func (r *Result) costText(separator string) string {
 		return ""
 	}
 	c := r.ServerCost()
-	delivery := ""
+	var parts []string
+	if c.KiBPerConnection != nil {
+		parts = append(parts, fmt.Sprintf("%.1f KiB a connection", *c.KiBPerConnection))
+	}
 	if c.MicrosPerDelivery != nil {
-		delivery = fmt.Sprintf("%.2f µs of CPU a delivery", *c.MicrosPerDelivery)
+		parts = append(parts, fmt.Sprintf("%.2f µs of CPU a delivery", *c.MicrosPerDelivery))
 	}
-	switch {
-	case c.KiBPerConnection == nil && delivery == "":
-		return "KiB a connection unknown: " + c.KiBUnknown
-	case c.KiBPerConnection == nil:
-		return delivery + separator + "KiB a connection unknown: " + c.KiBUnknown
-	case delivery == "":
-		return fmt.Sprintf("%.1f KiB a connection", *c.KiBPerConnection)
+	if c.KiBPerConnection == nil {
+		parts = append(parts, "KiB a connection unknown: "+c.KiBUnknown)
 	}
-	return fmt.Sprintf("%.1f KiB a connection", *c.KiBPerConnection) + separator + delivery
+	return strings.Join(parts, separator)
 }

@@ -45,15 +45,10 @@ type view struct {
 
 // Verdict is the page's first word.
 func (v view) Verdict() string {
-	for _, t := range v.Thresholds {
-		if !t.Met && v.Invalid == "" {
-			return "failed"
-		}
-	}
 	switch {
 	case v.Invalid != "":
 		return "invalid"
-	case len(v.Failures) > 0:
+	case len(v.Failures) > 0 || v.Missed() > 0:
 		return "failed"
 	}
 	return "passed"

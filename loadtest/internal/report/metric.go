@@ -8,7 +8,6 @@ import (
 // A Unit is what a metric is measured in, and so what a threshold for it is written in.
 type Unit uint8
 
-// The units.
 const (
 	Milliseconds Unit = iota // a duration: 100ms, 1.5s
 	Percent                  // 99.9%

@@ -1,5 +1,4 @@
-// Package report is the outcome of a run: as a value, as text for a person and as JSON for a
-// program.
+// Package report is a run's outcome: a value, text for a person, JSON for a program.
 //
 //	scenario  ──▶ Result            what was measured
 //	settings  ──▶ ParseThreshold    what it must reach
@@ -19,69 +18,50 @@ import (
 // Schema is the version of the JSON form. It rises when a field changes its meaning or goes away.
 const Schema = 1
 
-// A Result is everything that is known about a run when it is over. Durations in JSON are
-// milliseconds.
+// A Result is all that is known about a run when it is over. JSON has durations in milliseconds.
 type Result struct {
 	Schema     int       `json:"schema"`
 	Settings   Settings  `json:"settings"`
 	StartedAt  time.Time `json:"startedAt"` // when the first message was due; zero if it never came to that
 	DurationMs float64   `json:"durationMs"`
-	// Stopped says why the run ended before its time; empty when it did not.
-	Stopped string `json:"stopped,omitempty"`
+	Stopped    string    `json:"stopped,omitempty"` // why the run ended before its time; empty when it did not
 
-	Connections Connections `json:"connections"`
-	Messages    Messages    `json:"messages"`
-	Violations  Violations  `json:"violations"`
-	Throughput  Throughput  `json:"throughput"`
-	// SuccessPercent is Received of Expected.
-	SuccessPercent float64 `json:"successPercent"`
+	Connections    Connections `json:"connections"`
+	Messages       Messages    `json:"messages"`
+	Violations     Violations  `json:"violations"`
+	Throughput     Throughput  `json:"throughput"`
+	SuccessPercent float64     `json:"successPercent"` // Received of Expected
 
-	// Latency is from when a message was due to when a member had it.
-	Latency Times `json:"latencyMs"`
-	// Live is Latency without the messages that a member missed and got by replay.
-	Live Times `json:"liveMs"`
-	// Completion is from when a message was due to when the last of its members had it.
+	// Latency, Completion and Lag are from when a message was due to when a member had it, to when
+	// the last of its members had it, and to when it was sent: the load tester's part of Latency.
+	// Replay is from the first attempt to reconnect until the member has what it missed by then.
+	Latency    Times `json:"latencyMs"`
+	Live       Times `json:"liveMs"` // Latency without the messages that a member missed and got by replay
 	Completion Times `json:"completionMs"`
-	// Connect is from the beginning of a connection to the frame connected.
-	Connect Times `json:"connectMs"`
-	// Offline is from the end of a connection until its replacement has joined.
-	Offline Times `json:"offlineMs"`
-	// Replay is from the first attempt to reconnect until the member has all that it missed by
-	// then.
-	Replay Times `json:"replayMs"`
-	// Publish is the time of a request to the publish API; nothing with scenario echo.
-	Publish Times `json:"publishMs"`
-	// Lag is from when a message was due to when it was sent: the load tester's own part of the
-	// latency.
-	Lag Times `json:"lagMs"`
+	Connect    Times `json:"connectMs"` // from the beginning of a connection to the frame connected
+	Offline    Times `json:"offlineMs"` // from the end of a connection until its replacement has joined
+	Replay     Times `json:"replayMs"`
+	Publish    Times `json:"publishMs"` // the time of a request to the publish API; nothing with scenario echo
+	Lag        Times `json:"lagMs"`
 
 	Errors    uint64          `json:"errors"`
 	ErrorsBy  []failure.Count `json:"errorsByKind"`
 	Generator Generator       `json:"generator"`
-	// Invalid says why the figures are the load tester's and not the server's; empty when they are
-	// the server's.
-	Invalid string `json:"invalid,omitempty"`
+	Invalid   string          `json:"invalid,omitempty"` // why the figures are not the server's; empty when they are
 
-	// Slow is what the members that read slowly on purpose received; the figures above are of the
-	// others.
+	// Slow is what the slow members received; the figures above are of the others.
 	Slow *Slow `json:"slow,omitempty"`
 	// Churn counts the members that left on purpose; their deliveries are among Messages.
-	Churn int `json:"churned,omitempty"`
-	// Servers is what each instance reported about itself.
-	Servers []Server `json:"servers"`
-	// Cost is what the servers used; nil (null) where it is unknown.
-	Cost Cost `json:"serverCost"`
-	// Rooms is by room, as Warehouses is by warehouse; each has at most MaxRooms.
-	Rooms      []Room `json:"rooms"`
-	Warehouses []Room `json:"warehouses"`
-	// Ramp is the steps of scenario ramp.
-	Ramp []RampStep `json:"ramp,omitempty"`
-	// Seconds is how the run went, from the first connection on.
-	Seconds []Second `json:"seconds"`
+	Churn      int        `json:"churned,omitempty"`
+	Servers    []Server   `json:"servers"`
+	Cost       Cost       `json:"serverCost"`
+	Rooms      []Room     `json:"rooms"` // at most MaxRooms, as are Warehouses
+	Warehouses []Room     `json:"warehouses"`
+	Ramp       []RampStep `json:"ramp,omitempty"` // the steps of scenario ramp
+	Seconds    []Second   `json:"seconds"`        // from the first connection on
 
 	Thresholds []Outcome `json:"thresholds"`
-	// Failures says in sentences what makes this a failed run; missed thresholds are not among
-	// them.
+	// Failures says in sentences what makes this a failed run, missed thresholds apart.
 	Failures []string `json:"failures"`
 }
 
@@ -112,10 +92,9 @@ type Connections struct {
 	Asked  int `json:"asked"`
 	Joined int `json:"joined"` // received "connected" for the room
 	Lost   int `json:"lost"`   // of those: not connected at the end
-	// Broken counts connections that ended before the run did, Resumed those that replaced them.
+	// Connections that ended before the run did, that replaced those, and that ended on purpose.
 	Broken  int `json:"broken"`
 	Resumed int `json:"resumed"`
-	// Dropped counts those that the load tester ended on purpose.
 	Dropped int `json:"dropped,omitempty"`
 }
 
@@ -140,8 +119,7 @@ type Messages struct {
 // Interrupted is what Stopped says of a run that a person ended.
 const Interrupted = "interrupted"
 
-// Violations counts the server's broken promises that are neither losses, duplicates nor
-// reorderings of messages.
+// Violations counts broken promises other than losses, duplicates and reorderings of messages.
 type Violations struct {
 	Holes      uint64 `json:"holes"`      // offsets that were skipped without a word
 	Reused     uint64 `json:"reused"`     // offsets given to two different messages
@@ -186,8 +164,7 @@ func TimesOf(s latency.Summary) Times {
 // Millis returns a duration in milliseconds, to the microsecond.
 func Millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// Generator is what the load tester itself used, all its processes together; zero where the system
-// does not tell.
+// Generator is what all processes of the load tester used; zero where the system does not tell.
 type Generator struct {
 	CPUSeconds      float64 `json:"cpuSeconds"`
 	CPUPercent      float64 `json:"cpuPercent"`     // of one core, during the run

@@ -196,12 +196,7 @@ func (r *Result) thresholds(p printer) {
 
 func (r *Result) verdict(p printer) {
 	p.linef("")
-	missed := 0
-	for _, t := range r.Thresholds {
-		if !t.Met {
-			missed++
-		}
-	}
+	missed := r.Missed()
 	if r.Invalid != "" {
 		p.linef("INVALID: %s", r.Invalid)
 	}
@@ -286,8 +281,7 @@ func Thousands(n uint64) string {
 
 func whole(n int) string { return Thousands(uint64(n)) }
 
-// decimal writes a rate: whole when it is large, with a digit behind the point when it is not a
-// whole number.
+// decimal writes a rate: whole when it is large or a whole number, else with one decimal.
 func decimal(f float64) string {
 	if f >= 1000 || f == math.Trunc(f) {
 		return Thousands(uint64(math.Round(f)))

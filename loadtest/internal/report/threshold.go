@@ -20,8 +20,7 @@ type Threshold struct {
 
 var thresholdForm = regexp.MustCompile(`^\s*([a-z][a-z0-9_.]*)\s*(<=|>=|==|<|>)\s*(\S+(?:\s+\S+)?)\s*$`)
 
-// ParseThreshold reads a threshold like latency.p95<100ms, delivered>=99.9% or lost==0. The error
-// says how it is written.
+// ParseThreshold reads one like latency.p95<100ms or lost==0. The error says how it is written.
 func ParseThreshold(text string) (Threshold, error) {
 	parts := thresholdForm.FindStringSubmatch(text)
 	if parts == nil {
@@ -97,8 +96,7 @@ func (t Threshold) holds(value float64) bool {
 	}
 }
 
-// An expectation is what every run must fulfil, unless a threshold for one of its metrics says what
-// is good enough.
+// An expectation is for every run to fulfil, unless a threshold for one of its metrics is given.
 type expectation struct {
 	metrics []string
 	// failure returns a sentence when the result does not fulfil it, and "" when it does.
@@ -126,10 +124,7 @@ var expectations = []expectation{
 			countText(m.NotSent, fmt.Sprintf("of %s messages could not be sent in time", Thousands(m.Scheduled))))
 	}},
 	{[]string{"delivered", "lost"}, func(r *Result) string {
-		if r.Messages.Lost == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%s of %s deliveries were lost", Thousands(r.Messages.Lost), Thousands(r.Messages.Expected))
+		return countText(r.Messages.Lost, fmt.Sprintf("of %s deliveries were lost", Thousands(r.Messages.Expected)))
 	}},
 	{[]string{"duplicated"}, func(r *Result) string {
 		return countText(r.Messages.Duplicated, "deliveries were duplicates")
@@ -150,6 +145,16 @@ var expectations = []expectation{
 	}},
 }
 
+// Missed returns how many thresholds were not met.
+func (r *Result) Missed() (n int) {
+	for _, t := range r.Thresholds {
+		if !t.Met {
+			n++
+		}
+	}
+	return n
+}
+
 func countText(n uint64, what string) string {
 	if n == 0 {
 		return ""
@@ -165,27 +170,25 @@ func joinText(a, b string) string {
 	return a + ", and " + b
 }
 
-// Evaluate measures the result against the thresholds and against what every run must fulfil, and
-// enters the outcome.
+// Evaluate measures the result against the thresholds and the expectations, and enters the outcome.
 //
-// Scenario ramp is good when a step held its thresholds: that the last ones did not is what it
-// looks for.
+// Scenario ramp is good when a step held its thresholds; that the last ones fail is its purpose.
 func Evaluate(r *Result, thresholds []Threshold) {
+	r.Thresholds, r.Failures = []Outcome{}, []string{}
+	if r.Stopped != "" {
+		r.Failures = append(r.Failures, "the run ended early: "+r.Stopped)
+	}
 	if r.Settings.Scenario == "ramp" {
 		evaluateRamp(r)
 		return
 	}
 	own := map[string]bool{}
-	r.Thresholds, r.Failures = []Outcome{}, []string{}
 	for _, t := range thresholds {
 		own[t.Metric()] = true
 		r.Thresholds = append(r.Thresholds, t.Check(r))
 	}
-	if r.Stopped != "" {
-		r.Failures = append(r.Failures, "the run ended early: "+r.Stopped)
-	}
 	for _, e := range expectations {
-		if e.replaced(own) {
+		if slices.ContainsFunc(e.metrics, func(m string) bool { return own[m] }) {
 			continue
 		}
 		if text := e.failure(r); text != "" {
@@ -194,27 +197,14 @@ func Evaluate(r *Result, thresholds []Threshold) {
 	}
 }
 
-func (e expectation) replaced(own map[string]bool) bool {
-	for _, m := range e.metrics {
-		if own[m] {
-			return true
-		}
-	}
-	return false
-}
-
 func evaluateRamp(r *Result) {
-	r.Thresholds, r.Failures = []Outcome{}, []string{}
-	if r.Stopped != "" {
-		r.Failures = append(r.Failures, "the run ended early: "+r.Stopped)
-	}
 	if len(r.Ramp) == 0 {
 		r.Failures = append(r.Failures, "no step was measured")
 		return
 	}
 	if !slices.ContainsFunc(r.Ramp, func(s RampStep) bool { return s.Held }) {
 		r.Thresholds = r.Ramp[0].Thresholds
-		if !slices.ContainsFunc(r.Thresholds, func(o Outcome) bool { return !o.Met }) {
+		if r.Missed() == 0 {
 			r.Failures = append(r.Failures, "at the lowest rate already, not all messages could be sent")
 		}
 	}

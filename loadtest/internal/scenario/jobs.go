@@ -3,8 +3,8 @@
 package scenario
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"math"
 	"net"
 	"net/netip"
@@ -78,33 +78,36 @@ func (r *Run) divide() error {
 	if slices.ContainsFunc(r.addresses.targets, func(a worker.Address) bool { return a.TLS != "" }) {
 		perMember *= 3
 	}
-	if len(p.WorkerAt) > 0 {
-		r.addresses.shares = []share{{local: true, publishes: p.Publishers > 0}}
-		r.spread(len(p.WorkerAt))
-		for i, at := range p.WorkerAt {
-			r.addresses.shares[i+1].at = at
+	all := perMember*p.Connections + p.Publishers + len(r.addresses.targets)
+	workers := cmp.Or(len(p.WorkerAt), p.Workers)
+	if workers == 0 {
+		workers = machine.Processes(all)
+	}
+	own := share{local: true, publishes: p.Publishers > 0}
+	if workers == 1 && len(p.WorkerAt) == 0 {
+		own.members = p.Connections
+		r.addresses.shares = []share{own}
+		return machine.Descriptors(all)
+	}
+	r.addresses.shares = []share{own}
+	for i, first := 0, 0; i < workers; i++ {
+		s := share{first: first, members: p.Connections/workers + min(1, max(0, p.Connections%workers-i))}
+		if len(p.WorkerAt) > 0 {
+			s.at = p.WorkerAt[i]
 		}
+		r.addresses.shares = append(r.addresses.shares, s)
+		first += s.members
+	}
+	if len(p.WorkerAt) > 0 {
 		return machine.Descriptors(p.Publishers)
 	}
-	workers := p.Workers
-	if workers == 0 {
-		workers = machine.Processes(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
-	}
-	if workers == 1 {
-		r.addresses.shares = []share{{local: true, members: p.Connections, publishes: p.Publishers > 0}}
-		return machine.Descriptors(perMember*p.Connections + p.Publishers + len(r.addresses.targets))
-	}
-	r.addresses.shares = []share{{local: true, publishes: p.Publishers > 0}}
-	r.spread(workers)
 	return machine.Descriptors(perMember*(p.Connections/workers+1) + p.Publishers)
 }
 
 // socketsPerMember is how many connections a member has at most.
 func (r *Run) socketsPerMember() int {
-	p := r.plan
-	silent := p.Scenario == settings.Storm && p.StormBy == settings.StormSilence // the old connection stays
-	if silent {
-		return 2
+	if r.plan.Scenario == settings.Storm && r.plan.StormBy == settings.StormSilence {
+		return 2 // the old connection stays
 	}
 	return 1 + r.echoPosts()
 }
@@ -113,8 +116,7 @@ func (r *Run) socketsPerMember() int {
 // connections to a server, so a member that had more would be no client.
 const maxEchoPosts = 8
 
-// echoPosts is how many it takes so that no echo waits for one before it, as long as the server
-// answers at all.
+// echoPosts is how many it takes so that no echo waits for another, if the server answers at all.
 func (r *Run) echoPosts() int {
 	p := r.plan
 	share := map[string]float64{settings.Echo: 1, settings.Mixed: p.EchoShare}[p.Scenario]
@@ -123,15 +125,6 @@ func (r *Run) echoPosts() int {
 	}
 	unanswered := p.Rate * share * worker.RequestTimeout.Seconds() / float64(max(p.Connections, 1)) // when the server is silent
 	return int(min(max(math.Ceil(unanswered), 1), maxEchoPosts))
-}
-
-// spread divides the members among so many workers.
-func (r *Run) spread(workers int) {
-	for i, first := 0, 0; i < workers; i++ {
-		n := r.plan.Connections/workers + min(1, max(0, r.plan.Connections%workers-i))
-		r.addresses.shares = append(r.addresses.shares, share{first: first, members: n})
-		first += n
-	}
 }
 
 // ports chooses where connections come from, and makes sure that there are ports for all of them.
@@ -163,20 +156,24 @@ func (r *Run) ports() error {
 }
 
 // jobs returns what each worker has to do.
-func (r *Run) jobs() ([]worker.Job, error) {
+func (r *Run) jobs() (jobs []worker.Job) {
 	p := r.plan
 	bound := 1.0
 	if p.Scenario == settings.Storm || p.Scenario == settings.Slow {
 		bound = schedule.Bound(p.Connections, p.Share)
 	}
-	var jobs []worker.Job
 	for _, s := range r.addresses.shares {
 		j := worker.Job{
 			Run: r.name, Protocol: p.Protocol, Mode: r.mode(), Deflate: p.Deflate, Targets: r.addresses.targets, Token: p.Token,
 			Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
 			ConnectRate:  p.ConnectRate * float64(s.members) / float64(max(p.Connections, 1)),
 			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
-			Behaviour: r.behaviour(s, bound), Tracked: maxTracked, EchoPosts: r.echoPosts(),
+			Tracked: maxTracked, EchoPosts: r.echoPosts(),
+			Behaviour: worker.Behaviour{
+				Kind: worker.Kind(p.Scenario), Share: bound, By: p.StormBy, At: p.Duration / 3,
+				Every: p.Every, Offline: p.Offline, BytesPerSec: p.SlowBytes,
+				Rate: p.ChurnRate * float64(s.members) / float64(max(p.Connections, 1)),
+			},
 		}
 		if s.at != "" {
 			j.Sources = nil // this machine's mean nothing there
@@ -187,12 +184,9 @@ func (r *Run) jobs() ([]worker.Job, error) {
 			j.Publish.ByClients = p.PublishAs == settings.AsClient
 			j.Publish.Bases, j.Publish.Key, j.Publish.Batch = r.addresses.bases, p.PublishKey, p.Batch
 		}
-		if len(j.Targets) == 0 {
-			return nil, fmt.Errorf("no address to connect to")
-		}
 		jobs = append(jobs, j)
 	}
-	return jobs, nil
+	return jobs
 }
 
 // mode is how members receive.
@@ -206,28 +200,10 @@ func (r *Run) mode() client.Mode {
 	return client.WebSocket
 }
 
-// writers is how many publishers write to each room: as clients with a WebSocket, all of them have
-// something to say.
+// writers is how many publish to each room: as clients with a WebSocket, all have something to say.
 func (r *Run) writers() int {
 	if r.plan.PublishAs == settings.AsClient && r.plan.Transport == settings.WebSocket {
 		return max(1, r.plan.Publishers/len(r.plan.Rooms))
 	}
 	return 1
-}
-
-func (r *Run) behaviour(s share, bound float64) worker.Behaviour {
-	p := r.plan
-	b := worker.Behaviour{Share: bound, By: p.StormBy, At: p.Duration / 3, Every: p.Every, Offline: p.Offline, BytesPerSec: p.SlowBytes}
-	b.Rate = p.ChurnRate * float64(s.members) / float64(max(p.Connections, 1))
-	switch p.Scenario {
-	case settings.Storm:
-		b.Kind = worker.Storm
-	case settings.Flaky:
-		b.Kind = worker.Flaky
-	case settings.Churn:
-		b.Kind = worker.Churn
-	case settings.Slow:
-		b.Kind = worker.Slow
-	}
-	return b
 }

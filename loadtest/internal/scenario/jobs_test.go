@@ -5,6 +5,7 @@ package scenario
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
@@ -31,14 +32,12 @@ func TestDivide(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []share{{local: true, publishes: true}, {first: 0, members: 4}, {first: 4, members: 3}, {first: 7, members: 3}}
-	for i, s := range three.addresses.shares {
-		if len(three.addresses.shares) != 4 || s != want[i] {
-			t.Fatalf("%+v, want %+v", three.addresses.shares, want)
-		}
+	if !slices.Equal(three.addresses.shares, want) {
+		t.Fatalf("%+v, want %+v", three.addresses.shares, want)
 	}
-	jobs, err := three.jobs()
-	if err != nil || jobs[0].Members != 0 || jobs[0].Publish.Publishers != 16 || jobs[2].Publish.Publishers != 0 || jobs[1].ConnectRate != 400 {
-		t.Errorf("%+v, %v", jobs, err)
+	jobs := three.jobs()
+	if jobs[0].Members != 0 || jobs[0].Publish.Publishers != 16 || jobs[2].Publish.Publishers != 0 || jobs[1].ConnectRate != 400 {
+		t.Errorf("%+v", jobs)
 	}
 }
 
@@ -48,8 +47,7 @@ func TestPorts(t *testing.T) {
 	if err := few.ports(); err != nil || few.addresses.sources != nil {
 		t.Errorf("%v, %v", few.addresses.sources, err)
 	}
-	// More than there are ports on one address of this machine come from several, as all of
-	// 127.0.0.0/8 is its own.
+	// More connections than one address has ports come from several: all of 127.0.0.0/8 is ours.
 	many := planned(3*per, 1, "127.0.0.1:1")
 	if err := many.ports(); err != nil || len(many.addresses.sources) < 4 || !many.addresses.sources[0].IsLoopback() {
 		t.Errorf("%v, %v", many.addresses.sources, err)
@@ -69,8 +67,7 @@ func TestPorts(t *testing.T) {
 	}
 }
 
-// Each member has as many connections as its echoes need while a server answers late, and
-// descriptors and ports count them.
+// A member's connections, as many as its echoes need while a server answers late, are counted.
 func TestSockets(t *testing.T) {
 	for _, tt := range []struct {
 		transport, scenario, by string

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,8 +82,7 @@ type probe struct {
 	missing map[uint32]bool // the numbers of what it has not seen yet
 }
 
-// A sender sends one message on a connection of its own: as a frame of a client, which is in no
-// room, or as a request.
+// A sender sends one message on a connection of its own: as a client's frame or as a request.
 type sender struct {
 	p       *prober
 	url     string
@@ -92,8 +92,7 @@ type sender struct {
 	done    bool
 }
 
-// probe joins the room on each instance, sends something, and waits until each probe has seen all
-// of it.
+// probe joins on each instance, sends something, and waits until each probe has all of it.
 func (r *Run) probe(ctx context.Context) (err error) {
 	p := &prober{run: r}
 	if p.codec, err = protocol.New(r.plan.Protocol, r.plan.PayloadBytes, r.plan.Token); err != nil {
@@ -114,7 +113,8 @@ func (r *Run) probe(ctx context.Context) (err error) {
 			return r.explainDial(a.URL, err)
 		}
 	}
-	if err := p.waitUntil(ctx, func() bool { return all(p.probes, func(b *probe) bool { return b.ready }) }); err != nil {
+	joining := func(b *probe) bool { return !b.ready }
+	if err := p.waitWhile(ctx, func() bool { return slices.ContainsFunc(p.probes, joining) }); err != nil {
 		return p.explainTimeout(err, func(b *probe) (string, bool) {
 			return r.explainDial(b.url, client.ErrTimeout).Error(), !b.ready
 		})
@@ -130,7 +130,6 @@ func (r *Run) probe(ctx context.Context) (err error) {
 	return p.publish(ctx)
 }
 
-// echo sends one echo on each instance.
 func (p *prober) echo(ctx context.Context) error {
 	for i, b := range p.probes {
 		b.missing[uint32(i)] = true
@@ -141,15 +140,14 @@ func (p *prober) echo(ctx context.Context) error {
 			return err
 		}
 	}
-	err := p.waitUntil(ctx, p.complete)
+	err := p.waitWhile(ctx, p.incomplete)
 	return p.explainTimeout(err, func(b *probe) (string, bool) {
 		return fmt.Sprintf("%s did not answer an echo of %d bytes within %v: is it a Zonecast server?",
 			b.url, p.run.plan.PayloadBytes, probeTimeout), len(b.missing) > 0
 	})
 }
 
-// publish publishes one message at each instance, in the way that the run does, and waits until
-// every probe has all of them.
+// publish publishes a message at each instance, as the run does, until every probe has all.
 func (p *prober) publish(ctx context.Context) error {
 	publish, instances := p.post, len(p.run.addresses.bases)
 	if p.run.plan.PublishAs == settings.AsClient {
@@ -164,14 +162,13 @@ func (p *prober) publish(ctx context.Context) error {
 			return err
 		}
 	}
-	err := p.waitUntil(ctx, func() bool { return all(p.senders, func(s *sender) bool { return s.done }) })
-	for _, s := range p.senders {
-		if errors.Is(err, client.ErrTimeout) && !s.done {
-			return s.explain(err)
-		}
+	sending := func(s *sender) bool { return !s.done }
+	err := p.waitWhile(ctx, func() bool { return slices.ContainsFunc(p.senders, sending) })
+	if i := slices.IndexFunc(p.senders, sending); i >= 0 && errors.Is(err, client.ErrTimeout) {
+		return p.senders[i].explain(err)
 	}
 	if err == nil {
-		err = p.waitUntil(ctx, p.complete)
+		err = p.waitWhile(ctx, p.incomplete)
 	}
 	return p.explainTimeout(err, func(b *probe) (string, bool) {
 		for seq := range b.missing {
@@ -182,7 +179,6 @@ func (p *prober) publish(ctx context.Context) error {
 	})
 }
 
-// post publishes at an instance through the API.
 func (p *prober) post(instance int) error {
 	a := p.run.addresses.bases[instance]
 	body := append(append([]byte(`{"event":"`+stamp.Event+`","data":`), p.data(uint32(instance))...), '}')
@@ -192,7 +188,6 @@ func (p *prober) post(instance int) error {
 	return s.dial(client.Requests, a.Target(p.run.plan.PublishKey))
 }
 
-// publishFrame publishes at an instance as a client.
 func (p *prober) publishFrame(instance int) error {
 	return p.sendFrame(instance, p.codec.AppendPublish(nil, protocol.FirstID, p.run.plan.Rooms[0], p.data(uint32(instance))))
 }
@@ -223,14 +218,13 @@ func (p *prober) data(i uint32) []byte {
 	return p.template.Append(nil, stamp.Stamp{Stream: stamp.Probe, Seq: i, At: client.Now()})
 }
 
-func (p *prober) complete() bool {
-	return all(p.probes, func(b *probe) bool { return len(b.missing) == 0 })
+func (p *prober) incomplete() bool {
+	return slices.ContainsFunc(p.probes, func(b *probe) bool { return len(b.missing) > 0 })
 }
 
-// waitUntil steps until something holds; the error is that of a probe, of ctx, or
-// [client.ErrTimeout].
-func (p *prober) waitUntil(ctx context.Context, holds func() bool) error {
-	for end := client.Now() + uint64(probeTimeout); !holds(); {
+// waitWhile steps while something holds; the error is a probe's, ctx's, or [client.ErrTimeout].
+func (p *prober) waitWhile(ctx context.Context, holds func() bool) error {
+	for end := client.Now() + uint64(probeTimeout); holds(); {
 		if err := p.loop.Step(10 * time.Millisecond); err != nil {
 			return err
 		}
@@ -246,8 +240,7 @@ func (p *prober) waitUntil(ctx context.Context, holds func() bool) error {
 	return p.err
 }
 
-// explainTimeout puts what blame says about the first probe that it has something to say about in
-// the place of a timeout.
+// explainTimeout replaces a timeout by what blame says about the first probe to blame.
 func (p *prober) explainTimeout(err error, blame func(b *probe) (string, bool)) error {
 	if !errors.Is(err, client.ErrTimeout) {
 		return err
@@ -260,20 +253,7 @@ func (p *prober) explainTimeout(err error, blame func(b *probe) (string, bool)) 
 	return err
 }
 
-func (p *prober) fail(err error) {
-	if p.err == nil {
-		p.err = err
-	}
-}
-
-func all[T any](things []T, is func(T) bool) bool {
-	for _, t := range things {
-		if !is(t) {
-			return false
-		}
-	}
-	return true
-}
+func (p *prober) fail(err error) { p.err = cmp.Or(p.err, err) }
 
 func (b *probe) Event(_ *client.Conn, e *protocol.Event, _ uint64) {
 	switch e.Kind {
@@ -299,9 +279,6 @@ func (b *probe) Event(_ *client.Conn, e *protocol.Event, _ uint64) {
 func (b *probe) Response(*client.Conn, *http1.Response, uint64) {}
 
 func (b *probe) Closed(_ *client.Conn, why error, _ uint64) {
-	if why == nil {
-		why = io.ErrUnexpectedEOF
-	}
 	if b.ready {
 		b.p.fail(&TargetError{fmt.Sprintf("%s ended a connection before the run began: %v", b.url, why)})
 		return
@@ -346,7 +323,7 @@ func (s *sender) Response(c *client.Conn, r *http1.Response, now uint64) {
 
 func (s *sender) Closed(_ *client.Conn, why error, _ uint64) {
 	if !s.done {
-		s.p.fail(s.explain(cmp.Or(why, io.ErrUnexpectedEOF)))
+		s.p.fail(s.explain(why))
 	}
 }
 

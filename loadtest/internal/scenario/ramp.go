@@ -13,19 +13,16 @@ import (
 )
 
 const (
-	// halvings is how often the gap between the highest rate that held and the lowest that did not
-	// is halved.
+	// halvings is how often the gap between the highest rate held and the lowest missed is halved.
 	halvings = 3
 	// mostSteps is how many steps a ramp has at most.
 	mostSteps = 40
-	// stepPause is how long members have between two steps to come to rest, at most as long as a
-	// step.
+	// stepPause is how long members rest between two steps, at most as long as a step.
 	stepPause = 2 * time.Second
 )
 
-// ramp finds the highest rate that holds the thresholds: each step is faster than the one before
-// until one is missed, and then the gap is halved some times. The figures of the whole run are
-// those of all its steps.
+// ramp finds the highest rate that holds the thresholds: the steps get faster until one is missed,
+// and then the gap is halved some times. The figures of the run are those of all its steps.
 func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total) (stopped string, err error) {
 	held, missed := 0.0, math.Inf(1)
 	halved := 0
@@ -65,20 +62,13 @@ func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total
 			halved++
 			r.rate = (held + missed) / 2
 		}
-		if err := r.pauseBetweenSteps(ctx); err != nil {
+		select {
+		case <-time.After(min(stepPause, r.plan.Step)):
+		case <-ctx.Done():
 			return errInterrupted.Error(), nil
 		}
 	}
 	return "", nil
-}
-
-func (r *Run) pauseBetweenSteps(ctx context.Context) error {
-	select {
-	case <-time.After(min(stepPause, r.plan.Step)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // evaluateStep measures one step against the thresholds.
@@ -94,10 +84,14 @@ func (r *Run) evaluateStep(t *total, before worker.Partial) report.RampStep {
 		Latency:    report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
 		Publish: report.TimesOf(t.Sends.Summary()), Errors: own.FailureTotal,
 	}
-	outcomes, held := checkThresholds(res, r.plan.Thresholds)
-	held = held && res.Messages.NotSent == 0 && res.Messages.Failed == 0 && t.Lag.Summary().P99 <= r.plan.MaxLag
-	return report.RampStep{
+	step := report.RampStep{
 		MsgPerSec: r.rate, Deliveries: res.Throughput.Received, Delivered: res.SuccessPercent, Latency: res.Latency,
-		Thresholds: outcomes, Held: held,
+		Held: res.Messages.NotSent == 0 && res.Messages.Failed == 0 && t.Lag.Summary().P99 <= r.plan.MaxLag,
 	}
+	for _, threshold := range r.plan.Thresholds {
+		o := threshold.Check(res)
+		step.Thresholds = append(step.Thresholds, o)
+		step.Held = step.Held && o.Met
+	}
+	return step
 }

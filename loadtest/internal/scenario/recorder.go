@@ -3,6 +3,7 @@
 package scenario
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -21,8 +22,8 @@ const maxSeconds = 50_000
 // A recorder puts the workers' seconds together.
 type recorder struct {
 	run       *Run
-	uncertain time.Duration // of other machines' clocks; static once they are hired
-	connects  []*worker.Partial
+	uncertain time.Duration     // of other machines' clocks; static once they are hired
+	connects  []*worker.Partial // what was measured before the first message
 
 	mu          sync.Mutex
 	lastTicks   []worker.Tick // by worker: the last one, for the live line
@@ -36,9 +37,8 @@ type recorder struct {
 	running     struct{ cpu, n, busiest float64 } // of one worker, while messages were sent
 	steps       []report.RampStep                 // of scenario ramp
 
-	began time.Time
-	stop  chan struct{}
-	done  sync.WaitGroup
+	began, last time.Time // of the series, and of its last second
+	end         func()    // ends the series, once
 }
 
 // logged is one second's latencies, encoded: they take little place so.
@@ -48,7 +48,7 @@ type logged struct {
 }
 
 func newRecorder(r *Run) *recorder {
-	return &recorder{run: r, lat: latency.New(latency.Fine), lag: latency.New(latency.Fine), stop: make(chan struct{})}
+	return &recorder{run: r, lat: latency.New(latency.Fine), lag: latency.New(latency.Fine), end: func() {}}
 }
 
 // ticker returns what takes the ticks of worker i.
@@ -78,7 +78,6 @@ func (w *recorder) ticker(i int) func(*worker.Tick) {
 	}
 }
 
-// snapshot sums up the workers' last ticks.
 func (w *recorder) snapshot() (s progress.Snapshot) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,37 +98,39 @@ func (w *recorder) sum(ticks []worker.Tick) (s progress.Snapshot) {
 // begin keeps the run's seconds until end.
 func (w *recorder) begin() {
 	w.began = time.Now()
-	w.done.Go(func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		from := w.began
-		for {
-			select {
-			case <-w.stop:
-				w.second(from, time.Now())
-				return
-			case now := <-tick.C:
-				w.second(from, now)
-				from = now
-			}
-		}
+	w.last = w.began
+	stop := every(time.Second, w.second)
+	w.end = sync.OnceFunc(func() {
+		stop()
+		w.second(time.Now())
 	})
 }
 
-func (w *recorder) end() {
-	select {
-	case <-w.stop:
-	default:
-		close(w.stop)
-	}
-	w.done.Wait()
+// every calls f at each interval until stop is called, which waits for the end of the last call.
+func every(interval time.Duration, f func(now time.Time)) (stop func()) {
+	var calling sync.WaitGroup
+	ended := make(chan struct{})
+	calling.Go(func() {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case now := <-tick.C:
+				f(now)
+			}
+		}
+	})
+	return func() { close(ended); calling.Wait() }
 }
 
-// second adds a second to the series.
-func (w *recorder) second(from, to time.Time) {
+func (w *recorder) second(to time.Time) {
 	phase := w.run.phase.Load().name
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	from := w.last
+	w.last = to
 	s := w.lat.Summary()
 	now := w.sum(w.lastSeconds) // as far as the latencies are
 	w.p99 = s.P99
@@ -155,8 +156,7 @@ func (w *recorder) second(from, to time.Time) {
 	w.lag.Reset()
 }
 
-// busy returns how much of a core a worker used while messages were sent: on average, and at most
-// in one second.
+// busy returns how much of a core a worker used while sending: on average, and at most in a second.
 func (w *recorder) busy() (average, most float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -166,29 +166,13 @@ func (w *recorder) busy() (average, most float64) {
 	return w.running.cpu / w.running.n, w.running.busiest
 }
 
-// keepConnects keeps what was measured before the first message.
-func (w *recorder) keepConnects(answers []worker.Reply) {
-	for _, a := range answers {
-		if a.Partial != nil {
-			w.connects = append(w.connects, a.Partial)
-		}
-	}
-}
-
-// writeHDR writes the log in the format of HdrHistogram's other tools: times in seconds, values in
-// microseconds.
+// writeHDR writes an HdrHistogram log: times in seconds, values in microseconds.
 func (w *recorder) writeHDR(out io.Writer) error {
 	log := hdrhistogram.NewHistogramLogWriter(out)
-	if err := log.OutputComment("[Latency in microseconds, from when a message was due; written by the load tester of Zonecast]"); err != nil {
-		return err
-	}
-	if err := log.OutputLogFormatVersion(); err != nil {
-		return err
-	}
-	if err := log.OutputStartTime(w.began.UnixMilli()); err != nil {
-		return err
-	}
-	if err := log.OutputLegend(); err != nil {
+	if err := errors.Join(
+		log.OutputComment("[Latency in microseconds, from when a message was due; written by the load tester of Zonecast]"),
+		log.OutputLogFormatVersion(), log.OutputStartTime(w.began.UnixMilli()), log.OutputLegend(),
+	); err != nil {
 		return err
 	}
 	options := hdrhistogram.DefaultHistogramLogOptions()

@@ -3,10 +3,8 @@
 package scenario
 
 import (
-	"cmp"
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -124,15 +122,17 @@ func (r *Run) result(t *total, stopped string) *report.Result {
 	}
 	r.recorder.end()
 	all := t.sum()
-	score := all.Messages
 	res := &report.Result{
 		Schema: report.Schema, Settings: r.reportSettings(), StartedAt: t.at, Stopped: stopped,
-		Connections: connectionsOf(r.plan.Connections, all.Counts), Messages: messagesOf(all.Counts), Violations: violationsOf(all.Counts),
-		SuccessPercent: successOf(score),
-		Latency:        report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()),
+		Connections: report.Connections{
+			Asked: r.plan.Connections, Joined: int(all.Joined), Broken: int(all.Broken), Resumed: int(all.Resumed),
+			Lost: int(all.Missing), Dropped: int(all.Dropped),
+		},
+		Messages: messagesOf(all.Counts), Violations: violationsOf(all.Counts), SuccessPercent: successOf(all.Messages),
+		Latency: report.TimesOf(t.Latency.Summary()), Live: report.TimesOf(t.Live.Summary()),
 		Connect: report.TimesOf(t.Connects.Summary()), Offline: report.TimesOf(t.Offline.Summary()),
 		Replay: report.TimesOf(t.Replay.Summary()), Publish: report.TimesOf(t.Sends.Summary()), Lag: report.TimesOf(t.Lag.Summary()),
-		Errors: all.FailureTotal, ErrorsBy: mergeFailures(all.Failures), Churn: int(all.Visited),
+		Errors: all.FailureTotal, ErrorsBy: failure.Merge(all.Failures), Churn: int(all.Visited),
 		Servers: r.servers.reports(), Seconds: r.recorder.seconds, Ramp: r.recorder.steps,
 	}
 	if r.plan.Scenario == settings.Slow {
@@ -149,11 +149,6 @@ func (r *Run) result(t *total, stopped string) *report.Result {
 	r.addGenerator(res, t)
 	res.Cost = res.ServerCost()
 	return res
-}
-
-func connectionsOf(asked int, c worker.Counts) report.Connections {
-	return report.Connections{Asked: asked, Joined: int(c.Joined), Broken: int(c.Broken), Resumed: int(c.Resumed), Lost: int(c.Missing),
-		Dropped: int(c.Dropped)}
 }
 
 func messagesOf(c worker.Counts) report.Messages {
@@ -193,27 +188,7 @@ func (r *Run) reportSettings() report.Settings {
 	return s
 }
 
-// mergeFailures puts the workers' counts of a kind together, the most frequent first.
-func mergeFailures(counts []failure.Count) []failure.Count {
-	by := map[string]*failure.Count{}
-	merged := []failure.Count{}
-	for _, c := range counts {
-		if by[c.Kind] == nil {
-			by[c.Kind] = &failure.Count{Kind: c.Kind, First: c.First}
-		}
-		by[c.Kind].Count += c.Count
-	}
-	for _, c := range by {
-		merged = append(merged, *c)
-	}
-	slices.SortFunc(merged, func(a, b failure.Count) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind))
-	})
-	return merged
-}
-
-// duration returns the time from the first message being due to the end of the sending or the last
-// arrival, whichever came later.
+// duration is from the first message being due to the end of the sending or the last arrival.
 func (t *total) duration(all *worker.Partial) time.Duration {
 	if t.first == 0 {
 		return 0

@@ -26,8 +26,7 @@ func TestOneConnectionCut(t *testing.T) {
 		fewest, mostLost uint64
 	}{
 		{"comes back", 10 * time.Second, report.Connections{Asked: members, Joined: members, Broken: 1, Resumed: 1}, 0, 0},
-		// Messages 0 to 59 were written to it before the cut; those that were still in its socket
-		// may be gone with it.
+		// Messages 0 to 59 were written to it before the cut; those in its socket may be gone.
 		{"must not", 0, report.Connections{Asked: members, Joined: members, Broken: 1, Lost: 1}, 40, 45},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -48,32 +47,34 @@ func TestOneConnectionCut(t *testing.T) {
 	}
 }
 
-// A server that restarts and keeps its history loses nothing: everybody goes on from the last
-// offset.
+// A server that restarts and keeps its history loses nothing: all go on from the last offset.
 func TestServerRestarts(t *testing.T) {
-	t.Parallel()
-	_, plan := start(t, fake.Faults{Shut: fake.Only(50), Away: 300 * time.Millisecond}, onePublisher,
-		func(p *settings.Plan) { p.Settle = 5 * time.Second })
-	got := do(t, plan)
-	if want := (report.Connections{Asked: members, Joined: members, Broken: members, Resumed: members}); got.Connections != want {
-		t.Errorf("connections %+v, want %+v", got.Connections, want)
-	}
-	m := got.Messages
-	if m.Lost != 0 || m.Received != members*messages || m.Duplicated != 0 || m.Reordered != 0 || got.Violations != (report.Violations{}) {
-		t.Errorf("messages %+v, violations %+v", m, got.Violations)
-	}
-	// What was due while they were away is late by that much.
-	if got.Offline.Count != members || got.Offline.Min < 300 || got.Latency.Max < 300 {
-		t.Errorf("offline %+v, latency %+v", got.Offline, got.Latency)
-	}
-	want := failure.Count{Kind: "connection: closed with 1012 restart", Count: members, First: "the server closed with 1012 restart: restarting"}
-	if !slices.Equal(got.ErrorsBy, []failure.Count{want}) {
-		t.Errorf("errors %+v, want %+v", got.ErrorsBy, want)
+	for _, transport := range []string{settings.WebSocket, settings.SSE} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			_, plan := start(t, fake.Faults{Shut: fake.Only(50), Away: 300 * time.Millisecond}, onePublisher, over(transport),
+				func(p *settings.Plan) { p.Settle = 5 * time.Second })
+			got := do(t, plan)
+			if want := (report.Connections{Asked: members, Joined: members, Broken: members, Resumed: members}); got.Connections != want {
+				t.Errorf("connections %+v, want %+v", got.Connections, want)
+			}
+			m := got.Messages
+			if m.Lost != 0 || m.Received != members*messages || m.Duplicated != 0 || m.Reordered != 0 || got.Violations != (report.Violations{}) {
+				t.Errorf("messages %+v, violations %+v", m, got.Violations)
+			}
+			// What was due while they were away is late by that much.
+			if got.Offline.Count != members || got.Offline.Min < 300 || got.Latency.Max < 300 || got.Replay.Count != members {
+				t.Errorf("offline %+v, latency %+v, replay %+v", got.Offline, got.Latency, got.Replay)
+			}
+			want := failure.Count{Kind: "connection: closed with 1012 restart", Count: members, First: "the server closed with 1012 restart: restarting"}
+			if !slices.Equal(got.ErrorsBy, []failure.Count{want}) {
+				t.Errorf("errors %+v, want %+v", got.ErrorsBy, want)
+			}
+		})
 	}
 }
 
-// One that forgets its history loses what nobody had yet, says so, and is not blamed for silent
-// holes as well.
+// One that forgets its history loses what nobody had yet, says so, and has no silent holes.
 func TestServerRestartsAndForgets(t *testing.T) {
 	t.Parallel()
 	s, plan := start(t, fake.Faults{Shut: fake.Only(50), Forget: true}, onePublisher,
@@ -98,8 +99,7 @@ func TestEchoComesBack(t *testing.T) {
 	if c := got.Connections; c.Broken != 1 || c.Resumed != 1 || c.Lost != 0 {
 		t.Errorf("connections %+v", c)
 	}
-	// The echo that was on its way is lost, and those that were due while it was away could not be
-	// sent.
+	// The echo that was on its way is lost; those due while it was away could not be sent.
 	m := got.Messages
 	if m.Lost != 1 || m.Failed == 0 || m.Sent+m.Failed != 400 || m.Received != m.Sent-1 || m.Duplicated+m.Reordered != 0 {
 		t.Errorf("messages %+v", m)

@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package scenario carries out a run with the workers that it takes, and adds up what they
-// measured.
+// Package scenario carries out a run with its workers, and adds up what they measured.
 //
 //	main ──▶ New(plan) ──▶ Run.Do        preflight, start workers, connect, send, settle, add up
 //	                       Run.Snapshot  for the progress line, meanwhile
@@ -34,16 +33,14 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/workers"
 )
 
-// headStart is how long before its first message a step is ordered, so that every worker knows of
-// it in time.
+// headStart is how long before its first message a step is ordered, for all workers to know of it.
 const headStart = 100 * time.Millisecond
 
 // A Run carries out one plan, once.
 type Run struct {
 	plan settings.Plan
 	name string // in the stamps
-	// Spawn returns the command that starts this program as a worker; needed for more than one
-	// process only.
+	// Spawn returns the command that starts a worker; needed for several processes only.
 	Spawn func() *exec.Cmd
 
 	addresses addresses
@@ -163,7 +160,6 @@ func (r *Run) sendAll(ctx context.Context, command func(i int) worker.Command) (
 	return answers, errors.Join(errs...)
 }
 
-// connect opens all connections and returns how many joined.
 func (r *Run) connect(ctx context.Context, t *total) (joined int, err error) {
 	s := schedule.ConstantOf(r.plan.ConnectRate, uint32(r.plan.Connections))
 	r.setPhase("connect", s.At(s.Count()))
@@ -174,9 +170,9 @@ func (r *Run) connect(ctx context.Context, t *total) (joined int, err error) {
 		if a.Partial != nil {
 			joined += int(a.Partial.Joined)
 			t.parts[i] = a.Partial
+			r.recorder.connects = append(r.recorder.connects, a.Partial)
 		}
 	}
-	r.recorder.keepConnects(answers) // the tallies of the connecting
 	return joined, cmp.Or(err, late)
 }
 
@@ -189,19 +185,18 @@ func (r *Run) send(ctx context.Context, cancel context.CancelCauseFunc, t *total
 	t.starts(step.Start)
 	answers := make([]worker.Reply, len(r.workers))
 	errs := make([]error, len(r.workers))
-	deserted := atomic.Int32{}
-	members := 0
-	for i := range r.workers {
-		if r.addresses.shares[i].members > 0 {
-			members++
-		}
+	var deserted atomic.Int32
+	withMembers := int32(0) // workers
+	for _, share := range r.addresses.shares {
+		withMembers += int32(min(share.members, 1))
 	}
 	var sending sync.WaitGroup
 	for i, w := range r.workers {
+		share := r.addresses.shares[i]
 		sending.Go(func() {
 			own := step
-			own.Echo *= float64(r.addresses.shares[i].members) / float64(max(r.plan.Connections, 1))
-			if !r.addresses.shares[i].publishes {
+			own.Echo *= float64(share.members) / float64(max(r.plan.Connections, 1))
+			if !share.publishes {
 				own.Rate, own.Window = 0, 0
 			}
 			answers[i], errs[i] = w.Do(ctx, worker.Command{Do: worker.DoSend, Step: &own})
@@ -210,7 +205,7 @@ func (r *Run) send(ctx context.Context, cancel context.CancelCauseFunc, t *total
 				stop(errs[i])
 			case answers[i].Stopped == worker.StoppedRefused:
 				stop(worker.ErrRefused)
-			case answers[i].Stopped == worker.StoppedAllLost && int(deserted.Add(1)) == members:
+			case answers[i].Stopped == worker.StoppedAllLost && deserted.Add(1) == withMembers:
 				stop(worker.ErrAllLost)
 			}
 		})
@@ -259,12 +254,7 @@ func (r *Run) settle(ctx context.Context, t *total, most time.Duration) error {
 	return err
 }
 
-// startWorkers starts the workers.
 func (r *Run) startWorkers(ctx context.Context) error {
-	jobs, err := r.jobs()
-	if err != nil {
-		return err
-	}
 	for i, share := range r.addresses.shares {
 		w, err := r.startWorker(ctx, i, share)
 		if err != nil {
@@ -272,7 +262,8 @@ func (r *Run) startWorkers(ctx context.Context) error {
 		}
 		r.workers = append(r.workers, w)
 	}
-	_, err = r.sendAll(ctx, func(i int) worker.Command { return worker.Command{Do: worker.DoOpen, Job: &jobs[i]} })
+	jobs := r.jobs()
+	_, err := r.sendAll(ctx, func(i int) worker.Command { return worker.Command{Do: worker.DoOpen, Job: &jobs[i]} })
 	if err != nil {
 		return &TargetError{err.Error()}
 	}
@@ -292,22 +283,10 @@ func (r *Run) startWorker(ctx context.Context, i int, share share) (*workers.Cli
 	return workers.Spawn(fmt.Sprintf("worker %d", i), r.Spawn(), tick)
 }
 
-// closeWorkers ends the workers.
 func (r *Run) closeWorkers() {
 	var ending sync.WaitGroup
 	for _, w := range r.workers {
 		ending.Go(w.Close)
 	}
 	ending.Wait()
-}
-
-// checkThresholds measures a result that may go on, as scenario ramp does with each step.
-func checkThresholds(res *report.Result, thresholds []report.Threshold) (outcomes []report.Outcome, held bool) {
-	held = true
-	for _, t := range thresholds {
-		o := t.Check(res)
-		outcomes = append(outcomes, o)
-		held = held && o.Met
-	}
-	return outcomes, held
 }

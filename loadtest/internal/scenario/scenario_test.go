@@ -5,6 +5,7 @@ package scenario
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -152,8 +153,7 @@ func TestLatencyIncludesTheServersDelay(t *testing.T) {
 	}
 }
 
-// What waits for a free publisher goes out together, and each message of a batch has an answer of
-// its own.
+// Messages that wait for a publisher go out together; each of a batch has its own answer.
 func TestBatches(t *testing.T) {
 	t.Parallel()
 	s, plan := start(t, fake.Faults{Think: 30 * time.Millisecond, Refuse: fake.Every(20)}, func(p *settings.Plan) { p.Publishers, p.Batch = 1, 50 })
@@ -164,27 +164,28 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-func TestSomeCouldNotConnect(t *testing.T) {
-	t.Parallel()
-	_, plan := start(t, fake.Faults{Connections: 1 + 6}) // the probe is one of them
-	got := do(t, plan)
-	if want := (report.Connections{Asked: members, Joined: 6}); got.Connections != want {
-		t.Errorf("connections %+v, want %+v", got.Connections, want)
-	}
-	if got.Messages.Expected != 6*messages || got.Messages.Received != 6*messages {
-		t.Errorf("messages %+v", got.Messages)
-	}
-	if want := []string{"connect: HTTP 503"}; !slices.Equal(kinds(got), want) || got.Errors != members-6 {
-		t.Errorf("%d errors %q, want %d %q", got.Errors, kinds(got), members-6, want)
-	}
-}
-
-func TestNobodyCouldConnect(t *testing.T) {
-	t.Parallel()
-	_, plan := start(t, fake.Faults{Connections: 1})
-	got := do(t, plan)
-	if got.Stopped != "no member could connect" || got.Messages != (report.Messages{}) || got.Errors != members {
-		t.Errorf("stopped %q, %d errors, messages %+v", got.Stopped, got.Errors, got.Messages)
+func TestNotAllCouldConnect(t *testing.T) {
+	for _, tt := range []struct {
+		joined  uint64
+		stopped string
+		want    report.Messages
+	}{
+		{6, "", report.Messages{Scheduled: messages, Sent: messages, Expected: 6 * messages, Received: 6 * messages}},
+		{0, "no member could connect", report.Messages{}},
+	} {
+		t.Run(fmt.Sprint(tt.joined), func(t *testing.T) {
+			t.Parallel()
+			_, plan := start(t, fake.Faults{Connections: 1 + int(tt.joined)}) // the probe is one of them
+			got := do(t, plan)
+			sameMessages(t, got, tt.want)
+			want := report.Connections{Asked: members, Joined: int(tt.joined)}
+			if got.Connections != want || got.Stopped != tt.stopped {
+				t.Errorf("stopped %q, connections %+v, want %+v", got.Stopped, got.Connections, want)
+			}
+			if want := []string{"connect: HTTP 503"}; !slices.Equal(kinds(got), want) || got.Errors != members-tt.joined {
+				t.Errorf("%d errors %q, want %d %q", got.Errors, kinds(got), members-tt.joined, want)
+			}
+		})
 	}
 }
 
@@ -239,6 +240,8 @@ func TestTargetsThatCanNotWork(t *testing.T) {
 		{"another server", fake.Faults{}, func(p *settings.Plan) { p.WSURLs[0] = hangsUp.URL + "/ws" },
 			[]string{"unexpected EOF", "is it a Zonecast server (--protocol, PROTOCOL), and the path /ws?"}},
 		{"no token", fake.Faults{Token: "secret"}, nil, []string{"HTTP 401", "the token is missing or wrong", "--token"}},
+		{"no token for a stream", fake.Faults{Token: "secret"}, over(settings.SSE), []string{"HTTP 401", "--token"}},
+		{"no token for polls", fake.Faults{Token: "secret"}, over(settings.Poll), []string{"HTTP 401", "--token"}},
 		{"no key", fake.Faults{Key: "secret"}, nil, []string{"HTTP 401", "the API key is missing or wrong", "--publish-key"}},
 		{"another room", fake.Faults{}, func(p *settings.Plan) { p.Rooms = []string{"zone:warehouse-1:zone-b"} },
 			[]string{"asked for the room zone:warehouse-1:zone-b"}},

@@ -18,8 +18,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
 
-// readTimeout is how long an instance may take to tell its memory, maxMetrics how many bytes of it
-// are read.
+// readTimeout is how long an instance may take to answer, with at most maxMetrics bytes read.
 const (
 	readTimeout = 3 * time.Second
 	maxMetrics  = 4 << 20
@@ -28,8 +27,7 @@ const (
 // servers are the instances whose memory and CPU can be read.
 type servers struct {
 	all  []*server
-	stop chan struct{}
-	done sync.WaitGroup
+	stop func() // nil before start
 }
 
 // A reading is what one instance says of itself.
@@ -39,7 +37,6 @@ type reading struct {
 	opened uint64  // connections in its life; 0 when it does not tell
 }
 
-// A server is one instance.
 type server struct {
 	read func(ctx context.Context) (reading, error)
 
@@ -48,8 +45,7 @@ type server struct {
 	cpuBefore float64
 }
 
-// findServers looks which instances may be read: by their processes, or at /metrics. Those that may
-// not are left out.
+// findServers finds the instances that may be read: by their processes, or at /metrics.
 func (r *Run) findServers(ctx context.Context) *servers {
 	s := &servers{}
 	if len(r.plan.ServerPIDs) > 0 {
@@ -81,28 +77,13 @@ func (s *servers) add(ctx context.Context, name string, read func(context.Contex
 	}})
 }
 
-// start reads the servers when all members are connected and nothing is sent yet, and watches their
-// memory from then on.
+// start reads the servers, with all connected and nothing sent, and watches them from then on.
 func (s *servers) start(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx) // a run that was interrupted has figures, too
 	for _, one := range s.all {
 		one.sample(ctx, func(now reading) { one.report.MemoryIdle, one.cpuBefore = now.memory, now.cpu })
 	}
-	s.stop = make(chan struct{})
-	s.done.Go(func() {
-		tick := time.NewTicker(2 * time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-s.stop:
-				return
-			case <-tick.C:
-				for _, one := range s.all {
-					one.sample(ctx, one.recordCPU)
-				}
-			}
-		}
-	})
+	s.stop = every(2*time.Second, func(time.Time) { s.sample(ctx) })
 }
 
 // finish reads the servers when everything is over.
@@ -110,10 +91,13 @@ func (s *servers) finish(ctx context.Context) {
 	if s.stop == nil {
 		return
 	}
-	close(s.stop)
-	s.done.Wait()
+	s.stop()
+	s.sample(ctx) // of a server that has ended, the last look counts
+}
+
+func (s *servers) sample(ctx context.Context) {
 	for _, one := range s.all {
-		one.sample(ctx, one.recordCPU) // of a server that has ended, the last look counts
+		one.sample(ctx, one.recordCPU)
 	}
 }
 
@@ -149,8 +133,7 @@ func fromProc(pid int) (reading, error) {
 	return reading{memory: uint64(resident), cpu: used.Seconds()}, err
 }
 
-// fromMetrics reads what Prometheus' client libraries tell of a process, and Zonecast of its
-// connections.
+// fromMetrics reads what Prometheus' clients tell of a process, and Zonecast of its connections.
 func fromMetrics(ctx context.Context, address string) (reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()

@@ -32,8 +32,7 @@ func TestThisProcessCanBeRead(t *testing.T) {
 	}
 }
 
-// A server that ends during the run is reported with what was last seen of it, and one that may not
-// be read not at all.
+// A server that ends is reported as last seen, and one that may not be read not at all.
 func TestAServerThatEnds(t *testing.T) {
 	s := &servers{}
 	now, gone := reading{memory: 10, cpu: 5, opened: 3}, error(nil)
@@ -42,7 +41,7 @@ func TestAServerThatEnds(t *testing.T) {
 	now = reading{memory: 30, cpu: 6, opened: 100}
 	s.start(t.Context())
 	now = reading{memory: 20, cpu: 8}
-	s.all[0].sample(t.Context(), s.all[0].recordCPU)
+	s.sample(t.Context())
 	gone = errors.New("it has ended")
 	s.finish(t.Context())
 	want := report.Server{Name: "one", MemoryBefore: 10, OpenedBefore: 3, MemoryIdle: 30, MemoryPeak: 30, CPUSeconds: 2}

@@ -16,16 +16,14 @@ import (
 // MaxCount is the most messages that one run can hold: sequence numbers have 32 bits.
 const MaxCount = math.MaxUint32
 
-// A Constant sends at a fixed rate: message i is due i/rate after the start. The zero Constant
-// sends nothing.
+// A Constant sends at a fixed rate: message i is due i/rate after the start. Its zero sends none.
 type Constant struct {
 	rate  float64
 	count uint32
 }
 
-// NewConstant returns the schedule of a run of length d at rate messages per second. Both must be
-// positive, and rate×d less than [MaxCount]. The first message is due at once, so there is always
-// one.
+// NewConstant returns the schedule of a run of length d at rate messages per second, both positive,
+// and rate×d less than [MaxCount]. The first message is due at once, so there is always one.
 func NewConstant(rate float64, d time.Duration) Constant {
 	c := Constant{rate: rate}
 	n := uint32(math.Ceil(rate * d.Seconds()))
@@ -90,8 +88,7 @@ func NewSpread(n int, exponent float64) Spread {
 	return s
 }
 
-// Of returns the place of thing i. Neighbours are spread as well as the whole: any run of things
-// has nearly its share in each place.
+// Of returns the place of thing i. Any run of things has nearly its share in each place.
 func (s Spread) Of(i int) int {
 	if s.cumulative == nil {
 		return i % s.n
@@ -101,12 +98,10 @@ func (s Spread) Of(i int) int {
 	return min(sort.SearchFloat64s(s.cumulative, x), s.n-1)
 }
 
-// Share reports whether thing i is in a share, which [Bound] gives, that is spread evenly over all
-// things, whatever place they are in.
+// Share reports whether thing i is in the share of a [Bound], spread evenly over all places.
 func Share(i int, bound float64) bool { return position(i) < bound }
 
-// Bound returns the bound of a share, from 0 to 1, of n things: as many of them as there should be
-// are below it, to the nearest whole number.
+// Bound returns the bound below which a share, 0 to 1, of n things is, to the nearest whole one.
 func Bound(n int, share float64) float64 {
 	in := int(math.Round(share * float64(n)))
 	if in >= n {
@@ -120,8 +115,7 @@ func Bound(n int, share float64) float64 {
 	return positions[in]
 }
 
-// position puts thing i into the unit interval, which the multiples of an irrational number fill
-// evenly.
+// position puts thing i into the unit interval, evenly, as an irrational number's multiples are.
 func position(i int) float64 {
 	_, x := math.Modf(float64(i) * (math.Sqrt2 - 1))
 	return x

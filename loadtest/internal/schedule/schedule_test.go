@@ -96,8 +96,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// A share has exactly as many members as it should, and as near as can be its part of those of each
-// of several rooms.
+// A share has exactly as many members as it should, and nearly its part of each room's.
 func TestShare(t *testing.T) {
 	const rooms = 7
 	for _, n := range []int{1, 10, 100, 999, 1000} {

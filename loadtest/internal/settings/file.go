@@ -17,8 +17,7 @@ import (
 // maxFile is the longest scenario file in bytes.
 const maxFile = 1 << 20
 
-// A file is a scenario file: settings by the names of their flags, and beside them its name and
-// what it is about.
+// A file is a scenario file: settings by the names of their flags, its name and its subject.
 type file struct {
 	path        string
 	name, about string
@@ -28,8 +27,7 @@ type file struct {
 
 var _ kong.Resolver = (*file)(nil)
 
-// fileName finds the scenario file's name before the flags are read, since it is where they may
-// come from.
+// fileName finds the scenario file's name before the flags are read, which may come from it.
 func fileName(args []string) string {
 	for i, arg := range args {
 		for _, flag := range []string{"--file", "-f"} {
@@ -143,8 +141,7 @@ func (f *file) Validate(app *kong.Application) error {
 	return nil
 }
 
-// Resolve implements [kong.Resolver]. It is asked for flags that were not given; the environment
-// goes before the file.
+// Resolve is asked for flags that were not given; the environment goes before the file.
 func (f *file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, env := range flag.Envs {
 		if _, ok := os.LookupEnv(env); ok {
@@ -159,8 +156,7 @@ func (f *file) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, err
 	return value, nil
 }
 
-// nameFile says that a value of the file is wrong, if it is what an error is about, which begins
-// with the setting's name.
+// nameFile says that the file is wrong, if one of its values is what the error begins with.
 func (f *file) nameFile(err error) error {
 	text := strings.TrimPrefix(err.Error(), "--")
 	for _, name := range f.used {

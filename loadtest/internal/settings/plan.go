@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -28,8 +29,7 @@ const (
 	maxSources     = 65_536
 )
 
-// Grace is how long after the end messages that are due still go out. Only tests change it, for
-// they must pass on busy machines, too.
+// Grace is how long after the end due messages still go out; changed by tests, for busy machines.
 var Grace = 2 * time.Second
 
 // mistakes collects what is wrong with the settings.
@@ -92,8 +92,7 @@ func (p *Plan) rooms(wrong *mistakes) {
 	}
 }
 
-// nextName returns the ith name after one: warehouse-2 after warehouse-1, zone-b after zone-a,
-// hall-1 after hall.
+// nextName counts on: warehouse-2 after warehouse-1, zone-b after zone-a, hall-1 after hall.
 func nextName(name string, i int) string {
 	if i == 0 {
 		return name
@@ -170,17 +169,10 @@ func (p *Plan) numbers(wrong *mistakes) {
 	}
 }
 
-// formatNumber writes a number as people do.
 func formatNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 func (p *Plan) shares(wrong *mistakes) {
-	share := p.ShareFlag
-	if share == "" {
-		share = map[string]string{Slow: "10%"}[p.Scenario]
-	}
-	if share == "" {
-		share = "100%"
-	}
+	share := cmp.Or(p.ShareFlag, map[string]string{Slow: "10%"}[p.Scenario], "100%")
 	var err error
 	p.Share, err = percentage("share (SHARE)", share)
 	wrong.add(err)
@@ -234,8 +226,7 @@ func (p *Plan) sources(wrong *mistakes) {
 	}
 }
 
-// workers checks those on other machines. The token and the key go to them, so it must be known who
-// they are.
+// workers checks those on other machines, which get the token and so must be known.
 func (p *Plan) workers(wrong *mistakes) {
 	var err error
 	if p.WorkerKey, err = handshake.ReadKey(p.WorkerKeyFlag); err != nil {
@@ -256,8 +247,7 @@ func (p *Plan) workers(wrong *mistakes) {
 	}
 }
 
-// unmeasured are the metrics, or families of them, of which a scenario has no figure whatever the
-// server does.
+// unmeasured are the metrics, or families, of which a scenario has no figure in any case.
 var unmeasured = map[string][]string{
 	Idle:  {"latency", "live", "completion", "publish", "lag", "sent", "delivered", "server.cpu"},
 	Echo:  {"completion", "publish"},

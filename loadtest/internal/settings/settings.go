@@ -1,5 +1,4 @@
-// Package settings reads and checks what a run is asked to do, from flags, the environment and a
-// scenario file.
+// Package settings reads and checks a run's settings: flags, the environment and a scenario file.
 //
 //	main ──▶ Parse(args) ──▶ Plan       everything checked, every mistake told at once
 package settings
@@ -17,7 +16,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
 
-// The scenarios.
 const (
 	Fanout = "fanout" // publish; every member must receive every message
 	Echo   = "echo"   // send on each connection in turn; the same connection must have it back
@@ -31,7 +29,6 @@ const (
 	Flood  = "flood"  // publish as fast as it is answered
 )
 
-// The protocols and transports.
 const (
 	Zonecast   = "zonecast"
 	SocketIO   = "socketio"
@@ -42,7 +39,6 @@ const (
 	Poll      = "poll"
 )
 
-// The ways to publish.
 const (
 	AsAPI    = "api"
 	AsClient = "client"
@@ -52,8 +48,7 @@ const (
 const StormSilence = "silence"
 
 // A Plan is a run that can be carried out. Each setting is a flag, an environment variable and a
-// name in scenario files: this struct is the documentation. What ends in Flag is the setting as it
-// was given; Parse makes what is derived from it.
+// name in scenario files: this is the documentation. Parse derives from what ends in Flag.
 type Plan struct {
 	File string `short:"f" env:"SCENARIO_FILE" placeholder:"FILE" help:"A YAML file of settings, named like the flags; flags and the environment take precedence."`
 
@@ -127,8 +122,7 @@ func (p *Plan) Publishes() bool { return p.Scenario != Echo && p.Scenario != Idl
 // ErrHelp is the error of Parse when the help was asked for and written.
 var ErrHelp = errors.New("help was asked for")
 
-// Parse reads a plan from arguments, the environment and the file that these name. Help goes to
-// out.
+// Parse reads a plan from arguments, the environment and the file that they name. Help goes to out.
 func Parse(args []string, out io.Writer) (Plan, error) {
 	var p Plan
 	var helped bool

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -32,12 +33,8 @@ func parse(t *testing.T, env map[string]string, args ...string) (Plan, error) {
 	return Parse(args, &bytes.Buffer{})
 }
 
-func TestDefaults(t *testing.T) {
-	got, err := parse(t, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := Plan{
+func TestFlagsAndEnvironmentAlike(t *testing.T) {
+	defaults := Plan{
 		Scenario:     Fanout,
 		WSURLs:       []string{"ws://127.0.0.1:3001/ws"},
 		PublishBases: []string{"http://127.0.0.1:3001"},
@@ -45,72 +42,52 @@ func TestDefaults(t *testing.T) {
 		Connections:  1000, Rate: 100, Duration: time.Minute, Publishers: 16, PayloadBytes: 128, ConnectRate: 500,
 		Settle: 5 * time.Second, Reconnect: 10 * time.Second, MaxErrors: 1000,
 	}
-	samePlan(t, got, want)
-}
-
-func samePlan(t *testing.T, got, want Plan) {
-	t.Helper()
-	if !slices.Equal(got.WSURLs, want.WSURLs) || !slices.Equal(got.PublishBases, want.PublishBases) {
-		t.Errorf("addresses\n got %q %q\nwant %q %q", got.WSURLs, got.PublishBases, want.WSURLs, want.PublishBases)
+	own := Plan{
+		Scenario:     Fanout,
+		WSURLs:       []string{"wss://a.example/zc/ws", "ws://b.example:81/ws"},
+		PublishBases: []string{"https://a.example/zc", "http://b.example:81"},
+		Rooms:        []string{"warehouse:w2"},
+		Connections:  20, Rate: 2.5, Duration: 90 * time.Second, Publishers: 3, PublishKey: "k", Token: "t",
+		PayloadBytes: 4096, ConnectRate: 10, Reconnect: 30 * time.Second, JSONFile: "out.json",
+		ThresholdFlags: []string{"lost==0", "delivered>=99.9%"},
 	}
-	var limits, wantLimits []string
-	for _, th := range got.Thresholds {
-		limits = append(limits, th.String())
+	env := map[string]string{
+		"WS_URL": "wss://a.example/zc/ws,ws://b.example:81/ws", "CONNECTIONS": "20", "MSG_PER_SEC": "2.5", "DURATION": "90",
+		"WAREHOUSE": "w2", "ZONE": "", "PUBLISHERS": "3", "PUBLISH_KEY": "k", "TOKEN": "t", "PAYLOAD_BYTES": "4096",
+		"CONNECT_RATE": "10", "SETTLE": "0", "RECONNECT": "30", "MAX_ERRORS": "0", "THRESHOLD": "lost==0,delivered>=99.9%",
+		"JSON_FILE": "out.json",
 	}
-	for _, th := range want.Thresholds {
-		wantLimits = append(wantLimits, th.String())
+	flags := []string{
+		"--ws-url", "wss://a.example/zc/ws", "--ws-url", "ws://b.example:81/ws", "--connections", "20", "--msg-per-sec", "2.5",
+		"--duration", "1m30s", "--warehouse", "w2", "--zone", "", "--publishers", "3", "--publish-key", "k", "--token", "t",
+		"--payload-bytes", "4096", "--connect-rate", "10", "--settle", "0s", "--reconnect", "30s", "--max-errors", "0",
+		"--threshold", "lost==0", "--threshold", "delivered>=99.9%", "--json", "out.json",
 	}
-	if !slices.Equal(limits, wantLimits) {
-		t.Errorf("thresholds %q, want %q", limits, wantLimits)
-	}
-	if got.Scenario != want.Scenario || !slices.Equal(got.Rooms, want.Rooms) || got.Connections != want.Connections || got.Rate != want.Rate ||
-		got.Duration != want.Duration || got.Publishers != want.Publishers || got.PublishKey != want.PublishKey ||
-		got.Token != want.Token || got.PayloadBytes != want.PayloadBytes || got.ConnectRate != want.ConnectRate ||
-		got.Settle != want.Settle || got.Reconnect != want.Reconnect || got.MaxErrors != want.MaxErrors || got.JSONFile != want.JSONFile {
-		t.Errorf("plan\n got %+v\nwant %+v", got, want)
-	}
-}
-
-func TestFlagsAndEnvironmentAlike(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		env  map[string]string
 		args []string
+		want Plan
 	}{
-		{name: "environment", env: map[string]string{
-			"WS_URL": "wss://a.example/zc/ws,ws://b.example:81/ws", "CONNECTIONS": "20", "MSG_PER_SEC": "2.5", "DURATION": "90",
-			"WAREHOUSE": "w2", "ZONE": "", "PUBLISHERS": "3", "PUBLISH_KEY": "k", "TOKEN": "t", "PAYLOAD_BYTES": "4096",
-			"CONNECT_RATE": "10", "SETTLE": "0", "RECONNECT": "30", "MAX_ERRORS": "0", "THRESHOLD": "lost==0,delivered>=99.9%", "JSON_FILE": "out.json",
-		}},
-		{name: "flags", args: []string{
-			"--ws-url", "wss://a.example/zc/ws", "--ws-url", "ws://b.example:81/ws", "--connections", "20", "--msg-per-sec", "2.5",
-			"--duration", "1m30s", "--warehouse", "w2", "--zone", "", "--publishers", "3", "--publish-key", "k", "--token", "t",
-			"--payload-bytes", "4096", "--connect-rate", "10", "--settle", "0s", "--reconnect", "30s", "--max-errors", "0", "--threshold", "lost==0",
-			"--threshold", "delivered>=99.9%", "--json", "out.json",
-		}},
-		{name: "a flag wins", env: map[string]string{"CONNECTIONS": "7", "ZONE": "zone-b"}, args: []string{
-			"--ws-url", "wss://a.example/zc/ws,ws://b.example:81/ws", "--connections", "20", "--msg-per-sec", "2.5",
-			"--duration", "90s", "--warehouse", "w2", "--zone=", "--publishers", "3", "--publish-key", "k", "--token", "t",
-			"--payload-bytes", "4096", "--connect-rate", "10", "--settle", "0s", "--reconnect", "30s", "--max-errors", "0",
-			"--threshold", "lost==0,delivered>=99.9%", "--json", "out.json",
-		}},
+		{"defaults", nil, nil, defaults}, {"environment", env, nil, own}, {"flags", nil, flags, own},
+		{"flags win", map[string]string{"CONNECTIONS": "7", "ZONE": "zone-b", "THRESHOLD": "lost<5"}, flags, own},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := parse(t, tt.env, tt.args...)
+			p, err := parse(t, tt.env, tt.args...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := Plan{
-				Scenario:     Fanout,
-				WSURLs:       []string{"wss://a.example/zc/ws", "ws://b.example:81/ws"},
-				PublishBases: []string{"https://a.example/zc", "http://b.example:81"},
-				Rooms:        []string{"warehouse:w2"},
-				Connections:  20, Rate: 2.5, Duration: 90 * time.Second, Publishers: 3, PublishKey: "k", Token: "t",
-				PayloadBytes: 4096, ConnectRate: 10, Reconnect: 30 * time.Second, JSONFile: "out.json", Thresholds: got.Thresholds,
+			got := Plan{
+				Scenario: p.Scenario, WSURLs: p.WSURLs, PublishBases: p.PublishBases, Rooms: p.Rooms, Connections: p.Connections,
+				Rate: p.Rate, Duration: p.Duration, Publishers: p.Publishers, PublishKey: p.PublishKey, Token: p.Token,
+				PayloadBytes: p.PayloadBytes, ConnectRate: p.ConnectRate, Settle: p.Settle, Reconnect: p.Reconnect,
+				MaxErrors: p.MaxErrors, JSONFile: p.JSONFile,
 			}
-			samePlan(t, got, want)
-			if len(got.Thresholds) != 2 || got.Thresholds[1].String() != "delivered>=99.9%" {
-				t.Errorf("thresholds %v", got.Thresholds)
+			for _, limit := range p.Thresholds {
+				got.ThresholdFlags = append(got.ThresholdFlags, limit.String())
+			}
+			if !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("plan\n got %+v\nwant %+v", got, tt.want)
 			}
 		})
 	}

@@ -43,8 +43,7 @@ func (p *Plan) urls(wrong *mistakes) {
 	}
 }
 
-// wsURL reads an address to connect to. An http address means the WebSocket behind it, and no path
-// means the protocol's.
+// wsURL reads an address: http means the WebSocket behind it, and no path the protocol's.
 func wsURL(text, spoken string) (*url.URL, error) {
 	u, err := parseURL(text, "ws", "wss", "http", "https")
 	if err != nil {
@@ -89,8 +88,7 @@ func parseURL(text string, schemes ...string) (*url.URL, error) {
 	return u, nil
 }
 
-// memberURL returns the address at which members connect: with the path of their transport, and
-// without a room, which each of them names itself.
+// memberURL returns where members connect: with their transport's path, and without a room.
 func (p *Plan) memberURL(u *url.URL) (string, error) {
 	member := *u
 	q := member.Query()
@@ -109,8 +107,7 @@ func (p *Plan) memberURL(u *url.URL) (string, error) {
 	return member.String(), nil
 }
 
-// publishBase derives where to publish from where members connect: ws://host/prefix/ws gives
-// http://host/prefix.
+// publishBase derives where to publish: ws://host/prefix/ws gives http://host/prefix.
 func publishBase(u *url.URL) (string, error) {
 	prefix, ok := strings.CutSuffix(strings.TrimSuffix(u.Path, "/"), "/ws")
 	if !ok {

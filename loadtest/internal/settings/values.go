@@ -12,8 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// readValues makes the flags of numbers and durations say what is wrong with a value, and what to
-// write.
+// readValues makes flags of numbers and durations say what is wrong, and what to write.
 func readValues() kong.Option {
 	return kong.OptionFunc(func(k *kong.Kong) error {
 		return errors.Join(
@@ -64,8 +63,7 @@ func mapper(read func(text string, target reflect.Value) error) kong.MapperFunc 
 	}
 }
 
-// mostWhole is the highest number up to which every whole one is a number of its own in files and
-// formats of others.
+// mostWhole is the highest number up to which other formats keep every whole one apart.
 const mostWhole = 1 << 53
 
 // wholeNumber reads a number without a fraction, also as YAML and people write large ones: 1e6.

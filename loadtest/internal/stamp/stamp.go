@@ -75,8 +75,7 @@ type Template struct {
 	size int
 }
 
-// New returns the template of a run, a name of [RunLen] letters and digits, for data with so many
-// bytes, from [MinBytes] on.
+// New returns the template of a run, [RunLen] letters and digits, for data of [MinBytes] or more.
 func New(run string, size int) (*Template, error) {
 	switch {
 	case len(run) != RunLen:
@@ -119,9 +118,6 @@ func line(rng *rand.Rand) string {
 	return fmt.Sprintf(`{"bin":"%c-%02d-%02d","sku":%d,"quantity":%d,"unit":%q}`,
 		'A'+rng.IntN(6), rng.IntN(40), rng.IntN(8), 4000000000000+rng.Int64N(1e11), 1+rng.IntN(48), units[rng.IntN(len(units))])
 }
-
-// Size returns the size of the data in bytes.
-func (t *Template) Size() int { return t.size }
 
 // Append appends the data of a message to dst.
 func (t *Template) Append(dst []byte, s Stamp) []byte {

@@ -18,7 +18,7 @@ func (w *Worker) startBehaviour(step Step) {
 	w.behaviourOn = true
 	switch b := w.job.Behaviour; b.Kind {
 	case Storm:
-		w.atTime(step.Start+uint64(b.At), func(now uint64) { w.disconnectShare(now) })
+		w.timers = append(w.timers, w.loop.At(step.Start+uint64(b.At), w.disconnectShare))
 	case Flaky:
 		for i, m := range w.joined {
 			phase := b.Every * time.Duration(i) / time.Duration(len(w.joined))
@@ -38,11 +38,6 @@ func (w *Worker) stopBehaviour() {
 		t.Stop()
 	}
 	w.timers = nil
-}
-
-// atTime does something at a time of the step.
-func (w *Worker) atTime(when uint64, do func(now uint64)) {
-	w.timers = append(w.timers, w.loop.At(when, do))
 }
 
 // every does something again and again until the end of the step.
@@ -86,8 +81,7 @@ func (m *member) disconnect(by string) {
 	}
 }
 
-// scheduleOffline disconnects a member at a time, lets it reconnect, and repeats that until the
-// end.
+// scheduleOffline disconnects a member at a time, lets it return, and repeats that until the end.
 func (m *member) scheduleOffline(at, end uint64) {
 	b := m.w.job.Behaviour
 	if at+uint64(b.Offline) >= end {
@@ -135,15 +129,10 @@ func (w *Worker) startChurn(step Step) {
 		w.loop.CloseGracefully(conn)
 		w.counts.Visits.Add(m.tracker.VisitTotals())
 		w.counts.Visited++
-		m.tracker, m.everJoined = delivery.Tracker{}, false
-		m.replace(now)
+		m.tracker, m.everJoined = delivery.Tracker{}, false // a new member takes its place
+		m.offlineSince, m.reconnectStart, m.catchUpTo, m.tries = now, 0, 0, 0
+		w.waiting = append(w.waiting, m)
 	})
-}
-
-// replace lets a new member take an old one's place.
-func (m *member) replace(now uint64) {
-	m.offlineSince, m.reconnectStart, m.catchUpTo, m.tries = now, 0, 0, 0
-	m.w.waiting = append(m.w.waiting, m)
 }
 
 // readSlowMembers lets the slow members read what they may.

@@ -8,13 +8,13 @@ import (
 
 	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/delivery"
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
-// echoes are round trips: echo i is sent on the connection of member i, counted around; the same
-// connection must have it back. Where members' connections go one way, they post their echoes, and
-// the answer is the echo.
+// echoes are round trips: echo i is sent on the connection of member i, counted around, which must
+// have it back. Where connections go one way, members post theirs, and the answer is the echo.
 //
 // The id of an echo is its number on its connection, given as it is written: by it answers are
 // lost, duplicated or reordered. The stamp in the data says which echo it is, and when it was due.
@@ -33,16 +33,8 @@ type memberEchoes struct {
 }
 
 // errOffline is the error of a message whose connection is lost.
-var errOffline error = offlineError{}
+var errOffline = failure.New("connection lost", "its connection is lost")
 
-type offlineError struct{}
-
-func (offlineError) Error() string { return "its connection is lost" }
-
-// Kind names the failure in a few words.
-func (offlineError) Kind() string { return "connection lost" }
-
-// send sends the next echo.
 func (e *echoes) send(due uint64) {
 	w := e.w
 	i := e.issued
@@ -77,7 +69,6 @@ func (e *echoes) send(due uint64) {
 
 func (e *echoes) owner(i uint32) *member { return e.w.joined[int(i)%len(e.w.joined)] }
 
-// handleAck takes the answer to an echo.
 func (e *echoes) handleAck(m *member, a *protocol.Event, now uint64) {
 	w := e.w
 	s, ok := w.template.Read(a.Data)
@@ -115,7 +106,6 @@ func (e *echoes) handleFailure(m *member, number int64, err error) {
 	e.uncount(m, number)
 }
 
-// uncount counts an echo as one that was not taken.
 func (e *echoes) uncount(m *member, number int64) {
 	if m.echo != nil && number >= 0 && number < m.echo.next {
 		e.w.counts.Sent--

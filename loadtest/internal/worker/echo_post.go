@@ -12,16 +12,14 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
-// PostFrame returns the request by which a client whose connection goes one way sends a frame: to
-// the path of its transport.
+// PostFrame returns the request that sends a frame where connections go one way, to their path.
 func PostFrame(speech protocol.Codec, target *client.Target, frame []byte) *http1.Request {
 	return &http1.Request{
 		Method: "POST", Target: speech.Target(target.Path, target.Query, protocol.Subscription{}), ContentType: "application/json", Body: frame,
 	}
 }
 
-// ReadPosted returns the frame that answers one, whose number it has; an error if the answer is
-// none.
+// ReadPosted returns the frame that answers one, with its number; an error if it is none.
 func ReadPosted(speech protocol.Codec, a *http1.Response) (protocol.Event, error) {
 	e, _ := speech.Next(bytes.TrimSpace(a.Body), "")
 	if e.Kind != protocol.Ack && e.Kind != protocol.Refused {
@@ -30,9 +28,8 @@ func ReadPosted(speech protocol.Codec, a *http1.Response) (protocol.Event, error
 	return e, nil
 }
 
-// echoPool is how a member sends its echoes where its connection goes one way: each by a POST of
-// its own, which waits for no other one, over keep-alive connections of which there are as many as
-// were under way at once.
+// echoPool is how a member sends echoes where its connection goes one way: each by a POST, which
+// waits for no other one, over as many keep-alive connections as were under way at once.
 type echoPool struct {
 	e    *echoes
 	m    *member
@@ -40,12 +37,8 @@ type echoPool struct {
 	all  int
 }
 
-// limit is how many of one member's may be under way. Beyond it, a member stands for more clients
-// than it is.
-func (p *echoPool) limit() int { return max(p.e.w.job.EchoPosts, 1) }
-
-// full reports whether no more can be sent now.
-func (p *echoPool) full() bool { return len(p.free) == 0 && p.all >= p.limit() }
+// full reports whether no more can be sent: with more of them, a member stands for more clients.
+func (p *echoPool) full() bool { return len(p.free) == 0 && p.all >= p.e.w.job.EchoPosts }
 
 // send sends an echo. There must be room for it.
 func (p *echoPool) send(number int64, seq uint32, due uint64) {

@@ -105,9 +105,6 @@ func (x *httpConn) Response(_ *client.Conn, a *http1.Response, now uint64) {
 func (x *httpConn) Closed(_ *client.Conn, why error, now uint64) {
 	x.conn = nil
 	if x.busy {
-		if why == nil {
-			why = errClosed
-		}
 		x.finish(nil, why, now)
 	}
 }

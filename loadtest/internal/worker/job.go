@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package worker carries out one process's part of a run: its members, and what is published if it
-// is the one that does.
+// Package worker carries out one process's part of a run: its members, and publishing if it does.
 //
 //	coordinator ──▶ Open(job) ▸ Connect ▸ Send(step) ▸ Settle(accepted) ──▶ Partial
 //	            ◀── Tick              each second meanwhile, with counts alone in between
@@ -41,39 +40,33 @@ type Job struct {
 	Token    string
 	Sources  []netip.Addr
 
-	// Rooms are those of the whole run; members and messages are spread over them evenly, or with
-	// Zipf's exponent.
-	Rooms    []string
-	Exponent float64
-	// Members are the members First, First+1 … of the run.
-	First, Members int
+	// Rooms are the run's; members and messages are spread over them, by Zipf's exponent.
+	Rooms          []string
+	Exponent       float64
+	First, Members int     // the members First, First+1 … of the run
 	ConnectRate    float64 // per second; 0 for as fast as it goes
 	PayloadBytes   int
 	Reconnect      time.Duration // how long a member tries to reconnect
 
-	// EchoPosts is how many echoes of one member may be under way where they go by POST; less than
-	// 2 for one.
+	// EchoPosts is how many echoes of a member may be under way by POST; below 2 for one.
 	EchoPosts int
 	Grace     time.Duration // how long after the end of a step messages that are due still go out
 
 	Publish   Publish
 	Behaviour Behaviour
 	MaxErrors uint64
-	// ClockAhead is how many nanoseconds this worker's clock is ahead of the one that stamps
-	// messages.
+	// ClockAhead is how many nanoseconds this clock is ahead of the one that stamps messages.
 	ClockAhead int64
-	// Tracked is how many messages at most are followed to their last receiver.
-	Tracked int
+	Tracked    int // how many messages at most are followed to their last receiver
 }
 
 // An Address is a target, its host's name resolved.
 type Address struct {
-	URL  string // as people see it, without what may be secret
-	Addr netip.AddrPort
-	Host string
-	Path string
-	// Query of the target, without the question mark.
-	Query string
+	URL   string // as people see it, without what may be secret
+	Addr  netip.AddrPort
+	Host  string
+	Path  string
+	Query string // without the question mark
 	TLS   string
 }
 
@@ -117,26 +110,21 @@ type Publish struct {
 	ByClients bool
 	Bases     []Address
 	Key       string
-	// Batch is how many messages that wait may go out in one request to the API; less than 2 for
-	// one each.
-	Batch int
-	// Writers is how many streams each room has; one publisher writes each.
-	Writers int
+	// Batch is how many waiting messages may go out in one request to the API; below 2 for one.
+	Batch   int
+	Writers int // how many streams each room has; one publisher writes each
 }
 
-// A Kind of behaviour.
+// A Kind of behaviour has the name of its scenario; members of any other scenario are steady.
 type Kind string
 
-// The kinds of behaviour.
 const (
-	Steady Kind = ""
-	Storm  Kind = "storm" // a share loses its connections at once
-	Flaky  Kind = "flaky" // each one is offline again and again
-	Churn  Kind = "churn" // members leave and are replaced
-	Slow   Kind = "slow"  // a share reads slowly
+	Storm Kind = "storm" // a share loses its connections at once
+	Flaky Kind = "flaky" // each one is offline again and again
+	Churn Kind = "churn" // members leave and are replaced
+	Slow  Kind = "slow"  // a share reads slowly
 )
 
-// The ways of a storm.
 const (
 	ByClose   = "close"   // as the protocol says
 	ByReset   = "reset"   // TCP's RST
@@ -148,12 +136,11 @@ type Behaviour struct {
 	Kind  Kind
 	Share float64 // of the members, for Storm and Slow, as schedule.Bound gives it
 	By    string  // of Storm
-	// At is when a storm breaks, after the start of the sending.
-	At time.Duration
-	// Every and Offline are the rhythm of Flaky.
-	Every, Offline time.Duration
-	Rate           float64 // of Churn, members per second
-	BytesPerSec    int     // of Slow
+
+	At             time.Duration // when a storm breaks, after the start of the sending
+	Every, Offline time.Duration // the rhythm of Flaky
+	Rate           float64       // of Churn, members per second
+	BytesPerSec    int           // of Slow
 }
 
 // A Step is what is sent in one stretch.
@@ -162,8 +149,7 @@ type Step struct {
 	Duration time.Duration
 	Rate     float64 // messages published per second; 0 for none
 	Echo     float64 // round trips per second; 0 for none
-	// Window, if above 0, publishes as fast as answers come, with so many of each publisher
-	// unanswered.
+	// Window, if above 0, publishes as answers come, with so many of each publisher unanswered.
 	Window int
 }
 

@@ -3,13 +3,13 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/delivery"
+	"github.com/zonecast/zonecast/loadtest/internal/failure"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
 	"github.com/zonecast/zonecast/loadtest/internal/protocol"
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
@@ -96,10 +96,12 @@ func (m *member) handleControl(e *protocol.Event) {
 	switch e.Kind {
 	case protocol.NotInRoom:
 		if !m.joined && !m.everJoined && !w.job.ByFrame {
-			w.loop.Abort(m.conn, &notInRoom{want: w.rooms[m.room].name, got: e.Reason})
+			w.loop.Abort(m.conn, failure.New("not in the room", fmt.Sprintf(
+				"asked for the room %s, the server joined the connection to %q", w.rooms[m.room].name, e.Reason)))
 		}
 	case protocol.JoinRefused:
-		w.loop.Abort(m.conn, &subscribeRefused{code: e.Reason, text: string(e.Data)})
+		w.loop.Abort(m.conn, failure.New("subscribe refused with "+e.Reason,
+			fmt.Sprintf("the server refused subscribe with %s: %s", e.Reason, e.Data)))
 	case protocol.Gap:
 		if !m.slow {
 			w.counts.Gaps++
@@ -174,11 +176,10 @@ func (m *member) checkCaughtUp(now uint64) {
 	}
 }
 
-// handleDelivery counts a published message.
 func (m *member) handleDelivery(e *protocol.Event, now uint64) {
 	w := m.w
 	s, ok := w.template.Read(e.Data)
-	writers := uint32(max(w.job.Publish.Writers, 1))
+	writers := uint32(w.job.Publish.Writers)
 	message := delivery.Message{Epoch: e.Epoch, N: e.N}
 	switch {
 	case !ok && w.template.FromRun(e.Data):
@@ -248,9 +249,6 @@ func (m *member) Closed(_ *client.Conn, why error, now uint64) {
 		return
 	}
 	m.joined = false
-	if why == nil {
-		why = errClosed
-	}
 	switch {
 	case w.closed:
 	case m.slow: // as was to be expected
@@ -265,9 +263,6 @@ func (m *member) Closed(_ *client.Conn, why error, now uint64) {
 }
 
 func (m *member) dialFailed(why error, now uint64) {
-	if why == nil {
-		why = errClosed
-	}
 	if m.everJoined {
 		m.retryDial(why, now)
 		return
@@ -276,23 +271,3 @@ func (m *member) dialFailed(why error, now uint64) {
 	m.gaveUp = true
 	m.w.active--
 }
-
-var errClosed = errors.New("the connection ended")
-
-type notInRoom struct{ want, got string }
-
-func (e *notInRoom) Error() string {
-	return fmt.Sprintf("asked for the room %s, the server joined the connection to %q", e.want, e.got)
-}
-
-// Kind names the failure in a few words.
-func (e *notInRoom) Kind() string { return "not in the room" }
-
-type subscribeRefused struct{ code, text string }
-
-func (e *subscribeRefused) Error() string {
-	return fmt.Sprintf("the server refused subscribe with %s: %s", e.code, e.text)
-}
-
-// Kind names the failure in a few words.
-func (e *subscribeRefused) Kind() string { return "subscribe refused with " + e.code }

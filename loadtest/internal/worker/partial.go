@@ -81,7 +81,6 @@ type Tallies struct {
 	Latency, Live, Connects, Offline, Replay, Sends, Lag, SlowLatency *latency.Tally
 }
 
-// NewTallies returns empty ones.
 func NewTallies() (t Tallies) {
 	for _, one := range t.all() {
 		*one = latency.New(latency.Fine)
@@ -119,8 +118,7 @@ type RoomPart struct {
 	Arrivals []Arrivals // by stream
 }
 
-// Arrivals is, by number of a stream's message, how many members have it, and when the last one got
-// it.
+// Arrivals is, by number in a stream, how many members have a message, and when the last got it.
 type Arrivals []arrival
 
 // Each calls f for each message, with the time in µs from when it was due to its last receiver.
@@ -152,7 +150,6 @@ func (a Arrivals) MarshalJSON() ([]byte, error) {
 	return json.Marshal(base64.StdEncoding.EncodeToString(p))
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
 func (a *Arrivals) UnmarshalJSON(text []byte) error {
 	var p []byte
 	if err := json.Unmarshal(text, &p); err != nil {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -50,13 +52,14 @@ var _ publisher = (*httpPublisher)(nil)
 var _ requester = (*apiConn)(nil)
 
 func newHTTPPublisher(w *Worker, speech protocol.Codec) *httpPublisher {
-	p := &httpPublisher{w: w, batchSize: max(w.job.Publish.Batch, 1), acked: make([]delivery.Set, len(w.job.Rooms))}
+	p := &httpPublisher{w: w, batchSize: w.job.Publish.Batch, acked: make([]delivery.Set, len(w.job.Rooms))}
 	if w.job.Publish.ByClients {
 		p.codec, p.batchSize = speech, 1
 	}
 	for _, name := range w.job.Rooms {
 		p.paths = append(p.paths, PublishPath(name))
-		target, _ := json.Marshal(targetOf(name)) // strings alone
+		room, _ := wire.ParseRoom(name)                                                    // the settings made it
+		target, _ := json.Marshal(wire.Target{Warehouse: room.Warehouse, Zone: room.Zone}) // strings alone
 		p.targets = append(p.targets, string(target[1:len(target)-1]))
 	}
 	for i := range w.job.Publish.Publishers {
@@ -69,15 +72,9 @@ func newHTTPPublisher(w *Worker, speech protocol.Codec) *httpPublisher {
 		}
 		p.all = append(p.all, r)
 	}
-	for i := len(p.all) - 1; i >= 0; i-- { // the first one is taken first
-		p.free = append(p.free, p.all[i])
-	}
+	p.free = slices.Clone(p.all)
+	slices.Reverse(p.free) // the first one is taken first
 	return p
-}
-
-func targetOf(name string) wire.Target {
-	r, _ := wire.ParseRoom(name) // the settings made it
-	return wire.Target{Warehouse: r.Warehouse, Zone: r.Zone}
 }
 
 // PublishPath returns the path at which the API takes events for a room.
@@ -116,10 +113,7 @@ func (r *apiConn) request() *http1.Request {
 		w.text = r.p.codec.AppendPublish(w.text[:0], protocol.FirstID+int64(m.seq), w.rooms[m.room].name, w.data)
 		return PostFrame(r.p.codec, r.target, w.text)
 	}
-	path := r.target.Path
-	if path == "/" {
-		path = ""
-	}
+	path := strings.TrimSuffix(r.target.Path, "/")
 	if len(r.batch) == 1 {
 		m := r.batch[0]
 		path += r.p.paths[m.room]

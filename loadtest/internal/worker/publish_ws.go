@@ -15,9 +15,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/stamp"
 )
 
-// wsPublisher are clients that publish by frames, each on a connection of its own that is in no
-// room. Each room has as many streams as it has writers, and each stream one publishing client, so
-// that a stream's messages are in order.
+// wsPublisher are clients that publish by frames, each on a connection that is in no room. Each
+// room has a stream for each writer, and each stream one client, which keeps it in order.
 type wsPublisher struct {
 	w       *Worker
 	codec   protocol.Codec
@@ -48,9 +47,9 @@ var _ publisher = (*wsPublisher)(nil)
 var _ client.Handler = (*wsPublisherConn)(nil)
 
 func newWSPublisher(w *Worker, speech protocol.Codec) *wsPublisher {
-	writers := max(w.job.Publish.Writers, 1)
 	s := &wsPublisher{
-		w: w, codec: speech, streams: make([]int, len(w.job.Rooms)), acked: make([]delivery.Set, writers*len(w.job.Rooms)),
+		w: w, codec: speech, streams: make([]int, len(w.job.Rooms)),
+		acked: make([]delivery.Set, w.job.Publish.Writers*len(w.job.Rooms)),
 	}
 	for range w.job.Publish.Publishers {
 		s.all = append(s.all, &wsPublisherConn{publisher: s, lastID: protocol.FirstID, pending: map[int64]pendingPublish{}})
@@ -86,7 +85,7 @@ func (p *wsPublisherConn) dial(i int) {
 }
 
 func (s *wsPublisher) publish(room int, due, now uint64) {
-	writers := max(s.w.job.Publish.Writers, 1)
+	writers := s.w.job.Publish.Writers
 	k := s.streams[room]
 	s.streams[room] = (k + 1) % writers
 	stream := uint32(room*writers + k)
@@ -102,7 +101,7 @@ func (s *wsPublisher) publish(room int, due, now uint64) {
 // queuePublish prepares a message. It is stamped with the time at.
 func (p *wsPublisherConn) queuePublish(stream uint32, at, now uint64) {
 	w := p.publisher.w
-	writers := uint32(max(w.job.Publish.Writers, 1))
+	writers := uint32(w.job.Publish.Writers)
 	room, k := stream/writers, stream%writers
 	r := &w.rooms[room]
 	seq := r.sent[k]
@@ -174,9 +173,6 @@ func (p *wsPublisherConn) Closed(_ *client.Conn, why error, now uint64) {
 		p.publisher.ready--
 	}
 	p.conn, p.open = nil, false
-	if why == nil {
-		why = errClosed
-	}
 	if w.closed {
 		return
 	}
@@ -195,12 +191,7 @@ func (p *wsPublisherConn) Closed(_ *client.Conn, why error, now uint64) {
 }
 
 func (s *wsPublisher) busy() bool {
-	for _, p := range s.all {
-		if len(p.pending) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.all, func(p *wsPublisherConn) bool { return len(p.pending) > 0 })
 }
 
 func (s *wsPublisher) dropQueue() int { return 0 }

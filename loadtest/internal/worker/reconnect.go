@@ -15,16 +15,14 @@ const (
 	longestPause = 2 * time.Second
 )
 
-// backoff returns the pause before attempt n = 1, 2 …, with jitter, so that members don't reconnect
-// all at once.
+// backoff returns the pause before attempt n = 1, 2 …, with jitter, lest all reconnect at once.
 func backoff(n int) time.Duration {
 	pause := min(firstPause<<min(n-1, 10), longestPause)
 	return pause/2 + rand.N(pause/2)
 }
 
-// reconnect schedules a new connection that resumes from the last offset, after the pause that the
-// server asked for or a short one. A member gives up after the job's reconnect time, or at once
-// when the close code forbids it.
+// reconnect schedules a connection that resumes from the last offset, after the server's pause or a
+// short one. A member gives up after the job's reconnect time, or when the close code forbids it.
 func (m *member) reconnect(now uint64) {
 	if m.w.closed || m.offline {
 		return
@@ -41,8 +39,7 @@ func (m *member) reconnect(now uint64) {
 	m.scheduleDial(wait, now)
 }
 
-// scheduleDial dials the next target after a pause, as a load balancer would: the last one may be
-// gone.
+// scheduleDial dials the next target after a pause, as a balancer would: the last may be gone.
 func (m *member) scheduleDial(wait time.Duration, now uint64) {
 	m.tries++
 	m.timer = m.w.loop.At(now+uint64(wait), func(uint64) { m.w.waiting = append(m.w.waiting, m) })

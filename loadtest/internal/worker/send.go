@@ -81,8 +81,7 @@ func (w *Worker) idleTime(step Step, messages schedule.Constant, issued uint32, 
 	return max(until, 0)
 }
 
-// recordLag records how much later than it was due a message is looked at: the load tester's own
-// part of its latency.
+// recordLag records how late a due message is looked at: the load tester's part of its latency.
 func (w *Worker) recordLag(due uint64) {
 	late := time.Duration(client.Now() - due)
 	w.tallies.Lag.Record(late)
@@ -104,8 +103,7 @@ func (w *Worker) stopReason(ctx context.Context) error {
 	return nil
 }
 
-// drainQueue waits for what is due and not sent for a while, and then for the answers, which have
-// time limits of their own.
+// drainQueue waits a while for what is due and not sent, then for answers, which have limits.
 func (w *Worker) drainQueue(most time.Duration) error {
 	if w.publisher == nil {
 		return nil
@@ -130,8 +128,7 @@ func (w *Worker) drainQueue(most time.Duration) error {
 	return nil
 }
 
-// Accepted returns the numbers of the messages that the server took, by stream; nil if this worker
-// does not publish.
+// Accepted returns the numbers of the accepted messages, by stream; nil if it does not publish.
 func (w *Worker) Accepted() []delivery.Set {
 	if w.publisher == nil {
 		return nil

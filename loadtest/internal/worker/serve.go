@@ -10,7 +10,6 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 )
 
-// The commands.
 const (
 	DoOpen    = "open"
 	DoConnect = "connect"
@@ -32,14 +31,12 @@ type Command struct {
 
 // A Reply is the result of a command.
 type Reply struct {
-	Took     time.Duration  `json:",omitempty"` // of DoConnect
 	Accepted []delivery.Set `json:",omitempty"` // of DoSend, by the worker that publishes
 	Partial  *Partial       `json:",omitempty"` // of DoSettle
 	Stopped  string         `json:",omitempty"` // why it ended early
 	Failure  string         `json:",omitempty"` // why it failed
 }
 
-// The reasons in Answer.Stopped.
 const (
 	StoppedRefused = "refused"
 	StoppedAllLost = "deserted"

@@ -26,8 +26,7 @@ const (
 	duplicateWait = 200 * time.Millisecond
 	// pollInterval is how often a loop checks its context.
 	pollInterval = 20 * time.Millisecond
-	// countsInterval is how often ticks with counts alone are sent, for the progress line;
-	// latencies and CPU follow each second.
+	// countsInterval is how often ticks have counts alone; latencies and CPU follow each second.
 	countsInterval = 200 * time.Millisecond
 	// tracedRooms is of how many rooms latencies are kept apart.
 	tracedRooms = 1000
@@ -42,8 +41,7 @@ var (
 	ErrAllLost = errors.New("all connections were lost")
 )
 
-// A Worker carries out one job. It belongs to one goroutine, but for Tick's callback, which is
-// called from it.
+// A Worker carries out one job. It belongs to one goroutine, which also calls tick.
 type Worker struct {
 	job      Job
 	loop     *client.Loop
@@ -74,8 +72,7 @@ type Worker struct {
 
 	// What was measured since the last Settle.
 	tallies Tallies
-	// What was measured since the last tick: of messages to members that were there, and of those
-	// that were missed at first.
+	// Since the last tick; live to members that were there, replayed what they missed at first.
 	secondLive, secondReplayed, secondLag, sinceTick *latency.Tally
 	last                                             uint64
 	failures                                         *failure.Log
@@ -105,12 +102,13 @@ type room struct {
 	sent     []uint32    // by stream of the room: the next number
 }
 
-// arrival is what became of a message: how many members have it, and when the last of them got it,
-// in µs after it was due.
+// arrival is how many members have a message, and how many µs after it was due the last got it.
 type arrival struct{ count, last uint32 }
 
 // Open returns the worker of a job. tick is called each second, and with counts alone in between.
 func Open(job Job, tick func(*Tick)) (*Worker, error) {
+	job.EchoPosts, job.Publish.Batch = max(job.EchoPosts, 1), max(job.Publish.Batch, 1)
+	job.Publish.Writers = max(job.Publish.Writers, 1)
 	speech, err := job.codec()
 	if err != nil {
 		return nil, err
@@ -147,7 +145,7 @@ func Open(job Job, tick func(*Tick)) (*Worker, error) {
 }
 
 func (w *Worker) assignRooms() {
-	writers := max(w.job.Publish.Writers, 1)
+	writers := w.job.Publish.Writers
 	for i, name := range w.job.Rooms {
 		r := room{name: name, arrivals: make([][]arrival, writers), sent: make([]uint32, writers)}
 		if i < tracedRooms && len(w.job.Rooms) > 1 {
@@ -245,7 +243,7 @@ func (w *Worker) Idle(ctx context.Context, d time.Duration) error {
 
 // streams returns the sets of a member's room.
 func (w *Worker) streams(m *member, accepted []delivery.Set) []*delivery.Set {
-	writers := max(w.job.Publish.Writers, 1)
+	writers := w.job.Publish.Writers
 	var sets []*delivery.Set
 	for k := range writers {
 		if i := int(m.room)*writers + k; i < len(accepted) {
@@ -262,7 +260,6 @@ func (w *Worker) hasAll(m *member, accepted []delivery.Set) bool {
 	return m.tracker.HasAll(w.streams(m, accepted)...)
 }
 
-// tickSecond sends the tick of a second.
 func (w *Worker) tickSecond(now uint64) {
 	cpu, _ := machine.Used()
 	t := w.tickCounts()
@@ -278,8 +275,7 @@ func (w *Worker) tickSecond(now uint64) {
 	}
 }
 
-// mergeSecond adds the last second to the run: recording each delivery once is what keeps the load
-// tester ahead of the server.
+// mergeSecond adds the last second to the run: each delivery is recorded once, to stay fast.
 func (w *Worker) mergeSecond() {
 	w.tallies.Live.Merge(w.secondLive)
 	for _, t := range []*latency.Tally{w.secondLive, w.secondReplayed} {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func heapBytes() uint64 {
 func TestArrivals(t *testing.T) {
 	a, b := Arrivals{{3, 500}, {2, 100}}, Arrivals{{1, 900}, {2, 50}, {1, 7}}
 	got := b.Merge(a)
-	if want := (Arrivals{{4, 900}, {4, 100}, {1, 7}}); len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] || a[0].count != 3 {
+	if want := (Arrivals{{4, 900}, {4, 100}, {1, 7}}); !slices.Equal(got, want) || a[0].count != 3 {
 		t.Errorf("%v, want %v", got, want)
 	}
 	text, err := json.Marshal(got)
@@ -60,7 +61,7 @@ func TestArrivals(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back Arrivals
-	if err := json.Unmarshal(text, &back); err != nil || len(back) != 3 || back[0] != got[0] {
+	if err := json.Unmarshal(text, &back); err != nil || !slices.Equal(back, got) {
 		t.Errorf("%s became %v, %v", text, back, err)
 	}
 	for _, bad := range []string{`{}`, `"AAAA"`} {

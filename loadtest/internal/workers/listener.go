@@ -26,8 +26,7 @@ const (
 	maxPending = 16
 	// busyTimeout is how long a coordinator waits for the end of another run.
 	busyTimeout = 2 * time.Second
-	// logInterval is the least time between two log lines about refusals; those in between are
-	// counted.
+	// logInterval is the least time between two lines about refusals; the others are counted.
 	logInterval = time.Second
 	// acceptRetry is the pause after an accept that failed for want of descriptors.
 	acceptRetry = 100 * time.Millisecond
@@ -48,8 +47,7 @@ type Listener struct {
 	lastLogged time.Time // of a refusal
 }
 
-// Serve serves until ctx ends or the listener fails, and waits for all that it began. It may be
-// called once.
+// Serve serves, once, until ctx ends or the listener fails, and waits for all that it began.
 func (l *Listener) Serve(ctx context.Context, listener net.Listener) error {
 	var err error
 	if l.certificate, err = handshake.NewCertificate(); err != nil {

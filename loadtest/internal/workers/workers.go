@@ -7,8 +7,7 @@
 //	process  ──▶ Serve(in, out)         the other end, in a process of its own
 //	machine  ──▶ Listener.Serve         the same for coordinators that authenticate, over TLS
 //
-// Commands, replies and ticks are JSON objects, one a line. A client whose process ended answers
-// each command with a failure.
+// Commands, replies and ticks are JSON, one a line. All fail once a client's process ended.
 package workers
 
 import (
@@ -36,8 +35,7 @@ type Client struct {
 	end  func()
 }
 
-// Do sends a command and waits for the reply. When ctx ends, the worker is told to stop, and still
-// replies.
+// Do sends a command and waits for the reply. When ctx ends, the worker stops, and still replies.
 func (m *Client) Do(ctx context.Context, o worker.Command) (worker.Reply, error) {
 	a := m.do(ctx, o)
 	if a.Failure != "" {
@@ -79,6 +77,45 @@ type message struct {
 
 const maxMessage = 512 << 20
 
+// A link carries messages, for one reader and several writers.
+type link struct {
+	in      *bufio.Reader
+	sending sync.Mutex
+	out     io.Writer
+}
+
+func newLink(r io.Reader, w io.Writer) *link {
+	return &link{in: bufio.NewReaderSize(r, 64<<10), out: w}
+}
+
+func (l *link) send(m message) error {
+	p, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	l.sending.Lock()
+	defer l.sending.Unlock()
+	_, err = l.out.Write(append(p, '\n'))
+	return err
+}
+
+func (l *link) receive() (m message, err error) {
+	var line []byte
+	for {
+		part, err := l.in.ReadSlice('\n')
+		line = append(line, part...)
+		if len(line) > maxMessage {
+			return m, errors.New("the message is too long")
+		}
+		if err == nil {
+			return m, json.Unmarshal(line, &m)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return m, err
+		}
+	}
+}
+
 // Spawn starts a worker in a process of its own: command is how to start this program as one.
 func Spawn(name string, command *exec.Cmd, tick func(*worker.Tick)) (*Client, error) {
 	command.Stderr = os.Stderr
@@ -93,7 +130,7 @@ func Spawn(name string, command *exec.Cmd, tick func(*worker.Tick)) (*Client, er
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start a worker: %w", err)
 	}
-	m := newClient(name, in, out, 0, tick)
+	m := newClient(name, newLink(out, in), 0, tick)
 	end := m.end
 	m.end = func() { _ = in.Close(); end(); _ = command.Wait() }
 	return m, nil
@@ -108,33 +145,26 @@ func Dial(ctx context.Context, address string, key handshake.Key, tick func(*wor
 		return nil, 0, fmt.Errorf("worker at %s: %w; start it there with: loadtest worker --listen %s", address, err, address)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
-	line, ahead, uncertain, err := authenticate(conn, key)
+	_ = conn.SetDeadline(time.Now().Add(callTimeout)) // of an open connection never fails
+	line, err := handshake.Client(conn, key)
+	l := newLink(line, line)
+	var ahead int64
+	if err == nil {
+		ahead, uncertain, err = compareClocks(l)
+	}
 	if err != nil || !stop() {
 		_ = conn.Close()
 		return nil, 0, fmt.Errorf("worker at %s: %w", address, explain(ctx, err))
 	}
-	m = newClient("the worker at "+address, line, line, ahead, tick)
+	_ = conn.SetDeadline(time.Time{})
+	m = newClient("the worker at "+address, l, ahead, tick)
 	end := m.end
 	m.end = func() { _ = line.Close(); end() }
 	return m, uncertain, nil
 }
 
-// callTimeout is how long the handshake may take: longer than a worker waits for the end of another
-// run.
+// callTimeout is how long the handshake may take: longer than a worker waits for another run's end.
 const callTimeout = 2 * authTimeout
-
-// authenticate does the handshake and compares the clocks.
-func authenticate(conn net.Conn, key handshake.Key) (line net.Conn, ahead int64, uncertain time.Duration, err error) {
-	_ = conn.SetDeadline(time.Now().Add(callTimeout)) // of an open connection never fails
-	if line, err = handshake.Client(conn, key); err != nil {
-		return nil, 0, 0, err
-	}
-	if ahead, uncertain, err = compareClocks(line, bufio.NewReader(line)); err != nil { // nothing but answers comes yet, so nothing is left in it
-		return nil, 0, 0, err
-	}
-	_ = conn.SetDeadline(time.Time{})
-	return line, ahead, uncertain, nil
-}
 
 // explain adds to a handshake's error what to do about it.
 func explain(ctx context.Context, err error) error {
@@ -158,48 +188,40 @@ func explain(ctx context.Context, err error) error {
 	return err
 }
 
-func compareClocks(w io.Writer, r *bufio.Reader) (ahead int64, uncertain time.Duration, err error) {
+func compareClocks(l *link) (ahead int64, uncertain time.Duration, err error) {
 	uncertain = time.Hour
 	for range 20 {
 		asked := client.Now()
-		if err := writeMessage(w, message{Clock: asked}); err != nil {
+		if err := l.send(message{Clock: asked}); err != nil {
 			return 0, 0, err
 		}
-		var l message
-		if err := readMessage(r, &l); err != nil {
+		answer, err := l.receive()
+		if err != nil {
 			return 0, 0, err
 		}
 		now := client.Now()
 		if half := time.Duration(now-asked) / 2; half < uncertain {
 			uncertain = half
-			ahead = int64(l.Clock) - int64(asked+uint64(half))
+			ahead = int64(answer.Clock) - int64(asked+uint64(half))
 		}
 	}
 	return ahead, uncertain, nil
 }
 
-func newClient(name string, w io.Writer, r io.Reader, ahead int64, tick func(*worker.Tick)) *Client {
-	var sending sync.Mutex
-	send := func(l message) error {
-		sending.Lock()
-		defer sending.Unlock()
-		return writeMessage(w, l)
-	}
+func newClient(name string, l *link, ahead int64, tick func(*worker.Tick)) *Client {
 	answers := make(chan worker.Reply, 1)
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		defer close(answers)
-		in := bufio.NewReaderSize(r, 64<<10)
 		for {
-			var l message
-			if err := readMessage(in, &l); err != nil {
-				return
-			}
+			m, err := l.receive()
 			switch {
-			case l.Tick != nil:
-				tick(l.Tick)
-			case l.Reply != nil:
-				answers <- *l.Reply
+			case err != nil:
+				return
+			case m.Tick != nil:
+				tick(m.Tick)
+			case m.Reply != nil:
+				answers <- *m.Reply
 			}
 		}
 	})
@@ -216,9 +238,9 @@ func newClient(name string, w io.Writer, r io.Reader, ahead int64, tick func(*wo
 				job.ClockAhead = ahead
 				o.Job = &job
 			}
-			stop := context.AfterFunc(ctx, func() { _ = send(message{Command: &worker.Command{Do: worker.DoStop}}) })
+			stop := context.AfterFunc(ctx, func() { _ = l.send(message{Command: &worker.Command{Do: worker.DoStop}}) })
 			defer stop()
-			if err := send(message{Command: &o}); err != nil {
+			if err := l.send(message{Command: &o}); err != nil {
 				return worker.Reply{Failure: "its process ended: " + err.Error()}
 			}
 			a, ok := <-answers
@@ -231,40 +253,10 @@ func newClient(name string, w io.Writer, r io.Reader, ahead int64, tick func(*wo
 	}
 }
 
-func writeMessage(w io.Writer, l message) error {
-	p, err := json.Marshal(l)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(append(p, '\n'))
-	return err
-}
-
-func readMessage(r *bufio.Reader, l *message) error {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		if len(line) > maxMessage {
-			return errors.New("the message is too long")
-		}
-		if err == nil {
-			return json.Unmarshal(line, l)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return err
-		}
-	}
-}
-
 // Serve runs a worker that executes the commands of a connection until it ends.
 func Serve(ctx context.Context, r io.Reader, w io.Writer) error {
-	var sending sync.Mutex
-	send := func(l message) {
-		sending.Lock()
-		defer sending.Unlock()
-		_ = writeMessage(w, l) // a line that broke ends the reading as well
-	}
+	l := newLink(r, w)
+	send := func(m message) { _ = l.send(m) } // a line that broke ends the reading as well
 	requests := make(chan worker.Request)
 	var serving sync.WaitGroup
 	serving.Go(func() { worker.Serve(requests, func(t *worker.Tick) { send(message{Tick: t}) }) })
@@ -273,35 +265,33 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer) error {
 
 	ctx, cancelAll := context.WithCancel(ctx)
 	defer cancelAll()
-	in := bufio.NewReaderSize(r, 64<<10)
 	stop := func() {}
 	var answering sync.WaitGroup
 	defer answering.Wait()
 	for {
-		var l message
-		if err := readMessage(in, &l); err != nil {
+		m, err := l.receive()
+		switch {
+		case err != nil:
 			stop()
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
-		}
-		switch {
-		case l.Command == nil:
+		case m.Command == nil:
 			send(message{Clock: client.Now()})
-		case l.Command.Do == worker.DoStop:
+		case m.Command.Do == worker.DoStop:
 			stop()
 		default:
 			running, cancel := context.WithCancel(ctx)
 			stop = cancel
 			answer := make(chan worker.Reply, 1)
-			requests <- worker.Request{Command: *l.Command, Context: running, Reply: answer}
+			requests <- worker.Request{Command: *m.Command, Context: running, Reply: answer}
 			answering.Go(func() {
 				defer cancel()
 				a := <-answer
 				send(message{Reply: &a})
 			})
-			if l.Command.Do == worker.DoClose {
+			if m.Command.Do == worker.DoClose {
 				answering.Wait()
 				return nil
 			}

@@ -18,8 +18,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/worker"
 )
 
-// startWorker starts a worker behind a listener, as on another machine, and returns its address and
-// its lines.
+// startWorker starts a worker behind a listener, as elsewhere, and returns its address and log.
 func startWorker(t *testing.T, key handshake.Key) (address string, log *fake.Lines) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,7 +72,7 @@ func TestCommandsOverAConnection(t *testing.T) {
 
 func TestABrokenConnectionIsReported(t *testing.T) {
 	near, other := net.Pipe()
-	w := newClient("the worker", near, near, 0, func(*worker.Tick) {})
+	w := newClient("the worker", newLink(near, near), 0, func(*worker.Tick) {})
 	_ = other.Close()
 	if _, err := w.Do(t.Context(), worker.Command{Do: worker.DoConnect}); err == nil || !strings.Contains(err.Error(), "the worker: its process ended") {
 		t.Errorf("error %v", err)

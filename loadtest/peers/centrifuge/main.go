@@ -71,8 +71,7 @@ func newNode() (*centrifuge.Node, error) {
 	return node, nil
 }
 
-// anonymous gives every request the credentials of a user without a name, which the library asks
-// for.
+// anonymous gives every request the credentials of a nameless user, as the library wants.
 func anonymous(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := centrifuge.SetCredentials(r.Context(), &centrifuge.Credentials{})

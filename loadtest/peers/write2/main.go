@@ -97,8 +97,7 @@ func listen() (fd, port int, err error) {
 	return fd, bound.(*unix.SockaddrInet4).Port, nil
 }
 
-// handle does what an event on a descriptor calls for. The error is one of the server, not of a
-// client.
+// handle does what an event calls for. The error is one of the server, not of a client.
 func (s *server) handle(fd int) error {
 	if fd == s.listener {
 		return s.accept()

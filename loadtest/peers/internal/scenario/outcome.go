@@ -22,15 +22,11 @@ import (
 type Outcome struct {
 	Scenario string `json:"scenario"`
 	Peer     string `json:"peer"`
-	// Round is 0 for the scenario's first.
-	Round int `json:"round"`
-	// Failure says why there are no figures.
-	Failure string `json:"failure,omitempty"`
-	// Invalid says why the figures are not the server's.
-	Invalid string `json:"invalid,omitempty"`
+	Round    int    `json:"round"`             // 0 for the scenario's first
+	Failure  string `json:"failure,omitempty"` // why there are no figures
+	Invalid  string `json:"invalid,omitempty"` // why the figures are not the server's
 
-	// ConnectsPerSecond is how fast all connections came into their rooms.
-	ConnectsPerSecond float64 `json:"connectsPerSecond"`
+	ConnectsPerSecond float64 `json:"connectsPerSecond"` // how fast all connections came into their rooms
 	// ResidentBefore is the server's memory in bytes before the first connection, Resident with all
 	// of them: of idle ones after they settled, else at the end of the run.
 	ResidentBefore int64 `json:"residentBeforeBytes"`
@@ -46,10 +42,8 @@ type Usage struct {
 	Wall      time.Duration `json:"wallNanoseconds"`
 	Server    time.Duration `json:"serverNanoseconds"`
 	Generator time.Duration `json:"generatorNanoseconds"`
-	// Others is what all other programs took, and the host from this machine; Idle is what nobody
-	// took.
-	Others time.Duration `json:"othersNanoseconds"`
-	Idle   time.Duration `json:"idleNanoseconds"`
+	Others    time.Duration `json:"othersNanoseconds"` // what all other programs took, and the host from this machine
+	Idle      time.Duration `json:"idleNanoseconds"`   // what nobody took
 }
 
 // Good reports whether there are figures, and whether they are the server's.
@@ -76,8 +70,7 @@ func (o *Outcome) DeliveriesPerSecond() float64 {
 	return float64(o.Run.Delivered) / o.Run.Elapsed.Seconds()
 }
 
-// BytesPerDelivery returns how many bytes of the connections each delivered message took, acks and
-// headers included.
+// BytesPerDelivery returns the connections' bytes per delivered message, acks and headers included.
 func (o *Outcome) BytesPerDelivery() float64 {
 	if o.Run.Delivered == 0 {
 		return 0
@@ -85,8 +78,7 @@ func (o *Outcome) BytesPerDelivery() float64 {
 	return float64(o.Run.Bytes) / float64(o.Run.Delivered)
 }
 
-// Run puts a peer through the scenario. What goes wrong with the peer is the outcome's Failure; the
-// error is that of ctx.
+// Run puts a peer through the scenario. The peer's error is the outcome's Failure, ctx's its own.
 func (s Scenario) Run(ctx context.Context, peer *server.Peer) (Outcome, error) {
 	o := Outcome{Scenario: s.Name, Peer: peer.Name}
 	if err := s.measure(ctx, peer, &o); err != nil {
@@ -147,8 +139,7 @@ func (s Scenario) measure(ctx context.Context, peer *server.Peer, o *Outcome) (e
 	return err
 }
 
-// job is what the load tester is told: members that join by a frame, and publishers that are
-// clients too.
+// job is the load tester's: members that join by a frame, publishers that are clients too.
 func (s Scenario) job(peer *server.Peer, process *server.Process) worker.Job {
 	j := worker.Job{
 		Run: stamp.NewRun(), Protocol: peer.Dialect, ByFrame: true, Deflate: s.Deflate, Members: s.Connections, PayloadBytes: s.Bytes,
@@ -197,8 +188,7 @@ func (s Scenario) load(ctx context.Context, clients *worker.Worker, process *ser
 	return nil
 }
 
-// runStep carries out one step and waits until everything is delivered, or for as long as the
-// scenario says.
+// runStep carries out one step and waits for all deliveries, at most for the scenario's Settle.
 func (s Scenario) runStep(ctx context.Context, clients *worker.Worker, d time.Duration) (*worker.Partial, worker.Step, error) {
 	step := worker.Step{Start: client.Now(), Duration: d, Rate: s.Rate}
 	if s.Kind == Flood {

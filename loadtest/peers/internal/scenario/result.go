@@ -11,33 +11,21 @@ import (
 
 // A Result is what a run came to, without its warm-up.
 type Result struct {
-	// Published counts what was sent; each is then Acked or Refused, or was never answered, which
-	// counts as refused.
 	Published uint64 `json:"published"`
-	Acked     uint64 `json:"acked"`
-	Refused   uint64 `json:"refused"`
-	// Delivered counts messages that members received for the first time.
-	Delivered uint64 `json:"delivered"`
-	// Lost counts the acked messages of the members' whole life, the warm-up included, that they
-	// had not received in the end.
+	Acked     uint64 `json:"acked"`     // of those
+	Refused   uint64 `json:"refused"`   // the others: refused or never answered
+	Delivered uint64 `json:"delivered"` // messages that members received for the first time
+	// Lost counts acked messages, of the warm-up too, that members never received.
 	Lost       uint64 `json:"lost"`
 	Duplicates uint64 `json:"duplicates"`
-	// Reordered counts messages that came after later ones of their publisher, or with an offset
-	// below one that came before.
-	Reordered uint64 `json:"reordered"`
-	// Damaged counts messages that differ from what was sent, or belong to another room.
-	Damaged uint64 `json:"damaged"`
-	// Bytes is how many bytes all connections received.
-	Bytes uint64 `json:"bytes"`
-	// Troubles counts what went wrong, by kind: connections that ended, publishes refused,
-	// complaints of the server.
+	Reordered  uint64 `json:"reordered"` // came after later ones of their publisher, or after a higher offset
+	Damaged    uint64 `json:"damaged"`   // differ from what was sent, or belong to another room
+	Bytes      uint64 `json:"bytes"`     // that all connections received
+	// Troubles counts by kind connections that ended, publishes refused, complaints of the server.
 	Troubles map[string]uint64 `json:"troubles,omitempty"`
-	// Elapsed is from the first publish until the last delivery.
-	Elapsed time.Duration `json:"elapsedNanoseconds"`
-	// Latency is from when a message was to be sent until a member had it.
-	Latency latency.Summary `json:"latencyNanoseconds"`
-	// Late is from when a message was to be sent until it was.
-	Late latency.Summary `json:"lateNanoseconds"`
+	Elapsed  time.Duration     `json:"elapsedNanoseconds"` // from the first publish until the last delivery
+	Latency  latency.Summary   `json:"latencyNanoseconds"` // from when a message was to be sent until a member had it
+	Late     latency.Summary   `json:"lateNanoseconds"`    // from when a message was to be sent until it was
 }
 
 // resultOf takes what the warm-up came to off what everything did.

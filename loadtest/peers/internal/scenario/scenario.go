@@ -4,57 +4,44 @@
 //
 //	All ──▶ Scenario.Run: server.Start ──▶ worker.Connect ──▶ Idle, Steady or Flood ──▶ Outcome
 //
-// Each scenario has a server of its own, fresh from its start, so that no figure carries another
-// scenario's memory.
+// Each scenario has a fresh server, so that no figure carries another scenario's memory.
 package scenario
 
 import (
 	"fmt"
 	"time"
 
+	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
 )
 
 // A Kind is what the clients do.
 type Kind string
 
-// The kinds of scenarios.
 const (
-	// Idle: connected and silent. Measures memory, and how fast connections come in.
-	Idle Kind = "idle"
-	// Steady: messages at a fixed rate. Measures CPU and latency.
-	Steady Kind = "steady"
-	// Flood: messages as fast as they are accepted. Measures throughput.
-	Flood Kind = "flood"
+	Idle   Kind = "idle"   // connected and silent: measures memory, and how fast connections come in
+	Steady Kind = "steady" // messages at a fixed rate: measures CPU and latency
+	Flood  Kind = "flood"  // messages as fast as they are accepted: measures throughput
 )
 
 // A Scenario is one measurement.
 type Scenario struct {
-	Name string `json:"name"`
-	// Title says what the figures are of.
-	Title string `json:"title"`
+	Name  string `json:"name"`
+	Title string `json:"title"` // what the figures are of
 	Kind  Kind   `json:"kind"`
 
-	Connections int `json:"connections"`
-	Rooms       int `json:"rooms"`
-	Publishers  int `json:"publishers"`
-	// Writers is how many publishers send to each room.
-	Writers int `json:"writers"`
-	// Bytes is the size of a message's data.
-	Bytes   int  `json:"bytes"`
-	Deflate bool `json:"deflate"`
+	Connections int     `json:"connections"`
+	Rooms       int     `json:"rooms"`
+	Publishers  int     `json:"publishers"`
+	Writers     int     `json:"writers"` // how many publishers send to each room
+	Bytes       int     `json:"bytes"`   // of a message's data
+	Deflate     bool    `json:"deflate"`
+	Rate        float64 `json:"rate,omitempty"`   // of Steady: messages a second, of all publishers together
+	Window      int     `json:"window,omitempty"` // of Flood: how many publishes of each publisher may be unanswered
 
-	// Rate is how many messages are published a second, by all publishers together; of Steady.
-	Rate float64 `json:"rate,omitempty"`
-	// Window is how many publishes of each publisher may be unanswered; of Flood.
-	Window int `json:"window,omitempty"`
-
-	// WarmUp is what is run, and not measured, before; Duration is what is measured. Idle
-	// connections settle for Duration.
-	WarmUp   time.Duration `json:"warmUpNanoseconds"`
-	Duration time.Duration `json:"durationNanoseconds"`
-	// Settle is how long the last messages may take.
-	Settle time.Duration `json:"settleNanoseconds"`
+	WarmUp   time.Duration `json:"warmUpNanoseconds"`   // run before, and not measured
+	Duration time.Duration `json:"durationNanoseconds"` // measured; idle connections settle for it
+	Settle   time.Duration `json:"settleNanoseconds"`   // how long the last messages may take
 
 	// Rounds is how often all servers take their turn: the machine is never quite the same from one
 	// minute to the next, so that what has a target is compared more than once.
@@ -69,12 +56,9 @@ func (s Scenario) Includes(peer string) bool {
 
 // Options scale the scenarios.
 type Options struct {
-	// Few and Many are the two numbers of connections.
-	Few, Many int
-	// Rounds is how often each scenario with a target is run; 1 if it is 0.
-	Rounds int
-	// Quick makes everything short: the figures mean nothing then, but everything was tried.
-	Quick bool
+	Few, Many int  // connections
+	Rounds    int  // of each scenario with a target; 1 if it is 0
+	Quick     bool // everything is short: the figures mean nothing then, but everything was tried
 }
 
 // The scenarios that targets are of.
@@ -156,9 +140,4 @@ func size(bytes int) string {
 	return fmt.Sprintf("%d KiB", bytes/1024)
 }
 
-func thousands(n int) string {
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", thousands(n/1000), n%1000)
-}
+func thousands(n int) string { return report.Thousands(uint64(n)) }

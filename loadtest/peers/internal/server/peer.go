@@ -30,12 +30,9 @@ func Names() []string { return []string{Zonecast, Baseline, Centrifuge, SocketIO
 
 // A Peer is a server that can be started.
 type Peer struct {
-	// Name is one of Names.
-	Name string
-	// Title and Version say what it is.
-	Title, Version string
-	// Dialect is the name of its protocol.
-	Dialect string
+	Name           string // one of Names
+	Title, Version string // what it is
+	Dialect        string // the name of its protocol
 
 	command func(ctx context.Context, deflate bool) *exec.Cmd
 }
@@ -53,10 +50,9 @@ func (p *Peer) Start(ctx context.Context, deflate bool) (*Process, error) {
 
 // A Kit is where the peers come from.
 type Kit struct {
-	// Zonecast and Baseline are the paths of the two builds.
-	Zonecast, Baseline string
-	// Module is the folder of this module's source, and Output where programs are built.
-	Module, Output string
+	Zonecast, Baseline string // the paths of the two builds
+	Module             string // the folder of this module's source
+	Output             string // where programs are built
 }
 
 // Peer makes a peer ready to start: it builds what must be built.
@@ -83,8 +79,7 @@ func (k Kit) Peer(ctx context.Context, name string) (*Peer, error) {
 	return p, nil
 }
 
-// zonecast runs with everything at its default but for the limits that a benchmark from one address
-// would meet.
+// zonecast runs with its defaults but for the limits that one address would meet.
 func zonecast(ctx context.Context, name, title, path string) (*Peer, error) {
 	program, err := filepath.Abs(path)
 	if err != nil {

@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package server starts the servers that are measured, one at a time, and reads what they cost from
-// /proc.
+// Package server starts the servers to measure, one at a time, and reads their cost from /proc.
 //
 //	Kit.Build ──▶ Peer ──▶ Peer.Start ──▶ Process: Addr, CPU, Resident, Kill
 package server
@@ -90,22 +89,10 @@ func (p *Process) Kill() {
 func (p *Process) Stderr() string { return p.errors.String() }
 
 // CPU returns the time that the process has computed, in user mode and in the kernel.
-func (p *Process) CPU() (time.Duration, error) {
-	d, err := machine.CPU(p.command.Process.Pid)
-	if err != nil {
-		return 0, fmt.Errorf("%w%s", err, p.errors)
-	}
-	return d, nil
-}
+func (p *Process) CPU() (time.Duration, error) { return machine.CPU(p.command.Process.Pid) }
 
 // Resident returns the bytes of memory that the process has (VmRSS).
-func (p *Process) Resident() (int64, error) {
-	n, err := machine.Resident(p.command.Process.Pid)
-	if err != nil {
-		return 0, fmt.Errorf("%w%s", err, p.errors)
-	}
-	return n, nil
-}
+func (p *Process) Resident() (int64, error) { return machine.Resident(p.command.Process.Pid) }
 
 // lastLines keeps the end of what is written to it.
 type lastLines struct {

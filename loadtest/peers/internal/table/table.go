@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
+	"github.com/zonecast/zonecast/loadtest/internal/report"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/scenario"
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
 )
@@ -33,7 +34,6 @@ type Peer struct {
 	Version string `json:"version"`
 }
 
-// WriteJSON writes everything.
 func (r *Result) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -43,14 +43,13 @@ func (r *Result) WriteJSON(w io.Writer) error {
 // A figure is one of an outcome that has figures.
 type figure func(scenario.Scenario, *scenario.Outcome) float64
 
-// The figures.
 var (
 	memory   figure = func(s scenario.Scenario, o *scenario.Outcome) float64 { return o.KiBPerConnection(s.Connections) }
 	connects figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.ConnectsPerSecond }
 	rate     figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.DeliveriesPerSecond() }
 	cpu      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.MicrosPerDelivery() }
-	p50      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return ms(o.Run.Latency.P50) }
-	p99      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return ms(o.Run.Latency.P99) }
+	p50      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return report.Millis(o.Run.Latency.P50) }
+	p99      figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return report.Millis(o.Run.Latency.P99) }
 	wire     figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return o.BytesPerDelivery() }
 	lost     figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 { return float64(o.Run.Lost + o.Run.Damaged) }
 	doubled  figure = func(_ scenario.Scenario, o *scenario.Outcome) float64 {
@@ -58,14 +57,11 @@ var (
 	}
 )
 
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
 type row struct {
-	title  string
-	figure figure
-	format string
-	// compared: the ratio to the other servers means something.
-	compared bool
+	title    string
+	figure   figure
+	format   string
+	compared bool // the ratio to the other servers means something
 }
 
 func rows(s scenario.Scenario) []row {
@@ -153,8 +149,7 @@ func (r *Result) outcomes(s scenario.Scenario, peer string) []*scenario.Outcome 
 	return all
 }
 
-// ratios returns how the figure of one peer in a scenario compares with that of another peer or
-// scenario, in each round in which both have one.
+// ratios returns how a peer's figure compares with another's, by round in which both have one.
 func (r *Result) ratios(f figure, s scenario.Scenario, peer string, base scenario.Scenario, basePeer string) (ratios []float64) {
 	theirs := r.outcomes(base, basePeer)
 	for round, ours := range r.outcomes(s, peer) {

@@ -11,8 +11,7 @@ import (
 	"github.com/zonecast/zonecast/loadtest/peers/internal/server"
 )
 
-// A target is what a figure of Zonecast has to reach, alone or beside another figure of the same
-// run.
+// A target is what a figure of Zonecast must reach, alone or beside another of the same run.
 type target struct {
 	title    string
 	scenario string
@@ -35,8 +34,7 @@ var targets = []target{
 	{"many connections, 4 KiB: CPU deflated ÷ plain", scenario.SteadyMany4KDeflated, cpu, server.Zonecast, scenario.SteadyMany4K, 1.5, false},
 }
 
-// figures returns the target's figure in each round. asked is false when its scenarios or its peers
-// were left out.
+// figures returns the target's figure by round; asked is false without its scenarios or peers.
 func (r *Result) figures(t target) (figures []float64, asked bool) {
 	s, ok := r.scenario(t.scenario)
 	if !ok || !r.has(server.Zonecast) {
@@ -57,8 +55,7 @@ func (r *Result) figures(t target) (figures []float64, asked bool) {
 	return r.ratios(t.figure, s, server.Zonecast, base, t.basePeer), true
 }
 
-// verdict says what became of a target: the median of all rounds counts, and a round without a
-// figure misses it.
+// verdict judges a target by the median of all rounds; a round without a figure misses it.
 func (r *Result) verdict(t target) (figures []float64, met, asked bool) {
 	figures, asked = r.figures(t)
 	s, _ := r.scenario(t.scenario)
@@ -69,8 +66,7 @@ func (r *Result) verdict(t target) (figures []float64, met, asked bool) {
 	return figures, t.atLeast && m >= t.limit || !t.atLeast && m <= t.limit, true
 }
 
-// Met reports whether Zonecast met each of its targets that the run had the scenarios and servers
-// for, and that it had some.
+// Met reports whether Zonecast met each target that the run asked for, and that there was one.
 func (r *Result) Met() bool {
 	some := false
 	for _, t := range targets {
