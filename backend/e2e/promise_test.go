@@ -4,12 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
@@ -55,6 +61,63 @@ func crowd(t *testing.T, s *stack.Stack, n int, zone string) []*watcher {
 		all[i] = watch(t, zone, sockets(s, i)...)
 	}
 	return all
+}
+
+func TestPromiseOrder(t *testing.T) {
+	s := shared(t, 2, nil)
+	clients := crowd(t, s, 10, "order")
+	const publishers, each = 6, 100
+	var publishing sync.WaitGroup
+	var highest atomic.Uint64
+	var epoch atomic.Value
+	for p := range publishers {
+		publishing.Go(func() {
+			for n := range each {
+				at, err := post(s.Instances[p%2].URL, "order", "", body(n))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				epoch.Store(at.Epoch)
+				for was := highest.Load(); at.N > was && !highest.CompareAndSwap(was, at.N); was = highest.Load() {
+				}
+			}
+		})
+	}
+	publishing.Wait()
+	if highest.Load() != publishers*each {
+		t.Errorf("the highest offset is %d after %d publishes", highest.Load(), publishers*each)
+	}
+	last := wire.Offset{Epoch: epoch.Load().(string), N: publishers * each}
+	for i, c := range clients {
+		c.want(t, fmt.Sprint("client ", i), last, publishers*each)
+	}
+}
+
+// Clients whose connections break again and again, and that come back on the other instance, get
+// everything once.
+func TestPromiseResume(t *testing.T) {
+	s := shared(t, 2, nil)
+	clients := crowd(t, s, 8, "resume")
+	const messages = 400
+	var last wire.Offset
+	for n := range messages {
+		var err error
+		if last, err = post(s.Instances[n%2].URL, "resume", "", body(n)); err != nil {
+			t.Fatal(err)
+		}
+		if n%40 == 39 {
+			for _, c := range clients {
+				c.cut()
+			}
+		}
+	}
+	for i, c := range clients {
+		c.want(t, fmt.Sprint("client ", i), last, messages)
+		if n, _ := c.state(); n < 3 {
+			t.Errorf("client %d was connected %d times: nothing was resumed", i, n)
+		}
+	}
 }
 
 // Beyond the window the client is told; a client that missed nothing is not.
@@ -157,6 +220,59 @@ func TestPromiseRedisMayGo(t *testing.T) {
 	}
 }
 
+// A client that doesn't read is closed when its bound is reached, costs no more than that, and
+// slows nobody down.
+func TestPromiseBounded(t *testing.T) {
+	s := alone(t, map[string]string{"MAX_QUEUED_BYTES": "262144"})
+	base := s.Instances[0].URL
+	healthy := crowd(t, s, 5, "bounded")
+	deaf := slowReader(t, s.Instances[0].WebSocket()+"?warehouse=warehouse-1&zone=bounded")
+	large := fmt.Sprintf(`{"event":"ZONE_UPDATE","data":"%s"}`, strings.Repeat("x", 32<<10))
+	var last wire.Offset
+	sent := uint64(0)
+	testkit.Succeeds(t, "the client that doesn't read is closed as slow", func() error {
+		at, err := post(base, "bounded", "", large)
+		testkit.Must(t, err)
+		last, sent = at, sent+1
+		if waiting := metric(t, base, "zonecast_outbox_bytes"); waiting > 6*262144 {
+			t.Fatalf("%v bytes wait for 6 clients with a bound of 262144 each", waiting)
+		}
+		if metric(t, base, `zonecast_connections_closed_total{code="slow_consumer",transport="websocket"}`) != 1 {
+			return errors.New("not counted as slow_consumer")
+		}
+		return nil
+	})
+	for i, c := range healthy {
+		c.want(t, fmt.Sprint("client ", i), last, sent)
+		if n, _ := c.state(); n != 1 {
+			t.Errorf("client %d was connected %d times: it was disturbed", i, n)
+		}
+	}
+	if metric(t, base, `zonecast_messages_dropped_total{reason="slow_consumer"}`) == 0 {
+		t.Error("what was dropped with the slow client is not counted")
+	}
+	deaf.Close()
+}
+
+// slowReader connects with a small receive buffer and never reads after the handshake.
+func slowReader(t *testing.T, address string) *websocket.Conn {
+	t.Helper()
+	d := websocket.Dialer{NetDial: func(network, addr string) (net.Conn, error) {
+		c, err := net.Dial(network, addr)
+		if err == nil {
+			err = c.(*net.TCPConn).SetReadBuffer(4096)
+		}
+		return c, err
+	}}
+	c, _, err := d.DialContext(t.Context(), address, nil)
+	testkit.Must(t, err)
+	t.Cleanup(func() { c.Close() })
+	if _, _, err := c.ReadMessage(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // metric reads one series of an instance's exposition; 0 when it is not there.
 func metric(t *testing.T, base, series string) float64 {
 	t.Helper()
@@ -180,6 +296,62 @@ func exposition(t *testing.T, base string) string {
 		t.Fatalf("GET /metrics: %s, %v", response.Status, err)
 	}
 	return string(text)
+}
+
+// Every way in which a connection ends has its code, on the wire and in the metrics; every refusal
+// is counted.
+func TestPromiseNothingSilent(t *testing.T) {
+	s := alone(t, map[string]string{"AUTH_TOKEN_SECRET": "0123456789abcdef0123456789abcdef"})
+	base, socket := s.Instances[0].URL, s.Instances[0].WebSocket()
+	if _, err := post(base, "silent", "", body(0)); err == nil {
+		t.Error("published without a key")
+	}
+	if got := metric(t, base, `zonecast_http_requests_total{code="401",method="POST",route="/api/v1/warehouses/:warehouse/zones/:zone/broadcast"}`); got != 1 {
+		t.Errorf("the refused publish is counted %v times", got)
+	}
+	for _, token := range []string{"", "not-a-token"} {
+		c, _, err := websocket.DefaultDialer.DialContext(t.Context(), socket+"?"+url.Values{"token": {token}}.Encode(), nil)
+		testkit.Must(t, err)
+		if got := closeCode(c); got != int(wire.CloseUnauthenticated) {
+			t.Errorf("token %q: closed with %d, want %d", token, got, wire.CloseUnauthenticated)
+		}
+		c.Close()
+	}
+	testkit.Succeeds(t, "both ends are counted", func() error {
+		if got := metric(t, base, `zonecast_connections_closed_total{code="unauthenticated",transport="websocket"}`); got != 2 {
+			return fmt.Errorf("counted %v", got)
+		}
+		return nil
+	})
+
+	open := alone(t, map[string]string{"MAX_CONNECTIONS": "1"})
+	base, socket = open.Instances[0].URL, open.Instances[0].WebSocket()
+	first := dial(t, socket)
+	_, response, err := websocket.DefaultDialer.DialContext(t.Context(), socket, nil)
+	if err == nil || response == nil || response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+		t.Errorf("one connection too many: %v, %v; want 503 with Retry-After", response, err)
+	}
+	if got := metric(t, base, `zonecast_connections_refused_total{reason="limit_reached"}`); got != 1 {
+		t.Errorf("the refused connection is counted %v times", got)
+	}
+	testkit.Must(t, first.conn.WriteMessage(websocket.TextMessage, make([]byte, wire.InboundFrameBytes+1)))
+	if got := closeCode(first.conn); got != int(wire.CloseTooBig) {
+		t.Errorf("a frame over the limit: closed with %d, want %d", got, wire.CloseTooBig)
+	}
+}
+
+// closeCode reads until the connection ends.
+func closeCode(c *websocket.Conn) int {
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	for {
+		if _, _, err := c.ReadMessage(); err != nil {
+			var end *websocket.CloseError
+			if errors.As(err, &end) {
+				return end.Code
+			}
+			return 0
+		}
+	}
 }
 
 // A rolling restart under publishing loses nothing: clients are told to go, and come back

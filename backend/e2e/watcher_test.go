@@ -193,6 +193,15 @@ func (w *watcher) offset(s string) wire.Offset {
 	return o
 }
 
+// cut breaks the connection without a word.
+func (w *watcher) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.conn != nil {
+		w.conn.NetConn().Close()
+	}
+}
+
 // state returns how often it was in the room and the last offset.
 func (w *watcher) state() (connected int, last wire.Offset) {
 	w.mu.Lock()
