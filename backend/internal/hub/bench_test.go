@@ -9,6 +9,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -55,12 +56,8 @@ func comeAndGo(b *testing.B, h *house, joins []hub.Join) {
 	s := h.idle(b, "s", drain(b))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := s.Join(context.Background(), joins, silent); err != nil {
-			b.Fatal(err)
-		}
-		if err := s.Leave(joins[0].Room); err != nil {
-			b.Fatal(err)
-		}
+		testkit.Must(b, s.Join(context.Background(), joins, silent))
+		testkit.Must(b, s.Leave(joins[0].Room))
 	}
 }
 
@@ -91,9 +88,7 @@ func fanOut(b *testing.B, h *house, members int) {
 	}
 	for i := range members {
 		s := h.idle(b, fmt.Sprint(i), conns[i%len(conns)])
-		if err := s.Join(b.Context(), []hub.Join{{Room: room("a")}}, silent); err != nil {
-			b.Fatal(err)
-		}
+		testkit.Must(b, s.Join(b.Context(), []hub.Join{{Room: room("a")}}, silent))
 	}
 	p := broker.Publication{Room: room("a"), Event: wire.EventZoneUpdate,
 		Data: xs(126)}

@@ -143,16 +143,12 @@ func tcp(t testing.TB) (server, client net.Conn) {
 		})
 	}
 	ln, err := (&net.ListenConfig{Control: small}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer ln.Close()
-	if client, err = (&net.Dialer{Control: small}).Dial("tcp", ln.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	if server, err = ln.Accept(); err != nil {
-		t.Fatal(err)
-	}
+	client, err = (&net.Dialer{Control: small}).Dial("tcp", ln.Addr().String())
+	testkit.Must(t, err)
+	server, err = ln.Accept()
+	testkit.Must(t, err)
 	return server, client
 }
 
@@ -253,9 +249,7 @@ func (h *house) idle(t testing.TB, name string, conn net.Conn, joins ...hub.Join
 		s.Queue.Hangup(wire.CloseGoingAway)
 	})
 	if len(joins) > 0 {
-		if err := s.Join(t.Context(), joins, silent); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, s.Join(t.Context(), joins, silent))
 	}
 	return s
 }
@@ -354,9 +348,7 @@ func (g *guest) got() int {
 func (g *guest) flush() []wire.ServerFrame {
 	g.t.Helper()
 	mark := fmt.Sprintf("mark-%d", time.Now().UnixNano())
-	if err := g.Queue.Push(outbox.NewControl(mark, wire.AppendFrame(nil, mark, nil))); err != nil {
-		g.t.Fatal(err)
-	}
+	testkit.Must(g.t, g.Queue.Push(outbox.NewControl(mark, wire.AppendFrame(nil, mark, nil))))
 	looked := 0
 	eventually(g.t, g.ID+" gets what was pushed", func() bool {
 		g.mu.Lock()
@@ -388,9 +380,7 @@ func (g *guest) join(joins ...hub.Join) error {
 // mustJoin is join where nothing can go wrong.
 func (g *guest) mustJoin(joins ...hub.Join) {
 	g.t.Helper()
-	if err := g.join(joins...); err != nil {
-		g.t.Fatal(err)
-	}
+	testkit.Must(g.t, g.join(joins...))
 }
 
 // enter joins rooms afresh.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -76,9 +77,7 @@ func TestManyMessagesDuringTheAnnouncementAreNotLost(t *testing.T) {
 	h := build(t, options{})
 	h.send(broker.Publication{Room: room("a"), Event: "STATE", Retain: true})
 	g := h.guest("g")
-	if err := g.joinThen(t.Context(), func() { h.publish(room("a"), n) }, hub.Join{Room: room("a")}); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, g.joinThen(t.Context(), func() { h.publish(room("a"), n) }, hub.Join{Room: room("a")}))
 	h.publish(room("a"), 3)
 	if got := wantUnbroken(t, g.flush())[room("a").String()]; got != n+3 {
 		t.Errorf("%d messages, want %d", got, n+3)
@@ -184,9 +183,7 @@ func TestJoiningAgainWithAnOffsetReplaysBeforeAnythingNewer(t *testing.T) {
 	after := h.publish(room("a"), 10)
 	after.N = 4
 	err := g.joinThen(t.Context(), func() { h.publish(room("a"), 1) }, hub.Join{Room: room("a"), After: after})
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	h.publish(room("a"), 1)
 	wantUnbroken(t, g.flush())
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -83,9 +84,7 @@ func TestRecentMessagesOfAllRoomsAreBounded(t *testing.T) {
 		joins = append(joins, hub.Join{Room: room(fmt.Sprint(i))})
 	}
 	s := h.idle(t, "everywhere", drain(t))
-	if err := s.Join(t.Context(), joins, silent); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, s.Join(t.Context(), joins, silent))
 	const oneMore = 31_000 // what one of these messages costs
 	data := xs(15_000)
 	full := false

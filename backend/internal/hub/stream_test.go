@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -64,9 +65,7 @@ func wantUnbroken(t testing.TB, frames []wire.ServerFrame) map[string]int {
 
 func decode[T any](t testing.TB, p []byte) (v T) {
 	t.Helper()
-	if err := json.Unmarshal(p, &v); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, json.Unmarshal(p, &v))
 	return v
 }
 
@@ -96,9 +95,7 @@ func numbers(t testing.TB, frames []wire.ServerFrame, room wire.Room) (got []str
 			got = append(got, fmt.Sprintf("gap %d-%d", from.N, to.N))
 		case f.Room == room.String():
 			o, err := wire.ParseOffset(f.Offset)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			s := fmt.Sprint(o.N)
 			if f.Retained {
 				s = "retained " + s

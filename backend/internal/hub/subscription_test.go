@@ -11,6 +11,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -251,12 +252,8 @@ func TestNotMoreRoomsLingerThanTheirBound(t *testing.T) {
 	s := h.idle(t, "s", drain(t))
 	for i := range most + 50 {
 		r := room(fmt.Sprint(i))
-		if err := s.Join(t.Context(), []hub.Join{{Room: r}}, silent); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Leave(r); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, s.Join(t.Context(), []hub.Join{{Room: r}}, silent))
+		testkit.Must(t, s.Leave(r))
 	}
 	if n := len(h.broker.subscribed()); n != most {
 		t.Errorf("%d rooms linger, want %d", n, most)

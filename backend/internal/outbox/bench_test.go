@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -55,9 +56,7 @@ func BenchmarkQueue(b *testing.B) {
 func drained(b *testing.B) net.Conn {
 	b.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err != nil {
-		b.Fatal(err)
-	}
+	testkit.Must(b, err)
 	ends := make([]net.Conn, len(fds))
 	for i, fd := range fds {
 		f := os.NewFile(uintptr(fd), "socketpair")
@@ -130,9 +129,7 @@ func BenchmarkGather(b *testing.B) {
 				go io.Copy(io.Discard, c)
 				b.ReportAllocs()
 				for b.Loop() {
-					if err := write(s); err != nil {
-						b.Fatal(err)
-					}
+					testkit.Must(b, write(s))
 				}
 			})
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -57,9 +58,7 @@ func TestTheBoundIsOneOfMemory(t *testing.T) {
 			before := heap()
 			for i, step := 0, 0; i < 5_000 && q.Stats().Waiting+2*step < bound; i++ {
 				waiting := q.Stats().Waiting
-				if err := c.push(q, i); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, c.push(q, i))
 				step = max(step, q.Stats().Waiting-waiting)
 			}
 			// The writer's own 64 KiB, and the lists that hold the entries, come on top.

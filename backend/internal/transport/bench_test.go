@@ -81,12 +81,8 @@ func newBench(b *testing.B, name string, clients int) *bench {
 	command.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %s", readers, clients, strings.TrimPrefix(s.URL, "http://"), requests[name]))
 	command.Stderr = os.Stderr
 	stop, err := command.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		b.Fatal(err)
-	}
+	testkit.Must(b, err)
+	testkit.Must(b, command.Start())
 	b.Cleanup(func() {
 		stop.Close()
 		command.Wait()
@@ -140,9 +136,7 @@ func BenchmarkDelivery(b *testing.B) {
 // cpu is what this process has used so far.
 func cpu(b *testing.B) time.Duration {
 	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
+	testkit.Must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -36,9 +37,7 @@ func TestAQueryNamesEachRoomOnceAndWhereTheClientStands(t *testing.T) {
 			r := request(tt.query)
 			r.Header.Set("Last-Event-ID", tt.last)
 			q, err := transport.ParseQuery(r)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			var got []string
 			for _, j := range q.Joins {
 				got = append(got, j.Room.String()+"@"+j.After.String())

@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -106,9 +107,7 @@ type toyClient struct {
 func connectToy(t *testing.T, s *transporttest.Server, query string) *toyClient {
 	t.Helper()
 	answer, err := http.Get(s.URL + "/toy?" + query)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() { answer.Body.Close() })
 	c := &toyClient{t, bufio.NewReader(answer.Body)}
 	c.want(`{"event":"connected"`)
@@ -145,9 +144,7 @@ func TestATransportOfSomeoneElse(t *testing.T) {
 		}
 	}
 	answer, err := http.Post(s.URL+"/toy", "application/json", strings.NewReader(`{"event":"echo","data":7,"id":1}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	answer.Body.Close()
 	if n := s.Counter("zonecast_connections", "transport=toy"); n != 2 || answer.StatusCode != http.StatusOK {
 		t.Errorf("%v connections are counted, the echo is answered %s", n, answer.Status)

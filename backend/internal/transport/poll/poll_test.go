@@ -344,14 +344,10 @@ func TestDrainAnswersThePollsThatWait(t *testing.T) {
 func (s *server) post(token, frame string) (status int, header http.Header, f wire.ServerFrame) {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.URL+"/poll", strings.NewReader(frame))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.Must(s.t, err)
 	r.Header.Set("Authorization", "Bearer "+token)
 	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.Must(s.t, err)
 	defer response.Body.Close()
 	body, _ := io.ReadAll(response.Body)
 	if f, err = wire.DecodeServer(body); err != nil || response.Header.Get("Content-Type") != "application/json" {

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
@@ -42,9 +43,7 @@ type client struct {
 func (s *server) get(through *http.Client, query string, header ...string) *client {
 	s.t.Helper()
 	answer, err := s.Get(through, "/sse?"+query, header...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.Must(s.t, err)
 	s.t.Cleanup(func() { answer.Body.Close() })
 	return &client{s.t, answer, transporttest.ReadEvents(answer.Body)}
 }

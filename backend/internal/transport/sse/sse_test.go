@@ -212,9 +212,7 @@ func TestOtherMethodsAreToldWhatToSend(t *testing.T) {
 	for _, method := range []string{http.MethodHead, http.MethodPut, http.MethodDelete, "BREW"} {
 		r, _ := http.NewRequest(method, s.URL+"/sse", nil)
 		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, err)
 		answer.Body.Close()
 		if allow := answer.Header.Get("Allow"); answer.StatusCode != http.StatusMethodNotAllowed ||
 			!strings.Contains(allow, "GET") || !strings.Contains(allow, "POST") {
@@ -325,9 +323,7 @@ func descriptors(t *testing.T) int {
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0 // not Linux
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	return len(open)
 }
 
@@ -335,9 +331,7 @@ func descriptors(t *testing.T) int {
 func TestAStreamOverHTTP10(t *testing.T) {
 	s := start(t, transporttest.Options{})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer conn.Close()
 	fmt.Fprintf(conn, "GET /sse?warehouse=w1&zone=a HTTP/1.0\r\n\r\n")
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -382,9 +376,7 @@ func TestPagesOfOtherOrigins(t *testing.T) {
 			r.Header.Set("Origin", tt.origin)
 			r.Header.Set("Access-Control-Request-Method", "POST")
 			answer, err := http.DefaultClient.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			answer.Body.Close()
 			if ok := answer.StatusCode == http.StatusNoContent && strings.Contains(answer.Header.Get("Access-Control-Allow-Headers"), "Authorization"); ok != (tt.status == 200) {
 				t.Errorf("the question before is answered %s %v", answer.Status, answer.Header)

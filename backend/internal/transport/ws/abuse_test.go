@@ -20,6 +20,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/limit"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -271,9 +272,7 @@ func latenciesOf(t *testing.T, bystanders []*bystander, messages int) latencies 
 func (s *server) bystander() *bystander {
 	s.t.Helper()
 	conn, _, err := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws?warehouse=w1&zone=a", nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.Must(s.t, err)
 	s.t.Cleanup(func() { conn.Close() })
 	b := new(bystander)
 	if _, _, err := conn.ReadMessage(); err != nil { // connected

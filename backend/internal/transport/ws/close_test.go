@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -22,9 +23,7 @@ func TestAFrameOverTheLimitEndsTheConnection(t *testing.T) {
 	s := start(t, options{})
 	for _, kind := range []int{websocket.TextMessage, websocket.BinaryMessage} {
 		c := s.dial("")
-		if err := c.conn.WriteMessage(kind, bytes.Repeat([]byte("x"), frameLimit+1)); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, c.conn.WriteMessage(kind, bytes.Repeat([]byte("x"), frameLimit+1)))
 		eventually(t, "the connection ends", func() bool { return s.Hub.Connections() == 0 })
 		<-c.done
 		if !websocket.IsCloseError(c.err, int(wire.CloseTooBig)) {
@@ -165,9 +164,7 @@ func TestDrainEndsInTimeAlthoughNobodyReads(t *testing.T) {
 	s := start(t, options{Options: transporttest.Options{Queued: queued}})
 	for range clients {
 		r := s.raw("warehouse=w1")
-		if err := r.Conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, r.Conn.(*net.TCPConn).SetReadBuffer(4<<10))
 	}
 	full := func() bool {
 		sessions := s.Hub.Sessions()
@@ -182,9 +179,7 @@ func TestDrainEndsInTimeAlthoughNobodyReads(t *testing.T) {
 	}
 	s.raw("") // nothing waits for it, and it does not answer either
 	halfway, err := net.Dial("tcp", s.address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	defer halfway.Close()
 	fmt.Fprintf(halfway, "GET /ws HTTP/1.1\r\nHost: %s\r\n", s.address)
 	eventually(t, "all are there", func() bool { return s.Hub.Connections() == clients+1 })

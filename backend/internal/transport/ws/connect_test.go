@@ -12,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -115,9 +116,7 @@ func TestRefusedUpgrades(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			before := s.Counter("zonecast_connections_refused_total")
 			r, err := http.NewRequest(http.MethodGet, "http://"+s.address+"/ws?"+tt.query, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if tt.header != nil {
 				r.Header = tt.header
 			}
@@ -142,9 +141,7 @@ func TestRefusedUpgrades(t *testing.T) {
 func wantProblem(t *testing.T, answer *http.Response, status int, code wire.ErrorCode, detail string) {
 	t.Helper()
 	p, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	var problem struct {
 		Title, Detail string
 		Status        int

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -33,9 +34,7 @@ func FuzzText(f *testing.F) {
 		r.Write(append(frame(final|text, give), frame(final|text, `{"event":"echo","id":4711,"data":"alive"}`)...))
 		for {
 			f, err := wire.DecodeServer([]byte(r.until(text)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			if f.ID == 4711 && string(f.Data) == `"alive"` {
 				return
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -44,9 +45,7 @@ func TestNoReaderOutlivesTheGraceOfAClosingConnection(t *testing.T) {
 		}
 	}}
 	c.queue = pool.NewQueue(c.Conn, frames, nil)
-	if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.SetReadDeadline(time.Now().Add(time.Hour)))
 	<-closed
 	ended := make(chan error)
 	go func() {

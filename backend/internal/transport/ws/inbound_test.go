@@ -16,6 +16,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/backend/wsframe"
 )
@@ -220,9 +221,7 @@ func messages(t testing.TB, give []byte, limit int) (all []string, err error) {
 		"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}}
 	conn := &stream{rest: bytes.Clone(give), chunk: 1 << 20}
 	gorilla, err := new(websocket.Upgrader).Upgrade(takenOver{httptest.NewRecorder(), conn}, r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	gorilla.SetReadLimit(int64(limit))
 	for {
 		_, p, err := gorilla.ReadMessage()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -203,9 +204,7 @@ func TestWhatIsNoFrameIsAnsweredWithoutID(t *testing.T) {
 			t.Errorf("%q was answered with %q", give, answers[before:])
 		}
 	}
-	if err := c.conn.WriteMessage(websocket.BinaryMessage, []byte(`{"event":"echo","id":1}`)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.conn.WriteMessage(websocket.BinaryMessage, []byte(`{"event":"echo","id":1}`)))
 	c.wantAlive()
 	answers := c.of(wire.EventError)
 	if last := answers[len(answers)-1]; len(answers) != len(mistakes)+1 || !strings.Contains(string(last.Data), "text frame") {

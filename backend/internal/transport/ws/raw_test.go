@@ -57,9 +57,7 @@ func (s *server) visitor(query, extensions string) *raw {
 func (s *server) knock(query, headers string, extra []byte) *raw {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.address)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	testkit.Must(s.t, err)
 	conn.SetDeadline(time.Now().Add(patience))
 	conn.Write(append(fmt.Appendf(nil, "GET /ws?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", query, s.address, headers), extra...))
@@ -123,9 +121,7 @@ func (r *raw) answer(id int64) wire.ServerFrame {
 	r.t.Helper()
 	for {
 		f, err := wire.DecodeServer([]byte(r.until(text)))
-		if err != nil {
-			r.t.Fatal(err)
-		}
+		testkit.Must(r.t, err)
 		if f.ID == id {
 			return f
 		}
