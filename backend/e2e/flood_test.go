@@ -15,8 +15,9 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// Publishers that send as fast as they can outrun a room of 1,000: they wait, and all that was acknowledged reaches everybody.
-// Through Redis the publishers are at an instance where nobody is in the room.
+// Publishers that send as fast as they can outrun a room of 1,000: they wait, and all that was
+// acknowledged reaches everybody. Through Redis the publishers are at an instance where nobody is
+// in the room.
 func TestAFloodReachesEverybodyInARoomOfAThousand(t *testing.T) {
 	settings := map[string]string{"RATE_LIMIT_TOKENS": "0", "HISTORY_MESSAGES": "10", "PONG_TIMEOUT": "5m"} // the readers answer no pings
 	for _, size := range []int{128, 4 << 10} {
@@ -48,7 +49,8 @@ func floodRoom(t *testing.T, publishing, reading *stack.Instance, size int) {
 	if acknowledged.Load() == 0 {
 		t.Fatal("nothing was acknowledged")
 	}
-	// Whether anyone had to wait depends on the machine: publishing may be more work than it can do before the members are behind.
+	// Whether anyone had to wait depends on the machine: publishing may be more work than it can do
+	// before the members are behind.
 	t.Logf("%d acknowledged, %d refused, %v waited", acknowledged.Load(), refused.Load(), metric(t, publishing.URL, "zonecast_publish_waits_total"))
 	testkit.Succeeds(t, "everybody has got everything", func() error {
 		for i, m := range room {

@@ -133,8 +133,8 @@ func TestASlowReaderOfAConflatedFeedGetsTheNewest(t *testing.T) {
 	}
 }
 
-// readSlowly reads 10,000 bytes a step and returns the greatest age of a message, as it is read, in the
-// second half of the time.
+// readSlowly reads 10,000 bytes a step and returns the greatest age of a message, as it is read, in
+// the second half of the time.
 func readSlowly(t *testing.T, from io.Reader, step time.Duration, over time.Time) (oldest time.Duration) {
 	t.Helper()
 	half := time.Now().Add(time.Until(over) / 2)

@@ -1,11 +1,12 @@
-// Package assets holds what Zonecast's pages load besides their HTML: htmx, the style sheets, the font, the wall screen's
-// program. Everything is inside the binary; no page asks another host for anything.
+// Package assets holds what Zonecast's pages load besides their HTML: htmx, the style sheets, the
+// font, the wall screen's program. Everything is inside the binary; no page asks another host for
+// anything.
 //
 //	dist/ ──go:embed──▶ names with hashes ──▶ Path("htmx.js") in a template
 //	(built by `npm run build`, committed)  └─▶ Handler under /assets/, cached by browsers for good
 //
-// The hash in a name is computed from the embedded bytes when the first page asks for it, so a name can never lie about
-// its content and nothing has to be kept in step by hand.
+// The hash in a name is computed from the embedded bytes when the first page asks for it, so a name
+// can never lie about its content and nothing has to be kept in step by hand.
 package assets
 
 import (
@@ -48,8 +49,9 @@ type library struct {
 // load is immutable once computed: it depends on nothing but the embedded bytes.
 var load = sync.OnceValue(func() *library { return newLibrary(dist, "dist") })
 
-// Path returns the address of an asset, such as "/assets/htmx.3f9a0c12d4.js" for "htmx.js". It panics when there is no
-// such asset: the name stands in a template, so the first test that renders it finds the mistake.
+// Path returns the address of an asset, such as "/assets/htmx.3f9a0c12d4.js" for "htmx.js". It
+// panics when there is no such asset: the name stands in a template, so the first test that renders
+// it finds the mistake.
 func Path(name string) string {
 	f, ok := load().byName[name]
 	if !ok {
@@ -58,11 +60,12 @@ func Path(name string) string {
 	return Prefix + f.hashed
 }
 
-// Build identifies the whole set of assets: it changes when any of them changes. Pages that stay open for months compare
-// it to learn that a new version of them is there.
+// Build identifies the whole set of assets: it changes when any of them changes. Pages that stay
+// open for months compare it to learn that a new version of them is there.
 func Build() string { return load().build }
 
-// newLibrary reads all files of dir. Style sheets come last, because they name other files, by hash too in the end.
+// newLibrary reads all files of dir. Style sheets come last, because they name other files, by hash
+// too in the end.
 func newLibrary(from fs.FS, dir string) *library {
 	entries, err := fs.ReadDir(from, dir)
 	if err != nil {
@@ -108,7 +111,8 @@ func (l *library) add(name string, body []byte) {
 	l.byHashed[f.hashed] = f
 }
 
-// resolve replaces url(name) in a style sheet by the hashed name. Both live in one folder, so the name alone suffices.
+// resolve replaces url(name) in a style sheet by the hashed name. Both live in one folder, so the
+// name alone suffices.
 func (l *library) resolve(css []byte) []byte {
 	for name, f := range l.byName {
 		css = bytes.ReplaceAll(css, []byte("url("+name+")"), []byte("url("+f.hashed+")"))

@@ -9,9 +9,10 @@ import (
 
 // Handler serves the assets under [Prefix], to GET and HEAD.
 //
-// A name with the right hash may be kept by the browser for good. A name without a hash, or with that of another version,
-// gets the present content, to be asked for again next time: while a new version rolls out, a page from one instance may
-// ask another instance for its files, and a slightly different file is better than a broken page.
+// A name with the right hash may be kept by the browser for good. A name without a hash, or with
+// that of another version, gets the present content, to be asked for again next time: while a new
+// version rolls out, a page from one instance may ask another instance for its files, and a
+// slightly different file is better than a broken page.
 func Handler() http.Handler { return handler{load()} }
 
 type handler struct{ *library }

@@ -42,7 +42,8 @@ export class Trend {
     if (!first || !last || last.at === first.at) return undefined;
     const values = this.#points.map(({ value }) => value);
     if (target !== undefined) values.push(target);
-    // The scale begins at three quarters of the smallest: a fall of a tenth must be seen from across the hall.
+    // The scale begins at three quarters of the smallest: a fall of a tenth must be seen from
+    // across the hall.
     const low = Math.min(...values) * 0.75;
     const high = Math.max(...values, low + 1);
     const y = (value: number) => round(HEIGHT - 2 - ((value - low) / (high - low)) * (HEIGHT - 6));

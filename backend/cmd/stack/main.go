@@ -1,12 +1,13 @@
-// Command stack runs Zonecast's whole deployment natively, without containers, until it is interrupted: redis-server,
-// the instances, nginx and Prometheus, each on a free port of 127.0.0.1.
+// Command stack runs Zonecast's whole deployment natively, without containers, until it is
+// interrupted: redis-server, the instances, nginx and Prometheus, each on a free port of 127.0.0.1.
 //
 //	stack --bin bin/zonecast ─▶ internal/stack ─▶ the processes
 //	                        └─▶ their addresses, and what to try, on the terminal
 //
 //	stack --bare --instances 2 -- bin/loadtest …     the same around one command, which finds the instances in WS_URL
 //
-// It builds nothing. Exit codes: 0 stopped as asked, 1 failed, 2 wrong flags; with a command, the command's.
+// It builds nothing. Exit codes: 0 stopped as asked, 1 failed, 2 wrong flags; with a command, the
+// command's.
 package main
 
 import (
@@ -58,8 +59,8 @@ func main() {
 	os.Exit(1)
 }
 
-// run returns when ctx is done and everything has stopped. It calls restore before it stops things, so that a second
-// interrupt ends the program at once.
+// run returns when ctx is done and everything has stopped. It calls restore before it stops things,
+// so that a second interrupt ends the program at once.
 func run(ctx context.Context, restore func(), f flags) error {
 	options := stack.Full(f.Root, f.Bin)
 	options.Instances, options.Settings = f.Instances, f.Set
@@ -86,7 +87,8 @@ func run(ctx context.Context, restore func(), f flags) error {
 	return errors.Join(settle(s), s.Close())
 }
 
-// during runs the command. An interrupt reaches it as well, and the stack stays up until it has ended.
+// during runs the command. An interrupt reaches it as well, and the stack stays up until it has
+// ended.
 func during(ctx context.Context, s *stack.Stack, command []string) error {
 	var sockets []string
 	for _, i := range s.Instances {
@@ -106,8 +108,8 @@ func during(ctx context.Context, s *stack.Stack, command []string) error {
 	return nil
 }
 
-// settle keeps Close from reporting the processes that the person took away, as the text below invites them to. Their end
-// was logged when it came.
+// settle keeps Close from reporting the processes that the person took away, as the text below
+// invites them to. Their end was logged when it came.
 func settle(s *stack.Stack) error {
 	var errs []error
 	for _, p := range s.Processes() {

@@ -46,7 +46,8 @@ func (l *acceptLogger) report(err error, now time.Time) {
 	l.lastLogged, l.unlogged = now, 0
 }
 
-// httpLog is the HTTP server's error log. A handler that panicked is a fault; the rest is debugging.
+// httpLog is the HTTP server's error log. A handler that panicked is a fault; the rest is
+// debugging.
 func httpLog(l *slog.Logger) *log.Logger { return log.New(stdLogAdapter{l}, "", 0) }
 
 type stdLogAdapter struct{ log *slog.Logger }

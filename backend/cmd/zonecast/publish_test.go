@@ -18,7 +18,8 @@ import (
 	"github.com/zonecast/zonecast/web/dashboard"
 )
 
-// A wayToPublish sends the members of a JSON object to a room, and returns "ok" or the error's code.
+// A wayToPublish sends the members of a JSON object to a room, and returns "ok" or the error's
+// code.
 type wayToPublish func(t *testing.T, s *server, warehouse, zone, members string) string
 
 // waysToPublish are all of them, by name.

@@ -60,8 +60,8 @@ type server struct {
 	readiness *cluster.Readiness
 }
 
-// A publishRejecter is a broker that keeps its messages in this process: it refuses publications once
-// the process leaves, since nobody who reconnects would get them.
+// A publishRejecter is a broker that keeps its messages in this process: it refuses publications
+// once the process leaves, since nobody who reconnects would get them.
 type publishRejecter interface{ RejectPublishes() }
 
 var _ publishRejecter = (*broker.Memory)(nil)

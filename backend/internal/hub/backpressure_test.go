@@ -54,7 +54,8 @@ func (h *house) publishUntilClosed(data json.RawMessage, most int, slow ...*gues
 	return published
 }
 
-// When publishers outrun everybody, they wait; nobody is thrown out, and all that was accepted arrives.
+// When publishers outrun everybody, they wait; nobody is thrown out, and all that was accepted
+// arrives.
 func TestAFloodIsDeliveredToEverybody(t *testing.T) {
 	const members = 12
 	h := build(t, options{bytes: 64 << 10, limits: endless, wait: 10 * time.Second})
@@ -112,8 +113,9 @@ func TestOneWhoStopsReadingHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// When one of 1,000 stops reading, the others' latency stays what it was. The bound is far above what noise does to the
-// figures, and far below what they are when anyone waits for the one: it sleeps for the whole second half.
+// When one of 1,000 stops reading, the others' latency stays what it was. The bound is far above
+// what noise does to the figures, and far below what they are when anyone waits for the one: it
+// sleeps for the whole second half.
 func TestTheOthersKeepTheirLatencyWhenOneOfAThousandStopsReading(t *testing.T) {
 	const others, messages = 999, 20
 	watch := new(stopwatch)
@@ -159,7 +161,8 @@ type slowed struct {
 
 func (s *slowed) Slow(n int) { s.Add(int64(max(n, 0))) }
 
-// When all read slower than is published, they count as slow, and publishers wait for them all the same.
+// When all read slower than is published, they count as slow, and publishers wait for them all the
+// same.
 func TestAFloodOfSlowReadersIsDeliveredToEverybody(t *testing.T) {
 	const members = 8
 	var slow slowed
@@ -190,7 +193,8 @@ func (h *house) trickler(name string, pace time.Duration) *guest {
 	return g
 }
 
-// What the broker has accepted and not yet delivered counts as well: with Redis both are different moments.
+// What the broker has accepted and not yet delivered counts as well: with Redis both are different
+// moments.
 func TestPublishersWaitForWhatIsUnderWayFromTheBroker(t *testing.T) {
 	h := build(t, options{bytes: 256 << 10, limits: endless, wait: 100 * time.Millisecond})
 	g := h.member("g", room("a"))
@@ -237,7 +241,8 @@ func TestPublishersAreRefusedWhenTheirMembersDoNotRecover(t *testing.T) {
 	})
 }
 
-// A few who read slowly, and don't stop, are left to their bound: the others' publishers don't go at their pace.
+// A few who read slowly, and don't stop, are left to their bound: the others' publishers don't go
+// at their pace.
 func TestAFewSlowReadersDontSetThePace(t *testing.T) {
 	const quick, most = 14, 1250 // 20 MB
 	h := build(t, options{bytes: 1 << 20, limits: endless, slow: 100 * time.Millisecond, wait: 10 * time.Second})
@@ -252,8 +257,9 @@ func TestAFewSlowReadersDontSetThePace(t *testing.T) {
 	}
 }
 
-// Each of many rooms is busy with one publisher, and all of them have one member in common. It reads as fast as it can, and
-// that they are all for it is nobody's fault: their publishers wait for it.
+// Each of many rooms is busy with one publisher, and all of them have one member in common. It
+// reads as fast as it can, and that they are all for it is nobody's fault: their publishers wait
+// for it.
 func TestAFloodOfManyRoomsIsDeliveredToWhoIsInAllOfThem(t *testing.T) {
 	for _, others := range []int{0, 9} {
 		t.Run(fmt.Sprint(others, " others in each"), func(t *testing.T) {

@@ -27,7 +27,8 @@ func BenchmarkJoinLeave(b *testing.B) {
 	}
 }
 
-// BenchmarkJoinLeaveInManyRooms does so in a hub that holds so many other rooms, with one member each.
+// BenchmarkJoinLeaveInManyRooms does so in a hub that holds so many other rooms, with one member
+// each.
 func BenchmarkJoinLeaveInManyRooms(b *testing.B) {
 	for _, rooms := range []int{1_000, 100_000} {
 		b.Run(fmt.Sprintf("among %d rooms", rooms), func(b *testing.B) {
@@ -36,7 +37,8 @@ func BenchmarkJoinLeaveInManyRooms(b *testing.B) {
 	}
 }
 
-// withRooms builds a hub that holds so many rooms, with one member each, which sit at a few sessions of one connection.
+// withRooms builds a hub that holds so many rooms, with one member each, which sit at a few
+// sessions of one connection.
 func withRooms(b *testing.B, rooms int) *house {
 	const perSession = 200
 	h := build(b, options{rooms: perSession, limits: broker.Limits{Messages: 1, Rooms: 2 * rooms}})
@@ -61,18 +63,19 @@ func comeAndGo(b *testing.B, h *house, joins []hub.Join) {
 	}
 }
 
-// BenchmarkFanout measures one publication of 128 bytes from the broker to all sockets, as fast as the sockets take them. Each member
-// has a socket of its own, with a descriptor, as far as one process has them for both ends: 10,000 members share 5,000 sockets, two
-// each. A member's queue and the system call for it are its own all the same; what is cheaper there is what the kernel keeps of
-// a socket, which half as many need.
+// BenchmarkFanout measures one publication of 128 bytes from the broker to all sockets, as fast as
+// the sockets take them. Each member has a socket of its own, with a descriptor, as far as one
+// process has them for both ends: 10,000 members share 5,000 sockets, two each. A member's queue
+// and the system call for it are its own all the same; what is cheaper there is what the kernel
+// keeps of a socket, which half as many need.
 func BenchmarkFanout(b *testing.B) {
 	for _, members := range []int{10, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("to %d", members), func(b *testing.B) { fanOut(b, build(b, options{}), members) })
 	}
 }
 
-// BenchmarkFanoutInManyRooms does so to 100 members in a hub that holds so many other rooms: what it costs depends on the members
-// alone.
+// BenchmarkFanoutInManyRooms does so to 100 members in a hub that holds so many other rooms: what
+// it costs depends on the members alone.
 func BenchmarkFanoutInManyRooms(b *testing.B) {
 	for _, rooms := range []int{1, 100_000} {
 		b.Run(fmt.Sprintf("among %d rooms", rooms), func(b *testing.B) { fanOut(b, withRooms(b, rooms), 100) })

@@ -59,7 +59,8 @@ func TestCloseWhileMessagesFlow(t *testing.T) {
 	}
 }
 
-// The transport ends the queue of a client that is too slow; until it closes the session, the room goes on without it.
+// The transport ends the queue of a client that is too slow; until it closes the session, the room
+// goes on without it.
 func TestAClosedQueueHoldsUpNobody(t *testing.T) {
 	h := build(t, options{bytes: 4 << 10, overPipe: true})
 	slow, quick := h.sleeper("slow"), h.member("quick", room("a"))

@@ -10,8 +10,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// controlled is the memory broker with hooks before its calls and a tap between it and the hub. It fails the test when the
-// hub subscribes to a room twice, or unsubscribes from one that it is not subscribed to.
+// controlled is the memory broker with hooks before its calls and a tap between it and the hub. It
+// fails the test when the hub subscribes to a room twice, or unsubscribes from one that it is not
+// subscribed to.
 type controlled struct {
 	*broker.Memory
 	t   testing.TB
@@ -103,7 +104,8 @@ func (c *controlled) calls() (subscribes, histories int) {
 	return c.subscribes, c.histories
 }
 
-// A tap hands on what the broker delivers; while it is shut, it keeps it, as a network does that is late.
+// A tap hands on what the broker delivers; while it is shut, it keeps it, as a network does that is
+// late.
 type tap struct {
 	hub *hub.Hub
 

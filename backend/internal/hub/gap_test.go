@@ -94,7 +94,8 @@ func TestFreshMembersGetWhatIsRetained(t *testing.T) {
 	wantNumbers(t, third, room("a"), "retained 3", "retained 5", "retained 6")
 }
 
-// What an earlier subscription had still to say, of messages that the room has already, is not said again.
+// What an earlier subscription had still to say, of messages that the room has already, is not said
+// again.
 func TestWhatTheRoomHasIsNotSentAgain(t *testing.T) {
 	h := build(t, options{})
 	h.publish(room("a"), 4)
@@ -111,7 +112,8 @@ func TestWhatTheRoomHasIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// After a gap newcomers get the retained events as they are then: one that the gap swallowed, none that is gone.
+// After a gap newcomers get the retained events as they are then: one that the gap swallowed, none
+// that is gone.
 func TestRetainedEventsAreThoseAfterTheGap(t *testing.T) {
 	h := build(t, options{limits: endless})
 	h.member("g", room("a"))

@@ -105,7 +105,8 @@ type options struct {
 // endless keeps all that a test publishes, so that whoever is late finds it.
 var endless = broker.Limits{Messages: 1_000_000, Bytes: 1 << 30}
 
-// build returns a house whose end is checked: no session, no room, no subscription, no byte is left.
+// build returns a house whose end is checked: no session, no room, no subscription, no byte is
+// left.
 func build(t testing.TB, o options) *house {
 	h := &house{t: t, dial: tcp}
 	if o.overPipe {
@@ -204,7 +205,8 @@ func (h *house) deliver(room wire.Room, at wire.Offset) {
 	h.Message(&broker.Message{Message: wire.Message{Room: room, Event: "E", Offset: at}})
 }
 
-// flood publishes to the room until stop: a few messages each millisecond, less when the clients can't follow.
+// flood publishes to the room until stop: a few messages each millisecond, less when the clients
+// can't follow.
 func (h *house) flood(room wire.Room, publishers int) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
@@ -240,7 +242,8 @@ func drain(t testing.TB) net.Conn {
 	return server
 }
 
-// idle opens a session on a connection, which several may share: a process has descriptors for fewer than 10,000 pairs.
+// idle opens a session on a connection, which several may share: a process has descriptors for
+// fewer than 10,000 pairs.
 func (h *house) idle(t testing.TB, name string, conn net.Conn, joins ...hub.Join) *hub.Session {
 	t.Helper()
 	s := h.Open(name, "", h.pool.NewQueue(conn, lines, nil), nil)
@@ -415,8 +418,8 @@ func (g *guest) joinThen(ctx context.Context, then func(), joins ...hub.Join) er
 	})
 }
 
-// joined is what the client is told when it joins: the number of the message that must come next, and where the room
-// stands.
+// joined is what the client is told when it joins: the number of the message that must come next,
+// and where the room stands.
 type joined struct {
 	Room string
 	Next uint64

@@ -71,7 +71,8 @@ func TestAnnouncementComesOnceWithAllOffsetsBeforeAnyMessage(t *testing.T) {
 	}
 }
 
-// What comes between the announcement and the membership may be more than the hub bridges by itself.
+// What comes between the announcement and the membership may be more than the hub bridges by
+// itself.
 func TestManyMessagesDuringTheAnnouncementAreNotLost(t *testing.T) {
 	const n = 500
 	h := build(t, options{})
@@ -165,8 +166,8 @@ func TestJoiningAgain(t *testing.T) {
 	eventually(t, "the room is released", func() bool { return h.Rooms() == 0 })
 }
 
-// A member that joins again is told an offset; the next message that it gets must be the one that follows. Here one is
-// published after the offset of its room was read and before the announcement.
+// A member that joins again is told an offset; the next message that it gets must be the one that
+// follows. Here one is published after the offset of its room was read and before the announcement.
 func TestJoiningAgainAnnouncesWhereItsMessagesGoOn(t *testing.T) {
 	h := build(t, options{})
 	g := h.member("g", room("a"))
@@ -220,7 +221,8 @@ func TestASessionIsKnownFromOpenToClose(t *testing.T) {
 	}
 }
 
-// Whoever joins many rooms at once gets all that they hold, more than its bound: at its own pace, and without being thrown out.
+// Whoever joins many rooms at once gets all that they hold, more than its bound: at its own pace,
+// and without being thrown out.
 func TestJoiningManyRoomsThrowsNobodyOut(t *testing.T) {
 	const rooms = 48
 	for _, resume := range []bool{false, true} {

@@ -12,8 +12,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// copied is an encoding that keeps a copy of the frame, as server-sent events and compressed frames do;
-// headed is one that does not.
+// copied is an encoding that keeps a copy of the frame, as server-sent events and compressed frames
+// do; headed is one that does not.
 var (
 	copied = &outbox.Encoding{Closing: lines.Closing, Append: func(dst []byte, f *outbox.Frame) []byte {
 		return append(append(append(dst, "data: "...), f.JSON...), '\n')
@@ -22,8 +22,8 @@ var (
 		Header: func(dst []byte, _ int) []byte { return append(dst, "> "...) }}
 )
 
-// What is kept for those who come back is charged the memory that it takes, whatever encodings it was
-// sent in, and stays within its bound.
+// What is kept for those who come back is charged the memory that it takes, whatever encodings it
+// was sent in, and stays within its bound.
 func TestWhatIsKeptForReplaysIsChargedItsMemory(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -75,7 +75,8 @@ func reachable() int {
 	return int(m.HeapAlloc)
 }
 
-// What rooms keep for those who join in the next moment is bounded for all rooms together, and none of it outlives the rooms.
+// What rooms keep for those who join in the next moment is bounded for all rooms together, and none
+// of it outlives the rooms.
 func TestRecentMessagesOfAllRoomsAreBounded(t *testing.T) {
 	const rooms = 1500
 	h := build(t, options{rooms: rooms, bytes: 8 << 20, limits: broker.Limits{Messages: 1}})

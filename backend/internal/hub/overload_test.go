@@ -41,7 +41,8 @@ type listener struct{ *announced }
 
 func (listener) Announce(wire.Room) {}
 
-// An instance without members of a room lets its publishers wait for those of another one, and no longer than they are behind.
+// An instance without members of a room lets its publishers wait for those of another one, and no
+// longer than they are behind.
 func TestPublishersWaitForMembersOfOtherInstances(t *testing.T) {
 	line := newAnnouncer()
 	h := build(t, options{bytes: 64 << 10, stall: time.Minute, limits: endless, signal: line, wait: 50 * time.Millisecond})
@@ -89,8 +90,8 @@ func (h *house) abroad(name wire.Room, n int) {
 	}
 }
 
-// What other instances publish before they hear of it may be far more than the members' queues hold:
-// nobody is thrown out.
+// What other instances publish before they hear of it may be far more than the members' queues
+// hold: nobody is thrown out.
 func TestWhatIsOnItsWayFromOtherInstancesThrowsNobodyOut(t *testing.T) {
 	const members, messages = 6, 200
 	line := newAnnouncer()
@@ -118,7 +119,8 @@ func TestWhatIsOnItsWayFromOtherInstancesThrowsNobodyOut(t *testing.T) {
 	wantUnbroken(t, late.flush())
 }
 
-// A room holds back so much and no more, and in their order; members who never read meet their bound.
+// A room holds back so much and no more, and in their order; members who never read meet their
+// bound.
 func TestWhatIsDeferredInARoomIsBounded(t *testing.T) {
 	line := newAnnouncer()
 	h := build(t, options{bytes: 64 << 10, limits: endless, signal: line, stall: time.Minute})

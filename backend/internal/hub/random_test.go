@@ -14,8 +14,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A thousand operations in an order that nobody thought of, by clients that know nothing of one another, on a broker that
-// fails now and then. Whatever happened: each stream is unbroken, and the hub holds the rooms that have members, no other.
+// A thousand operations in an order that nobody thought of, by clients that know nothing of one
+// another, on a broker that fails now and then. Whatever happened: each stream is unbroken, and the
+// hub holds the rooms that have members, no other.
 func TestRandomOperationsKeepThePromises(t *testing.T) {
 	const actors, operations = 10, 100
 	seed := uint64(time.Now().UnixNano())
@@ -138,7 +139,8 @@ func (a *actor) remember(frames []wire.ServerFrame) {
 	}
 }
 
-// join joins one to three rooms, with the last offset where there is one. What of it failed the client takes as left.
+// join joins one to three rooms, with the last offset where there is one. What of it failed the
+// client takes as left.
 func (a *actor) join() {
 	if a.rand.IntN(3) == 0 {
 		a.remember(a.guest.flush())

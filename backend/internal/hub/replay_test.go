@@ -13,8 +13,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// When hundreds come back at once, each with an offset of its own, the broker is asked for each part
-// of the history once, not hundreds of times; and everyone gets exactly what it missed.
+// When hundreds come back at once, each with an offset of its own, the broker is asked for each
+// part of the history once, not hundreds of times; and everyone gets exactly what it missed.
 func TestReplaysShareTheirReads(t *testing.T) {
 	const guests, missed = 400, 1000
 	h := build(t, options{limits: endless})
@@ -93,7 +93,8 @@ func TestThoseOfALostEpochShareTheirReads(t *testing.T) {
 	}
 }
 
-// holey is a broker whose history lacks some messages in the middle, as one does whose clock was wrong for a while.
+// holey is a broker whose history lacks some messages in the middle, as one does whose clock was
+// wrong for a while.
 type holey struct {
 	*controlled
 	from, to uint64 // are missing
@@ -117,7 +118,8 @@ func (h holey) History(ctx context.Context, room wire.Room, after wire.Offset, l
 	return page, nil
 }
 
-// A hole within the history is a gap to those who come back before it, wherever it lies in the pages, and they go on after it.
+// A hole within the history is a gap to those who come back before it, wherever it lies in the
+// pages, and they go on after it.
 func TestAHoleWithinTheHistoryIsAGap(t *testing.T) {
 	for _, hole := range [][2]uint64{{251, 260}, {201, 201}, {200, 200}, {190, 210}, {399, 401}, {201, 400}} {
 		t.Run(fmt.Sprint(hole), func(t *testing.T) {

@@ -172,8 +172,8 @@ func TestFailedHistoryLeavesNothing(t *testing.T) {
 	wantNumbers(t, g, room("a"), "2", "3")
 }
 
-// With several instances a client may come back with an offset that has not reached this one yet. It waits for that
-// without keeping the broker busy.
+// With several instances a client may come back with an offset that has not reached this one yet.
+// It waits for that without keeping the broker busy.
 func TestResumeAheadOfTheHubWaits(t *testing.T) {
 	h := build(t, options{})
 	other := h.member("other", room("a"))

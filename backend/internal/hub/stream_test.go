@@ -9,9 +9,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// wantUnbroken holds what a client saw to the promise of order: from each joining on, the numbers of a room rise by one;
-// only a gap leaps; nothing comes before joining or after leaving; retained events come before all others. It returns the
-// number of messages of each room.
+// wantUnbroken holds what a client saw to the promise of order: from each joining on, the numbers
+// of a room rise by one; only a gap leaps; nothing comes before joining or after leaving; retained
+// events come before all others. It returns the number of messages of each room.
 func wantUnbroken(t testing.TB, frames []wire.ServerFrame) map[string]int {
 	t.Helper()
 	next := map[string]uint64{} // of the rooms that the client is in

@@ -123,8 +123,9 @@ func TestAFailedSubscriptionTakesNoRoomAway(t *testing.T) {
 	wantNumbers(t, g, room("a"), "1", "2")
 }
 
-// broker.Handler says that a call must not block. A message of an earlier subscription may still be under way when the
-// next one begins; if it waited for that, a broker with one receiver would wait for itself.
+// broker.Handler says that a call must not block. A message of an earlier subscription may still be
+// under way when the next one begins; if it waited for that, a broker with one receiver would wait
+// for itself.
 func TestAMessageDuringTheSubscriptionDoesNotBlock(t *testing.T) {
 	h := build(t, options{})
 	last := h.publish(room("a"), 1)

@@ -13,8 +13,8 @@ import (
 
 var eventually = testkit.Eventually
 
-// block fills the socket of a queue, so that what is pushed next waits, and returns how many lines that took. Its client must
-// read nothing.
+// block fills the socket of a queue, so that what is pushed next waits, and returns how many lines
+// that took. Its client must read nothing.
 func block(q *outbox.Queue) (lines int) {
 	for ; !blocked(q); lines++ {
 		q.Push(message(lines))
@@ -22,7 +22,8 @@ func block(q *outbox.Queue) (lines int) {
 	return lines
 }
 
-// blocked reports whether 48 KiB wait for a socket that is full for good, once the writer has tried.
+// blocked reports whether 48 KiB wait for a socket that is full for good, once the writer has
+// tried.
 func blocked(q *outbox.Queue) bool {
 	for !q.Stalled() && q.Stats().Waiting > 0 {
 		runtime.Gosched()
@@ -51,8 +52,9 @@ func TestAClientIsSlowWhileItsOldestMessageWaitsTooLong(t *testing.T) {
 	eventually(t, "one that is gone is not slow", func() bool { return m.slow.Load() == 0 })
 }
 
-// Two goroutines read the clock and then take the queue's lock in any order: a moment that is read earlier and used later is not
-// 49 days after the other, or a client that has just taken something would count as gone.
+// Two goroutines read the clock and then take the queue's lock in any order: a moment that is read
+// earlier and used later is not 49 days after the other, or a client that has just taken something
+// would count as gone.
 func TestAMomentIsNeverInTheFuture(t *testing.T) {
 	for _, tt := range []struct {
 		then, now uint32

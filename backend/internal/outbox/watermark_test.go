@@ -9,8 +9,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Rooms learn when the queue of a member falls behind, whether its peer is seen to read, and when it
-// has caught up: publishers wait accordingly.
+// Rooms learn when the queue of a member falls behind, whether its peer is seen to read, and when
+// it has caught up: publishers wait accordingly.
 func TestRoomsLearnHowAQueueStandsBetweenItsWatermarks(t *testing.T) {
 	const bound = 64 << 10
 	for _, tt := range []struct {

@@ -8,7 +8,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
-// ReadFrame reads a frame of a WebSocket server. The payload stands in buf when there is room for it.
+// ReadFrame reads a frame of a WebSocket server. The payload stands in buf when there is room for
+// it.
 func ReadFrame(in *bufio.Reader, buf []byte) (h wsframe.Header, payload []byte, err error) {
 	size := 0
 	for have := 2; size == 0; have++ {

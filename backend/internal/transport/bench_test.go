@@ -26,8 +26,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// readers names the variable that makes this program a process of clients, so that what they read is not the server's work:
-// how many, where, and how they ask.
+// readers names the variable that makes this program a process of clients, so that what they read
+// is not the server's work: how many, where, and how they ask.
 const readers = "ZONECAST_BENCH_READERS"
 
 func TestMain(m *testing.M) {
@@ -95,9 +95,9 @@ func newBench(b *testing.B, name string, clients int) *bench {
 
 var zoneA = wire.Room{Warehouse: "w", Zone: "a"}
 
-// BenchmarkDelivery compares what a delivery of 128 bytes costs the server over each transport: one message at a time, where
-// each is a write of its own, and as fast as the clients read, where many share a write. The clients are in two rooms, as
-// those of a zone are.
+// BenchmarkDelivery compares what a delivery of 128 bytes costs the server over each transport: one
+// message at a time, where each is a write of its own, and as fast as the clients read, where many
+// share a write. The clients are in two rooms, as those of a zone are.
 func BenchmarkDelivery(b *testing.B) {
 	const clients = 1000
 	for _, load := range []struct {

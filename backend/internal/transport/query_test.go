@@ -77,7 +77,8 @@ func TestAQueryThatCanNotBeReadSaysWhatToChange(t *testing.T) {
 	}
 }
 
-// Whatever a stranger writes into the address is refused with a sentence, or names valid rooms, each once and not too many.
+// Whatever a stranger writes into the address is refused with a sentence, or names valid rooms,
+// each once and not too many.
 func FuzzParseQuery(f *testing.F) {
 	f.Add("warehouse=w&zone=a&userId=u&room=warehouse:x&cursor=zone:w:a@k3f9-17", "zone:w:a@k3f9-18")
 	f.Add("cursor=%00&room=&room=zone", "")

@@ -19,8 +19,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A toy is a whole transport, as docs/transports.md describes it: GET /toy answers with a line for each
-// frame, "{cursor} {frame}", and at last "close {code}".
+// A toy is a whole transport, as docs/transports.md describes it: GET /toy answers with a line for
+// each frame, "{cursor} {frame}", and at last "close {code}".
 type toy struct {
 	gate *transport.Gate
 	pool *outbox.Pool
@@ -124,8 +124,8 @@ func (c *toyClient) want(prefix string) string {
 	return line
 }
 
-// A transport that the server does not know delivers broadcasts, resumes by its cursor, posts frames
-// and tells why it closes, and is in the metrics, with what it brings alone.
+// A transport that the server does not know delivers broadcasts, resumes by its cursor, posts
+// frames and tells why it closes, and is in the metrics, with what it brings alone.
 func TestATransportOfSomeoneElse(t *testing.T) {
 	s := startToy(t)
 	one := connectToy(t, s, "warehouse=w1&zone=a")

@@ -7,9 +7,9 @@ package headers
 
 import "net/http"
 
-// policy allows what the own origin serves and nothing inline: no script, no style, no event attribute in the HTML. Text
-// that a publisher smuggles into a page could thus not run even if it escaped its escaping. The own origin includes its
-// WebSocket and its event stream.
+// policy allows what the own origin serves and nothing inline: no script, no style, no event
+// attribute in the HTML. Text that a publisher smuggles into a page could thus not run even if it
+// escaped its escaping. The own origin includes its WebSocket and its event stream.
 const policy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors "
 
 // Page sets the headers of a page that no other page may frame.

@@ -25,7 +25,8 @@ type Events struct {
 // ReadEvents returns a reader of events.
 func ReadEvents(r io.Reader) *Events { return &Events{in: bufio.NewReader(r)} }
 
-// Next reads the next event, or why there is none: io.EOF at the end of the body. One that is cut off counts for nothing.
+// Next reads the next event, or why there is none: io.EOF at the end of the body. One that is cut
+// off counts for nothing.
 func (s *Events) Next() (e Event, err error) {
 	var data []string
 	id := s.LastID

@@ -1,4 +1,5 @@
-// Package transporttest has a server for the tests of transports: a real socket, the real hub, the memory broker.
+// Package transporttest has a server for the tests of transports: a real socket, the real hub, the
+// memory broker.
 package transporttest
 
 import (
@@ -43,7 +44,8 @@ type Server struct {
 	transport string
 }
 
-// Fragile is the memory broker, which can be made to refuse subscriptions, or to take its time for them.
+// Fragile is the memory broker, which can be made to refuse subscriptions, or to take its time for
+// them.
 type Fragile struct {
 	*broker.Memory
 	Broken atomic.Bool
@@ -165,7 +167,8 @@ func (s *Server) Get(through *http.Client, path string, header ...string) (*http
 	return through.Do(r)
 }
 
-// Counter returns the sum of a metric over the label values that match; a match reads "label=value".
+// Counter returns the sum of a metric over the label values that match; a match reads
+// "label=value".
 func (s *Server) Counter(name string, match ...string) (sum float64) {
 	s.t.Helper()
 	families, err := s.Metrics.Registry.Gather()
