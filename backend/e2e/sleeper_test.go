@@ -115,11 +115,16 @@ type member struct {
 	took []time.Duration
 }
 
-// follow connects to the zone and reads to the end of the test. It fails when a number is missing.
+// follow connects to the zone, and reads to the end of the test once it has joined. It fails when a
+// number is missing.
 func follow(t *testing.T, address, zone string) *member {
 	t.Helper()
 	conn, in, err := upgrade(address, "warehouse=warehouse-1&zone="+zone, "")
 	testkit.Must(t, err)
+	_, connected, err := testkit.ReadFrame(in, nil)
+	if err != nil || !bytes.HasPrefix(connected, []byte(`{"event":"connected"`)) {
+		t.Fatalf("the first frame is %q, %v", connected, err)
+	}
 	m := new(member)
 	var reading sync.WaitGroup
 	reading.Go(func() {

@@ -251,9 +251,9 @@ func TestAFewSlowReadersDontSetThePace(t *testing.T) {
 	}
 	h.dial = narrow
 	const pace = 10 * time.Millisecond // 150 KB a second
-	h.publishUntilClosed(xs(16_000), most, h.trickler("slow-0", pace), h.trickler("slow-1", pace))
-	if n := h.waits.Load(); n > 10 {
-		t.Errorf("publishers had to wait %d times", n)
+	published := h.publishUntilClosed(xs(16_000), most, h.trickler("slow-0", pace), h.trickler("slow-1", pace))
+	if n := h.waits.Load(); n > int64(published/4) { // some are for the grace of a few
+		t.Errorf("publishers had to wait %d times for %d messages", n, published)
 	}
 }
 
