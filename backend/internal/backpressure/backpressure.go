@@ -23,8 +23,9 @@ import (
 )
 
 // HighWatermark and LowWatermark are parts of the bound of one connection's write queue: above the
-// high one it is behind, at the low one it is ready again. What one room has in flight is at most
-// the high one, too, so all of that fits above it.
+// high one it is behind, at the low one it is ready again. A publisher is let in while less than
+// the high one is in flight in its room: what is, with one publication more, fits above it in a
+// queue.
 const (
 	HighWatermark = 4 // bound / 4
 	LowWatermark  = 8 // bound / 8
@@ -117,7 +118,7 @@ func (c *Control) tryReserve(name wire.Room, r *Room, bytes int) (changed <-chan
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	open, again := r.isOpen(now)
-	if open && !r.deferring && (r.inFlight == 0 || r.inFlight+bytes <= c.Bound/HighWatermark) {
+	if open && !r.deferring && r.inFlight < c.Bound/HighWatermark {
 		r.inFlight += bytes
 		return nil, time.Time{}, true
 	}
@@ -177,7 +178,7 @@ func (v Reservation) Accepted(at wire.Offset) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if at.Epoch == r.delivered.Epoch && at.N <= r.delivered.N {
+	if r.isDelivered(at) {
 		v.releaseLocked()
 		return
 	}

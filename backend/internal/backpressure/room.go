@@ -28,6 +28,7 @@ type Room struct {
 	mu      sync.Mutex
 	members [levels]int   // by level
 	givenUp int           // of those behind
+	round   uint          // how often some were given up
 	taken   time.Time     // when a full socket took something, or became full
 	verdict Verdict       // the latest one
 	since   time.Time     // when it was reached
@@ -53,34 +54,46 @@ func (c *Control) NewRoom(name wire.Room) *Room {
 	return &Room{control: c, name: name, grace: c.grace()}
 }
 
+// A Member is what a room notes of one of its members: the round of giving up that it has answered.
+type Member struct{ round uint }
+
 // Join counts a member in.
-func (r *Room) Join(l Level) { r.change(func() { r.enter(l) }) }
+func (r *Room) Join(m *Member, l Level) { r.change(func() { r.enter(m, l) }) }
 
 // Leave counts a member out.
-func (r *Room) Leave(l Level) { r.change(func() { r.members[l]-- }) }
+func (r *Room) Leave(m *Member, l Level) { r.change(func() { r.exit(m, l) }) }
 
 // Move takes a member from one level to another.
-func (r *Room) Move(from, to Level) {
+func (r *Room) Move(m *Member, from, to Level) {
 	r.change(func() {
-		r.members[from]--
-		r.enter(to)
+		r.exit(m, from)
+		r.enter(m, to)
 	})
 }
 
-func (r *Room) enter(l Level) {
+func (r *Room) enter(m *Member, l Level) {
 	if l == Full || l == Reading {
 		r.taken = time.Now()
 	}
+	m.round = r.round
 	r.members[l]++
 }
 
-// Took notes that a member that is behind took something, after it had taken nothing for so long.
-func (r *Room) Took(after time.Duration) {
+func (r *Room) exit(m *Member, l Level) {
+	if (l == Full || l == Reading) && m.round != r.round {
+		r.givenUp--
+	}
+	r.members[l]--
+}
+
+// Took notes that a member that is behind took something.
+func (r *Room) Took(m *Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.taken = time.Now()
-	if after >= r.control.StallTimeout && r.givenUp > 0 {
-		r.givenUp-- // it is back
+	if m.round != r.round { // it was given up, and is back
+		m.round = r.round
+		r.givenUp--
 	}
 }
 
@@ -89,7 +102,6 @@ func (r *Room) change(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f()
-	r.givenUp = min(r.givenUp, r.members[Full]+r.members[Reading])
 	if r.changed == nil && r.verdict == Open {
 		return
 	}
@@ -117,7 +129,8 @@ func (r *Room) isOpen(now time.Time) (open bool, again time.Time) {
 		Stalled: now.Sub(r.taken), StallTimeout: r.control.StallTimeout}
 	v := Decide(s)
 	if v == GiveUp {
-		r.givenUp += s.Behind
+		r.givenUp += s.Behind // which are all whose sockets are full
+		r.round++
 		v = Open
 	}
 	if v != r.verdict {
@@ -179,7 +192,7 @@ func (r *Room) Delivered(at wire.Offset, bytes int) {
 	if n == 0 {
 		return
 	}
-	r.accepted = append(r.accepted[:0], r.accepted[n:]...)
+	r.accepted = r.accepted[n:]
 	r.wake()
 }
 

@@ -22,10 +22,12 @@ func control() *Control {
 func at(n uint64) wire.Offset { return wire.Offset{Epoch: "e", N: n} }
 
 // join adds members at a level.
-func (r *Room) join(n int, l Level) {
+func (r *Room) join(n int, l Level) (all []*Member) {
 	for range n {
-		r.Join(l)
+		all = append(all, new(Member))
+		r.Join(all[len(all)-1], l)
 	}
+	return all
 }
 
 // wait returns how long a publisher waits, and how it ends.
@@ -77,9 +79,9 @@ func later(d time.Duration, f func()) { time.AfterFunc(d, f) }
 func TestPublishersGoOnWhenMembersHaveDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewRoom(name)
-		r.join(3, Writing)
+		members := r.join(3, Writing)
 		for i := range 3 {
-			later(time.Duration(i+1)*100*time.Millisecond, func() { r.Move(Writing, Ready) })
+			later(time.Duration(i+1)*100*time.Millisecond, func() { r.Move(members[i], Writing, Ready) })
 		}
 		// One of three alone is no longer many: but publishers wait already, and it gets its grace.
 		if got, code := wait(t, r); got != 300*time.Millisecond || code != "" {
@@ -91,8 +93,8 @@ func TestPublishersGoOnWhenMembersHaveDrained(t *testing.T) {
 func TestPublishersGoOnWhenTheOnlyMemberBehindLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewRoom(name)
-		r.join(1, Full)
-		later(10*time.Millisecond, func() { r.Leave(Full) })
+		full := r.join(1, Full)
+		later(10*time.Millisecond, func() { r.Leave(full[0], Full) })
 		if got, _ := wait(t, r); got != 10*time.Millisecond {
 			t.Errorf("waited %v, want 10ms", got)
 		}
@@ -103,9 +105,9 @@ func TestPublishersGoOnWhenTheOnlyMemberBehindLeaves(t *testing.T) {
 func TestTheManyAreNotGivenUpWhileTheyTakeSomething(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewRoom(name)
-		r.join(4, Reading)
+		reading := r.join(4, Reading)
 		for i := range 10 {
-			later(time.Duration(i)*900*time.Millisecond, func() { r.Took(900 * time.Millisecond) })
+			later(time.Duration(i)*900*time.Millisecond, func() { r.Took(reading[0]) })
 		}
 		for range 3 {
 			if got, code := wait(t, r); got != 2*time.Second || code != wire.CodeRateLimited {
@@ -119,16 +121,34 @@ func TestTheManyAreNotGivenUpWhileTheyTakeSomething(t *testing.T) {
 func TestWhoWasGivenUpCountsAgainWhenItTakesSomething(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewRoom(name)
-		r.join(2, Full)
+		full := r.join(2, Full)
 		for _, want := range []time.Duration{time.Second, 0, 0} {
 			if got, _ := wait(t, r); got != want {
 				t.Errorf("waited %v, want %v", got, want)
 			}
 		}
-		r.Took(time.Minute)
-		r.Took(time.Minute)
+		r.Took(full[0])
+		r.Took(full[1])
 		if got, _ := wait(t, r); got != time.Second {
 			t.Errorf("waited %v for members that came back, want 1s", got)
+		}
+	})
+}
+
+// Those that were given up and leave take nobody's place: others that read are waited for.
+func TestWhoWasGivenUpLeavesNoExemptionBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := control().NewRoom(name)
+		dead := r.join(2, Full)
+		if got, _ := wait(t, r); got != time.Second {
+			t.Fatalf("waited %v for members that take nothing, want 1s", got)
+		}
+		r.join(2, Reading)
+		for _, m := range dead {
+			r.Leave(m, Full)
+		}
+		if got, _ := wait(t, r); got != time.Second {
+			t.Errorf("waited %v for members that read, want 1s", got)
 		}
 	})
 }
@@ -139,8 +159,8 @@ func TestTheGraceForAFewIsEarnedByBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewRoom(name)
 		r.join(20, Ready)
-		r.join(1, Reading)
-		reads := func() { r.Took(10 * time.Millisecond) }
+		slow := r.join(1, Reading)
+		reads := func() { r.Took(slow[0]) }
 		for i := range 1000 {
 			later(time.Duration(i)*10*time.Millisecond, reads)
 		}
@@ -159,17 +179,17 @@ func TestWaitingForTheManyEarnsGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewRoom(name)
 		r.join(20, Ready)
-		r.join(1, Reading)
+		slow := r.join(1, Reading)
 		for i := range 1000 {
-			later(time.Duration(i)*10*time.Millisecond, func() { r.Took(10 * time.Millisecond) })
+			later(time.Duration(i)*10*time.Millisecond, func() { r.Took(slow[0]) })
 		}
 		if got, _ := wait(t, r); got != time.Second { // the grace is spent
 			t.Fatalf("waited %v", got)
 		}
-		r.join(10, Reading)
+		many := r.join(10, Reading)
 		later(300*time.Millisecond, func() {
-			for range 10 {
-				r.Move(Reading, Ready)
+			for _, m := range many {
+				r.Move(m, Reading, Ready)
 			}
 		})
 		if got, _ := wait(t, r); got != 600*time.Millisecond {
@@ -178,14 +198,14 @@ func TestWaitingForTheManyEarnsGrace(t *testing.T) {
 	})
 }
 
-// What publishers have let in and the room has not delivered is at most the high watermark, or one
-// message.
+// Publishers are let in while less than the high watermark is in flight.
 func TestWhatIsInFlightIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := control()
 		c.PublishWait = 0
 		r := c.NewRoom(name)
 		r.join(1, Ready)
+		r.Delivered(at(0), 0)
 		reserve := func(bytes int) (Reservation, bool) {
 			v, err := c.Reserve(t.Context(), name, r, bytes)
 			return v, err == nil
@@ -198,6 +218,13 @@ func TestWhatIsInFlightIsBounded(t *testing.T) {
 			t.Error("something went beside it")
 		}
 		first.Release()
+		small, _ := reserve(1)
+		large, ok := reserve(bound / 2)
+		if !ok {
+			t.Error("a large message is kept out by a small one")
+		}
+		small.Release()
+		large.Release()
 		var all []Reservation
 		for range 4 {
 			v, ok := reserve(bound / 16)
@@ -223,6 +250,8 @@ func TestWhatIsInFlightIsBounded(t *testing.T) {
 		lost, _ := reserve(bound / 16)
 		lost.Accepted(at(9))
 		r.Delivered(wire.Offset{Epoch: "f", N: 1}, 0) // the room's history was lost, and the message with it
+		stale, _ := reserve(bound / 16)
+		stale.Accepted(at(12)) // whose history is lost already
 		if _, inFlight := r.Counts(); inFlight != 0 {
 			t.Errorf("%d bytes are in flight although all has arrived or is lost", inFlight)
 		}
@@ -280,7 +309,8 @@ func TestAllWhoWaitAreWoken(t *testing.T) {
 		waited := 0
 		c.OnWait = func() { mu.Lock(); waited++; mu.Unlock() }
 		r := c.NewRoom(name)
-		r.join(1, Writing)
+		r.Delivered(at(0), 0)
+		behind := r.join(1, Writing)
 		var all sync.WaitGroup
 		var offsets []uint64
 		for range 100 {
@@ -300,7 +330,7 @@ func TestAllWhoWaitAreWoken(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		r.Move(Writing, Ready)
+		r.Move(behind[0], Writing, Ready)
 		all.Wait()
 		if len(offsets) != 100 || !slices.IsSorted(offsets) || waited != 100 {
 			t.Errorf("%d of 100 were let in, %d waited", len(offsets), waited)

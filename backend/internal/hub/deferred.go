@@ -48,11 +48,11 @@ func (h *Hub) deferDelivery(r *room, a delivery) bool {
 		return false
 	}
 	n := a.weight()
-	if d.bytes+n > deferredPerRoom*h.control.Bound || h.deferred.Load()+int64(n) > deferredTotal {
-		for len(d.deliveries) > 0 {
-			h.deliver(r, h.takeDeferred(r))
+	for d.bytes+n > deferredPerRoom*h.control.Bound || h.deferred.Load()+int64(n) > deferredTotal {
+		if len(d.deliveries) == 0 {
+			return false
 		}
-		return false
+		h.deliver(r, h.takeDeferred(r))
 	}
 	d.deliveries = append(d.deliveries, a)
 	d.bytes += n

@@ -188,7 +188,8 @@ func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
 	return r, nil
 }
 
-// begin ends the subscription of a room: it takes over the snapshot, and then what arrived since.
+// startDelivery ends the subscription of a room: it takes over the snapshot, and then what arrived
+// since.
 func (h *Hub) startDelivery(r *room, s broker.Snapshot) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -257,7 +258,7 @@ func (h *Hub) Message(m *broker.Message) {
 	h.onDelivery(r, delivery{message: m})
 }
 
-// message is called with the room's mutex held.
+// deliverMessage is called with the room's mutex held.
 func (h *Hub) deliverMessage(r *room, m *broker.Message) {
 	if m.Offset.Epoch == r.offset.Epoch && m.Offset.N <= r.offset.N {
 		return // the snapshot or the history had it
@@ -309,7 +310,7 @@ func (h *Hub) Gap(name wire.Room, gap broker.Gap, retained []*broker.Message) {
 	h.onDelivery(r, delivery{gap: &gap, retained: retained})
 }
 
-// arrived takes what the broker calls with. It is called with the room's mutex held.
+// onDelivery takes what the broker calls with. It is called with the room's mutex held.
 func (h *Hub) onDelivery(r *room, a delivery) {
 	switch {
 	case !r.begun:
@@ -328,7 +329,7 @@ func (h *Hub) deliver(r *room, a delivery) {
 	}
 }
 
-// gap is called with the room's mutex held.
+// deliverGap is called with the room's mutex held.
 func (h *Hub) deliverGap(r *room, gap broker.Gap, retained []*broker.Message) {
 	if gap.To.Epoch == r.offset.Epoch && gap.To.N <= r.offset.N {
 		return // of an earlier subscription

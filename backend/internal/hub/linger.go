@@ -14,7 +14,7 @@ import (
 // who joins one room after the other costs no more than that.
 const maxIdleRooms = 4096
 
-// linger keeps a room that has no members, and reports whether it does.
+// delayUnsubscribe keeps a room that has no members, and reports whether it does.
 func (h *Hub) delayUnsubscribe(r *room) bool {
 	if h.opts.Linger == 0 {
 		return false
@@ -34,7 +34,7 @@ func (h *Hub) delayUnsubscribe(r *room) bool {
 	return true
 }
 
-// stay ends the lingering of a room, if it does.
+// cancelUnsubscribe ends the lingering of a room, if it does.
 func (h *Hub) cancelUnsubscribe(r *room) {
 	if r.linger != nil {
 		r.linger.Stop()
@@ -43,7 +43,7 @@ func (h *Hub) cancelUnsubscribe(r *room) {
 	}
 }
 
-// forget ends the subscription. The broker is told before the room is forgotten, so that a
+// unsubscribe ends the subscription. The broker is told before the room is forgotten, so that a
 // subscription that begins anew comes after the end of the old one.
 func (h *Hub) unsubscribe(r *room) {
 	if r.subscribed {
@@ -51,6 +51,7 @@ func (h *Hub) unsubscribe(r *room) {
 		r.subscribed = false
 	}
 	r.mu.Lock()
+	r.begun = false // what is under way still is not kept
 	h.dropRecent(r)
 	h.dropDeferred(r)
 	r.mu.Unlock()

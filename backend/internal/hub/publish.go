@@ -17,7 +17,7 @@ func (h *Hub) Publish(ctx context.Context, p broker.Publication) (broker.Receipt
 		return broker.Receipt{}, err
 	}
 	receipt, err := h.broker.Publish(ctx, p)
-	if err != nil {
+	if err != nil || receipt.Duplicate { // it will not come
 		reserved.Release()
 	} else {
 		reserved.Accepted(receipt.Offset)

@@ -134,7 +134,7 @@ func (s *Session) check(joins []Join) error {
 	return nil
 }
 
-// enter makes the session a member once it has everything up to the room's offset. It takes over
+// catchUp makes the session a member once it has everything up to the room's offset. It takes over
 // the caller's count of the room when it returns nil.
 func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Offset) error {
 	if after.IsZero() {
@@ -205,7 +205,9 @@ func (s *Session) pushAll(ctx context.Context, frames []*outbox.Frame) error {
 		if err := s.waitDrained(ctx); err != nil {
 			return err
 		}
-		s.Queue.Push(f)
+		if s.Queue.Push(f) != nil {
+			return errSessionClosed
+		}
 	}
 	return nil
 }

@@ -35,8 +35,8 @@ func TestHotFieldsAndChargesHaveTheirSizes(t *testing.T) {
 	if first, second := unsafe.Offsetof(q.sent)/line, unsafe.Offsetof(q.wrote)/line; first != 0 || second != 1 {
 		t.Errorf("prefetch reads the lines %d and %d, want 0 and 1", first, second)
 	}
-	if n := unsafe.Sizeof(q); n != 3*line {
-		t.Errorf("a queue has %d bytes, want %d: then each begins with a cache line", n, 3*line)
+	if n := unsafe.Sizeof(q); n > 3*line || n <= 3*line-16 { // what Go's allocator makes 192 of
+		t.Errorf("a queue has %d bytes, want %d, or a few less: then each begins with a cache line", n, 3*line)
 	}
 	const texts = 64 // of an Identity
 	if n := unsafe.Sizeof(Frame{}) + unsafe.Sizeof(entry{}) + texts; n > frameBytes {

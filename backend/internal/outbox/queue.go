@@ -45,7 +45,6 @@ type Queue struct {
 	taken   bool          // the socket took something since it was full; while stalled
 	level   backpressure.Level
 	code    wire.CloseCode // why the connection ends; 0 while it doesn't
-	tookAt  moment         // when the socket last took something; while stalled
 
 	first    [2]entry // inline backing array of frames
 	watchers *watcher

@@ -9,16 +9,17 @@ import (
 
 // A watcher is one room that feeds a queue.
 type watcher struct {
-	room *backpressure.Room
-	next *watcher
+	room   *backpressure.Room
+	member backpressure.Member
+	next   *watcher
 }
 
 // Watch tells a room, from now on, how far its member is behind.
 func (q *Queue) Watch(r *backpressure.Room) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.watchers = &watcher{r, q.watchers}
-	r.Join(q.level)
+	q.watchers = &watcher{room: r, next: q.watchers}
+	r.Join(&q.watchers.member, q.level)
 }
 
 // Unwatch ends it.
@@ -27,8 +28,8 @@ func (q *Queue) Unwatch(r *backpressure.Room) {
 	defer q.mu.Unlock()
 	for at := &q.watchers; *at != nil; at = &(*at).next {
 		if (*at).room == r {
+			r.Leave(&(*at).member, q.level)
 			*at = (*at).next
-			r.Leave(q.level)
 			return
 		}
 	}
@@ -39,7 +40,7 @@ func (q *Queue) Unwatch(r *backpressure.Room) {
 func (q *Queue) Drained() <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.level == backpressure.Ready {
+	if q.closing || q.isLowLocked() {
 		return closed
 	}
 	if q.drained == nil {
@@ -56,18 +57,22 @@ func (q *Queue) levelLocked() {
 	switch ready := q.level == backpressure.Ready; {
 	case ready && q.waiting > bound/backpressure.HighWatermark && !q.closing:
 		q.moveLocked(q.behindLocked())
-	case !ready && (q.waiting <= bound/backpressure.LowWatermark || q.closing):
+	case !ready && (q.isLowLocked() || q.closing):
 		q.moveLocked(backpressure.Ready)
-		if q.drained != nil {
-			close(q.drained)
-			q.drained = nil
-		}
 	}
+	if q.drained != nil && (q.closing || q.isLowLocked()) {
+		close(q.drained)
+		q.drained = nil
+	}
+}
+
+func (q *Queue) isLowLocked() bool {
+	return q.waiting <= q.pool.opts.MaxBytes/backpressure.LowWatermark
 }
 
 func (q *Queue) moveLocked(to backpressure.Level) {
 	for w := q.watchers; w != nil; w = w.next {
-		w.room.Move(q.level, to)
+		w.room.Move(&w.member, q.level, to)
 	}
 	q.level = to
 }
@@ -87,7 +92,7 @@ func (q *Queue) behindLocked() backpressure.Level {
 
 // stalledLocked follows that the socket is full now.
 func (q *Queue) stalledLocked() {
-	q.tookAt, q.taken = q.pool.now(), false
+	q.taken = false
 	if q.level != backpressure.Ready {
 		q.moveLocked(q.behindLocked())
 	}
@@ -95,8 +100,7 @@ func (q *Queue) stalledLocked() {
 
 // tookLocked follows that a full socket took something.
 func (q *Queue) tookLocked() {
-	before, now := q.tookAt, q.pool.now()
-	q.tookAt, q.taken = now, true
+	q.taken = true
 	if q.level == backpressure.Ready {
 		return
 	}
@@ -104,6 +108,6 @@ func (q *Queue) tookLocked() {
 		q.moveLocked(backpressure.Reading)
 	}
 	for w := q.watchers; w != nil; w = w.next {
-		w.room.Took(now.since(before))
+		w.room.Took(&w.member)
 	}
 }

@@ -31,7 +31,7 @@ func TestRoomsLearnHowAQueueStandsBetweenItsWatermarks(t *testing.T) {
 			for range tt.rooms {
 				r := c.NewRoom(wire.Room{Warehouse: "w"})
 				for range tt.others {
-					r.Join(backpressure.Ready)
+					r.Join(new(backpressure.Member), backpressure.Ready)
 				}
 				q.Watch(r)
 				rooms = append(rooms, r)
