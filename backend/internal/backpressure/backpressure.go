@@ -118,7 +118,8 @@ func (c *Control) tryReserve(name wire.Room, r *Room, bytes int) (changed <-chan
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	open, again := r.isOpen(now)
-	if open && !r.deferring && r.inFlight < c.Bound/HighWatermark {
+	space := !r.deferring && r.inFlight < c.Bound/HighWatermark
+	if open && (space || r.count() == 0) { // without members nothing is queued, nor delivered
 		r.inFlight += bytes
 		return nil, time.Time{}, true
 	}

@@ -86,7 +86,8 @@ func (r *Room) exit(m *Member, l Level) {
 	r.members[l]--
 }
 
-// Took notes that a member that is behind took something.
+// Took notes that a member that is behind took something, which is never a few bytes: a full socket
+// is writable again when a good part of its buffer is free.
 func (r *Room) Took(m *Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,7 +98,7 @@ func (r *Room) Took(m *Member) {
 	}
 }
 
-// change wakes whoever waits when a change leads to another verdict.
+// change wakes whoever waits when a change leads to another verdict, or nobody is left.
 func (r *Room) change(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +107,7 @@ func (r *Room) change(f func()) {
 		return
 	}
 	before := r.verdict
-	if r.isOpen(time.Now()); r.verdict != before {
+	if r.isOpen(time.Now()); r.verdict != before || r.count() == 0 {
 		r.wake()
 	}
 }

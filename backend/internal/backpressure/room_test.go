@@ -198,6 +198,24 @@ func TestWaitingForTheManyEarnsGrace(t *testing.T) {
 	})
 }
 
+// When the last member leaves, nothing is delivered any more: what was in flight holds up nobody.
+func TestPublishersGoOnWhenTheLastMemberLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := control().NewRoom(name)
+		r.Delivered(at(0), 0)
+		last := r.join(1, Ready)
+		if v, err := r.control.Reserve(t.Context(), name, r, bound); err != nil {
+			t.Fatal(err)
+		} else {
+			v.Accepted(at(1))
+		}
+		later(10*time.Millisecond, func() { r.Leave(last[0], Ready) })
+		if got, code := wait(t, r); got != 10*time.Millisecond || code != "" {
+			t.Errorf("waited %v and got %q, want 10ms", got, code)
+		}
+	})
+}
+
 // Publishers are let in while less than the high watermark is in flight.
 func TestWhatIsInFlightIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

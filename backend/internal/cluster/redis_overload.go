@@ -25,6 +25,7 @@ type overload struct {
 
 	mu    sync.RWMutex
 	until map[wire.Room]time.Time // until when what another instance announced counts
+	swept time.Time               // when those that are over were last forgotten
 }
 
 var _ backpressure.Signal = (*Redis)(nil)
@@ -65,7 +66,8 @@ func (c *Redis) receiveAnnouncement(payload string) {
 func (o *overload) add(room wire.Room, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.until) > maxAnnouncements {
+	if now.Sub(o.swept) > backpressure.SignalTTL {
+		o.swept = now
 		maps.DeleteFunc(o.until, func(_ wire.Room, until time.Time) bool { return until.Before(now) })
 	}
 	o.until[room] = now.Add(backpressure.SignalTTL)

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/backpressure"
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -117,6 +120,54 @@ func TestWhatIsOnItsWayFromOtherInstancesThrowsNobodyOut(t *testing.T) {
 		g.wantAll(room("a"), messages)
 	}
 	wantUnbroken(t, late.flush())
+}
+
+// Who joins while messages are deferred joins where the members are, and gets those with them.
+func TestWhoJoinsIsNotHeldUpByWhatIsDeferred(t *testing.T) {
+	h := build(t, options{bytes: 128 << 10, limits: endless, signal: newAnnouncer(), stall: time.Minute, wait: time.Minute})
+	h.dial = narrow
+	asleep := h.sleeper("asleep")
+	asleep.enter(room("a"))
+	first := h.send(broker.Publication{Room: room("a")})
+	published := 1
+	for ; h.Deferred() < 512<<10; published++ { // until its socket is full for good
+		h.abroad(room("a"), 1)
+	}
+	late := h.guest("late")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	testkit.Must(t, late.joinThen(ctx, nil, hub.Join{Room: room("a"), After: first}))
+	if h.Deferred() == 0 {
+		t.Error("nothing was deferred any more when it had joined")
+	}
+	asleep.wake()
+	eventually(t, "all that was deferred has gone to the members", func() bool { return h.Deferred() == 0 })
+	asleep.wantAll(room("a"), published)
+	late.wantAll(room("a"), published-1)
+}
+
+// When a room can hold back no more, only the oldest goes to the members: one of them that reads
+// nothing does not have the others thrown out with it.
+func TestWhatOverflowsIsNotAllThatIsDeferred(t *testing.T) {
+	h := build(t, options{bytes: 64 << 10, limits: endless, signal: newAnnouncer(), stall: time.Minute, wait: time.Minute})
+	h.dial = narrow
+	asleep := []*guest{h.sleeper("asleep-1"), h.sleeper("asleep-2")}
+	for _, g := range asleep {
+		g.enter(room("a"))
+	}
+	reads := h.member("reads", room("a"))
+	const nearlyFull = 7 * 64 << 10
+	for before, full := 0, false; !full; {
+		h.abroad(room("a"), 1)
+		after := h.Deferred()
+		if full = before > nearlyFull && after <= before; full && before-after > before/2 {
+			t.Errorf("%d of %d bytes went to the members at once, for a message of 4000", before-after, before)
+		}
+		before = after
+	}
+	if code := reads.Queue.Code(); code != 0 {
+		t.Errorf("who reads was closed with %s", code)
+	}
 }
 
 // A room holds back so much and no more, and in their order; members who never read meet their

@@ -155,6 +155,7 @@ func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Of
 		if err != nil {
 			return err
 		}
+		frames = r.delivered(frames)
 		if gap != nil {
 			s.Queue.Push(s.hub.gapFrame(r.name, *gap))
 			after = gap.To
@@ -210,6 +211,18 @@ func (s *Session) pushAll(ctx context.Context, frames []*outbox.Frame) error {
 		}
 	}
 	return nil
+}
+
+// delivered returns those of the frames that the room's members have. What is newer comes to all of
+// them at once: a session that ran ahead would wait for the rest until they are there.
+func (r *room) delivered(frames []*outbox.Frame) []*outbox.Frame {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := len(frames)
+	for n > 0 && frames[n-1].Message.Offset.Epoch == r.offset.Epoch && frames[n-1].Message.Offset.N > r.offset.N {
+		n--
+	}
+	return frames[:n]
 }
 
 // retainedUpTo returns the retained events as they stood when the room was announced; newer ones
