@@ -206,11 +206,13 @@ func (q *Queue) Hangup(code wire.CloseCode) {
 	q.mu.Lock()
 	q.refuseLocked(code)
 	q.hangup = true
-	if q.state == stalled {
-		q.sink.Close() // its goroutine finds out and does the rest
-	}
-	needsWriter := q.wakeLocked()
+	isStalled, needsWriter := q.state == stalled, q.wakeLocked()
 	q.mu.Unlock()
+	if isStalled {
+		// Its goroutine finds out and does the rest. Closing waits for it to leave the socket, where
+		// it may be about to note what the socket took: so not with the lock held.
+		q.sink.Close()
+	}
 	if needsWriter {
 		q.pool.writer().add(q)
 	}

@@ -2,13 +2,16 @@ package outbox_test
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 var eventually = testkit.Eventually
@@ -50,6 +53,45 @@ func TestAClientIsSlowWhileItsOldestMessageWaitsTooLong(t *testing.T) {
 	eventually(t, "it is slow again", func() bool { return m.slow.Load() == 1 })
 	endAll(t, []*net.TCPConn{c}, q)
 	eventually(t, "one that is gone is not slow", func() bool { return m.slow.Load() == 0 })
+}
+
+// A slowCloser is a socket whose peer reads while it is being closed.
+type slowCloser struct {
+	*net.TCPConn
+	client  *net.TCPConn
+	closing sync.Once
+}
+
+func (s *slowCloser) Close() error {
+	s.closing.Do(func() {
+		buf := make([]byte, 1<<20)
+		for range 8 { // until its writer is back in the socket
+			s.client.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+			io.ReadFull(s.client, buf)
+		}
+	})
+	return s.TCPConn.Close()
+}
+
+// The writer of a full socket notes what it took while it holds the socket, which closing waits
+// for.
+func TestAHangupDoesNotHangWhenTheFullSocketTakesSomething(t *testing.T) {
+	p, _ := start(t, outbox.Options{})
+	s, c := pair(t)
+	q := p.NewQueue(&slowCloser{TCPConn: s, client: c}, lines, nil)
+	block(q)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		q.Hangup(wire.CloseGoingAway)
+		q.Stats()
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("the hangup and the writer wait for each other")
+	}
+	c.Close()
 }
 
 // Two goroutines read the clock and then take the queue's lock in any order: a moment that is read
