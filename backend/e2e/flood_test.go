@@ -73,6 +73,7 @@ func flood(t *testing.T, c *client, size int, over time.Time, acknowledged, refu
 	go func() {
 		defer close(done)
 		for range slots {
+			c.conn.SetReadDeadline(time.Now().Add(patience)) // not that of dial: a flood may take longer
 			_, p, err := c.conn.ReadMessage()
 			for err == nil && bytes.HasPrefix(p, []byte(`{"event":"heartbeat"`)) { // which answers nothing
 				_, p, err = c.conn.ReadMessage()
