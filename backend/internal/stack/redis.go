@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -105,13 +104,12 @@ func (s *Stack) startProgram(ctx context.Context, name string, secret *secret, l
 	}
 	args = append(args, append(listen, "--bind", "127.0.0.1", "--daemonize", "no", "--pidfile", "")...)
 	r.Process, err = s.start(ctx, recipe{
-		name:     name,
-		path:     at.path,
-		args:     args,
-		env:      environment(s.env...),
-		dir:      at.dir,
-		orphaned: syscall.SIGKILL,
-		ready:    r.ping,
+		name:  name,
+		path:  at.path,
+		args:  args,
+		env:   s.env,
+		dir:   at.dir,
+		ready: r.ping,
 	})
 	if err != nil {
 		return nil, err
