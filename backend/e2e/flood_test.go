@@ -32,7 +32,7 @@ func TestAFloodReachesEverybodyInARoomOfAThousand(t *testing.T) {
 	}
 }
 
-func floodRoom(t *testing.T, publishing, reading *stack.Instance, size int) {
+func floodRoom(t *testing.T, publishing, reading *stack.Server, size int) {
 	const members, publishers, flooding = 1000, 16, 3 * time.Second
 	var room [members]*member
 	for m := range room {

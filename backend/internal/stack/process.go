@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,11 +19,11 @@ type recipe struct {
 	name string
 	path string
 	args []string
-	env  []string // KEY=VALUE
+	env  []string // KEY=VALUE, besides what [environment] leaves
 	dir  string   // working directory
 	log  string   // file that both outputs are appended to
-	// orphaned is what the program gets when this process dies. SIGKILL is certain; a program with
-	// children of its own needs SIGTERM to end them.
+	// orphaned is what the program gets when this process dies. SIGKILL, its default, is certain; a
+	// program with children of its own needs SIGTERM to end them.
 	orphaned syscall.Signal
 	// ready asks the program once whether it can be used; nil means yes.
 	ready func(context.Context) error
@@ -34,9 +35,8 @@ type recipe struct {
 // address and with the same data, by any goroutine.
 type Process struct {
 	// Static after construction.
-	recipe   recipe
-	launcher *launcher
-	logger   *slog.Logger
+	recipe recipe
+	logger *slog.Logger
 
 	mu      sync.Mutex
 	current *life // the last start; nil before the first
@@ -97,13 +97,29 @@ func (p *Process) launch() (*life, error) {
 	cmd.Env, cmd.Dir = p.recipe.env, p.recipe.dir
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = attributes(p.recipe.orphaned)
-	if err := p.launcher.start(cmd); err != nil {
+	l := &life{ended: make(chan struct{})}
+	started := make(chan error)
+	go p.run(cmd, l, started)
+	if err := <-started; err != nil {
 		return nil, err
 	}
-	l := &life{pid: cmd.Process.Pid, ended: make(chan struct{})}
 	p.current = l
-	go p.watch(cmd, l)
 	return l, nil
+}
+
+// run starts the program and waits for its end, on one operating system thread that lives as long.
+// The kernel ties a program's life to the thread that started it, not to the process (prctl(2),
+// PR_SET_PDEATHSIG): on a thread of Go's choice it could be ended whenever the runtime lets that
+// thread go.
+func (p *Process) run(cmd *exec.Cmd, l *life, started chan<- error) {
+	runtime.LockOSThread() // never unlocked: the thread ends with this goroutine
+	if err := cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	l.pid = cmd.Process.Pid
+	started <- nil
+	p.watch(cmd, l)
 }
 
 // watch waits for the end of one life. It returns when the program is gone.

@@ -1,18 +1,16 @@
 package stack
 
 import (
-	"bufio"
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Redis is one redis-server. Its data outlives a Kill as far as deploy/redis/redis.conf promises.
@@ -106,13 +104,12 @@ func (s *Stack) startProgram(ctx context.Context, name string, secret *secret, l
 	}
 	args = append(args, append(listen, "--bind", "127.0.0.1", "--daemonize", "no", "--pidfile", "")...)
 	r.Process, err = s.start(ctx, recipe{
-		name:     name,
-		path:     at.path,
-		args:     args,
-		env:      environment(s.env...),
-		dir:      at.dir,
-		orphaned: syscall.SIGKILL,
-		ready:    r.ping,
+		name:  name,
+		path:  at.path,
+		args:  args,
+		env:   s.env,
+		dir:   at.dir,
+		ready: r.ping,
 	})
 	if err != nil {
 		return nil, err
@@ -123,35 +120,42 @@ func (s *Stack) startProgram(ctx context.Context, name string, secret *secret, l
 
 // ping fails until Redis takes commands: while it loads its data it answers an error.
 func (r *Redis) ping(ctx context.Context) error {
-	answer, err := r.Command(ctx, "PING")
-	if err == nil && answer != "PONG" {
-		return fmt.Errorf("PING was answered %q", answer)
-	}
+	_, err := r.Command(ctx, "PING")
 	return err
 }
 
-// Command sends one command, given as in redis-cli but without quotes, and returns the answer: a
-// text, a number or the first value of a list.
+// Command sends one command, its arguments separated by blanks, and returns the answer: a text, a
+// number or the first value of a list.
 func (r *Redis) Command(ctx context.Context, command string) (string, error) {
-	conn, err := r.dial(ctx)
-	if err != nil {
-		return "", err
+	var args []any
+	for _, arg := range strings.Fields(command) {
+		args = append(args, arg)
 	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
-		return "", err
-	}
-	reader := bufio.NewReader(conn)
-	if r.secret != nil {
-		if _, err := say(conn, reader, "AUTH "+r.secret.password); err != nil {
-			return "", fmt.Errorf("AUTH: %w", err)
-		}
-	}
-	answer, err := say(conn, reader, command)
-	if err != nil {
+	client := r.client()
+	defer client.Close()
+	answer, err := client.Do(ctx, args...).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return "", fmt.Errorf("%s at %s: %w", command, r.Name(), err)
 	}
-	return answer, nil
+	if list, ok := answer.([]any); ok {
+		answer = append(list, nil)[0]
+	}
+	if answer == nil {
+		return "", nil
+	}
+	return fmt.Sprint(answer), nil
+}
+
+// client returns a client for a few commands: a server that was started again needs a new one.
+func (r *Redis) client() *redis.Client {
+	options := &redis.Options{
+		Addr: r.Address, Protocol: 2, DisableIdentity: true, MaxRetries: -1, DialerRetries: 1,
+		DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second,
+	}
+	if r.secret != nil {
+		options.Password, options.TLSConfig = r.secret.password, r.secret.client
+	}
+	return redis.NewClient(options)
 }
 
 // Name is the process's name; that of one that was not started yet is empty.
@@ -160,53 +164,4 @@ func (r *Redis) Name() string {
 		return ""
 	}
 	return r.Process.Name()
-}
-
-func (r *Redis) dial(ctx context.Context) (net.Conn, error) {
-	if r.secret == nil {
-		var d net.Dialer
-		return d.DialContext(ctx, "tcp", r.Address)
-	}
-	d := tls.Dialer{Config: r.secret.client}
-	return d.DialContext(ctx, "tcp", r.Address)
-}
-
-// say sends one inline command and reads the answer (RESP,
-// https://redis.io/docs/latest/develop/reference/protocol-spec).
-func say(conn net.Conn, reader *bufio.Reader, command string) (string, error) {
-	if _, err := fmt.Fprint(conn, command+"\r\n"); err != nil {
-		return "", err
-	}
-	for {
-		line, err := reader.ReadString('\n')
-		if err != nil {
-			return "", err
-		}
-		line = strings.TrimSpace(line)
-		if line == "" {
-			return "", fmt.Errorf("%s was answered with an empty line", command)
-		}
-		switch kind, rest := line[0], line[1:]; kind {
-		case '+', ':':
-			return rest, nil
-		case '-':
-			return "", fmt.Errorf("answered %s", rest)
-		case '$':
-			n, err := strconv.Atoi(rest)
-			if err != nil || n < 0 {
-				return "", err
-			}
-			p := make([]byte, n)
-			if _, err := io.ReadFull(reader, p); err != nil {
-				return "", err
-			}
-			return string(p), nil
-		case '*': // the first value follows
-			if rest == "0" || rest == "-1" {
-				return "", nil
-			}
-		default:
-			return "", fmt.Errorf("answered %q", line)
-		}
-	}
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
 
 const slots = 16384
@@ -95,47 +98,29 @@ func (s *Stack) Owner(ctx context.Context, key string) (*Redis, int, error) {
 }
 
 func (s *Stack) ownerAt(ctx context.Context, r *Redis, key string) (*Redis, int, error) {
-	text, err := r.Command(ctx, "CLUSTER KEYSLOT "+key)
+	client := r.client()
+	defer client.Close()
+	slot, err := client.ClusterKeySlot(ctx, key).Result()
 	if err != nil {
 		return nil, 0, err
 	}
-	slot, err := strconv.Atoi(text)
+	shards, err := client.ClusterShards(ctx).Result()
 	if err != nil {
 		return nil, 0, err
 	}
-	nodes, err := r.Command(ctx, "CLUSTER NODES")
-	if err != nil {
-		return nil, 0, err
-	}
-	// id address@bus flags master sent received epoch link slots….
-	for line := range strings.Lines(nodes) {
-		fields := strings.Fields(line)
-		if len(fields) < 9 || strings.Contains(fields[2], "fail") || !covers(fields[8:], slot) {
-			continue
-		}
-		address, _, _ := strings.Cut(fields[1], "@")
-		for _, server := range s.Redises {
-			if server.Address == address {
-				return server, slot, nil
+	holds := func(r redis.SlotRange) bool { return r.Start <= slot && slot <= r.End }
+	for _, shard := range shards {
+		for _, node := range shard.Nodes {
+			if node.Role != "master" || node.Health != "online" || !slices.ContainsFunc(shard.Slots, holds) {
+				continue
+			}
+			address := fmt.Sprintf("%s:%d", node.IP, node.Port)
+			if n := slices.IndexFunc(s.Redises, func(r *Redis) bool { return r.Address == address }); n >= 0 {
+				return s.Redises[n], int(slot), nil
 			}
 		}
 	}
-	return nil, 0, fmt.Errorf("%s: nobody holds slot %d:\n%s", r.Name(), slot, nodes)
-}
-
-func covers(ranges []string, slot int) bool {
-	for _, text := range ranges {
-		from, to, isRange := strings.Cut(text, "-")
-		if !isRange {
-			to = from
-		}
-		first, err := strconv.Atoi(from)
-		last, err2 := strconv.Atoi(to)
-		if err == nil && err2 == nil && first <= slot && slot <= last {
-			return true
-		}
-	}
-	return false
+	return nil, 0, fmt.Errorf("%s: nobody holds slot %d: %+v", r.Name(), slot, shards)
 }
 
 // MoveSlot moves a slot and its keys to another master, as redis-cli --cluster reshard does.

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/program"
@@ -89,17 +91,15 @@ type Stack struct {
 	RedisURL                                 string
 	RedisCAFile, RedisCertFile, RedisKeyFile string
 
-	Instances  []*Instance
-	Nginx      *Nginx
-	Prometheus *Prometheus
+	Instances         []*Server
+	Nginx, Prometheus *Server
 
-	dir      string
-	clock    string   // the file that says how far ahead the servers' clocks are
-	env      []string // of the servers besides environment
-	options  Options
-	logger   *slog.Logger
-	launcher *launcher
-	ports    []*port
+	dir     string
+	clock   string   // the file that says how far ahead the servers' clocks are
+	env     []string // of the servers besides environment
+	options Options
+	logger  *slog.Logger
+	ports   []*port
 }
 
 // Start starts the parts, those that others depend on first, and returns when all of them are
@@ -119,7 +119,7 @@ func Start(ctx context.Context, options Options) (*Stack, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the stack: %w", err)
 	}
-	s := &Stack{dir: dir, options: options, logger: logger, launcher: newLauncher()}
+	s := &Stack{dir: dir, options: options, logger: logger}
 	if err := s.startAll(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the stack: %w", err), s.Close())
 	}
@@ -192,7 +192,6 @@ func (s *Stack) Close() error {
 	for _, some := range [][]*Process{processes(s.Instances), processes(s.Sentinels), processes(s.Redises)} {
 		errs = append(errs, stopAll(some...))
 	}
-	s.launcher.close()
 	for _, p := range s.ports {
 		errs = append(errs, p.release())
 	}
@@ -242,14 +241,14 @@ func (s *Stack) place(name, executable string) (p place, err error) {
 	return p, err
 }
 
-// start starts a process of the stack; recipe.log and the times are filled in.
+// start starts a process of the stack. The recipe's log, times and defaults are filled in.
 func (s *Stack) start(ctx context.Context, r recipe) (*Process, error) {
 	r.log = filepath.Join(s.dir, r.name+".log")
+	r.env = environment(r.env...)
 	r.readyWithin = s.options.ReadyWithin
-	if r.graceful == 0 {
-		r.graceful = 10 * time.Second
-	}
-	p := &Process{recipe: r, launcher: s.launcher, logger: s.logger}
+	r.orphaned = cmp.Or(r.orphaned, syscall.SIGKILL)
+	r.graceful = cmp.Or(r.graceful, 10*time.Second)
+	p := &Process{recipe: r, logger: s.logger}
 	if err := p.Start(ctx); err != nil {
 		return nil, err
 	}

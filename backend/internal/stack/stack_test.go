@@ -156,7 +156,7 @@ func TestKillSettlesAnEndNobodyAskedFor(t *testing.T) {
 }
 
 // crash ends an instance without asking it, and waits until it is gone.
-func crash(t *testing.T, i *Instance) {
+func crash(t *testing.T, i *Server) {
 	t.Helper()
 	testkit.Must(t, syscall.Kill(i.PID(), syscall.SIGABRT))
 	testkit.Eventually(t, "the instance is gone", func() bool { return i.PID() == 0 })

@@ -130,39 +130,23 @@ type Response struct {
 }
 
 // ParseResponse reads the answer that p begins with and says how many bytes it has: 0 when it is
-// not all there yet. The body is a part of p, which is changed where it was sent in chunks. ended
-// says that nothing follows p. Answers 1xx are passed over.
+// not all there yet. The body is a part of p, unless it was sent in chunks. ended says that nothing
+// follows p. Answers 1xx are passed over.
 func ParseResponse(p []byte, ended bool) (r Response, n int, err error) {
-	skipped := 0
 	for {
-		r.Head, n, err = ParseHead(p[skipped:])
-		if err != nil || n == 0 {
+		head, size, err := ParseHead(p[n:])
+		if err != nil || size == 0 {
 			return r, 0, err
 		}
-		if r.Status >= 200 || r.Status == 101 {
+		n += size
+		if r.Head = head; r.Status >= 200 || r.Status == 101 {
 			break
 		}
-		skipped += n
 	}
-	n += skipped
 	rest := p[n:]
 	switch {
 	case r.Chunked:
-		size, complete, err := measure(rest)
-		if err != nil || !complete {
-			return r, 0, err
-		}
-		body := Body{chunked: true}
-		at := 0
-		for at < size {
-			data, used, err := body.Next(rest[at:size])
-			if err != nil {
-				return r, 0, err
-			}
-			r.Body = append(rest[:len(r.Body)], data...) // to the front, over what was read
-			at += used
-		}
-		return r, n + size, nil
+		return r.joinChunks(p, n)
 	case r.Length >= 0:
 		if len(rest) < r.Length {
 			return r, 0, nil
@@ -178,40 +162,41 @@ func ParseResponse(p []byte, ended bool) (r Response, n int, err error) {
 	return r, 0, nil
 }
 
-// measure says how long a chunked body is, and whether all of it is there.
-func measure(p []byte) (size int, complete bool, err error) {
-	body := Body{chunked: true}
-	for size < len(p) && !body.Ended() {
-		_, n, err := body.Next(p[size:])
+// joinChunks reads the body that begins at p[n], and returns where it ends; 0 without its end.
+func (r Response) joinChunks(p []byte, n int) (Response, int, error) {
+	for body := (Body{chunked: true}); n < len(p); {
+		data, used, err := body.Next(p[n:])
 		if err != nil {
-			return 0, false, err
+			return r, 0, err
 		}
-		size += n
-		if size > 2*MaxBody {
-			return 0, false, ErrLong
+		n += used
+		if r.Body = append(r.Body, data...); len(r.Body) > MaxBody {
+			return r, 0, ErrLong
+		}
+		if body.Ended() {
+			return r, n, nil
 		}
 	}
-	return size, body.Ended(), nil
+	return r, 0, nil
 }
 
-// A Body takes the framing off a body, as its bytes come. It keeps no bytes.
+// A Body takes the framing off a body, as its bytes come. It keeps no bytes of data.
 type Body struct {
 	chunked bool
 	state   bodyState
 	left    int // of the chunk, or of the whole body; -1 until the connection ends
-	digits  int8
-	empty   bool // the trailer's line has nothing yet
+	// The beginning of the line of framing that is under way: longer ones are extensions and
+	// trailers, of which nothing is used.
+	line   [16]byte
+	filled uint8
 }
 
 type bodyState uint8
 
 const (
 	inSize bodyState = iota
-	inExtension
-	afterSize // the line feed
 	inData
-	afterData // carriage return and line feed
-	beforeNext
+	afterData // the line's end
 	inTrailer
 	ended
 )
@@ -264,68 +249,37 @@ func (b *Body) plain(p []byte) ([]byte, int, error) {
 	return p[:take], max(take, 1), nil
 }
 
+// frame takes a byte of framing: lines with a chunk's size, ends of chunks, trailers.
 func (b *Body) frame(c byte) error {
+	if b.state == afterData && c != '\r' && c != '\n' {
+		return fmt.Errorf("%w: %q in place of its end", ErrChunk, c)
+	}
+	if c != '\n' {
+		if int(b.filled) < len(b.line) {
+			b.line[b.filled] = c
+			b.filled++
+		}
+		return nil
+	}
+	line := bytes.TrimSuffix(b.line[:b.filled], []byte("\r"))
+	b.filled = 0
 	switch b.state {
 	case inSize:
-		return b.size(c)
-	case inExtension:
-		if c == '\r' {
-			b.state = afterSize
+		digits, _, _ := bytes.Cut(line, []byte(";"))
+		size, err := strconv.ParseUint(string(bytes.TrimSpace(digits)), 16, 28) // up to 256 MiB
+		if err != nil {
+			return fmt.Errorf("%w: its size: %w", ErrChunk, err)
 		}
-		return nil
-	case afterSize:
-		if b.digits = 0; b.left == 0 {
-			b.state, b.empty = inTrailer, true
-		} else {
-			b.state = inData
+		b.state, b.left = inData, int(size)
+		if size == 0 {
+			b.state = inTrailer
 		}
-		return want(c, '\n')
 	case afterData:
-		b.state = beforeNext
-		return want(c, '\r')
-	case beforeNext:
 		b.state = inSize
-		return want(c, '\n')
 	case inTrailer:
-		switch {
-		case c == '\n' && b.empty:
+		if len(line) == 0 {
 			b.state = ended
-		case c == '\n':
-			b.empty = true
-		case c != '\r':
-			b.empty = false
 		}
-	}
-	return nil
-}
-
-func (b *Body) size(c byte) error {
-	switch {
-	case c >= '0' && c <= '9':
-		c -= '0'
-	case c >= 'a' && c <= 'f':
-		c -= 'a' - 10
-	case c >= 'A' && c <= 'F':
-		c -= 'A' - 10
-	case b.digits == 0:
-		return fmt.Errorf("%w: its size begins with %q", ErrChunk, c)
-	case c == '\r':
-		b.state = afterSize
-		return nil
-	default:
-		b.state = inExtension
-		return nil
-	}
-	if b.digits++; b.digits > 7 {
-		return fmt.Errorf("%w: longer than 256 MiB", ErrChunk)
-	}
-	b.left = b.left<<4 | int(c)
-	return nil
-}
-
-func want(got, want byte) error {
-	if got != want {
-		return fmt.Errorf("%w: %q in place of %q", ErrChunk, got, want)
 	}
 	return nil
 }

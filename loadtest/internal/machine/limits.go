@@ -4,7 +4,6 @@ package machine
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"syscall"
 )
@@ -33,11 +32,11 @@ func (e *PortError) Error() string {
 		e.Need, e.Have, e.Sources)
 }
 
-// Descriptors makes sure that the process may open so many connections at once, raising its limit
-// up to the hard one if it must. The error is a [*DescriptorError].
+// Descriptors makes sure that the process may open so many connections at once. The error is a
+// [*DescriptorError].
 func Descriptors(connections int) error {
 	need := uint64(connections) + reserved
-	have, err := raiseLimit(need)
+	have, err := descriptorLimit()
 	if err != nil {
 		return fmt.Errorf("read the limit of file descriptors: %w", err)
 	}
@@ -52,7 +51,7 @@ const mostProcesses = 64
 
 // Processes returns how many processes so many connections need, by the descriptors of each.
 func Processes(connections int) int {
-	have, err := raiseLimit(math.MaxUint64)
+	have, err := descriptorLimit()
 	if err != nil || have <= 2*reserved {
 		return 1
 	}
@@ -77,18 +76,9 @@ func Ports() int {
 	return to - from + 1
 }
 
-// raiseLimit raises the soft limit to the hard one if it is below need, and returns what holds.
-func raiseLimit(need uint64) (uint64, error) {
+// descriptorLimit returns the limit that holds: Go raised it to the hard one when the program began.
+func descriptorLimit() (uint64, error) {
 	var l syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
-		return 0, err
-	}
-	if l.Cur >= need || l.Cur >= l.Max {
-		return l.Cur, nil
-	}
-	raised := syscall.Rlimit{Cur: l.Max, Max: l.Max}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &raised); err != nil {
-		return l.Cur, nil // not permitted: what there is has to do
-	}
-	return raised.Cur, nil
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l)
+	return l.Cur, err
 }

@@ -48,7 +48,7 @@ func TestProcesses(t *testing.T) {
 	if n := Processes(10); n != 1 {
 		t.Errorf("%d processes for 10 connections", n)
 	}
-	have, err := raiseLimit(1)
+	have, err := descriptorLimit()
 	if err != nil {
 		t.Fatal(err)
 	}

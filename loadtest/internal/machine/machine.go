@@ -9,14 +9,12 @@ package machine
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,12 +31,13 @@ type Description struct {
 // Describe describes this machine. What it can't find out stays empty.
 func Describe() Description {
 	d := Description{Cores: runtime.NumCPU(), Go: strings.TrimPrefix(runtime.Version(), "go")}
-	if m := modelName.FindSubmatch(read("/proc/cpuinfo")); m != nil {
-		d.Processor = string(m[1])
-	}
-	if m := memTotal.FindSubmatch(read("/proc/meminfo")); m != nil {
-		kib, _ := strconv.Atoi(string(m[1]))
-		d.MemoryGiB = (kib + 1<<19) >> 20
+	if proc, err := procfs.NewDefaultFS(); err == nil {
+		if cores, err := proc.CPUInfo(); err == nil && len(cores) > 0 {
+			d.Processor = cores[0].ModelName
+		}
+		if memory, err := proc.Meminfo(); err == nil && memory.MemTotalBytes != nil {
+			d.MemoryGiB = int((*memory.MemTotalBytes + 1<<29) >> 30)
+		}
 	}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
@@ -48,16 +47,6 @@ func Describe() Description {
 		d.Node = strings.TrimPrefix(strings.TrimSpace(string(out)), "v")
 	}
 	return d
-}
-
-var (
-	modelName = regexp.MustCompile(`(?m)^model name\s*: (.+)$`)
-	memTotal  = regexp.MustCompile(`(?m)^MemTotal:\s+(\d+) kB$`)
-)
-
-func read(name string) []byte {
-	p, _ := os.ReadFile(name)
-	return p
 }
 
 // String returns the description as a sentence's part.
@@ -70,73 +59,47 @@ func (d Description) String() string {
 }
 
 // Idle returns how long the cores had nothing to do since the machine's start, all together.
-func Idle() (time.Duration, error) { return parseIdle(string(read("/proc/stat"))) }
-
-func parseIdle(stat string) (time.Duration, error) {
-	first, _, _ := strings.Cut(stat, "\n")
-	fields := strings.Fields(first)
-	if len(fields) < 6 || fields[0] != "cpu" {
-		return 0, errors.New("read the idle time: no such line in /proc/stat")
-	}
-	idle, err := sumTicks(fields[4:6]) // idle and iowait
+func Idle() (time.Duration, error) {
+	proc, err := procfs.NewDefaultFS()
 	if err != nil {
 		return 0, fmt.Errorf("read the idle time: %w", err)
 	}
-	return idle, nil
-}
-
-// sumTicks adds times of /proc up. Their unit: USER_HZ is 100 on every Linux that Go runs on.
-func sumTicks(fields []string) (sum time.Duration, err error) {
-	for _, f := range fields {
-		n, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		sum += time.Duration(n) * 10 * time.Millisecond
+	stat, err := proc.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("read the idle time: %w", err)
 	}
-	return sum, nil
+	return seconds(stat.CPUTotal.Idle + stat.CPUTotal.Iowait), nil
 }
 
 // CPU returns the time that a process has computed, in user mode and in the kernel.
 func CPU(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	proc, err := procfs.NewProc(pid)
 	if err != nil {
 		return 0, fmt.Errorf("read the CPU time: %w", err)
 	}
-	return parseCPU(string(text))
+	stat, err := proc.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("read the CPU time: %w", err)
+	}
+	return seconds(stat.CPUTime()), nil
 }
 
-func parseCPU(stat string) (time.Duration, error) {
-	_, rest, _ := strings.Cut(stat[strings.LastIndexByte(stat, ')')+1:], " ") // the name may hold anything
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("read the CPU time: %.80q", stat)
-	}
-	used, err := sumTicks(fields[11:13]) // utime and stime; the first field here is the process's state
-	if err != nil {
-		return 0, fmt.Errorf("read the CPU time: %w", err)
-	}
-	return used, nil
-}
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // Resident returns the bytes of memory that a process has (VmRSS).
 func Resident(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	proc, err := procfs.NewProc(pid)
 	if err != nil {
 		return 0, fmt.Errorf("read the memory: %w", err)
 	}
-	return parseResident(string(text))
-}
-
-var resident = regexp.MustCompile(`(?m)^VmRSS:\s+(\d+) kB$`)
-
-func parseResident(status string) (int64, error) {
-	m := resident.FindStringSubmatch(status)
-	if m == nil {
-		return 0, errors.New("read the memory: no VmRSS")
+	status, err := proc.NewStatus()
+	if err == nil && status.VmRSS == 0 {
+		err = errors.New("no VmRSS")
 	}
-	n, err := strconv.ParseInt(m[1], 10, 64)
-	return n << 10, err
+	if err != nil {
+		return 0, fmt.Errorf("read the memory: %w", err)
+	}
+	return int64(status.VmRSS), nil
 }
 
 // Used returns the CPU time of this process and the most memory it had, since its start.

@@ -3,7 +3,7 @@
 package machine
 
 import (
-	"strings"
+	"os"
 	"testing"
 	"time"
 )
@@ -23,34 +23,28 @@ func TestIdle(t *testing.T) {
 	if d, err := Idle(); err != nil || d <= 0 {
 		t.Errorf("%v, %v", d, err)
 	}
-	if got, err := parseIdle("cpu  10 20 30 400 50 60 7 8 0 0\ncpu0 1 2 3\n"); err != nil || got != 4500*time.Millisecond {
-		t.Errorf("%v, %v", got, err)
-	}
-	for _, bad := range []string{"", "cpu 1 2 3\n", "cpu 1 2 3 x 5 6\n"} {
-		if got, err := parseIdle(bad); err == nil {
-			t.Errorf("%q is %v", bad, got)
-		}
-	}
 }
 
-func TestParseCPU(t *testing.T) {
-	const stat = "4711 (a name) of) S 1 4711 4711 0 -1 4194560 100 0 0 0 250 75 3 4 20 0 9 0 100 1000 200 18446744073709551615"
-	if got, err := parseCPU(stat); err != nil || got != 3250*time.Millisecond {
-		t.Errorf("%v, %v", got, err)
+// The figures of this process are those that the kernel gives by other ways.
+func TestThisProcess(t *testing.T) {
+	for began := time.Now(); time.Since(began) < 50*time.Millisecond; {
+		continue
 	}
-	for _, bad := range []string{"", "4711 (name) S 1 2", strings.Replace(stat, "250", "x", 1)} {
-		if got, err := parseCPU(bad); err == nil {
-			t.Errorf("%q is %v", bad, got)
-		}
+	own, peak := Used()
+	cpu, err := CPU(os.Getpid())
+	if err != nil || (cpu-own).Abs() > 5*time.Second || cpu == 0 {
+		t.Errorf("%v of CPU, %v; the kernel counts %v", cpu, err, own)
 	}
-}
-
-func TestParseResident(t *testing.T) {
-	if got, err := parseResident("Name:\tx\nVmHWM:\t 20480 kB\nVmRSS:\t 10240 kB\n"); err != nil || got != 10<<20 {
-		t.Errorf("%d, %v", got, err)
+	memory, err := Resident(os.Getpid())
+	if err != nil || memory < 1<<20 || uint64(memory) > 2*peak {
+		t.Errorf("%d bytes, %v; the peak is %d", memory, err, peak)
 	}
-	if _, err := parseResident("Name:\tx\n"); err == nil {
-		t.Error("there is no VmRSS, and yet no error")
+	const nobody = 1 << 30
+	if _, err := CPU(nobody); err == nil {
+		t.Error("a process that is not there has a CPU time")
+	}
+	if _, err := Resident(nobody); err == nil {
+		t.Error("a process that is not there has memory")
 	}
 }
 

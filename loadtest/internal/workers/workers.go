@@ -12,6 +12,7 @@ package workers
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,17 +76,20 @@ type message struct {
 	Clock uint64 `json:",omitempty"`
 }
 
+// maxMessage is the longest message in bytes.
 const maxMessage = 512 << 20
 
 // A link carries messages, for one reader and several writers.
 type link struct {
-	in      *bufio.Reader
+	in      *bufio.Scanner
 	sending sync.Mutex
 	out     io.Writer
 }
 
 func newLink(r io.Reader, w io.Writer) *link {
-	return &link{in: bufio.NewReaderSize(r, 64<<10), out: w}
+	in := bufio.NewScanner(r)
+	in.Buffer(make([]byte, 64<<10), maxMessage)
+	return &link{in: in, out: w}
 }
 
 func (l *link) send(m message) error {
@@ -100,20 +104,10 @@ func (l *link) send(m message) error {
 }
 
 func (l *link) receive() (m message, err error) {
-	var line []byte
-	for {
-		part, err := l.in.ReadSlice('\n')
-		line = append(line, part...)
-		if len(line) > maxMessage {
-			return m, errors.New("the message is too long")
-		}
-		if err == nil {
-			return m, json.Unmarshal(line, &m)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return m, err
-		}
+	if !l.in.Scan() {
+		return m, cmp.Or(l.in.Err(), io.EOF)
 	}
+	return m, json.Unmarshal(l.in.Bytes(), &m)
 }
 
 // Spawn starts a worker in a process of its own: command is how to start this program as one.
