@@ -59,6 +59,22 @@ type Connected struct {
 	Heartbeat  int64  `json:"heartbeat"`
 	ServerTime int64  `json:"serverTime"`
 	Node       string `json:"node"`
+	// Limits is what the server takes from the connection; nil when it does not say.
+	Limits *Limits `json:"limits,omitempty"`
+}
+
+// Limits are what a server takes from one connection.
+type Limits struct {
+	// FrameBytes is the most bytes of a frame, inflated.
+	FrameBytes int `json:"frameBytes"`
+	// Frames is the rate of frames; 0 tokens are no limit.
+	Frames Rate `json:"frames"`
+}
+
+// A Rate is that of a token bucket: Tokens at once, Refill more each second.
+type Rate struct {
+	Tokens float64 `json:"tokens"`
+	Refill float64 `json:"refill"`
 }
 
 // Heartbeat is the data of a heartbeat.

@@ -37,7 +37,6 @@ const client = createWebSocketClient({
   zone: zoneName,
   ...(token ? { token } : {}),
   autoReconnect: true,
-  maxAttempts: Infinity,
   backoffCap: 10_000,
   onError: (error) => console.warn('zonecast screen:', error),
 });

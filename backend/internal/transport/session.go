@@ -55,9 +55,14 @@ func (s *Session) End() {
 		"after", t.Duration, "received", t.Received, "sent", t.Messages, "bytes", t.Bytes, "rtt", t.RTT)
 }
 
+// FrameLimits is what clients are told of the limits of their frames.
+func (g *Gate) FrameLimits() *wire.Limits {
+	return &wire.Limits{FrameBytes: g.MaxFrameBytes, Frames: wire.Rate(g.Limits.Frames)}
+}
+
 // Connected is the first frame of a session.
 func (s *Session) Connected(rooms []wire.Position) *outbox.Frame {
 	data := wire.Connected{ConnectionID: s.ID, Rooms: rooms, Node: s.gate.Node,
-		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli()}
+		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Limits: s.gate.FrameLimits()}
 	return outbox.NewControl(wire.EventConnected, wire.AppendFrame(nil, wire.EventConnected, data))
 }

@@ -1,26 +1,42 @@
 // Builds dist/esm and dist/cjs: minified bundles of the client and of the React hooks with their
 // source maps, and the declarations beside both.
 import { execFileSync } from 'node:child_process';
-import { cp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { minify } from 'terser';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 await rm('dist', { recursive: true, force: true });
 
-for (const format of ['esm', 'cjs'])
-  await build({
+for (const format of ['esm', 'cjs']) {
+  const { outputFiles } = await build({
     entryPoints: ['src/index.ts', 'src/react.ts'],
     outdir: `dist/${format}`,
     bundle: true,
     external: ['react'],
     format,
-    minify: true,
     platform: 'neutral',
     sourcemap: true,
     target: 'es2022',
     logLevel: 'warning',
+    write: false,
   });
+  await mkdir(`dist/${format}`, { recursive: true });
+  for (let i = 0; i < outputFiles.length; i += 2) {
+    const [map, js] = outputFiles.slice(i, i + 2);
+    const name = basename(js.path);
+    const { code, map: minified } = await minify(js.text, {
+      module: format === 'esm',
+      ecma: 2020,
+      compress: { passes: 3 },
+      sourceMap: { content: map.text, url: `${name}.map`, includeSources: true },
+    });
+    await writeFile(js.path, code);
+    await writeFile(map.path, minified);
+  }
+}
 
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc'], { stdio: 'inherit' });
 

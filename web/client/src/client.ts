@@ -1,4 +1,5 @@
 import { backoff } from './backoff.js';
+import { CloseCode } from './close.js';
 import { connect, type Connection, type Loss, type Owner } from './connection.js';
 import { serverError, ZonecastError } from './errors.js';
 import type {
@@ -61,12 +62,15 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   readonly state: State;
   /** The names of the rooms that the client is in, or wants to be in. */
   readonly rooms: string[];
+  /** How many requests to publish and echo have no answer yet. */
+  readonly pending: number;
   /** Calls the listener with each state from now on. Returns what removes it. */
   onState(listener: StateListener): () => void;
   /**
    * Connects, and after disconnect() or a failure connects again. Resolves when the server has said
-   * `connected`. With autoReconnect it rejects only when the client gives up, without it after the
-   * first failure. While the client waits for its next try, this is a way to try at once.
+   * `connected`. With autoReconnect it rejects only when the client gives up or the server refuses
+   * it for good, without it after the first failure. While the client waits for its next try, this
+   * is a way to try at once; while it is connected, to find out at once whether it still is.
    */
   connect(): Promise<Connected>;
   /**
@@ -100,7 +104,8 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   /**
    * Publishes an event to a room; nobody needs to be in it. Resolves with its offset. When the
    * answer is lost, or there is no connection at the moment, it tries again until the timeout; it
-   * is published once all the same. After the timeout, it may have been published or not.
+   * is published once all the same. After the timeout, it may have been published or not. What is
+   * published first arrives first, at the pace that the server's rate limit permits.
    */
   publish(message: Message, options?: RequestOptions): Promise<Position>;
   /** Measures the time to the server and back, in milliseconds. */
@@ -117,8 +122,26 @@ const TRANSPORT = 'transport';
 /** After a good connection, so many tries are for its transport alone. */
 const SAME_TRANSPORT_ATTEMPTS = 4;
 
-/** Hears when the network is back: the browser's window or a worker. Node has neither method. */
-const network = globalThis as Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>>;
+/**
+ * When so many connections in a row ended sooner than that, in milliseconds, and the server did not
+ * close them, something on the way cuts what stays open: the next transport's turn.
+ */
+const SHORT_LIVES = 3;
+const SHORT_LIFE = 5000;
+
+/** After so many refused tokens in a row, those of a function, the client gives up. */
+const REFUSED_TOKENS = 3;
+
+/** What the browser's window or a worker tells of the network and of sleep. */
+const WAKE_EVENTS = ['online', 'offline', 'pageshow', 'visibilitychange'] as const;
+
+/** The window or a worker. Node has neither method, nor the rest. */
+const environment = globalThis as Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>> & {
+  navigator?: { onLine?: boolean };
+  document?: { hidden?: boolean };
+};
+
+const isOffline = () => environment.navigator?.onLine === false;
 
 /**
  *     connect() ─▶ dial ─▶ Connection ─established─▶ connected ─▶ Memberships: resumes the rooms
@@ -130,7 +153,8 @@ const network = globalThis as Partial<Pick<EventTarget, 'addEventListener' | 're
  * then, and takes over.
  */
 export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
-  const { transports, store, onError, probeInterval, autoReconnect, maxAttempts, backoffBase, backoffCap } = settings;
+  const { transports, store, onError, probeInterval, autoReconnect, maxAttempts, backoffBase, backoffCap, token } =
+    settings;
   const listeners = makeListeners(onError);
   const memberships = makeMemberships(settings);
   const requests = makeRequests();
@@ -144,6 +168,15 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   let retryTimer: Timer | undefined;
   /** Tries since the last good connection; 0 while the first is under way. */
   let attempt = 0;
+  /** Of these, those that the browser made offline. */
+  let offlineAttempts = 0;
+  /** Refused tokens since the last good connection. */
+  let refusedTokens = 0;
+  /** Short lives in a row. */
+  let shortLives = 0;
+  let establishedAt = 0;
+  /** What the transports met in this try. */
+  let errors: ZonecastError[] = [];
   /** How many transports were passed over in this try, since they did not deliver. */
   let passedOver = 0;
   /** Whether there was a good connection since connect(). */
@@ -177,12 +210,15 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     const limits = { name: 'timeout', byDefault: settings.requestTimeout, least: LEAST_REQUEST_TIMEOUT };
     const ms = readNumber(timeout, limits);
     assertActive();
+    if (requests.count() >= settings.maxPending)
+      throw new ZonecastError('overflow', `${settings.maxPending} requests wait for their answer`);
     return requests.request(connection, event, data, ms);
   };
 
   /** Dials the first transport of a try, which is the one that delivered last. */
   const dialFirst = () => {
     passedOver = 0;
+    errors = [];
     dial();
     setState({ name: wasConnected ? 'recovering' : 'connecting', attempt });
   };
@@ -216,15 +252,27 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   /** Ends everything that is under way; what is awaited fails with `error`. */
   const stop = (next: State, error: ZonecastError) => {
     clearTimeout(retryTimer);
-    network.removeEventListener?.('online', onOnline);
+    // Who gave up comes back with the network.
+    if (error.code !== 'gave_up') for (const event of WAKE_EVENTS) environment.removeEventListener?.(event, onWake);
     closeConnections(error);
     requests.rejectAll(error);
     connectWaiters.settle(undefined, error);
     setState(next);
   };
 
-  const onOnline = () => {
-    if (state.name === 'waiting') dialFirst();
+  /** Tries at once, or looks at once whether the connection still stands. */
+  const tryNow = () => {
+    if (state.name === 'connected') connection?.check();
+    else if (!connection) dialFirst();
+  };
+
+  const onWake = ({ type }: { type: string }) => {
+    if (type === 'offline') {
+      if (state.name === 'connected') connection?.drop('the browser is offline');
+    } else if (type === 'online' && state.name === 'failed') {
+      attempt = offlineAttempts = 0;
+      dialFirst();
+    } else if (active() && !environment.document?.hidden) tryNow();
   };
 
   /** Whether this try goes on with the next transport, since this one may be what does not work. */
@@ -261,8 +309,9 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
         closeConnections();
         connection = by;
       }
-      attempt = 0;
+      attempt = offlineAttempts = refusedTokens = 0;
       wasConnected = true;
+      establishedAt = performance.now();
       const index = transports.indexOf(by.transport);
       store.set(TRANSPORT, `${index}`);
       if (index > 0) scheduleProbe();
@@ -286,12 +335,26 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
 
     lost(by, loss) {
       if (by === probe) return scheduleProbe();
+      const { error, retryAfter, jittered } = loss;
+      const { closeCode } = error;
+      const wasGood = state.name === 'connected';
       closeConnections();
+      if (closeCode === CloseCode.too_big) requests.rejectAll(new ZonecastError('too_large', error.message, error));
+      errors.push(error);
       if (fallsBack(loss)) return dialNext();
-      const { error, terminal, retryAfter, jittered } = loss;
+      if (errors.length > 1) Object.assign(error, { errors });
+      const renews = closeCode === CloseCode.unauthenticated && typeof token === 'function';
+      const terminal = loss.terminal && !(renews && ++refusedTokens < REFUSED_TOKENS);
       if (terminal || !autoReconnect) return stop({ name: 'failed', error }, error);
+      if (wasGood) {
+        // What just breaks has no code, or that of no closing handshake.
+        const wasCut = (closeCode ?? 1006) === 1006 && !isOffline() && performance.now() - establishedAt < SHORT_LIFE;
+        shortLives = wasCut ? shortLives + 1 : 0;
+        if (shortLives >= SHORT_LIVES) store.set(TRANSPORT, `${(transports.indexOf(by.transport) + 1) % transports.length}`);
+      }
       attempt++;
-      if (attempt > maxAttempts) {
+      if (isOffline()) offlineAttempts++;
+      if (attempt - offlineAttempts > maxAttempts) {
         const message = `gave up after ${maxAttempts} attempts: ${error.message}`;
         const last = new ZonecastError('gave_up', message, { ...error, cause: error });
         return stop({ name: 'failed', error: last }, last);
@@ -306,20 +369,22 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     get state() {
       return state;
     },
+    get pending() {
+      return requests.count();
+    },
     get rooms() {
       return memberships.names();
     },
     onState: (listener) => listeners.add(STATE, listener),
 
     connect() {
-      if (state.name === 'connected') return Promise.resolve(state.info);
-      const outcome = watched(connectWaiters.wait);
+      const outcome = state.name === 'connected' ? Promise.resolve(state.info) : watched(connectWaiters.wait);
       if (!active()) {
-        attempt = 0;
+        attempt = offlineAttempts = refusedTokens = shortLives = 0;
         wasConnected = false;
-        network.addEventListener?.('online', onOnline);
+        for (const event of WAKE_EVENTS) environment.addEventListener?.(event, onWake);
       }
-      if (!connection) dialFirst();
+      tryNow();
       return outcome;
     },
 

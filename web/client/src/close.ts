@@ -7,7 +7,7 @@ import type { ErrorDetails } from './errors.js';
 export const CloseCode = {
   /** The server lost sight of this client, or an operator disconnected it. */
   going_away: 1001,
-  /** The client sent a frame over the limit. */
+  /** The client sent a frame over the limit. It comes back without it. */
   too_big: 1009,
   /** This instance is leaving; another one or its successor is there. */
   restart: 1012,
@@ -28,7 +28,7 @@ export const CloseCode = {
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
 /** The codes after which a client does not come back, since it would meet the same end again. */
-const TERMINAL = ['too_big', 'bad_frame', 'unauthenticated', 'forbidden'] as const;
+const TERMINAL = ['bad_frame', 'unauthenticated', 'forbidden'] as const;
 
 /** The name of a code after which a client does not come back; undefined for any other code. */
 export function terminalName(code: number | undefined): (typeof TERMINAL)[number] | undefined {

@@ -1,10 +1,11 @@
 import { backoff } from './backoff.js';
 import { terminalName } from './close.js';
-import { type ErrorDetails, isTransient, serverError, ZonecastError } from './errors.js';
+import { type ErrorDetails, isPermanent, isTransient, serverError, ZonecastError } from './errors.js';
 import type { Connected, Position } from './events.js';
 import { decodeFrame, encodeFrame, type ServerFrame } from './frame.js';
 import type { Memberships } from './memberships.js';
 import type { Settings } from './options.js';
+import { DEFAULT_RATE, makeBucket } from './pace.js';
 import { startTimer, type Timer } from './timer.js';
 import { expiryOf } from './token.js';
 import type { OpenTransport, Transport } from './transport.js';
@@ -26,6 +27,10 @@ export interface Connection {
   after(ms: number, run: () => void): void;
   /** Runs something later, on this connection, if the error is transient. Returns whether it is. */
   retryTransient(error: ZonecastError, run: () => void): boolean;
+  /** Asks the server for a sign of life; without one in time, the connection is lost. */
+  check(): void;
+  /** Takes the connection for lost. */
+  drop(problem: string): void;
   /** Ends the connection without telling its owner. */
   close(): void;
 }
@@ -47,7 +52,7 @@ export interface Loss {
   error: ZonecastError;
   /** Something of the server's came over this transport, so the transport is not at fault. */
   delivered: boolean;
-  /** The server said not to come back. */
+  /** It would end the same way again. */
   terminal: boolean;
   /** The milliseconds until the client may come back, if the server named them, else 0. */
   retryAfter: number;
@@ -60,6 +65,12 @@ const DEFAULT_HEARTBEAT = 30_000;
 
 /** A token is renewed when this share of its lifetime is over. */
 const RENEW_AT = 0.8;
+
+/** How long a sign of life may take, in milliseconds. */
+const CHECK_TIMEOUT = 3000;
+
+/** How often to look whether the machine was asleep, in milliseconds, and for how long at least. */
+const SLEEP_CHECK = 10_000;
 
 /**
  * Dials.
@@ -93,20 +104,30 @@ export function connect(
   /** On the clock of performance.now(): when the server wants us back; 0 if it did not say so. */
   let returnAt = 0;
   let draining = false;
+  let checking = false;
+  /** What waits for the server's rate limit, in order. */
+  const outgoing: [text: string, id: number][] = [];
+  let takeToken = makeBucket(DEFAULT_RATE);
+  let flushing = false;
+  let maxFrameBytes = Infinity;
 
   const connection: Connection = {
     transport,
     subscribesByFrame: () => !open?.repeatRequest,
     repeatRequest: () => open?.repeatRequest?.(),
     request(event, data, ack, fail) {
-      if (!established) return;
+      if (!established || ended) return;
       try {
         const text = encodeFrame(event, data, ++lastId);
+        const size = new TextEncoder().encode(text).length;
+        if (size > maxFrameBytes)
+          throw new ZonecastError('too_large', `${event} has ${size} bytes, the server takes ${maxFrameBytes}`);
         pending.set(lastId, [ack, fail]);
-        open?.send(text, lastId);
+        outgoing.push([text, lastId]);
       } catch (error) {
-        fail(error instanceof ZonecastError ? error : failure('not written to', { cause: error }));
+        return fail(error as ZonecastError);
       }
+      flush();
     },
     after(ms, run) {
       if (ended) return;
@@ -121,6 +142,18 @@ export function connect(
       if (transient) connection.after((error.retryAfter ?? 0) + backoff(1, backoffBase, backoffCap), run);
       return transient;
     },
+    check() {
+      if (checking || !established) return;
+      checking = true;
+      const alive = () => {
+        checking = false;
+      };
+      // A refusal is a sign of life too.
+      pending.set(++lastId, [alive, ({ code }) => code === 'connection_lost' || alive()]);
+      send(encodeFrame('echo', null, lastId), lastId);
+      after(CHECK_TIMEOUT, () => checking && lost(`no sign of life within ${CHECK_TIMEOUT} ms`));
+    },
+    drop: (problem) => lost(problem),
     close() {
       end();
       open?.close();
@@ -128,26 +161,52 @@ export function connect(
   };
   const { after } = connection;
 
+  const send = (text: string, id: number) => {
+    try {
+      open?.send(text, id);
+    } catch (cause) {
+      const [, fail] = pending.get(id) ?? [];
+      pending.delete(id);
+      fail?.(failure('not written to', { cause }));
+    }
+  };
+
+  /** Sends what the server's rate limit permits, and the rest when it does. */
+  const flush = () => {
+    if (flushing) return;
+    let wait = 0;
+    while (outgoing.length && !(wait = takeToken())) send(...(outgoing.shift() as [string, number]));
+    if (!outgoing.length) return;
+    flushing = true;
+    after(wait, () => {
+      flushing = false;
+      flush();
+    });
+  };
+
   const end = () => {
     ended = true;
     for (const timer of timers) clearTimeout(timer);
   };
 
-  const failure = (problem: string, { closeCode, cause = refusal, retryAfter }: ErrorDetails = {}) =>
-    new ZonecastError(
-      terminalName(closeCode) ?? (established ? 'connection_lost' : 'connect_failed'),
-      `${base.host} by ${transport.name}: ${problem}`,
+  const failure = (problem: string, { closeCode, cause = refusal, retryAfter }: ErrorDetails = {}) => {
+    const { code, message = cause } = (cause ?? {}) as Partial<ZonecastError>;
+    return new ZonecastError(
+      terminalName(closeCode) ?? (isPermanent(code) ? code : established ? 'connection_lost' : 'connect_failed'),
+      `${base.host} by ${transport.name}: ${problem}${message ? `: ${message}` : ''}`,
       { cause, closeCode, retryAfter },
     );
+  };
 
   const lost = (problem: string, details: ErrorDetails = {}) => {
     if (ended) return;
     const now = performance.now();
     if (details.retryAfter) returnAt = now + details.retryAfter;
+    const error = failure(problem, details);
     const loss = {
-      error: failure(problem, details),
+      error,
       delivered: established || !!refusal || !!returnAt,
-      terminal: !!terminalName(details.closeCode),
+      terminal: error.code !== 'connection_lost' && error.code !== 'connect_failed',
       retryAfter: Math.max(0, returnAt - now),
       jittered: draining,
     };
@@ -159,8 +218,14 @@ export function connect(
   };
 
   const fetchToken = async () => {
-    token = typeof givenToken === 'function' ? await givenToken() : givenToken;
-    if (ended || (givenToken && !token)) throw Error('the token function returned none');
+    try {
+      token = await (givenToken as () => string | Promise<string>)();
+      if (!token) throw Error('it returned none');
+    } catch (cause) {
+      const { code = 'connect_failed', message = cause } = (cause ?? {}) as Partial<ZonecastError>;
+      throw new ZonecastError(code, `the token function failed: ${message}`, { cause });
+    }
+    if (ended) throw Error('ended');
     return token;
   };
 
@@ -189,6 +254,14 @@ export function connect(
     else after(limit - silence, () => watchSilence(limit));
   };
 
+  /** Whoever slept can't trust the connection, and monotonic clocks may have slept too. */
+  const watchSleep = (since: number) =>
+    after(SLEEP_CHECK, () => {
+      const now = Date.now();
+      if (now - since > 2 * SLEEP_CHECK) connection.check();
+      watchSleep(now);
+    });
+
   const handle = (frame: ServerFrame) => {
     const { event, id, data } = frame;
     // An answer to nothing is one that came after its timeout.
@@ -215,6 +288,9 @@ export function connect(
       return lost('no rooms in "connected": is it another version?');
     if (established) return owner.joined(connection, connected.rooms);
     established = true;
+    const { limits } = connected;
+    maxFrameBytes = limits?.frameBytes ?? maxFrameBytes;
+    if (limits?.frames) takeToken = makeBucket(limits.frames);
     buffered = [];
     after(0, () => {
       const frames = buffered as ServerFrame[];
@@ -222,11 +298,18 @@ export function connect(
       for (const frame of frames) if (!ended) handle(frame);
     });
     watchSilence(2 * (connected.heartbeat > 0 ? connected.heartbeat : DEFAULT_HEARTBEAT));
+    watchSleep(Date.now());
     scheduleTokenRenewal(connected.serverTime - Date.now() || 0);
     owner.established(connection, connected);
   };
 
-  after(connectTimeout, () => established || lost(`no "connected" frame within ${connectTimeout} ms`));
+  /** Bounds the time until something is there. */
+  const expect = (isThere: () => unknown, what: string) =>
+    after(connectTimeout, () => isThere() || lost(`no ${what} within ${connectTimeout} ms`));
+  const expectConnected = () => expect(() => established, '"connected" frame');
+  if (typeof givenToken === 'function') expect(() => token, 'token from the token function');
+  else expectConnected();
+
   transport
     .dial({
       WebSocket: settings.WebSocket,
@@ -238,7 +321,13 @@ export function connect(
         url.search = query.filter(Boolean).join('&');
         return url.href;
       },
-      token: async () => token ?? fetchToken(),
+      async token() {
+        if (typeof givenToken !== 'function') return givenToken;
+        if (token) return token;
+        const fetched = await fetchToken();
+        expectConnected();
+        return fetched;
+      },
       received(input) {
         if (ended) return;
         lastFrameAt = performance.now();
@@ -262,7 +351,7 @@ export function connect(
         open = opened;
         if (ended) open.abort();
       },
-      (cause) => lost(`not dialled: ${cause}`, { cause }),
+      (cause) => lost('not dialled', { cause }),
     );
   return connection;
 }

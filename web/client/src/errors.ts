@@ -28,12 +28,12 @@ export type ClientErrorCode =
   | 'connection_lost'
   /** No answer came in time; the server may have done what was asked. */
   | 'timeout'
-  /** All attempts to reconnect failed. */
+  /** All attempts to reconnect failed, as many as the option maxAttempts permits. */
   | 'gave_up'
+  /** As many requests as the option maxPending permits have no answer yet. */
+  | 'overflow'
   /** disconnect() was called before the answer came. */
-  | 'closed'
-  /** The server closed the connection with CloseCode.too_big. */
-  | 'too_big';
+  | 'closed';
 
 /** A later server may send codes that this version does not list. */
 export type ErrorCode = ServerErrorCode | ClientErrorCode | (string & {});
@@ -43,6 +43,8 @@ export interface ErrorDetails {
   retryAfter?: number | undefined;
   /** The code with which the connection was closed. */
   closeCode?: number | undefined;
+  /** What each transport met in the same try, when there were several. */
+  errors?: readonly ZonecastError[] | undefined;
   cause?: unknown;
 }
 
@@ -53,10 +55,11 @@ export class ZonecastError extends Error {
   declare readonly code: ErrorCode;
   declare readonly retryAfter: number | undefined;
   declare readonly closeCode: number | undefined;
+  declare readonly errors: readonly ZonecastError[] | undefined;
 
-  constructor(code: ErrorCode, message: string, { cause, retryAfter, closeCode }: ErrorDetails = {}) {
+  constructor(code: ErrorCode, message: string, { cause, retryAfter, closeCode, errors }: ErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });
-    Object.assign(this, { name: 'ZonecastError', code, retryAfter, closeCode });
+    Object.assign(this, { name: 'ZonecastError', code, retryAfter, closeCode, errors });
   }
 }
 
@@ -66,6 +69,11 @@ const TRANSIENT = new Set<ErrorCode>(['unavailable', 'rate_limited', 'internal',
 /** Whether trying again may help, by its code or because the server said when. */
 export function isTransient({ code, retryAfter }: ZonecastError): boolean {
   return (retryAfter ?? 0) > 0 || TRANSIENT.has(code);
+}
+
+/** What will be refused again, however often it is asked for. */
+export function isPermanent(code: unknown): code is ErrorCode {
+  return /^(invalid_|bad_frame$|unauthenticated$|forbidden$)/.test(String(code));
 }
 
 /** Reads the data of an error frame. */

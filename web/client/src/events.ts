@@ -1,3 +1,5 @@
+import type { Rate } from './pace.js';
+
 /**
  * SHIFT_SNAPSHOT: how the shift stands, in a zone or, summed, in the warehouse. Times are ms since
  * 1970.
@@ -83,6 +85,15 @@ export interface Connected {
   serverTime: number;
   /** The name of the server instance. */
   node: string;
+  /** What the server takes; a server that is older does not say. */
+  limits?: Limits;
+}
+
+export interface Limits {
+  /** The most bytes of a frame from a client. */
+  frameBytes: number;
+  /** The rate of frames from one connection; 0 tokens are no limit. */
+  frames: Rate;
 }
 
 /** The messages after `from`, up to and including `to`, cannot be recovered: fetch fresh state. */

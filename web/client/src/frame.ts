@@ -26,13 +26,27 @@ export function decodeFrame(input: unknown): ServerFrame {
   throw new ZonecastError('bad_frame', 'the server sent no JSON object with an event');
 }
 
+/** Throws for what JSON would turn into null, {} or nothing without a word. */
+function refuseSilentLoss(key: string, value: unknown): unknown {
+  // A Map, a RegExp, a Promise … show none of what they hold; typed arrays show it as an object.
+  const isEmpty = (object: object) => ![Object, Array, undefined].includes(object.constructor as never) && !Object.keys(object)[0];
+  const lost = {
+    number: !Number.isFinite(value),
+    object: value && (ArrayBuffer.isView(value) || isEmpty(value as object)),
+    function: true,
+    symbol: true,
+  };
+  if (lost[typeof value as keyof typeof lost]) throw Error(`${key} is ${String(value)}`);
+  return value;
+}
+
 /**
  * Writes one frame to the server. Throws a ZonecastError with the code invalid_data when data has
- * no JSON form.
+ * no JSON form, or one that says something else.
  */
 export function encodeFrame(event: string, data: unknown, id?: number): string {
   try {
-    return JSON.stringify({ event, data, id });
+    return JSON.stringify({ event, data, id }, refuseSilentLoss);
   } catch (cause) {
     throw new ZonecastError('invalid_data', `data has no JSON form: ${cause}`, { cause });
   }

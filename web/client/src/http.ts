@@ -1,4 +1,5 @@
 import { CloseCode } from './close.js';
+import { serverError } from './errors.js';
 import { decodeFrame, type ServerFrame } from './frame.js';
 import type { OpenTransport, TransportHost } from './transport.js';
 
@@ -29,6 +30,7 @@ export async function dialHTTP(
   read: (response: Response, host: TransportHost) => Promise<void>,
 ): Promise<OpenTransport> {
   const posts = new AbortController();
+  let sent = Promise.resolve();
   let reading = posts;
 
   const fetchPath = async ({ signal }: AbortController, extra: string, body?: string) => {
@@ -53,7 +55,7 @@ export async function dialHTTP(
         const response = await fetchPath(reading, extra);
         extra = '';
         if (response.ok) await read(response, host);
-        else host.refused(`answered ${response.status}`, await problemOf(response));
+        else host.refused(`answered ${response.status}`, problemOf(response, await response.json().catch(() => ({}))));
       } catch (cause) {
         extra = WITHOUT_WAIT;
         if (!signal.aborted) host.lost(`can't be read: ${cause}`, { cause });
@@ -70,15 +72,21 @@ export async function dialHTTP(
     reading.abort();
   };
   return {
-    async send(text, id) {
-      let answer: ServerFrame;
-      try {
-        answer = decodeFrame(await (await fetchPath(posts, '', text)).text());
-      } catch (cause) {
-        // A proxy answered, or nobody.
-        answer = { event: 'error', id, data: { code: 'connection_lost', message: `POST ${path}: ${cause}` } };
-      }
-      host.received(answer);
+    send(text, id) {
+      // One after the other: what is published first arrives first.
+      sent = sent.then(async () => {
+        const refused = (data: unknown): ServerFrame => ({ event: 'error', id, data });
+        let answer: ServerFrame;
+        try {
+          const response = await fetchPath(posts, '', text);
+          const body = await response.json();
+          answer = body.event ? decodeFrame(body) : refused(problemOf(response, body).cause);
+        } catch (cause) {
+          // A proxy answered, or nobody.
+          answer = refused({ code: 'connection_lost', message: `POST ${path}: ${cause}` });
+        }
+        host.received(answer);
+      });
     },
     repeatRequest: () => reading.abort(),
     close: abort,
@@ -87,14 +95,11 @@ export async function dialHTTP(
 }
 
 /**
- * Why the server refused a request: problem+json (RFC 9457) with an error code, and Retry-After.
+ * Why the server refused a request: problem+json (RFC 9457) with an error code, and Retry-After. A
+ * proxy that refuses has no code of ours, and is no reason to give up.
  */
-async function problemOf(response: Response) {
-  const { code, detail } = await response.json().catch(() => ({}));
-  return {
-    // A proxy that refuses has no code of ours, and is no reason to give up.
-    closeCode: CloseCode[code as keyof typeof CloseCode],
-    cause: detail,
-    retryAfter: 1000 * Number(response.headers.get('Retry-After')),
-  };
+function problemOf(response: Response, { code, detail }: { code?: unknown; detail?: unknown }) {
+  const retryAfter = 1000 * Number(response.headers.get('Retry-After'));
+  const cause = code && serverError({ code, message: detail, retryAfter });
+  return { closeCode: CloseCode[code as keyof typeof CloseCode], cause, retryAfter };
 }

@@ -35,14 +35,16 @@ export interface ClientOptions {
   userId?: string;
   /**
    * The token, or a function that gets one. The function is called before each attempt to connect,
-   * and again before the token expires if it is a JSON Web Token with exp.
+   * and again before the token expires if it is a JSON Web Token with exp. When it fails, or its
+   * token is refused, the client tries again, unless it fails with a ZonecastError of the code
+   * unauthenticated or fresh tokens are refused three times in a row.
    */
   token?: string | (() => string | Promise<string>);
   /** Whether to come back when the connection ends or can't be made. Default true. */
   autoReconnect?: boolean;
   /**
-   * How often to try again before giving up; Infinity for never. It counts from the last good
-   * connection. At least 0, default 10.
+   * How often to try again before giving up, from the last good connection. Tries while the browser
+   * is offline don't count. At least 0, default Infinity: the client never gives up.
    */
   maxAttempts?: number;
   /**
@@ -53,14 +55,19 @@ export interface ClientOptions {
   /** The highest ceiling in milliseconds. At least 1, default 30000. */
   backoffCap?: number;
   /**
-   * How long to wait for a connection and its first frame before the next transport is tried, in
-   * milliseconds. At least 1, default 5000.
+   * How long to wait for a connection and its first frame before the next transport is tried, and
+   * as long for the token function before. In milliseconds. At least 1, default 5000.
    */
   connectTimeout?: number;
   /**
    * How long publish and echo try to get their answer, in milliseconds. At least 1, default 10000.
    */
   requestTimeout?: number;
+  /**
+   * How many requests to publish and echo may be without an answer, those that wait for a connection
+   * included; more are refused with the code overflow. At least 1, default 1000.
+   */
+  maxPending?: number;
   /** What to try, in this order. Default [webSocket, longPolling, serverSentEvents]. */
   transports?: readonly Transport[];
   /**
@@ -103,6 +110,7 @@ export interface Settings {
   readonly backoffCap: number;
   readonly connectTimeout: number;
   readonly requestTimeout: number;
+  readonly maxPending: number;
   readonly probeInterval: number;
   readonly transports: readonly Transport[];
   readonly WebSocket: WebSocketConstructor | undefined;
@@ -121,17 +129,18 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
   if (zone !== undefined) initialRooms.push(makeRoom(warehouse, zone));
   const number = (name: keyof ClientOptions, byDefault: number, least: number) =>
     readNumber(options[name], { name, byDefault, least });
-  return {
+  const settings: Settings = {
     base,
     initialRooms,
     userId: options.userId,
     token: options.token,
     autoReconnect: readBoolean(options.autoReconnect, 'autoReconnect', true),
-    maxAttempts: number('maxAttempts', 10, 0),
+    maxAttempts: number('maxAttempts', Infinity, 0),
     backoffBase: number('backoffBase', 1000, 1),
     backoffCap: number('backoffCap', BACKOFF_CAP, 1),
     connectTimeout: number('connectTimeout', 5000, 1),
     requestTimeout: number('requestTimeout', 10_000, LEAST_REQUEST_TIMEOUT),
+    maxPending: number('maxPending', 1000, 1),
     probeInterval: number('probeInterval', 60_000, 50),
     transports: options.transports ?? fallbackOrder,
     WebSocket: options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket,
@@ -145,6 +154,12 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
       }
     },
   };
+  const reject = (isWrong: unknown, name: string, expected: string) =>
+    assertValid(!isWrong, { code: 'invalid_option', name, value: options[name as keyof ClientOptions], expected });
+  reject(options.transports && !options.transports[0]?.dial, 'transports', 'like [webSocket, longPolling]');
+  for (const name of Object.keys(options))
+    reject(!(name in settings || /^(url|warehouse|zone|storage)$/.test(name)), name, 'left out: it is no option');
+  return settings;
 }
 
 /** In milliseconds. */

@@ -1,3 +1,4 @@
+import type { Limits } from './events.js';
 import type { ServerFrame } from './frame.js';
 import { dialHTTP } from './http.js';
 import type { Transport, TransportHost } from './transport.js';
@@ -7,6 +8,7 @@ interface Answer {
   messages: ServerFrame[];
   serverTime?: number;
   node?: string;
+  limits?: Limits;
   /** The instance is leaving; come back after that many milliseconds. */
   retryAfter?: number;
 }
@@ -24,14 +26,14 @@ export const longPolling: Transport = {
 };
 
 async function readAnswer(response: Response, { received, pause }: TransportHost): Promise<void> {
-  const { cursor, messages, serverTime, node, retryAfter }: Answer = await response.json();
+  const { cursor, messages, serverTime, node, limits, retryAfter }: Answer = await response.json();
   // Of a room that is new here and has messages already, these tell the offset. Else the cursor
   // does.
   const rooms = [...cursor.matchAll(/([^,@]+)@([^,]+)/g)].map(([, room, offset]) =>
     messages.some((message) => message.room === room && !message.retained) ? { room } : { room, offset },
   );
   const heartbeat = ANSWER_TIMEOUT / 2; // two missed ones end a connection
-  received({ event: 'connected', data: { connectionId: '', rooms, heartbeat, serverTime, node } });
+  received({ event: 'connected', data: { connectionId: '', rooms, heartbeat, serverTime, node, limits } });
   messages.forEach(received);
   if (!retryAfter) return;
   received({ event: 'drain', data: { retryAfter } });

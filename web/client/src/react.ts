@@ -74,13 +74,13 @@ export function useZone<Events>(
       return undefined;
     });
     const releaseRoom = retainRoom(client, room);
+    let shown = true; // StrictMode shows a component, takes it away and shows it again
     client.subscribe(warehouse, zone).then(
-      () => change({ joined: true }),
-      (error: ZonecastError) => {
-        if (error.code !== 'closed') change({ error, joined: false });
-      },
+      () => shown && change({ joined: true }),
+      (error: ZonecastError) => shown && error.code !== 'closed' && change({ error, joined: false }),
     );
     return () => {
+      shown = false;
       removeListener();
       releaseRoom();
       setView((before) => ({ ...before, joined: false }));

@@ -4,11 +4,14 @@ import type { Transport } from './transport.js';
 /** The characters of a token of RFC 9110, section 5.6.2, which a subprotocol must be. */
 const SUBPROTOCOL = /^[\w!#$%&'*+.^`|~-]+$/;
 
+/** How long after its error a socket may say how it ended, in milliseconds. Some never do. */
+const ERROR_GRACE = 100;
+
 /** The transport that costs least, both ways over one connection. */
 export const webSocket: Transport = {
   name: 'websocket',
 
-  async dial({ WebSocket, url, token: currentToken, received, lost }) {
+  async dial({ WebSocket, url, token: currentToken, received, lost, pause }) {
     if (!WebSocket) throw Error('no global WebSocket: pass the option WebSocket, like that of ws');
     const token = await currentToken();
     let address = url('/ws', { subscribesByFrame: true }).replace(/^http/, 'ws');
@@ -22,6 +25,7 @@ export const webSocket: Transport = {
     socket.onmessage = (event: { data: unknown }) => received(event.data);
     socket.onerror = (event?: { error?: unknown; message?: unknown }) => {
       cause = event?.error ?? event?.message;
+      void pause(ERROR_GRACE).then(() => lost('failed', { cause }));
     };
     socket.onclose = ({ code, reason }: { code: number; reason: string }) =>
       lost(...closedByServer(code, reason, cause));

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { type ClientOptions, longPolling, serverSentEvents } from '@zonecast/client';
@@ -96,4 +96,71 @@ test('a publish that somebody in between answers is tried again until its timeou
   await client.connect();
   const published = client.publish({ warehouse: 'w', event: 'A' }, { timeout: 300 });
   await expect(published).rejects.toMatchObject({ code: 'timeout' });
+});
+
+/** Answers polls with nothing, and gives each POST to the test. */
+const answeringPosts = (post: (request: IncomingMessage, response: ServerResponse, body: string) => void) => async () => {
+  const server = createServer(async (request, response) => {
+    if (request.method === 'GET') {
+      json(response, { cursor: '', messages: [] });
+      return;
+    }
+    let body = '';
+    for await (const chunk of request) body += String(chunk);
+    post(request, response, body);
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { client } = realClient({ url, transports: [longPolling] });
+  await client.connect();
+  return client;
+};
+
+test('a publish that the server refuses as a whole rejects at once with its sentence', async () => {
+  const client = await answeringPosts((_, response) => {
+    response.writeHead(413, { 'Content-Type': 'application/problem+json' });
+    response.end('{"status":413,"code":"too_large","detail":"the body has more than 65536 bytes: send less"}');
+  })();
+  const published = client.publish({ warehouse: 'w', event: 'PHOTO', data: 'x'.repeat(100_000) }, { timeout: 60_000 });
+  await expect(published).rejects.toMatchObject({ code: 'too_large', message: 'the body has more than 65536 bytes: send less' });
+  expect(client.state.name).toBe('connected');
+});
+
+test('what is published first arrives first, however long its request takes', async () => {
+  const arrived: unknown[] = [];
+  const client = await answeringPosts((_, response, body) => {
+    const { id, data } = JSON.parse(body) as { id: number; data: { data: unknown } };
+    const arrive = () => {
+      arrived.push(data.data);
+      json(response, { event: 'ack', id, data: { room: 'warehouse:w', offset: `e-${arrived.length}` } });
+    };
+    if (data.data === 'raised') setTimeout(arrive, 200);
+    else arrive();
+  })();
+  await Promise.all(['raised', 'cleared'].map((data) => client.publish({ warehouse: 'w', event: 'ALERT', data })));
+  expect(arrived).toEqual(['raised', 'cleared']);
+});
+
+test('a refusal says what the server said, ends what would be refused again, and names what each transport met', async () => {
+  const refuse = (status: number, problem: object) => (response: ServerResponse) => {
+    response.writeHead(status, { 'Content-Type': 'application/problem+json' });
+    response.end(JSON.stringify(problem));
+  };
+  const invalid = refuse(400, { code: 'invalid_offset', detail: 'the cursor is of another server' });
+  const { client, asked } = await clientOf(invalid, { transports: [longPolling, serverSentEvents] });
+  await expect(client.connect()).rejects.toMatchObject({
+    code: 'invalid_offset',
+    message: expect.stringMatching(/by poll: answered 400: the cursor is of another server$/),
+  });
+  expect(asked()).toBe(1);
+
+  const full = await clientOf(refuse(500, { detail: 'oops' }), { transports: [longPolling, serverSentEvents], autoReconnect: false });
+  await expect(full.client.connect()).rejects.toMatchObject({
+    message: expect.stringMatching(/by sse: answered 500$/),
+    errors: [{ message: expect.stringMatching(/by poll/) }, { message: expect.stringMatching(/by sse/) }],
+  });
 });

@@ -19,12 +19,16 @@ test.each([
   { give: { url: 'ftp://localhost' }, want: /^url is "ftp:\/\/localhost"/ },
   { give: { url, autoReconnect: 'yes' }, want: /^autoReconnect is "yes": it must be true or false/ },
   { give: { url, keepOffsets: 1 }, want: /^keepOffsets is 1: it must be true or false/ },
-  { give: { url, maxAttempts: -1 }, want: /^maxAttempts is -1: it must be a number of at least 0, like 10/ },
+  { give: { url, maxAttempts: -1 }, want: /^maxAttempts is -1: it must be a number of at least 0, like Infinity/ },
   { give: { url, maxAttempts: Number.NaN }, want: /^maxAttempts is NaN/ },
   { give: { url, backoffBase: 0 }, want: /^backoffBase is 0: it must be a number of at least 1, like 1000/ },
   { give: { url, backoffCap: 0 }, want: /^backoffCap is 0: it must be a number of at least 1, like 30000/ },
   { give: { url, connectTimeout: '5s' }, want: /^connectTimeout is "5s": it must be a number of at least 1, like 5000/ },
   { give: { url, requestTimeout: 0 }, want: /^requestTimeout is 0: it must be a number of at least 1, like 10000/ },
+  { give: { url, transports: [] }, want: /^transports is : it must be like \[webSocket, longPolling\]/ },
+  { give: { url, transports: webSocket }, want: /^transports is \[object Object\]/ },
+  { give: { url, transports: ['websocket'] }, want: /^transports is websocket/ },
+  { give: { url, maxRetries: 3 }, want: /^maxRetries is 3: it must be left out: it is no option/ },
   { give: { url, probeInterval: 49 }, want: /^probeInterval is 49: it must be a number of at least 50, like 60000/ },
 ])('refuses $give', ({ give, want }) => {
   const make = () => createWebSocketClient({ WebSocket: FakeSocket, ...give } as never);

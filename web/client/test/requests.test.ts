@@ -13,7 +13,7 @@ describe('publish', () => {
     expect(socket.last('publish').data).toEqual({ ...message, idempotencyKey: expect.stringMatching(/^(\d+-){4}1$/) });
     socket.acks('publish', { room: 'zone:w:z', offset: 'e-18' });
     await expect(published).resolves.toEqual({ room: 'zone:w:z', offset: 'e-18' });
-    expect(vi.getTimerCount()).toBe(2); // of the connection itself: its watchdog and the limit for `connected`
+    expect(vi.getTimerCount()).toBe(3); // of the connection itself: its watchdog and the limit for `connected`
   });
 
   test('goes to the warehouse without a zone', async () => {
@@ -148,6 +148,129 @@ describe('publish', () => {
     socket.refuses('publish', 'forbidden');
     await settle();
     expect(onError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code: 'forbidden' }));
+  });
+});
+
+describe('a burst of publications', () => {
+  const burst = (client: ReturnType<typeof fakeClient>['client'], count: number) =>
+    Promise.all(Array.from({ length: count }, (_, data) => client.publish({ ...message, data })));
+  const sentData = (sent: { event: string; data?: Record<string, unknown> }[]) =>
+    sent.filter(({ event }) => event === 'publish').map(({ data }) => data?.['data']);
+
+  test('keeps the pace that the server names, in order', async () => {
+    const { client, socket } = fakeClient();
+    void client.connect();
+    await settle();
+    socket().says({
+      event: 'connected',
+      data: { rooms: [], heartbeat: 30_000, limits: { frameBytes: 65_536, frames: { tokens: 20, refill: 10 } } },
+    });
+    await settle();
+    burst(client, 50).catch(() => {});
+    await settle();
+    expect(socket().sent).toHaveLength(20);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(socket().sent).toHaveLength(28); // four fifths of the refill
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(sentData(socket().sent)).toEqual(Array.from({ length: 50 }, (_, i) => i));
+  });
+
+  test('that is refused for the moment goes on in order, one by one', async () => {
+    const { client, connect } = fakeClient();
+    const socket = await connect();
+    const accepted: unknown[] = [];
+    const published = burst(client, 10);
+    let taken = 4; // what the server takes at once
+    const answer = () => {
+      for (const { id, data } of socket.sent.splice(0)) {
+        if (taken-- > 0) {
+          accepted.push(data?.['data']);
+          socket.says({ event: 'ack', id, data: { room: 'r', offset: `e-${accepted.length}` } });
+        } else socket.says({ event: 'error', id, data: { code: 'rate_limited', message: 'slower', retryAfter: 100 } });
+      }
+    };
+    answer();
+    void client.publish({ ...message, data: 'later' });
+    expect(socket.sent).toEqual([]); // what comes later waits for its turn
+    for (let i = 0; i < 30; i++) {
+      await vi.advanceTimersByTimeAsync(600);
+      taken = 1;
+      answer();
+    }
+    await published;
+    expect(accepted).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 'later']);
+    expect(client.pending).toBe(0);
+  });
+
+  test('while there is no connection is bounded, counted, and sent in order on the next', async () => {
+    const { client, connect, socket } = fakeClient({ maxPending: 30 });
+    (await connect()).closes(1006);
+    burst(client, 30).catch(() => {});
+    await expect(client.publish(message)).rejects.toMatchObject({ code: 'overflow', message: expect.stringMatching(/^30 requests/) });
+    expect(client.pending).toBe(30);
+    await vi.advanceTimersByTimeAsync(500);
+    socket().saysConnected();
+    await settle();
+    expect(sentData(socket().sent)).toEqual(Array.from({ length: 30 }, (_, i) => i));
+    client.disconnect();
+    expect(client.pending).toBe(0);
+  });
+});
+
+describe('a publication that is too large', () => {
+  test('is refused by the client when the server has named its limit', async () => {
+    const { client, socket } = fakeClient();
+    void client.connect();
+    await settle();
+    socket().says({ event: 'connected', data: { rooms: [], limits: { frameBytes: 1000, frames: { tokens: 0, refill: 0 } } } });
+    await settle();
+    const large = client.publish({ ...message, data: 'é'.repeat(450) }); // two bytes each
+    await expect(large).rejects.toMatchObject({ code: 'too_large', message: expect.stringMatching(/has \d+ bytes, the server takes 1000/) });
+    expect(socket().sent).toEqual([]);
+    void client.publish({ ...message, data: 'x'.repeat(450) });
+    expect(socket().sent).toHaveLength(1);
+  });
+
+  test('ends with the connection that it closed, and the client comes back without it', async () => {
+    const { client, connect, socket } = fakeClient();
+    (await connect()) as unknown;
+    const large = client.publish(message);
+    socket().closes(1009, 'too big');
+    await expect(large).rejects.toMatchObject({ code: 'too_large', closeCode: 1009 });
+    await vi.advanceTimersByTimeAsync(500);
+    socket().saysConnected();
+    expect(client.state.name).toBe('connected');
+    expect(socket().sent).toEqual([]);
+  });
+});
+
+test.each([
+  { what: 'a function', data: () => 1 },
+  { what: 'a symbol', data: { at: Symbol('s') } },
+  { what: 'NaN', data: { weight: Number.NaN } },
+  { what: 'Infinity', data: [1, Infinity] },
+  { what: 'a Map', data: { stock: new Map([['a', 1]]) } },
+  { what: 'a Set', data: new Set([1]) },
+  { what: 'a typed array', data: new Uint8Array([1, 2]) },
+  { what: 'a promise', data: { later: Promise.resolve(1) } },
+  { what: 'an error', data: Error('lost') },
+])('$what is refused: JSON would lose it without a word', async ({ data }) => {
+  const { client, connect } = fakeClient();
+  const socket = await connect();
+  await expect(client.publish({ ...message, data })).rejects.toMatchObject({ code: 'invalid_data' });
+  expect(socket.sent).toEqual([]);
+});
+
+test('what JSON writes as it is meant is published', async () => {
+  const { client, connect } = fakeClient();
+  const socket = await connect();
+  class Parcel {
+    weight = 2;
+  }
+  const data = { at: new Date(0), list: [], none: null, empty: {}, bare: Object.create(null), parcel: new Parcel(), left: undefined };
+  void client.publish({ ...message, data });
+  expect(socket.last('publish').data?.['data']).toEqual({
+    at: '1970-01-01T00:00:00.000Z', list: [], none: null, empty: {}, bare: {}, parcel: { weight: 2 },
   });
 });
 

@@ -135,9 +135,10 @@ func order(first bool) int {
 // leaves tells after how many milliseconds to poll elsewhere.
 func (h *Handler) write(c echo.Context, a *answer) error {
 	node, _ := json.Marshal(h.gate.Node) // a text
+	limits, _ := json.Marshal(h.gate.FrameLimits())
 	p := append(a.cursor.Append([]byte(`{"cursor":"`)), `","messages":`...)
 	p = append(p, a.messages()...) // byte for byte: json.Marshal would compact them
-	p = fmt.Appendf(p, `,"node":%s,"serverTime":%d`, node, time.Now().UnixMilli())
+	p = fmt.Appendf(p, `,"node":%s,"serverTime":%d,"limits":%s`, node, time.Now().UnixMilli(), limits)
 	if a.why == wire.CloseRestart {
 		p = fmt.Appendf(p, `,"retryAfter":%d`, transport.ReconnectDelay().Milliseconds())
 	}

@@ -1,11 +1,11 @@
 // A zone in React: the page shows two of them over one connection, and joins and leaves rooms as they come and go.
 import { createWebSocketClient } from '@zonecast/client';
 import { useConnectionState, useZone } from '@zonecast/client/react';
-import { useState } from 'react';
+import { StrictMode, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 
 const query = new URLSearchParams(location.search);
-const client = createWebSocketClient({ url: query.get('server') ?? location.origin, maxAttempts: Infinity });
+const client = createWebSocketClient({ url: query.get('server') ?? location.origin });
 client.connect();
 
 function Connection() {
@@ -36,5 +36,9 @@ function App() {
   );
 }
 
-createRoot(document.getElementById('root')).render(<App />);
+createRoot(document.getElementById('root')).render(
+  <StrictMode>
+    <App />
+  </StrictMode>,
+);
 globalThis.client = client; // for the console
