@@ -19,6 +19,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
@@ -117,18 +118,24 @@ func (s *server) connect(ctx context.Context) (err error) {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: connections.Answer}
 		return nil
 	}
-	target, err := redisconn.Find(ctx, redisconn.Options{URL: s.config.RedisURL, CAFile: s.config.RedisCAFile,
+	target, err := redisconn.Find(ctx, redisconn.Options{URL: s.config.RedisAddress(), CAFile: s.config.RedisCAFile,
 		CertFile: s.config.RedisCertFile, KeyFile: s.config.RedisKeyFile, Log: s.log})
 	if err != nil {
 		return err
 	}
+	signer := bus.New(s.config.ClusterSecret)
+	if s.config.Unsigned() {
+		s.log.Warn("what instances tell one another is not signed: whoever may publish in this Redis is believed; set CLUSTER_SECRET")
+	}
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
+		Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
 		Pace: s.hub.Await}, s.hub)
 	if err != nil {
 		return err
 	}
-	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: connections.Answer})
+	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: connections.Answer,
+		Signer: signer, OnRefuse: s.metrics.RefuseFromBus})
 	s.cluster = shared
 	s.hub.Share(shared)
 	return nil
