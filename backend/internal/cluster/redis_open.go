@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -22,8 +21,6 @@ const (
 	maxAnnouncement, maxQuestion, maxAnswer = 128 << 10, 64 << 10, 32 << 20
 	// maxText bounds the bytes of names, states and reasons.
 	maxText = 1024
-	// maxListed bounds the warehouses and zones of an announcement.
-	maxListed = 4096
 )
 
 // errRefused stands for an answer that was refused; others may come.
@@ -88,7 +85,6 @@ func (c *Redis) openOverload(sealed string) (id string, room wire.Room, err erro
 
 // check reports what no instance would say about itself.
 func (n *Node) check() error {
-	zones := append(slices.Clip(n.Zones), n.RecentZones...)
 	switch {
 	case !plain(n.ID) || !text(n.Name) || !text(n.Version) || !text(n.Reason):
 		return errors.New("a node has an ID, and names of printable length")
@@ -96,22 +92,25 @@ func (n *Node) check() error {
 		return fmt.Errorf("%.40q is no state of a node", n.State)
 	case n.Connections < 0 || n.Lived < 0 || n.QueueBytes < 0 || len(n.Latency.Counts) != len(n.Latency.Bounds):
 		return errors.New("figures are negative, or do not fit")
-	case len(zones) > maxListed || len(n.Warehouses) > maxListed || len(n.Transports) > maxListed:
-		return errors.New("too much is listed")
-	}
-	for _, z := range zones {
-		if _, err := wire.NewRoom(z.Warehouse, z.Zone); err != nil || z.Connections < 0 {
-			return fmt.Errorf("no count of a zone: %d in %.80q (%w)", z.Connections, z.Zone, err)
-		}
-	}
-	for warehouse, count := range n.Warehouses {
-		if _, err := wire.NewRoom(warehouse, ""); err != nil || count < 0 {
-			return fmt.Errorf("no count of a warehouse: %d in %.80q (%w)", count, warehouse, err)
-		}
 	}
 	for transport, count := range n.Transports {
 		if !plain(transport) || count < 0 {
 			return fmt.Errorf("no count of a transport: %d by %.80q", count, transport)
+		}
+	}
+	return errors.Join(n.Rooms.check(), Rooms{Zones: n.RecentZones}.check())
+}
+
+// check reports what are no counts of rooms.
+func (r Rooms) check() error {
+	for _, z := range r.Zones {
+		if _, err := wire.NewRoom(z.Warehouse, z.Zone); err != nil || z.Connections < 0 {
+			return fmt.Errorf("no count of a zone: %d in %.80q (%w)", z.Connections, z.Zone, err)
+		}
+	}
+	for warehouse, count := range r.Warehouses {
+		if _, err := wire.NewRoom(warehouse, ""); err != nil || count < 0 {
+			return fmt.Errorf("no count of a warehouse: %d in %.80q (%w)", count, warehouse, err)
 		}
 	}
 	return nil

@@ -55,7 +55,7 @@ func joinAs(t *testing.T, url, name string, change func(*cluster.Options)) *memb
 	testkit.Must(t, err)
 	options := cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler), Self: func() cluster.Node {
 		return cluster.Node{Name: name, Connections: int(m.connections.Load()), State: cluster.Ready,
-			Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}
+			Rooms: cluster.Rooms{Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}}
 	}, Answer: m.answer, Interval: 250 * time.Millisecond}
 	change(&options)
 	m.Redis = cluster.OpenRedis(options)
