@@ -63,8 +63,13 @@ stack: build deps ## Start Redis, three instances, nginx and Prometheus on this 
 	cd backend && go run ./cmd/stack --root .. --bin ../bin/zonecast
 
 .PHONY: up
-up: ## Start the full stack with docker compose, on http://127.0.0.1:8080
+up: ## Start the full stack with docker compose, on http://127.0.0.1:8080; its secrets are in .env
+	@bash deploy/secrets.sh .env
 	VERSION=$(VERSION) docker compose up --build --wait
+
+.PHONY: pin
+pin: ## Add the digests of the images to docker-compose.yml and deploy/Dockerfile (needs docker and a registry)
+	bash deploy/pin.sh docker-compose.yml deploy/Dockerfile
 
 .PHONY: down
 down: ## Stop what make up started
