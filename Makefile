@@ -141,6 +141,18 @@ fuzz: ## Fuzz every decoder that a stranger can reach, for FUZZTIME each (FUZZTI
 	bash deploy/fuzz.sh loadtest $(FUZZTIME)
 	GOWORK=off bash deploy/fuzz.sh loadtest/peers $(FUZZTIME)
 
+.PHONY: attack
+attack: build deps ## Flood servers of its own on loopback in seven ways, and print what honest clients saw meanwhile (5 minutes)
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 20m -v -run TestHonestClientsOutlastAttacks ./e2e -full
+
+.PHONY: vuln
+vuln: ## Look for published weaknesses in all dependencies (govulncheck, npm audit); exit code 3 without their databases
+	@bash deploy/vuln.sh
+
+.PHONY: sbom
+sbom: ## Write what everything is made of to bin/sbom (CycloneDX JSON)
+	@bash deploy/sbom.sh bin/sbom
+
 .PHONY: lint
 lint: ## Check formatting and run go vet
 	@test -z "$$(gofmt -l backend web loadtest)" || { echo "not formatted, run gofmt -w on:"; gofmt -l backend web loadtest; exit 1; }

@@ -9,7 +9,7 @@ users=$(mktemp)
 hash=$(printf %s "$REDIS_PASSWORD" | sha256sum | cut -d ' ' -f 1)
 cat >"$users" <<EOF
 user default off
-user zonecast on #$hash ~* &* +@all -@admin -@dangerous +info +cluster|info +cluster|slots +cluster|shards +cluster|nodes
+user zonecast on #$hash ~* &* +@read +@write +@pubsub +@connection +@scripting -@dangerous +time +info +cluster|slots
 user probe on nopass -@all +ping
 EOF
 unset REDIS_PASSWORD
