@@ -4,10 +4,14 @@ set -eu -o pipefail
 GOMOD=github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
-for module in backend web loadtest; do
-	(cd "$module" && GOWORK=off go run $GOMOD mod -licenses -json -output "$out/$module.cdx.json" .)
-	echo "$out/$module.cdx.json"
-done
+# gomod <name> <folder> <what cyclonedx-gomod is asked for …>
+gomod() {
+	(cd "$2" && GOWORK=off go run $GOMOD "${@:3}" -json -output "$out/$1.cdx.json" .)
+	echo "$out/$1.cdx.json"
+}
+gomod zonecast backend app -main cmd/zonecast
+gomod loadtest loadtest app -main .
+gomod web web mod
 for package in web web/client; do
 	name=npm-$(tr / - <<<"$package")
 	npm --prefix "$package" sbom --package-lock-only --sbom-format cyclonedx >"$out/$name.cdx.json"

@@ -174,7 +174,7 @@ func answered(response *http.Response, err error) error {
 }
 
 func TestHonestClientsOutlastAttacks(t *testing.T) {
-	length, honest := 1500*time.Millisecond, 10
+	length, honest := 700*time.Millisecond, 10
 	if *full {
 		length, honest = 20*time.Second, 100
 	}

@@ -57,7 +57,7 @@ func TestComposeGivesNoRights(t *testing.T) {
 	}
 }
 
-// The image of Redis is of a line without its published remote code executions (CVE-2025-49844).
+// The image of Redis is of a line without its published remote code executions (CVE-2025-49844, CVE-2026-23479, CVE-2026-81934).
 func TestComposeTakesAFixedRedis(t *testing.T) {
 	image := readCompose(t).Services["redis"].Image
 	parts := regexp.MustCompile(`^redis:(\d+)\.(\d+)\.(\d+)-`).FindStringSubmatch(image)
@@ -69,7 +69,7 @@ func TestComposeTakesAFixedRedis(t *testing.T) {
 		version[i], _ = strconv.Atoi(parts[i+1])
 	}
 	// The first fixed version of each line.
-	fixed := [][3]int{{6, 2, 20}, {7, 2, 11}, {7, 4, 6}, {8, 2, 2}}
+	fixed := [][3]int{{6, 2, 24}, {7, 2, 16}, {7, 4, 11}, {8, 2, 9}, {8, 4, 6}, {8, 6, 6}, {8, 8, 2}, {8, 10, 1}}
 	newest := fixed[len(fixed)-1]
 	if !slices.ContainsFunc(fixed, func(f [3]int) bool { return f[0] == version[0] && f[1] == version[1] && version[2] >= f[2] }) &&
 		slices.Compare(version[:], newest[:]) < 0 {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -74,6 +75,8 @@ type Redis struct {
 	overload *overload
 	signer   *bus.Signer
 	onRefuse func(bus.Kind, bus.Refusal)
+
+	lastWarned atomic.Int64 // Unix time of the last warning of what was refused
 
 	mu          sync.Mutex
 	others      []Node

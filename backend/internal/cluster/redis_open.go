@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/zonecast/zonecast/backend/internal/bus"
@@ -26,14 +27,16 @@ const (
 // errRefused stands for an answer that was refused; others may come.
 var errRefused = errors.New("cluster: answer refused")
 
-// refuse counts what is not believed.
+// refuse counts what is not believed, and logs it at most once a second: a stranger decides how often.
 func (c *Redis) refuse(kind bus.Kind, err error) {
 	reason := bus.Malformed
 	errors.As(err, &reason)
 	if c.onRefuse != nil {
 		c.onRefuse(kind, reason)
 	}
-	c.log.Warn("refused what came from Redis", "kind", kind, "error", err)
+	if last, now := c.lastWarned.Load(), time.Now().Unix(); now > last && c.lastWarned.CompareAndSwap(last, now) {
+		c.log.Warn("refused what came from Redis", "kind", kind, "error", err)
+	}
 }
 
 // open verifies and decodes JSON.
