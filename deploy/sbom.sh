@@ -9,8 +9,8 @@ gomod() {
 	(cd "$2" && GOWORK=off go run $GOMOD "${@:3}" -json -output "$out/$1.cdx.json" .)
 	echo "$out/$1.cdx.json"
 }
-gomod zonecast backend app -main cmd/zonecast
-gomod loadtest loadtest app -main .
+gomod backend backend mod
+gomod loadtest loadtest mod
 gomod web web mod
 for package in web web/client; do
 	name=npm-$(tr / - <<<"$package")

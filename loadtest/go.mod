@@ -13,3 +13,5 @@ require (
 )
 
 replace github.com/zonecast/zonecast/backend => ../backend
+
+replace github.com/zonecast/zonecast/web => ../web
