@@ -34,7 +34,8 @@ const (
 	attackPassword = "an-operator-password-of-the-suite-32"
 )
 
-// An attack is a flood against a server. Each of its workers repeats one step until the flood is over.
+// An attack is a flood against a server. Each of its workers repeats one step until the flood is
+// over.
 type attack struct {
 	name    string
 	workers func(full bool) int

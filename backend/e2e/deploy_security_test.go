@@ -57,7 +57,8 @@ func TestComposeGivesNoRights(t *testing.T) {
 	}
 }
 
-// The image of Redis is of a line without its published remote code executions (CVE-2025-49844, CVE-2026-23479, CVE-2026-81934).
+// The image of Redis is of a line without its published remote code executions (CVE-2025-49844,
+// CVE-2026-23479, CVE-2026-81934).
 func TestComposeTakesAFixedRedis(t *testing.T) {
 	image := readCompose(t).Services["redis"].Image
 	parts := regexp.MustCompile(`^redis:(\d+)\.(\d+)\.(\d+)-`).FindStringSubmatch(image)

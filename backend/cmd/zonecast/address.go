@@ -38,8 +38,8 @@ func (a *clientAddresses) extractor() echo.IPExtractor {
 }
 
 // of returns the address of the client: of what X-Forwarded-For lists, from the right, the first
-// that is no trusted proxy. What is no address can't be trusted, nor what stands before it: the proxy
-// that passed it on is the client then.
+// that is no trusted proxy. What is no address can't be trusted, nor what stands before it: the
+// proxy that passed it on is the client then.
 func (a *clientAddresses) of(r *http.Request) string {
 	client, ok := parseAddress(r.RemoteAddr)
 	if !ok || !a.trusts(client) {

@@ -59,6 +59,7 @@ type server struct {
 	ui        *dashboard.Dashboard
 	started   time.Time
 	readiness *cluster.Readiness
+	census    costly[hub.Counts]
 }
 
 // A publishRejecter is a broker that keeps its messages in this process: it refuses publications
@@ -85,6 +86,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishThrottled.Inc,
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger})
+	s.census.count = s.hub.Counts
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
 	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes})
 	if err := s.connect(ctx); err != nil {
@@ -113,7 +115,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
-	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.hub.Counts()) }, connections.Answer)
+	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.get()) }, connections.Answer)
 	limits := broker.Limits{Messages: s.config.HistoryMessages, Age: s.config.HistoryAge}
 	if s.config.RedisURL == "" {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}

@@ -30,8 +30,8 @@ type Health struct {
 	// Complete is false when instances may be missing in all of these figures; Incomplete says why.
 	Complete   bool   `json:"complete"`
 	Incomplete string `json:"incomplete,omitempty"`
-	// RoomsComplete is false when the maps by warehouse, zone and room have only those with the most
-	// connections, or none; RoomsNotListed is how many instances left out, added up.
+	// RoomsComplete is false when the maps by warehouse, zone and room have only those with the
+	// most connections, or none; RoomsNotListed is how many instances left out, added up.
 	RoomsComplete  bool `json:"roomsComplete"`
 	RoomsNotListed int  `json:"roomsNotListed,omitempty"`
 }

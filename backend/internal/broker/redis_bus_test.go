@@ -96,8 +96,8 @@ func TestWhoHasPubSubButNoKeyReachesNobody(t *testing.T) {
 	}
 }
 
-// What lies in a room's stream and is no message is refused, whoever put it there: it would break the
-// frames of all members. They are told of the gap, and what follows arrives.
+// What lies in a room's stream and is no message is refused, whoever put it there: it would break
+// the frames of all members. They are told of the gap, and what follows arrives.
 func TestWhatIsNoMessageIsRefused(t *testing.T) {
 	s := startKind(t, stack.Single)
 	var refused refusals

@@ -14,8 +14,8 @@ import (
 // What comes from Redis is checked as what comes from a publisher is: others may write there, and
 // what is not JSON would break the frames of all members.
 
-// attributes are what a message carries besides what the stream keeps: the name that it is conflated
-// by and, after a comma, the signature, if there is a key.
+// attributes are what a message carries besides what the stream keeps: the name that it is
+// conflated by and, after a comma, the signature, if there is a key.
 func (b *Redis) attributes(p *Publication) string {
 	signature := b.opts.Signer.Sign(bus.Message, p.Room.String(), p.Event, retainText(p.Retain), p.Conflate, string(p.Data))
 	if signature == "" {

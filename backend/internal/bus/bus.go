@@ -1,12 +1,13 @@
-// Package bus signs what instances tell one another through Redis, and checks what comes from there.
+// Package bus signs what instances tell one another through Redis, and checks what comes from
+// there.
 //
 //	broker, cluster ── Seal ──▶ "s1:publisher.n.ms.mac payload" ──▶ Redis
 //	broker, cluster ◀── payload, or a Refusal ── Open ◀── Redis
 //
 // A signature is an HMAC-SHA256 (RFC 2104) with a key that only the instances have. It covers where
-// the payload was said (its subject: a room, a question), who said it, when, and as the how-manieth.
-// So what somebody else writes, moves to another room, or repeats is refused. Without a key nothing
-// is signed, and everybody who may publish in this Redis is believed.
+// the payload was said (its subject: a room, a question), who said it, when, and as the
+// how-manieth. So what somebody else writes, moves to another room, or repeats is refused. Without
+// a key nothing is signed, and everybody who may publish in this Redis is believed.
 //
 // What is refused on the way of live messages is not lost: a room that misses an offset reads it
 // from the stream. Keys, streams among them, are not signed: Redis's ACL protects them.

@@ -78,7 +78,8 @@ func TestWhatWasSaidBeforeTheStartIsRefused(t *testing.T) {
 	})
 }
 
-// Without a key everything is believed, signed or not: instances get their keys one after the other.
+// Without a key everything is believed, signed or not: instances get their keys one after the
+// other.
 func TestWithoutAKeyEverythingIsBelieved(t *testing.T) {
 	for _, sealed := range []string{"x", New([]string{oneSecret}).Seal(Question, "s", "x")} {
 		if payload, err := New(nil).Open(Question, "s", sealed, 100); payload != "x" || err != nil {

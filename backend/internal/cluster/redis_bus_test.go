@@ -15,9 +15,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Whoever writes in Redis but has not the key tells instances nothing: neither a question (which may
-// end connections) of his own nor one that was asked before, nor an overloaded room, nor an instance
-// that there is not.
+// Whoever writes in Redis but has not the key tells instances nothing: neither a question (which
+// may end connections) of his own nor one that was asked before, nor an overloaded room, nor an
+// instance that there is not.
 func TestWhoHasRedisButNoKeyIsNotBelieved(t *testing.T) {
 	server := startRedis(t)
 	refused := make(chan string, 1000)

@@ -27,7 +27,8 @@ const (
 // errRefused stands for an answer that was refused; others may come.
 var errRefused = errors.New("cluster: answer refused")
 
-// refuse counts what is not believed, and logs it at most once a second: a stranger decides how often.
+// refuse counts what is not believed, and logs it at most once a second: a stranger decides how
+// often.
 func (c *Redis) refuse(kind bus.Kind, err error) {
 	reason := bus.Malformed
 	errors.As(err, &reason)

@@ -29,8 +29,8 @@ func roomsOf(connections int) cluster.Rooms {
 	return r
 }
 
-// However many rooms the connections of one token join, what an instance announces each second stays
-// small, and keeps the rooms in which most are.
+// However many rooms the connections of one token join, what an instance announces each second
+// stays small, and keeps the rooms in which most are.
 func TestAnnouncementsAreBounded(t *testing.T) {
 	all := roomsOf(300)
 	n := cluster.Node{Name: strings.Repeat("n", 64), Connections: 300, Rooms: all.Largest()}

@@ -44,7 +44,8 @@ func (c *Config) RedisAddress() string {
 	return u.String()
 }
 
-// Unsigned says that instances believe whoever may publish in Redis, although other secrets are set.
+// Unsigned says that instances believe whoever may publish in Redis, although other secrets are
+// set.
 func (c *Config) Unsigned() bool {
 	return c.RedisURL != "" && len(c.ClusterSecret) == 0 && len(c.unprotected()) < 3
 }
