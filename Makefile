@@ -63,8 +63,13 @@ stack: build deps ## Start Redis, three instances, nginx and Prometheus on this 
 	cd backend && go run ./cmd/stack --root .. --bin ../bin/zonecast
 
 .PHONY: up
-up: ## Start the full stack with docker compose, on http://127.0.0.1:8080
+up: ## Start the full stack with docker compose, on http://127.0.0.1:8080; its secrets are in .env
+	@bash deploy/secrets.sh .env
 	VERSION=$(VERSION) docker compose up --build --wait
+
+.PHONY: pin
+pin: ## Add the digests of the images to docker-compose.yml and deploy/Dockerfile (needs docker and a registry)
+	bash deploy/pin.sh docker-compose.yml deploy/Dockerfile
 
 .PHONY: down
 down: ## Stop what make up started
@@ -135,6 +140,18 @@ fuzz: ## Fuzz every decoder that a stranger can reach, for FUZZTIME each (FUZZTI
 	bash deploy/fuzz.sh backend $(FUZZTIME)
 	bash deploy/fuzz.sh loadtest $(FUZZTIME)
 	GOWORK=off bash deploy/fuzz.sh loadtest/peers $(FUZZTIME)
+
+.PHONY: attack
+attack: build deps ## Flood servers of its own on loopback in seven ways, and print what honest clients saw meanwhile (5 minutes)
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 20m -v -run TestHonestClientsOutlastAttacks ./e2e -full
+
+.PHONY: vuln
+vuln: ## Look for published weaknesses in all dependencies (govulncheck, npm audit); exit code 3 without their databases
+	@bash deploy/vuln.sh
+
+.PHONY: sbom
+sbom: ## Write what everything is made of to bin/sbom (CycloneDX JSON)
+	@bash deploy/sbom.sh bin/sbom
 
 .PHONY: lint
 lint: ## Check formatting and run go vet

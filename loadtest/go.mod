@@ -14,3 +14,5 @@ require (
 )
 
 replace github.com/zonecast/zonecast/backend => ../backend
+
+replace github.com/zonecast/zonecast/web => ../web

@@ -21,6 +21,9 @@ import (
 type composeFile struct {
 	Services map[string]composeService `yaml:"services"`
 	Volumes  map[string]any            `yaml:"volumes"`
+	Networks map[string]struct {
+		Internal bool `yaml:"internal"`
+	} `yaml:"networks"`
 }
 
 type composeService struct {
@@ -35,6 +38,12 @@ type composeService struct {
 	Environment     map[string]*string `yaml:"environment"` // nil: passed on from outside
 	Ports           []string           `yaml:"ports"`
 	Volumes         []string           `yaml:"volumes"`
+	ReadOnly        bool               `yaml:"read_only"`
+	CapDrop         []string           `yaml:"cap_drop"`
+	CapAdd          []string           `yaml:"cap_add"`
+	SecurityOpt     []string           `yaml:"security_opt"`
+	Tmpfs           []string           `yaml:"tmpfs"`
+	Networks        []string           `yaml:"networks"`
 	StopGracePeriod time.Duration      `yaml:"stop_grace_period"`
 	DependsOn       map[string]struct {
 		Condition string `yaml:"condition"`
@@ -94,7 +103,8 @@ func TestComposeNamesOnlyWhatExists(t *testing.T) {
 func TestMountsAreWhereProgramsLook(t *testing.T) {
 	compose := readCompose(t)
 	tests := []struct{ service, file, seen string }{
-		{"redis", "deploy/redis/redis.conf", compose.Services["redis"].Command[1]},
+		{"redis", "deploy/redis/redis.conf", "/usr/local/etc/redis/redis.conf"},
+		{"redis", "deploy/redis/start.sh", compose.Services["redis"].Command[1]},
 		{"nginx", "nginx.conf", "/etc/nginx/nginx.conf"},
 		{"prometheus", "deploy/prometheus/prometheus.yml", argument(t, compose.Services["prometheus"].Command, "--config.file")},
 		{"grafana", "grafana/dashboards/zonecast.json", *compose.Services["grafana"].Environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]},
@@ -130,7 +140,7 @@ func TestComposePublishesOnLoopbackOnly(t *testing.T) {
 }
 
 func TestComposeRunsForLong(t *testing.T) {
-	pinned := regexp.MustCompile(`^[a-z/]+:v?\d+\.\d+\.\d+(-[a-z]+)?$`)
+	pinned := regexp.MustCompile(`^[a-z/]+:v?\d+\.\d+\.\d+(-[a-z]+)?(@sha256:[0-9a-f]{64})?$`)
 	for name, service := range readCompose(t).Services {
 		if service.Restart != "unless-stopped" {
 			t.Errorf("%s: restart is %q, want unless-stopped", name, service.Restart)
@@ -158,8 +168,8 @@ func TestBackendsDifferOnlyInTheirName(t *testing.T) {
 		if limit := service.Ulimits.NoFile; limit.Soft < 20_000 || limit.Soft != limit.Hard {
 			t.Errorf("%s: nofile is %+v, want the same number twice, over 20,000", name, limit)
 		}
-		if value(service.Environment["ALLOW_ANONYMOUS"]) != "${ALLOW_ANONYMOUS:-true}" {
-			t.Errorf("%s: ALLOW_ANONYMOUS can't be turned off from .env", name)
+		if value(service.Environment["ALLOW_ANONYMOUS"]) != "${ALLOW_ANONYMOUS:-false}" {
+			t.Errorf("%s: ALLOW_ANONYMOUS is on unless .env turns it off", name)
 		}
 		service.Environment["NODE_NAME"] = nil
 		first := compose.Services[backends[0]]
@@ -178,7 +188,7 @@ func TestComposeHoldsNoSecret(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"AUTH_TOKEN_SECRET", "PUBLISH_KEYS", "OPERATOR_PASSWORD"} {
+	for _, want := range []string{"AUTH_TOKEN_SECRET", "PUBLISH_KEYS", "OPERATOR_PASSWORD", "CLUSTER_SECRET", "REDIS_PASSWORD"} {
 		if _, ok := readCompose(t).Services["backend-1"].Environment[want]; !ok {
 			t.Errorf("%s is not passed on to the instances", want)
 		}
@@ -229,7 +239,7 @@ func TestPortsAgree(t *testing.T) {
 		{"own target of Prometheus", readFile(t, "deploy/prometheus/prometheus.yml"), "- localhost:9090\n"},
 		{"data source of Grafana", readFile(t, "grafana/provisioning/datasources/prometheus.yml"), "url: http://prometheus:9090\n"},
 		{"ports of Grafana", compose.Services["grafana"].Ports[0], ":3000"},
-		{"Redis of the instances", value(compose.Services["backend-1"].Environment["REDIS_URL"]), "redis://redis:6379/"},
+		{"Redis of the instances", value(compose.Services["backend-1"].Environment["REDIS_URL"]), "redis://zonecast@redis:6379/"},
 		{"port of Redis", readFile(t, "deploy/redis/redis.conf"), "\nport 6379\n"},
 	}
 	for _, tt := range tests {

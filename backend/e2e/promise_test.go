@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -25,8 +26,12 @@ import (
 
 // Each test here holds real processes to one promise that Zonecast makes.
 
+// shared starts instances that share a Redis, and sign what they tell one another through it.
 func shared(t *testing.T, instances int, settings map[string]string) *stack.Stack {
 	t.Helper()
+	signed := map[string]string{"CLUSTER_SECRET": "a-cluster-secret-of-these-tests-32-bytes"}
+	maps.Copy(signed, settings)
+	settings = signed
 	return stacktest.Start(t, stack.Options{Binary: binary(), Instances: instances, Redis: true, Settings: settings})
 }
 

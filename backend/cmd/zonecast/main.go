@@ -27,6 +27,7 @@ var version = "dev"
 type program struct {
 	Serve  serveCommand     `cmd:"" default:"withargs" help:"Serve. This is what happens without a command."`
 	Demo   demoCommand      `cmd:"" help:"Serve, and play a simulated shift of a few warehouses, so that dashboard and screens have something to show."`
+	Check  checkCommand     `cmd:"" help:"Check the settings, and say what they expose to whom; exit code 0 if they are valid, 2 if not."`
 	Health healthCommand    `cmd:"" help:"Ask an instance whether it is ready; exit code 0 if it is."`
 	Quit   kong.VersionFlag `name:"version" help:"Show the version."`
 }
@@ -82,6 +83,8 @@ func (p *program) check(command *kong.Context) error {
 		return nil
 	case command.Command() == "serve":
 		return p.Serve.Check()
+	case command.Command() == "check":
+		return p.Check.Config.Check()
 	case command.Command() == "demo":
 		return p.Demo.check()
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/web/dashboard"
 	"github.com/zonecast/zonecast/web/screen"
@@ -12,22 +13,28 @@ import (
 
 // node is what this instance announces, for the other instances, the health figures and the pages.
 func (s *server) node() cluster.Node {
-	census, totals, status := s.hub.Counts(), s.metrics.Totals(), s.readiness.Status()
+	census, totals, status := s.census.get(), s.metrics.Totals(), s.readiness.Status()
 	n := cluster.Node{Name: s.config.NodeName, Version: version, Started: s.started,
 		State: status.State, BrokerDownSince: status.BrokerDownSince,
-		Connections: census.Connections, Warehouses: census.Warehouses, Transports: census.Transports,
+		Connections: census.Connections, Rooms: rooms(census).Largest(), Transports: census.Transports,
 		Sent: census.Sent, Lived: census.Lived, QueueBytes: s.pool.Waiting(),
 		Published: totals.Published, Delivered: totals.Delivered, Latency: cluster.Histogram(totals.Latency)}
 	if status.Broker != nil {
 		n.Reason = status.Broker.Error()
 	}
-	for room, count := range census.Zones {
-		n.Zones = append(n.Zones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone, Connections: count})
-	}
 	for _, room := range s.publisher.RecentZones() {
 		n.RecentZones = append(n.RecentZones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone})
 	}
 	return n
+}
+
+// rooms are all that this instance has members in.
+func rooms(census hub.Counts) cluster.Rooms {
+	r := cluster.Rooms{Warehouses: census.Warehouses}
+	for room, count := range census.Zones {
+		r.Zones = append(r.Zones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone, Connections: count})
+	}
+	return r
 }
 
 // snapshot is what the dashboard shows of the cluster.

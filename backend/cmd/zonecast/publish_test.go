@@ -248,8 +248,8 @@ func TestZonesWithEventsAreListedThoughNobodyIsConnected(t *testing.T) {
 func TestZonesOfAllInstancesAreListedOnce(t *testing.T) {
 	a, b := cluster.Zone{Warehouse: "w", Zone: "a", Connections: 2}, cluster.Zone{Warehouse: "w", Zone: "b"}
 	s := &server{config: new(config.Config), cluster: views{view: cluster.View{Nodes: []cluster.Node{
-		{Name: "one", Zones: []cluster.Zone{a}, RecentZones: []cluster.Zone{b}},
-		{Name: "two", Zones: []cluster.Zone{a}, RecentZones: []cluster.Zone{b, a}},
+		{Name: "one", Rooms: cluster.Rooms{Zones: []cluster.Zone{a}}, RecentZones: []cluster.Zone{b}},
+		{Name: "two", Rooms: cluster.Rooms{Zones: []cluster.Zone{a}}, RecentZones: []cluster.Zone{b, a}},
 	}}}}
 	zones, complete := s.zones()
 	if got := fmt.Sprint(zones); !complete || len(zones) != 2 || !strings.Contains(got, "{w a 4}") || !strings.Contains(got, "{w b 0}") {

@@ -19,6 +19,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
@@ -58,6 +59,7 @@ type server struct {
 	ui        *dashboard.Dashboard
 	started   time.Time
 	readiness *cluster.Readiness
+	census    costly[hub.Counts]
 }
 
 // A publishRejecter is a broker that keeps its messages in this process: it refuses publications
@@ -84,6 +86,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishThrottled.Inc,
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger})
+	s.census.count = s.hub.Counts
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
 	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes})
 	if err := s.connect(ctx); err != nil {
@@ -112,31 +115,38 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
+	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.get()) }, connections.Answer)
 	limits := broker.Limits{Messages: s.config.HistoryMessages, Age: s.config.HistoryAge}
 	if s.config.RedisURL == "" {
-		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: connections.Answer}
+		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
 		return nil
 	}
-	target, err := redisconn.Find(ctx, redisconn.Options{URL: s.config.RedisURL, CAFile: s.config.RedisCAFile,
-		CertFile: s.config.RedisCertFile, KeyFile: s.config.RedisKeyFile, Log: s.log})
+	target, err := redisconn.Find(ctx, redisOptions(s.config, s.log))
 	if err != nil {
 		return err
 	}
+	signer := bus.New(s.config.ClusterSecret)
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
+		Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
 		Pace: s.hub.Await}, s.hub)
 	if err != nil {
 		return err
 	}
-	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: connections.Answer})
+	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: answer,
+		Signer: signer, OnRefuse: s.metrics.RefuseFromBus})
 	s.cluster = shared
 	s.hub.Share(shared)
 	return nil
 }
 
+func redisOptions(c *config.Config, log *slog.Logger) redisconn.Options {
+	return redisconn.Options{URL: c.RedisAddress(), CAFile: c.RedisCAFile, CertFile: c.RedisCertFile, KeyFile: c.RedisKeyFile, Log: log}
+}
+
 func (s *server) routes() http.Handler {
 	e := echo.New()
-	e.IPExtractor = s.clientAddress()
+	e.IPExtractor = newClientAddresses(s.config, s.log).extractor()
 	e.HTTPErrorHandler = api.Problem(s.log)
 	e.Use(count(s.metrics))
 	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
@@ -144,7 +154,7 @@ func (s *server) routes() http.Handler {
 	s.gate.AddRoutes(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
 	api.AddRoutes(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster,
 		Connections: connadmin.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard, Log: s.log,
-		MaxDataBytes: s.config.MaxFrameBytes})
+		MaxDataBytes: s.config.MaxFrameBytes, RoomsForOperators: s.config.HealthRooms == config.Operators})
 	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
@@ -158,20 +168,6 @@ func (s *server) routes() http.Handler {
 	read("/screen/", screens, api.OperatorsOnly(s.guard)) // it names the zones that there are
 	read("/screen/*", screens)
 	return e
-}
-
-// clientAddress finds out where a request comes from: from X-Forwarded-For if a trusted proxy says
-// so.
-func (s *server) clientAddress() echo.IPExtractor {
-	proxies, _ := s.config.Proxies() // checked already
-	if len(proxies) == 0 {
-		return echo.ExtractIPDirect()
-	}
-	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, p := range proxies {
-		trust = append(trust, echo.TrustIPRange(p))
-	}
-	return echo.ExtractIPFromXFFHeader(trust...)
 }
 
 // url is where this machine reaches the server.
@@ -241,6 +237,9 @@ func method(r *http.Request) string {
 // run serves until ctx ends, then leaves politely: not ready, clients told, connections closed,
 // then the parts end that they needed.
 func (s *server) run(ctx context.Context) error {
+	for _, w := range s.config.Warnings() {
+		s.log.Warn(w)
+	}
 	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind())
 	var running sync.WaitGroup
 	beating, stopBeating := context.WithCancel(context.Background())

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -38,10 +37,15 @@ type Options struct {
 	Connections connadmin.Client
 	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
 	MaxDataBytes int
+	// RoomsForOperators keeps the rooms in the health figures from everybody else.
+	RoomsForOperators bool
 }
 
 // An API serves its routes; see [AddRoutes].
-type API struct{ Options }
+type API struct {
+	Options
+	census cluster.Census
+}
 
 // Reading are the methods of what is only read. HEAD is GET without the body (RFC 9110 section
 // 9.3.2); net/http leaves it out.
@@ -49,7 +53,7 @@ var Reading = []string{http.MethodGet, http.MethodHead}
 
 // AddRoutes adds the routes to e.
 func AddRoutes(e *echo.Echo, o Options) {
-	a := &API{o}
+	a := &API{Options: o, census: cluster.Census{Cluster: o.Cluster}}
 	e.POST("/api/v1/warehouses/:warehouse/broadcast", a.broadcast)
 	e.POST("/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
 	e.POST("/api/v1/broadcast", a.batch)
@@ -69,10 +73,14 @@ func OperatorsOnly(guard *auth.Guard) echo.MiddlewareFunc {
 			if guard.Operator(c.Request()) {
 				return next(c)
 			}
-			c.Response().Header().Set("WWW-Authenticate", `Basic realm="Zonecast", charset="UTF-8"`)
-			return wire.Errorf(wire.CodeUnauthenticated, "log in as %s with the password of this server", auth.OperatorUser)
+			return operatorNeeded(c)
 		}
 	}
+}
+
+func operatorNeeded(c echo.Context) error {
+	c.Response().Header().Set("WWW-Authenticate", `Basic realm="Zonecast", charset="UTF-8"`)
+	return wire.Errorf(wire.CodeUnauthenticated, "log in as %s with the password of this server", auth.OperatorUser)
 }
 
 // via is the label of publications over HTTP.
@@ -146,60 +154,6 @@ func (a *API) ready(c echo.Context) error {
 		return c.JSON(http.StatusServiceUnavailable, map[string]any{"status": "not ready", "reasons": reasons})
 	}
 	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
-}
-
-// A Health is the answer of GET /health/websocket/metrics, for all instances together. Durations
-// are in milliseconds.
-type Health struct {
-	TotalConnections         int            `json:"totalConnections"`
-	AvgMessagesPerConnection uint64         `json:"avgMessagesPerConnection"` // sent to those that are open
-	ConnectionsByWarehouse   map[string]int `json:"connectionsByWarehouse"`   // in at least one room of the warehouse
-	// ConnectionsByZone counts those in zones of this name in any warehouse; one in two such zones
-	// counts twice.
-	ConnectionsByZone     map[string]int `json:"connectionsByZone"`
-	AvgConnectionDuration int64          `json:"avgConnectionDuration"` // of those that are open
-
-	// ConnectionsByRoom tells zones of the same name apart: "zone:warehouse-1:zone-a".
-	ConnectionsByRoom map[string]int `json:"connectionsByRoom"`
-	// ConnectionsByTransport tells websocket, sse and poll apart; a poll counts while it waits.
-	ConnectionsByTransport map[string]int `json:"connectionsByTransport"`
-	Nodes                  []NodeHealth   `json:"nodes"`
-	// Complete is false when instances may be missing in all of these figures; Incomplete says why.
-	Complete   bool   `json:"complete"`
-	Incomplete string `json:"incomplete,omitempty"`
-}
-
-// NodeHealth is one instance.
-type NodeHealth struct {
-	Node        string `json:"node"`
-	Version     string `json:"version"`
-	State       string `json:"state"` // "ready", "not ready" or "draining"
-	Connections int    `json:"connections"`
-	Uptime      int64  `json:"uptime"`
-	QueueBytes  int64  `json:"queueBytes"`
-	// Reason says why it is not ready.
-	Reason string `json:"reason,omitempty"`
-}
-
-func (a *API) health(c echo.Context) error {
-	view := a.Cluster.View()
-	totals := view.Totals()
-	h := Health{TotalConnections: totals.Connections, ConnectionsByWarehouse: totals.Warehouses, ConnectionsByZone: map[string]int{},
-		ConnectionsByRoom: map[string]int{}, ConnectionsByTransport: totals.Transports, Nodes: []NodeHealth{},
-		Complete: view.Incomplete == "", Incomplete: view.Incomplete}
-	for room, connections := range totals.Zones {
-		h.ConnectionsByZone[room.Zone] += connections
-		h.ConnectionsByRoom[room.String()] = connections
-	}
-	for _, n := range view.Nodes {
-		h.Nodes = append(h.Nodes, NodeHealth{Node: n.Name, Version: n.Version, State: n.State, Connections: n.Connections,
-			Uptime: time.Since(n.Started).Milliseconds(), QueueBytes: n.QueueBytes, Reason: n.Reason})
-	}
-	if n := totals.Connections; n > 0 {
-		h.AvgMessagesPerConnection = totals.Sent / uint64(n)
-		h.AvgConnectionDuration = totals.Lived.Milliseconds() / int64(n)
-	}
-	return c.JSON(http.StatusOK, h)
 }
 
 // Problem writes an error as application/problem+json (RFC 9457).

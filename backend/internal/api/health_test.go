@@ -120,10 +120,10 @@ func TestHealthFigures(t *testing.T) {
 func TestHealthFiguresOfAllInstances(t *testing.T) {
 	s := start(t, auth.Options{}, func() cluster.View {
 		return cluster.View{Incomplete: "Redis is away", Nodes: []cluster.Node{
-			{Name: "node-1", Connections: 3, Sent: 300, Lived: 30 * time.Second, Transports: map[string]int{"websocket": 2, "sse": 1}, Warehouses: map[string]int{"w1": 2, "w2": 1},
-				Zones: []cluster.Zone{{Warehouse: "w1", Zone: "a", Connections: 2}}},
-			{Name: "node-2", Connections: 1, Sent: 100, Lived: 50 * time.Second, Transports: map[string]int{"sse": 1}, Warehouses: map[string]int{"w1": 1},
-				Zones: []cluster.Zone{{Warehouse: "w1", Zone: "a", Connections: 1}, {Warehouse: "w1", Zone: "b", Connections: 1}}},
+			{Name: "node-1", Connections: 3, Sent: 300, Lived: 30 * time.Second, Transports: map[string]int{"websocket": 2, "sse": 1}, Rooms: cluster.Rooms{
+				Warehouses: map[string]int{"w1": 2, "w2": 1}, Zones: []cluster.Zone{{Warehouse: "w1", Zone: "a", Connections: 2}}}},
+			{Name: "node-2", Connections: 1, Sent: 100, Lived: 50 * time.Second, Transports: map[string]int{"sse": 1}, Rooms: cluster.Rooms{
+				Warehouses: map[string]int{"w1": 1}, Zones: []cluster.Zone{{Warehouse: "w1", Zone: "a", Connections: 1}, {Warehouse: "w1", Zone: "b", Connections: 1}}}},
 			{Name: "node-3"},
 		}}
 	})

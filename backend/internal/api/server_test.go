@@ -98,7 +98,7 @@ func (s shows) View() cluster.View { return s.view() }
 func (s *server) node() cluster.Node {
 	c := s.hub.Counts()
 	n := cluster.Node{Name: "node-1", Started: time.Now(), State: cluster.Ready, Connections: c.Connections,
-		Warehouses: c.Warehouses, Sent: c.Sent, Lived: c.Lived}
+		Rooms: cluster.Rooms{Warehouses: c.Warehouses}, Sent: c.Sent, Lived: c.Lived}
 	for room, count := range c.Zones {
 		n.Zones = append(n.Zones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone, Connections: count})
 	}

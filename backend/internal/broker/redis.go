@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -37,6 +37,12 @@ type RedisOptions struct {
 	// Pace, if not nil, waits until the room's members can take more, for a bounded time. A repair
 	// calls it after every 64 KiB.
 	Pace func(ctx context.Context, room wire.Room)
+	// Signer signs messages and verifies those that arrive; nil for neither.
+	Signer *bus.Signer
+	// MaxDataBytes bounds the data of a message that is read (default 1 MiB); more is refused.
+	MaxDataBytes int
+	// OnRefuse, if not nil, is called when something in Redis is not what an instance would write.
+	OnRefuse func(bus.Kind, bus.Refusal)
 }
 
 // RedisTimings are the waits of the Redis broker. Zero values mean the defaults.
@@ -89,7 +95,7 @@ type Redis struct {
 	stop        context.CancelFunc
 	running     sync.WaitGroup // every goroutine
 
-	lastWarned atomic.Int64          // Unix time at which a failed command was logged last
+	lastWarned atomic.Int64          // Unix time of the last warning of what may happen often
 	down       atomic.Pointer[error] // why Redis can't be used; nil while it can
 
 	mu          sync.RWMutex
@@ -114,6 +120,7 @@ const (
 // OpenRedis begins to receive. It fails if the subscriptions can't be served.
 func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis, error) {
 	opts.Limits, opts.Timings = opts.Limits.withDefaults(), opts.Timings.withDefaults()
+	opts.MaxDataBytes = cmp.Or(opts.MaxDataBytes, wire.QueuedBytes)
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -162,13 +169,9 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	if p.IdempotencyKey != "" {
 		names, digest = append(names, k.channel+":keys", k.channel+":order"), p.digest()
 	}
-	retain := "0"
-	if p.Retain {
-		retain = "1"
-	}
 	l := b.opts.Limits
-	answer, err := b.committer.commit(ctx, len(p.Data), names, NewEpoch(), k.channel, p.Event, []byte(p.Data), retain,
-		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), p.Conflate,
+	answer, err := b.committer.commit(ctx, len(p.Data), names, NewEpoch(), k.channel, p.Event, []byte(p.Data), retainText(p.Retain),
+		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), b.attributes(&p),
 		b.dialect.publish, digest, p.IdempotencyKey)
 	if err != nil {
 		return Receipt{}, b.unavailable("publish to "+p.Room.String(), err)
@@ -189,14 +192,6 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	return Receipt{Offset: o, Duplicate: parts[0] == "again"}, err
 }
 
-func parseOffset(epoch, n string) (wire.Offset, error) {
-	v, err := strconv.ParseUint(n, 10, 64)
-	if err != nil {
-		return wire.Offset{}, fmt.Errorf("offset in Redis: %w", err)
-	}
-	return wire.Offset{Epoch: epoch, N: v}, nil
-}
-
 // unavailable turns an error of Redis into one that the caller can read, and logs the cause.
 func (b *Redis) unavailable(doing string, err error) error {
 	if b.ctx.Err() != nil {
@@ -205,10 +200,7 @@ func (b *Redis) unavailable(doing string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return wire.Errorf(wire.CodeUnavailable, "the request was canceled: the outcome is unknown")
 	}
-	// Once a second is enough.
-	if last, now := b.lastWarned.Load(), time.Now().Unix(); now > last && b.lastWarned.CompareAndSwap(last, now) {
-		b.opts.Log.Warn("Redis command failed", "doing", doing, "error", err)
-	}
+	b.warnOnceASecond("Redis command failed", "doing", doing, "error", err)
 	if redis.HasErrorPrefix(err, "WRONGTYPE") || strings.Contains(err.Error(), "WRONGTYPE") {
 		return wire.Errorf(wire.CodeInternal, "the room's keys in Redis are not Zonecast's: delete them, or give Zonecast "+
 			"a database of its own")
@@ -218,6 +210,13 @@ func (b *Redis) unavailable(doing string, err error) error {
 			Message: "Redis can't keep up with publishing: publish slower"}
 	}
 	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: redisRetryAfter.Milliseconds(), Message: refusalText(err)}
+}
+
+// warnOnceASecond logs what may happen often.
+func (b *Redis) warnOnceASecond(message string, facts ...any) {
+	if last, now := b.lastWarned.Load(), time.Now().Unix(); now > last && b.lastWarned.CompareAndSwap(last, now) {
+		b.opts.Log.Warn(message, facts...)
+	}
 }
 
 // isRefusal reports whether Redis answered that it did not carry a command out. An error from

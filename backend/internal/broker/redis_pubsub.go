@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/zonecast/zonecast/backend/internal/bus"
 )
 
 // A dialect is the set of pub/sub commands of a Redis.
@@ -184,9 +186,9 @@ func (c *pubsubConn) handle(message any) {
 		if r == nil {
 			return
 		}
-		decoded, err := decodePayload(r.name, m.Payload)
+		decoded, err := b.decodeLive(r.name, m.Payload)
 		if err != nil {
-			b.opts.Log.Warn("message ignored: not readable", "error", err)
+			b.refuse(bus.Message, r.name, err)
 			return
 		}
 		r.handleLive(decoded)

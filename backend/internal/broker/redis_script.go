@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -51,8 +52,8 @@ local function text(number) return string.format('%.0f', number) end
 // KEYS[4] and KEYS[5], with an idempotency key: the keys of the room, a hash of "ms epoch n digest"
 // by key, and when each came, a sorted set; four that are too old go with each one that comes.
 // ARGV: epoch, channel, event, data, retain, messages, age in ms, bytes, retained events,
-// idempotency window in ms, conflate, PUBLISH or SPUBLISH, digest, idempotency key. What is
-// published and retained is "epoch n µs retain conflate event\ndata".
+// idempotency window in ms, attributes, PUBLISH or SPUBLISH, digest, idempotency key. What is
+// published and retained is "epoch n µs retain attributes event\ndata"; see decodePayload.
 var publishScript = redis.NewScript(roomPreamble + `
 local window, key = tonumber(ARGV[10]), ARGV[14]
 if KEYS[4] then
@@ -199,9 +200,9 @@ func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, accep
 		}
 	}
 	for _, payload := range parts[3:] {
-		m, err := decodePayload(room, payload)
-		if err != nil { // of another version; the next one that is retained replaces it
-			b.opts.Log.Warn("retained message ignored", "error", err)
+		m, _, err := decodePayload(room, payload, b.opts.MaxDataBytes)
+		if err != nil { // the next one that is retained replaces it
+			b.refuse(bus.Stored, room, err)
 			continue
 		}
 		s.Retained = append(s.Retained, m)
@@ -220,37 +221,6 @@ func texts(values []any) ([]string, error) {
 		out[i] = s
 	}
 	return out, nil
-}
-
-func parseMicros(text string) (wire.Micros, error) {
-	us, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("time in Redis: %w", err)
-	}
-	return wire.Micros(us), nil
-}
-
-// decodePayload reads "epoch n µs retain conflate event\ndata".
-func decodePayload(room wire.Room, payload string) (*Message, error) {
-	head, data, ok := strings.Cut(payload, "\n")
-	parts := strings.Split(head, " ")
-	if !ok || len(parts) != 6 {
-		return nil, fmt.Errorf("payload of %s is not one of Zonecast", room)
-	}
-	offset, err := parseOffset(parts[0], parts[1])
-	if err != nil {
-		return nil, err
-	}
-	accepted, err := parseMicros(parts[2])
-	if err != nil {
-		return nil, fmt.Errorf("payload of %s: %w", room, err)
-	}
-	return &Message{
-		Message:  wire.Message{Room: room, Event: parts[5], Offset: offset, Time: accepted.Millis(), Data: []byte(data)},
-		Accepted: accepted,
-		Retain:   parts[3] == "1",
-		Conflate: parts[4],
-	}, nil
 }
 
 // History implements [Broker].
@@ -309,9 +279,10 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 	}
 	kept := make([]*Message, 0, len(entries))
 	for _, e := range entries {
-		m, err := decodeEntry(room, current.Epoch, e)
-		if err != nil {
-			return Page{}, err
+		m, err := decodeEntry(room, current.Epoch, e, b.opts.MaxDataBytes)
+		if err != nil { // a gap, if nothing that follows closes it
+			b.refuse(bus.Stored, room, err)
+			continue
 		}
 		if len(kept) > 0 && m.Offset.N != kept[len(kept)-1].Offset.N+1 {
 			break // what follows comes with the next page, after the gap
@@ -319,32 +290,4 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 		kept = append(kept, m)
 	}
 	return newPage(after, current, kept), nil
-}
-
-// decodeEntry reads [id, [e or r, event, d, data]], as XRANGE gives it.
-func decodeEntry(room wire.Room, epoch string, entry any) (*Message, error) {
-	pair, _ := entry.([]any)
-	if len(pair) != 2 {
-		return nil, errors.New("an entry of the stream is not one of Zonecast")
-	}
-	id, _ := pair[0].(string)
-	list, _ := pair[1].([]any)
-	fields, err := texts(list)
-	number, us, ok := strings.Cut(id, "-")
-	if err != nil || !ok || len(fields) != 4 {
-		return nil, errors.New("an entry of the stream is not one of Zonecast")
-	}
-	offset, err := parseOffset(epoch, number)
-	if err != nil {
-		return nil, err
-	}
-	accepted, err := parseMicros(us)
-	if err != nil {
-		return nil, fmt.Errorf("entry of the stream: %w", err)
-	}
-	return &Message{
-		Message:  wire.Message{Room: room, Event: fields[1], Offset: offset, Time: accepted.Millis(), Data: []byte(fields[3])},
-		Accepted: accepted,
-		Retain:   fields[0] == "r",
-	}, nil
 }

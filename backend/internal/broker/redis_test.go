@@ -16,6 +16,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/broker/brokertest"
+	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
@@ -48,11 +49,18 @@ func findURL(t testing.TB, url string) *redisconn.Target {
 	return find(t, &stack.Stack{RedisURL: url})
 }
 
-// openRedis opens a broker that notices soon what Redis does, unless the options say otherwise.
+// clusterSecret is what the instances of these tests sign with.
+const clusterSecret = "a-secret-of-these-tests-with-32-bytes"
+
+// openRedis opens a broker that notices soon what Redis does and signs, unless the options say
+// otherwise.
 func openRedis(t *testing.T, opts broker.RedisOptions, h broker.Handler) *broker.Redis {
 	t.Helper()
 	if opts.Timings == (broker.RedisTimings{}) {
 		opts.Timings = broker.RedisTimings{Backoff: 300 * time.Millisecond, Health: 200 * time.Millisecond}
+	}
+	if opts.Signer == nil {
+		opts.Signer = bus.New([]string{clusterSecret})
 	}
 	b, err := broker.OpenRedis(t.Context(), opts, h)
 	testkit.Must(t, err)

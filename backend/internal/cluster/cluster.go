@@ -29,10 +29,9 @@ type Node struct {
 	BrokerDownSince time.Time `json:"brokerDownSince,omitzero"`
 
 	Connections int `json:"connections"`
-	// Warehouses counts the connections that are in at least one room of a warehouse, Zones those
-	// in each zone.
-	Warehouses map[string]int `json:"warehouses,omitempty"`
-	Zones      []Zone         `json:"zones,omitempty"`
+	// The largest rooms: connections that are in at least one room of a warehouse, and those in
+	// each zone.
+	Rooms
 	Transports map[string]int `json:"transports,omitempty"` // connections by transport
 	// RecentZones were published to lately, through this instance; without their connections.
 	RecentZones []Zone `json:"recentZones,omitempty"`

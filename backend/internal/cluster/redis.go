@@ -11,10 +11,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 )
 
@@ -71,6 +73,10 @@ type Redis struct {
 	log      *slog.Logger
 	interval time.Duration // between two announcements
 	overload *overload
+	signer   *bus.Signer
+	onRefuse func(bus.Kind, bus.Refusal)
+
+	lastWarned atomic.Int64 // Unix time of the last warning of what was refused
 
 	mu          sync.Mutex
 	others      []Node
@@ -95,7 +101,7 @@ const (
 	commandTimeout = time.Second
 )
 
-// Options of [OpenRedis]. All but Interval are needed.
+// Options of [OpenRedis]. Those without a default are needed.
 type Options struct {
 	Target *redisconn.Target
 	Log    *slog.Logger
@@ -103,6 +109,10 @@ type Options struct {
 	Answer Answerer
 	// Interval is the time between two announcements (default 1 s).
 	Interval time.Duration
+	// Signer signs what this instance tells others and verifies what they say; nil for neither.
+	Signer *bus.Signer
+	// OnRefuse, if not nil, is called when something is not what an instance would say.
+	OnRefuse func(bus.Kind, bus.Refusal)
 }
 
 // OpenRedis returns the cluster of all instances that use this Redis. It does not wait for Redis.
@@ -111,7 +121,7 @@ func OpenRedis(o Options) *Redis {
 		interval: cmp.Or(o.Interval, time.Second),
 		client:   o.Target.Client(redisconn.Tuning{Timeout: commandTimeout, PoolSize: 4}),
 		waiter:   o.Target.Client(redisconn.Tuning{Timeout: commandTimeout, PoolSize: maxAsking}),
-		overload: newOverload()}
+		overload: newOverload(), signer: o.Signer, onRefuse: o.OnRefuse}
 }
 
 func (c *Redis) node() Node {
@@ -193,18 +203,18 @@ func (c *Redis) announce(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("announce: %w", err)
 	}
-	live, stale, err := c.runAnnounce(ctx, me.Name, string(p))
+	live, stale, err := c.runAnnounce(ctx, me.Name, c.signer.Seal(bus.Announcement, "", string(p)))
 	if err != nil {
 		return err
 	}
 	others := make([]Node, 0, len(live))
 	for _, text := range live {
-		var n Node
-		if err := json.Unmarshal([]byte(text), &n); err != nil {
-			c.log.Warn("announcement of another instance is not readable", "error", err)
+		n, err := c.openAnnouncement(text)
+		if err != nil {
+			c.refuse(bus.Announcement, err)
 			continue
 		}
-		if n.ID != c.id {
+		if n.ID != c.id && len(others) < maxNodes {
 			others = append(others, n)
 		}
 	}

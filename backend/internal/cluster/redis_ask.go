@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/zonecast/zonecast/backend/internal/bus"
 )
 
 const (
@@ -64,7 +66,12 @@ func (c *Redis) Ask(ctx context.Context, q Question) Answers {
 	for len(open) > 0 && failed == nil {
 		var id string
 		var one Answer
-		if id, one, failed = c.nextAnswer(ctx, asked.ID); failed != nil {
+		id, one, failed = c.nextAnswer(ctx, asked.ID)
+		if errors.Is(failed, errRefused) {
+			failed = nil
+			continue
+		}
+		if failed != nil {
 			break
 		}
 		if _, known := open[id]; !known { // one that is so new that it has not been heard of
@@ -87,7 +94,7 @@ func (c *Redis) publishQuestion(ctx context.Context, e envelope) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	return c.client.Publish(ctx, questionChannel, p).Err()
+	return c.client.Publish(ctx, questionChannel, c.signer.Seal(bus.Question, "", string(p))).Err()
 }
 
 // An answerEnvelope is an answer as it is pushed.
@@ -112,9 +119,10 @@ func (c *Redis) nextAnswer(ctx context.Context, question string) (id string, a A
 	if len(popped) != 2 {
 		return "", Answer{}, errors.New("cluster: unexpected answer of BLPOP")
 	}
-	var e answerEnvelope
-	if err := json.Unmarshal([]byte(popped[1]), &e); err != nil {
-		return "", Answer{}, err
+	e, err := c.openAnswer(question, popped[1])
+	if err != nil {
+		c.refuse(bus.Answer, err)
+		return "", Answer{}, errRefused
 	}
 	return e.ID, e.Answer, nil
 }
@@ -181,9 +189,9 @@ func (c *Redis) receiveQuestions(ctx context.Context, answer func(envelope)) err
 			c.receiveAnnouncement(m.Payload)
 			continue
 		}
-		var e envelope
-		if err := json.Unmarshal([]byte(m.Payload), &e); err != nil {
-			c.log.Warn("question not readable", "error", err)
+		e, err := c.openQuestion(m.Payload)
+		if err != nil {
+			c.refuse(bus.Question, err)
 			continue
 		}
 		if e.From != c.id {
@@ -208,7 +216,7 @@ func (c *Redis) reply(ctx context.Context, e envelope) {
 	}
 	key := answersPrefix + e.ID
 	pipe := c.client.Pipeline()
-	pipe.RPush(ctx, key, p)
+	pipe.RPush(ctx, key, c.signer.Seal(bus.Answer, e.ID, string(p)))
 	pipe.PExpire(ctx, key, answerTimeout)
 	if _, err := pipe.Exec(ctx); err != nil {
 		c.log.Warn("answer not sent", "kind", e.Kind, "error", err)

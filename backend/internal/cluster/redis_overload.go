@@ -3,11 +3,11 @@ package cluster
 import (
 	"context"
 	"maps"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/backpressure"
+	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -17,6 +17,8 @@ const (
 	overloadedRooms = "zonecast:pressed"
 	// maxAnnouncements is how many may wait to be sent. More are dropped: they are repeated soon.
 	maxAnnouncements = 1024
+	// maxOverloaded is how many rooms of other instances are remembered as overloaded.
+	maxOverloaded = 64 << 10
 )
 
 // overload is what instances know of one another's overloaded rooms.
@@ -51,16 +53,14 @@ func (c *Redis) OverloadedUntil(room wire.Room) time.Time {
 
 // receiveAnnouncement takes one of another instance, or of this one.
 func (c *Redis) receiveAnnouncement(payload string) {
-	id, name, _ := strings.Cut(payload, " ")
-	if id == c.id {
-		return
-	}
-	room, err := wire.ParseRoom(name)
+	id, room, err := c.openOverload(payload)
 	if err != nil {
-		c.log.Debug("announcement of an overloaded room is invalid", "error", err)
+		c.refuse(bus.Overload, err)
 		return
 	}
-	c.overload.add(room, time.Now())
+	if id != c.id {
+		c.overload.add(room, time.Now())
+	}
 }
 
 func (o *overload) add(room wire.Room, now time.Time) {
@@ -69,6 +69,9 @@ func (o *overload) add(room wire.Room, now time.Time) {
 	if now.Sub(o.swept) > backpressure.SignalTTL {
 		o.swept = now
 		maps.DeleteFunc(o.until, func(_ wire.Room, until time.Time) bool { return until.Before(now) })
+	}
+	if _, known := o.until[room]; !known && len(o.until) >= maxOverloaded {
+		return // it is announced again soon
 	}
 	o.until[room] = now.Add(backpressure.SignalTTL)
 }
@@ -80,7 +83,7 @@ func (c *Redis) sendAnnouncements(ctx context.Context) {
 		case room := <-c.overload.outgoing:
 			pipe := c.client.Pipeline()
 			for more := true; more; {
-				pipe.Publish(ctx, overloadedRooms, c.id+" "+room.String())
+				pipe.Publish(ctx, overloadedRooms, c.signer.Seal(bus.Overload, "", c.id+" "+room.String()))
 				select {
 				case room = <-c.overload.outgoing:
 				default:

@@ -25,12 +25,14 @@ type member struct {
 	*cluster.Redis
 	connections atomic.Int64
 	deaf        atomic.Bool // does not answer questions in time
-	leave       func()      // and wait
-	vanish      func()      // without a word
+	answered    atomic.Int64
+	leave       func() // and wait
+	vanish      func() // without a word
 }
 
 // answer says what was asked.
 func (m *member) answer(ctx context.Context, q cluster.Question) (any, error) {
+	m.answered.Add(1)
 	switch {
 	case q.Kind != "echo":
 		return nil, errors.New("not known")
@@ -42,13 +44,21 @@ func (m *member) answer(ctx context.Context, q cluster.Question) (any, error) {
 
 func join(t *testing.T, url, name string) *member {
 	t.Helper()
+	return joinAs(t, url, name, func(*cluster.Options) {})
+}
+
+// joinAs joins with other options.
+func joinAs(t *testing.T, url, name string, change func(*cluster.Options)) *member {
+	t.Helper()
 	m := new(member)
 	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: url})
 	testkit.Must(t, err)
-	m.Redis = cluster.OpenRedis(cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler), Self: func() cluster.Node {
+	options := cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler), Self: func() cluster.Node {
 		return cluster.Node{Name: name, Connections: int(m.connections.Load()), State: cluster.Ready,
-			Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}
-	}, Answer: m.answer, Interval: 250 * time.Millisecond})
+			Rooms: cluster.Rooms{Zones: []cluster.Zone{{Warehouse: "w", Zone: "a", Connections: 2}}}}
+	}, Answer: m.answer, Interval: 250 * time.Millisecond}
+	change(&options)
+	m.Redis = cluster.OpenRedis(options)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { m.Run(ctx) })

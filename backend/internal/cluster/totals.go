@@ -14,6 +14,7 @@ type Totals struct {
 	Transports  map[string]int    // connections by transport
 	Sent        uint64            // messages that the open connections were sent
 	Lived       time.Duration     // for how long they are open, added up
+	NotListed   int               // rooms of an instance that Warehouses and Zones leave out, added up
 	RecentZones []wire.Room       // published to lately, in no order; each may be there several times
 }
 
@@ -24,18 +25,24 @@ func (v View) Totals() Totals {
 		t.Connections += n.Connections
 		t.Sent += n.Sent
 		t.Lived += n.Lived
-		for warehouse, connections := range n.Warehouses {
-			t.Warehouses[warehouse] += connections
-		}
 		for transport, connections := range n.Transports {
 			t.Transports[transport] += connections
 		}
-		for _, z := range n.Zones {
-			t.Zones[wire.Room{Warehouse: z.Warehouse, Zone: z.Zone}] += z.Connections
-		}
+		t.add(n.Rooms)
 		for _, z := range n.RecentZones {
 			t.RecentZones = append(t.RecentZones, wire.Room{Warehouse: z.Warehouse, Zone: z.Zone})
 		}
 	}
 	return t
+}
+
+// add adds the rooms of an instance.
+func (t *Totals) add(r Rooms) {
+	for warehouse, connections := range r.Warehouses {
+		t.Warehouses[warehouse] += connections
+	}
+	for _, z := range r.Zones {
+		t.Zones[wire.Room{Warehouse: z.Warehouse, Zone: z.Zone}] += z.Connections
+	}
+	t.NotListed += r.NotListed
 }

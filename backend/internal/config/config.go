@@ -28,7 +28,9 @@ type Config struct {
 	RedisCAFile   string `env:"REDIS_CA_FILE" placeholder:"FILE" help:"CA certificates (PEM) to verify Redis with. Default: those of the system."`
 	RedisCertFile string `env:"REDIS_CERT_FILE" placeholder:"FILE" help:"Client certificate (PEM) for Redis."`
 	RedisKeyFile  string `env:"REDIS_KEY_FILE" placeholder:"FILE" help:"Key (PEM) of the client certificate for Redis."`
-	NodeName      string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Default: the host name with a random suffix."`
+	Cluster
+	Health
+	NodeName string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Default: the host name with a random suffix."`
 
 	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Secret of at least 32 bytes. If set, clients need a JSON Web Token signed with it (HS256)."`
 	PublishKeys      []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Comma-separated keys. If set, services need one to publish (Authorization: Bearer KEY)."`
@@ -203,6 +205,7 @@ func (c *Config) Check() error {
 	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
+	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

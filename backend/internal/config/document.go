@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -18,7 +19,9 @@ func Document() ([]byte, error) {
 	b.WriteString(`# Configuration
 
 Every setting is a flag of ` + "`zonecast`" + ` and a variable of the environment; the flag counts when both are set. Durations are
-written like ` + "`500ms`, `30s`, `10m`" + `. All mistakes are reported at start-up, and the exit code is 2 then. (This page is
+written like ` + "`500ms`, `30s`, `10m`" + `. All mistakes are reported at start-up, and the exit code is 2 then. Secrets can also be
+read from files, as Docker and Kubernetes mount them: ` + "`NAME_FILE`" + ` holds the path, a line end at the file's end does not
+count, and lists may have a line for each item. ` + "`zonecast check`" + ` reads all of it and says who may do what. (This page is
 generated: ` + "`cd backend && go test ./internal/config -update`" + `.)
 
 | environment | flag | default | what it is |
@@ -34,7 +37,11 @@ generated: ` + "`cd backend && go test ./internal/config -update`" + `.)
 		} else if f.IsBool() {
 			value = "`false`"
 		}
-		fmt.Fprintf(&b, "| `%s` | `--%s` | %s | %s |\n", strings.Join(f.Envs, "`, `"), f.Name, value, f.Help)
+		names := f.Envs
+		if file := secretFile(f, p.Model.Flags); file != "" {
+			names = append(slices.Clip(names), file)
+		}
+		fmt.Fprintf(&b, "| `%s` | `--%s` | %s | %s |\n", strings.Join(names, "`, `"), f.Name, value, f.Help)
 	}
 	return b.Bytes(), nil
 }

@@ -16,11 +16,11 @@ import (
 // become defaults, so that the context can still be checked for more.
 func Parse(grammar any, args []string, options ...kong.Option) (*kong.Context, error) {
 	var values mistakes
-	parser, err := kong.New(grammar, append(options, values.collect())...)
+	parser, err := kong.New(grammar, append(options, values.collect(), secretsFromFiles(&values))...)
 	if err != nil {
 		return nil, err
 	}
-	var unknown []error
+	unknown := secretsGivenTwice(parser.Model.Node, args)
 	for {
 		values = nil
 		command, err := parser.Parse(args)

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/zonecast/zonecast/backend/internal/bus"
 )
 
 // Metrics are the metrics of one instance.
@@ -28,6 +30,7 @@ type Metrics struct {
 	BrokerReconnects prometheus.Counter
 	BrokerRepairs    prometheus.Counter // rooms resynchronised from their history
 	BrokerForks      prometheus.Counter // rooms whose latest messages Redis had lost
+	busRefused       *prometheus.CounterVec
 
 	// What has methods.
 	refused          *prometheus.CounterVec // connections, by reason
@@ -77,6 +80,8 @@ func New(version string) *Metrics {
 	m.BrokerReconnects = counter("zonecast_broker_reconnects_total", "Pub/sub connections to Redis lost and replaced.")
 	m.BrokerRepairs = counter("zonecast_broker_repairs_total", "Rooms resynchronised from their history after a possible loss.")
 	m.BrokerForks = counter("zonecast_broker_forks_total", "Rooms with a new epoch because Redis lost delivered messages.")
+	m.busRefused = counters("zonecast_bus_refused_total",
+		"What came from Redis and was not believed or not readable, by kind and reason.", "kind", "reason")
 	m.Gaps = counter("zonecast_gaps_total", "Gaps reported to clients.")
 
 	m.Received = counters("zonecast_messages_received_total", "Frames from clients.", "event")
@@ -159,6 +164,11 @@ func (m *Metrics) RefuseConnection(reason string) { m.refused.WithLabelValues(re
 
 // RefuseFrame counts a frame from a client that was refused unread.
 func (m *Metrics) RefuseFrame(reason string) { m.dropped.WithLabelValues(reason).Inc() }
+
+// RefuseFromBus counts what came from Redis and was not believed.
+func (m *Metrics) RefuseFromBus(kind bus.Kind, reason bus.Refusal) {
+	m.busRefused.WithLabelValues(string(kind), string(reason)).Inc()
+}
 
 // Totals are what the cluster announces of an instance, and the dashboard shows. They only grow.
 type Totals struct {

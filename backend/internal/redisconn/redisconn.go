@@ -113,8 +113,11 @@ func parse(opts Options) (*Target, error) {
 			secure = &t.single.TLSConfig
 		}
 	}
+	if err == nil && hidesPassword(opts.URL) {
+		err = errors.New("an @ stands behind the host")
+	}
 	if err != nil {
-		return nil, fmt.Errorf("the URL is not one of Redis (%w): write for example redis://127.0.0.1:6379/0", withoutSecret(err))
+		return nil, fmt.Errorf("the URL is not one of Redis (%w): write for example redis://127.0.0.1:6379/0", withoutSecret(opts.URL, err))
 	}
 	if *secure != nil && t.single == nil {
 		(*secure).ServerName = "" // each server is known by its own name, not by that of the first
@@ -153,10 +156,21 @@ func (o Options) certify(c *tls.Config) error {
 	return nil
 }
 
-// withoutSecret takes the URL out of an error of url.Parse, since it may hold a password.
-func withoutSecret(err error) error {
+// hidesPassword reports whether a part of the password was taken for something else, because it has
+// characters that separate the parts of a URL (RFC 3986 section 2.2).
+func hidesPassword(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.User == nil && strings.Contains(text, "@")
+}
+
+// withoutSecret keeps the parts of the URL out of an error where they may be those of a password.
+func withoutSecret(text string, err error) error {
 	var inner *url.Error
-	if errors.As(err, &inner) {
+	switch {
+	case strings.Contains(text, "@"):
+		return errors.New("it can't be read, and is not shown since it holds a password; write special characters of the " +
+			"password percent-encoded (@ is %40, / is %2F, # is %23), or set REDIS_PASSWORD")
+	case errors.As(err, &inner):
 		return inner.Err
 	}
 	return err

@@ -92,6 +92,9 @@ func wait(w *Worker, requests <-chan Request) (next Request, ok bool, failed str
 }
 
 func execute(w **Worker, o Request, tick func(*Tick)) (a Reply) {
+	if err := o.check(); err != nil {
+		return Reply{Failure: err.Error()}
+	}
 	var err error
 	switch o.Do {
 	case DoOpen:
@@ -109,6 +112,9 @@ func execute(w **Worker, o Request, tick func(*Tick)) (a Reply) {
 		case DoConnect:
 			_, err = (*w).Connect(o.Context)
 		case DoSend:
+			if o.Step.Window > 0 && (*w).clients == nil {
+				return Reply{Failure: "the step has a window, and no client publishes over WebSocket"}
+			}
 			err = (*w).Send(o.Context, *o.Step)
 			a.Accepted = (*w).Accepted()
 		case DoSettle:

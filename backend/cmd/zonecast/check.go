@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/zonecast/zonecast/backend/internal/config"
+	"github.com/zonecast/zonecast/backend/internal/redisconn"
+)
+
+// checkCommand tells what the settings would do, without serving.
+type checkCommand struct {
+	config.Config
+	Connect bool `help:"Connect to Redis as well."`
+}
+
+// Run is called by kong.
+func (c *checkCommand) Run(ctx context.Context, stdout io.Writer) error {
+	_, err := c.Connections(descriptors())
+	if err := errors.Join(c.Check(), err); err != nil {
+		return &startError{err}
+	}
+	fmt.Fprintf(stdout, "The settings are valid. What is exposed on %s, and to whom:\n\n", c.Listen)
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "WHAT\tWHO MAY\tSETTING")
+	for _, s := range c.Surfaces() {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Name, s.Who, s.Setting)
+	}
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	for _, w := range c.Warnings() {
+		fmt.Fprintf(stdout, "\nwarning: %s\n", w)
+	}
+	if !c.Connect {
+		return nil
+	}
+	if c.RedisURL == "" {
+		return &startError{errors.New("--connect needs REDIS_URL: set it, or leave --connect out")}
+	}
+	target, err := redisconn.Find(ctx, redisOptions(&c.Config, nil))
+	if err != nil {
+		return &startError{fmt.Errorf("REDIS_URL: %w", err)}
+	}
+	fmt.Fprintf(stdout, "\nRedis at %s can be used.\n", target)
+	return nil
+}

@@ -1,0 +1,157 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
+)
+
+// No service of the stack can write into its image, gain rights, or reach those that it has nothing
+// to do with.
+func TestComposeGivesNoRights(t *testing.T) {
+	compose := readCompose(t)
+	needed := map[string][]string{"nginx": {"CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"}}
+	for name, service := range compose.Services {
+		if !service.ReadOnly || !slices.Equal(service.CapDrop, []string{"ALL"}) ||
+			!slices.Equal(service.SecurityOpt, []string{"no-new-privileges:true"}) {
+			t.Errorf("%s: read_only %v, cap_drop %v, security_opt %v", name, service.ReadOnly, service.CapDrop, service.SecurityOpt)
+		}
+		if !slices.Equal(service.CapAdd, needed[name]) {
+			t.Errorf("%s: cap_add %v, want %v", name, service.CapAdd, needed[name])
+		}
+		if len(service.Networks) == 0 {
+			t.Errorf("%s is on the network that all share", name)
+		}
+		for _, network := range service.Networks {
+			if _, ok := compose.Networks[network]; !ok {
+				t.Errorf("%s is on %s, which is not declared", name, network)
+			}
+		}
+	}
+	meet := func(a, b string) bool {
+		return slices.ContainsFunc(compose.Services[a].Networks, func(n string) bool { return slices.Contains(compose.Services[b].Networks, n) })
+	}
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"backend-1", "redis", true}, {"backend-1", "nginx", true}, {"backend-1", "prometheus", true}, {"prometheus", "grafana", true},
+		{"nginx", "redis", false}, {"prometheus", "redis", false}, {"grafana", "redis", false}, {"nginx", "prometheus", false},
+		{"nginx", "grafana", false},
+	} {
+		if got := meet(tt.a, tt.b); got != tt.want {
+			t.Errorf("%s reaches %s: %v, want %v", tt.a, tt.b, got, tt.want)
+		}
+	}
+	if !compose.Networks["back"].Internal {
+		t.Error("Redis has a way to the world")
+	}
+}
+
+// The image of Redis is of a line without its published remote code executions (CVE-2025-49844,
+// CVE-2026-23479, CVE-2026-81934).
+func TestComposeTakesAFixedRedis(t *testing.T) {
+	image := readCompose(t).Services["redis"].Image
+	parts := regexp.MustCompile(`^redis:(\d+)\.(\d+)\.(\d+)-`).FindStringSubmatch(image)
+	if parts == nil {
+		t.Fatalf("the image is %s", image)
+	}
+	var version [3]int
+	for i := range version {
+		version[i], _ = strconv.Atoi(parts[i+1])
+	}
+	// The first fixed version of each line.
+	fixed := [][3]int{{6, 2, 24}, {7, 2, 16}, {7, 4, 11}, {8, 2, 9}, {8, 4, 6}, {8, 6, 6}, {8, 8, 2}, {8, 10, 1}}
+	newest := fixed[len(fixed)-1]
+	if !slices.ContainsFunc(fixed, func(f [3]int) bool { return f[0] == version[0] && f[1] == version[1] && version[2] >= f[2] }) &&
+		slices.Compare(version[:], newest[:]) < 0 {
+		t.Errorf("%s is not of a fixed line", image)
+	}
+}
+
+// The secrets of make up are made once, differ, are long, and nobody else can read them. What is
+// there stays as it is, and the environment counts.
+func TestSecretsAreGeneratedOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), ".env")
+	testkit.Must(t, os.WriteFile(file, []byte("HTTP_PORT=8081\nOPERATOR_PASSWORD=mine"), 0o600))
+	generate := func(env ...string) string {
+		t.Helper()
+		command := exec.Command("bash", filepath.Join(repository, "deploy", "secrets.sh"), file)
+		command.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+		if output, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, output)
+		}
+		text, err := os.ReadFile(file)
+		testkit.Must(t, err)
+		return string(text)
+	}
+	first := generate("PUBLISH_KEYS=of-the-environment")
+	if !strings.HasPrefix(first, "HTTP_PORT=8081\nOPERATOR_PASSWORD=mine\n") || strings.Contains(first, "PUBLISH_KEYS") {
+		t.Errorf("what was there changed, or what the environment has was made: %s", first)
+	}
+	made := regexp.MustCompile(`(?m)^(AUTH_TOKEN_SECRET|CLUSTER_SECRET|REDIS_PASSWORD)=([0-9a-f]{64})$`).FindAllStringSubmatch(first, -1)
+	if len(made) != 3 || made[0][2] == made[1][2] || made[1][2] == made[2][2] {
+		t.Errorf("made %v", made)
+	}
+	second := generate()
+	if !strings.HasPrefix(second, first) || strings.Count(second, "=") != strings.Count(first, "=")+1 || generate() != second {
+		t.Errorf("made anew: %s", second)
+	}
+	testkit.Must(t, os.Remove(file))
+	generate()
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("others can read %v, %v", info.Mode(), err)
+	}
+	if !strings.Contains(readFile(t, ".gitignore"), "\n.env\n") || !readIgnoreRules(t).keepOut(".env") {
+		t.Error(".env is not kept out of git and images")
+	}
+}
+
+// Redis of the stack lets in the instances, with their password, to do what they need and no more.
+func TestRedisOfTheStackAsksForThePassword(t *testing.T) {
+	testkit.NeedProgram(t, "redis-server")
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "s")
+	command := exec.Command("sh", filepath.Join(repository, "deploy", "redis", "start.sh"), "--port", "0", "--unixsocket", socket, "--dir", dir)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "REDIS_PASSWORD=right", "TMPDIR=" + dir,
+		"REDIS_CONF=" + filepath.Join(repository, "deploy", "redis", "redis.conf")}
+	testkit.Must(t, command.Start())
+	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	as := func(user, password string) *redis.Client {
+		c := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, Username: user, Password: password, Protocol: 2, MaxRetries: -1})
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	zonecast, probe := as("zonecast", "right"), as("probe", "any")
+	testkit.Succeeds(t, "Redis is there", func() error { return probe.Ping(t.Context()).Err() })
+	for _, tt := range []struct {
+		what string
+		err  error
+		ok   bool
+	}{
+		{"the instances publish", zonecast.Eval(t.Context(), "redis.call('HSET', KEYS[1], 'a', 1) return redis.call('PUBLISH', 'c', 'm')", []string{"k"}).Err(), true},
+		{"the instances ask what it is", zonecast.Info(t.Context()).Err(), true},
+		{"the instances publish within a shard", zonecast.SPublish(t.Context(), "c", "m").Err(), true},
+		{"the instances configure it", zonecast.ConfigGet(t.Context(), "*").Err(), false},
+		{"the instances empty it", zonecast.FlushAll(t.Context()).Err(), false},
+		{"the instances list all keys", zonecast.Keys(t.Context(), "*").Err(), false},
+		{"the instances change users", zonecast.Do(t.Context(), "ACL", "LIST").Err(), false},
+		{"the probe reads", probe.HGet(t.Context(), "k", "a").Err(), false},
+		{"nobody pings", as("", "").Ping(t.Context()).Err(), false},
+		{"a wrong password pings", as("zonecast", "wrong").Ping(t.Context()).Err(), false},
+		{"the default user pings", as("default", "right").Ping(t.Context()).Err(), false},
+	} {
+		if (tt.err == nil) != tt.ok {
+			t.Errorf("%s: %v, want it permitted: %v", tt.what, tt.err, tt.ok)
+		}
+	}
+}

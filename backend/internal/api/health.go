@@ -1,0 +1,95 @@
+package api
+
+import (
+	"cmp"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// A Health is the answer of GET /health/websocket/metrics, for all instances together. Durations
+// are in milliseconds.
+type Health struct {
+	TotalConnections         int            `json:"totalConnections"`
+	AvgMessagesPerConnection uint64         `json:"avgMessagesPerConnection"` // sent to those that are open
+	ConnectionsByWarehouse   map[string]int `json:"connectionsByWarehouse"`   // in at least one room of the warehouse
+	// ConnectionsByZone counts those in zones of this name in any warehouse; one in two such zones
+	// counts twice.
+	ConnectionsByZone     map[string]int `json:"connectionsByZone"`
+	AvgConnectionDuration int64          `json:"avgConnectionDuration"` // of those that are open
+
+	// ConnectionsByRoom tells zones of the same name apart: "zone:warehouse-1:zone-a".
+	ConnectionsByRoom map[string]int `json:"connectionsByRoom"`
+	// ConnectionsByTransport tells websocket, sse and poll apart; a poll counts while it waits.
+	ConnectionsByTransport map[string]int `json:"connectionsByTransport"`
+	Nodes                  []NodeHealth   `json:"nodes"`
+	// Complete is false when instances may be missing in all of these figures; Incomplete says why.
+	Complete   bool   `json:"complete"`
+	Incomplete string `json:"incomplete,omitempty"`
+	// RoomsComplete is false when the maps by warehouse, zone and room have only those with the
+	// most connections, or none; RoomsNotListed is how many instances left out, added up.
+	RoomsComplete  bool `json:"roomsComplete"`
+	RoomsNotListed int  `json:"roomsNotListed,omitempty"`
+}
+
+// NodeHealth is one instance.
+type NodeHealth struct {
+	Node        string `json:"node"`
+	Version     string `json:"version"`
+	State       string `json:"state"` // "ready", "not ready" or "draining"
+	Connections int    `json:"connections"`
+	Uptime      int64  `json:"uptime"`
+	QueueBytes  int64  `json:"queueBytes"`
+	// Reason says why it is not ready.
+	Reason string `json:"reason,omitempty"`
+}
+
+// roomsFor returns the figures with the rooms that the caller may see: the largest, all that
+// operators ask for, or none, which is hidden.
+func (a *API) roomsFor(c echo.Context, view *cluster.View) (_ cluster.Totals, hidden bool, _ error) {
+	totals := view.Totals()
+	operator := a.Guard.Operator(c.Request())
+	switch wanted := c.QueryParam("rooms"); {
+	case wanted != "" && wanted != "all":
+		return totals, false, wire.Errorf(wire.CodeInvalidData, "rooms=%.40q is not known: write rooms=all, or leave it out", wanted)
+	case wanted == "all" && !operator:
+		return totals, false, operatorNeeded(c)
+	case wanted == "all":
+		all, incomplete := a.census.Totals(c.Request().Context())
+		view.Incomplete = cmp.Or(view.Incomplete, incomplete)
+		return all, false, nil
+	case a.RoomsForOperators && !operator:
+		totals.Warehouses, totals.Zones, totals.NotListed = map[string]int{}, nil, 0
+		return totals, true, nil
+	}
+	return totals, false, nil
+}
+
+func (a *API) health(c echo.Context) error {
+	view := a.Cluster.View()
+	totals, hidden, err := a.roomsFor(c, &view)
+	if err != nil {
+		return err
+	}
+	h := Health{RoomsComplete: totals.NotListed == 0 && !hidden, RoomsNotListed: totals.NotListed,
+		TotalConnections: totals.Connections, ConnectionsByWarehouse: totals.Warehouses, ConnectionsByZone: map[string]int{},
+		ConnectionsByRoom: map[string]int{}, ConnectionsByTransport: totals.Transports, Nodes: []NodeHealth{},
+		Complete: view.Incomplete == "", Incomplete: view.Incomplete}
+	for room, connections := range totals.Zones {
+		h.ConnectionsByZone[room.Zone] += connections
+		h.ConnectionsByRoom[room.String()] = connections
+	}
+	for _, n := range view.Nodes {
+		h.Nodes = append(h.Nodes, NodeHealth{Node: n.Name, Version: n.Version, State: n.State, Connections: n.Connections,
+			Uptime: time.Since(n.Started).Milliseconds(), QueueBytes: n.QueueBytes, Reason: n.Reason})
+	}
+	if n := totals.Connections; n > 0 {
+		h.AvgMessagesPerConnection = totals.Sent / uint64(n)
+		h.AvgConnectionDuration = totals.Lived.Milliseconds() / int64(n)
+	}
+	return c.JSON(http.StatusOK, h)
+}

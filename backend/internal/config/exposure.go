@@ -1,0 +1,90 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"strings"
+)
+
+// A Surface is something that can be reached, who may use it, and which setting decides that.
+type Surface struct{ Name, Who, Setting string }
+
+// Surfaces lists what this configuration exposes, and to whom.
+func (c *Config) Surfaces() []Surface {
+	reach := "who reaches " + c.Listen
+	if host, _, err := net.SplitHostPort(c.Listen); err == nil && loopback(host) {
+		reach = "programs on this machine"
+	}
+	// who is the caller of what has a secret, or everybody who reaches it.
+	who := func(secret bool, holder string) string {
+		if secret {
+			return holder
+		}
+		return reach
+	}
+	token, keys, operator := c.AuthTokenSecret != "", len(c.PublishKeys) > 0, c.OperatorPassword != ""
+	publishers := "services with a key"
+	switch {
+	case token && keys:
+		publishers = "services with a key, clients whose token permits it"
+	case token:
+		publishers = "clients and services whose token permits it"
+	}
+	pages := "this server's own"
+	if len(c.AllowedOrigins) > 0 {
+		pages += " and " + strings.Join(c.AllowedOrigins, ", ")
+	}
+	rooms := who(false, "")
+	if c.HealthRooms == Operators {
+		rooms = who(operator, "operators")
+	}
+	proxies := "nobody"
+	if len(c.TrustedProxies) > 0 {
+		proxies = strings.Join(c.TrustedProxies, ", ")
+	}
+	surfaces := []Surface{
+		{"connect and receive: /ws, /sse, /poll", who(token, "clients with a token, what it permits"), "AUTH_TOKEN_SECRET"},
+		{"publish: /api/v1/…/broadcast", who(token || keys, publishers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET"},
+		{"dashboard and list of screens: /ui/, /screen/", who(operator, "operators"), "OPERATOR_PASSWORD"},
+		{"list and end connections: /api/v1/connections", who(operator, "operators"), "OPERATOR_PASSWORD"},
+		{"a zone's screen: /screen/{warehouse}/{zone}", reach + "; its data needs what connecting needs", "LISTEN"},
+		{"totals: /health/websocket/metrics", reach, "LISTEN"},
+		{"largest rooms: /health/websocket/metrics", rooms, "HEALTH_ROOMS, OPERATOR_PASSWORD"},
+		{"probes and metrics: /livez, /readyz, /metrics", reach, "LISTEN"},
+		{"connect from web pages", "pages of " + pages, "ALLOWED_ORIGINS"},
+		{"name the client's address (X-Forwarded-For)", proxies, "TRUSTED_PROXIES"},
+	}
+	if c.RedisURL != "" {
+		surfaces = append(surfaces,
+			Surface{"speak for an instance, through Redis", who(len(c.ClusterSecret) > 0, "instances with the secret"), "CLUSTER_SECRET"},
+			Surface{"read and write what Redis keeps", "who Redis lets in", "Redis's ACL, REDIS_PASSWORD"})
+		if len(c.ClusterSecret) == 0 {
+			surfaces[len(surfaces)-2].Who = "who may publish in Redis"
+		}
+	}
+	return surfaces
+}
+
+// Warnings are what is permitted, but probably not meant.
+func (c *Config) Warnings() (all []string) {
+	if c.Unsigned() {
+		all = append(all, "what instances tell one another is not signed, so whoever may publish in this Redis is believed: set CLUSTER_SECRET")
+	}
+	proxies, _ := c.Proxies() // reported by Check
+	for _, p := range proxies {
+		if ones, bits := p.Mask.Size(); ones <= wideProxies(bits) {
+			all = append(all, fmt.Sprintf("TRUSTED_PROXIES has %s, which has clients in it as well as proxies: each of them can claim any "+
+				"address with X-Forwarded-For; list the proxies alone", p))
+		}
+	}
+	return all
+}
+
+// wideProxies is the length of prefix up to which a network can't be one of proxies alone: larger
+// than all private networks of its family (RFC 1918, RFC 4193).
+func wideProxies(bits int) int {
+	if bits == 32 {
+		return 7
+	}
+	return 6
+}

@@ -1,0 +1,35 @@
+#!/bin/bash
+# Looks for published weaknesses in what the modules and packages use: vuln.sh. Exit code 0: none; 1: some were found;
+# 3: a database can't be reached, and nothing is known about what it covers.
+set -u -o pipefail
+GOVULNCHECK=golang.org/x/vuln/cmd/govulncheck@v1.9.0
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+found=0 unknown=0
+
+# look <what> <pattern of an unreachable database> <command …>
+look() {
+	local what=$1 unreachable=$2
+	shift 2
+	echo "== $what"
+	if "$@" >"$output" 2>&1; then
+		tail -n 3 "$output"
+	elif grep -q "$unreachable" "$output"; then
+		echo "the database of weaknesses can't be reached: nothing is known about $what. $(grep -m 1 "$unreachable" "$output")"
+		unknown=1
+	else
+		cat "$output"
+		found=1
+	fi
+}
+
+for module in backend web loadtest; do
+	look "Go module $module" 'vuln\.go\.dev\|dial tcp\|proxyconnect\|no such host' \
+		bash -c "cd $module && go run $GOVULNCHECK ./..."
+done
+for package in web web/client web/e2e loadtest/peers/socketio; do
+	look "npm package $package" 'audit endpoint returned an error\|EAI_AGAIN\|ENOTFOUND\|ECONNREFUSED\|ETIMEDOUT' \
+		bash -c "cd $package && npm audit --package-lock-only --fetch-retries 0 --fetch-timeout 20000"
+done
+[ $found = 0 ] || exit 1
+[ $unknown = 0 ] || exit 3
