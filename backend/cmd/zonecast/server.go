@@ -83,9 +83,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.listener = &acceptLogger{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishThrottled.Inc,
-		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger})
+		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge})
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
-	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes})
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c)})
 	if err := s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
@@ -112,23 +112,23 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
-	limits := broker.Limits{Messages: s.config.HistoryMessages, Age: s.config.HistoryAge}
+	limits := brokerLimits(s.config)
 	if s.config.RedisURL == "" {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: connections.Answer}
 		return nil
 	}
 	target, err := redisconn.Find(ctx, redisconn.Options{URL: s.config.RedisURL, CAFile: s.config.RedisCAFile,
-		CertFile: s.config.RedisCertFile, KeyFile: s.config.RedisKeyFile, Log: s.log})
+		CertFile: s.config.RedisCertFile, KeyFile: s.config.RedisKeyFile, Prefix: s.config.RedisPrefix, Log: s.log})
 	if err != nil {
 		return err
 	}
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
-		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
+		Prefix: s.config.RedisPrefix, OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
 		Pace: s.hub.Await}, s.hub)
 	if err != nil {
 		return err
 	}
-	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: connections.Answer})
+	shared := cluster.OpenRedis(cluster.Options{Target: target, Prefix: s.config.RedisPrefix, Log: s.log, Self: s.node, Answer: connections.Answer})
 	s.cluster = shared
 	s.hub.Share(shared)
 	return nil
@@ -195,6 +195,7 @@ func newLog(c *config.Config) *slog.Logger {
 
 func (s *server) gauges() {
 	m := s.metrics
+	m.Usage(s.usage, broker.QuotaHistoryBytes, broker.QuotaRetainedBytes)
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
 	m.Gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil,

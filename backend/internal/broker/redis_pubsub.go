@@ -184,6 +184,10 @@ func (c *pubsubConn) handle(message any) {
 		if r == nil {
 			return
 		}
+		if m.Payload == recheck {
+			r.recheck()
+			return
+		}
 		decoded, err := decodePayload(r.name, m.Payload)
 		if err != nil {
 			b.opts.Log.Warn("message ignored: not readable", "error", err)

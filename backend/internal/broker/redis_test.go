@@ -137,6 +137,7 @@ func (p *pair) tryPublish(ctx context.Context) error {
 func (p *pair) publishUnheard(t *testing.T, url, data string) {
 	t.Helper()
 	key := "zonecast:{" + p.room.String() + "}"
+	command(t, url, "HSETNX", key+":meta", "epoch", command(t, url, "GET", "zonecast:life"))
 	n := command(t, url, "HINCRBY", key+":meta", "n", 1)
 	command(t, url, "XADD", key+":stream", fmt.Sprintf("%v-%d", n, time.Now().UnixMicro()), "e", "E", "d", data)
 	p.sent++

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// overloadedRooms is the channel on which instances announce rooms that are overloaded, each as
+	// overloadedRooms, after the prefix, is the channel on which instances announce rooms that are overloaded, each as
 	// "ID room".
-	overloadedRooms = "zonecast:pressed"
+	overloadedRooms = ":pressed"
 	// maxAnnouncements is how many may wait to be sent. More are dropped: they are repeated soon.
 	maxAnnouncements = 1024
 )
@@ -78,7 +78,7 @@ func (c *Redis) sendAnnouncements(ctx context.Context) {
 		case room := <-c.overload.outgoing:
 			pipe := c.client.Pipeline()
 			for more := true; more; {
-				pipe.Publish(ctx, overloadedRooms, c.id+" "+room.String())
+				pipe.Publish(ctx, c.prefix+overloadedRooms, c.id+" "+room.String())
 				select {
 				case room = <-c.overload.outgoing:
 				default:
