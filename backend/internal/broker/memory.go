@@ -27,16 +27,16 @@ type Limits struct {
 	RetainAge time.Duration
 	// Warehouse is what each warehouse may keep (default no limit).
 	Warehouse Quota
-	// Total is what is kept in all, in bytes (default 512 MiB). The rooms that were published to
+	// Total is what is kept in all, in bytes (default 256 MiB). The rooms that were published to
 	// longest ago give up their histories first, and are forgotten then. Retained events take half
 	// of it at most; more are refused.
 	Total int
 	Keys  int // idempotency keys (default 1,000,000); the oldest goes first
 }
 
-// DefaultTotal is the default of [Limits].Total. What it bounds was measured to take up to 1.6
-// times as much of the process's heap.
-const DefaultTotal = 512 << 20
+// DefaultTotal is the default of [Limits].Total. What it bounds takes up to 1.5 times as much of the
+// process's heap, see TestMemoryTakesWhatIsDocumented.
+const DefaultTotal = 256 << 20
 
 func (l Limits) withDefaults() Limits {
 	l.Messages = cmp.Or(l.Messages, wire.HistoryMessages)
@@ -209,7 +209,7 @@ func (b *Memory) publish(p Publication) (_ Receipt, over bool, _ error) {
 	if p.Retain {
 		r.expireRetained(b.limits, now)
 	}
-	allowed, err := b.refuse(r, p)
+	allowed, err := b.refuse(r, p, key)
 	if err != nil {
 		b.forgetUnused(r)
 		return Receipt{}, false, err

@@ -30,6 +30,9 @@ type usedKey struct {
 	at        time.Time
 }
 
+// memoryKeyCost is what a key takes here, in bytes.
+func memoryKeyCost(key string) int { return len(key) + 256 }
+
 func (c *idempotencyCache) find(key string, now time.Time) (firstUse, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +46,7 @@ func (c *idempotencyCache) add(key, warehouse string, first firstUse, now time.T
 	defer c.mu.Unlock()
 	c.known[key] = first
 	c.order = append(c.order, usedKey{key, warehouse, now})
-	c.added(warehouse, keyCost)
+	c.added(warehouse, memoryKeyCost(key))
 	c.expire(now)
 }
 
@@ -51,7 +54,7 @@ func (c *idempotencyCache) add(key, warehouse string, first firstUse, now time.T
 func (c *idempotencyCache) expire(now time.Time) {
 	for len(c.order) > 0 && (len(c.order) > c.limit || now.Sub(c.order[0].at) >= wire.IdempotencyWindow) {
 		delete(c.known, c.order[0].key)
-		c.added(c.order[0].warehouse, -keyCost)
+		c.added(c.order[0].warehouse, -memoryKeyCost(c.order[0].key))
 		c.order[0] = usedKey{}
 		c.order = c.order[1:]
 	}

@@ -91,17 +91,16 @@ func (l *ledger) usage() map[string]Usage {
 	return all
 }
 
-// refuse returns the error of a publication to a room whose warehouse has this left, and what the
-// room's history may cost at most.
-func (b *Memory) refuse(r *memoryRoom, p Publication) (allowed int, err error) {
+// refuse returns the error of a publication that is beyond a quota, or else what the room's history
+// may cost at most. key is the idempotency key as it is kept, if there is one.
+func (b *Memory) refuse(r *memoryRoom, p Publication, key string) (allowed int, err error) {
 	q := b.limits.Warehouse
 	used, retained := b.ledger.of(p.Room.Warehouse)
 	left := q.left(used)
-	key := 0
-	if p.IdempotencyKey != "" {
-		key = keyCost
+	allowed = r.usage.HistoryBytes + left.HistoryBytes
+	if key != "" {
+		allowed -= memoryKeyCost(key)
 	}
-	allowed = r.usage.HistoryBytes + left.HistoryBytes - key
 	switch {
 	case r.usage.Rooms == 0 && left.Rooms <= 0:
 		return 0, q.exceeded(QuotaRooms, p.Room.Warehouse)

@@ -95,12 +95,8 @@ func (u Usage) minus(v Usage) Usage {
 	return u.plus(Usage{-v.Rooms, -v.HistoryBytes, -v.RetainedBytes, -v.RetainedEvents})
 }
 
-const (
-	// messageCost is what a message of the history counts besides its data, keyCost an idempotency
-	// key, in bytes.
-	messageCost = 128
-	keyCost     = 384
-)
+// messageCost is what a message of the history counts besides its data, in bytes.
+const messageCost = 128
 
 // A Deleter takes away what was published. Errors are *wire.Error of wire.CodeUnavailable.
 type Deleter interface {

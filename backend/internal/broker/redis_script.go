@@ -78,7 +78,7 @@ if known then
   if length > 0 then bytes = number(meta[3]) end
   if ms - number(meta[4]) < window then keys = number(meta[7]) end
 end
-local cost = bytes + 128 * length + 384 * keys -- messageCost, keyCost
+local cost = bytes + 128 * length + 384 * keys -- messageCost, and about what a key takes
 local before = cost
 if keyed then keys = keys + 1 end
 local allowed = cost + tonumber(ARGV[18])

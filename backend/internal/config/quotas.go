@@ -10,7 +10,7 @@ import (
 type Storage struct {
 	RedisPrefix string        `env:"REDIS_PREFIX" default:"zonecast" help:"Prefix of all keys and channels in Redis. Servers with different prefixes share a Redis without sharing anything in it."`
 	RetainAge   time.Duration `env:"RETAIN_AGE" default:"168h" help:"Maximum age of retained events; 0 = unlimited."`
-	MemoryBytes int           `env:"MEMORY_BYTES" default:"536870912" help:"Maximum size in bytes of what is kept without Redis: histories, retained events, idempotency keys. The process takes up to 1.6 times as much for it. Rooms that were published to longest ago give up their history first."`
+	MemoryBytes int           `env:"MEMORY_BYTES" default:"268435456" help:"Maximum size in bytes of what is kept without Redis: histories, retained events, idempotency keys. They take up to 1.5 times as much heap, and garbage collection as much again. Rooms that were published to longest ago give up their history first."`
 
 	QuotaRooms          int     `env:"QUOTA_ROOMS" default:"10000" help:"Maximum rooms of one warehouse that were published to; 0 = unlimited."`
 	QuotaHistoryBytes   int     `env:"QUOTA_HISTORY_BYTES" default:"134217728" help:"Maximum size in bytes of the history of one warehouse; 0 = unlimited. Near it rooms keep fewer messages."`
