@@ -21,8 +21,8 @@ type Publication struct {
 	Event string
 	Data  json.RawMessage
 	// IdempotencyKey, if not empty, makes a repetition within the idempotency window return the
-	// first offset and send nothing. Keys belong to their caller and room. The same key with another
-	// event, data, conflate or retain is refused with wire.CodeIdempotencyConflict.
+	// first offset and send nothing. Keys belong to their caller and room. The same key with
+	// another event, data, conflate or retain is refused with wire.CodeIdempotencyConflict.
 	IdempotencyKey string
 	// Caller is who publishes, as far as that is known.
 	Caller string

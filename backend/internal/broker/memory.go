@@ -34,8 +34,8 @@ type Limits struct {
 	Keys  int // idempotency keys (default 1,000,000); the oldest goes first
 }
 
-// DefaultTotal is the default of [Limits].Total. What it bounds takes up to 1.5 times as much of the
-// process's heap, see TestMemoryTakesWhatIsDocumented.
+// DefaultTotal is the default of [Limits].Total. What it bounds takes up to 1.5 times as much heap,
+// see TestMemoryTakesWhatIsDocumented.
 const DefaultTotal = 256 << 20
 
 func (l Limits) withDefaults() Limits {
@@ -53,7 +53,8 @@ func (l Limits) withDefaults() Limits {
 //
 //	Publish ──▶ memoryRoom: offset, history, retained ──▶ handler
 //	              └──▶ ledger: what each warehouse keeps, and all together
-//	sweep (timer) ──▶ forgets what is too old       evict (after a publication) ──▶ what is too much
+//	sweep (timer) ──▶ forgets what is too old
+//	evict (after a publication) ──▶ what is too much
 type Memory struct {
 	// Static after construction.
 	limits  Limits

@@ -27,8 +27,8 @@ type RedisOptions struct {
 	Limits  Limits // Total and Keys are for Redis's own memory limit to bound
 	Timings RedisTimings
 	Log     *slog.Logger
-	// Prefix begins the names of all keys and channels (default redisconn.DefaultPrefix). Instances with
-	// different ones know nothing of one another.
+	// Prefix begins the names of all keys and channels (default redisconn.DefaultPrefix). Instances
+	// with different ones know nothing of one another.
 	Prefix string
 	// OnReconnect, if not nil, is called when a pub/sub connection is back after it was lost.
 	OnReconnect func()

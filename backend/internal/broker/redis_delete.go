@@ -37,7 +37,8 @@ func (b *Redis) DeleteRoom(ctx context.Context, room wire.Room) (bool, error) {
 	return true, nil
 }
 
-func (b *Redis) delete(ctx context.Context, doing string, run func(context.Context, keys) ([]any, error), room wire.Room) ([]any, error) {
+func (b *Redis) delete(ctx context.Context, doing string, run func(context.Context, keys) ([]any, error),
+	room wire.Room) ([]any, error) {
 	if b.ctx.Err() != nil {
 		return nil, errClosed()
 	}

@@ -27,6 +27,8 @@ const (
 	usageInterval = time.Second // between two looks at the index
 	// usageIdle is how long the usage of a warehouse is known after the last publication.
 	usageIdle = time.Minute
+	// usageLull is the time without a publication after which the index is not read any more.
+	usageLull = 5 * time.Second
 	// usageBatch is how many rooms are brought to the index at once.
 	usageBatch = 256
 )
@@ -35,8 +37,8 @@ const (
 // KEYS: the index, with "at history rbytes rcount" by z:zone, and in the field total "counted rooms
 // history rbytes rcount". Now and then it is counted anew, without what has expired.
 //
-// ARGV: age of the history and of retained events in ms (0 for any), time between two counts in ms; then of
-// each room zone, history (empty: as it was), rbytes (empty: the room is deleted), rcount.
+// ARGV: age of the history and of retained events in ms (0 for any), time between two counts in ms;
+// then of each room zone, history (empty: as it was), rbytes (empty: the room is deleted), rcount.
 var usageScript = redis.NewScript(`
 local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -205,6 +207,10 @@ func (u *usages) updateAll(ctx context.Context) {
 	for name, w := range u.warehouses {
 		if len(w.changed) == 0 && time.Since(w.last) > usageIdle {
 			delete(u.warehouses, name)
+			continue
+		}
+		if len(w.changed) == 0 && time.Since(w.last) > usageLull {
+			w.known = false // the next publication reads it
 			continue
 		}
 		all = append(all, w)

@@ -18,7 +18,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 )
 
-// nodesKey, after the prefix, is a hash: id, a space and the name ─▶ "{time of the announcement, ms} {JSON}".
+// nodesKey, after the prefix, is a hash: id, a space and the name ─▶ "{time of the announcement,
+// ms} {JSON}".
 const nodesKey = ":nodes"
 
 // announceScript announces a node and answers {the JSON of all that live, the fields of the stale
@@ -102,8 +103,8 @@ type Options struct {
 	Log    *slog.Logger
 	Self   func() Node
 	Answer Answerer
-	// Prefix begins the names of all keys and channels (default redisconn.DefaultPrefix). Instances with
-	// different ones know nothing of one another.
+	// Prefix begins the names of all keys and channels (default redisconn.DefaultPrefix). Instances
+	// with different ones know nothing of one another.
 	Prefix string
 	// Interval is the time between two announcements (default 1 s).
 	Interval time.Duration

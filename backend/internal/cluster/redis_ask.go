@@ -15,8 +15,8 @@ import (
 const (
 	// questionChannel, after the prefix, carries questions to all instances.
 	questionChannel = ":questions"
-	// answersPrefix, after the prefix and before the question's id, is the list that the answers are
-	// pushed to.
+	// answersPrefix, after the prefix and before the question's id, is the list that the answers
+	// are pushed to.
 	answersPrefix = ":answers:"
 	// answerTimeout bounds how long an instance works on an answer, and how long an answer is kept.
 	answerTimeout = 10 * time.Second

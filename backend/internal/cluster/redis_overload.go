@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// overloadedRooms, after the prefix, is the channel on which instances announce rooms that are overloaded, each as
-	// "ID room".
+	// overloadedRooms, after the prefix, is the channel on which instances announce rooms that are
+	// overloaded, each as "ID room".
 	overloadedRooms = ":pressed"
 	// maxAnnouncements is how many may wait to be sent. More are dropped: they are repeated soon.
 	maxAnnouncements = 1024

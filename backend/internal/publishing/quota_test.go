@@ -29,7 +29,7 @@ func (k *keeping) Publish(_ context.Context, p broker.Publication) (broker.Recei
 	return broker.Receipt{Offset: wire.Offset{Epoch: "k", N: uint64(len(k.all))}}, nil
 }
 
-// A warehouse that is published to at ten times its quota gets its quota, and others notice nothing.
+// A warehouse that is published to at ten times its quota gets its quota; others notice nothing.
 func TestAWarehouseIsHeldToItsRateAndOthersAreNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New("v-test")
