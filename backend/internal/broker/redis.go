@@ -177,7 +177,7 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 		retain = "1"
 	}
 	l, left := b.opts.Limits, b.usage.left(ctx, p.Room.Warehouse)
-	answer, err := b.committer.commit(ctx, len(p.Data), names, NewEpoch(), life, k.channel, p.Event, []byte(p.Data), retain,
+	answer, err := b.committer.commit(ctx, p.Room.Warehouse, len(p.Data), names, NewEpoch(), life, k.channel, p.Event, []byte(p.Data), retain,
 		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), p.Conflate,
 		b.dialect.publish, digest, key, l.RetainAge.Milliseconds(),
 		left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents)
