@@ -291,13 +291,17 @@ func (r *redisRoom) deliver(m *Message) bool {
 }
 
 // deliverPendingLocked delivers the pending messages that follow, and makes the room live when
-// nothing is missing, which it reports.
+// nothing is missing, which it reports. Before the history is read again none of them does: what
+// has the next number may follow something else than what was delivered.
 func (r *redisRoom) deliverPendingLocked() bool {
+	if r.reread {
+		return false
+	}
 	r.dropDeliveredLocked()
 	for len(r.pending) > 0 && r.isNext(r.pending[0]) {
 		r.deliverLocked(r.dropFirstLocked())
 	}
-	if len(r.pending) > 0 || r.reread {
+	if len(r.pending) > 0 {
 		return false
 	}
 	r.pending, r.state = nil, stateLive
