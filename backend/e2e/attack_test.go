@@ -41,7 +41,7 @@ type attack struct {
 	workers func(full bool) int
 	// step is one of them; what it opens it may leave in hold, which is closed at the end. pause is
 	// between two steps of a worker.
-	step  func(ctx context.Context, i *stack.Instance, worker, n int, hold func(io.Closer)) error
+	step  func(ctx context.Context, i *stack.Server, worker, n int, hold func(io.Closer)) error
 	pause time.Duration
 }
 
@@ -56,15 +56,15 @@ func workers(brief, full int) func(bool) int {
 
 var attacks = []attack{
 	{name: "bodies that never come", workers: workers(4, 8), pause: 5 * time.Millisecond,
-		step: func(ctx context.Context, i *stack.Instance, _, _ int, hold func(io.Closer)) error {
+		step: func(ctx context.Context, i *stack.Server, _, _ int, hold func(io.Closer)) error {
 			return sendAndHold(ctx, i, "GET /livez HTTP/1.1\r\nHost: "+i.Address+"\r\nContent-Length: 1\r\n\r\n", hold)
 		}},
 	{name: "sockets that never read", workers: workers(4, 8), pause: 50 * time.Millisecond,
-		step: func(ctx context.Context, i *stack.Instance, _, _ int, hold func(io.Closer)) error {
+		step: func(ctx context.Context, i *stack.Server, _, _ int, hold func(io.Closer)) error {
 			return sendAndHold(ctx, i, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: "+i.Address+"\r\n\r\n", 500), hold)
 		}},
 	{name: "compressed bombs without a token", workers: workers(2, 8), pause: time.Millisecond,
-		step: func(ctx context.Context, i *stack.Instance, _, _ int, _ func(io.Closer)) error {
+		step: func(ctx context.Context, i *stack.Server, _, _ int, _ func(io.Closer)) error {
 			dialer := websocket.Dialer{EnableCompression: true, NetDialContext: attackers.DialContext}
 			conn, _, err := dialer.DialContext(ctx, i.WebSocket(), nil)
 			if err != nil {
@@ -86,7 +86,7 @@ var attacks = []attack{
 			return nil
 		}},
 	{name: "connects with a wrong token", workers: workers(4, 32), pause: 10 * time.Millisecond, // 3,200/s at most
-		step: func(ctx context.Context, i *stack.Instance, worker, n int, _ func(io.Closer)) error {
+		step: func(ctx context.Context, i *stack.Server, worker, n int, _ func(io.Closer)) error {
 			dialer := websocket.Dialer{NetDialContext: attackers.DialContext}
 			conn, _, err := dialer.DialContext(ctx, i.WebSocket(), http.Header{"Authorization": {fmt.Sprintf("Bearer wrong.%d.%d", worker, n)}})
 			if err != nil {
@@ -95,7 +95,7 @@ var attacks = []attack{
 			return conn.Close()
 		}},
 	{name: "rooms without end by a token that may only read", workers: workers(4, 16),
-		step: func(ctx context.Context, i *stack.Instance, worker, n int, _ func(io.Closer)) error {
+		step: func(ctx context.Context, i *stack.Server, worker, n int, _ func(io.Closer)) error {
 			var query strings.Builder
 			for room := range wire.RoomsPerConnection - 1 {
 				fmt.Fprintf(&query, "&room=zone:warehouse-2:z-%d-%d-%d", worker, n, room)
@@ -105,12 +105,12 @@ var attacks = []attack{
 			return askFor(ctx, http.MethodGet, i.URL+"/poll?warehouse=warehouse-2"+query.String(), "Bearer "+attackToken(), "")
 		}},
 	{name: "publications without end to another warehouse", workers: workers(4, 16),
-		step: func(ctx context.Context, i *stack.Instance, worker, _ int, _ func(io.Closer)) error {
+		step: func(ctx context.Context, i *stack.Server, worker, _ int, _ func(io.Closer)) error {
 			return askFor(ctx, http.MethodPost, fmt.Sprintf("%s/api/v1/warehouses/warehouse-2/zones/z-%d/broadcast", i.URL, worker), "Bearer "+attackKey,
 				`{"event":"FLOOD","data":"`+strings.Repeat("x", 10_000)+`"}`)
 		}},
 	{name: "guessed passwords", workers: workers(4, 32),
-		step: func(ctx context.Context, i *stack.Instance, worker, n int, _ func(io.Closer)) error {
+		step: func(ctx context.Context, i *stack.Server, worker, n int, _ func(io.Closer)) error {
 			r, err := http.NewRequestWithContext(ctx, http.MethodGet, i.URL+"/api/v1/connections", nil)
 			if err != nil {
 				return err
@@ -138,7 +138,7 @@ func token(user, warehouse string) string {
 	return text
 }
 
-func sendAndHold(ctx context.Context, i *stack.Instance, text string, hold func(io.Closer)) error {
+func sendAndHold(ctx context.Context, i *stack.Server, text string, hold func(io.Closer)) error {
 	conn, err := attackers.DialContext(ctx, "tcp", i.Address)
 	if err != nil {
 		return err
@@ -202,7 +202,7 @@ func TestHonestClientsOutlastAttacks(t *testing.T) {
 }
 
 // run floods until ctx ends, and returns how many steps were made.
-func (a *attack) run(ctx context.Context, i *stack.Instance, failed *atomic.Int64) int {
+func (a *attack) run(ctx context.Context, i *stack.Server, failed *atomic.Int64) int {
 	var mu sync.Mutex
 	var held []io.Closer
 	var steps atomic.Int64
@@ -232,7 +232,7 @@ func (a *attack) run(ctx context.Context, i *stack.Instance, failed *atomic.Int6
 // A party is a publisher and honest clients of one room.
 type party struct {
 	t       *testing.T
-	i       *stack.Instance
+	i       *stack.Server
 	clients []*guest
 	http    http.Client
 	last    wire.Offset // that was acknowledged
@@ -256,7 +256,7 @@ func (f figures) String() string {
 	return fmt.Sprintf("p50 %v, p99 %v, %d published, %d refused", f.p50.Round(10*time.Microsecond), f.p99.Round(10*time.Microsecond), f.published, f.refused)
 }
 
-func newParty(t *testing.T, i *stack.Instance, clients int) *party {
+func newParty(t *testing.T, i *stack.Server, clients int) *party {
 	t.Helper()
 	p := &party{t: t, i: i, http: http.Client{Timeout: patience}}
 	for n := range clients {

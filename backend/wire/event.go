@@ -104,6 +104,7 @@ const (
 	CodeForbidden           ErrorCode = "forbidden"            // not permitted by the token
 	CodeUnavailable         ErrorCode = "unavailable"          // broker down; see retryAfter
 	CodeIdempotencyConflict ErrorCode = "idempotency_conflict" // key used for another message
+	CodeQuotaExceeded       ErrorCode = "quota_exceeded"       // the warehouse keeps all it may
 	CodeInternal            ErrorCode = "internal"             // a fault of the server; see its log
 )
 

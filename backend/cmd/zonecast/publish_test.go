@@ -171,6 +171,8 @@ func TestTheFiguresAreThoseOfTheMetrics(t *testing.T) {
 	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws?warehouse=w&zone=a", nil)
 	testkit.Must(t, err)
 	defer conn.Close()
+	_, _, err = conn.ReadMessage() // connected: it is in the room
+	testkit.Must(t, err)
 	ways := waysToPublish()
 	for range 5 {
 		for _, publish := range ways {

@@ -85,10 +85,10 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.listener = &acceptLogger{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishThrottled.Inc,
-		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger})
+		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge})
 	s.census.count = s.hub.Counts
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
-	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes})
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c)})
 	if err := s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
@@ -116,7 +116,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
 	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.get()) }, connections.Answer)
-	limits := broker.Limits{Messages: s.config.HistoryMessages, Age: s.config.HistoryAge}
+	limits := brokerLimits(s.config)
 	if s.config.RedisURL == "" {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
 		return nil
@@ -127,13 +127,13 @@ func (s *server) connect(ctx context.Context) (err error) {
 	}
 	signer := bus.New(s.config.ClusterSecret)
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
-		Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
+		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
 		Pace: s.hub.Await}, s.hub)
 	if err != nil {
 		return err
 	}
-	shared := cluster.OpenRedis(cluster.Options{Target: target, Log: s.log, Self: s.node, Answer: answer,
+	shared := cluster.OpenRedis(cluster.Options{Target: target, Prefix: s.config.RedisPrefix, Log: s.log, Self: s.node, Answer: answer,
 		Signer: signer, OnRefuse: s.metrics.RefuseFromBus})
 	s.cluster = shared
 	s.hub.Share(shared)
@@ -141,7 +141,8 @@ func (s *server) connect(ctx context.Context) (err error) {
 }
 
 func redisOptions(c *config.Config, log *slog.Logger) redisconn.Options {
-	return redisconn.Options{URL: c.RedisAddress(), CAFile: c.RedisCAFile, CertFile: c.RedisCertFile, KeyFile: c.RedisKeyFile, Log: log}
+	return redisconn.Options{URL: c.RedisAddress(), CAFile: c.RedisCAFile, CertFile: c.RedisCertFile, KeyFile: c.RedisKeyFile, Prefix: c.RedisPrefix,
+		Log: log}
 }
 
 func (s *server) routes() http.Handler {
@@ -191,6 +192,7 @@ func newLog(c *config.Config) *slog.Logger {
 
 func (s *server) gauges() {
 	m := s.metrics
+	m.Usage(s.usage, broker.QuotaHistoryBytes, broker.QuotaRetainedBytes)
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
 	m.Gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil,

@@ -57,6 +57,7 @@ func AddRoutes(e *echo.Echo, o Options) {
 	e.POST("/api/v1/warehouses/:warehouse/broadcast", a.broadcast)
 	e.POST("/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
 	e.POST("/api/v1/broadcast", a.batch)
+	a.addDeletions(e)
 	e.Match(Reading, "/health/websocket/metrics", a.health)
 	e.Match(Reading, "/api/v1/connections", a.connections, OperatorsOnly(o.Guard))
 	e.DELETE("/api/v1/connections", a.disconnectMany, OperatorsOnly(o.Guard))
@@ -100,8 +101,8 @@ func (a *API) broadcast(c echo.Context) error {
 		err = wire.Errorf(wire.CodeInvalidData, "body.idempotencyKey has no place here: send it as the header Idempotency-Key")
 	}
 	request.Warehouse, request.Zone = pathName(c, "warehouse"), pathName(c, "zone")
-	if strings.HasSuffix(c.Path(), "/zones/:zone/broadcast") && request.Zone == "" {
-		err = wire.Errorf(wire.CodeInvalidRoom, "the zone in the path is empty: name it, or publish to /api/v1/warehouses/{warehouse}/broadcast")
+	if request.Zone == "" && hasZone(c) {
+		err = errNoZone()
 	}
 	if err != nil {
 		return a.Publisher.Reject(via, err)
@@ -112,6 +113,13 @@ func (a *API) broadcast(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, position)
+}
+
+// hasZone reports whether the route is one of a zone.
+func hasZone(c echo.Context) bool { return strings.Contains(c.Path(), "/zones/:zone") }
+
+func errNoZone() error {
+	return wire.Errorf(wire.CodeInvalidRoom, "the zone in the path is empty: name it, or leave /zones/ out for the room of the warehouse")
 }
 
 // pathName returns a name from the path. Echo leaves it percent-encoded when it was written
@@ -150,10 +158,16 @@ func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) 
 }
 
 func (a *API) ready(c echo.Context) error {
-	if reasons := a.Readiness.Status().Reasons(); len(reasons) > 0 {
-		return c.JSON(http.StatusServiceUnavailable, map[string]any{"status": "not ready", "reasons": reasons})
+	status := a.Readiness.Status()
+	answer := map[string]any{"status": "ready"}
+	if warnings := status.Warnings(); len(warnings) > 0 {
+		answer["warnings"] = warnings
 	}
-	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
+	if reasons := status.Reasons(); len(reasons) > 0 {
+		answer["status"], answer["reasons"] = "not ready", reasons
+		return c.JSON(http.StatusServiceUnavailable, answer)
+	}
+	return c.JSON(http.StatusOK, answer)
 }
 
 // Problem writes an error as application/problem+json (RFC 9457).

@@ -43,6 +43,14 @@ type server struct {
 type fragile struct {
 	*broker.Memory
 	answer error
+	health error
+}
+
+func (f *fragile) Health() error {
+	if f.health != nil {
+		return f.health
+	}
+	return f.Memory.Health()
 }
 
 func (f *fragile) Publish(ctx context.Context, p broker.Publication) (broker.Receipt, error) {
@@ -51,6 +59,9 @@ func (f *fragile) Publish(ctx context.Context, p broker.Publication) (broker.Rec
 	}
 	return f.Memory.Publish(ctx, p)
 }
+
+// roomQuota is how many rooms a warehouse may have at these servers.
+const roomQuota = 50
 
 // dataLimit is the most bytes of data that these servers take in one message.
 const dataLimit = 1 << 10
@@ -70,7 +81,7 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	s.pool = outbox.NewPool(outbox.Options{Meter: s.metrics, MaxBytes: bytesQueued, SlowAfter: time.Minute})
 	t.Cleanup(s.pool.Close)
 	s.hub = hub.New(hub.Options{Pool: s.pool, PublishWait: wait, OnWait: s.metrics.PublishThrottled.Inc})
-	s.broker = &fragile{Memory: broker.NewMemory(broker.Limits{Retained: 2}, s.hub)}
+	s.broker = &fragile{Memory: broker.NewMemory(broker.Limits{Retained: 2, Warehouse: broker.Quota{Rooms: roomQuota}}, s.hub)}
 	s.hub.Use(s.broker)
 	s.readiness = cluster.NewReadiness(s.broker.Health)
 	if view == nil {

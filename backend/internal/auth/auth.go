@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"slices"
@@ -86,6 +87,7 @@ type Identity struct {
 	// Expires is when the token does; zero for never.
 	Expires time.Time
 
+	key        string // names the publish key, if it came with one
 	all        bool
 	warehouses []string
 	publish    bool
@@ -186,7 +188,7 @@ func (g *Guard) Service(r *http.Request) (*Identity, error) {
 		known |= subtle.ConstantTimeCompare(hash[:], k[:])
 	}
 	if known == 1 {
-		return &Identity{all: true, publish: true}, nil
+		return &Identity{all: true, publish: true, key: hex.EncodeToString(hash[:16])}, nil
 	}
 	if len(g.secret) == 0 || given == "" {
 		return nil, wire.Errorf(wire.CodeUnauthenticated, "send the header Authorization: Bearer with a key or a token that may publish")

@@ -21,9 +21,11 @@ type Publication struct {
 	Event string
 	Data  json.RawMessage
 	// IdempotencyKey, if not empty, makes a repetition within the idempotency window return the
-	// first offset and send nothing. Keys belong to their room. The same key with another event,
-	// data, conflate or retain is refused with wire.CodeIdempotencyConflict.
+	// first offset and send nothing. Keys belong to their caller and room. The same key with
+	// another event, data, conflate or retain is refused with wire.CodeIdempotencyConflict.
 	IdempotencyKey string
+	// Caller is who publishes, as far as that is known.
+	Caller string
 	// Conflate, if not empty, names the state that the message updates: in the write queue of a
 	// client that is behind it replaces one with the same name.
 	Conflate string
@@ -51,7 +53,9 @@ type Message struct {
 
 // A Snapshot is how a room stands when a subscription begins.
 type Snapshot struct {
-	// Offset is that of the last message. Each message after it reaches the handler.
+	// Offset is that of the last message. Each message after it reaches the handler. A room that
+	// nobody published to stands at number 0 of the epoch that its first message will have, and
+	// nothing is kept for it.
 	Offset wire.Offset
 	// Retained are the latest messages of each retained event, in the order of their offsets.
 	Retained []*Message
@@ -91,6 +95,9 @@ type Handler interface {
 	// retained messages, since newer ones may be among what is lost. It may be ahead of the gap:
 	// those are delivered in their turn, too.
 	Gap(room wire.Room, gap Gap, retained []*Message)
+	// Retained tells that retained events were deleted: of the messages up to s.Offset only
+	// s.Retained are retained. Some of those may not have been delivered yet.
+	Retained(room wire.Room, s Snapshot)
 }
 
 // A Broker connects the publishers and the hubs of all instances. Its methods may be called by
@@ -110,7 +117,11 @@ type Broker interface {
 	// History returns at most limit messages after the offset, oldest first. An offset that this
 	// room never had is answered with a gap, for there is nothing that follows it.
 	History(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error)
-	// Health returns nil while the broker works, otherwise why it doesn't. It answers at once.
+	Deleter
+	// Usage returns what each warehouse keeps that was published to through this instance lately.
+	Usage() map[string]Usage
+	// Health returns nil while the broker works, otherwise why it doesn't. It answers at once. An
+	// error with the method Everywhere is the same for all instances.
 	Health() error
 	// Close ends all deliveries. Calls after it return an error of wire.CodeUnavailable.
 	Close() error

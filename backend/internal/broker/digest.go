@@ -30,6 +30,13 @@ func (p *Publication) digest() string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16])
 }
 
+// scopedKey is the idempotency key as it is kept: of its caller alone, so that nobody else's is
+// answered with what the caller published, nor refused for it.
+func (p *Publication) scopedKey() string {
+	caller := sha256.Sum256([]byte(p.Caller))
+	return base64.RawURLEncoding.EncodeToString(caller[:12]) + " " + p.IdempotencyKey
+}
+
 func errOtherMessage(first wire.Offset) error {
 	return wire.Errorf(wire.CodeIdempotencyConflict, "this idempotency key was used for another message, which has the offset %s: "+
 		"give each message a key of its own, and repeat one only with the same event, data, conflate and retain", first)

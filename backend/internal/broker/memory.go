@@ -2,7 +2,11 @@ package broker
 
 import (
 	"cmp"
+	"container/list"
 	"context"
+	"hash/maphash"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -18,59 +22,97 @@ type Limits struct {
 	Messages int           // kept of each room (default wire.HistoryMessages)
 	Age      time.Duration // of kept messages (default wire.HistoryAge)
 	Bytes    int           // of data kept of each room (default 4 MiB); the oldest go first
-	Rooms    int           // with messages (default 1,000,000); a new one is refused then
 	Retained int           // events retained of each room (default 32); a new one is refused then
-	Keys     int           // idempotency keys (default 1,000,000); the oldest goes first
+	// RetainAge is how long events are retained (default for ever).
+	RetainAge time.Duration
+	// Warehouse is what each warehouse may keep (default no limit).
+	Warehouse Quota
+	// Total is what is kept in all, in bytes (default 256 MiB). The rooms that were published to
+	// longest ago give up their histories first, and are forgotten then. Retained events take half
+	// of it at most; more are refused.
+	Total int
+	Keys  int // idempotency keys (default 1,000,000); the oldest goes first
 }
 
+// DefaultTotal is the default of [Limits].Total. What it bounds takes up to 1.5 times as much heap,
+// see TestMemoryTakesWhatIsDocumented.
+const DefaultTotal = 256 << 20
+
 func (l Limits) withDefaults() Limits {
-	return Limits{
-		Messages: cmp.Or(l.Messages, wire.HistoryMessages),
-		Age:      cmp.Or(l.Age, wire.HistoryAge),
-		Bytes:    cmp.Or(l.Bytes, 4<<20),
-		Rooms:    cmp.Or(l.Rooms, 1_000_000),
-		Retained: cmp.Or(l.Retained, 32),
-		Keys:     cmp.Or(l.Keys, 1_000_000),
-	}
+	l.Messages = cmp.Or(l.Messages, wire.HistoryMessages)
+	l.Age = cmp.Or(l.Age, wire.HistoryAge)
+	l.Bytes = cmp.Or(l.Bytes, 4<<20)
+	l.Retained = cmp.Or(l.Retained, 32)
+	l.Total = cmp.Or(l.Total, DefaultTotal)
+	l.Keys = cmp.Or(l.Keys, 1_000_000)
+	return l
 }
 
 // Memory is the broker of a single instance: all is lost with the process, and a new epoch tells
 // so.
+//
+//	Publish ──▶ memoryRoom: offset, history, retained ──▶ handler
+//	              └──▶ ledger: what each warehouse keeps, and all together
+//	sweep (timer) ──▶ forgets what is too old
+//	evict (after a publication) ──▶ what is too much
 type Memory struct {
-	epoch   string
+	// Static after construction.
 	limits  Limits
 	handler Handler
 	keys    idempotencyCache
+	ledger  *ledger
+	seed    maphash.Seed
 
 	rejecting atomic.Bool // takes no more publications
 
 	mu     sync.RWMutex
 	rooms  map[wire.Room]*memoryRoom
 	closed bool
+	epoch  string // of the rooms that were never forgotten
+	// forgotten counts how often a room was, by its hash: each time its epoch becomes another one,
+	// since its numbers are given again.
+	forgotten map[uint64]uint64
+	sweeping  *time.Timer // nil while there is nothing to sweep
 }
 
 var _ Broker = (*Memory)(nil)
 
+// maxForgotten bounds Memory.forgotten. Beyond it all rooms that there are none of get another
+// epoch.
+const maxForgotten = 1_000_000
+
 type memoryRoom struct {
-	mu         sync.Mutex
-	n          uint64
-	bytes      int        // of data in history
-	history    []*Message // oldest first, without holes, the last one has number n
-	retained   map[string]*Message
-	subscribed bool
-	forgotten  bool // no longer in Memory.rooms
+	name wire.Room
+
+	mu            sync.Mutex
+	epoch         string
+	n             uint64
+	bytes         int        // of data in history
+	history       []*Message // oldest first, without holes, the last one has number n
+	retained      map[string]*Message
+	retainedBytes int
+	subscribed    bool
+	forgotten     bool // no longer in Memory.rooms
+
+	// Guarded by the ledger's mutex; usage is only changed with mu held as well.
+	usage Usage
+	place *list.Element // in the ledger; nil while the room was not published to
 }
 
 // NewMemory returns an empty broker with its own epoch. It delivers to handler within Publish.
 func NewMemory(limits Limits, handler Handler) *Memory {
 	limits = limits.withDefaults()
-	return &Memory{
-		epoch:   NewEpoch(),
-		limits:  limits,
-		handler: handler,
-		keys:    idempotencyCache{limit: limits.Keys, known: map[string]firstUse{}},
-		rooms:   map[wire.Room]*memoryRoom{},
+	b := &Memory{
+		epoch:     NewEpoch(),
+		limits:    limits,
+		handler:   handler,
+		ledger:    newLedger(),
+		seed:      maphash.MakeSeed(),
+		rooms:     map[wire.Room]*memoryRoom{},
+		forgotten: map[uint64]uint64{},
 	}
+	b.keys = idempotencyCache{limit: limits.Keys, known: map[string]firstUse{}, added: b.ledger.addKeys}
+	return b
 }
 
 // NewEpoch returns an epoch that no room had before: the time in ms and a random part, in base 36.
@@ -95,96 +137,161 @@ func (b *Memory) lock(room wire.Room) (*memoryRoom, error) {
 	}
 }
 
-// room returns the room, or nil; with create it makes it.
-func (b *Memory) room(room wire.Room, create bool) (*memoryRoom, error) {
+// room returns the room. One that there is none of is made: for this call alone, or with keep for
+// all.
+func (b *Memory) room(room wire.Room, keep bool) (*memoryRoom, error) {
 	b.mu.RLock()
-	r, closed := b.rooms[room], b.closed
+	r, closed, epoch := b.rooms[room], b.closed, b.epochOf(room)
 	b.mu.RUnlock()
-	if closed {
+	switch {
+	case closed:
 		return nil, errClosed()
-	}
-	if r != nil || !create {
+	case r != nil:
 		return r, nil
+	case !keep:
+		return &memoryRoom{name: room, epoch: epoch}, nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r = b.rooms[room]; r != nil {
-		return r, nil
+	if r = b.rooms[room]; r == nil {
+		r = &memoryRoom{name: room, epoch: b.epochOf(room)}
+		b.rooms[room] = r
 	}
-	if len(b.rooms) >= b.limits.Rooms {
-		return nil, wire.Errorf(wire.CodeLimitReached, "there are %d rooms already, the most that this server keeps",
-			b.limits.Rooms)
-	}
-	r = new(memoryRoom)
-	b.rooms[room] = r
 	return r, nil
+}
+
+// epochOf is the epoch that a room begins with. It is called with b.mu held.
+func (b *Memory) epochOf(room wire.Room) string {
+	if times := b.forgotten[maphash.Comparable(b.seed, room)]; times > 0 {
+		return b.epoch + "x" + strconv.FormatUint(times, 36)
+	}
+	return b.epoch
+}
+
+// forget notes that numbers of the room will be given again. It is called with b.mu held.
+func (b *Memory) forget(room wire.Room) {
+	if len(b.forgotten) >= maxForgotten {
+		b.epoch, b.forgotten = NewEpoch(), map[uint64]uint64{}
+		return
+	}
+	b.forgotten[maphash.Comparable(b.seed, room)]++
 }
 
 // Publish implements [Broker].
 func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
+	receipt, over, err := b.publish(p)
+	if over {
+		b.evict()
+	}
+	return receipt, err
+}
+
+func (b *Memory) publish(p Publication) (_ Receipt, over bool, _ error) {
 	if b.rejecting.Load() {
-		return Receipt{}, &wire.Error{Code: wire.CodeUnavailable, RetryAfter: 1000,
+		return Receipt{}, false, &wire.Error{Code: wire.CodeUnavailable, RetryAfter: 1000,
 			Message: "the server is shutting down: try again"}
 	}
 	r, err := b.lock(p.Room)
 	if err != nil {
-		return Receipt{}, err
+		return Receipt{}, false, err
 	}
 	defer r.mu.Unlock()
 	now := time.Now()
+	key := ""
 	if p.IdempotencyKey != "" {
-		if first, ok := b.keys.find(p.Room, p.IdempotencyKey, now); ok {
+		key = r.epoch + " " + p.Room.String() + " " + p.scopedKey()
+		if first, ok := b.keys.find(key, now); ok {
 			if first.digest != p.digest() {
-				return Receipt{}, errOtherMessage(first.offset)
+				return Receipt{}, false, errOtherMessage(first.offset)
 			}
-			return Receipt{Offset: first.offset, Duplicate: true}, nil
+			return Receipt{Offset: first.offset, Duplicate: true}, false, nil
 		}
 	}
-	if p.Retain && r.retained[p.Event] == nil && len(r.retained) >= b.limits.Retained {
-		return Receipt{}, wire.Errorf(wire.CodeLimitReached,
-			"%d events are retained in %s already: reuse one of their names", b.limits.Retained, p.Room)
+	if p.Retain {
+		r.expireRetained(b.limits, now)
+	}
+	allowed, err := b.refuse(r, p, key)
+	if err != nil {
+		b.forgetUnused(r)
+		return Receipt{}, false, err
 	}
 	r.n++
 	m := &Message{
-		Message: wire.Message{Room: p.Room, Event: p.Event, Offset: wire.Offset{Epoch: b.epoch, N: r.n},
+		Message: wire.Message{Room: p.Room, Event: p.Event, Offset: wire.Offset{Epoch: r.epoch, N: r.n},
 			Time: now.UnixMilli(), Data: p.Data},
 		Accepted: wire.MicrosOf(now),
 		Retain:   p.Retain,
 		Conflate: p.Conflate,
 	}
-	r.keep(m, b.limits, now)
-	if p.IdempotencyKey != "" {
-		b.keys.add(p.Room, p.IdempotencyKey, firstUse{m.Offset, p.digest()}, now)
+	r.keep(m)
+	r.expire(b.limits, allowed, now)
+	over = b.ledger.settle(r, r.keeps(), true, b.limits.Total)
+	if key != "" {
+		b.keys.add(key, p.Room.Warehouse, firstUse{m.Offset, p.digest()}, now)
 	}
+	b.sweepLater()
 	if r.subscribed {
 		b.handler.Message(m)
 	}
-	return Receipt{Offset: m.Offset}, nil
+	return Receipt{Offset: m.Offset}, over, nil
 }
 
-// keep adds m to the history and forgets what is over the limits.
-func (r *memoryRoom) keep(m *Message, l Limits, now time.Time) {
+// keep adds m to the history.
+func (r *memoryRoom) keep(m *Message) {
 	if m.Retain {
 		if r.retained == nil {
 			r.retained = map[string]*Message{}
 		}
+		r.unretain(m.Event)
 		r.retained[m.Event] = m
+		r.retainedBytes += retainedCost(m.Event, m.Data)
 	}
 	r.history = append(r.history, m)
 	r.bytes += len(m.Data)
-	r.expire(l, now)
 }
 
-func (r *memoryRoom) expire(l Limits, now time.Time) {
+// unretain takes away what is retained of an event, and reports whether there was something.
+func (r *memoryRoom) unretain(event string) bool {
+	m := r.retained[event]
+	if m == nil {
+		return false
+	}
+	r.retainedBytes -= retainedCost(event, m.Data)
+	delete(r.retained, event)
+	return true
+}
+
+// keeps is what the room keeps now.
+func (r *memoryRoom) keeps() Usage {
+	return Usage{Rooms: int(min(r.n, 1)), HistoryBytes: r.bytes + messageCost*len(r.history), RetainedBytes: r.retainedBytes,
+		RetainedEvents: len(r.retained)}
+}
+
+// expire forgets what is over the limits: of the history more than costs so much, too.
+func (r *memoryRoom) expire(l Limits, allowed int, now time.Time) {
 	oldest := wire.MicrosOf(now.Add(-l.Age))
 	drop := 0
-	for drop < len(r.history) &&
-		(len(r.history)-drop > l.Messages || r.bytes > l.Bytes || r.history[drop].Accepted < oldest) {
+	for drop < len(r.history) && (len(r.history)-drop > l.Messages || r.bytes > l.Bytes ||
+		r.bytes+messageCost*(len(r.history)-drop) > allowed || r.history[drop].Accepted < oldest) {
 		r.bytes -= len(r.history[drop].Data)
 		r.history[drop] = nil
 		drop++
 	}
-	r.history = r.history[drop:]
+	if r.history = r.history[drop:]; len(r.history) == 0 {
+		r.history = nil
+	}
+}
+
+// expireRetained forgets what is retained for too long.
+func (r *memoryRoom) expireRetained(l Limits, now time.Time) {
+	if l.RetainAge == 0 {
+		return
+	}
+	for event, m := range r.retained {
+		if now.Sub(m.Accepted.Time()) >= l.RetainAge {
+			r.unretain(event)
+		}
+	}
 }
 
 // Subscribe implements [Broker].
@@ -195,12 +302,24 @@ func (b *Memory) Subscribe(_ context.Context, room wire.Room) (Snapshot, error) 
 	}
 	defer r.mu.Unlock()
 	r.subscribed = true
-	s := Snapshot{Offset: wire.Offset{Epoch: b.epoch, N: r.n}}
+	b.expire(r, time.Now())
+	return r.snapshot(), nil
+}
+
+func (r *memoryRoom) snapshot() Snapshot {
+	s := Snapshot{Offset: wire.Offset{Epoch: r.epoch, N: r.n}}
 	for _, m := range r.retained {
 		s.Retained = append(s.Retained, m)
 	}
 	slices.SortFunc(s.Retained, func(a, b *Message) int { return cmp.Compare(a.Offset.N, b.Offset.N) })
-	return s, nil
+	return s
+}
+
+// expire forgets what is too old of a room, whose mutex is held.
+func (b *Memory) expire(r *memoryRoom, now time.Time) {
+	r.expire(b.limits, math.MaxInt, now)
+	r.expireRetained(b.limits, now)
+	b.ledger.settle(r, r.keeps(), false, 0)
 }
 
 // Unsubscribe implements [Broker]. A room that nobody published to is forgotten.
@@ -213,14 +332,20 @@ func (b *Memory) Unsubscribe(room wire.Room) {
 	}
 	r.mu.Lock() // not with b.mu held: the room may be in the middle of a fan-out
 	r.subscribed = false
-	r.forgotten = r.n == 0
-	forgotten := r.forgotten
+	b.forgetUnused(r)
 	r.mu.Unlock()
-	if forgotten { // whoever finds it until then looks again, see lock
-		b.mu.Lock()
-		delete(b.rooms, room)
-		b.mu.Unlock()
+}
+
+// forgetUnused forgets a room that nobody published to and nobody is subscribed to. Its mutex is
+// held.
+func (b *Memory) forgetUnused(r *memoryRoom) {
+	if r.subscribed || r.n > 0 || r.forgotten {
+		return
 	}
+	r.forgotten = true // whoever finds it until it is gone looks again, see lock
+	b.mu.Lock()
+	delete(b.rooms, r.name)
+	b.mu.Unlock()
 }
 
 // History implements [Broker].
@@ -229,20 +354,142 @@ func (b *Memory) History(_ context.Context, room wire.Room, after wire.Offset, l
 	if err != nil {
 		return Page{}, err
 	}
-	if r == nil {
-		r = new(memoryRoom)
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.expire(b.limits, time.Now())
+	if r.n > 0 && !r.forgotten {
+		b.expire(r, time.Now())
+	}
 	found := r.history
-	if first := r.n - uint64(len(found)) + 1; after.Epoch == b.epoch && after.N >= first {
+	if first := r.n - uint64(len(found)) + 1; after.Epoch == r.epoch && after.N >= first {
 		found = found[min(after.N+1-first, uint64(len(found))):]
 	}
-	page := newPage(after, wire.Offset{Epoch: b.epoch, N: r.n}, found)
+	page := newPage(after, wire.Offset{Epoch: r.epoch, N: r.n}, found)
 	page.Messages = slices.Clone(found[:min(limit, len(found))])
 	return page, nil
 }
+
+// DeleteRetained implements [Deleter].
+func (b *Memory) DeleteRetained(_ context.Context, room wire.Room, event string) (bool, error) {
+	r, err := b.room(room, false)
+	if err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.unretain(event) {
+		return false, nil
+	}
+	b.ledger.settle(r, r.keeps(), false, 0)
+	if r.subscribed {
+		b.handler.Retained(room, r.snapshot())
+	}
+	return true, nil
+}
+
+// DeleteRoom implements [Deleter].
+func (b *Memory) DeleteRoom(_ context.Context, room wire.Room) (bool, error) {
+	r, err := b.room(room, false)
+	if err != nil {
+		return false, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n == 0 || r.forgotten {
+		return false, nil
+	}
+	last := wire.Offset{Epoch: r.epoch, N: r.n}
+	b.reset(r)
+	if r.subscribed {
+		b.handler.Gap(room, Gap{From: last, To: wire.Offset{Epoch: r.epoch}}, nil)
+	}
+	b.forgetUnused(r)
+	return true, nil
+}
+
+// reset makes a room, whose mutex is held, one that nobody published to, of another epoch.
+func (b *Memory) reset(r *memoryRoom) {
+	b.mu.Lock()
+	b.forget(r.name)
+	r.epoch = b.epochOf(r.name)
+	b.mu.Unlock()
+	r.n, r.bytes, r.history, r.retained, r.retainedBytes = 0, 0, nil, nil, 0
+	b.ledger.settle(r, Usage{}, false, 0)
+}
+
+// evictions bounds the rooms that one publication takes something from. More is left to the next.
+const evictions = 64
+
+// evict takes their histories from the rooms that were published to longest ago, until all of them
+// keep no more than the limit. A room that keeps nothing any more, and that nobody is in, is
+// forgotten.
+func (b *Memory) evict() {
+	for range evictions {
+		r := b.ledger.quietest(b.limits.Total)
+		if r == nil {
+			return
+		}
+		r.mu.Lock()
+		switch {
+		case r.forgotten || r.n == 0:
+		case len(r.history) == 0 && len(r.retained) == 0 && !r.subscribed:
+			b.reset(r)
+			b.forgetUnused(r)
+		default:
+			r.bytes, r.history = 0, nil
+			b.ledger.settle(r, r.keeps(), false, 0)
+		}
+		r.mu.Unlock()
+	}
+}
+
+// sweepInterval is the time between two sweeps.
+func (b *Memory) sweepInterval() time.Duration {
+	return min(max(b.limits.Age/4, time.Second), time.Minute)
+}
+
+// sweepLater makes sure that there is a sweep to come.
+func (b *Memory) sweepLater() {
+	b.mu.RLock()
+	coming := b.sweeping != nil
+	b.mu.RUnlock()
+	if coming {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sweeping == nil && !b.closed {
+		b.sweeping = time.AfterFunc(b.sweepInterval(), b.sweep)
+	}
+}
+
+// sweep forgets what is too old, of rooms that nobody publishes to as well. It comes again while
+// there is something that will be.
+func (b *Memory) sweep() {
+	now := time.Now()
+	b.mu.RLock()
+	rooms := slices.Collect(maps.Values(b.rooms))
+	b.mu.RUnlock()
+	left := b.keys.sweep(now)
+	for _, r := range rooms {
+		r.mu.Lock()
+		if r.n > 0 && !r.forgotten {
+			b.expire(r, now)
+			left = left || len(r.history) > 0 || b.limits.RetainAge > 0 && len(r.retained) > 0
+		}
+		r.mu.Unlock()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case left && !b.closed:
+		b.sweeping.Reset(b.sweepInterval())
+	default:
+		b.sweeping = nil
+	}
+}
+
+// Usage implements [Broker].
+func (b *Memory) Usage() map[string]Usage { return b.ledger.usage() }
 
 // RejectPublishes refuses publications from now on: the process is about to end, and they would be
 // lost with it.
@@ -263,50 +510,8 @@ func (b *Memory) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	return nil
-}
-
-// An idempotencyCache remembers the latest idempotency keys for wire.IdempotencyWindow.
-type idempotencyCache struct {
-	limit int
-
-	mu    sync.Mutex
-	known map[string]firstUse
-	order []usedKey // oldest first
-}
-
-// A firstUse is what a key was used for first.
-type firstUse struct {
-	offset wire.Offset
-	digest string
-}
-
-type usedKey struct {
-	key string
-	at  time.Time
-}
-
-func (c *idempotencyCache) find(room wire.Room, key string, now time.Time) (firstUse, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.expire(now)
-	first, ok := c.known[room.String()+" "+key]
-	return first, ok
-}
-
-func (c *idempotencyCache) add(room wire.Room, key string, first firstUse, now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	full := room.String() + " " + key
-	c.known[full] = first
-	c.order = append(c.order, usedKey{full, now})
-	c.expire(now)
-}
-
-func (c *idempotencyCache) expire(now time.Time) {
-	for len(c.order) > 0 && (len(c.order) > c.limit || now.Sub(c.order[0].at) >= wire.IdempotencyWindow) {
-		delete(c.known, c.order[0].key)
-		c.order[0] = usedKey{}
-		c.order = c.order[1:]
+	if b.sweeping != nil {
+		b.sweeping.Stop()
 	}
+	return nil
 }

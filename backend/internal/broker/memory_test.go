@@ -131,44 +131,24 @@ func TestMemoryDeliversWhatItCannotKeep(t *testing.T) {
 	}
 }
 
-func TestMemoryBoundsTheNumberOfRooms(t *testing.T) {
-	const most = 3
-	b, _ := startMemory(t, broker.Limits{Rooms: most})
-	wantFull := func(what string, err error) {
-		t.Helper()
-		if err == nil || wire.AsError(err).Code != wire.CodeLimitReached {
-			t.Errorf("%s: %v, want the code %s", what, err, wire.CodeLimitReached)
-		}
-	}
-	for i := range most {
-		brokertest.Publish(t, b, broker.Publication{Room: room(i)})
-	}
-	_, err := b.Publish(t.Context(), broker.Publication{Room: room(most), Event: "E"})
-	wantFull("publishing to one room more", err)
-	_, err = b.Subscribe(t.Context(), room(most))
-	wantFull("subscribing to one room more", err)
-	for i := range most { // the others go on
-		if got := brokertest.Publish(t, b, broker.Publication{Room: room(i)}).Offset.N; got != 2 {
-			t.Errorf("room %d: the second message got number %d", i, got)
-		}
-	}
-	if err := b.Health(); err != nil {
-		t.Errorf("full is not ill: %v", err)
-	}
-}
-
-// Strangers may subscribe to whatever they like; that must not fill the broker.
-func TestMemoryForgetsRoomsThatNobodyPublishedTo(t *testing.T) {
-	b, _ := startMemory(t, broker.Limits{Rooms: 1})
+// Strangers may subscribe to whatever they like; that must leave nothing behind.
+func TestMemoryKeepsNothingOfRoomsThatNobodyPublishedTo(t *testing.T) {
+	b, _ := startMemory(t, broker.Limits{Warehouse: broker.Quota{Rooms: 1}, Total: 4096})
 	for i := range 100 {
-		if _, err := b.Subscribe(t.Context(), room(i)); err != nil {
-			t.Fatalf("after %d rooms that came and went: %v", i, err)
-		}
+		brokertest.Subscribe(t, b, room(i))
 		_, err := b.History(t.Context(), room(i+1), wire.Offset{Epoch: "e"}, 10)
 		testkit.Must(t, err)
+	}
+	if used := b.Usage(); len(used) > 0 {
+		t.Errorf("rooms that nobody published to count as %+v", used)
+	}
+	brokertest.Publish(t, b, broker.Publication{Room: room(100)}) // is not locked out by them
+	for i := range 100 {
 		b.Unsubscribe(room(i))
 	}
-	brokertest.Publish(t, b, broker.Publication{Room: room(100)})
+	if n := broker.MemoryRooms(b); n != 1 {
+		t.Errorf("%d rooms are kept, want the one that was published to", n)
+	}
 }
 
 func TestMemoryForgetsARoomWhileOthersPublishToIt(t *testing.T) {
@@ -249,3 +229,4 @@ type discard struct{}
 
 func (discard) Message(*broker.Message)                      {}
 func (discard) Gap(wire.Room, broker.Gap, []*broker.Message) {}
+func (discard) Retained(wire.Room, broker.Snapshot)          {}

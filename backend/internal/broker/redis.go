@@ -24,9 +24,12 @@ import (
 // RedisOptions of [OpenRedis]. Target is needed; zero values of the others mean the defaults.
 type RedisOptions struct {
 	Target  *redisconn.Target
-	Limits  Limits // Rooms and Keys are for Redis's own memory limit to bound
+	Limits  Limits // Total and Keys are for Redis's own memory limit to bound
 	Timings RedisTimings
 	Log     *slog.Logger
+	// Prefix begins the names of all keys and channels (default redisconn.DefaultPrefix). Instances
+	// with different ones know nothing of one another.
+	Prefix string
 	// OnReconnect, if not nil, is called when a pub/sub connection is back after it was lost.
 	OnReconnect func()
 	// OnRepair, if not nil, is called when a room is resynchronised from its stream: after a lost
@@ -56,6 +59,9 @@ type RedisTimings struct {
 	Backoff   time.Duration // longest pause between two attempts to connect (default 2 s)
 	Health    time.Duration // between two health checks (default 1 s)
 	Reconcile time.Duration // between two comparisons of idle rooms with Redis (default 5 s)
+	// Recount is the time after which what a warehouse keeps is counted anew, without what has
+	// expired (default 30 s).
+	Recount time.Duration
 }
 
 func (t RedisTimings) withDefaults() RedisTimings {
@@ -65,6 +71,7 @@ func (t RedisTimings) withDefaults() RedisTimings {
 		Backoff:   cmp.Or(t.Backoff, 2*time.Second),
 		Health:    cmp.Or(t.Health, time.Second),
 		Reconcile: cmp.Or(t.Reconcile, 5*time.Second),
+		Recount:   cmp.Or(t.Recount, 30*time.Second),
 	}
 }
 
@@ -79,9 +86,11 @@ func (t RedisTimings) withDefaults() RedisTimings {
 // few seconds. The offset, the stream and the message are made by one script (atomic in Redis), so
 // a message that was answered with its offset is in the stream before anyone hears of it.
 //
-// Keys of a room, which all hash to one slot: zonecast:{room}:meta (hash: epoch, n), :stream
-// (entries n-µs), :retained (hash by event), :keys (hash of idempotency keys), :order (their
-// times). The channel is zonecast:{room}.
+// Keys of a room, which all hash to one slot, with the default prefix: zonecast:{room}:meta (hash:
+// epoch, n), :stream (entries n-µs), :retained (hash by event), :keys (hash of idempotency keys),
+// :order (their times). The channel is zonecast:{room}. zonecast:{warehouse:name}:usage is the
+// index of what the rooms of a warehouse keep, zonecast:life the epoch of rooms that nobody
+// published to.
 type Redis struct {
 	// Static after construction.
 	opts        RedisOptions
@@ -90,13 +99,15 @@ type Redis struct {
 	dialect     dialect
 	handler     Handler
 	committer   *committer
+	usage       *usages
 	repairSlots chan struct{}   // holds a token for each repair that reads its history
 	ctx         context.Context // ends with Close
 	stop        context.CancelFunc
 	running     sync.WaitGroup // every goroutine
 
-	lastWarned atomic.Int64          // Unix time of the last warning of what may happen often
-	down       atomic.Pointer[error] // why Redis can't be used; nil while it can
+	lastWarned atomic.Int64           // Unix time of the last warning of what may happen often
+	down       atomic.Pointer[error]  // why Redis can't be used; nil while it can
+	life       atomic.Pointer[string] // the epoch of rooms that nobody published to, as it was read last
 
 	mu          sync.RWMutex
 	rooms       map[string]*redisRoom  // subscribed to, or about to be, by channel
@@ -119,7 +130,7 @@ const (
 
 // OpenRedis begins to receive. It fails if the subscriptions can't be served.
 func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis, error) {
-	opts.Limits, opts.Timings = opts.Limits.withDefaults(), opts.Timings.withDefaults()
+	opts.Limits, opts.Timings, opts.Prefix = opts.Limits.withDefaults(), opts.Timings.withDefaults(), cmp.Or(opts.Prefix, redisconn.DefaultPrefix)
 	opts.MaxDataBytes = cmp.Or(opts.MaxDataBytes, wire.QueuedBytes)
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -132,22 +143,20 @@ func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis,
 		b.dialect = sharded
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.committer = newCommitter(b)
+	b.committer, b.usage = newCommitter(b), newUsages(b)
+	life := NewEpoch()
+	b.life.Store(&life)
+	if err := b.readLife(ctx); err != nil && !isFull(err) {
+		return nil, errors.Join(fmt.Errorf("Redis at %s: %w", opts.Target, err), b.Close())
+	}
 	b.running.Go(b.monitor)
+	b.running.Go(func() { b.usage.run(b.ctx) })
 	b.running.Go(b.retrySubscriptions)
 	b.running.Go(b.reconcile)
 	if err := b.connect(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("Redis at %s: subscribe: %w", opts.Target, err), b.Close())
 	}
 	return b, nil
-}
-
-// keys are the names of a room's keys.
-type keys struct{ channel, meta, stream, retained string }
-
-func keysOf(room wire.Room) keys {
-	channel := "zonecast:{" + room.String() + "}"
-	return keys{channel, channel + ":meta", channel + ":stream", channel + ":retained"}
 }
 
 // shard returns a client of the server that holds the key. It is the cluster's own: never close it.
@@ -163,16 +172,18 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	if b.ctx.Err() != nil {
 		return Receipt{}, errClosed()
 	}
-	k := keysOf(p.Room)
+	k := b.keysOf(p.Room)
 	names := []string{k.meta, k.stream, k.retained}
-	digest := ""
+	digest, key := "", ""
 	if p.IdempotencyKey != "" {
-		names, digest = append(names, k.channel+":keys", k.channel+":order"), p.digest()
+		names, digest, key = append(names, k.idempotency, k.order), p.digest(), p.scopedKey()
 	}
-	l := b.opts.Limits
-	answer, err := b.committer.commit(ctx, len(p.Data), names, NewEpoch(), k.channel, p.Event, []byte(p.Data), retainText(p.Retain),
-		l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), b.attributes(&p),
-		b.dialect.publish, digest, p.IdempotencyKey)
+	names, life := b.withLife(names)
+	l, left := b.opts.Limits, b.usage.left(ctx, p.Room.Warehouse)
+	answer, err := b.committer.commit(ctx, p.Room.Warehouse, len(p.Data), names, NewEpoch(), life, k.channel, p.Event, []byte(p.Data),
+		retainText(p.Retain), l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), b.attributes(&p),
+		b.dialect.publish, digest, key, l.RetainAge.Milliseconds(),
+		left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents)
 	if err != nil {
 		return Receipt{}, b.unavailable("publish to "+p.Room.String(), err)
 	}
@@ -180,16 +191,31 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	switch {
 	case len(parts) == 1 && parts[0] == "full":
 		return Receipt{}, wire.Errorf(wire.CodeLimitReached,
-			"%d events are retained in %s already: reuse one of their names", l.Retained, p.Room)
+			"%d events are retained in %s already: reuse one of their names, or delete one", l.Retained, p.Room)
+	case len(parts) == 2 && parts[0] == "quota":
+		return Receipt{}, l.Warehouse.exceeded(parts[1], p.Room.Warehouse)
 	case len(parts) == 4 && parts[0] == "again":
-		if o, err := parseOffset(parts[1], parts[2]); err == nil && parts[3] != digest {
+		o, err := parseOffset(parts[1], parts[2])
+		if err == nil && parts[3] != digest {
 			return Receipt{}, errOtherMessage(o)
 		}
-	case len(parts) != 3:
+		return Receipt{Offset: o, Duplicate: true}, err
+	case len(parts) != 9:
 		return Receipt{}, fmt.Errorf("publish to %s: Redis answered %q", p.Room, answer)
 	}
 	o, err := parseOffset(parts[1], parts[2])
-	return Receipt{Offset: o, Duplicate: parts[0] == "again"}, err
+	if err != nil {
+		return Receipt{}, err
+	}
+	before, after, err := parseUsage(parts[3:])
+	if err != nil {
+		return Receipt{}, err
+	}
+	if after.Rooms = 1; o.N > 1 {
+		before.Rooms = 1
+	}
+	b.usage.published(p.Room, before, after, false)
+	return Receipt{Offset: o}, nil
 }
 
 // unavailable turns an error of Redis into one that the caller can read, and logs the cause.
@@ -219,6 +245,12 @@ func (b *Redis) warnOnceASecond(message string, facts ...any) {
 	}
 }
 
+// isFull reports whether Redis refused a command because its memory is full. An older one says so
+// within another error, for a command of a script.
+func isFull(err error) bool {
+	return err != nil && (redis.HasErrorPrefix(err, "OOM") || strings.Contains(err.Error(), "OOM command not allowed"))
+}
+
 // isRefusal reports whether Redis answered that it did not carry a command out. An error from
 // within a script says nothing about what the script did before.
 func isRefusal(err error) bool {
@@ -230,8 +262,8 @@ func isRefusal(err error) bool {
 func refusalText(err error) string {
 	var network *net.OpError
 	switch {
-	case redis.HasErrorPrefix(err, "OOM"):
-		return "Redis is out of memory: try again"
+	case isFull(err): // which scripts are told before they write anything
+		return "Redis is out of memory, nothing was done: try again later, or have its operator make room"
 	case redis.HasErrorPrefix(err, "READONLY"):
 		return "Redis takes no writes: try again"
 	case isRefusal(err), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, errDisconnected),
@@ -261,22 +293,21 @@ func (b *Redis) Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)
 			err = ctx.Err()
 		}
 	}
-	var s Snapshot
-	var accepted wire.Micros
+	var s position
 	if err == nil {
-		s, accepted, err = b.position(ctx, room)
+		s, err = b.position(ctx, room)
 	}
 	if err != nil {
 		b.Unsubscribe(room)
 		return Snapshot{}, b.unavailable("subscribe to "+room.String(), err)
 	}
-	r.start(s.Offset, accepted)
-	return s, nil
+	r.start(s)
+	return s.Snapshot, nil
 }
 
 // Unsubscribe implements [Broker].
 func (b *Redis) Unsubscribe(room wire.Room) {
-	channel := keysOf(room).channel
+	channel := b.keysOf(room).channel
 	b.mu.Lock()
 	r := b.rooms[channel]
 	delete(b.rooms, channel)

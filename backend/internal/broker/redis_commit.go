@@ -17,16 +17,18 @@ const (
 	commitBatch = 128
 	// maxBatches is how many round trips to one server may be under way at once.
 	maxBatches = 2
-	// maxQueuedCommits bounds the data queued for one server, in bytes. More is refused: publishers
-	// are faster than Redis, or Redis hangs.
+	// maxQueuedCommits bounds the data queued for one server, in bytes, and maxQueuedShare that of
+	// one warehouse. More is refused: publishers are faster than Redis, or Redis hangs.
 	maxQueuedCommits = 32 << 20
+	maxQueuedShare   = maxQueuedCommits / 4
 	// redirectPause is between two tries of a publication whose slot is moving to another server.
 	redirectPause = 20 * time.Millisecond
 )
 
 // A committer runs the publish script. Publications that come in while others are under way leave
 // together, so that the number of round trips does not grow with the load. Each server has a queue,
-// so that one that hangs holds up only its own rooms.
+// so that one that hangs holds up only its own rooms; in it warehouses take turns, so that one that
+// publishes too much holds up only itself.
 //
 // It repeats only what a server has not carried out. go-redis's own pipeline for clusters would
 // also repeat what may have been carried out, and a message would be published twice.
@@ -44,18 +46,18 @@ var errBacklog = errors.New("publish queue full")
 // A commitQueue holds the publications for one server. Guarded by the committer's mutex.
 type commitQueue struct {
 	client  *redis.Client
-	waiting []*commit
-	bytes   int // of data in waiting
+	waiting fairQueue
 	senders int // goroutines, at most maxBatches
 }
 
 type commit struct {
-	ctx  context.Context
-	keys []string
-	args []any
-	size int           // bytes of data
-	done chan struct{} // closed when cmd has the answer
-	cmd  *redis.Cmd
+	ctx       context.Context
+	warehouse string
+	keys      []string
+	args      []any
+	size      int           // bytes of data
+	done      chan struct{} // closed when cmd has the answer
+	cmd       *redis.Cmd
 }
 
 func newCommitter(b *Redis) *committer {
@@ -75,10 +77,10 @@ func (c *committer) close() error {
 
 // commit waits for the answer, or for ctx to end; the publication, of so many bytes of data, may be
 // accepted all the same then.
-func (c *committer) commit(ctx context.Context, size int, keys []string, args ...any) (string, error) {
+func (c *committer) commit(ctx context.Context, warehouse string, size int, keys []string, args ...any) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.broker.opts.Timings.Command)
 	defer cancel()
-	one := &commit{ctx: ctx, keys: keys, args: args, size: size}
+	one := &commit{ctx: ctx, warehouse: warehouse, keys: keys, args: args, size: size}
 	for {
 		one.done = make(chan struct{})
 		if err := c.enqueue(one); err != nil {
@@ -116,12 +118,10 @@ func (c *committer) enqueue(one *commit) error {
 		q = new(commitQueue)
 		c.queues[address] = q
 	}
-	if q.bytes > 0 && q.bytes+one.size > maxQueuedCommits {
+	if !q.waiting.push(one) {
 		return errBacklog
 	}
 	q.client = client
-	q.waiting = append(q.waiting, one)
-	q.bytes += one.size
 	if q.senders < maxBatches && c.broker.spawn(func() { c.drain(address, q) }) {
 		q.senders++
 	}
@@ -135,19 +135,13 @@ func (c *committer) enqueue(one *commit) error {
 func (c *committer) drain(address string, q *commitQueue) {
 	for {
 		c.mu.Lock()
-		n := min(len(q.waiting), commitBatch)
-		if n == 0 {
+		batch := q.waiting.pop(commitBatch)
+		if len(batch) == 0 {
 			if q.senders--; q.senders == 0 {
 				delete(c.queues, address)
 			}
 			c.mu.Unlock()
 			return
-		}
-		batch := append([]*commit(nil), q.waiting[:n]...)
-		clear(q.waiting[:n])
-		q.waiting = q.waiting[n:]
-		for _, one := range batch {
-			q.bytes -= one.size
 		}
 		client := q.client
 		c.mu.Unlock()

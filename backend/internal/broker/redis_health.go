@@ -14,8 +14,15 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// watchKey is written to find out whether Redis takes writes.
-const watchKey = "zonecast:watch"
+// fullError says that Redis takes no writes that need memory.
+type fullError struct{ err error }
+
+func (e fullError) Error() string {
+	return "Redis is out of memory, nothing can be published until there is room: " + e.err.Error()
+}
+
+// Everywhere reports that no other instance is better off.
+func (fullError) Everywhere() bool { return true }
 
 // Health implements [Broker].
 func (b *Redis) Health() error {
@@ -23,8 +30,18 @@ func (b *Redis) Health() error {
 		return errClosed()
 	}
 	if err := b.down.Load(); err != nil {
-		return fmt.Errorf("Redis is not available: %w", *err)
+		if !isFull(*err) {
+			return fmt.Errorf("Redis is not available: %w", *err)
+		}
+		if other := b.pubsubHealth(); other != nil {
+			return other
+		}
+		return fullError{*err}
 	}
+	return b.pubsubHealth()
+}
+
+func (b *Redis) pubsubHealth() error {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, c := range b.conns {
@@ -99,7 +116,10 @@ func (b *Redis) checkWritable() error {
 			return err
 		}
 	}
-	return b.client.Set(b.ctx, watchKey, 1, time.Minute).Err()
+	if err := b.client.Set(b.ctx, b.watchKey(), 1, time.Minute).Err(); err != nil {
+		return err
+	}
+	return b.readLife(b.ctx)
 }
 
 const (
@@ -172,18 +192,14 @@ func (b *Redis) staleRooms(rooms []*redisRoom) (stale []*redisRoom) {
 }
 
 // changedPositions reads the rooms' positions, and returns those that differ from before, by index.
-// It keeps rooms that nobody has published to from expiring.
 func (b *Redis) changedPositions(rooms []*redisRoom, before []wire.Offset) map[int]wire.Offset {
 	ctx, cancel := context.WithTimeout(b.ctx, b.opts.Timings.Command)
 	defer cancel()
 	pipe := b.client.Pipeline()
 	reads := make([]*redis.SliceCmd, len(rooms))
+	life := pipe.Get(ctx, b.lifeKey())
 	for i, r := range rooms {
 		reads[i] = pipe.HMGet(ctx, r.keys.meta, "epoch", "n")
-		if before[i].N == 0 {
-			// By its text, not its hash: the server may not know it.
-			rememberScript.Eval(ctx, pipe, []string{r.keys.meta, r.keys.retained})
-		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	changed := map[int]wire.Offset{}
@@ -192,7 +208,12 @@ func (b *Redis) changedPositions(rooms []*redisRoom, before []wire.Offset) map[i
 		if err != nil || len(values) != 2 {
 			continue // Redis is away: each room is confirmed anew after that
 		}
-		epoch, _ := values[0].(string) // nothing at all, when the history is lost
+		epoch, known := values[0].(string)
+		if !known { // it was never published to, or its history is lost
+			if epoch, err = life.Result(); err != nil && !errors.Is(err, redis.Nil) {
+				continue
+			}
+		}
 		text, _ := values[1].(string)
 		n, _ := strconv.ParseUint(text, 10, 64)
 		if there := (wire.Offset{Epoch: epoch, N: n}); there != before[i] {

@@ -186,6 +186,10 @@ func (c *pubsubConn) handle(message any) {
 		if r == nil {
 			return
 		}
+		if m.Payload == recheck {
+			r.recheck()
+			return
+		}
 		decoded, err := b.decodeLive(r.name, m.Payload)
 		if err != nil {
 			b.refuse(bus.Message, r.name, err)

@@ -30,6 +30,7 @@ type redisRoom struct {
 	lastMessage   time.Time   // when pub/sub delivered something; zero for never
 	last          wire.Offset // the handler has everything up to it
 	lastAccepted  wire.Micros // of the message at last; 0 if unknown
+	deleted       string      // how often retained events were deleted, of which the handler knows
 	pending       []*Message  // arrived while the room was not live, in order
 	pendingBytes  int         // of data
 	// reread says that the history has to be read again: something may be missing after that.
@@ -58,15 +59,14 @@ const (
 )
 
 func newRedisRoom(b *Redis, name wire.Room) *redisRoom {
-	return &redisRoom{broker: b, name: name, keys: keysOf(name), confirmed: make(chan struct{})}
+	return &redisRoom{broker: b, name: name, keys: b.keysOf(name), confirmed: make(chan struct{})}
 }
 
-// start makes the room live: the subscriber has everything up to offset, whose message was accepted
-// at that time.
-func (r *redisRoom) start(offset wire.Offset, accepted wire.Micros) {
+// start makes the room live: the subscriber has everything up to this position.
+func (r *redisRoom) start(s position) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last, r.lastAccepted = offset, accepted
+	r.last, r.lastAccepted, r.deleted = s.Offset, s.accepted, s.deleted
 	r.dropDeliveredLocked()
 	if len(r.pending) == 0 && !r.reread {
 		r.state = stateLive
@@ -85,8 +85,19 @@ func (r *redisRoom) confirm() {
 		close(r.confirmed)
 		return
 	}
+	r.recheckLocked()
+}
+
+// recheck looks at the history again: something was deleted.
+func (r *redisRoom) recheck() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.recheckLocked()
+}
+
+func (r *redisRoom) recheckLocked() {
 	r.reread = true
-	if r.state == stateLive {
+	if r.state == stateLive && !r.closed {
 		r.startRepairLocked()
 	}
 }
@@ -170,12 +181,12 @@ func (r *redisRoom) repair() {
 			r.mu.Unlock()
 			return
 		}
-		after, accepted := r.last, r.lastAccepted
+		after, accepted, deleted := r.last, r.lastAccepted, r.deleted
 		// What arrived is in the history already.
 		r.pending, r.pendingBytes, r.reread = nil, 0, false
 		r.mu.Unlock()
 
-		page, err := b.readMissed(r.name, after, accepted)
+		page, err := b.readMissed(r.name, after, accepted, deleted)
 		if err != nil {
 			b.opts.Log.Warn("room resynchronisation failed", "room", r.name, "error", err)
 			r.setReread()
@@ -196,27 +207,30 @@ func (r *redisRoom) setReread() {
 	r.reread = true
 }
 
-// A missedPage is what did not arrive, and the retained messages when some of it is lost.
+// A missedPage is what did not arrive, and how the room stands when some of it is lost, or retained
+// events were deleted.
 type missedPage struct {
 	Page
-	retained []*Message
+	now *position
 }
 
-// readMissed reads a page, of a few rooms at a time.
-func (b *Redis) readMissed(room wire.Room, after wire.Offset, accepted wire.Micros) (p missedPage, err error) {
+// readMissed reads a page, of a few rooms at a time. deleted is how often retained events were
+// deleted, as the room knows it.
+func (b *Redis) readMissed(room wire.Room, after wire.Offset, accepted wire.Micros, deleted string) (p missedPage, err error) {
 	select {
 	case b.repairSlots <- struct{}{}:
 		defer func() { <-b.repairSlots }()
 	case <-b.ctx.Done():
 		return missedPage{}, errClosed()
 	}
-	if p.Page, err = b.history(b.ctx, room, after, accepted, repairPage); err != nil || p.Gap == nil {
+	page, now, err := b.history(b.ctx, room, after, accepted, repairPage)
+	if p.Page = page; err != nil || p.Gap == nil && now == deleted {
 		return p, err
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, b.opts.Timings.Command)
 	defer cancel()
-	s, _, err := b.position(ctx, room)
-	p.retained = s.Retained
+	s, err := b.position(ctx, room)
+	p.now = &s
 	return p, err
 }
 
@@ -230,7 +244,7 @@ func (r *redisRoom) position() (last wire.Offset, idle bool) {
 // deliverPage delivers a page, which nobody else does while the room is repairing. What is
 // published meanwhile need not wait for it.
 func (r *redisRoom) deliverPage(page missedPage) {
-	if page.Gap != nil && !r.deliverGap(*page.Gap, page.retained) {
+	if page.now != nil && !r.deliverPosition(page.Gap, page.now) {
 		return
 	}
 	pace := r.broker.opts.Pace
@@ -249,13 +263,19 @@ func (r *redisRoom) deliverPage(page missedPage) {
 	}
 }
 
-// deliverGap tells of lost messages. When the room is closed it does nothing and reports false.
-func (r *redisRoom) deliverGap(gap Gap, retained []*Message) bool {
+// deliverPosition tells of lost messages or, without a gap, of retained events that were deleted.
+// When the room is closed it does nothing and reports false.
+func (r *redisRoom) deliverPosition(gap *Gap, now *position) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.closed {
-		r.last, r.lastAccepted = gap.To, 0
-		r.broker.handler.Gap(r.name, gap, retained)
+	switch {
+	case r.closed:
+	case gap != nil:
+		r.last, r.lastAccepted, r.deleted = gap.To, 0, now.deleted
+		r.broker.handler.Gap(r.name, *gap, now.Retained)
+	default:
+		r.deleted = now.deleted
+		r.broker.handler.Retained(r.name, now.Snapshot)
 	}
 	return !r.closed
 }
@@ -271,13 +291,17 @@ func (r *redisRoom) deliver(m *Message) bool {
 }
 
 // deliverPendingLocked delivers the pending messages that follow, and makes the room live when
-// nothing is missing, which it reports.
+// nothing is missing, which it reports. Before the history is read again none of them does: what
+// has the next number may follow something else than what was delivered.
 func (r *redisRoom) deliverPendingLocked() bool {
+	if r.reread {
+		return false
+	}
 	r.dropDeliveredLocked()
 	for len(r.pending) > 0 && r.isNext(r.pending[0]) {
 		r.deliverLocked(r.dropFirstLocked())
 	}
-	if len(r.pending) > 0 || r.reread {
+	if len(r.pending) > 0 {
 		return false
 	}
 	r.pending, r.state = nil, stateLive

@@ -1,101 +1,126 @@
 package broker
 
-import (
-	"cmp"
-	"context"
-	"errors"
-	"fmt"
-	"slices"
-	"strconv"
-	"strings"
+import "github.com/redis/go-redis/v9"
 
-	"github.com/redis/go-redis/v9"
-
-	"github.com/zonecast/zonecast/backend/internal/bus"
-	"github.com/zonecast/zonecast/backend/wire"
-)
-
-// roomPreamble makes sure that the room has an epoch. Without one its history is lost, or never
-// was: what may be left of it is of another epoch and goes. A room that nobody has published to is
-// forgotten after a day, since anybody may ask for any.
+// roomPreamble reads how the room stands. A room that nobody published to has no keys, since
+// anybody may ask for any: it stands at number 0 of the Redis's own epoch, its first message is
+// number 1 of that, and so whoever saw it empty has missed nothing by then. The epoch is made anew
+// when the Redis was emptied, or lost messages. A room without meta whose other keys are there has
+// lost its history: what is left goes with the first message.
 //
-// KEYS: meta, stream, retained. ARGV[1]: an epoch that no room had before. The meta hash has the
-// epoch, the number n of the last message, the bytes of data in the stream, and the time of the
-// last message (at, in ms). The retained hash always has an empty field: while a cluster moves a
-// slot, a server refuses a script of which some keys are there and others nowhere.
+// KEYS: meta, stream, retained, …; the last one holds the Redis's own epoch, unless ARGV[2] does:
+// in a cluster that key is of another slot. ARGV[1]: an epoch that no room had before.
+//
+// The meta hash has the epoch, the number n of the last message, the bytes of data in the stream,
+// the time of the last message (at, in ms), the bytes and the number of the retained events
+// (rbytes, rcount), the idempotency keys (keys), how often retained events were deleted (deleted),
+// and "ms bytes" of each retained event (r:event). The retained hash has an empty field as well:
+// while a cluster moves a slot, a server refuses a script of which some keys are there and others
+// nowhere.
+//
+// A Redis whose memory is full refuses commands that need more (DEL, HDEL and EXPIRE are none), but
+// only before the first write of a script. So each script that keeps something begins its writes
+// with HSET, XADD or SET.
 const roomPreamble = `
 local time = redis.call('TIME')
 local us = string.format('%.0f', time[1] * 1000000 + time[2])
 local ms = tonumber(string.sub(us, 1, -4))
-local meta = redis.call('HMGET', KEYS[1], 'epoch', 'n', 'bytes', 'at')
+local meta = redis.call('HMGET', KEYS[1], 'epoch', 'n', 'bytes', 'at', 'rbytes', 'rcount', 'keys', 'deleted')
 local epoch, n = meta[1], tonumber(meta[2])
-if not epoch then
-  epoch, n = ARGV[1], 0
-  redis.call('DEL', KEYS[2], KEYS[3])
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'n', 0, 'bytes', 0, 'at', 0)
-  redis.call('HSET', KEYS[3], '', '')
-end
-if n == 0 then -- unusedFor
-  redis.call('EXPIRE', KEYS[1], 86400)
-  redis.call('EXPIRE', KEYS[3], 86400)
+local known = epoch
+if not known then
+  epoch, n = ARGV[2], 0
+  if epoch == '' then
+    epoch = redis.call('GET', KEYS[#KEYS])
+    if not epoch then
+      epoch = ARGV[1]
+      redis.call('SET', KEYS[#KEYS], epoch)
+    end
+  end
 end
 local function text(number) return string.format('%.0f', number) end
+local function number(value) return tonumber(value or 0) end
 `
 
-// publishScript accepts one message. It answers "new epoch n", "again epoch n digest" for an
-// idempotency key that is known, or "full" when no further event may be retained.
+// publishScript accepts one message. It answers "new epoch n" and, before and after, the cost of
+// the history, the bytes and the number of retained events; "again epoch n digest" for an
+// idempotency key that is known; "full" when no further event may be retained in the room; or
+// "quota name".
 //
 // The stream's entries have the id n-µs, and the event in the field e, or r when it is retained.
 // The stream is bounded in bytes at each message; in number and age at each sixteenth, and exactly
-// when it is read. All of it goes when nothing was published for as long as messages are kept.
+// when it is read. All of it goes when nothing was published for as long as messages are kept. In a
+// warehouse that is near its quota of history it is bounded to what the room has and what is left.
 //
 // KEYS[4] and KEYS[5], with an idempotency key: the keys of the room, a hash of "ms epoch n digest"
 // by key, and when each came, a sorted set; four that are too old go with each one that comes.
-// ARGV: epoch, channel, event, data, retain, messages, age in ms, bytes, retained events,
-// idempotency window in ms, attributes, PUBLISH or SPUBLISH, digest, idempotency key. What is
-// published and retained is "epoch n µs retain attributes event\ndata"; see decodePayload.
+// ARGV[3…]: channel, event, data, retain, messages, age in ms, bytes, retained events, idempotency
+// window in ms, attributes, PUBLISH or SPUBLISH, digest, idempotency key, age of retained events in
+// ms (0 for any); then what the warehouse has left: rooms, history, retained bytes, retained
+// events. What is published and retained is "epoch n µs retain attributes event\ndata"; see
+// decodePayload.
 var publishScript = redis.NewScript(roomPreamble + `
-local window, key = tonumber(ARGV[10]), ARGV[14]
-if KEYS[4] then
+local window, key = tonumber(ARGV[11]), ARGV[15]
+local keyed = key ~= ''
+if keyed then
   local at, first = string.match(redis.call('HGET', KEYS[4], key) or '', '^(%d+) (.*)$')
   if at and ms - at < window then return 'again ' .. first end
 end
-local event, data, retain = ARGV[3], ARGV[4], ARGV[5] == '1'
-if retain and redis.call('HEXISTS', KEYS[3], event) == 0 and redis.call('HLEN', KEYS[3]) > tonumber(ARGV[9]) then
-  return 'full'
+local event, data, retain = ARGV[4], ARGV[5], ARGV[6] == '1'
+local messages, age, most = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local retainAge = tonumber(ARGV[16])
+local position = epoch .. ' ' .. text(n + 1)
+local message = position .. ' ' .. us .. ' ' .. ARGV[6] .. ' ' .. ARGV[12] .. ' ' .. event .. '\n' .. data
+
+if n == 0 and tonumber(ARGV[17]) <= 0 then return 'quota rooms' end
+local length, keys, bytes = 0, 0, 0
+if known then
+  length = redis.call('XLEN', KEYS[2])
+  if length > 0 then bytes = number(meta[3]) end
+  if ms - number(meta[4]) < window then keys = number(meta[7]) end
 end
-if n == 0 then
-  redis.call('PERSIST', KEYS[1])
-  redis.call('PERSIST', KEYS[3])
-end
-local messages, age, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-n = n + 1
-redis.call('XADD', KEYS[2], text(n) .. '-' .. us, retain and 'r' or 'e', event, 'd', data)
-local bytes = #data
-if redis.call('XLEN', KEYS[2]) > 1 then bytes = bytes + tonumber(meta[3]) end
-if bytes > most or n % 16 == 0 then
-  local keep
-  repeat
-    local oldest = redis.call('XRANGE', KEYS[2], keep and text(keep) or '-', '+', 'COUNT', 32)
-    local more = #oldest == 32
-    for _, entry in ipairs(oldest) do
-      local of, at = string.match(entry[1], '^(%d+)-(%d+)$')
-      if bytes <= most and of + messages > n and ms - at / 1000 < age then
-        more = false
-        break
+local cost = bytes + 128 * length + 384 * keys -- messageCost, and about what a key takes
+local before = cost
+if keyed then keys = keys + 1 end
+local allowed = cost + tonumber(ARGV[18])
+if #data + 128 + 384 * keys > allowed then return 'quota history_bytes' end
+
+local rbytes, rcount, stale = number(meta[5]), number(meta[6]), {}
+local rbytesBefore, rcountBefore = rbytes, rcount
+if known and (retain or rcount > 0 and n % 16 == 0) then
+  rbytes, rcount = 0, 0
+  local fields = redis.call('HGETALL', KEYS[1])
+  for i = 1, #fields, 2 do
+    local name = string.match(fields[i], '^r:(.*)$')
+    if name then
+      local at, size = string.match(fields[i + 1], '^(%d+) (%d+)$')
+      if retainAge > 0 and ms - at >= retainAge then
+        table.insert(stale, name)
+      elseif not retain or name ~= event then
+        rbytes, rcount = rbytes + size, rcount + 1
       end
-      keep, bytes = of + 1, bytes - #entry[2][4]
     end
-  until not more
-  if keep then redis.call('XTRIM', KEYS[2], 'MINID', text(keep)) end
+  end
 end
-redis.call('PEXPIRE', KEYS[2], age)
-redis.call('HSET', KEYS[1], 'n', text(n), 'bytes', text(bytes), 'at', text(ms))
-local position = epoch .. ' ' .. text(n)
-local message = position .. ' ' .. us .. ' ' .. ARGV[5] .. ' ' .. ARGV[11] .. ' ' .. event .. '\n' .. data
-if retain then redis.call('HSET', KEYS[3], event, message) end
-if KEYS[4] then
-  redis.call('HSET', KEYS[4], key, text(ms) .. ' ' .. position .. ' ' .. ARGV[13])
+if retain then
+  rbytes, rcount = rbytes + #message, rcount + 1
+  if known and redis.call('HEXISTS', KEYS[3], event) == 0 and redis.call('HLEN', KEYS[3]) - #stale > tonumber(ARGV[10]) then
+    return 'full'
+  end
+  if rbytes > rbytesBefore and rbytes - rbytesBefore > tonumber(ARGV[19]) then return 'quota retained_bytes' end
+  if rcount > rcountBefore and rcount - rcountBefore > tonumber(ARGV[20]) then return 'quota retained_events' end
+end
+
+if not known then
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'n', 0)
+  redis.call('DEL', KEYS[2], KEYS[3])
+end
+redis.call('XADD', KEYS[2], text(n + 1) .. '-' .. us, retain and 'r' or 'e', event, 'd', data)
+if n == 0 then redis.call('PERSIST', KEYS[1]) end
+if n % 16 == 0 then redis.call('HSETNX', KEYS[3], '', '') end
+n, length, bytes = n + 1, length + 1, bytes + #data
+if keyed then
+  redis.call('HSET', KEYS[4], key, text(ms) .. ' ' .. position .. ' ' .. ARGV[14])
   redis.call('ZADD', KEYS[5], text(ms), key)
   for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', text(ms - window), 'LIMIT', 0, 4)) do
     redis.call('HDEL', KEYS[4], old)
@@ -103,53 +128,94 @@ if KEYS[4] then
   end
   redis.call('PEXPIRE', KEYS[4], window)
   redis.call('PEXPIRE', KEYS[5], window)
+  keys = redis.call('HLEN', KEYS[4])
 end
-redis.call(ARGV[12], ARGV[2], message)
-return 'new ' .. position
+cost = bytes + 128 * length + 384 * keys
+if bytes > most or cost > allowed or n % 16 == 0 then
+  local keep
+  repeat
+    local oldest = redis.call('XRANGE', KEYS[2], keep and text(keep) or '-', '+', 'COUNT', 32)
+    local more = #oldest == 32
+    for _, entry in ipairs(oldest) do
+      local of, at = string.match(entry[1], '^(%d+)-(%d+)$')
+      if bytes <= most and cost <= allowed and of + messages > n and ms - at / 1000 < age then
+        more = false
+        break
+      end
+      keep, bytes, cost = of + 1, bytes - #entry[2][4], cost - #entry[2][4] - 128
+    end
+  until not more
+  if keep then redis.call('XTRIM', KEYS[2], 'MINID', text(keep)) end
+end
+redis.call('PEXPIRE', KEYS[2], age)
+redis.call('HSET', KEYS[1], 'n', text(n), 'bytes', text(bytes), 'at', text(ms), 'rbytes', text(rbytes),
+  'rcount', text(rcount), 'keys', text(keys))
+for _, name in ipairs(stale) do
+  redis.call('HDEL', KEYS[1], 'r:' .. name)
+  redis.call('HDEL', KEYS[3], name)
+end
+if retain then
+  redis.call('HSET', KEYS[1], 'r:' .. event, text(ms) .. ' ' .. text(#message))
+  redis.call('HSET', KEYS[3], event, message)
+  if retainAge > 0 then redis.call('PEXPIRE', KEYS[3], retainAge) else redis.call('PERSIST', KEYS[3]) end
+end
+redis.call(ARGV[13], ARGV[3], message)
+return table.concat({'new', position, text(before), text(cost), text(rbytesBefore), text(rbytes), text(rcountBefore),
+  text(rcount)}, ' ')
 `)
 
-// positionScript answers {epoch, n, id of the last entry or nothing, retained values…}.
+// positionScript answers {epoch, n, id of the last entry or nothing, how often retained events were
+// deleted, retained values…}. ARGV[3]: the age of retained events in ms, 0 for any.
 var positionScript = redis.NewScript(roomPreamble + `
-local answer = {epoch, text(n), ''}
+local answer = {epoch, text(n), '', meta[8] or '0'}
+if not known then return answer end
 local entry = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]
 if entry then answer[3] = entry[1] end
+local age = tonumber(ARGV[3])
 for _, value in ipairs(redis.call('HVALS', KEYS[3])) do
-  if value ~= '' then table.insert(answer, value) end
+  local at = string.match(value, '^%S+ %S+ (%d+)')
+  if at and (age == 0 or ms - at / 1000 < age) then table.insert(answer, value) end
 end
 return answer
 `)
 
-// historyScript answers {epoch, n, entries, forked} with at most ARGV[4] entries after the offset
-// ARGV[2], ARGV[3], or after the oldest that is kept when the offset is not of this history.
-// ARGV[5], ARGV[6]: the messages that are kept, and their age.
+// historyScript answers {epoch, n, entries, forked, how often retained events were deleted} with at
+// most ARGV[5] entries after the offset ARGV[3], ARGV[4], or after the oldest that is kept when the
+// offset is not of this history. ARGV[6], ARGV[7]: the messages that are kept, and their age.
 //
-// ARGV[8] is 1 when the message at the offset was delivered by the one who asks, and ARGV[7], if
+// ARGV[9] is 1 when the message at the offset was delivered by the one who asks, and ARGV[8], if
 // not empty, the time in µs when it was accepted, by which it is recognized: offsets are given
 // again when a Redis comes back that had lost its latest messages (a replica that lagged, an
 // append-only file that was not written). The history has forked then, which is told by a new
 // epoch. The meta hash remembers the old one (was) and the number of the last message that both
 // have (fork), so that only what was lost is missed.
 var historyScript = redis.NewScript(roomPreamble + `
-local limit, age, stamp = tonumber(ARGV[4]), tonumber(ARGV[6]), ARGV[7]
-local after = tonumber(ARGV[3])
+local limit, age, stamp = tonumber(ARGV[5]), tonumber(ARGV[7]), ARGV[8]
+local after = tonumber(ARGV[4])
 local function at(number)
   local entry = redis.call('XRANGE', KEYS[2], text(number), text(number))[1]
   return entry and string.match(entry[1], '%d+$')
 end
 local forked = 0
-if epoch == ARGV[2] and ARGV[8] == '1' and (after > n or stamp ~= '' and (at(after) or stamp) ~= stamp) then
+if epoch == ARGV[3] and ARGV[9] == '1' and (after > n or known and stamp ~= '' and (at(after) or stamp) ~= stamp) then
   local fork = math.min(after, n)
-  while stamp ~= '' and fork > 0 and tonumber(at(fork) or 0) > tonumber(stamp) do fork = fork - 1 end
+  while known and stamp ~= '' and fork > 0 and tonumber(at(fork) or 0) > tonumber(stamp) do fork = fork - 1 end
   epoch, forked = ARGV[1], 1
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'was', ARGV[2], 'fork', text(fork))
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'n', text(n), 'was', ARGV[3], 'fork', text(fork))
+  if not known then
+    redis.call('DEL', KEYS[2], KEYS[3])
+    redis.call('HSET', KEYS[3], '', '')
+  end
 end
-local from = math.max(1, n - tonumber(ARGV[5]) + 1)
-if epoch == ARGV[2] then
-  if after > n then return {epoch, text(n), {}, forked} end
+local deleted = meta[8] or '0'
+if not known then return {epoch, text(n), {}, forked, deleted} end
+local from = math.max(1, n - tonumber(ARGV[6]) + 1)
+if epoch == ARGV[3] then
+  if after > n then return {epoch, text(n), {}, forked, deleted} end
   from = math.max(from, after + 1)
 else
   local past = redis.call('HMGET', KEYS[1], 'was', 'fork')
-  if past[1] == ARGV[2] then
+  if past[1] == ARGV[3] then
     local shared = tonumber(past[2])
     if stamp ~= '' and at(after) == stamp then shared = after end -- it has nothing of what was lost
     from = math.max(from, math.min(after, shared) + 1)
@@ -164,130 +230,31 @@ repeat
     if ms - at / 1000 < age then table.insert(entries, entry) end
   end
 until #entries > 0 or #found < limit
-return {epoch, text(n), entries, forked}
+return {epoch, text(n), entries, forked, deleted}
 `)
 
-// rememberScript keeps a room for another day that nobody has published to. KEYS: meta, retained.
-var rememberScript = redis.NewScript(`
-for _, key in ipairs(KEYS) do
-  if redis.call('PTTL', key) > 0 then redis.call('EXPIRE', key, 86400) end -- unusedFor
-end
-return 1
+// deleteRetainedScript deletes the retained event ARGV[3], and tells the subscribers: ARGV[4] is
+// PUBLISH or SPUBLISH, ARGV[5] the channel, ARGV[6] the message. It answers {whether there was one,
+// rbytes and rcount before and after}.
+var deleteRetainedScript = redis.NewScript(roomPreamble + `
+if not known or redis.call('HDEL', KEYS[3], ARGV[3]) == 0 then return {0} end
+local size = string.match(redis.call('HGET', KEYS[1], 'r:' .. ARGV[3]) or '', ' (%d+)$')
+redis.call('HDEL', KEYS[1], 'r:' .. ARGV[3])
+local rbytes, rcount = number(meta[5]), number(meta[6])
+if size then redis.call('HSET', KEYS[1], 'rbytes', text(rbytes - size), 'rcount', text(rcount - 1)) end
+redis.call('HINCRBY', KEYS[1], 'deleted', 1)
+redis.call(ARGV[4], ARGV[5], ARGV[6])
+return {1, rbytes, rbytes - (size or 0), rcount, rcount - (size and 1 or 0)}
 `)
 
-// run evaluates a script that only one room is concerned with. Reading may be repeated.
-func (b *Redis) run(ctx context.Context, script *redis.Script, room wire.Room, args ...any) ([]any, error) {
-	k := keysOf(room)
-	return script.Run(ctx, b.client, []string{k.meta, k.stream, k.retained}, append([]any{NewEpoch()}, args...)...).Slice()
-}
-
-// position returns how the room stands, and when its last message was accepted (0 if unknown).
-func (b *Redis) position(ctx context.Context, room wire.Room) (s Snapshot, accepted wire.Micros, err error) {
-	answer, err := b.run(ctx, positionScript, room)
-	if err != nil {
-		return Snapshot{}, 0, err
-	}
-	parts, err := texts(answer)
-	if err != nil || len(parts) < 3 {
-		return Snapshot{}, 0, fmt.Errorf("position of %s: unexpected answer (%w)", room, err)
-	}
-	if s.Offset, err = parseOffset(parts[0], parts[1]); err != nil {
-		return Snapshot{}, 0, err
-	}
-	if n, at, ok := strings.Cut(parts[2], "-"); ok && n == parts[1] {
-		if accepted, err = parseMicros(at); err != nil {
-			return Snapshot{}, 0, fmt.Errorf("position of %s: %w", room, err)
-		}
-	}
-	for _, payload := range parts[3:] {
-		m, _, err := decodePayload(room, payload, b.opts.MaxDataBytes)
-		if err != nil { // the next one that is retained replaces it
-			b.refuse(bus.Stored, room, err)
-			continue
-		}
-		s.Retained = append(s.Retained, m)
-	}
-	slices.SortFunc(s.Retained, func(a, b *Message) int { return cmp.Compare(a.Offset.N, b.Offset.N) })
-	return s, accepted, nil
-}
-
-func texts(values []any) ([]string, error) {
-	out := make([]string, len(values))
-	for i, v := range values {
-		s, ok := v.(string)
-		if !ok {
-			return nil, fmt.Errorf("not a text: %T", v)
-		}
-		out[i] = s
-	}
-	return out, nil
-}
-
-// History implements [Broker].
-func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, limit int) (Page, error) {
-	if b.ctx.Err() != nil {
-		return Page{}, errClosed()
-	}
-	page, err := b.history(ctx, room, after, undelivered, limit)
-	if err != nil {
-		return Page{}, b.unavailable("read history of "+room.String(), err)
-	}
-	return page, nil
-}
-
-// undelivered is the time of a message that was not delivered here: a client names its offset.
-const undelivered wire.Micros = -1
-
-// history reads a page. accepted is the time of the message at the offset, 0 if that is unknown.
-func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, accepted wire.Micros,
-	limit int) (Page, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.opts.Timings.Command)
-	defer cancel()
-	known, delivered := "", 1
-	switch {
-	case accepted == undelivered:
-		delivered = 0
-	case accepted != 0:
-		known = strconv.FormatInt(int64(accepted), 10)
-	}
-	answer, err := b.run(ctx, historyScript, room, after.Epoch, after.N, limit, b.opts.Limits.Messages,
-		b.opts.Limits.Age.Milliseconds(), known, delivered)
-	if err != nil {
-		return Page{}, err
-	}
-	if len(answer) != 4 {
-		return Page{}, errors.New("unexpected answer")
-	}
-	head, err := texts(answer[:2])
-	if err != nil {
-		return Page{}, err
-	}
-	current, err := parseOffset(head[0], head[1])
-	if err != nil {
-		return Page{}, err
-	}
-	entries, ok := answer[2].([]any)
-	if !ok {
-		return Page{}, errors.New("unexpected entries")
-	}
-	if answer[3] == int64(1) {
-		b.opts.Log.Error("Redis lost messages that were delivered: the room has a new epoch",
-			"room", room, "delivered", after, "now", current)
-		if b.opts.OnFork != nil {
-			b.opts.OnFork()
-		}
-	}
-	kept := make([]*Message, 0, len(entries))
-	for _, e := range entries {
-		m, err := decodeEntry(room, current.Epoch, e, b.opts.MaxDataBytes)
-		if err != nil { // a gap, if nothing that follows closes it
-			b.refuse(bus.Stored, room, err)
-			continue
-		}
-		if len(kept) > 0 && m.Offset.N != kept[len(kept)-1].Offset.N+1 {
-			break // what follows comes with the next page, after the gap
-		}
-		kept = append(kept, m)
-	}
-	return newPage(after, current, kept), nil
-}
+// deleteRoomScript deletes all that is kept of a room, and tells the subscribers, as
+// deleteRetainedScript does; KEYS[4] and KEYS[5] are its idempotency keys. Its new epoch stays, so
+// that no offset is given again. It answers whether anything had been published.
+var deleteRoomScript = redis.NewScript(roomPreamble + `
+if not known or n == 0 then return {0} end
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'n', 0, 'at', text(ms), 'deleted', number(meta[8]) + 1)
+redis.call('HSET', KEYS[3], '', '')
+redis.call(ARGV[3], ARGV[4], ARGV[5])
+return {1}
+`)

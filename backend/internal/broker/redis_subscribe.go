@@ -44,7 +44,7 @@ var errDisconnected = errors.New("pub/sub connection lost")
 // connect makes the first pub/sub connection: to the only server, or to one of the cluster's.
 func (b *Redis) connect(ctx context.Context) error {
 	for {
-		c, err := b.connFor(ctx, watchKey)
+		c, err := b.connFor(ctx, b.watchKey())
 		if err != nil {
 			return err
 		}

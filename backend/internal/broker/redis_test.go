@@ -118,7 +118,7 @@ func newPairAt(t *testing.T, target *redisconn.Target, opts broker.RedisOptions)
 	t.Helper()
 	p := &pair{recorder: brokertest.NewRecorder(t), room: brokertest.Room(t)}
 	opts.Target = target
-	p.publisher = openRedis(t, broker.RedisOptions{Target: target, Limits: opts.Limits, Timings: opts.Timings},
+	p.publisher = openRedis(t, broker.RedisOptions{Target: target, Prefix: opts.Prefix, Limits: opts.Limits, Timings: opts.Timings},
 		brokertest.NewRecorder(t))
 	subscriber := openRedis(t, opts, p.recorder)
 	brokertest.Subscribe(t, subscriber, p.room)
@@ -145,6 +145,7 @@ func (p *pair) tryPublish(ctx context.Context) error {
 func (p *pair) publishUnheard(t *testing.T, url, data string) {
 	t.Helper()
 	key := "zonecast:{" + p.room.String() + "}"
+	command(t, url, "HSETNX", key+":meta", "epoch", command(t, url, "GET", "zonecast:life"))
 	n := command(t, url, "HINCRBY", key+":meta", "n", 1)
 	command(t, url, "XADD", key+":stream", fmt.Sprintf("%v-%d", n, time.Now().UnixMicro()), "e", "E", "d", data)
 	p.sent++
@@ -315,19 +316,30 @@ func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 	if rights == nil {
 		t.Fatal("docs/operations.md names no rights")
 	}
-	for name, kind := range map[string]stack.Kind{"one server": stack.Single, "a cluster": stack.Clustered} {
+	for name, tt := range map[string]struct {
+		kind   stack.Kind
+		prefix string
+	}{
+		"one server":     {stack.Single, "zonecast"},
+		"a cluster":      {stack.Clustered, "zonecast"},
+		"another prefix": {stack.Single, "staging"},
+	} {
 		t.Run(name, func(t *testing.T) {
+			kind := tt.kind
 			s := startKind(t, kind)
 			for _, r := range s.Redises {
-				_, err := r.Command(t.Context(), "ACL SETUSER zonecast on >secret "+string(rights[1]))
+				_, err := r.Command(t.Context(), "ACL SETUSER zonecast on >secret "+
+					strings.ReplaceAll(string(rights[1]), "zonecast:*", tt.prefix+":*"))
 				testkit.Must(t, err)
 			}
-			target := findURL(t, strings.Replace(s.RedisURL, "//", "//zonecast:secret@", 1))
+			target, err := redisconn.Find(t.Context(), redisconn.Options{Prefix: tt.prefix,
+				URL: strings.Replace(s.RedisURL, "//", "//zonecast:secret@", 1)})
+			testkit.Must(t, err)
 			if target.Clustered() != (kind == stack.Clustered) || !target.Sharded {
 				t.Errorf("found %+v", target)
 			}
-			p := newPairAt(t, target, broker.RedisOptions{})
-			_, err := p.publisher.Publish(t.Context(), broker.Publication{Room: p.room, Event: "E", Data: []byte("1"),
+			p := newPairAt(t, target, broker.RedisOptions{Prefix: tt.prefix})
+			_, err = p.publisher.Publish(t.Context(), broker.Publication{Room: p.room, Event: "E", Data: []byte("1"),
 				Retain: true, IdempotencyKey: "k"})
 			testkit.Must(t, err)
 			p.sent++
@@ -336,8 +348,17 @@ func TestRedisUserNeedsNoMoreRightsThanDocumented(t *testing.T) {
 			if page, err := p.publisher.History(t.Context(), p.room, wire.Offset{}, 100); err != nil || len(page.Messages) != 21 {
 				t.Errorf("history: %+v, %v", page, err)
 			}
+			for _, remove := range []func() (bool, error){
+				func() (bool, error) { return p.publisher.DeleteRetained(t.Context(), p.room, "E") },
+				func() (bool, error) { return p.publisher.DeleteRoom(t.Context(), p.room) },
+			} {
+				if there, err := remove(); err != nil || !there {
+					t.Errorf("delete: %v %v", there, err)
+				}
+			}
+			testkit.Eventually(t, "the usage is counted", func() bool { return p.publisher.Usage()[p.room.Warehouse] == broker.Usage{} })
 			testkit.Must(t, p.publisher.Health())
-			c := cluster.OpenRedis(cluster.Options{Target: target, Log: slog.New(slog.DiscardHandler),
+			c := cluster.OpenRedis(cluster.Options{Target: target, Prefix: tt.prefix, Log: slog.New(slog.DiscardHandler),
 				Self:   func() cluster.Node { return cluster.Node{Name: "a"} },
 				Answer: func(context.Context, cluster.Question) (any, error) { return 1, nil }})
 			defer c.Close()

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,8 +33,8 @@ func (r *Readiness) Leave() { r.leaving.Store(true) }
 // A Status is the readiness at one moment.
 type Status struct {
 	State string
-	// Broker is why the broker can't be used; nil while it can. BrokerDownSince is when that was
-	// first seen.
+	// Broker is why the broker can't be used, or not for all; nil while it can. BrokerDownSince is
+	// when that was first seen.
 	Broker          error
 	BrokerDownSince time.Time
 }
@@ -53,10 +54,17 @@ func (r *Readiness) Status() Status {
 	switch {
 	case r.leaving.Load():
 		s.State = Draining
-	case s.Broker != nil:
+	case s.Broker != nil && !isEverywhere(s.Broker):
 		s.State = NotReady
 	}
 	return s
+}
+
+// isEverywhere reports whether an error of the broker is the same for all instances, so that taking
+// this one out of the balancer would help nobody.
+func isEverywhere(err error) bool {
+	var e interface{ Everywhere() bool }
+	return errors.As(err, &e) && e.Everywhere()
 }
 
 // Reasons says why the instance should get no traffic; nothing when it may.
@@ -64,8 +72,16 @@ func (s Status) Reasons() (reasons []string) {
 	if s.State == Draining {
 		reasons = append(reasons, "this instance is shutting down")
 	}
-	if s.Broker != nil {
+	if s.Broker != nil && !isEverywhere(s.Broker) {
 		reasons = append(reasons, "broker: "+s.Broker.Error())
 	}
 	return reasons
+}
+
+// Warnings says what does not work on any instance; nothing when all does.
+func (s Status) Warnings() (warnings []string) {
+	if s.Broker != nil && isEverywhere(s.Broker) {
+		warnings = append(warnings, "broker: "+s.Broker.Error())
+	}
+	return warnings
 }

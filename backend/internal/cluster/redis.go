@@ -20,8 +20,9 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 )
 
-// nodesKey is a hash: id, a space and the name ─▶ "{time of the announcement, ms} {JSON}".
-const nodesKey = "zonecast:nodes"
+// nodesKey, after the prefix, is a hash: id, a space and the name ─▶ "{time of the announcement,
+// ms} {JSON}".
+const nodesKey = ":nodes"
 
 // announceScript announces a node and answers {the JSON of all that live, the fields of the stale
 // ones}. Those that are stale for long are removed. The first announcement of a process replaces
@@ -70,6 +71,7 @@ type Redis struct {
 	client   redis.UniversalClient
 	waiter   redis.UniversalClient // its connections block until answers come
 	askSlots chan struct{}         // holds a token for each open question
+	prefix   string                // of all keys and channels
 	log      *slog.Logger
 	interval time.Duration // between two announcements
 	overload *overload
@@ -107,6 +109,9 @@ type Options struct {
 	Log    *slog.Logger
 	Self   func() Node
 	Answer Answerer
+	// Prefix begins the names of all keys and channels (default redisconn.DefaultPrefix). Instances
+	// with different ones know nothing of one another.
+	Prefix string
 	// Interval is the time between two announcements (default 1 s).
 	Interval time.Duration
 	// Signer signs what this instance tells others and verifies what they say; nil for neither.
@@ -118,7 +123,7 @@ type Options struct {
 // OpenRedis returns the cluster of all instances that use this Redis. It does not wait for Redis.
 func OpenRedis(o Options) *Redis {
 	return &Redis{self: o.Self, id: rand.Text()[:12], answer: o.Answer, log: o.Log, askSlots: make(chan struct{}, maxAsking),
-		interval: cmp.Or(o.Interval, time.Second),
+		prefix: cmp.Or(o.Prefix, redisconn.DefaultPrefix), interval: cmp.Or(o.Interval, time.Second),
 		client:   o.Target.Client(redisconn.Tuning{Timeout: commandTimeout, PoolSize: 4}),
 		waiter:   o.Target.Client(redisconn.Tuning{Timeout: commandTimeout, PoolSize: maxAsking}),
 		overload: newOverload(), signer: o.Signer, onRefuse: o.OnRefuse}
@@ -245,7 +250,7 @@ func (c *Redis) runAnnounce(ctx context.Context, name, json string) (live, stale
 		first = 1
 	}
 	c.mu.Unlock()
-	answer, err := announceScript.Run(ctx, c.client, []string{nodesKey}, c.id+" "+name, json,
+	answer, err := announceScript.Run(ctx, c.client, []string{c.prefix + nodesKey}, c.id+" "+name, json,
 		staleIntervals*c.interval.Milliseconds(), removeIntervals*c.interval.Milliseconds(), first).Slice()
 	if err != nil {
 		return nil, nil, err

@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	// questionChannel carries questions to all instances.
-	questionChannel = "zonecast:questions"
-	// answersPrefix, with the question's id, is the list that the answers are pushed to.
-	answersPrefix = "zonecast:answers:"
+	// questionChannel, after the prefix, carries questions to all instances.
+	questionChannel = ":questions"
+	// answersPrefix, after the prefix and before the question's id, is the list that the answers
+	// are pushed to.
+	answersPrefix = ":answers:"
 	// answerTimeout bounds how long an instance works on an answer, and how long an answer is kept.
 	answerTimeout = 10 * time.Second
 	// maxAnswering is how many questions an instance answers at once; more go unanswered. maxAsking
@@ -94,7 +95,7 @@ func (c *Redis) publishQuestion(ctx context.Context, e envelope) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	return c.client.Publish(ctx, questionChannel, c.signer.Seal(bus.Question, "", string(p))).Err()
+	return c.client.Publish(ctx, c.prefix+questionChannel, c.signer.Seal(bus.Question, "", string(p))).Err()
 }
 
 // An answerEnvelope is an answer as it is pushed.
@@ -112,7 +113,7 @@ func (c *Redis) nextAnswer(ctx context.Context, question string) (id string, a A
 	if wait <= 0 {
 		return "", Answer{}, context.DeadlineExceeded
 	}
-	popped, err := c.waiter.BLPop(ctx, wait, answersPrefix+question).Result()
+	popped, err := c.waiter.BLPop(ctx, wait, c.prefix+answersPrefix+question).Result()
 	if err != nil {
 		return "", Answer{}, err
 	}
@@ -131,7 +132,7 @@ func (c *Redis) nextAnswer(ctx context.Context, question string) (id string, a A
 func (c *Redis) deleteAnswers(question string) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	c.client.Del(ctx, answersPrefix+question)
+	c.client.Del(ctx, c.prefix+answersPrefix+question)
 }
 
 // answerQuestions answers the questions of others, and receives which of their rooms are behind,
@@ -166,7 +167,7 @@ func (c *Redis) answerQuestions(ctx context.Context) {
 
 // receiveQuestions passes questions to answer until the connection is lost.
 func (c *Redis) receiveQuestions(ctx context.Context, answer func(envelope)) error {
-	pubsub := c.client.Subscribe(ctx, questionChannel, overloadedRooms)
+	pubsub := c.client.Subscribe(ctx, c.prefix+questionChannel, c.prefix+overloadedRooms)
 	defer pubsub.Close()
 	// Waiting for a message does not end with the context.
 	defer context.AfterFunc(ctx, func() { pubsub.Close() })()
@@ -185,7 +186,7 @@ func (c *Redis) receiveQuestions(ctx context.Context, answer func(envelope)) err
 		if !ok {
 			continue
 		}
-		if m.Channel == overloadedRooms {
+		if m.Channel == c.prefix+overloadedRooms {
 			c.receiveAnnouncement(m.Payload)
 			continue
 		}
@@ -214,7 +215,7 @@ func (c *Redis) reply(ctx context.Context, e envelope) {
 		c.log.Error("answer can't be encoded", "kind", e.Kind, "error", err)
 		return
 	}
-	key := answersPrefix + e.ID
+	key := c.prefix + answersPrefix + e.ID
 	pipe := c.client.Pipeline()
 	pipe.RPush(ctx, key, c.signer.Seal(bus.Answer, e.ID, string(p)))
 	pipe.PExpire(ctx, key, answerTimeout)

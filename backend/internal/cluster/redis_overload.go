@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// overloadedRooms is the channel on which instances announce rooms that are overloaded, each as
-	// "ID room".
-	overloadedRooms = "zonecast:pressed"
+	// overloadedRooms, after the prefix, is the channel on which instances announce rooms that are
+	// overloaded, each as "ID room".
+	overloadedRooms = ":pressed"
 	// maxAnnouncements is how many may wait to be sent. More are dropped: they are repeated soon.
 	maxAnnouncements = 1024
 	// maxOverloaded is how many rooms of other instances are remembered as overloaded.
@@ -83,7 +83,7 @@ func (c *Redis) sendAnnouncements(ctx context.Context) {
 		case room := <-c.overload.outgoing:
 			pipe := c.client.Pipeline()
 			for more := true; more; {
-				pipe.Publish(ctx, overloadedRooms, c.signer.Seal(bus.Overload, "", c.id+" "+room.String()))
+				pipe.Publish(ctx, c.prefix+overloadedRooms, c.signer.Seal(bus.Overload, "", c.id+" "+room.String()))
 				select {
 				case room = <-c.overload.outgoing:
 				default:

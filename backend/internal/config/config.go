@@ -38,6 +38,8 @@ type Config struct {
 	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Comma-separated origins of web pages that may connect, e.g. https://wall.example, besides this server's own; * = all."`
 	AllowAnonymous   bool     `env:"ALLOW_ANONYMOUS" help:"Allow listening on a public address without authentication of clients, publishers or operators."`
 
+	Storage
+
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages kept per room for clients that reconnect."`
 	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"Maximum age of kept messages."`
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" default:"30s" help:"Interval of heartbeats on each connection."`
@@ -199,6 +201,7 @@ func (c *Config) Check() error {
 			bad("%s %q is not one of %s", s.name, s.value, s.known)
 		}
 	}
+	c.Storage.check(bad)
 	if (c.RedisCertFile == "") != (c.RedisKeyFile == "") {
 		bad("--redis-cert-file and --redis-key-file go together: give both or neither")
 	}

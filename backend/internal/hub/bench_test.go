@@ -41,7 +41,7 @@ func BenchmarkJoinLeaveInManyRooms(b *testing.B) {
 // sessions of one connection.
 func withRooms(b *testing.B, rooms int) *house {
 	const perSession = 200
-	h := build(b, options{rooms: perSession, limits: broker.Limits{Messages: 1, Rooms: 2 * rooms}})
+	h := build(b, options{rooms: perSession, limits: broker.Limits{Messages: 1}})
 	conn := drain(b)
 	for i := 0; i < rooms; i += perSession {
 		joins := make([]hub.Join, min(perSession, rooms-i))

@@ -128,6 +128,8 @@ func (p *tap) Gap(room wire.Room, gap broker.Gap, retained []*broker.Message) {
 	p.hub.Gap(room, gap, retained)
 }
 
+func (p *tap) Retained(room wire.Room, s broker.Snapshot) { p.hub.Retained(room, s) }
+
 func (p *tap) turnOff() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

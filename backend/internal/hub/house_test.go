@@ -115,7 +115,7 @@ func build(t testing.TB, o options) *house {
 	meter := cmp.Or[outbox.Meter](o.meter, quiet{})
 	h.pool = outbox.NewPool(outbox.Options{Meter: meter, MaxBytes: o.bytes, SlowAfter: o.slow})
 	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
-		PublishWait: o.wait, Linger: o.linger, StallTimeout: o.stall, Signal: o.signal, OnWait: func() { h.waits.Add(1) }})
+		PublishWait: o.wait, RetainAge: o.limits.RetainAge, Linger: o.linger, StallTimeout: o.stall, Signal: o.signal, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)
 	h.Use(h.broker)
 	t.Cleanup(func() {

@@ -36,6 +36,8 @@ type Options struct {
 	OnWait func()
 	// OnGap, if not nil, is told of each gap that sessions are told of.
 	OnGap func()
+	// RetainAge is how long events are retained (default for ever).
+	RetainAge time.Duration
 }
 
 const shards = 64
@@ -123,14 +125,16 @@ type room struct {
 	recent   []recentFrame // the latest frames, without holes up to offset
 	bytes    int           // what they cost
 	retained []retainedFrame
+	kept     *broker.Snapshot // when retained events were deleted last; nil for never
 	deferred deferred
 }
 
-// A delivery is one call of the broker: a message, or a gap.
+// A delivery is one call of the broker: a message, or a gap, or what is retained after a deletion.
 type delivery struct {
 	message  *broker.Message
 	gap      *broker.Gap
 	retained []*broker.Message // after the gap
+	kept     *broker.Snapshot
 }
 
 // What is kept of a room in the hub bridges the moments between reading history and joining; it is
@@ -152,6 +156,7 @@ type recentFrame struct {
 type retainedFrame struct {
 	event string
 	n     uint64
+	time  int64 // when the broker accepted it, in ms since 1970
 	frame *outbox.Frame
 }
 
@@ -195,7 +200,7 @@ func (h *Hub) startDelivery(r *room, s broker.Snapshot) {
 	defer r.mu.Unlock()
 	h.dropRecent(r)
 	h.dropDeferred(r)
-	r.offset, r.retained = s.Offset, nil
+	r.offset, r.retained, r.kept = s.Offset, nil, nil
 	r.load.Delivered(s.Offset, 0)
 	for _, m := range s.Retained {
 		r.retain(m)
@@ -207,7 +212,10 @@ func (h *Hub) startDelivery(r *room, s broker.Snapshot) {
 }
 
 func (r *room) retain(m *broker.Message) {
-	f := retainedFrame{m.Event, m.Offset.N, outbox.NewRetained(&m.Message)}
+	if r.wasDeleted(m) {
+		return
+	}
+	f := retainedFrame{m.Event, m.Offset.N, m.Time, outbox.NewRetained(&m.Message)}
 	for i := range r.retained {
 		if r.retained[i].event == m.Event {
 			r.retained = append(r.retained[:i], r.retained[i+1:]...)
@@ -322,10 +330,13 @@ func (h *Hub) onDelivery(r *room, a delivery) {
 
 // deliver hands a delivery on to the room's members. It is called with the room's mutex held.
 func (h *Hub) deliver(r *room, a delivery) {
-	if a.message != nil {
+	switch {
+	case a.message != nil:
 		h.deliverMessage(r, a.message)
-	} else {
+	case a.gap != nil:
 		h.deliverGap(r, *a.gap, a.retained)
+	default:
+		r.keepRetained(a.kept)
 	}
 }
 
@@ -335,7 +346,7 @@ func (h *Hub) deliverGap(r *room, gap broker.Gap, retained []*broker.Message) {
 		return // of an earlier subscription
 	}
 	h.dropRecent(r)
-	r.offset, r.retained = gap.To, nil
+	r.offset, r.retained, r.kept = gap.To, nil, nil
 	r.load.Delivered(gap.To, 0)
 	for _, m := range retained {
 		r.retain(m)

@@ -76,15 +76,17 @@ func newReplays(h *Hub) *replays {
 }
 
 // after returns frames that follow the offset, or the gap if there is one; neither when nothing
-// follows.
-func (r *replays) after(ctx context.Context, room wire.Room, offset wire.Offset) ([]*outbox.Frame, *broker.Gap, error) {
-	key := pageKey{room, offset.Epoch, offset.N / replayPage}
-	p, err := r.page(ctx, key, offset)
-	if err != nil {
-		return nil, nil, err
-	}
-	if frames, gap, ok := p.after(offset); ok && (len(frames) > 0 || gap != nil) {
-		return frames, gap, nil
+// follows. Pages of another epoch than the room's are not looked at: the room may have been
+// deleted.
+func (r *replays) after(ctx context.Context, room wire.Room, offset wire.Offset, epoch string) ([]*outbox.Frame, *broker.Gap, error) {
+	if offset.Epoch == epoch {
+		p, err := r.page(ctx, pageKey{room, epoch, offset.N / replayPage}, offset)
+		if err != nil {
+			return nil, nil, err
+		}
+		if frames, gap, ok := p.after(offset); ok && (len(frames) > 0 || gap != nil) {
+			return frames, gap, nil
+		}
 	}
 	// The offset is of another history, ahead of this one, or at a hole within it: only the broker
 	// knows what that means.

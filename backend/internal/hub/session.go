@@ -139,7 +139,7 @@ func (s *Session) check(joins []Join) error {
 func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Offset) error {
 	if after.IsZero() {
 		after = announced
-		if err := s.pushAll(ctx, r.retainedUpTo(announced)); err != nil {
+		if err := s.pushAll(ctx, s.hub.retainedUpTo(r, announced)); err != nil {
 			return err
 		}
 	}
@@ -151,7 +151,7 @@ func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Of
 		if done || err != nil {
 			return err
 		}
-		frames, gap, err := s.hub.replays.after(ctx, r.name, after)
+		frames, gap, err := s.hub.replays.after(ctx, r.name, after, r.epoch())
 		if err != nil {
 			return err
 		}
@@ -178,6 +178,13 @@ func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Of
 			return errReplayTooLong()
 		}
 	}
+}
+
+// epoch is that of the room's newest message here.
+func (r *room) epoch() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.offset.Epoch
 }
 
 // longestEntryPause is between two looks at whether the broker has delivered what a session that
@@ -227,11 +234,12 @@ func (r *room) delivered(frames []*outbox.Frame) []*outbox.Frame {
 
 // retainedUpTo returns the retained events as they stood when the room was announced; newer ones
 // come in their turn.
-func (r *room) retainedUpTo(announced wire.Offset) (frames []*outbox.Frame) {
+func (h *Hub) retainedUpTo(r *room, announced wire.Offset) (frames []*outbox.Frame) {
+	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range r.retained {
-		if f.n <= announced.N {
+		if f.n <= announced.N && !h.isExpired(f, now) {
 			frames = append(frames, f.frame)
 		}
 	}

@@ -24,6 +24,7 @@ type Metrics struct {
 	Requests         *prometheus.CounterVec // HTTP, by route, method and code
 	PublishDuration  prometheus.Histogram   // seconds, of accepted publications
 	PublishThrottled prometheus.Counter     // publications that had to wait for their room
+	QuotaRefusals    *prometheus.CounterVec // publications, by quota
 	Gaps             prometheus.Counter
 	PongTimeouts     prometheus.Counter
 	AcceptFailures   prometheus.Counter // connections that the system had no descriptor or memory for
@@ -76,6 +77,8 @@ func New(version string) *Metrics {
 		Buckets: seconds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
 	m.PublishThrottled = counter("zonecast_publish_waits_total",
 		"Publications that waited because members of their room were behind.")
+
+	m.QuotaRefusals = counters("zonecast_quota_refusals_total", "Publications refused because a warehouse is at a quota.", "quota")
 
 	m.BrokerReconnects = counter("zonecast_broker_reconnects_total", "Pub/sub connections to Redis lost and replaced.")
 	m.BrokerRepairs = counter("zonecast_broker_repairs_total", "Rooms resynchronised from their history after a possible loss.")

@@ -36,6 +36,7 @@ var status = map[wire.ErrorCode]int{
 	wire.CodeTooLarge: http.StatusRequestEntityTooLarge, wire.CodeLimitReached: http.StatusTooManyRequests,
 	wire.CodeRateLimited: http.StatusTooManyRequests, wire.CodeUnavailable: http.StatusServiceUnavailable,
 	wire.CodeIdempotencyConflict: http.StatusConflict, wire.CodeInternal: http.StatusInternalServerError,
+	wire.CodeQuotaExceeded: http.StatusInsufficientStorage,
 }
 
 // Of returns the problem of an error: a *wire.Error or an *echo.HTTPError; any other is the

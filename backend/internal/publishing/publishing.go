@@ -11,10 +11,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -35,20 +37,27 @@ type Options struct {
 	// Hub takes what passed the checks; hub.Hub is one. It may make the caller wait.
 	Hub interface {
 		Publish(context.Context, broker.Publication) (broker.Receipt, error)
+		broker.Deleter
 	}
 	Metrics *metrics.Metrics
 	// MaxDataBytes bounds the data of one publication.
 	MaxDataBytes int
+	// Rate is the quota of messages that a warehouse may be published to with, through this
+	// instance; zero for no limit.
+	Rate limit.Rate
 }
 
 // A Publisher checks, passes on and counts publications. It is safe for concurrent use.
 type Publisher struct {
 	opts   Options
 	recent recentZones
+	rates  *limit.Keyed // by warehouse
 }
 
 // New returns a publisher.
-func New(opts Options) *Publisher { return &Publisher{opts: opts, recent: newRecentZones()} }
+func New(opts Options) *Publisher {
+	return &Publisher{opts: opts, recent: newRecentZones(), rates: limit.NewKeyed(opts.Rate)}
+}
 
 // Publish publishes what who asks for, and returns its place in the room. via is the way it came, a
 // label of the metrics. The duration is that of accepted publications, duplicates included, from
@@ -59,6 +68,9 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 		return wire.Position{}, p.Reject(via, err)
 	}
 	began := time.Now()
+	if wait := p.rates.Spend(publication.Room.Warehouse, 1, began); wait > 0 {
+		return wire.Position{}, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.opts.Rate.Refill, wait))
+	}
 	receipt, err := p.opts.Hub.Publish(ctx, publication)
 	if err != nil {
 		return wire.Position{}, p.Reject(via, err)
@@ -77,6 +89,9 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 // Reject counts a publication that err keeps from being published, and returns err. Callers use it
 // for what they can't decode.
 func (p *Publisher) Reject(via string, err error) error {
+	if quota, ok := errors.AsType[*broker.QuotaError](err); ok {
+		p.opts.Metrics.QuotaRefusals.WithLabelValues(quota.Quota).Inc()
+	}
 	p.opts.Metrics.PublishResult(via, string(wire.AsError(err).Code))
 	return err
 }
@@ -98,7 +113,22 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 		return broker.Publication{}, err
 	}
 	return broker.Publication{Room: room, Event: r.Event, Data: r.Data, Retain: r.Retain, Conflate: r.Conflate,
-		IdempotencyKey: r.IdempotencyKey}, nil
+		IdempotencyKey: r.IdempotencyKey, Caller: who.Caller()}, nil
+}
+
+// DeleteRetained deletes what is retained of an event, if who may publish to the room. It reports
+// whether there was something. The error is a *wire.Error, or the broker's.
+func (p *Publisher) DeleteRetained(ctx context.Context, who *auth.Identity, room wire.Room, event string) (bool, error) {
+	if err := cmp.Or(who.MayPublish(room), wire.CheckEvent(event)); err != nil {
+		return false, err
+	}
+	return p.opts.Hub.DeleteRetained(ctx, room, event)
+}
+
+// DeleteRoom deletes all that is kept of a room, for an operator. It reports whether anything had
+// been published there. The error is the broker's.
+func (p *Publisher) DeleteRoom(ctx context.Context, room wire.Room) (bool, error) {
+	return p.opts.Hub.DeleteRoom(ctx, room)
 }
 
 // RecentZones returns the zones published to lately, at most [MaxRecentZones], by name.

@@ -25,6 +25,7 @@ import (
 
 // answering is a hub that answers every publication alike.
 type answering struct {
+	broker.Deleter
 	receipt broker.Receipt
 	err     error
 	asked   int

@@ -16,7 +16,7 @@ import (
 // greet asks the server what it is: whether it is there, new enough (XTRIM MINID came with 6.2),
 // one of a cluster, and does not drop histories silently. A server that we may not ask with INFO is
 // taken for a single one of version 6.2.
-func (t *Target) greet(ctx context.Context, log *slog.Logger) error {
+func (t *Target) greet(ctx context.Context, prefix string, log *slog.Logger) error {
 	client := t.Client(Tuning{Timeout: timeout, PoolSize: 2})
 	defer client.Close()
 	if err := client.Ping(ctx).Err(); err != nil {
@@ -25,7 +25,7 @@ func (t *Target) greet(ctx context.Context, log *slog.Logger) error {
 	info, err := client.InfoMap(ctx).Result() // all of it: 6.2 takes one section only
 	if err != nil {
 		log.Warn("Redis may not be asked what it is (INFO): a cluster is not recognized", "error", err)
-		t.Sharded = client.SPublish(ctx, "zonecast:probe", "").Err() == nil
+		t.Sharded = client.SPublish(ctx, prefix+":probe", "").Err() == nil
 		return nil
 	}
 	version := info["Server"]["redis_version"]

@@ -39,8 +39,13 @@ type Options struct {
 	// from, instead of those that the system trusts. CertFile and KeyFile are what this side shows
 	// when the server asks for a certificate.
 	CAFile, CertFile, KeyFile string
-	Log                       *slog.Logger
+	// Prefix begins the names of the channels that may be used (default DefaultPrefix).
+	Prefix string
+	Log    *slog.Logger
 }
+
+// DefaultPrefix is what the names of all keys and channels begin with, unless told otherwise.
+const DefaultPrefix = "zonecast"
 
 // timeout bounds each of the commands that [Find] needs.
 const timeout = 3 * time.Second
@@ -79,7 +84,7 @@ func Find(ctx context.Context, opts Options) (*Target, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*timeout)
 	defer cancel()
-	if err := t.greet(ctx, opts.Log); err != nil {
+	if err := t.greet(ctx, cmp.Or(opts.Prefix, DefaultPrefix), opts.Log); err != nil {
 		return nil, fmt.Errorf("Redis at %s: %w", t, err)
 	}
 	return t, nil

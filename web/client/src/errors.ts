@@ -10,6 +10,7 @@ export type ServerErrorCode =
   | 'not_subscribed'
   | 'idempotency_conflict'
   | 'limit_reached'
+  | 'quota_exceeded'
   | 'rate_limited'
   | 'unauthenticated'
   | 'forbidden'

@@ -19,7 +19,7 @@ import (
 type Open func(t *testing.T, limits broker.Limits, h broker.Handler) broker.Broker
 
 // Run holds the brokers that open returns to the contract. How a broker bounds the memory of all
-// rooms together (Limits.Bytes, Rooms and Keys) is its own: see its own tests.
+// rooms together (Limits.Bytes, Total and Keys) is its own: see its own tests.
 func Run(t *testing.T, open func(t *testing.T, limits broker.Limits, h broker.Handler) broker.Broker) {
 	promises := []struct {
 		name string
@@ -36,10 +36,21 @@ func Run(t *testing.T, open func(t *testing.T, limits broker.Limits, h broker.Ha
 		{"a message is accepted once when its key comes several times at once", keyAtOnce},
 		{"keys of different rooms are different keys", keysByRoom},
 		{"a refused publication does not use up its key", refusedKey},
+		{"keys of different callers are different keys", keysByCaller},
 
 		{"a snapshot has the latest of each retained event in order", retainedInOrder},
 		{"what is retained outlives the history", retainedOutlives},
 		{"no more events are retained than the limit", retainedLimit},
+		{"what is retained for longer than the limit is gone", retainedAge},
+
+		{"a deleted event is not retained any more", deleteRetained},
+		{"a deleted room has another epoch, and its members a gap", deleteRoom},
+		{"what is not there is not deleted", deleteNothing},
+
+		{"a warehouse has no more rooms than its quota", quotaRooms},
+		{"rooms keep less near the quota of history", quotaHistory},
+		{"a warehouse retains no more than its quota", quotaRetained},
+		{"a warehouse at its quota does not stop others", quotaOfOne},
 
 		{"each message after the snapshot is delivered once and in order", subscribeWhilePublishing},
 		{"nothing is delivered of rooms that are not subscribed to", onlySubscribed},

@@ -139,3 +139,28 @@ func refusedKey(t *testing.T, open Open) {
 		t.Errorf("offset %s, want number 2: what is refused leaves no hole", got)
 	}
 }
+
+// keysByCaller: who happens to use another's key, or guesses it, learns nothing by that.
+func keysByCaller(t *testing.T, open Open) {
+	b, r := start(t, open, broker.Limits{})
+	room := Room(t)
+	Subscribe(t, b, room)
+	p := func(caller, data string) broker.Publication {
+		return broker.Publication{Room: room, Event: "E", IdempotencyKey: "k", Caller: caller, Data: json.RawMessage(data)}
+	}
+	callers := []string{"user a", "user b", "key a", ""}
+	for i, caller := range callers {
+		if got := publishAs(t, b, p(caller, `1`)); got.N != uint64(i+1) {
+			t.Errorf("%q got the offset %s, want number %d", caller, got, i+1)
+		}
+	}
+	for i, caller := range callers {
+		if got, err := b.Publish(t.Context(), p(caller, `1`)); err != nil || !got.Duplicate || got.Offset.N != uint64(i+1) {
+			t.Errorf("%q again: %+v %v", caller, got, err)
+		}
+		if _, err := b.Publish(t.Context(), p(caller, `2`)); wire.AsError(err).Code != wire.CodeIdempotencyConflict {
+			t.Errorf("%q for another message: %v", caller, err)
+		}
+	}
+	r.WantExactly(room, 1, uint64(len(callers)))
+}

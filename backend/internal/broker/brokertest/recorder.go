@@ -25,7 +25,8 @@ type record struct {
 	busy     bool
 	messages []*broker.Message
 	gaps     []broker.Gap
-	retained []*broker.Message // after the last gap
+	retained []*broker.Message // after the last gap or deletion
+	deleted  int               // times that retained events were deleted
 }
 
 var _ broker.Handler = (*Recorder)(nil)
@@ -59,6 +60,28 @@ func (r *Recorder) Gap(room wire.Room, gap broker.Gap, retained []*broker.Messag
 	in.gaps = append(in.gaps, gap)
 	in.retained = retained
 	in.busy = false
+}
+
+// Retained implements broker.Handler.
+func (r *Recorder) Retained(room wire.Room, s broker.Snapshot) {
+	r.enter(room, "Retained")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in := r.rooms[room]
+	in.retained = s.Retained
+	in.deleted++
+	in.busy = false
+}
+
+// Deleted returns how often the handler was told that retained events of a room were deleted, and
+// what is retained since.
+func (r *Recorder) Deleted(room wire.Room) (times int, retained []*broker.Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if in := r.rooms[room]; in != nil {
+		return in.deleted, in.retained
+	}
+	return 0, nil
 }
 
 func (r *Recorder) enter(room wire.Room, call string) {

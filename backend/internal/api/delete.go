@@ -1,0 +1,64 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// addDeletions adds the routes that take away what was published: a retained event for whoever may
+// publish it, a room for operators.
+func (a *API) addDeletions(e *echo.Echo) {
+	for _, room := range []string{"/api/v1/warehouses/:warehouse", "/api/v1/warehouses/:warehouse/zones/:zone"} {
+		e.DELETE(room+"/retained/:event", a.deleteRetained)
+		e.DELETE(room, a.deleteRoom, OperatorsOnly(a.Guard))
+	}
+}
+
+func (a *API) deleteRetained(c echo.Context) error {
+	who, err := a.Guard.Service(c.Request())
+	if err != nil {
+		c.Response().Header().Set("WWW-Authenticate", "Bearer")
+		return err
+	}
+	room, err := roomOf(c)
+	if err != nil {
+		return err
+	}
+	event := pathName(c, "event")
+	there, err := a.Publisher.DeleteRetained(c.Request().Context(), who, room, event)
+	switch {
+	case err != nil:
+		return err
+	case !there:
+		return echo.NewHTTPError(http.StatusNotFound, "no event "+event+" is retained in "+room.String())
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (a *API) deleteRoom(c echo.Context) error {
+	room, err := roomOf(c)
+	if err != nil {
+		return err
+	}
+	there, err := a.Publisher.DeleteRoom(c.Request().Context(), room)
+	switch {
+	case err != nil:
+		return err
+	case !there:
+		return echo.NewHTTPError(http.StatusNotFound, "nothing was published to "+room.String())
+	}
+	a.Log.Info("room deleted", "room", room)
+	return c.NoContent(http.StatusNoContent)
+}
+
+// roomOf returns the room that the path names.
+func roomOf(c echo.Context) (wire.Room, error) {
+	zone := pathName(c, "zone")
+	if zone == "" && hasZone(c) {
+		return wire.Room{}, errNoZone()
+	}
+	return wire.NewRoom(pathName(c, "warehouse"), zone)
+}

@@ -1,0 +1,52 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// recheck is what is published to a room's channel when something was deleted there: its
+// subscribers look at the history again. It is no payload of a message.
+const recheck = "recheck"
+
+// DeleteRetained implements [Deleter].
+func (b *Redis) DeleteRetained(ctx context.Context, room wire.Room, event string) (bool, error) {
+	answer, err := b.delete(ctx, "delete retained "+event+" of "+room.String(), func(ctx context.Context, k keys) ([]any, error) {
+		return b.run(ctx, deleteRetainedScript, room, event, b.dialect.publish, k.channel, recheck)
+	}, room)
+	if err != nil || len(answer) < 5 {
+		return false, err
+	}
+	at := func(i int) int { n, _ := answer[i].(int64); return int(n) }
+	b.usage.published(room, Usage{RetainedBytes: at(1), RetainedEvents: at(3)},
+		Usage{RetainedBytes: at(2), RetainedEvents: at(4)}, true)
+	return true, nil
+}
+
+// DeleteRoom implements [Deleter].
+func (b *Redis) DeleteRoom(ctx context.Context, room wire.Room) (bool, error) {
+	answer, err := b.delete(ctx, "delete "+room.String(), func(ctx context.Context, k keys) ([]any, error) {
+		keys, life := b.withLife([]string{k.meta, k.stream, k.retained, k.idempotency, k.order})
+		return deleteRoomScript.Run(ctx, b.client, keys, NewEpoch(), life, b.dialect.publish, k.channel, recheck).Slice()
+	}, room)
+	if err != nil || len(answer) == 0 || answer[0] != int64(1) {
+		return false, err
+	}
+	b.usage.deleted(room)
+	return true, nil
+}
+
+func (b *Redis) delete(ctx context.Context, doing string, run func(context.Context, keys) ([]any, error),
+	room wire.Room) ([]any, error) {
+	if b.ctx.Err() != nil {
+		return nil, errClosed()
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.opts.Timings.Command)
+	defer cancel()
+	answer, err := run(ctx, b.keysOf(room))
+	if err != nil {
+		return nil, b.unavailable(doing, err)
+	}
+	return answer, nil
+}
