@@ -143,7 +143,7 @@ func TestWhatTheBrokerRefuses(t *testing.T) {
 // Who may publish is for package auth to say; here it is asked, and its answer is passed on.
 func TestPublishingNeedsAKeyWhereThereAreKeys(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
-	claims := jwt.MapClaims{"warehouses": []string{"*"}}
+	claims := jwt.MapClaims{"warehouses": []string{"*"}, "exp": 4102444800}
 	reader, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
 	testkit.Must(t, err)
 	for _, tt := range []struct {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -221,9 +222,13 @@ var Over = map[string]*http.Client{"HTTP1.1": http.DefaultClient, "HTTP2": HTTP2
 // Secret signs the tokens of these tests.
 const Secret = "0123456789abcdef0123456789abcdef"
 
-// Token returns a token with these claims.
+// Token returns a token with these claims, and unless they have exp, of an hour.
 func Token(t testing.TB, claims jwt.MapClaims) string {
 	t.Helper()
+	if _, ok := claims["exp"]; !ok {
+		claims = maps.Clone(claims)
+		claims["exp"] = time.Now().Add(time.Hour).Unix()
+	}
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(Secret))
 	if err != nil {
 		t.Fatal(err)
