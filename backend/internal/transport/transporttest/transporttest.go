@@ -92,9 +92,11 @@ func Start(t testing.TB, o Options) *Server {
 	s.Broker = &Fragile{Memory: broker.NewMemory(broker.Limits{Messages: cmp.Or(o.History, 100_000), Bytes: 1 << 30}, s.Hub)}
 	s.Hub.Use(s.Broker)
 	log := slog.New(slog.DiscardHandler)
+	guard, err := auth.Open(context.Background(), o.Guard)
+	testkit.Must(t, err)
 	s.Gate = transport.NewGate(transport.Options{Hub: s.Hub, Metrics: s.Metrics, Log: log, Node: "node-1",
 		Publisher: publishing.New(publishing.Options{Hub: s.Hub, Metrics: s.Metrics, MaxDataBytes: FrameLimit}),
-		Heartbeat: o.Heartbeat, PongTimeout: o.Pong, MaxFrameBytes: FrameLimit, Guard: auth.New(o.Guard), Limits: o.Limits, Origins: o.Origins})
+		Heartbeat: o.Heartbeat, PongTimeout: o.Pong, MaxFrameBytes: FrameLimit, Guard: guard, Limits: o.Limits, Origins: o.Origins})
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)
 	o.Routes(e, s.Gate, pool)
@@ -117,6 +119,7 @@ func Start(t testing.TB, o Options) *Server {
 			t.Errorf("%d connections and %d rooms are left", n, rooms)
 		}
 		web.Close()
+		guard.Close()
 		stop()
 		running.Wait()
 		s.Hub.CloseIdleRooms()
