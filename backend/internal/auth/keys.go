@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -57,6 +58,11 @@ func NewPublishKey(k PublishKey) (key, line string, err error) {
 	}
 	if !k.Expires.IsZero() {
 		fields = append(fields, "expires="+k.Expires.UTC().Format(time.RFC3339))
+	}
+	for _, field := range fields {
+		if strings.ContainsFunc(field, unicode.IsSpace) {
+			return "", "", fmt.Errorf("%.80q has a space in it: the name, warehouses and events can't", field)
+		}
 	}
 	line = strings.Join(fields, " ")
 	if _, err := parsePublishKey(line); err != nil {
