@@ -261,30 +261,3 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkToken(b *testing.B) {
-	g := open(b, auth.Options{TokenSecret: secret, Tokens: auth.TokenOptions{
-		PublicKeyFile: write(b, "keys.pem", publicPEM(b, rsaKey, ecKey, edKey)), MaxAge: 24 * time.Hour}})
-	claims := jwt.MapClaims{"sub": "scanner-7", "iat": ago(0), "jti": "t-1", "publish": true,
-		"warehouses": map[string]any{"warehouse-1": []string{"zone-a", "zone-b"}, "warehouse-2": []string{"*"}}}
-	for _, c := range []struct {
-		name   string
-		key    any
-		method jwt.SigningMethod
-	}{
-		{"HS256", []byte(secret), jwt.SigningMethodHS256},
-		{"RS256", rsaKey, jwt.SigningMethodRS256},
-		{"ES256", ecKey, jwt.SigningMethodES256},
-		{"EdDSA", edKey, jwt.SigningMethodEdDSA},
-	} {
-		token := sign(b, c.key, c.method, claims)
-		b.Run(c.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := g.Token(token); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

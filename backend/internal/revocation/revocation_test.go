@@ -81,7 +81,9 @@ func newInstance(s *store) *instance {
 	return i
 }
 
-func (i *instance) revokes(user string) bool { return i.Revocations.Matches(&auth.Identity{User: user}) }
+func (i *instance) revokes(user string) bool {
+	return i.Revocations.Matches(&auth.Identity{User: user})
+}
 
 // What an instance missed, since it was away or Redis was, it learns within seconds, and then looks
 // at its connections.

@@ -91,8 +91,12 @@ var connect = map[string]func(t *testing.T, s *transporttest.Server, query, toke
 		}
 		return result{rooms: roomsOf(t, f), stream: &stream{next, func() { c.Close() }}}
 	},
-	"SSE":             func(t *testing.T, s *transporttest.Server, query, token string) result { return event(t, s, http.DefaultClient, query, token) },
-	"SSE over HTTP/2": func(t *testing.T, s *transporttest.Server, query, token string) result { return event(t, s, transporttest.HTTP2, query, token) },
+	"SSE": func(t *testing.T, s *transporttest.Server, query, token string) result {
+		return event(t, s, http.DefaultClient, query, token)
+	},
+	"SSE over HTTP/2": func(t *testing.T, s *transporttest.Server, query, token string) result {
+		return event(t, s, transporttest.HTTP2, query, token)
+	},
 	"poll": func(t *testing.T, s *transporttest.Server, query, token string) result {
 		return polled(t, s, http.DefaultClient, query, token)
 	},
@@ -103,8 +107,12 @@ var connect = map[string]func(t *testing.T, s *transporttest.Server, query, toke
 
 // send are the ways to publish, by name.
 var send = map[string]func(t *testing.T, s *transporttest.Server, message, token string) result{
-	"POST /sse":  func(t *testing.T, s *transporttest.Server, m, token string) result { return posted(t, s, "/sse", m, token) },
-	"POST /poll": func(t *testing.T, s *transporttest.Server, m, token string) result { return posted(t, s, "/poll", m, token) },
+	"POST /sse": func(t *testing.T, s *transporttest.Server, m, token string) result {
+		return posted(t, s, "/sse", m, token)
+	},
+	"POST /poll": func(t *testing.T, s *transporttest.Server, m, token string) result {
+		return posted(t, s, "/poll", m, token)
+	},
 	"a frame over WebSocket": func(t *testing.T, s *transporttest.Server, m, token string) result {
 		c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.URL, "http")+"/ws", bearer(token))
 		testkit.Must(t, err)
