@@ -188,3 +188,11 @@ func TestLookingNeedsNoKey(t *testing.T) {
 		}
 	}
 }
+
+func TestLogsNameTheKeyAndNeverShowIt(t *testing.T) {
+	s := start(t, auth.Options{PublishKeys: []string{"key-1", "key-of-billing"}}, nil)
+	answer := s.do(request{path: toZone, body: `{"event":"E"}`, header: map[string]string{"Authorization": "Bearer key-of-billing"}})
+	if log := s.log.String(); answer.StatusCode != http.StatusOK || !strings.Contains(log, "key=PUBLISH_KEYS-2") || strings.Contains(log, "billing") {
+		t.Errorf("%s, logged %s", answer.Status, log)
+	}
+}

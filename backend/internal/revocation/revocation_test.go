@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,63 +21,83 @@ import (
 
 // A store is shared by instances, and can be away.
 type store struct {
+	mu      sync.Mutex
 	values  map[string]string
 	changes int
 	away    bool
 }
 
-func (s *store) err() error {
+// do runs f unless the store is away.
+func (s *store) do(f func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.away {
 		return errors.New("away")
 	}
+	f()
 	return nil
 }
 
-func (s *store) version() string {
+func (s *store) setAway(away bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = away
+}
+
+func (s *store) empty() { _ = s.do(func() { s.values = nil }) }
+
+func (s *store) size() (n int) {
+	_ = s.do(func() { n = len(s.values) })
+	return n
+}
+
+func (s *store) versionLocked() string {
 	if s.values == nil {
 		return ""
 	}
 	return fmt.Sprint(s.changes)
 }
 
-func (s *store) RevocationsVersion(context.Context) (string, error) { return s.version(), s.err() }
+func (s *store) RevocationsVersion(context.Context) (version string, err error) {
+	err = s.do(func() { version = s.versionLocked() })
+	return version, err
+}
 
-func (s *store) LoadRevocations(context.Context) (map[string]string, string, error) {
-	return maps.Clone(s.values), s.version(), s.err()
+func (s *store) LoadRevocations(context.Context) (values map[string]string, version string, err error) {
+	err = s.do(func() { values, version = maps.Clone(s.values), s.versionLocked() })
+	return values, version, err
 }
 
 func (s *store) PutRevocation(_ context.Context, id, value string) error {
-	if !s.away {
+	return s.do(func() {
 		if s.values == nil {
 			s.values = map[string]string{}
 		}
 		s.values[id] = value
 		s.changes++
-	}
-	return s.err()
+	})
 }
 
 func (s *store) DeleteRevocations(_ context.Context, ids ...string) error {
-	if !s.away {
+	return s.do(func() {
 		for _, id := range ids {
 			delete(s.values, id)
 		}
 		s.changes++
-	}
-	return s.err()
+	})
 }
 
 // An instance is told nothing by others: it has to look by itself.
 type instance struct {
 	*revocation.Service
-	checked int // how often its connections were
+	checked atomic.Int64 // how often its connections were
 }
 
 func newInstance(s *store) *instance {
 	i := new(instance)
 	alone := &cluster.Alone{Self: func() cluster.Node { return cluster.Node{Name: "n"} }}
 	o := revocation.Options{Revocations: new(auth.Revocations), Store: s, MaxAge: time.Hour, Log: slog.New(slog.DiscardHandler),
-		Cluster: func() cluster.Cluster { return alone }, CloseRevoked: func() int { i.checked++; return 0 }}
+		Cluster: func() cluster.Cluster { return alone }, CloseRevoked: func() int { i.checked.Add(1); return 0 }}
 	i.Service = revocation.New(o)
 	alone.Answer = i.Answer
 	return i
@@ -102,17 +124,17 @@ func TestAnInstanceLearnsWhatItMissed(t *testing.T) {
 		if !one.revokes("anna") || two.revokes("anna") {
 			t.Errorf("one: %v, two: %v", one.revokes("anna"), two.revokes("anna"))
 		}
-		before := two.checked
+		before := two.checked.Load()
 		time.Sleep(3 * time.Second)
-		if !two.revokes("anna") || two.checked != before+1 {
-			t.Errorf("after 3 s: %v, connections checked %d times", two.revokes("anna"), two.checked-before)
+		if !two.revokes("anna") || two.checked.Load() != before+1 {
+			t.Errorf("after 3 s: %v, connections checked %d times", two.revokes("anna"), two.checked.Load()-before)
 		}
-		shared.away = true
+		shared.setAway(true)
 		time.Sleep(time.Minute)
 		if !two.revokes("anna") {
 			t.Error("Redis going away lifted a revocation")
 		}
-		shared.away = false
+		shared.setAway(false)
 		found, _, err := one.Lift(ctx, r.ID)
 		if err != nil || !found {
 			t.Errorf("lifting: %v, %v", found, err)
@@ -134,7 +156,7 @@ func TestRevocationsSurviveAnEmptyStore(t *testing.T) {
 		go one.Run(ctx)
 		_, _, _, err := one.Revoke(ctx, auth.Revocation{User: "anna"})
 		testkit.Must(t, err)
-		shared.values = nil
+		shared.empty()
 		time.Sleep(3 * time.Second)
 		two := newInstance(shared)
 		testkit.Must(t, two.Load(ctx))
@@ -152,8 +174,8 @@ func TestRevocationsEndWithTheTokens(t *testing.T) {
 		testkit.Must(t, err)
 		time.Sleep(time.Hour + time.Second)
 		testkit.Must(t, one.Load(t.Context()))
-		if one.revokes("anna") || len(shared.values) != 0 {
-			t.Errorf("still in force: %v, %v", one.revokes("anna"), shared.values)
+		if one.revokes("anna") || shared.size() != 0 {
+			t.Errorf("still in force: %v, and %d kept", one.revokes("anna"), shared.size())
 		}
 	})
 }
