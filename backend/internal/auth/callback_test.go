@@ -149,3 +149,34 @@ func TestAnApplicationThatDoesNotAnswerLetsNobodyIn(t *testing.T) {
 	}
 	clients.Wait()
 }
+
+// The application gets 64 questions at once, however many ask; the others wait for their turn.
+func TestTheApplicationIsNotOverrun(t *testing.T) {
+	release := make(chan struct{})
+	var now, most atomic.Int64
+	var counting sync.Mutex
+	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		counting.Lock()
+		most.Store(max(most.Load(), now.Add(1)))
+		counting.Unlock()
+		<-release
+		now.Add(-1)
+		_, _ = w.Write([]byte(`{"sub":"u"}`))
+	}))
+	defer busy.Close()
+	g := auth.New(auth.Options{Callback: auth.CallbackOptions{URL: busy.URL, Timeout: testkit.Patience}})
+	var clients sync.WaitGroup
+	for n := range 200 {
+		clients.Go(func() {
+			if _, err := g.Token(strings.Repeat("t", n+1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	testkit.Eventually(t, "64 questions are open", func() bool { return now.Load() == 64 })
+	close(release)
+	clients.Wait()
+	if most.Load() != 64 {
+		t.Errorf("%d questions were open at once", most.Load())
+	}
+}

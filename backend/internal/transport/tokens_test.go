@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -522,5 +523,35 @@ func TestATokenWithoutASubjectCanNotNameItself(t *testing.T) {
 			}
 		}
 		got.stream.close()
+	}
+}
+
+// While the application that decides is away nobody is let in, and who asks is told to come back
+// with the same token; whom it refuses is told not to.
+func TestWithoutADecisionNobodyIsLetInAndMayComeBack(t *testing.T) {
+	var status atomic.Int64
+	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))
+	defer application.Close()
+	s := startAll(t, auth.Options{Callback: auth.CallbackOptions{URL: application.URL, CacheFor: time.Hour}})
+	for _, tt := range []struct {
+		status int
+		want   wire.ErrorCode
+	}{
+		{http.StatusBadGateway, wire.CodeUnavailable},
+		{http.StatusUnauthorized, wire.CodeUnauthenticated},
+		{http.StatusForbidden, wire.CodeForbidden},
+	} {
+		status.Store(int64(tt.status))
+		token := fmt.Sprint("token-", tt.status)
+		for name, try := range connect {
+			if got := try(t, s, "warehouse=w1", token); got.code != tt.want {
+				t.Errorf("%s, %d: %+v, want %s", name, tt.status, got, tt.want)
+			}
+		}
+		for name, try := range send {
+			if got := try(t, s, `{"warehouse":"w1","event":"E","data":1}`, token); got.code != tt.want {
+				t.Errorf("%s, %d: %+v, want %s", name, tt.status, got, tt.want)
+			}
+		}
 	}
 }
