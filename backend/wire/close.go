@@ -15,7 +15,8 @@ const (
 	CloseRestart CloseCode = 1012
 	// CloseBadFrame: the client keeps sending what is not the protocol.
 	CloseBadFrame CloseCode = 4400
-	// CloseUnauthenticated: no valid token, or it expired. Come back with another token only.
+	// CloseUnauthenticated: no valid token, or it expired or was revoked. Come back with another
+	// token only.
 	CloseUnauthenticated CloseCode = 4401
 	// CloseForbidden: the token does not permit what was asked for.
 	CloseForbidden CloseCode = 4403

@@ -7,10 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/demo"
 	"github.com/zonecast/zonecast/backend/publish"
@@ -62,8 +63,11 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
 func (c *demoCommand) check() error {
 	if c.To == "" {
 		err := c.Config.Check()
-		if c.AuthTokenSecret != "" && len(c.PublishKeys) == 0 {
+		if len(c.PublishKeys) == 0 && (c.NeedsToken() || c.HasPublishKeys()) {
 			err = errors.Join(err, errors.New("the demo needs a key to publish with: set PUBLISH_KEYS beside AUTH_TOKEN_SECRET"))
+		}
+		if c.Clients > 0 && c.NeedsToken() && c.SigningSecret() == "" {
+			err = errors.Join(err, errors.New("the demo's clients need AUTH_TOKEN_SECRET to make their tokens: set it, or --clients 0"))
 		}
 		return err
 	}
@@ -102,10 +106,11 @@ func (c *demoCommand) play(ctx context.Context, url string) error {
 // know its secret.
 func (c *demoCommand) crowd(url string, log *slog.Logger) demo.CrowdOptions {
 	o := demo.CrowdOptions{URL: url, Clients: c.Clients, Seed: c.Seed, Speed: c.Speed, Logger: log}
-	if c.AuthTokenSecret != "" {
+	if secret := c.SigningSecret(); secret != "" {
 		o.Token = func(user string) (string, error) {
-			return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": user, "warehouses": []string{"*"}}).
-				SignedString([]byte(c.AuthTokenSecret))
+			claims := tokenClaims(&c.Config, user, time.Hour)
+			claims["warehouses"] = []string{"*"}
+			return auth.Sign([]byte(secret), claims)
 		}
 	}
 	return o

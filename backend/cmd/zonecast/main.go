@@ -29,6 +29,7 @@ type program struct {
 	Demo   demoCommand      `cmd:"" help:"Serve, and play a simulated shift of a few warehouses, so that dashboard and screens have something to show."`
 	Check  checkCommand     `cmd:"" help:"Check the settings, and say what they expose to whom; exit code 0 if they are valid, 2 if not."`
 	Health healthCommand    `cmd:"" help:"Ask an instance whether it is ready; exit code 0 if it is."`
+	Token  tokenCommand     `cmd:"" help:"Make and inspect tokens of clients and keys of publishers."`
 	Quit   kong.VersionFlag `name:"version" help:"Show the version."`
 }
 
@@ -65,6 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // the second signal ends the program at once
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.BindTo(stdout, (*io.Writer)(nil))
+	command.Bind(stderrWriter{stderr})
 	err = command.Run()
 	var start *startError
 	switch {

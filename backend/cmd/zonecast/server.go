@@ -29,6 +29,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
+	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/poll"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
@@ -60,6 +61,8 @@ type server struct {
 	started   time.Time
 	readiness *cluster.Readiness
 	census    costly[hub.Counts]
+
+	revocations *revocation.Service
 }
 
 // A publishRejecter is a broker that keeps its messages in this process: it refuses publications
@@ -74,9 +77,16 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		host, _ := os.Hostname()
 		c.NodeName = host + "-" + rand.Text()[:4]
 	}
-	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now(),
-		guard: auth.New(auth.Options{TokenSecret: c.AuthTokenSecret, PublishKeys: c.PublishKeys, OperatorPassword: c.OperatorPassword})}
+	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now()}
 	var err error
+	if err = s.openGuard(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.guard.Close()
+		}
+	}()
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
@@ -89,7 +99,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.census.count = s.hub.Counts
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
 	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c)})
-	if err := s.connect(ctx); err != nil {
+	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
 	}
@@ -115,10 +125,11 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
-	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.get()) }, connections.Answer)
+	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.get()) }, s.answer(connections))
 	limits := brokerLimits(s.config)
 	if s.config.RedisURL == "" {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
+		s.revocations = s.newRevocations(nil)
 		return nil
 	}
 	target, err := redisconn.Find(ctx, redisOptions(s.config, s.log))
@@ -136,7 +147,11 @@ func (s *server) connect(ctx context.Context) (err error) {
 	shared := cluster.OpenRedis(cluster.Options{Target: target, Prefix: s.config.RedisPrefix, Log: s.log, Self: s.node, Answer: answer,
 		Signer: signer, OnRefuse: s.metrics.RefuseFromBus})
 	s.cluster = shared
+	s.revocations = s.newRevocations(shared)
 	s.hub.Share(shared)
+	if err := s.revocations.Load(ctx); err != nil {
+		return errors.Join(err, shared.Close(), s.broker.Close())
+	}
 	return nil
 }
 
@@ -154,7 +169,7 @@ func (s *server) routes() http.Handler {
 	s.gate.AddRoutes(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
 	s.gate.AddRoutes(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
 	api.AddRoutes(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster,
-		Connections: connadmin.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard, Log: s.log,
+		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Metrics: s.metrics, Guard: s.guard, Log: s.log,
 		MaxDataBytes: s.config.MaxFrameBytes, RoomsForOperators: s.config.HealthRooms == config.Operators})
 	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
 	to := func(url string) echo.HandlerFunc {
@@ -248,6 +263,8 @@ func (s *server) run(ctx context.Context) error {
 	defer stopBeating()
 	running.Go(func() { s.hub.Run(beating) })
 	running.Go(func() { s.cluster.Run(beating) })
+	running.Go(func() { s.revocations.Run(beating) })
+	running.Go(func() { s.reloadOnHangup(beating) })
 	running.Go(func() { s.ui.Run(beating) })
 	failed := make(chan error, 1)
 	running.Go(func() { failed <- s.http.Serve(s.listener) })
@@ -276,5 +293,6 @@ func (s *server) run(ctx context.Context) error {
 	running.Wait()
 	s.hub.CloseIdleRooms()
 	s.pool.Close()
+	s.guard.Close()
 	return errors.Join(err, s.cluster.Close(), s.broker.Close())
 }

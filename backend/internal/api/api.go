@@ -3,6 +3,7 @@
 //
 //	service ── POST /api/v1/… ──▶ API ──▶ publishing ──▶ hub
 //	operator ── /api/v1/connections ──▶ API ──▶ connadmin ──▶ cluster
+//	operator ── /api/v1/revocations ──▶ API ──▶ revocation ──▶ cluster
 //	monitoring ── /health/…, /livez, /readyz, /metrics ──▶ API ──▶ cluster, metrics
 package api
 
@@ -22,6 +23,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/problem"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -35,6 +37,8 @@ type Options struct {
 	Guard     *auth.Guard
 	// Connections lists and closes the connections of all instances.
 	Connections connadmin.Client
+	// Revocations ends tokens on all instances.
+	Revocations *revocation.Service
 	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
 	MaxDataBytes int
 	// RoomsForOperators keeps the rooms in the health figures from everybody else.
@@ -62,6 +66,7 @@ func AddRoutes(e *echo.Echo, o Options) {
 	e.Match(Reading, "/api/v1/connections", a.connections, OperatorsOnly(o.Guard))
 	e.DELETE("/api/v1/connections", a.disconnectMany, OperatorsOnly(o.Guard))
 	e.DELETE("/api/v1/connections/:id", a.disconnectOne, OperatorsOnly(o.Guard))
+	a.addRevocationRoutes(e)
 	e.Match(Reading, "/livez", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "alive"}) })
 	e.Match(Reading, "/readyz", a.ready)
 	e.Match(Reading, "/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
@@ -143,6 +148,9 @@ func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) 
 	if err != nil {
 		c.Response().Header().Set("WWW-Authenticate", "Bearer")
 		return nil, err
+	}
+	if who.Key != "" {
+		a.Log.Debug("publish request", "key", who.Key, "path", c.Path())
 	}
 	if err := checkContent(r.Header); err != nil {
 		return nil, err

@@ -143,7 +143,7 @@ func TestWhatTheBrokerRefuses(t *testing.T) {
 // Who may publish is for package auth to say; here it is asked, and its answer is passed on.
 func TestPublishingNeedsAKeyWhereThereAreKeys(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
-	claims := jwt.MapClaims{"warehouses": []string{"*"}}
+	claims := jwt.MapClaims{"warehouses": []string{"*"}, "exp": 4102444800}
 	reader, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
 	testkit.Must(t, err)
 	for _, tt := range []struct {
@@ -186,5 +186,13 @@ func TestLookingNeedsNoKey(t *testing.T) {
 		if answer := s.get(path); answer.StatusCode != http.StatusOK {
 			t.Errorf("%s: %s", path, answer.Status)
 		}
+	}
+}
+
+func TestLogsNameTheKeyAndNeverShowIt(t *testing.T) {
+	s := start(t, auth.Options{PublishKeys: []string{"key-1", "key-of-billing"}}, nil)
+	answer := s.do(request{path: toZone, body: `{"event":"E"}`, header: map[string]string{"Authorization": "Bearer key-of-billing"}})
+	if log := s.log.String(); answer.StatusCode != http.StatusOK || !strings.Contains(log, "key=PUBLISH_KEYS-") || strings.Contains(log, "billing") {
+		t.Errorf("%s, logged %s", answer.Status, log)
 	}
 }

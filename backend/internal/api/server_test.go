@@ -87,7 +87,7 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	if view == nil {
 		view = func() cluster.View { return cluster.View{Nodes: []cluster.Node{s.node()}} }
 	}
-	log := slog.New(slog.NewTextHandler(s.log, nil))
+	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s.echo.HTTPErrorHandler = api.Problem(log)
 	connections := &connadmin.Handler{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
 	alone := cluster.Alone{Self: s.node, Answer: connections.Answer}

@@ -1,33 +1,28 @@
 // Package auth decides who may do what: clients by token, services by token or key, operators by
 // password.
 //
-//	transport/ws ── Client, Token ──▶ Guard ──▶ Identity ── MayJoin, MayPublish
-//	api          ── Service ────────▶ Guard
+//	transport    ── Client, Token ──▶ Guard ── verifier (secrets, public keys, JWKS), or callback (AUTH_URL)
+//	api          ── Service ────────▶ Guard ── publishKeys, or a token
+//	                                   └─▶ Revocations ──▶ Identity ── MayJoin, MayPublish, MayRetain
 //	api, /ui/    ── Operator ───────▶ Guard
 //
-// What is not set is not asked for: without a token secret every client is welcome, without keys
-// and secret every service. The configuration refuses that on an address which others can reach.
+// What is not set is not asked for: without a way to verify tokens every client is welcome, without
+// keys either every service. The configuration refuses that on an address which others can reach.
 package auth
 
 import (
-	"cmp"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
+	"sync"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/zonecast/zonecast/backend/wire"
 )
-
-// MinSecretBytes is the least length of a token secret: as long as the hash that it keys (RFC 7518
-// section 3.2).
-const MinSecretBytes = 32
 
 // Subprotocol is what a WebSocket client offers beside its token, and what the server answers with
 // (RFC 6455 section 1.9).
@@ -36,103 +31,181 @@ const Subprotocol = "zonecast"
 // OperatorUser is the name with which operators log in.
 const OperatorUser = "operator"
 
-// maxTokenBytes bounds what is parsed at all.
-const maxTokenBytes = 8 << 10
-
 // Options of a [Guard]. What is empty is not asked for.
 type Options struct {
-	// TokenSecret is the key of the tokens' signatures: HS256, RFC 7518 section 3.2.
+	// TokenSecret is the key of the tokens' signatures: HS256, RFC 7518 section 3.2. It comes
+	// before those of Tokens.
 	TokenSecret string
+	Tokens      TokenOptions
+	Callback    CallbackOptions
 	// PublishKeys are those of services that may publish anything.
 	PublishKeys []string
+	// PublishKeysFile has a line for each key that is named and scoped.
+	PublishKeysFile string
 	// OperatorPassword is that of the dashboard.
 	OperatorPassword string
+	// Log is told what happens in the background.
+	Log *slog.Logger
 }
 
 // A Guard answers for the whole server. Its methods may be called by several goroutines.
 type Guard struct {
-	secret   []byte
-	keys     [][sha256.Size]byte
 	password [sha256.Size]byte
 	operator bool // a password is set
-	parser   *jwt.Parser
+
+	tokens   *verifier // nil without any key
+	callback *callback // nil without a URL
+	keys     *publishKeys
+	files    []*watchedFile
+	revoked  Revocations
 	anyone   *Identity // who comes without a token, when none is needed
+	needsKey bool      // to publish
+	stop     context.CancelFunc
 }
 
-// New returns a guard.
-func New(o Options) *Guard {
-	g := &Guard{secret: []byte(o.TokenSecret), operator: o.OperatorPassword != "",
-		anyone:   &Identity{all: true, publish: len(o.PublishKeys) == 0},
-		password: sha256.Sum256([]byte(o.OperatorPassword)),
-		parser:   jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuedAt())}
-	for _, k := range o.PublishKeys {
-		g.keys = append(g.keys, sha256.Sum256([]byte(k)))
+func (o *Options) setDefaults() {
+	if o.TokenSecret != "" {
+		o.Tokens.Secrets = append([]string{o.TokenSecret}, o.Tokens.Secrets...)
 	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// New returns a guard of the secrets and keys in o. Those of files and of an issuer need [Open].
+func New(o Options) *Guard {
+	o.setDefaults()
+	g := &Guard{operator: o.OperatorPassword != "", password: sha256.Sum256([]byte(o.OperatorPassword)),
+		tokens: newVerifier(o.Tokens, nil, nil), keys: newPublishKeys(o.PublishKeys), stop: func() {},
+		anyone: &Identity{anonymous: true, join: everything}}
+	if o.Callback.URL != "" {
+		g.callback = newCallback(o.Callback, o.Log)
+	}
+	keyed := len(o.PublishKeys) > 0 || o.PublishKeysFile != ""
+	if !keyed {
+		g.anyone.publish, g.anyone.retain = everything, everything
+	}
+	g.needsKey = keyed || g.needsToken()
 	return g
 }
 
-// claims are what a token says (RFC 7519), beside what is registered: sub, exp, nbf, iat.
-type claims struct {
-	jwt.RegisteredClaims
-	// Warehouses are those whose rooms may be joined; "*" is all of them.
-	Warehouses []string `json:"warehouses"`
-	// Publish permits to publish to those rooms.
-	Publish bool `json:"publish"`
-}
-
-// An Identity is someone who was let in.
-type Identity struct {
-	// User is the token's subject; empty for someone anonymous.
-	User string
-	// Expires is when the token does; zero for never.
-	Expires time.Time
-
-	key        string // names the publish key, if it came with one
-	all        bool
-	warehouses []string
-	publish    bool
-}
-
-// Client returns who connects. The error is a *wire.Error of wire.CodeUnauthenticated.
-func (g *Guard) Client(r *http.Request) (*Identity, error) {
-	return g.Token(tokenOf(r))
-}
-
-// Token returns whose token this is. Without a secret any token, and none, is someone anonymous.
-func (g *Guard) Token(token string) (*Identity, error) {
-	if len(g.secret) == 0 {
-		return g.anyone, nil
+// Open returns a guard that also has the keys of files and of an issuer, for whom it waits. It
+// watches them until ctx ends or it is closed. The error says which setting to change.
+func Open(ctx context.Context, o Options) (*Guard, error) {
+	ctx, stop := context.WithCancel(ctx)
+	g := New(o)
+	o.setDefaults()
+	if err := g.open(ctx, o); err != nil {
+		stop()
+		return nil, err
 	}
+	var running sync.WaitGroup
+	for _, f := range g.files {
+		running.Go(func() { f.run(ctx) })
+	}
+	g.stop = func() { stop(); running.Wait() }
+	return g, nil
+}
+
+func (g *Guard) open(ctx context.Context, o Options) error {
+	file := func(setting, path string, use func([]byte) error) error {
+		f, err := openWatched(setting, path, o.Log, use)
+		if err == nil {
+			g.files = append(g.files, f)
+		}
+		return err
+	}
+	var errs []error
+	var public *publicKeys
+	var issuer *issuerKeys
+	if o.PublishKeysFile != "" {
+		errs = append(errs, file("PUBLISH_KEYS_FILE", o.PublishKeysFile, g.keys.use))
+	}
+	if o.Tokens.PublicKeyFile != "" {
+		public = new(publicKeys)
+		errs = append(errs, file("AUTH_PUBLIC_KEY_FILE", o.Tokens.PublicKeyFile, public.use))
+	}
+	if o.Tokens.JWKSURL != "" && errors.Join(errs...) == nil {
+		var err error
+		issuer, err = openIssuer(ctx, o.Tokens.JWKSURL, o.Log)
+		errs = append(errs, err)
+	}
+	g.tokens = newVerifier(o.Tokens, public, issuer)
+	g.needsKey = g.needsKey || g.needsToken()
+	return errors.Join(errs...)
+}
+
+// Reload reads the files of keys again, as when they change.
+func (g *Guard) Reload() {
+	for _, f := range g.files {
+		f.reload()
+	}
+}
+
+// Close stops watching.
+func (g *Guard) Close() { g.stop() }
+
+// Revocations are those that this guard goes by.
+func (g *Guard) Revocations() *Revocations { return &g.revoked }
+
+func (g *Guard) needsToken() bool { return g.tokens != nil || g.callback != nil }
+
+// A Visit is what is known of a request beside its token: AUTH_URL is told.
+type Visit struct {
+	Address string
+	Rooms   []wire.Room // that are asked for
+}
+
+// Client returns who connects, or sends a frame by POST. The error is a *wire.Error of
+// wire.CodeUnauthenticated; with AUTH_URL also of wire.CodeForbidden or wire.CodeUnavailable.
+func (g *Guard) Client(r *http.Request, visit Visit) (*Identity, error) {
+	q := question{Token: tokenOf(r), Address: visit.Address, Origin: r.Header.Get("Origin"), UserAgent: r.UserAgent(), Rooms: []string{}}
+	for _, room := range visit.Rooms {
+		q.Rooms = append(q.Rooms, room.String())
+	}
+	return g.identify(q)
+}
+
+// Token returns whose token this is: that of a renewal. Without a secret any token, and none, is
+// someone anonymous. The errors are those of Client.
+func (g *Guard) Token(token string) (*Identity, error) {
+	return g.identify(question{Token: token, Rooms: []string{}})
+}
+
+func (g *Guard) identify(q question) (who *Identity, err error) {
 	switch {
-	case token == "":
+	case !g.needsToken():
+		return g.anyone, nil
+	case len(q.Token) > maxTokenBytes:
+		return nil, wire.Errorf(wire.CodeUnauthenticated, "the token has more than %d bytes", maxTokenBytes)
+	case g.callback != nil:
+		who, err = g.callback.identify(q)
+	case q.Token == "":
 		return nil, wire.Errorf(wire.CodeUnauthenticated,
 			"a token is needed: in the header Authorization: Bearer, in ?token=, or among the WebSocket subprotocols")
-	case len(token) > maxTokenBytes:
-		return nil, wire.Errorf(wire.CodeUnauthenticated, "the token has more than %d bytes", maxTokenBytes)
+	default:
+		who, err = g.tokens.verify(q.Token)
 	}
-	var c claims
-	_, err := g.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return g.secret, nil })
+	if err == nil {
+		err = g.Recheck(who)
+	}
 	if err != nil {
-		return nil, wire.Errorf(wire.CodeUnauthenticated, "the token %s", why(err))
+		return nil, err
 	}
-	i := &Identity{User: c.Subject, all: slices.Contains(c.Warehouses, "*"), warehouses: c.Warehouses, publish: c.Publish}
-	if c.ExpiresAt != nil {
-		i.Expires = c.ExpiresAt.Time
-	}
-	return i, nil
+	return who, nil
 }
 
-func why(err error) string {
-	switch {
-	case errors.Is(err, jwt.ErrTokenExpired):
-		return "has expired: get a new one"
-	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
-		return "is not valid yet: check the clock of its issuer"
-	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
-		return "is not signed with HS256 and the secret of this server"
+// Recheck returns an error when someone who was let in has been revoked since: a *wire.Error of
+// wire.CodeUnauthenticated.
+func (g *Guard) Recheck(who *Identity) error {
+	if g.revoked.Matches(who) {
+		return ErrRevoked
 	}
-	return "is not a JSON Web Token with the claims of this server"
+	return nil
 }
+
+// ErrRevoked is why someone whose token was revoked is refused.
+var ErrRevoked = wire.Errorf(wire.CodeUnauthenticated, "the token was revoked: get a new one")
 
 // tokenOf finds the token of a request; empty for none.
 func tokenOf(r *http.Request) string {
@@ -173,29 +246,27 @@ func Offered(r *http.Request) []string {
 }
 
 // ServiceNeedsKey tells whether publishing over HTTP needs a key or a token.
-func (g *Guard) ServiceNeedsKey() bool { return len(g.keys) > 0 || len(g.secret) > 0 }
+func (g *Guard) ServiceNeedsKey() bool { return g.needsKey }
 
 // Service returns who calls the publish API: the holder of a key, or of a token that permits
-// publishing. The error is a *wire.Error of wire.CodeUnauthenticated.
+// publishing. The errors are those of Client.
 func (g *Guard) Service(r *http.Request) (*Identity, error) {
-	if !g.ServiceNeedsKey() {
-		return &Identity{all: true, publish: true}, nil
+	if !g.needsKey {
+		return g.anyone, nil
 	}
 	given, _ := bearer(r)
-	hash := sha256.Sum256([]byte(given))
-	known := 0
-	for _, k := range g.keys {
-		known |= subtle.ConstantTimeCompare(hash[:], k[:])
+	if key := g.keys.find(given); key != nil {
+		if !key.Expires.IsZero() && time.Now().After(key.Expires) {
+			return nil, wire.Errorf(wire.CodeUnauthenticated, "the key %s has expired: get a new one", key.Name)
+		}
+		return &key.identity, nil
 	}
-	if known == 1 {
-		return &Identity{all: true, publish: true, key: hex.EncodeToString(hash[:16])}, nil
-	}
-	if len(g.secret) == 0 || given == "" {
+	if !g.needsToken() || given == "" {
 		return nil, wire.Errorf(wire.CodeUnauthenticated, "send the header Authorization: Bearer with a key or a token that may publish")
 	}
-	who, err := g.Token(given)
-	if err != nil && len(g.keys) > 0 {
-		return nil, wire.Errorf(wire.CodeUnauthenticated, "this is none of the keys that may publish, and as a token: %v", err)
+	who, err := g.identify(question{Token: given, Origin: r.Header.Get("Origin"), UserAgent: r.UserAgent(), Rooms: []string{}})
+	if e := wire.AsError(err); err != nil && g.anyone.publish == nil && e.Code == wire.CodeUnauthenticated {
+		return nil, wire.Errorf(e.Code, "this is none of the keys that may publish, and as a token: %v", err)
 	}
 	return who, err
 }
@@ -209,21 +280,4 @@ func (g *Guard) Operator(r *http.Request) bool {
 	hash := sha256.Sum256([]byte(password))
 	return subtle.ConstantTimeCompare([]byte(user), []byte(OperatorUser))&
 		subtle.ConstantTimeCompare(hash[:], g.password[:]) == 1
-}
-
-// MayJoin returns nil, or a *wire.Error of wire.CodeForbidden.
-func (i *Identity) MayJoin(room wire.Room) error {
-	if i.all || slices.Contains(i.warehouses, room.Warehouse) {
-		return nil
-	}
-	return wire.Errorf(wire.CodeForbidden, "the token does not permit %s: its claim warehouses is %s", room,
-		cmp.Or(strings.Join(i.warehouses, ", "), "empty"))
-}
-
-// MayPublish returns nil, or a *wire.Error of wire.CodeForbidden.
-func (i *Identity) MayPublish(room wire.Room) error {
-	if !i.publish {
-		return wire.Errorf(wire.CodeForbidden, "publishing is not permitted here: use a token with the claim publish, or the HTTP API with a key")
-	}
-	return i.MayJoin(room)
 }

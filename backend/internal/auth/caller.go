@@ -4,8 +4,8 @@ package auth
 // It is empty for someone anonymous.
 func (i *Identity) Caller() string {
 	switch {
-	case i.key != "":
-		return "key " + i.key
+	case i.Key != "":
+		return "key " + i.Key
 	case i.User != "":
 		return "user " + i.User
 	}

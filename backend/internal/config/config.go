@@ -39,6 +39,7 @@ type Config struct {
 	AllowAnonymous   bool     `env:"ALLOW_ANONYMOUS" help:"Allow listening on a public address without authentication of clients, publishers or operators."`
 
 	Storage
+	Auth
 
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages kept per room for clients that reconnect."`
 	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"Maximum age of kept messages."`
@@ -113,6 +114,7 @@ func (c *Config) Check() error {
 	if n := len(c.AuthTokenSecret); n > 0 && n < auth.MinSecretBytes {
 		bad("AUTH_TOKEN_SECRET has %d bytes: at least %d are needed, for example from openssl rand -hex 32", n, auth.MinSecretBytes)
 	}
+	all = append(all, c.CheckAuth())
 	if slices.ContainsFunc(c.PublishKeys, func(k string) bool { return strings.TrimSpace(k) != k || k == "" }) {
 		bad("PUBLISH_KEYS has an empty key, or one with a space at its end: write them as KEY,KEY")
 	}
@@ -187,8 +189,8 @@ func (c *Config) Check() error {
 			bad("%s %d is more than the %d of --max-connections: lower it, or set it to 0 for unlimited", s.name, s.value, most)
 		}
 	}
-	if c.MaxConnectionsPerUser > 0 && c.AuthTokenSecret == "" {
-		bad("--max-connections-per-user %d has no effect without AUTH_TOKEN_SECRET, since only tokens name users: set that, or set it to 0", c.MaxConnectionsPerUser)
+	if c.MaxConnectionsPerUser > 0 && !c.NeedsToken() {
+		bad("--max-connections-per-user %d has no effect without AUTH_TOKEN_SECRET or its like, since only tokens name users: set that, or set it to 0", c.MaxConnectionsPerUser)
 	}
 	if len(c.NodeName) > maxNodeName || !utf8.ValidString(c.NodeName) || strings.ContainsFunc(c.NodeName, unicode.IsControl) {
 		bad("--node-name %.80q must be at most %d bytes of text without control characters", c.NodeName, maxNodeName)
@@ -235,10 +237,10 @@ func (c *Config) Proxies() ([]*net.IPNet, error) {
 // unprotected lists what needs no authentication.
 func (c *Config) unprotected() []string {
 	var open []string
-	if c.AuthTokenSecret == "" {
+	if !c.NeedsToken() {
 		open = append(open, "anyone may connect (set AUTH_TOKEN_SECRET)")
 	}
-	if cmp.Or(c.AuthTokenSecret, strings.Join(c.PublishKeys, "")) == "" {
+	if !c.NeedsToken() && !c.HasPublishKeys() {
 		open = append(open, "anyone may publish (set PUBLISH_KEYS)")
 	}
 	if c.OperatorPassword == "" {

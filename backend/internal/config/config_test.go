@@ -106,6 +106,13 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		{"more for an address than for all", []string{"--max-connections-per-address=20000"},
 			[]string{"--max-connections-per-address 20000 is more than the 19000"}},
 		{"a limit by user without users", []string{"--max-connections-per-user=2"}, []string{"AUTH_TOKEN_SECRET", "only tokens name users"}},
+		{"a short one among several secrets", []string{"--auth-token-secrets=0123456789abcdef0123456789abcdef,abc"}, []string{"AUTH_TOKEN_SECRETS", "secret 2 has 3 bytes"}},
+		{"two issuers", []string{"--auth-public-key-file=f", "--auth-jwks-url=https://login.example/keys"}, []string{"AUTH_PUBLIC_KEY_FILE", "AUTH_JWKS_URL"}},
+		{"two who decide", []string{secret, "--auth-url=https://app.example/auth"}, []string{"AUTH_URL", "one of them decides"}},
+		{"an issuer of nothing", []string{"--auth-issuer=i"}, []string{"AUTH_ISSUER", "no effect"}},
+		{"no address", []string{"--auth-jwks-url=login.example/keys"}, []string{"AUTH_JWKS_URL is no address"}},
+		{"a clock that is wrong", []string{"--auth-leeway=1h"}, []string{"--auth-leeway must be from 0s to 10m0s"}},
+		{"no age", []string{"--auth-max-age=1s"}, []string{"--auth-max-age must be at least 1m"}},
 		{"slow after a day", []string{"--slow-after=24h"}, []string{"--slow-after must be at most 1m0s", "publishers wait"}},
 		{"waiting for a day", []string{"--publish-wait=24h"}, []string{"--publish-wait must be at most 1m0s"}},
 		{"a name with a line in it", []string{"--node-name=a\nb"}, []string{"--node-name", "without control characters"}},
@@ -181,5 +188,19 @@ func TestDocumentIsUpToDate(t *testing.T) {
 	got, err := os.ReadFile(document)
 	if err != nil || string(got) != string(want) {
 		t.Errorf("docs/configuration.md is not what the code says (%v): run go test ./internal/config -update", err)
+	}
+}
+
+// Each way to ask for a token protects an address that others can reach.
+func TestAnyWayToAskForTokensProtectsAPublicAddress(t *testing.T) {
+	for _, give := range []string{secret, "--auth-token-secrets=0123456789abcdef0123456789abcdef", "--auth-public-key-file=f",
+		"--auth-jwks-url=https://login.example/keys", "--auth-url=https://app.example/auth"} {
+		if _, err := parse(t, "--listen=0.0.0.0:3001", "--operator-password=0123456789abcdef", give); err != nil {
+			t.Errorf("%s: %v", give, err)
+		}
+	}
+	_, err := parse(t, "--listen=0.0.0.0:3001", "--operator-password=0123456789abcdef", "--publish-keys-file=f")
+	if err == nil || !strings.Contains(err.Error(), "anyone may connect") || strings.Contains(err.Error(), "anyone may publish") {
+		t.Errorf("with keys alone: %v", err)
 	}
 }

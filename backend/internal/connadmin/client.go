@@ -25,14 +25,14 @@ type FanOut struct {
 
 // List returns a page of the connections of all instances.
 func (c Client) List(ctx context.Context, wanted Selection) (Page, FanOut, error) {
-	pages, fanOut, err := ask[Page](ctx, c.Cluster, kindList, wanted)
+	pages, fanOut, err := Ask[Page](ctx, c.Cluster, kindList, wanted)
 	return merge(pages, wanted.Limit), fanOut, err
 }
 
 // Disconnect closes connections, wherever they are, and returns how many. With ban their clients
 // are told not to reconnect.
 func (c Client) Disconnect(ctx context.Context, wanted Selection, ban bool) (int, FanOut, error) {
-	answers, fanOut, err := ask[disconnected](ctx, c.Cluster, kindDisconnect, disconnection{wanted, ban})
+	answers, fanOut, err := Ask[disconnected](ctx, c.Cluster, kindDisconnect, disconnection{wanted, ban})
 	n := 0
 	for _, a := range answers {
 		n += a.Disconnected
@@ -40,8 +40,8 @@ func (c Client) Disconnect(ctx context.Context, wanted Selection, ban bool) (int
 	return n, fanOut, err
 }
 
-// ask puts a question to all instances and decodes what they say.
-func ask[T any](ctx context.Context, c cluster.Cluster, kind string, question any) (said []T, _ FanOut, _ error) {
+// Ask puts a question to all instances and decodes what they say.
+func Ask[T any](ctx context.Context, c cluster.Cluster, kind string, question any) (said []T, _ FanOut, _ error) {
 	data, err := json.Marshal(question)
 	if err != nil {
 		return nil, FanOut{}, fmt.Errorf("ask for %s: %w", kind, err)

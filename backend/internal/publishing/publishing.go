@@ -104,11 +104,15 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 	}
 	err = cmp.Or( // the first mistake is told
 		who.MayPublish(room),
+		who.MayPublishEvent(r.Event),
 		wire.CheckEvent(r.Event),
 		wire.CheckPayload(r.Data, p.opts.MaxDataBytes),
 		wire.CheckConflate(r.Conflate),
 		wire.CheckIdempotencyKey(r.IdempotencyKey),
 	)
+	if err == nil && r.Retain {
+		err = who.MayRetain(room)
+	}
 	if err != nil {
 		return broker.Publication{}, err
 	}

@@ -25,17 +25,12 @@ func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 	if err != nil {
 		return nil, g.Refuse(err)
 	}
-	who, err := g.identify(c)
+	who, err := g.Identify(c, &q)
 	if err != nil {
 		return nil, g.Refuse(err)
 	}
-	for _, j := range q.Joins {
-		if err := who.MayJoin(j.Room); err != nil {
-			return nil, g.Refuse(err)
-		}
-	}
-	if who.User != "" {
-		q.User = who.User // the token names the user; without one the client says who it is
+	if err := q.Permit(who); err != nil {
+		return nil, g.Refuse(err)
 	}
 	a := &Admission{Query: q, Who: who, gate: g, address: Address(c)}
 	if err := g.EnterUser(who.User); err != nil {
@@ -52,15 +47,6 @@ func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 func (a *Admission) Leave() {
 	a.gate.LeaveUser(a.Who.User)
 	a.gate.Leave(a.address)
-}
-
-// identify returns who sends a request, by its token.
-func (g *Gate) identify(c echo.Context) (*auth.Identity, error) {
-	who, err := g.Guard.Client(c.Request())
-	if err != nil {
-		c.Response().Header().Set("WWW-Authenticate", "Bearer")
-	}
-	return who, err
 }
 
 // Address returns where a request comes from, as limits count it: an IPv6 network of 64 bits is one

@@ -46,7 +46,7 @@ func (g *Gate) ServeClientFrame(via string) echo.HandlerFunc {
 }
 
 func (g *Gate) serveClientFrame(c echo.Context, via string) (f wire.ClientFrame, answer any, err error) {
-	who, err := g.identify(c)
+	who, err := g.Identify(c, new(Query))
 	if err != nil {
 		return f, nil, err
 	}

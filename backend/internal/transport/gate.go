@@ -63,6 +63,7 @@ type Gate struct {
 	users, addresses          *limit.Count
 	userFrames, addressFrames *limit.Keyed
 	sessions                  sync.Map // of *atomic.Int64: open sessions by transport
+	holders                   holders
 
 	mu          sync.Mutex
 	leaving     bool

@@ -16,6 +16,9 @@ type Query struct {
 	// where the client stands in those that the cursor names.
 	Joins []hub.Join
 	User  string
+	// implied is the room of the warehouse where it is joined only because a zone of it is; else
+	// no room.
+	implied wire.Room
 }
 
 // maxUser is the most bytes of ?userId=, which operators see and the connection keeps.
@@ -72,6 +75,7 @@ func (q *Query) addNamed(values url.Values) error {
 				return err
 			}
 			q.add(part)
+			q.implied = whole
 		}
 	}
 	for _, name := range values["room"] {
@@ -85,6 +89,9 @@ func (q *Query) addNamed(values url.Values) error {
 }
 
 func (q *Query) add(room wire.Room) {
+	if room == q.implied {
+		q.implied = wire.Room{} // it is named as well
+	}
 	if !slices.ContainsFunc(q.Joins, func(j hub.Join) bool { return j.Room == room }) {
 		q.Joins = append(q.Joins, hub.Join{Room: room})
 	}

@@ -27,8 +27,8 @@ func (g *Gate) Open(user string, queue *outbox.Queue, ping *outbox.Frame) Sessio
 // IsOpen reports whether the session was begun.
 func (s *Session) IsOpen() bool { return s.Session != nil }
 
-// ExpireAt closes the connection when its client's token expires; never when t is zero.
-func (s *Session) ExpireAt(t time.Time) {
+// expireAt closes the connection when its client's token expires; never when t is zero.
+func (s *Session) expireAt(t time.Time) {
 	if s.expiry != nil {
 		s.expiry.Stop()
 		s.expiry = nil
@@ -45,7 +45,8 @@ func (s *Session) ExpireAt(t time.Time) {
 func (s *Session) End() {
 	g, queue := s.gate, s.Queue
 	queue.Hangup(wire.CloseGoingAway)
-	s.ExpireAt(time.Time{})
+	s.expireAt(time.Time{})
+	g.holders.remove(s.Session)
 	code := queue.Code()
 	g.Metrics.Closed.WithLabelValues(queue.Transport(), code.String()).Inc() // first, so that who sees it gone sees why
 	g.counter(queue.Transport()).Add(-1)

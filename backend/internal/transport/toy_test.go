@@ -69,7 +69,7 @@ func (h *toy) serve(c echo.Context) error {
 	cursor := new(toyCursor)
 	s := h.gate.Open(visit.User, h.pool.NewQueue(toySink{w}, toyEncoding, cursor), nil)
 	defer s.End()
-	s.ExpireAt(visit.Who.Expires)
+	s.Authorize(visit.Who)
 	ctx := c.Request().Context()
 	go func() {
 		err := s.Join(ctx, visit.Joins, func(offsets []wire.Offset) {

@@ -115,7 +115,13 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
         if (!membership && on.subscribesByFrame())
           on.request('unsubscribe', parseRoom(name), () => {}, () => {});
       }
-      missing().forEach(join);
+      for (const membership of missing()) {
+        // The server leaves out the warehouse's room where the token permits the zone alone. Asked
+        // again it would do the same.
+        if (initialRooms.includes(membership.room) && !on.subscribesByFrame())
+          forget(membership, new ZonecastError('forbidden', `the token does not permit ${membership.name}`));
+        else join(membership);
+      }
     },
 
     queryRefused(error) {

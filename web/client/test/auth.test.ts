@@ -61,6 +61,21 @@ describe.each([webSocket, longPolling, serverSentEvents])('over $name', (transpo
     expect(onError).not.toHaveBeenCalled();
   });
 
+  test('a token for a zone joins the zone alone, and says so once', async () => {
+    const { client, onError } = clientOf({ warehouse: 'w', zone: 'a', token: sign({ warehouses: { w: ['a'] } }) });
+    const heard: unknown[] = [];
+    client.on('TICK', (data) => heard.push(data));
+    await client.connect();
+    await eventually(() => expect(client.rooms).toEqual(['zone:w:a']));
+    for (const n of [1, 2, 3]) {
+      await client.publish({ warehouse: 'w', zone: 'a', event: 'TICK', data: n });
+      await eventually(() => expect(heard.at(-1)).toBe(n));
+    }
+    expect(heard).toEqual([1, 2, 3]);
+    expect(onError).toHaveBeenCalledTimes(1);
+    expect(onError.mock.calls[0]).toMatchObject([{ code: 'forbidden' }]);
+  });
+
   test('a token is renewed before it expires, and nothing is missed', async () => {
     // A renewal has a second, the last fifth of a token's time, however busy the machine is.
     const token = vi.fn(async () => sign({}, 6));

@@ -92,7 +92,7 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait 
 	queue := h.pool.NewQueue(a, encoding, a)
 	s := h.gate.Open(visit.User, queue, nil)
 	defer s.End()
-	s.ExpireAt(visit.Who.Expires)
+	s.Authorize(visit.Who)
 	announced := false
 	err := s.Join(joining, visit.Joins, func(offsets []wire.Offset) {
 		announced = true
@@ -118,7 +118,7 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait 
 	case err != nil:
 		return nil, err
 	case a.why == wire.CloseUnauthenticated:
-		return nil, wire.Errorf(wire.CodeUnauthenticated, "the token has expired: poll with a new one")
+		return nil, wire.Errorf(wire.CodeUnauthenticated, "the token has expired or was revoked: poll with a new one")
 	}
 	return a, nil
 }

@@ -21,7 +21,7 @@ func (h *Handler) respond(c echo.Context, visit *transport.Admission) error {
 	s := &stream{framing: plain}
 	queue := h.pool.NewQueue(b, plain.Encoding, s)
 	s.Session = h.gate.Open(visit.User, queue, nil)
-	s.ExpireAt(visit.Who.Expires)
+	s.Authorize(visit.Who)
 	ctx := c.Request().Context()
 	announced, err := s.join(ctx, visit.Query)
 	if err != nil && announced {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -91,9 +92,11 @@ func Start(t testing.TB, o Options) *Server {
 	s.Broker = &Fragile{Memory: broker.NewMemory(broker.Limits{Messages: cmp.Or(o.History, 100_000), Bytes: 1 << 30}, s.Hub)}
 	s.Hub.Use(s.Broker)
 	log := slog.New(slog.DiscardHandler)
+	guard, err := auth.Open(context.Background(), o.Guard)
+	testkit.Must(t, err)
 	s.Gate = transport.NewGate(transport.Options{Hub: s.Hub, Metrics: s.Metrics, Log: log, Node: "node-1",
 		Publisher: publishing.New(publishing.Options{Hub: s.Hub, Metrics: s.Metrics, MaxDataBytes: FrameLimit}),
-		Heartbeat: o.Heartbeat, PongTimeout: o.Pong, MaxFrameBytes: FrameLimit, Guard: auth.New(o.Guard), Limits: o.Limits, Origins: o.Origins})
+		Heartbeat: o.Heartbeat, PongTimeout: o.Pong, MaxFrameBytes: FrameLimit, Guard: guard, Limits: o.Limits, Origins: o.Origins})
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)
 	o.Routes(e, s.Gate, pool)
@@ -116,6 +119,7 @@ func Start(t testing.TB, o Options) *Server {
 			t.Errorf("%d connections and %d rooms are left", n, rooms)
 		}
 		web.Close()
+		guard.Close()
 		stop()
 		running.Wait()
 		s.Hub.CloseIdleRooms()
@@ -221,9 +225,13 @@ var Over = map[string]*http.Client{"HTTP1.1": http.DefaultClient, "HTTP2": HTTP2
 // Secret signs the tokens of these tests.
 const Secret = "0123456789abcdef0123456789abcdef"
 
-// Token returns a token with these claims.
+// Token returns a token with these claims, and unless they have exp, of an hour.
 func Token(t testing.TB, claims jwt.MapClaims) string {
 	t.Helper()
+	if _, ok := claims["exp"]; !ok {
+		claims = maps.Clone(claims)
+		claims["exp"] = time.Now().Add(time.Hour).Unix()
+	}
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(Secret))
 	if err != nil {
 		t.Fatal(err)

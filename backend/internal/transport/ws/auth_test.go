@@ -3,6 +3,7 @@ package ws_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -26,9 +28,12 @@ func token(t testing.TB, expires time.Duration, publish bool) string {
 func tokenOf(t testing.TB, user string, expires time.Duration, publish bool) string {
 	t.Helper()
 	claims := jwt.MapClaims{"sub": user, "warehouses": []string{"w1"}, "publish": publish}
-	if expires != 0 {
-		claims["exp"] = jwt.NewNumericDate(time.Now().Add(expires))
+	if expires == 0 {
+		signed, err := auth.Sign([]byte(secret), claims)
+		testkit.Must(t, err)
+		return signed
 	}
+	claims["exp"] = jwt.NewNumericDate(time.Now().Add(expires))
 	return transporttest.Token(t, claims)
 }
 
@@ -111,7 +116,8 @@ func TestATokenPermitsItsWarehousesAlone(t *testing.T) {
 }
 
 func TestAConnectionEndsWithItsTokenUnlessItIsRenewed(t *testing.T) {
-	s := start(t, options{Options: transporttest.Options{Guard: auth.Options{TokenSecret: secret}}})
+	s := start(t, options{Options: transporttest.Options{Guard: auth.Options{TokenSecret: secret,
+		Tokens: auth.TokenOptions{ExpiryOptional: true}}}})
 	// Expiries are whole seconds: this one is 1 to 2 seconds away.
 	ending := s.dial("warehouse=w1&token=" + token(t, 2*time.Second, false))
 	renewed := s.dial("warehouse=w1&token=" + token(t, 2*time.Second, false))
@@ -129,4 +135,44 @@ func TestAConnectionEndsWithItsTokenUnlessItIsRenewed(t *testing.T) {
 	if forever.Expires != 0 {
 		t.Errorf("a token that never expires: %+v", forever)
 	}
+}
+
+// A renewal may neither change who the connection is of nor leave it in rooms that the new token
+// does not permit.
+func TestARenewalOfAnotherUserOrWithFewerRoomsEndsTheConnection(t *testing.T) {
+	s := start(t, options{Options: transporttest.Options{Guard: auth.Options{TokenSecret: secret}}})
+	of := func(claims jwt.MapClaims) string { return transporttest.Token(t, claims) }
+	for _, tt := range []struct {
+		name, before, renewal string
+		want                  string // a part of the error
+	}{
+		{"another user", token(t, time.Hour, false), tokenOf(t, "worker-8", time.Hour, false), "another user"},
+		{"no user", token(t, time.Hour, false), of(jwt.MapClaims{"warehouses": []string{"w1"}}), "another user"},
+		{"a user where there was none", of(jwt.MapClaims{"warehouses": []string{"w1"}}), token(t, time.Hour, false), "another user"},
+		{"another warehouse", token(t, time.Hour, false),
+			of(jwt.MapClaims{"sub": "worker-7", "warehouses": []string{"w2"}}), "its claim warehouses is w2"},
+		{"the zone alone", token(t, time.Hour, false),
+			of(jwt.MapClaims{"sub": "worker-7", "warehouses": map[string]any{"w1": []string{"a"}}}), "its claim warehouses is w1 (a)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := s.in(t).dial("warehouse=w1&zone=a&userId=worker-8&token=" + tt.before)
+			f := c.ask(wire.EventAuthenticate, 1, fmt.Sprintf(`{"token":%q}`, tt.renewal))
+			if e := decode[wire.Error](t, f.Data); e.Code != wire.CodeForbidden || !strings.Contains(e.Message, tt.want) {
+				t.Errorf("answered %s %s, want forbidden with %q", f.Event, f.Data, tt.want)
+			}
+			c.wantClosed(wire.CloseForbidden)
+		})
+	}
+}
+
+// Permissions that shrink count for what comes next.
+func TestARenewalThatMayNotPublishTakesEffect(t *testing.T) {
+	s := start(t, options{Options: transporttest.Options{Guard: auth.Options{TokenSecret: secret}}})
+	c := s.dial("warehouse=w1&token=" + token(t, time.Hour, true))
+	acked[wire.Position](c, wire.EventPublish, 1, `{"warehouse":"w1","event":"E","data":1}`)
+	acked[wire.Authenticated](c, wire.EventAuthenticate, 2, fmt.Sprintf(`{"token":%q}`, token(t, time.Hour, false)))
+	if f := c.ask(wire.EventPublish, 3, `{"warehouse":"w1","event":"E","data":1}`); f.Event != wire.EventError {
+		t.Errorf("published after the renewal: %s", f.Data)
+	}
+	c.wantAlive()
 }

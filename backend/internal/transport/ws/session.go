@@ -95,7 +95,7 @@ func (c *session) answerClose(code int) {
 func (c *session) start() {
 	if c.refused != nil {
 		c.refuse(0, false, c.refused)
-		c.queue.Close(wire.CloseUnauthenticated, c.refused.Error())
+		c.queue.Close(refusalCode(c.refused), c.refused.Error())
 		return
 	}
 	if err := c.handler.EnterUser(c.who.User); err != nil {
@@ -104,14 +104,12 @@ func (c *session) start() {
 		return
 	}
 	c.counted = c.who.User
-	for _, j := range c.query.Joins {
-		if err := c.who.MayJoin(j.Room); err != nil {
-			c.refuse(0, false, err)
-			c.queue.Close(wire.CloseForbidden, err.Error())
-			return
-		}
+	if err := c.query.Permit(c.who); err != nil {
+		c.refuse(0, false, err)
+		c.queue.Close(wire.CloseForbidden, err.Error())
+		return
 	}
-	c.ExpireAt(c.who.Expires)
+	c.Authorize(c.who)
 	ctx, cancel := context.WithTimeout(context.Background(), transport.ActionTimeout)
 	defer cancel()
 	err := c.Join(ctx, c.query.Joins, func(offsets []wire.Offset) { c.queue.Send(c.Connected(c.query.Positions(offsets))) })
@@ -120,6 +118,17 @@ func (c *session) start() {
 		c.refuse(0, false, err)
 		c.queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
 	}
+}
+
+// refusalCode is how a connection ends whose client was not let in.
+func refusalCode(err error) wire.CloseCode {
+	switch wire.AsError(err).Code {
+	case wire.CodeForbidden:
+		return wire.CloseForbidden
+	case wire.CodeUnavailable:
+		return wire.CloseRestart // nobody could tell: the client may come back with this token
+	}
+	return wire.CloseUnauthenticated
 }
 
 func (c *session) send(json []byte) { c.queue.Send(outbox.NewControl("", json)) }
@@ -186,13 +195,17 @@ func (c *session) handle(p []byte) {
 	switch {
 	case err != nil:
 		c.refuse(f.ID, f.HasID, err)
+		if f.Event == wire.EventAuthenticate && wire.AsError(err).Code == wire.CodeForbidden {
+			c.queue.Close(wire.CloseForbidden, err.Error())
+		}
 	case f.HasID:
 		c.send(wire.AppendAck(nil, f.ID, answer))
 	}
 }
 
-// authenticate takes a new token for the rest of the connection. One that permits less than what
-// the connection is in ends it.
+// authenticate takes a new token for the rest of the connection. One of another user, or of none,
+// and one that permits less than what the connection is in, is forbidden, which ends it: a client
+// that stayed would take silence for news.
 func (c *session) authenticate(f wire.ClientFrame) (any, error) {
 	var a wire.Authenticate
 	if err := wire.DecodeRequest(f.Data, &a); err != nil {
@@ -202,17 +215,16 @@ func (c *session) authenticate(f wire.ClientFrame) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if who.User != "" && who.User != c.query.User {
-		return nil, wire.Errorf(wire.CodeForbidden, "the token is of another user: connect anew with it")
+	if who.User != c.who.User {
+		return nil, wire.Errorf(wire.CodeForbidden, "the token is of another user, or of none: connect anew with it")
 	}
-	c.who = who
-	c.ExpireAt(who.Expires)
 	for _, room := range c.Rooms() {
 		if err := who.MayJoin(room); err != nil {
-			c.queue.Close(wire.CloseForbidden, err.Error())
 			return nil, err
 		}
 	}
+	c.who = who
+	c.Authorize(who)
 	var answer wire.Authenticated
 	if !who.Expires.IsZero() {
 		answer.Expires = who.Expires.UnixMilli()

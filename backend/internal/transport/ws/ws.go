@@ -115,9 +115,7 @@ func (h *Handler) Serve(c echo.Context) error {
 	}
 	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, query: query, address: address}
 	wrapped.session = cl
-	if cl.who, cl.refused = h.Guard.Client(r); cl.refused == nil && cl.who.User != "" {
-		cl.query.User = cl.who.User // without a token the client says who it is
-	}
+	cl.who, cl.refused = h.Identify(c, &cl.query)
 	answer := http.Header{}
 	if p := subprotocol(r); p != "" {
 		answer.Set("Sec-Websocket-Protocol", p)

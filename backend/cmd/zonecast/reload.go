@@ -1,0 +1,23 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// reloadOnHangup reads the files of keys again on SIGHUP, until ctx ends.
+func (s *server) reloadOnHangup(ctx context.Context) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-hangup:
+			s.guard.Reload()
+		case <-ctx.Done():
+			return
+		}
+	}
+}

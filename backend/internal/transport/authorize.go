@@ -1,0 +1,97 @@
+package transport
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// Identify returns who sends a request, by its token, and notes in the query what the token says:
+// the user, and which rooms are left out. The error is a *wire.Error.
+func (g *Gate) Identify(c echo.Context, q *Query) (*auth.Identity, error) {
+	visit := auth.Visit{Address: Address(c)}
+	for _, j := range q.Joins {
+		visit.Rooms = append(visit.Rooms, j.Room)
+	}
+	who, err := g.Guard.Client(c.Request(), visit)
+	if err != nil {
+		q.User = "" // nobody is named by a stranger
+		if wire.AsError(err).Code == wire.CodeUnauthenticated {
+			c.Response().Header().Set("WWW-Authenticate", "Bearer")
+		}
+		return nil, err
+	}
+	q.User = who.UserOr(q.User)
+	return who, nil
+}
+
+// Permit reports whether who may join the rooms of the query: at once, so that nothing has to be
+// checked when messages are delivered. The room of the warehouse that comes with a zone is left out
+// when only the zone is permitted.
+func (q *Query) Permit(who *auth.Identity) error {
+	for _, j := range q.Joins {
+		if err := who.MayJoin(j.Room); err != nil && j.Room != q.implied {
+			return err
+		}
+	}
+	q.Joins = slices.DeleteFunc(q.Joins, func(j hub.Join) bool { return j.Room == q.implied && who.MayJoin(j.Room) != nil })
+	return nil
+}
+
+// holders are the open sessions of those who came with a token.
+type holders struct {
+	mu sync.Mutex
+	of map[*hub.Session]*auth.Identity
+}
+
+func (h *holders) set(s *hub.Session, who *auth.Identity) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.of == nil {
+		h.of = map[*hub.Session]*auth.Identity{}
+	}
+	h.of[s] = who
+}
+
+func (h *holders) remove(s *hub.Session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.of, s)
+}
+
+// Authorize makes the session that of who: it ends when their token expires or is revoked. A
+// further call puts another token in the place of the first.
+func (s *Session) Authorize(who *auth.Identity) {
+	s.expireAt(who.Until())
+	if who.HasToken() {
+		s.gate.holders.set(s.Session, who)
+		// Whoever revokes it from here on finds the session; who did before is found here.
+		if err := s.gate.Guard.Recheck(who); err != nil {
+			s.Queue.Close(wire.CloseUnauthenticated, err.Error())
+		}
+	}
+}
+
+// CloseRevoked closes the connections of those whose token was revoked, and returns how many.
+func (g *Gate) CloseRevoked() (closed int) {
+	g.holders.mu.Lock()
+	var revoked []*hub.Session
+	for s, who := range g.holders.of {
+		if g.Guard.Recheck(who) != nil {
+			revoked = append(revoked, s)
+		}
+	}
+	g.holders.mu.Unlock()
+	for _, s := range revoked {
+		if s.Queue.Code() == 0 {
+			closed++
+		}
+		s.Queue.Close(wire.CloseUnauthenticated, auth.ErrRevoked.Error())
+	}
+	return closed
+}

@@ -1,0 +1,557 @@
+package transport_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/MicahParks/jwkset"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/gorilla/websocket"
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/internal/api"
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/internal/transport"
+	"github.com/zonecast/zonecast/backend/internal/transport/poll"
+	"github.com/zonecast/zonecast/backend/internal/transport/sse"
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
+	"github.com/zonecast/zonecast/backend/internal/transport/ws"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// startAll starts a server with all ways in.
+func startAll(t *testing.T, guard auth.Options) *transporttest.Server {
+	t.Helper()
+	return transporttest.Start(t, transporttest.Options{Guard: guard, Transport: transport.WebSocket,
+		Routes: func(e *echo.Echo, g *transport.Gate, pool *outbox.Pool) {
+			e.GET("/ws", ws.New(ws.Options{Gate: g, Pool: pool}).Serve)
+			g.AddRoutes(e, "/sse", transport.SSE, sse.New(g, pool).Serve)
+			g.AddRoutes(e, "/poll", transport.Poll, poll.New(g, pool).Serve)
+			api.AddRoutes(e, api.Options{Publisher: g.Publisher, Metrics: g.Metrics, Log: g.Log, Guard: g.Guard,
+				MaxDataBytes: transporttest.FrameLimit})
+		}})
+}
+
+// A result is what became of someone who came with a token: the error's code and message, or the
+// rooms that they are in.
+type result struct {
+	code    wire.ErrorCode
+	message string
+	rooms   []string
+	stream  *stream // of who stays
+}
+
+// A stream is a connection that stays.
+type stream struct {
+	next  func() (wire.ServerFrame, error)
+	close func()
+}
+
+func refused(code wire.ErrorCode, message string) result { return result{code: code, message: message} }
+
+// connect are the ways to connect, by name.
+var connect = map[string]func(t *testing.T, s *transporttest.Server, query, token string) result{
+	"WebSocket": func(t *testing.T, s *transporttest.Server, query, token string) result {
+		c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.URL, "http")+"/ws?"+query, bearer(token))
+		testkit.Must(t, err)
+		next := func() (wire.ServerFrame, error) {
+			_, p, err := c.ReadMessage()
+			if err != nil {
+				return wire.ServerFrame{}, err
+			}
+			return wire.DecodeServer(p)
+		}
+		t.Cleanup(func() { c.Close() })
+		f, err := next()
+		testkit.Must(t, err)
+		if f.Event == wire.EventError {
+			var e wire.Error
+			testkit.Must(t, json.Unmarshal(f.Data, &e))
+			_, err := next()
+			if want := map[wire.ErrorCode]int{wire.CodeUnauthenticated: 4401, wire.CodeForbidden: 4403, wire.CodeUnavailable: 1012}[e.Code]; !websocket.IsCloseError(err, want) {
+				t.Errorf("after %s the connection ends with %v, want %d", e.Code, err, want)
+			}
+			return refused(e.Code, e.Message)
+		}
+		return result{rooms: roomsOf(t, f), stream: &stream{next, func() { c.Close() }}}
+	},
+	"SSE": func(t *testing.T, s *transporttest.Server, query, token string) result {
+		return event(t, s, http.DefaultClient, query, token)
+	},
+	"SSE over HTTP/2": func(t *testing.T, s *transporttest.Server, query, token string) result {
+		return event(t, s, transporttest.HTTP2, query, token)
+	},
+	"poll": func(t *testing.T, s *transporttest.Server, query, token string) result {
+		return polled(t, s, http.DefaultClient, query, token)
+	},
+	"poll over HTTP/2": func(t *testing.T, s *transporttest.Server, query, token string) result {
+		return polled(t, s, transporttest.HTTP2, query, token)
+	},
+}
+
+// send are the ways to publish, by name.
+var send = map[string]func(t *testing.T, s *transporttest.Server, message, token string) result{
+	"POST /sse": func(t *testing.T, s *transporttest.Server, m, token string) result {
+		return posted(t, s, "/sse", m, token)
+	},
+	"POST /poll": func(t *testing.T, s *transporttest.Server, m, token string) result {
+		return posted(t, s, "/poll", m, token)
+	},
+	"a frame over WebSocket": func(t *testing.T, s *transporttest.Server, m, token string) result {
+		c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.URL, "http")+"/ws", bearer(token))
+		testkit.Must(t, err)
+		defer c.Close()
+		testkit.Must(t, c.WriteMessage(websocket.TextMessage, []byte(`{"event":"publish","id":1,"data":`+m+`}`)))
+		for {
+			_, p, err := c.ReadMessage()
+			testkit.Must(t, err)
+			f, err := wire.DecodeServer(p)
+			testkit.Must(t, err)
+			if f.Event == wire.EventError || f.Event == wire.EventAck {
+				return problemOf(t, f.Event == wire.EventAck, f.Data)
+			}
+		}
+	},
+	"HTTP": func(t *testing.T, s *transporttest.Server, m, token string) result {
+		var r struct {
+			Warehouse, Zone, Event string
+			Retain                 bool
+		}
+		testkit.Must(t, json.Unmarshal([]byte(m), &r))
+		path := "/api/v1/warehouses/" + r.Warehouse
+		if r.Zone != "" {
+			path += "/zones/" + r.Zone
+		}
+		return postJSON(t, s, path+"/broadcast", fmt.Sprintf(`{"event":%q,"retain":%v}`, r.Event, r.Retain), token)
+	},
+	"a batch": func(t *testing.T, s *transporttest.Server, m, token string) result {
+		return postJSON(t, s, "/api/v1/broadcast", `{"messages":[`+m+`]}`, token)
+	},
+}
+
+func bearer(token string) http.Header {
+	h := http.Header{}
+	if token != "" {
+		h.Set("Authorization", "Bearer "+token)
+	}
+	return h
+}
+
+func do(t *testing.T, through *http.Client, method, address, body, token string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	testkit.Must(t, err)
+	r.Header = bearer(token)
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := through.Do(r)
+	testkit.Must(t, err)
+	t.Cleanup(func() { answer.Body.Close() })
+	return answer
+}
+
+func all(t *testing.T, r io.Reader) []byte {
+	t.Helper()
+	p, err := io.ReadAll(r)
+	testkit.Must(t, err)
+	return p
+}
+
+func event(t *testing.T, s *transporttest.Server, through *http.Client, query, token string) result {
+	answer := do(t, through, http.MethodGet, s.URL+"/sse?"+query, "", token)
+	if answer.StatusCode != http.StatusOK {
+		return problemOf(t, false, all(t, answer.Body))
+	}
+	events := transporttest.ReadEvents(answer.Body)
+	next := func() (wire.ServerFrame, error) {
+		e, err := events.Next()
+		if err == nil && e.Name == "close" {
+			err = fmt.Errorf("closed: %s", e.Data)
+		}
+		return e.Frame, err
+	}
+	f, err := next()
+	testkit.Must(t, err)
+	return result{rooms: roomsOf(t, f), stream: &stream{next, func() { answer.Body.Close() }}}
+}
+
+func polled(t *testing.T, s *transporttest.Server, through *http.Client, query, token string) result {
+	answer := do(t, through, http.MethodGet, s.URL+"/poll?wait=0&"+query, "", token)
+	p := all(t, answer.Body)
+	if answer.StatusCode != http.StatusOK {
+		return problemOf(t, false, p)
+	}
+	var a struct{ Cursor string }
+	testkit.Must(t, json.Unmarshal(p, &a))
+	cursor, err := wire.ParseCursor(a.Cursor)
+	testkit.Must(t, err)
+	var r result
+	for _, place := range cursor {
+		r.rooms = append(r.rooms, place.Room.String())
+	}
+	return r
+}
+
+func roomsOf(t *testing.T, f wire.ServerFrame) (rooms []string) {
+	t.Helper()
+	var c wire.Connected
+	testkit.Must(t, json.Unmarshal(f.Data, &c))
+	for _, r := range c.Rooms {
+		rooms = append(rooms, r.Room)
+	}
+	return rooms
+}
+
+// problemOf reads an error: a problem over HTTP, the data of an error frame, or that of a batch.
+func problemOf(t *testing.T, ok bool, p []byte) result {
+	t.Helper()
+	if ok {
+		return result{}
+	}
+	var e struct {
+		Code            wire.ErrorCode
+		Detail, Message string
+		Data            struct {
+			Code    wire.ErrorCode
+			Message string
+		}
+		Results []struct{ Error *wire.Error }
+	}
+	testkit.Must(t, json.Unmarshal(p, &e))
+	switch {
+	case e.Data.Code != "":
+		return refused(e.Data.Code, e.Data.Message)
+	case len(e.Results) == 1 && e.Results[0].Error != nil:
+		return refused(e.Results[0].Error.Code, e.Results[0].Error.Message)
+	case len(e.Results) == 1:
+		return result{}
+	}
+	return refused(e.Code, e.Detail+e.Message)
+}
+
+func posted(t *testing.T, s *transporttest.Server, path, message, token string) result {
+	answer := do(t, http.DefaultClient, http.MethodPost, s.URL+path, `{"event":"publish","id":1,"data":`+message+`}`, token)
+	return problemOf(t, answer.StatusCode == http.StatusOK, all(t, answer.Body))
+}
+
+func postJSON(t *testing.T, s *transporttest.Server, path, body, token string) result {
+	answer := do(t, http.DefaultClient, http.MethodPost, s.URL+path, body, token)
+	p := all(t, answer.Body)
+	return problemOf(t, answer.StatusCode == http.StatusOK && !strings.Contains(string(p), `"results"`), p)
+}
+
+// issuerOf serves the public half of a key.
+func issuerOf(t *testing.T, key crypto.Signer) string {
+	t.Helper()
+	jwk, err := jwkset.NewJWKFromKey(key.Public(), jwkset.JWKOptions{Metadata: jwkset.JWKMetadataOptions{KID: "one"}})
+	testkit.Must(t, err)
+	store := jwkset.NewMemoryStorage()
+	testkit.Must(t, store.KeyWrite(t.Context(), jwk))
+	set, err := store.JSONPublic(t.Context())
+	testkit.Must(t, err)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(set) }))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestWrongTokensLetNobodyInOverAnyTransport(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	testkit.Must(t, err)
+	issuer := issuerOf(t, key)
+	s := startAll(t, auth.Options{TokenSecret: transporttest.Secret, Tokens: auth.TokenOptions{JWKSURL: issuer, Audience: "zonecast",
+		MaxAge: 24 * time.Hour, Leeway: 5 * time.Second}})
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	testkit.Must(t, err)
+	public := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	make := func(signer any, method jwt.SigningMethod, header, claims map[string]any) string {
+		c := jwt.MapClaims{"sub": "u", "aud": "zonecast", "exp": time.Now().Add(time.Hour).Unix(), "warehouses": []string{"w1"}, "publish": true}
+		for name, value := range claims {
+			if c[name] = value; value == nil {
+				delete(c, name)
+			}
+		}
+		token := jwt.NewWithClaims(method, c)
+		for name, value := range header {
+			token.Header[name] = value
+		}
+		text, err := token.SignedString(signer)
+		testkit.Must(t, err)
+		return text
+	}
+	type m = map[string]any
+	hs := func(claims m) string { return make([]byte(transporttest.Secret), jwt.SigningMethodHS256, nil, claims) }
+	good := []string{hs(nil), make(key, jwt.SigningMethodES256, m{"kid": "one"}, nil)}
+	bad := map[string]string{
+		"no token":              "",
+		"no JSON Web Token":     "abc",
+		"expired":               hs(m{"exp": time.Now().Add(-time.Minute).Unix()}),
+		"without expiry":        hs(m{"exp": nil}),
+		"future":                hs(m{"nbf": time.Now().Add(time.Minute).Unix()}),
+		"issued in the future":  hs(m{"iat": time.Now().Add(time.Minute).Unix()}),
+		"too old":               hs(m{"iat": time.Now().Add(-25 * time.Hour).Unix()}),
+		"alg none":              make(jwt.UnsafeAllowNoneSignatureType, jwt.SigningMethodNone, nil, nil),
+		"HS256 of a public key": make(public, jwt.SigningMethodHS256, m{"kid": "one"}, nil),
+		"HS512":                 make([]byte(transporttest.Secret), jwt.SigningMethodHS512, nil, nil),
+		"another secret":        make([]byte(strings.ToUpper(transporttest.Secret)), jwt.SigningMethodHS256, nil, nil),
+		"another audience":      hs(m{"aud": "other"}),
+		"unknown kid":           make(key, jwt.SigningMethodES256, m{"kid": "two"}, nil),
+		"kid that is a number":  make(key, jwt.SigningMethodES256, m{"kid": 1}, nil),
+		"crit":                  make([]byte(transporttest.Secret), jwt.SigningMethodHS256, m{"crit": []string{"exp"}}, nil),
+		"huge":                  hs(m{"x": strings.Repeat("x", 8<<10)}),
+		"sub that is a number":  hs(m{"sub": 1}),
+		"sub that is long":      hs(m{"sub": strings.Repeat("u", 129)}),
+		"exp that is a text":    hs(m{"exp": "4102444800"}),
+		"warehouses as a text":  hs(m{"warehouses": "w1"}),
+		"publish as a text":     hs(m{"publish": "yes"}),
+	}
+	for name, try := range connect {
+		t.Run(name, func(t *testing.T) {
+			for _, token := range good {
+				if got := try(t, s.In(t), "warehouse=w1", token); got.code != "" {
+					t.Errorf("a good token: %+v", got)
+				}
+			}
+			for what, token := range bad {
+				if got := try(t, s.In(t), "warehouse=w1", token); got.code != wire.CodeUnauthenticated || got.message == "" {
+					t.Errorf("%s: %+v, want unauthenticated", what, got)
+				}
+			}
+		})
+	}
+	for name, try := range send {
+		t.Run(name, func(t *testing.T) {
+			message := `{"warehouse":"w1","event":"E","data":1}`
+			for _, token := range good {
+				if got := try(t, s.In(t), message, token); got.code != "" {
+					t.Errorf("a good token: %+v", got)
+				}
+			}
+			for what, token := range bad {
+				if got := try(t, s.In(t), message, token); got.code != wire.CodeUnauthenticated || got.message == "" {
+					t.Errorf("%s: %+v, want unauthenticated", what, got)
+				}
+			}
+		})
+	}
+}
+
+// Whoever may be in a zone hears nothing of the warehouse, whatever they ask for.
+func TestZoneTokensDoNotOpenTheWarehousesRoom(t *testing.T) {
+	s := startAll(t, auth.Options{TokenSecret: transporttest.Secret})
+	token := transporttest.Token(t, jwt.MapClaims{"sub": "u", "warehouses": map[string]any{"w1": []string{"a"}, "w2": []string{"*"}}})
+	whole := wire.Room{Warehouse: "w1"}
+	at := wire.Place{Room: whole, Offset: s.Publish(whole, "E", "1")}
+	cursor := url.QueryEscape(string(wire.Cursor{at}.Append(nil)))
+	for name, try := range connect {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range []struct {
+				query string
+				rooms []string // nil: forbidden
+			}{
+				{"warehouse=w1&zone=a", []string{"zone:w1:a"}},
+				{"room=zone:w1:a", []string{"zone:w1:a"}},
+				{"warehouse=w2&zone=b", []string{"warehouse:w2", "zone:w2:b"}},
+				{"warehouse=w1", nil},
+				{"warehouse=w1&zone=b", nil},
+				{"warehouse=w1&zone=a&room=zone:w1:b", nil},
+				{"warehouse=w1&zone=a&room=warehouse:w1", nil},
+				{"room=warehouse:w1&warehouse=w1&zone=a", nil},
+				{"room=warehouse:w1", nil},
+				{"cursor=" + cursor, nil},
+				{"warehouse=w1&zone=a&cursor=" + cursor, nil},
+			} {
+				got := try(t, s.In(t), c.query, token)
+				want := wire.ErrorCode("")
+				if c.rooms == nil {
+					want = wire.CodeForbidden
+				}
+				slices.Sort(got.rooms)
+				if got.code != want || !slices.Equal(got.rooms, c.rooms) {
+					t.Errorf("?%s: %q (%s) in %v, want %q in %v", c.query, got.code, got.message, got.rooms, want, c.rooms)
+				}
+				if got.stream == nil || c.query != "warehouse=w1&zone=a" {
+					continue
+				}
+				s.In(t).Publish(whole, "SECRET", "1")
+				s.In(t).Publish(wire.Room{Warehouse: "w1", Zone: "a"}, "NEWS", "1")
+				if f, err := got.stream.next(); err != nil || f.Event != "NEWS" {
+					t.Errorf("the first event is %s, %v; want that of the zone", f.Event, err)
+				}
+			}
+		})
+	}
+}
+
+// Publishing and retaining are permitted by zone too, however the event comes in.
+func TestPublishingIsHeldToTheTokensScope(t *testing.T) {
+	s := startAll(t, auth.Options{TokenSecret: transporttest.Secret})
+	token := transporttest.Token(t, jwt.MapClaims{"warehouses": []string{"w1"}, "publish": map[string]any{"w1": []string{"a"}}})
+	keeper := transporttest.Token(t, jwt.MapClaims{"publish": []string{"w1"}, "retain": map[string]any{"w1": []string{"a"}}})
+	for name, try := range send {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range []struct {
+				message, token string
+				want           wire.ErrorCode
+			}{
+				{`{"warehouse":"w1","zone":"a","event":"E"}`, token, ""},
+				{`{"warehouse":"w1","event":"E"}`, token, wire.CodeForbidden},
+				{`{"warehouse":"w1","zone":"b","event":"E"}`, token, wire.CodeForbidden},
+				{`{"warehouse":"w2","zone":"a","event":"E"}`, token, wire.CodeForbidden},
+			} {
+				if got := try(t, s.In(t), c.message, c.token); got.code != c.want {
+					t.Errorf("%s: %+v, want %q", c.message, got, c.want)
+				}
+			}
+			if name != "HTTP" && name != "a batch" {
+				return // frames have no retain
+			}
+			for _, c := range []struct {
+				message, token string
+				want           wire.ErrorCode
+			}{
+				{`{"warehouse":"w1","zone":"a","event":"E","retain":true}`, keeper, ""},
+				{`{"warehouse":"w1","event":"E","retain":true}`, keeper, wire.CodeForbidden},
+				{`{"warehouse":"w1","event":"E"}`, keeper, ""},
+				{`{"warehouse":"w1","zone":"a","event":"E","retain":true}`, token, wire.CodeForbidden},
+			} {
+				if got := try(t, s.In(t), c.message, c.token); got.code != c.want {
+					t.Errorf("%s: %+v, want %q", c.message, got, c.want)
+				}
+			}
+		})
+	}
+}
+
+// A revoked token ends the connections that it opened, and opens no further one.
+func TestARevokedTokenEndsItsConnectionsOverAnyTransport(t *testing.T) {
+	s := startAll(t, auth.Options{TokenSecret: transporttest.Secret})
+	token := transporttest.Token(t, jwt.MapClaims{"sub": "u", "jti": "t-1", "warehouses": []string{"w1"}, "publish": true})
+	other := transporttest.Token(t, jwt.MapClaims{"sub": "u", "jti": "t-2", "warehouses": []string{"w1"}, "publish": true})
+	type open struct {
+		name string
+		result
+	}
+	var ending, staying []open
+	for name, try := range connect {
+		if got := try(t, s, "warehouse=w1", token); got.stream != nil {
+			ending = append(ending, open{name, got})
+			staying = append(staying, open{name, try(t, s, "warehouse=w1", other)})
+		}
+	}
+	waiting := transporttest.Over["HTTP1.1"]
+	at := wire.Cursor{{Room: wire.Room{Warehouse: "w1"}, Offset: s.Publish(wire.Room{Warehouse: "w1"}, "E", "1")}}
+	polls := make(chan int)
+	go func() {
+		answer, err := s.Get(waiting, "/poll?cursor="+url.QueryEscape(string(at.Append(nil))), "Authorization", "Bearer "+token)
+		if err != nil {
+			polls <- 0
+			return
+		}
+		answer.Body.Close()
+		polls <- answer.StatusCode
+	}()
+	testkit.Eventually(t, "the poll waits", func() bool { return s.Gate.Connections(transport.Poll) == 1 })
+	s.Gate.Guard.Revocations().Add(auth.Revocation{ID: "r", TokenID: "t-1"})
+	if n := s.Gate.CloseRevoked(); n != len(ending)+1 {
+		t.Errorf("%d connections were closed, want %d", n, len(ending)+1)
+	}
+	for _, o := range ending {
+		var err error
+		for err == nil {
+			_, err = o.stream.next()
+		}
+		if !strings.Contains(err.Error(), "4401") && !strings.Contains(err.Error(), "unauthenticated") {
+			t.Errorf("%s ended with %v, want 4401", o.name, err)
+		}
+	}
+	if status := <-polls; status != http.StatusUnauthorized {
+		t.Errorf("the poll that waited is answered %d", status)
+	}
+	for name, try := range connect {
+		if got := try(t, s, "warehouse=w1", token); got.code != wire.CodeUnauthenticated || !strings.Contains(got.message, "revoked") {
+			t.Errorf("%s with the revoked token: %+v", name, got)
+		}
+	}
+	for name, try := range send {
+		if got := try(t, s, `{"warehouse":"w1","event":"LAST","data":1}`, token); got.code != wire.CodeUnauthenticated {
+			t.Errorf("%s with the revoked token: %+v", name, got)
+		}
+	}
+	s.Publish(wire.Room{Warehouse: "w1"}, "STILL", "1")
+	for _, o := range staying {
+		f, err := o.stream.next()
+		for err == nil && f.Event == "E" {
+			f, err = o.stream.next()
+		}
+		if err != nil || f.Event != "STILL" {
+			t.Errorf("%s of another token: %s, %v", o.name, f.Event, err)
+		}
+		o.stream.close()
+	}
+}
+
+// Who has a token without a subject has no name: not the one that they say.
+func TestATokenWithoutASubjectCanNotNameItself(t *testing.T) {
+	s := startAll(t, auth.Options{TokenSecret: transporttest.Secret})
+	token := transporttest.Token(t, jwt.MapClaims{"warehouses": []string{"w1"}})
+	for name, try := range connect {
+		got := try(t, s, "warehouse=w1&userId=boss", token)
+		if got.stream == nil {
+			continue
+		}
+		for _, session := range s.Hub.Sessions() {
+			if session.User != "" {
+				t.Errorf("%s: the user is %q", name, session.User)
+			}
+		}
+		got.stream.close()
+	}
+}
+
+// While the application that decides is away nobody is let in, and who asks is told to come back
+// with the same token; whom it refuses is told not to.
+func TestWithoutADecisionNobodyIsLetInAndMayComeBack(t *testing.T) {
+	var status atomic.Int64
+	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))
+	defer application.Close()
+	s := startAll(t, auth.Options{Callback: auth.CallbackOptions{URL: application.URL, CacheFor: time.Hour}})
+	for _, tt := range []struct {
+		status int
+		want   wire.ErrorCode
+	}{
+		{http.StatusBadGateway, wire.CodeUnavailable},
+		{http.StatusUnauthorized, wire.CodeUnauthenticated},
+		{http.StatusForbidden, wire.CodeForbidden},
+	} {
+		status.Store(int64(tt.status))
+		token := fmt.Sprint("token-", tt.status)
+		for name, try := range connect {
+			if got := try(t, s, "warehouse=w1", token); got.code != tt.want {
+				t.Errorf("%s, %d: %+v, want %s", name, tt.status, got, tt.want)
+			}
+		}
+		for name, try := range send {
+			if got := try(t, s, `{"warehouse":"w1","event":"E","data":1}`, token); got.code != tt.want {
+				t.Errorf("%s, %d: %+v, want %s", name, tt.status, got, tt.want)
+			}
+		}
+	}
+}
