@@ -22,14 +22,14 @@ func TestSecretsAreReadFromFiles(t *testing.T) {
 	}
 	const one, two = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
 	file("AUTH_TOKEN_SECRET", one+"\n")
-	file("PUBLISH_KEYS", "first\r\nsecond,third\n")
+	file("AUTH_TOKEN_SECRETS", one+"\r\n"+two+"\n")
 	file("OPERATOR_PASSWORD", " with spaces \n")
 	file("CLUSTER_SECRET", two+"\n"+one+"\n")
 	file("REDIS_URL", "redis://user@127.0.0.1:6379/0\n")
 	file("REDIS_PASSWORD", "p@ss/word#1\n")
 	c, err := parse(t)
 	testkit.Must(t, err)
-	if c.AuthTokenSecret != one || !slices.Equal(c.PublishKeys, []string{"first", "second", "third"}) || c.OperatorPassword != " with spaces " ||
+	if c.AuthTokenSecret != one || !slices.Equal(c.AuthTokenSecrets, []string{one, two}) || c.OperatorPassword != " with spaces " ||
 		!slices.Equal(c.ClusterSecret, []string{two, one}) || c.RedisAddress() != "redis://user:p%40ss%2Fword%231@127.0.0.1:6379/0" {
 		t.Errorf("got %+v, Redis at %s", c, c.RedisAddress())
 	}
@@ -56,10 +56,10 @@ func TestMistakesInSecretsSayWhatToChange(t *testing.T) {
 		{"twice, by flag", map[string]string{"OPERATOR_PASSWORD_FILE": path}, []string{"--operator-password", hidden}, "give one of them"},
 		{"twice for Redis", map[string]string{"REDIS_PASSWORD_FILE": path, "REDIS_URL": "redis://:" + hidden + "@127.0.0.1"}, nil, "leave one of them out"},
 		{"for no Redis", map[string]string{"REDIS_PASSWORD": hidden}, nil, "needs REDIS_URL"},
-		{"no file", map[string]string{"PUBLISH_KEYS_FILE": path + "-gone"}, nil, "PUBLISH_KEYS_FILE: open"},
-		{"an empty file", map[string]string{"PUBLISH_KEYS_FILE": empty}, nil, "is empty"},
-		{"a large file", map[string]string{"PUBLISH_KEYS_FILE": large}, nil, "is it the right file?"},
-		{"several mistakes", map[string]string{"PUBLISH_KEYS_FILE": empty, "AUTH_TOKEN_SECRET_FILE": path, "HISTORY_AGE": "soon"}, nil,
+		{"no file", map[string]string{"CLUSTER_SECRET_FILE": path + "-gone"}, nil, "CLUSTER_SECRET_FILE: open"},
+		{"an empty file", map[string]string{"CLUSTER_SECRET_FILE": empty}, nil, "is empty"},
+		{"a large file", map[string]string{"CLUSTER_SECRET_FILE": large}, nil, "is it the right file?"},
+		{"several mistakes", map[string]string{"CLUSTER_SECRET_FILE": empty, "AUTH_TOKEN_SECRET_FILE": path, "HISTORY_AGE": "soon"}, nil,
 			"HISTORY_AGE"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

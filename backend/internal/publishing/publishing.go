@@ -123,7 +123,7 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 // DeleteRetained deletes what is retained of an event, if who may publish to the room. It reports
 // whether there was something. The error is a *wire.Error, or the broker's.
 func (p *Publisher) DeleteRetained(ctx context.Context, who *auth.Identity, room wire.Room, event string) (bool, error) {
-	if err := cmp.Or(who.MayPublish(room), wire.CheckEvent(event)); err != nil {
+	if err := cmp.Or(who.MayPublish(room), who.MayPublishEvent(event), who.MayRetain(room), wire.CheckEvent(event)); err != nil {
 		return false, err
 	}
 	return p.opts.Hub.DeleteRetained(ctx, room, event)
