@@ -62,6 +62,8 @@ type Config struct {
 
 	LogLevel  string `env:"LOG_LEVEL" default:"info" help:"Minimum log level: debug, info, warn or error."`
 	LogFormat string `env:"LOG_FORMAT" default:"text" help:"Log format: text or json."`
+
+	Edge
 }
 
 // DefaultListen is the address that the server listens on by default.
@@ -210,7 +212,7 @@ func (c *Config) Check() error {
 		bad("--max-queued-bytes %d and --max-inbound-frame-bytes %d don't fit: the first must be at least 4 times the second",
 			c.MaxQueuedBytes, c.MaxFrameBytes)
 	}
-	return errors.Join(all...)
+	return errors.Join(append(all, c.checkEdge()...)...)
 }
 
 // Proxies are the networks of TrustedProxies.

@@ -67,6 +67,7 @@ type Gate struct {
 	mu          sync.Mutex
 	leaving     bool
 	connections int // that were taken over, or are about to be
+	refused     int // of those that are told so over the connection
 }
 
 // NewGate returns a gate that is open.
@@ -101,8 +102,7 @@ func (g *Gate) Enter(address string) error {
 	defer g.mu.Unlock()
 	switch {
 	case g.leaving:
-		return g.RefuseAs("draining",
-			&wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000})
+		return g.RefuseAs("draining", errLeaving)
 	case g.Limits.Connections > 0 && g.connections >= g.Limits.Connections:
 		return g.RefuseAs(string(wire.CodeLimitReached), &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryWhenFull,
 			Message: "connection limit reached (MAX_CONNECTIONS): connect to another instance, or later"})
@@ -126,6 +126,36 @@ func (g *Gate) Leave(address string) {
 	g.mu.Unlock()
 	g.open.Done()
 }
+
+// refusedAtOnce is how many refused connections may be told why at once, each for the time that an
+// outbox gives a peer to take its closing frame. They take no connection's place.
+const refusedAtOnce = 100
+
+// EnterRefused counts in a connection that is to be told over itself why it is refused. The error
+// is for the answer over HTTP instead. Without one, LeaveRefused has to follow.
+func (g *Gate) EnterRefused(why error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.leaving:
+		return g.RefuseAs("draining", errLeaving)
+	case g.refused >= refusedAtOnce:
+		return g.Refuse(why)
+	}
+	g.refused++
+	g.open.Add(1)
+	return nil
+}
+
+// LeaveRefused counts it out.
+func (g *Gate) LeaveRefused() {
+	g.mu.Lock()
+	g.refused--
+	g.mu.Unlock()
+	g.open.Done()
+}
+
+var errLeaving = &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
 
 // EnterUser counts a connection of a user in, or refuses it; someone without a name is never
 // refused. Without an error, LeaveUser has to follow.

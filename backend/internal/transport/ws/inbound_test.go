@@ -16,6 +16,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/backend/wsframe"
@@ -63,7 +64,7 @@ func (s *stream) SetWriteDeadline(time.Time) error { return nil }
 
 // incoming is a connection on which these bytes come in.
 func incoming(give []byte, chunk, limit int, deflate bool) *conn {
-	return &conn{Conn: &stream{rest: bytes.Clone(give), chunk: chunk}, session: &session{handler: new(Handler)},
+	return &conn{Conn: &stream{rest: bytes.Clone(give), chunk: chunk}, session: &session{handler: new(Handler)}, queue: new(outbox.Queue),
 		in: inbound{limit: limit, deflate: deflate}}
 }
 

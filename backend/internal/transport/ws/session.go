@@ -31,6 +31,7 @@ type session struct {
 	latest  int64 // when the latest frame came, in seconds since 1970
 
 	frames   limit.Bucket
+	prepaid  int // frames that were spent before they were inflated
 	address  string
 	counted  string       // the token's user, under whom connections and frames are counted; or empty
 	refusals limit.Bucket // frames that were refused because they came too early
@@ -95,21 +96,8 @@ func (c *session) answerClose(code int) {
 func (c *session) start() {
 	if c.refused != nil {
 		c.refuse(0, false, c.refused)
-		c.queue.Close(wire.CloseUnauthenticated, c.refused.Error())
+		c.queue.Close(closeCode(c.refused), c.refused.Error())
 		return
-	}
-	if err := c.handler.EnterUser(c.who.User); err != nil {
-		c.refuse(0, false, err)
-		c.queue.Close(wire.CloseLimit, "too many connections of this user")
-		return
-	}
-	c.counted = c.who.User
-	for _, j := range c.query.Joins {
-		if err := c.who.MayJoin(j.Room); err != nil {
-			c.refuse(0, false, err)
-			c.queue.Close(wire.CloseForbidden, err.Error())
-			return
-		}
 	}
 	c.ExpireAt(c.who.Expires)
 	ctx, cancel := context.WithTimeout(context.Background(), transport.ActionTimeout)
@@ -120,6 +108,17 @@ func (c *session) start() {
 		c.refuse(0, false, err)
 		c.queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
 	}
+}
+
+// closeCode is the one for who was not let in.
+func closeCode(refused error) wire.CloseCode {
+	switch wire.AsError(refused).Code {
+	case wire.CodeForbidden:
+		return wire.CloseForbidden
+	case wire.CodeLimitReached:
+		return wire.CloseLimit
+	}
+	return wire.CloseUnauthenticated
 }
 
 func (c *session) send(json []byte) { c.queue.Send(outbox.NewControl("", json)) }
@@ -150,7 +149,9 @@ func (c *session) handle(p []byte) {
 		return // the connection is closing; whoever was refused must not go on meanwhile
 	}
 	c.Received()
-	if wait := c.allowFrame(time.Now()); wait > 0 {
+	if c.prepaid > 0 {
+		c.prepaid--
+	} else if wait := c.allowFrame(time.Now()); wait > 0 {
 		f, _ := wire.DecodeClient(p) // for the answer needs the id
 		c.send(wire.AppendError(nil, f.ID, f.HasID, transport.ErrRateLimited(wait)))
 		return
