@@ -24,7 +24,7 @@ var forgiven = limit.Rate{Tokens: wire.Refusals, Refill: wire.RefusalsForgiven}
 func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 	h := c.handler
 	if wait = c.frames.Spend(h.Limits.Frames, 1, now); wait == 0 {
-		wait = h.AllowFrame(c.counted, c.address, now)
+		wait = h.Allow(c.counted, c.address, 1, now)
 	}
 	if wait == 0 {
 		return 0

@@ -54,7 +54,9 @@ func TestFramesAreSpentBeforeTheyAreInflated(t *testing.T) {
 	r := s.rawOffering("", "permessage-deflate")
 	defer r.Close()
 	r.until(text) // connected
-	echo := func(id string) []byte { return frame(final|compressed|text, deflated([]byte(`{"event":"echo","id":`+id+`}`))) }
+	echo := func(id string) []byte {
+		return frame(final|compressed|text, deflated([]byte(`{"event":"echo","id":`+id+`}`)))
+	}
 	_, _ = r.Write(append(append(echo("1"), frame(final|compressed|text, bomb())...), echo("2")...))
 	r.answer(1)
 	for _, id := range []int64{0, 2} { // of the bomb none is known
