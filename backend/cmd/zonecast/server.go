@@ -18,6 +18,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
@@ -91,8 +92,8 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
 	m := s.metrics
-	s.listener = boundedListener{s.listener, c.SendBufferBytes}
 	s.listener = &acceptLogger{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
+	s.listener = s.bounded(s.listener)
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishThrottled.Inc,
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge})
@@ -117,8 +118,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true) // TLS is the proxy's
-	s.http = &http.Server{Handler: s.routes(), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: httpLog(s.log)}
+	s.http = &http.Server{Handler: body.Timed(s.routes()), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: httpLog(s.log),
+		HTTP2: &http.HTTP2Config{SendPingTimeout: c.HeartbeatInterval, PingTimeout: c.PongTimeout, WriteByteTimeout: answerTimeout}}
 	return s, nil
 }
 
@@ -164,13 +166,13 @@ func (s *server) routes() http.Handler {
 	e := echo.New()
 	e.IPExtractor = newClientAddresses(s.config, s.log).extractor()
 	e.HTTPErrorHandler = api.Problem(s.log)
-	e.Use(count(s.metrics))
+	e.Use(count(s.metrics), timeAnswers)
 	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
 	s.gate.AddRoutes(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
 	s.gate.AddRoutes(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
 	api.AddRoutes(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster,
 		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Metrics: s.metrics, Guard: s.guard, Log: s.log,
-		MaxDataBytes: s.config.MaxFrameBytes, RoomsForOperators: s.config.HealthRooms == config.Operators})
+		Allow: s.gate.AllowRequest, MaxDataBytes: s.config.MaxFrameBytes, RoomsForOperators: s.config.HealthRooms == config.Operators})
 	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }

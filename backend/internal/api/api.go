@@ -39,6 +39,9 @@ type Options struct {
 	Connections connadmin.Client
 	// Revocations ends tokens on all instances.
 	Revocations *revocation.Service
+	// Allow takes n publications out of the rate limits of the user and the address of a request, or
+	// returns the error to answer with; nil for no limit.
+	Allow func(c echo.Context, user string, n int) error
 	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
 	MaxDataBytes int
 	// RoomsForOperators keeps the rooms in the health figures from everybody else.
@@ -112,6 +115,9 @@ func (a *API) broadcast(c echo.Context) error {
 	if err != nil {
 		return a.Publisher.Reject(via, err)
 	}
+	if err := a.allow(c, who, 1); err != nil {
+		return err
+	}
 	request.IdempotencyKey = c.Request().Header.Get("Idempotency-Key")
 	position, err := a.Publisher.Publish(c.Request().Context(), via, who, request)
 	if err != nil {
@@ -125,6 +131,17 @@ func hasZone(c echo.Context) bool { return strings.Contains(c.Path(), "/zones/:z
 
 func errNoZone() error {
 	return wire.Errorf(wire.CodeInvalidRoom, "the zone in the path is empty: name it, or leave /zones/ out for the room of the warehouse")
+}
+
+// allow spends n publications, or counts one as refused.
+func (a *API) allow(c echo.Context, who *auth.Identity, n int) error {
+	if a.Allow == nil {
+		return nil
+	}
+	if err := a.Allow(c, who.User, n); err != nil {
+		return a.Publisher.Reject(via, err)
+	}
+	return nil
 }
 
 // pathName returns a name from the path. Echo leaves it percent-encoded when it was written

@@ -41,6 +41,9 @@ func (a *API) batch(c echo.Context) error {
 		return a.Publisher.Reject(via, wire.Errorf(wire.CodeTooLarge,
 			"the batch has %d messages: at most %d are allowed", n, wire.BatchMessages))
 	}
+	if err := a.allow(c, who, len(batch.Messages)); err != nil {
+		return err
+	}
 	results := make([]result, len(batch.Messages))
 	items := make([]publishing.Request, len(batch.Messages))
 	rooms := map[[2]string][]int{} // indexes of the messages by warehouse and zone

@@ -56,9 +56,9 @@ type Config struct {
 	PublishWait              time.Duration `env:"PUBLISH_WAIT" default:"2s" help:"Maximum time that a publisher waits for members of its room that are behind, before it gets 429."`
 	RateLimitTokens          float64       `env:"RATE_LIMIT_TOKENS" default:"100" help:"Burst of frames per connection; 0 = unlimited."`
 	RateLimitRefill          float64       `env:"RATE_LIMIT_REFILL" default:"10" help:"Refill rate in frames per second."`
-	UserRateLimitTokens      float64       `env:"USER_RATE_LIMIT_TOKENS" default:"1000" help:"Burst of frames per user (the token's subject) on this instance; 0 = unlimited."`
+	UserRateLimitTokens      float64       `env:"USER_RATE_LIMIT_TOKENS" default:"1000" help:"Burst of frames per user (the token's subject) on this instance; 0 = unlimited. Published messages count as frames, and so do requests to /sse and /poll and each room that they name."`
 	UserRateLimitRefill      float64       `env:"USER_RATE_LIMIT_REFILL" default:"100" help:"Refill rate in frames per second."`
-	AddressRateLimitTokens   float64       `env:"ADDRESS_RATE_LIMIT_TOKENS" default:"0" help:"Burst of frames per address; 0 = unlimited."`
+	AddressRateLimitTokens   float64       `env:"ADDRESS_RATE_LIMIT_TOKENS" default:"0" help:"Burst of frames per address, counted like those of a user; 0 = unlimited."`
 	AddressRateLimitRefill   float64       `env:"ADDRESS_RATE_LIMIT_REFILL" default:"0" help:"Refill rate in frames per second."`
 	TrustedProxies           []string      `env:"TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Comma-separated networks of proxies whose X-Forwarded-For is trusted, e.g. 10.0.0.0/8."`
 	MaxFrameBytes            int           `name:"max-inbound-frame-bytes" env:"MAX_INBOUND_FRAME_BYTES" default:"65536" help:"Maximum size in bytes of a frame from a client, and of the data of a message from a service."`
@@ -67,6 +67,8 @@ type Config struct {
 
 	LogLevel  string `env:"LOG_LEVEL" default:"info" help:"Minimum log level: debug, info, warn or error."`
 	LogFormat string `env:"LOG_FORMAT" default:"text" help:"Log format: text or json."`
+
+	Edge
 }
 
 // DefaultListen is the address that the server listens on by default.
@@ -218,7 +220,7 @@ func (c *Config) Check() error {
 		bad("--max-queued-bytes %d and --max-inbound-frame-bytes %d don't fit: the first must be at least 4 times the second",
 			c.MaxQueuedBytes, c.MaxFrameBytes)
 	}
-	return errors.Join(all...)
+	return errors.Join(append(all, c.checkEdge()...)...)
 }
 
 // Proxies are the networks of TrustedProxies.

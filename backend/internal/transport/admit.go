@@ -17,7 +17,7 @@ type Admission struct {
 }
 
 // Admit lets in who asks for a stream or a poll, or refuses the request over HTTP: its query, its
-// token, the rooms that the token permits, and the limits of connections. (WebSocket tells some of
+// token, the rooms that the token permits, and the limits of rate and of connections. (WebSocket tells some of
 // this over the connection, since a browser tells its page nothing about a refused handshake.)
 func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 	r := c.Request()
@@ -30,6 +30,9 @@ func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 		return nil, g.Refuse(err)
 	}
 	if err := q.Permit(who); err != nil {
+		return nil, g.Refuse(err)
+	}
+	if err := g.AllowRequest(c, who.User, 1+len(q.Joins)); err != nil {
 		return nil, g.Refuse(err)
 	}
 	a := &Admission{Query: q, Who: who, gate: g, address: Address(c)}

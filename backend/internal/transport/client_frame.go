@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -55,9 +54,9 @@ func (g *Gate) serveClientFrame(c echo.Context, via string) (f wire.ClientFrame,
 		return f, nil, err
 	}
 	f, err = wire.DecodeClient(p)
-	if wait := g.AllowFrame(who.User, Address(c), time.Now()); wait > 0 { // after reading, for the answer needs the id
+	if err := g.AllowRequest(c, who.User, 1); err != nil { // after reading, for the answer needs the id
 		g.Metrics.RefuseFrame(string(wire.CodeRateLimited))
-		return f, nil, ErrRateLimited(wait)
+		return f, nil, err
 	}
 	label := f.Event
 	switch {

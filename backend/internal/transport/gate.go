@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
@@ -52,8 +54,8 @@ type Limits struct {
 	ConnectionsPerUser    int // of one user, as the token names it
 	ConnectionsPerAddress int
 	Frames                limit.Rate // that one connection sends
-	UserFrames            limit.Rate // that all connections of a user send
-	AddressFrames         limit.Rate // that all connections from an address send
+	UserFrames            limit.Rate // of a user: frames, publications, requests for a stream or a poll and their rooms
+	AddressFrames         limit.Rate // the same, from an address
 }
 
 // A Gate counts connections in and out. All transports of an instance share one.
@@ -68,6 +70,7 @@ type Gate struct {
 	mu          sync.Mutex
 	leaving     bool
 	connections int // that were taken over, or are about to be
+	refused     int // of those that are told so over the connection
 }
 
 // NewGate returns a gate that is open.
@@ -102,8 +105,7 @@ func (g *Gate) Enter(address string) error {
 	defer g.mu.Unlock()
 	switch {
 	case g.leaving:
-		return g.RefuseAs("draining",
-			&wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000})
+		return g.RefuseAs("draining", errLeaving)
 	case g.Limits.Connections > 0 && g.connections >= g.Limits.Connections:
 		return g.RefuseAs(string(wire.CodeLimitReached), &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryWhenFull,
 			Message: "connection limit reached (MAX_CONNECTIONS): connect to another instance, or later"})
@@ -128,6 +130,36 @@ func (g *Gate) Leave(address string) {
 	g.open.Done()
 }
 
+// refusedAtOnce is how many refused connections may be told why at once, each for the time that an
+// outbox gives a peer to take its closing frame. They take no connection's place.
+const refusedAtOnce = 100
+
+// EnterRefused counts in a connection that is to be told over itself why it is refused. The error
+// is for the answer over HTTP instead. Without one, LeaveRefused has to follow.
+func (g *Gate) EnterRefused(why error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.leaving:
+		return g.RefuseAs("draining", errLeaving)
+	case g.refused >= refusedAtOnce:
+		return g.Refuse(why)
+	}
+	g.refused++
+	g.open.Add(1)
+	return nil
+}
+
+// LeaveRefused counts it out.
+func (g *Gate) LeaveRefused() {
+	g.mu.Lock()
+	g.refused--
+	g.mu.Unlock()
+	g.open.Done()
+}
+
+var errLeaving = &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
+
 // EnterUser counts a connection of a user in, or refuses it; someone without a name is never
 // refused. Without an error, LeaveUser has to follow.
 func (g *Gate) EnterUser(user string) error {
@@ -150,18 +182,27 @@ func (g *Gate) RefuseAs(reason string, err error) error {
 // Refuse is RefuseAs with the code of the error as the reason.
 func (g *Gate) Refuse(err error) error { return g.RefuseAs(string(wire.AsError(err).Code), err) }
 
-// AllowFrame takes a frame out of the rate limits of a user and an address, or returns how long to
+// Allow takes n frames out of the rate limits of a user and an address, or returns how long to
 // wait. An empty name has no limit.
-func (g *Gate) AllowFrame(user, address string, now time.Time) (wait time.Duration) {
-	if wait = g.userFrames.Spend(user, 1, now); wait == 0 {
-		wait = g.addressFrames.Spend(address, 1, now)
+func (g *Gate) Allow(user, address string, n int, now time.Time) (wait time.Duration) {
+	if wait = g.userFrames.Spend(user, float64(n), now); wait == 0 {
+		wait = g.addressFrames.Spend(address, float64(n), now)
 	}
 	return wait
 }
 
+// AllowRequest takes n frames for a request, out of the same limits as those over WebSocket, or
+// returns the error to answer with.
+func (g *Gate) AllowRequest(c echo.Context, user string, n int) error {
+	if wait := g.Allow(user, Address(c), n, time.Now()); wait > 0 {
+		return ErrRateLimited(wait)
+	}
+	return nil
+}
+
 // ErrRateLimited returns the error for a frame that comes too early.
 func ErrRateLimited(wait time.Duration) error {
-	return &wire.Error{Code: wire.CodeRateLimited, Message: "too many frames: send the next one later",
+	return &wire.Error{Code: wire.CodeRateLimited, Message: "rate limit reached: send the next frame or request after that time",
 		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
 }
 

@@ -25,13 +25,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-const (
-	// longestWait is how long a poll waits for something to come, unless it asks for less. Proxies
-	// give up after 30 s or more.
-	longestWait = 25 * time.Second
-	// writeTimeout is how long the client may take to take its answer.
-	writeTimeout = 10 * time.Second
-)
+// longestWait is how long a poll waits for something to come, unless it asks for less. Proxies
+// give up after 30 s or more.
+const longestWait = 25 * time.Second
 
 // A Handler answers polls.
 type Handler struct {
@@ -146,9 +142,6 @@ func (h *Handler) write(c echo.Context, a *answer) error {
 	header := c.Response().Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Length", strconv.Itoa(len(p)))
-	control := http.NewResponseController(c.Response())
-	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout)) // where it can't be set there is no connection to hold open
-	defer control.SetWriteDeadline(time.Time{})
 	if err := c.Blob(http.StatusOK, echo.MIMEApplicationJSON, p); err != nil {
 		h.gate.Log.Debug("answer not written", "error", err)
 		return nil

@@ -65,7 +65,6 @@ func (h *Handler) takeOver(c echo.Context, visit *transport.Admission) error {
 		return fmt.Errorf("take over the connection: %w", err)
 	}
 	conn.SetDeadline(time.Time{})
-	setTCPUserTimeout(conn, h.gate.ReadTimeout())
 	setHeader(c.Response().Header())
 	framing := chunked
 	if !c.Request().ProtoAtLeast(1, 1) {

@@ -68,6 +68,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			c.queue.Close(wire.CloseLimit, "too many bytes were sent")
 			return 0, errTooManyBytes
 		}
+		c.in.closeOnly = c.in.closeOnly || c.queue.Code() != 0
 		n = c.in.filter(p[:held+n], now)
 		if c.in.err == nil {
 			c.in.err = err

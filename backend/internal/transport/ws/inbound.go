@@ -25,7 +25,12 @@ type inbound struct {
 	// Static.
 	limit   int  // bytes of a message, compressed and inflated
 	deflate bool // was negotiated
+	// allow is asked before a compressed message is inflated; nil for always. Without it the message
+	// goes no further.
+	allow func(op wsframe.Op, payload []byte, now time.Time) bool
 
+	closeOnly bool  // the connection is closing: nothing passes any more but close frames
+	skipping  bool  // the current frame does not pass
 	gathering bool  // the current frame is one of a compressed message
 	headBytes uint8 // in head
 	head      [wsframe.MaxHeader]byte
@@ -84,6 +89,9 @@ func (in *inbound) restore(p []byte) (n int, err error) {
 // filter takes what came from the socket after restore, and returns how many bytes of p pass: those
 // at its front. After them comes what is pending.
 func (in *inbound) filter(p []byte, now time.Time) (n int) {
+	if in.closeOnly && in.gathering {
+		in.gathering, in.skipping, in.message.payload = false, true, nil
+	}
 	for start, at := 0, 0; at < len(p); start = at {
 		if in.left == 0 {
 			size, err := in.header(p[at:], now)
@@ -100,9 +108,11 @@ func (in *inbound) filter(p []byte, now time.Time) (n int) {
 		payload := p[at : at+size]
 		at += size
 		in.left -= size
-		if in.gathering {
+		switch {
+		case in.skipping:
+		case in.gathering:
 			in.message.gather(payload)
-		} else {
+		default:
 			n = in.pass(p, n, start, at)
 		}
 		if in.left > 0 || in.sequence.Open {
@@ -110,7 +120,9 @@ func (in *inbound) filter(p []byte, now time.Time) (n int) {
 		}
 		in.began = 0
 		if in.gathering {
-			if in.err = in.message.inflate(in.sequence.Op, in.limit); in.err != nil {
+			if in.allow != nil && !in.allow(in.sequence.Op, in.message.payload, now) {
+				in.message.payload = nil
+			} else if in.err = in.message.inflate(in.sequence.Op, in.limit); in.err != nil {
 				return n
 			}
 		}
@@ -140,7 +152,8 @@ func (in *inbound) header(p []byte, now time.Time) (size int, err error) {
 		return 0, errFragments
 	}
 	in.left = h.Length
-	if in.gathering = in.sequence.Deflated && !h.Op.IsControl(); in.gathering {
+	in.skipping = in.closeOnly && h.Op != wsframe.Close
+	if in.gathering = in.sequence.Deflated && !h.Op.IsControl() && !in.skipping; in.gathering {
 		if in.message == nil {
 			in.message = new(compressedMessage)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/backend/wsframe"
@@ -63,7 +64,7 @@ func (s *stream) SetWriteDeadline(time.Time) error { return nil }
 
 // incoming is a connection on which these bytes come in.
 func incoming(give []byte, chunk, limit int, deflate bool) *conn {
-	return &conn{Conn: &stream{rest: bytes.Clone(give), chunk: chunk}, session: &session{handler: new(Handler)},
+	return &conn{Conn: &stream{rest: bytes.Clone(give), chunk: chunk}, session: &session{handler: new(Handler)}, queue: new(outbox.Queue),
 		in: inbound{limit: limit, deflate: deflate}}
 }
 
@@ -280,4 +281,24 @@ func FuzzInbound(f *testing.F) {
 			t.Errorf("%q, %v, %v; want %q, %v", got, err, fault, want, wantFault)
 		}
 	})
+}
+
+// Of a connection that is closing only close frames pass: nothing else is gathered or inflated, and
+// a message that was under way goes no further.
+func TestOnlyCloseFramesPassOnceTheConnectionIsClosing(t *testing.T) {
+	end := masked(fin|byte(wsframe.Close), "\x03\xe8")
+	half := masked(rsv1|text, "half of a message")
+	for _, give := range [][]byte{masked(fin|text, "x"), masked(fin|rsv1|text, "not even deflate"), masked(fin|ping, "x"),
+		masked(fin|more, "the rest")} {
+		in := inbound{limit: 1 << 10, deflate: true}
+		if bytes.HasPrefix(give, []byte{fin | more}) {
+			in.filter(bytes.Clone(half), time.Now())
+		}
+		in.closeOnly = true
+		p := slices.Concat(give, end)
+		n := in.filter(p, time.Now())
+		if !bytes.Equal(p[:n], end) || in.err != nil || in.message != nil && len(in.message.payload)+len(in.message.out) > 0 {
+			t.Errorf("of %q then a close frame %q passed: %v", give, p[:n], in.err)
+		}
+	}
 }

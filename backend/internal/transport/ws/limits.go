@@ -5,6 +5,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/backend/wsframe"
 )
@@ -23,7 +24,7 @@ var forgiven = limit.Rate{Tokens: wire.Refusals, Refill: wire.RefusalsForgiven}
 func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 	h := c.handler
 	if wait = c.frames.Spend(h.Limits.Frames, 1, now); wait == 0 {
-		wait = h.AllowFrame(c.counted, c.address, now)
+		wait = h.Allow(c.counted, c.address, 1, now)
 	}
 	if wait == 0 {
 		return 0
@@ -34,6 +35,25 @@ func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 	}
 	return wait
 }
+
+// allowCompressed spends a frame before it is inflated, which handle then need not do. A frame that
+// comes too early is inflated only as far as most frames are long, for the answer needs its id.
+func (c *session) allowCompressed(op wsframe.Op, payload []byte, now time.Time) bool {
+	if wait := c.allowFrame(now); wait > 0 {
+		c.Received()
+		p, _ := inflate(payload, refusedInflated)
+		f, _ := wire.DecodeClient(p)
+		c.send(wire.AppendError(nil, f.ID, f.HasID, transport.ErrRateLimited(wait)))
+		return false
+	}
+	if op == wsframe.Text {
+		c.prepaid++
+	}
+	return true
+}
+
+// refusedInflated is the most bytes that a refused frame is inflated to.
+const refusedInflated = 1 << 10
 
 // pong takes the answer to a ping. One that answers none counts like any other frame.
 func (c *session) pong() {

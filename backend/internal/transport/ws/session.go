@@ -31,6 +31,7 @@ type session struct {
 	latest  int64 // when the latest frame came, in seconds since 1970
 
 	frames   limit.Bucket
+	prepaid  int // frames that were spent before they were inflated
 	address  string
 	counted  string       // the token's user, under whom connections and frames are counted; or empty
 	refusals limit.Bucket // frames that were refused because they came too early
@@ -98,17 +99,6 @@ func (c *session) start() {
 		c.queue.Close(refusalCode(c.refused), c.refused.Error())
 		return
 	}
-	if err := c.handler.EnterUser(c.who.User); err != nil {
-		c.refuse(0, false, err)
-		c.queue.Close(wire.CloseLimit, "too many connections of this user")
-		return
-	}
-	c.counted = c.who.User
-	if err := c.query.Permit(c.who); err != nil {
-		c.refuse(0, false, err)
-		c.queue.Close(wire.CloseForbidden, err.Error())
-		return
-	}
 	c.Authorize(c.who)
 	ctx, cancel := context.WithTimeout(context.Background(), transport.ActionTimeout)
 	defer cancel()
@@ -125,6 +115,8 @@ func refusalCode(err error) wire.CloseCode {
 	switch wire.AsError(err).Code {
 	case wire.CodeForbidden:
 		return wire.CloseForbidden
+	case wire.CodeLimitReached:
+		return wire.CloseLimit
 	case wire.CodeUnavailable:
 		return wire.CloseRestart // nobody could tell: the client may come back with this token
 	}
@@ -159,7 +151,9 @@ func (c *session) handle(p []byte) {
 		return // the connection is closing; whoever was refused must not go on meanwhile
 	}
 	c.Received()
-	if wait := c.allowFrame(time.Now()); wait > 0 {
+	if c.prepaid > 0 {
+		c.prepaid--
+	} else if wait := c.allowFrame(time.Now()); wait > 0 {
 		f, _ := wire.DecodeClient(p) // for the answer needs the id
 		c.send(wire.AppendError(nil, f.ID, f.HasID, transport.ErrRateLimited(wait)))
 		return

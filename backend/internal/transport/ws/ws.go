@@ -64,7 +64,7 @@ func New(o Options) *Handler {
 	m.Config.PingPeriod = 100 * 365 * 24 * time.Hour // the hub's heartbeat pings
 	m.Config.PongWait = h.ReadTimeout()
 	m.HandleConnect(h.connect)
-	m.HandleDisconnect(func(s *melody.Session) { h.end(client(s)) })
+	m.HandleDisconnect(func(s *melody.Session) { client(s).End() })
 	m.HandleMessage(func(s *melody.Session, p []byte) { client(s).receive(p) })
 	m.HandleMessageBinary(func(s *melody.Session, _ []byte) {
 		client(s).refuseFrame(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
@@ -91,19 +91,21 @@ func (h *Handler) Serve(c echo.Context) error {
 	if err := checkHandshake(c); err != nil {
 		return h.RefuseAs(string(wire.CodeBadFrame), err)
 	}
+	who, refused := h.who(c, &query)
 	address := transport.Address(c)
-	if err := h.Enter(address); err != nil {
+	leave, err := h.enter(address, who, refused)
+	if err != nil {
 		return err
 	}
 	taken, buffered, err := http.NewResponseController(c.Response()).Hijack()
 	if err != nil {
-		h.Leave(address)
+		leave()
 		return err
 	}
 	c.Response().Status = http.StatusSwitchingProtocols // for metrics: melody writes the answer
 	taken.SetDeadline(time.Time{})
 	encoding := frames
-	if h.deflated != nil && offersDeflate(r) {
+	if h.deflated != nil && refused == nil && offersDeflate(r) {
 		encoding = h.deflated
 	}
 	wrapped := &conn{Conn: taken, queue: h.pool.NewQueue(taken, encoding, nil),
@@ -113,19 +115,24 @@ func (h *Handler) Serve(c echo.Context) error {
 		_, _ = io.ReadFull(buffered, early)
 		wrapped.Conn = earlyConn{taken, io.MultiReader(bytes.NewReader(early), taken)}
 	}
-	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, query: query, address: address}
+	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, query: query, address: address, who: who, refused: refused}
 	wrapped.session = cl
-	cl.who, cl.refused = h.Identify(c, &cl.query)
+	if refused == nil {
+		cl.counted = who.User
+	}
+	if wrapped.in.deflate {
+		wrapped.in.allow = cl.allowCompressed
+	}
 	answer := http.Header{}
 	if p := subprotocol(r); p != "" {
 		answer.Set("Sec-Websocket-Protocol", p)
 	}
 	handshake := handshakeOf(r)
 	go func() {
-		defer h.Leave(address)
+		defer leave()
 		defer func() {
 			if h.recoverConn(recover(), cl) && cl.IsOpen() {
-				h.end(cl)
+				cl.End()
 			}
 		}()
 		if err := h.melody.HandleRequest(hijacked{wrapped, answer}, handshake); err != nil {
@@ -134,6 +141,31 @@ func (h *Handler) Serve(c echo.Context) error {
 		}
 	}()
 	return nil
+}
+
+// who returns who connects, or why they are not let in: told over the connection, since a browser
+// tells its page nothing about a refused handshake.
+func (h *Handler) who(c echo.Context, query *transport.Query) (who *auth.Identity, refused error) {
+	if who, refused = h.Identify(c, query); refused != nil {
+		return nil, refused
+	}
+	if refused = query.Permit(who); refused != nil {
+		return who, refused
+	}
+	return who, h.EnterUser(who.User)
+}
+
+// enter counts the connection in: among those that are open, or among the few that are told why
+// they are refused. Without an error, leave has to follow.
+func (h *Handler) enter(address string, who *auth.Identity, refused error) (leave func(), err error) {
+	if refused != nil {
+		return h.LeaveRefused, h.EnterRefused(refused)
+	}
+	if err := h.Enter(address); err != nil {
+		h.LeaveUser(who.User)
+		return nil, err
+	}
+	return func() { h.LeaveUser(who.User); h.Leave(address) }, nil
 }
 
 // checkHandshake refuses what is not a WebSocket handshake (RFC 6455 section 4.2.1).
@@ -207,11 +239,6 @@ func (h *Handler) connect(s *melody.Session) {
 func (h *Handler) begin(c *session) {
 	c.Session = h.Open(c.query.User, c.queue, pingFrame)
 	c.start()
-}
-
-func (h *Handler) end(c *session) {
-	h.LeaveUser(c.counted)
-	c.End()
 }
 
 // failed learns why reading ended, before melody closes the connection.

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
+)
+
+// One bucket for all ways in: what one spends, the others lack. A room of a query costs one, and so
+// does each message of a batch.
+func TestEveryWayInSpendsTheUsersFrames(t *testing.T) {
+	message := `{"warehouse":"w","event":"E"}`
+	for name, way := range map[string]struct{ method, path, body, refused string }{
+		"publish":      {http.MethodPost, "/api/v1/warehouses/w/broadcast", `{"event":"E"}`, `zonecast_publishes_total{result="rate_limited",via="http"}`},
+		"batch":        {http.MethodPost, "/api/v1/broadcast", fmt.Sprintf(`{"messages":[%s,%s]}`, message, message), `zonecast_publishes_total{result="rate_limited",via="http"}`},
+		"poll":         {http.MethodGet, "/poll?warehouse=w&zone=a&wait=0", "", `zonecast_connections_refused_total{reason="rate_limited"}`},
+		"stream":       {http.MethodGet, "/sse?warehouse=w&zone=a", "", `zonecast_connections_refused_total{reason="rate_limited"}`},
+		"posted frame": {http.MethodPost, "/poll", `{"event":"echo","id":1}`, `zonecast_messages_dropped_total{reason="rate_limited"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serving(t, "--auth-token-secret="+transporttest.Secret, "--user-rate-limit-tokens=4", "--user-rate-limit-refill=0.001")
+			ask := func(user, method, path, body string) int {
+				t.Helper()
+				token := transporttest.Token(t, jwt.MapClaims{"sub": user, "warehouses": []string{"*"}, "publish": true})
+				r, err := http.NewRequestWithContext(t.Context(), method, s.url()+path, strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Content-Type", "application/json")
+				r.Header.Set("Authorization", "Bearer "+token)
+				answer, err := http.DefaultTransport.RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				answer.Body.Close()
+				if answer.StatusCode == http.StatusTooManyRequests && answer.Header.Get("Retry-After") == "" {
+					t.Error("429 without Retry-After")
+				}
+				return answer.StatusCode
+			}
+			// A poll of one room costs two: two more are left, or none.
+			for _, give := range []string{"/poll?warehouse=w&wait=0", "/poll?warehouse=w&wait=0"} {
+				if got := ask("u-1", http.MethodGet, give, ""); got != http.StatusOK {
+					t.Fatalf("within the limit: %d", got)
+				}
+			}
+			if got := ask("u-1", way.method, way.path, way.body); got != http.StatusTooManyRequests {
+				t.Errorf("over the limit: %d, want 429", got)
+			}
+			if got := ask("u-2", way.method, way.path, way.body); got != http.StatusOK {
+				t.Errorf("another user: %d", got)
+			}
+			if n := s.scrape(t)[way.refused]; n != 1 {
+				t.Errorf("%s is %v, want 1", way.refused, n)
+			}
+		})
+	}
+}
