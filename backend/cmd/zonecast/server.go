@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
@@ -25,6 +26,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
@@ -46,6 +48,8 @@ type server struct {
 	config    *config.Config
 	log       *slog.Logger
 	guard     *auth.Guard
+	operators *operator.Operators
+	access    *access.Table
 	listener  net.Listener
 	http      *http.Server
 	hub       *hub.Hub
@@ -73,8 +77,12 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		c.NodeName = host + "-" + rand.Text()[:4]
 	}
 	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now(),
-		guard: auth.New(auth.Options{TokenSecret: c.AuthTokenSecret, PublishKeys: c.PublishKeys, OperatorPassword: c.OperatorPassword})}
+		guard: auth.New(auth.Options{TokenSecret: c.AuthTokenSecret, PublishKeys: c.PublishKeys})}
 	var err error
+	if s.operators, err = operator.New(operator.Options{Password: c.OperatorPassword, File: c.OperatorsFile,
+		Closed: s.guard.ServiceNeedsKey(), Log: s.log, OnFailure: s.metrics.LoginFailed}); err != nil {
+		return nil, err
+	}
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
@@ -93,7 +101,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.hub.Use(s.broker)
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
-		Origins: c.AllowedOrigins, Limits: transport.Limits{
+		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: transport.Limits{
 			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
@@ -138,32 +146,39 @@ func (s *server) routes() http.Handler {
 	e := echo.New()
 	e.IPExtractor = s.clientAddress()
 	e.HTTPErrorHandler = api.Problem(s.log)
-	e.Use(count(s.metrics))
-	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
-	s.gate.AddRoutes(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
-	s.gate.AddRoutes(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
-	api.AddRoutes(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster,
+	e.Use(count(s.metrics), access.Headers, access.Hosts(s.config.Hosts()))
+	routes := access.New(e, s.operators)
+	s.access = routes
+	routes.Add(access.Client, []string{http.MethodGet}, "/ws",
+		ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
+	s.gate.AddRoutes(routes, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
+	s.gate.AddRoutes(routes, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
+	monitoring := access.Public
+	if s.config.MetricsAuth {
+		monitoring = access.Viewer
+	}
+	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
 		Connections: connadmin.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard, Log: s.log,
 		MaxDataBytes: s.config.MaxFrameBytes})
-	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
+	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
 	}
-	read("/", to(dashboard.Prefix))
-	read("/ui", to(dashboard.Prefix))
-	read("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))
-	read("/assets/*", echo.WrapHandler(assets.Handler()))
-	read("/screen", to(screen.Prefix))
+	read(access.Public, "/", to(dashboard.Prefix))
+	read(access.Public, "/ui", to(dashboard.Prefix))
+	read(access.Viewer, "/ui/*", echo.WrapHandler(s.ui))
+	read(access.Public, "/assets/*", echo.WrapHandler(assets.Handler()))
+	read(access.Public, "/screen", to(screen.Prefix))
 	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
-	read("/screen/", screens, api.OperatorsOnly(s.guard)) // it names the zones that there are
-	read("/screen/*", screens)
+	read(access.Viewer, "/screen/", screens) // it names the zones that there are
+	read(access.Public, "/screen/*", screens)
 	return e
 }
 
 // clientAddress finds out where a request comes from: from X-Forwarded-For if a trusted proxy says
 // so.
 func (s *server) clientAddress() echo.IPExtractor {
-	proxies, _ := s.config.Proxies() // checked already
+	proxies := s.proxies()
 	if len(proxies) == 0 {
 		return echo.ExtractIPDirect()
 	}
@@ -172,6 +187,11 @@ func (s *server) clientAddress() echo.IPExtractor {
 		trust = append(trust, echo.TrustIPRange(p))
 	}
 	return echo.ExtractIPFromXFFHeader(trust...)
+}
+
+func (s *server) proxies() []*net.IPNet {
+	all, _ := s.config.Proxies() // checked already
+	return all
 }
 
 // url is where this machine reaches the server.
@@ -242,6 +262,7 @@ func method(r *http.Request) string {
 // then the parts end that they needed.
 func (s *server) run(ctx context.Context) error {
 	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind())
+	s.log.Info("access", s.config.Access()...)
 	var running sync.WaitGroup
 	beating, stopBeating := context.WithCancel(context.Background())
 	defer stopBeating()

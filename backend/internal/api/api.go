@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
@@ -34,6 +35,8 @@ type Options struct {
 	Metrics   *metrics.Metrics
 	Log       *slog.Logger
 	Guard     *auth.Guard
+	// Monitoring is the rule of /metrics and /health/websocket/metrics.
+	Monitoring access.Rule
 	// Connections lists and closes the connections of all instances.
 	Connections connadmin.Client
 	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
@@ -43,36 +46,23 @@ type Options struct {
 // An API serves its routes; see [AddRoutes].
 type API struct{ Options }
 
-// Reading are the methods of what is only read. HEAD is GET without the body (RFC 9110 section
-// 9.3.2); net/http leaves it out.
-var Reading = []string{http.MethodGet, http.MethodHead}
-
-// AddRoutes adds the routes to e.
-func AddRoutes(e *echo.Echo, o Options) {
+// AddRoutes adds the routes.
+func AddRoutes(routes *access.Table, o Options) {
 	a := &API{o}
-	e.POST("/api/v1/warehouses/:warehouse/broadcast", a.broadcast)
-	e.POST("/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
-	e.POST("/api/v1/broadcast", a.batch)
-	e.Match(Reading, "/health/websocket/metrics", a.health)
-	e.Match(Reading, "/api/v1/connections", a.connections, OperatorsOnly(o.Guard))
-	e.DELETE("/api/v1/connections", a.disconnectMany, OperatorsOnly(o.Guard))
-	e.DELETE("/api/v1/connections/:id", a.disconnectOne, OperatorsOnly(o.Guard))
-	e.Match(Reading, "/livez", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "alive"}) })
-	e.Match(Reading, "/readyz", a.ready)
-	e.Match(Reading, "/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
-}
-
-// OperatorsOnly asks for the operator's password, if there is one (RFC 7617).
-func OperatorsOnly(guard *auth.Guard) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if guard.Operator(c.Request()) {
-				return next(c)
-			}
-			c.Response().Header().Set("WWW-Authenticate", `Basic realm="Zonecast", charset="UTF-8"`)
-			return wire.Errorf(wire.CodeUnauthenticated, "log in as %s with the password of this server", auth.OperatorUser)
-		}
-	}
+	post, remove := []string{http.MethodPost}, []string{http.MethodDelete}
+	routes.Add(access.Publisher, post, "/api/v1/warehouses/:warehouse/broadcast", a.broadcast)
+	routes.Add(access.Publisher, post, "/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
+	routes.Add(access.Publisher, post, "/api/v1/broadcast", a.batch)
+	routes.Add(access.Viewer, access.Reading, "/api/v1/connections", a.connections)
+	routes.Add(access.Operator, remove, "/api/v1/connections", a.disconnectMany)
+	routes.Add(access.Operator, remove, "/api/v1/connections/:id", a.disconnectOne)
+	routes.Add(access.Public, access.Reading, "/livez", func(c echo.Context) error {
+		return c.JSON(http.StatusOK, map[string]string{"status": "alive"})
+	})
+	routes.Add(access.Public, access.Reading, "/readyz", a.ready)
+	routes.Add(o.Monitoring, access.Reading, "/health/websocket/metrics", a.health)
+	routes.Add(o.Monitoring, access.Reading, "/metrics",
+		echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
 }
 
 // via is the label of publications over HTTP.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -86,12 +87,12 @@ func TestConnectionsRefuseWrongQueriesAndStrangers(t *testing.T) {
 			t.Errorf("%s: %s, want 400", query, answer.Status)
 		}
 	}
-	s = start(t, auth.Options{OperatorPassword: "a long password"}, nil)
+	s = startLocked(t, "a long password")
 	if answer := s.get("/api/v1/connections"); answer.StatusCode != http.StatusUnauthorized || answer.Header.Get("WWW-Authenticate") == "" {
 		t.Errorf("a stranger: %s", answer.Status)
 	}
 	request := httptest.NewRequest(http.MethodGet, "/api/v1/connections", nil)
-	request.SetBasicAuth(auth.OperatorUser, "a long password")
+	request.SetBasicAuth(operator.DefaultName, "a long password")
 	answer := httptest.NewRecorder()
 	s.echo.ServeHTTP(answer, request)
 	if answer.Code != http.StatusOK {
@@ -131,7 +132,7 @@ func TestConnectionsAreEnded(t *testing.T) {
 		t.Errorf("ended: %s, want %s", code, wire.CloseRestart)
 	}
 
-	s = start(t, auth.Options{OperatorPassword: "a long password"}, nil)
+	s = startLocked(t, "a long password")
 	for _, path := range []string{"?warehouse=w1", "/c-1"} {
 		if answer := s.do(request{method: http.MethodDelete, path: "/api/v1/connections" + path}); answer.StatusCode != http.StatusUnauthorized {
 			t.Errorf("a stranger at %s: %s", path, answer.Status)

@@ -1,9 +1,8 @@
-// Package auth decides who may do what: clients by token, services by token or key, operators by
-// password.
+// Package auth decides who may do what: clients by token, services by token or key. Operators
+// are package operator's.
 //
 //	transport/ws ── Client, Token ──▶ Guard ──▶ Identity ── MayJoin, MayPublish
 //	api          ── Service ────────▶ Guard
-//	api, /ui/    ── Operator ───────▶ Guard
 //
 // What is not set is not asked for: without a token secret every client is welcome, without keys
 // and secret every service. The configuration refuses that on an address which others can reach.
@@ -32,9 +31,6 @@ const MinSecretBytes = 32
 // (RFC 6455 section 1.9).
 const Subprotocol = "zonecast"
 
-// OperatorUser is the name with which operators log in.
-const OperatorUser = "operator"
-
 // maxTokenBytes bounds what is parsed at all.
 const maxTokenBytes = 8 << 10
 
@@ -44,26 +40,21 @@ type Options struct {
 	TokenSecret string
 	// PublishKeys are those of services that may publish anything.
 	PublishKeys []string
-	// OperatorPassword is that of the dashboard.
-	OperatorPassword string
 }
 
 // A Guard answers for the whole server. Its methods may be called by several goroutines.
 type Guard struct {
-	secret   []byte
-	keys     [][sha256.Size]byte
-	password [sha256.Size]byte
-	operator bool // a password is set
-	parser   *jwt.Parser
-	anyone   *Identity // who comes without a token, when none is needed
+	secret []byte
+	keys   [][sha256.Size]byte
+	parser *jwt.Parser
+	anyone *Identity // who comes without a token, when none is needed
 }
 
 // New returns a guard.
 func New(o Options) *Guard {
-	g := &Guard{secret: []byte(o.TokenSecret), operator: o.OperatorPassword != "",
-		anyone:   &Identity{all: true, publish: len(o.PublishKeys) == 0},
-		password: sha256.Sum256([]byte(o.OperatorPassword)),
-		parser:   jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuedAt())}
+	g := &Guard{secret: []byte(o.TokenSecret),
+		anyone: &Identity{all: true, publish: len(o.PublishKeys) == 0},
+		parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuedAt())}
 	for _, k := range o.PublishKeys {
 		g.keys = append(g.keys, sha256.Sum256([]byte(k)))
 	}
@@ -196,17 +187,6 @@ func (g *Guard) Service(r *http.Request) (*Identity, error) {
 		return nil, wire.Errorf(wire.CodeUnauthenticated, "this is none of the keys that may publish, and as a token: %v", err)
 	}
 	return who, err
-}
-
-// Operator reports whether the request is an operator's: HTTP Basic, RFC 7617.
-func (g *Guard) Operator(r *http.Request) bool {
-	if !g.operator {
-		return true
-	}
-	user, password, _ := r.BasicAuth()
-	hash := sha256.Sum256([]byte(password))
-	return subtle.ConstantTimeCompare([]byte(user), []byte(OperatorUser))&
-		subtle.ConstantTimeCompare(hash[:], g.password[:]) == 1
 }
 
 // MayJoin returns nil, or a *wire.Error of wire.CodeForbidden.
