@@ -11,6 +11,7 @@ package access
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -81,7 +82,10 @@ func (t *Table) operatorsOnly(role operator.Role) echo.MiddlewareFunc {
 		return func(c echo.Context) error {
 			err := t.operators.Check(c.Request(), c.RealIP(), role)
 			if err == nil {
-				return next(c)
+				if err = next(c); !slices.Contains(Reading, c.Request().Method) {
+					t.operators.Record(c.Request(), c.RealIP(), err)
+				}
+				return err
 			}
 			if wire.AsError(err).Code == wire.CodeUnauthenticated {
 				c.Response().Header().Set("WWW-Authenticate", `Basic realm="Zonecast", charset="UTF-8"`)

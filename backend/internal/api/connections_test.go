@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
@@ -136,6 +137,18 @@ func TestConnectionsAreEnded(t *testing.T) {
 	for _, path := range []string{"?warehouse=w1", "/c-1"} {
 		if answer := s.do(request{method: http.MethodDelete, path: "/api/v1/connections" + path}); answer.StatusCode != http.StatusUnauthorized {
 			t.Errorf("a stranger at %s: %s", path, answer.Status)
+		}
+	}
+}
+
+func TestTheLogSaysWhichOperatorEndedWhat(t *testing.T) {
+	s := startLocked(t, "a long password")
+	r := httptest.NewRequest(http.MethodDelete, "/api/v1/connections?warehouse=w1", nil)
+	r.SetBasicAuth(operator.DefaultName, "a long password")
+	s.echo.ServeHTTP(httptest.NewRecorder(), r)
+	for _, part := range []string{"operator=operator", "method=DELETE", "path=/api/v1/connections", `query="warehouse=w1"`, "address=192.0.2.1"} {
+		if !strings.Contains(s.log.String(), part) {
+			t.Errorf("%s does not mention %s", s.log, part)
 		}
 	}
 }

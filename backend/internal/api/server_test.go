@@ -89,7 +89,7 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	connections := &connadmin.Handler{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
 	alone := cluster.Alone{Self: s.node, Answer: connections.Answer}
 	publisher := publishing.New(publishing.Options{Hub: s.hub, Metrics: s.metrics, MaxDataBytes: dataLimit})
-	operators, err := operator.New(operator.Options{Password: password})
+	operators, err := operator.New(operator.Options{Password: password, Log: log})
 	testkit.Must(t, err)
 	api.AddRoutes(access.New(s.echo, operators), api.Options{Monitoring: access.Public, Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
 		Guard: auth.New(guard), MaxDataBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}})

@@ -177,6 +177,13 @@ func (o *Operators) login(r *http.Request, address, name, password string) (Role
 	return role, nil
 }
 
+// Record logs what an operator has changed: who, what, from where, and why it failed if it did.
+func (o *Operators) Record(r *http.Request, address string, err error) {
+	name, _, _ := r.BasicAuth()
+	o.opts.Log.Info("operator's request", "operator", shown(name), "method", r.Method, "path", r.URL.Path, "query", r.URL.RawQuery,
+		"address", address, "error", err)
+}
+
 func (o *Operators) throttled(name, address string, wait time.Duration) error {
 	o.opts.OnFailure("throttled")
 	o.opts.Log.Warn("login refused: too many failed before", "operator", shown(name), "address", address)
