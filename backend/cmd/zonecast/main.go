@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -146,4 +147,9 @@ func (s *server) greet(w io.Writer) {
                   -H 'Content-Type: application/json' -d '{"event":"ALERT","data":{"id":"1","severity":"warning","title":"Hello"}}'
 
 `, version, s.url(), key)
+	fmt.Fprintln(w, "who gets in")
+	for who := range slices.Chunk(s.config.Access(), 2) {
+		fmt.Fprintf(w, "  %-13s %s\n", who...)
+	}
+	fmt.Fprintln(w)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
@@ -37,7 +38,7 @@ func (s *server) operate(t *testing.T, method, path, body string) (status int, a
 	r, err := http.NewRequestWithContext(t.Context(), method, s.url()+path, strings.NewReader(body))
 	testkit.Must(t, err)
 	r.Header.Set("Content-Type", "application/json")
-	r.SetBasicAuth(auth.OperatorUser, operatorPassword)
+	r.SetBasicAuth(operator.DefaultName, operatorPassword)
 	response, err := http.DefaultClient.Do(r)
 	testkit.Must(t, err)
 	defer response.Body.Close()

@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
@@ -27,6 +28,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
@@ -49,6 +51,8 @@ type server struct {
 	config    *config.Config
 	log       *slog.Logger
 	guard     *auth.Guard
+	operators *operator.Operators
+	access    *access.Table
 	listener  net.Listener
 	http      *http.Server
 	hub       *hub.Hub
@@ -88,6 +92,10 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 			s.guard.Close()
 		}
 	}()
+	if s.operators, err = operator.New(operator.Options{Password: c.OperatorPassword, File: c.OperatorsFile,
+		Closed: s.guard.ServiceNeedsKey(), Log: s.log, OnFailure: s.metrics.LoginFailed}); err != nil {
+		return nil, err
+	}
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
@@ -107,7 +115,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.hub.Use(s.broker)
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
-		Origins: c.AllowedOrigins, Limits: transport.Limits{
+		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: transport.Limits{
 			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
@@ -166,26 +174,39 @@ func (s *server) routes() http.Handler {
 	e := echo.New()
 	e.IPExtractor = newClientAddresses(s.config, s.log).extractor()
 	e.HTTPErrorHandler = api.Problem(s.log)
-	e.Use(count(s.metrics), timeAnswers)
-	e.GET("/ws", ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
-	s.gate.AddRoutes(e, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
-	s.gate.AddRoutes(e, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
-	api.AddRoutes(e, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster,
-		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Metrics: s.metrics, Guard: s.guard, Log: s.log,
-		Allow: s.gate.AllowRequest, MaxDataBytes: s.config.MaxFrameBytes, RoomsForOperators: s.config.HealthRooms == config.Operators})
-	read := func(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) { e.Match(api.Reading, path, h, m...) }
+	e.Use(count(s.metrics), access.Headers, access.Hosts(s.config.Hosts()), timeAnswers)
+	routes := access.New(e, s.operators)
+	s.access = routes
+	routes.Add(access.Client, []string{http.MethodGet}, "/ws",
+		ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
+	s.gate.AddRoutes(routes, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
+	s.gate.AddRoutes(routes, "/poll", transport.Poll, poll.New(s.gate, s.pool).Serve)
+	monitoring := access.Public
+	if s.config.MetricsAuth {
+		monitoring = access.Viewer
+	}
+	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
+		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Metrics: s.metrics, Guard: s.guard,
+		Operators: s.operators, Log: s.log, Allow: s.gate.AllowRequest, MaxDataBytes: s.config.MaxFrameBytes,
+		RoomsForOperators: s.config.HealthRooms == config.Operators})
+	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
 	}
-	read("/", to(dashboard.Prefix))
-	read("/ui", to(dashboard.Prefix))
-	read("/ui/*", echo.WrapHandler(s.ui), api.OperatorsOnly(s.guard))
-	read("/assets/*", echo.WrapHandler(assets.Handler()))
-	read("/screen", to(screen.Prefix))
+	read(access.Public, "/", to(dashboard.Prefix))
+	read(access.Public, "/ui", to(dashboard.Prefix))
+	read(access.Viewer, "/ui/*", echo.WrapHandler(s.ui))
+	read(access.Public, "/assets/*", echo.WrapHandler(assets.Handler()))
+	read(access.Public, "/screen", to(screen.Prefix))
 	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
-	read("/screen/", screens, api.OperatorsOnly(s.guard)) // it names the zones that there are
-	read("/screen/*", screens)
+	read(access.Viewer, "/screen/", screens) // it names the zones that there are
+	read(access.Public, "/screen/*", screens)
 	return e
+}
+
+func (s *server) proxies() []*net.IPNet {
+	all, _ := s.config.Proxies() // checked already
+	return all
 }
 
 // url is where this machine reaches the server.
@@ -260,6 +281,7 @@ func (s *server) run(ctx context.Context) error {
 		s.log.Warn(w)
 	}
 	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind())
+	s.log.Info("access", s.config.Access()...)
 	var running sync.WaitGroup
 	beating, stopBeating := context.WithCancel(context.Background())
 	defer stopBeating()

@@ -16,11 +16,13 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/problem"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
@@ -35,6 +37,9 @@ type Options struct {
 	Metrics   *metrics.Metrics
 	Log       *slog.Logger
 	Guard     *auth.Guard
+	Operators *operator.Operators
+	// Monitoring is the rule of /metrics and /health/websocket/metrics.
+	Monitoring access.Rule
 	// Connections lists and closes the connections of all instances.
 	Connections connadmin.Client
 	// Revocations ends tokens on all instances.
@@ -54,42 +59,32 @@ type API struct {
 	census cluster.Census
 }
 
-// Reading are the methods of what is only read. HEAD is GET without the body (RFC 9110 section
-// 9.3.2); net/http leaves it out.
-var Reading = []string{http.MethodGet, http.MethodHead}
-
-// AddRoutes adds the routes to e.
-func AddRoutes(e *echo.Echo, o Options) {
+// AddRoutes adds the routes.
+func AddRoutes(routes *access.Table, o Options) {
 	a := &API{Options: o, census: cluster.Census{Cluster: o.Cluster}}
-	e.POST("/api/v1/warehouses/:warehouse/broadcast", a.broadcast)
-	e.POST("/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
-	e.POST("/api/v1/broadcast", a.batch)
-	a.addDeletions(e)
-	e.Match(Reading, "/health/websocket/metrics", a.health)
-	e.Match(Reading, "/api/v1/connections", a.connections, OperatorsOnly(o.Guard))
-	e.DELETE("/api/v1/connections", a.disconnectMany, OperatorsOnly(o.Guard))
-	e.DELETE("/api/v1/connections/:id", a.disconnectOne, OperatorsOnly(o.Guard))
-	a.addRevocationRoutes(e)
-	e.Match(Reading, "/livez", func(c echo.Context) error { return c.JSON(http.StatusOK, map[string]string{"status": "alive"}) })
-	e.Match(Reading, "/readyz", a.ready)
-	e.Match(Reading, "/metrics", echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
-}
-
-// OperatorsOnly asks for the operator's password, if there is one (RFC 7617).
-func OperatorsOnly(guard *auth.Guard) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if guard.Operator(c.Request()) {
-				return next(c)
-			}
-			return operatorNeeded(c)
-		}
+	post, remove := []string{http.MethodPost}, []string{http.MethodDelete}
+	routes.Add(access.Publisher, post, "/api/v1/warehouses/:warehouse/broadcast", a.broadcast)
+	routes.Add(access.Publisher, post, "/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
+	routes.Add(access.Publisher, post, "/api/v1/broadcast", a.batch)
+	// What was published can be taken away: a retained event by whoever may publish it, a room by
+	// admins.
+	for _, room := range []string{"/api/v1/warehouses/:warehouse", "/api/v1/warehouses/:warehouse/zones/:zone"} {
+		routes.Add(access.Publisher, remove, room+"/retained/:event", a.deleteRetained)
+		routes.Add(access.Admin, remove, room, a.deleteRoom)
 	}
-}
-
-func operatorNeeded(c echo.Context) error {
-	c.Response().Header().Set("WWW-Authenticate", `Basic realm="Zonecast", charset="UTF-8"`)
-	return wire.Errorf(wire.CodeUnauthenticated, "log in as %s with the password of this server", auth.OperatorUser)
+	routes.Add(access.Viewer, access.Reading, "/api/v1/connections", a.connections)
+	routes.Add(access.Operator, remove, "/api/v1/connections", a.disconnectMany)
+	routes.Add(access.Operator, remove, "/api/v1/connections/:id", a.disconnectOne)
+	routes.Add(access.Viewer, access.Reading, "/api/v1/revocations", a.revocations)
+	routes.Add(access.Admin, post, "/api/v1/revocations", a.revoke)
+	routes.Add(access.Admin, remove, "/api/v1/revocations/:id", a.lift)
+	routes.Add(access.Public, access.Reading, "/livez", func(c echo.Context) error {
+		return c.JSON(http.StatusOK, map[string]string{"status": "alive"})
+	})
+	routes.Add(access.Public, access.Reading, "/readyz", a.ready)
+	routes.Add(o.Monitoring, access.Reading, "/health/websocket/metrics", a.health)
+	routes.Add(o.Monitoring, access.Reading, "/metrics",
+		echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
 }
 
 // via is the label of publications over HTTP.

@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -86,12 +88,12 @@ func TestConnectionsRefuseWrongQueriesAndStrangers(t *testing.T) {
 			t.Errorf("%s: %s, want 400", query, answer.Status)
 		}
 	}
-	s = start(t, auth.Options{OperatorPassword: "a long password"}, nil)
+	s = startLocked(t, "a long password")
 	if answer := s.get("/api/v1/connections"); answer.StatusCode != http.StatusUnauthorized || answer.Header.Get("WWW-Authenticate") == "" {
 		t.Errorf("a stranger: %s", answer.Status)
 	}
 	request := httptest.NewRequest(http.MethodGet, "/api/v1/connections", nil)
-	request.SetBasicAuth(auth.OperatorUser, "a long password")
+	request.SetBasicAuth(operator.DefaultName, "a long password")
 	answer := httptest.NewRecorder()
 	s.echo.ServeHTTP(answer, request)
 	if answer.Code != http.StatusOK {
@@ -131,10 +133,22 @@ func TestConnectionsAreEnded(t *testing.T) {
 		t.Errorf("ended: %s, want %s", code, wire.CloseRestart)
 	}
 
-	s = start(t, auth.Options{OperatorPassword: "a long password"}, nil)
+	s = startLocked(t, "a long password")
 	for _, path := range []string{"?warehouse=w1", "/c-1"} {
 		if answer := s.do(request{method: http.MethodDelete, path: "/api/v1/connections" + path}); answer.StatusCode != http.StatusUnauthorized {
 			t.Errorf("a stranger at %s: %s", path, answer.Status)
+		}
+	}
+}
+
+func TestTheLogSaysWhichOperatorEndedWhat(t *testing.T) {
+	s := startLocked(t, "a long password")
+	r := httptest.NewRequest(http.MethodDelete, "/api/v1/connections?warehouse=w1", nil)
+	r.SetBasicAuth(operator.DefaultName, "a long password")
+	s.echo.ServeHTTP(httptest.NewRecorder(), r)
+	for _, part := range []string{"operator=operator", "method=DELETE", "path=/api/v1/connections", `query="warehouse=w1"`, "address=192.0.2.1"} {
+		if !strings.Contains(s.log.String(), part) {
+			t.Errorf("%s does not mention %s", s.log, part)
 		}
 	}
 }

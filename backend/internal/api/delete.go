@@ -8,15 +8,6 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// addDeletions adds the routes that take away what was published: a retained event for whoever may
-// publish it, a room for operators.
-func (a *API) addDeletions(e *echo.Echo) {
-	for _, room := range []string{"/api/v1/warehouses/:warehouse", "/api/v1/warehouses/:warehouse/zones/:zone"} {
-		e.DELETE(room+"/retained/:event", a.deleteRetained)
-		e.DELETE(room, a.deleteRoom, OperatorsOnly(a.Guard))
-	}
-}
-
 func (a *API) deleteRetained(c echo.Context) error {
 	who, err := a.Guard.Service(c.Request())
 	if err != nil {

@@ -34,7 +34,7 @@ func TestARetainedEventIsDeletedByWhoMayPublishIt(t *testing.T) {
 }
 
 func TestARoomIsDeletedByOperatorsAlone(t *testing.T) {
-	s := start(t, auth.Options{PublishKeys: []string{"key"}, OperatorPassword: "secret"}, nil)
+	s := startWith(t, auth.Options{PublishKeys: []string{"key"}}, nil, 0, 0, "secret")
 	key := map[string]string{"Authorization": "Bearer key"}
 	operator := map[string]string{"Authorization": "Basic b3BlcmF0b3I6c2VjcmV0"}
 	for _, path := range []string{toZone, toWarehouse} {

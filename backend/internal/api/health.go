@@ -7,7 +7,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -52,17 +54,17 @@ type NodeHealth struct {
 // operators ask for, or none, which is hidden.
 func (a *API) roomsFor(c echo.Context, view *cluster.View) (_ cluster.Totals, hidden bool, _ error) {
 	totals := view.Totals()
-	operator := a.Guard.Operator(c.Request())
+	login := a.Operators.Check(c.Request(), c.RealIP(), operator.Viewer)
 	switch wanted := c.QueryParam("rooms"); {
 	case wanted != "" && wanted != "all":
 		return totals, false, wire.Errorf(wire.CodeInvalidData, "rooms=%.40q is not known: write rooms=all, or leave it out", wanted)
-	case wanted == "all" && !operator:
-		return totals, false, operatorNeeded(c)
+	case wanted == "all" && login != nil:
+		return totals, false, access.RefuseLogin(c, login)
 	case wanted == "all":
 		all, incomplete := a.census.Totals(c.Request().Context())
 		view.Incomplete = cmp.Or(view.Incomplete, incomplete)
 		return all, false, nil
-	case a.RoomsForOperators && !operator:
+	case a.RoomsForOperators && login != nil:
 		totals.Warehouses, totals.Zones, totals.NotListed = map[string]int{}, nil, 0
 		return totals, true, nil
 	}

@@ -20,7 +20,7 @@ import (
 // come back later, and is counted; once they take it again, publishing works again.
 func TestPublishingToAPressedRoomIsRefusedForAWhile(t *testing.T) {
 	const members = 2
-	s := startWith(t, auth.Options{}, nil, 64<<10, 50*time.Millisecond)
+	s := startWith(t, auth.Options{}, nil, 64<<10, 50*time.Millisecond, "")
 	room := wire.Room{Warehouse: "w1", Zone: "pressed"}
 	var clients []net.Conn
 	for range members {

@@ -13,13 +13,6 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// addRevocationRoutes adds what operators revoke tokens with.
-func (a *API) addRevocationRoutes(e *echo.Echo) {
-	e.Match(Reading, "/api/v1/revocations", a.revocations, OperatorsOnly(a.Guard))
-	e.POST("/api/v1/revocations", a.revoke, OperatorsOnly(a.Guard))
-	e.DELETE("/api/v1/revocations/:id", a.lift, OperatorsOnly(a.Guard))
-}
-
 func (a *API) revocations(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusOK, map[string][]auth.Revocation{"revocations": a.Guard.Revocations().List()})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
@@ -21,6 +22,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
@@ -69,12 +71,18 @@ const dataLimit = 1 << 10
 // start returns a server. view, if not nil, is what its cluster shows.
 func start(t testing.TB, guard auth.Options, view func() cluster.View) *server {
 	t.Helper()
-	return startWith(t, guard, view, 0, 0)
+	return startWith(t, guard, view, 0, 0, "")
+}
+
+// startLocked is start with the password of an operator.
+func startLocked(t testing.TB, password string) *server {
+	t.Helper()
+	return startWith(t, auth.Options{}, nil, 0, 0, password)
 }
 
 // startWith is start with a bound of what waits for one connection, and a time that publishers
 // wait; 0 for the defaults.
-func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytesQueued int, wait time.Duration) *server {
+func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytesQueued int, wait time.Duration, password string) *server {
 	t.Helper()
 	s := &server{t: t, echo: echo.New(), metrics: metrics.New("v-test"), log: new(bytes.Buffer)}
 	s.metrics.AddTransport("websocket", func() int { return s.hub.Connections() })
@@ -92,7 +100,10 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	connections := &connadmin.Handler{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
 	alone := cluster.Alone{Self: s.node, Answer: connections.Answer}
 	publisher := publishing.New(publishing.Options{Hub: s.hub, Metrics: s.metrics, MaxDataBytes: dataLimit})
-	api.AddRoutes(s.echo, api.Options{Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
+	operators, err := operator.New(operator.Options{Password: password, Log: log})
+	testkit.Must(t, err)
+	api.AddRoutes(access.New(s.echo, operators), api.Options{Monitoring: access.Public, Operators: operators,
+		Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
 		Guard: auth.New(guard), MaxDataBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}})
 	return s
 }

@@ -1,10 +1,9 @@
-// Package auth decides who may do what: clients by token, services by token or key, operators by
-// password.
+// Package auth decides who may do what: clients by token, services by token or key. Operators
+// are package operator's.
 //
 //	transport    ── Client, Token ──▶ Guard ── verifier (secrets, public keys, JWKS), or callback (AUTH_URL)
 //	api          ── Service ────────▶ Guard ── publishKeys, or a token
 //	                                   └─▶ Revocations ──▶ Identity ── MayJoin, MayPublish, MayRetain
-//	api, /ui/    ── Operator ───────▶ Guard
 //
 // What is not set is not asked for: without a way to verify tokens every client is welcome, without
 // keys either every service. The configuration refuses that on an address which others can reach.
@@ -12,8 +11,6 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -28,9 +25,6 @@ import (
 // (RFC 6455 section 1.9).
 const Subprotocol = "zonecast"
 
-// OperatorUser is the name with which operators log in.
-const OperatorUser = "operator"
-
 // Options of a [Guard]. What is empty is not asked for.
 type Options struct {
 	// TokenSecret is the key of the tokens' signatures: HS256, RFC 7518 section 3.2. It comes
@@ -42,17 +36,12 @@ type Options struct {
 	PublishKeys []string
 	// PublishKeysFile has a line for each key that is named and scoped.
 	PublishKeysFile string
-	// OperatorPassword is that of the dashboard.
-	OperatorPassword string
 	// Log is told what happens in the background.
 	Log *slog.Logger
 }
 
 // A Guard answers for the whole server. Its methods may be called by several goroutines.
 type Guard struct {
-	password [sha256.Size]byte
-	operator bool // a password is set
-
 	tokens   *verifier // nil without any key
 	callback *callback // nil without a URL
 	keys     *publishKeys
@@ -75,7 +64,7 @@ func (o *Options) setDefaults() {
 // New returns a guard of the secrets and keys in o. Those of files and of an issuer need [Open].
 func New(o Options) *Guard {
 	o.setDefaults()
-	g := &Guard{operator: o.OperatorPassword != "", password: sha256.Sum256([]byte(o.OperatorPassword)),
+	g := &Guard{
 		tokens: newVerifier(o.Tokens, nil, nil), keys: newPublishKeys(o.PublishKeys), stop: func() {},
 		anyone: &Identity{anonymous: true, join: everything}}
 	if o.Callback.URL != "" {
@@ -269,15 +258,4 @@ func (g *Guard) Service(r *http.Request) (*Identity, error) {
 		return nil, wire.Errorf(e.Code, "this is none of the keys that may publish, and as a token: %v", err)
 	}
 	return who, err
-}
-
-// Operator reports whether the request is an operator's: HTTP Basic, RFC 7617.
-func (g *Guard) Operator(r *http.Request) bool {
-	if !g.operator {
-		return true
-	}
-	user, password, _ := r.BasicAuth()
-	hash := sha256.Sum256([]byte(password))
-	return subtle.ConstantTimeCompare([]byte(user), []byte(OperatorUser))&
-		subtle.ConstantTimeCompare(hash[:], g.password[:]) == 1
 }

@@ -126,24 +126,3 @@ func TestClientsPublishUnlessServicesNeedKeys(t *testing.T) {
 		}
 	}
 }
-
-func TestOperator(t *testing.T) {
-	for _, c := range []struct {
-		name, password, user, give string
-		want                       bool
-	}{
-		{"no password set", "", "", "", true},
-		{"right", "pw", "operator", "pw", true},
-		{"wrong password", "pw", "operator", "pw2", false},
-		{"wrong user", "pw", "admin", "pw", false},
-		{"nothing given", "pw", "", "", false},
-	} {
-		r := httptest.NewRequest("GET", "/ui/", nil)
-		if c.user != "" {
-			r.SetBasicAuth(c.user, c.give)
-		}
-		if got := auth.New(auth.Options{OperatorPassword: c.password}).Operator(r); got != c.want {
-			t.Errorf("%s: got %v", c.name, got)
-		}
-	}
-}

@@ -37,7 +37,7 @@ func (c *Config) AuthOptions() auth.Options {
 		Tokens: auth.TokenOptions{Secrets: c.AuthTokenSecrets, PublicKeyFile: c.AuthPublicKeyFile, JWKSURL: c.AuthJWKSURL,
 			Issuer: c.AuthIssuer, Audience: c.AuthAudience, Leeway: c.AuthLeeway, MaxAge: c.AuthMaxAge, ExpiryOptional: !c.AuthRequireExp},
 		Callback:    auth.CallbackOptions{URL: c.AuthURL, Timeout: c.AuthURLTimeout, CacheFor: c.AuthURLCache},
-		PublishKeys: c.PublishKeys, PublishKeysFile: c.PublishKeysFile, OperatorPassword: c.OperatorPassword}
+		PublishKeys: c.PublishKeys, PublishKeysFile: c.PublishKeysFile}
 }
 
 // verifiesTokens reports whether there is a key that tokens can be signed with.

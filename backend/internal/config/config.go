@@ -10,14 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 )
 
@@ -34,9 +33,10 @@ type Config struct {
 
 	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Secret of at least 32 bytes. If set, clients need a JSON Web Token signed with it (HS256)."`
 	PublishKeys      []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Comma-separated keys. If set, services need one to publish (Authorization: Bearer KEY)."`
-	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"Password of the dashboard (HTTP Basic, user operator)."`
-	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Comma-separated origins of web pages that may connect, e.g. https://wall.example, besides this server's own; * = all."`
-	AllowAnonymous   bool     `env:"ALLOW_ANONYMOUS" help:"Allow listening on a public address without authentication of clients, publishers or operators."`
+	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"Password of the dashboard (HTTP Basic, user operator, an admin), at least 8 bytes."`
+	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Comma-separated origins of web pages that may connect, e.g. https://wall.example or https://*.example, besides this server's own; * = all."`
+	AccessSettings
+	AllowAnonymous bool `env:"ALLOW_ANONYMOUS" help:"Allow listening on a public address without authentication of clients, publishers or operators."`
 
 	Storage
 	Auth
@@ -109,7 +109,7 @@ func (c *Config) Check() error {
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		bad("--listen %q is not host:port: write for example 127.0.0.1:3001", c.Listen)
-	} else if open := c.unprotected(); !loopback(host) && len(open) > 0 && !c.AllowAnonymous {
+	} else if open := c.unprotected(); !access.IsLoopback(host) && len(open) > 0 && !c.AllowAnonymous {
 		bad("--listen %s can be reached by others, and %s: listen on 127.0.0.1, set what is missing, or set "+
 			"ALLOW_ANONYMOUS=true", c.Listen, strings.Join(open, ", "))
 	}
@@ -120,14 +120,7 @@ func (c *Config) Check() error {
 	if slices.ContainsFunc(c.PublishKeys, func(k string) bool { return strings.TrimSpace(k) != k || k == "" }) {
 		bad("PUBLISH_KEYS has an empty key, or one with a space at its end: write them as KEY,KEY")
 	}
-	for _, o := range c.AllowedOrigins {
-		if o == "*" {
-			continue
-		}
-		if u, err := url.Parse(o); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o {
-			bad("ALLOWED_ORIGINS has %q, which is no origin: write it as browsers send it, like https://wall.example or http://10.0.0.7:8080", o)
-		}
-	}
+	all = append(all, c.checkAccess()...)
 	for _, s := range []struct {
 		name  string
 		least int64
@@ -234,27 +227,4 @@ func (c *Config) Proxies() ([]*net.IPNet, error) {
 		all = append(all, network)
 	}
 	return all, nil
-}
-
-// unprotected lists what needs no authentication.
-func (c *Config) unprotected() []string {
-	var open []string
-	if !c.NeedsToken() {
-		open = append(open, "anyone may connect (set AUTH_TOKEN_SECRET)")
-	}
-	if !c.NeedsToken() && !c.HasPublishKeys() {
-		open = append(open, "anyone may publish (set PUBLISH_KEYS)")
-	}
-	if c.OperatorPassword == "" {
-		open = append(open, "anyone may see the dashboard (set OPERATOR_PASSWORD)")
-	}
-	return open
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
 }

@@ -58,7 +58,7 @@ func TestDefaultsAreThoseOfTheProtocol(t *testing.T) {
 
 func TestEnvironmentAndFlags(t *testing.T) {
 	t.Setenv("HISTORY_MESSAGES", "50")
-	t.Setenv("PUBLISH_KEYS", "a,b")
+	t.Setenv("PUBLISH_KEYS", "the-key-of-one-service,the-key-of-another")
 	t.Setenv("HEARTBEAT_INTERVAL", "5s")
 	c, err := parse(t, "--heartbeat-interval=7s")
 	testkit.Must(t, err)
@@ -89,7 +89,15 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 			[]string{"can be reached by others", "AUTH_TOKEN_SECRET", "PUBLISH_KEYS", "OPERATOR_PASSWORD", "ALLOW_ANONYMOUS"}},
 		{"all addresses", []string{"--listen=:3001"}, []string{"can be reached by others"}},
 		{"a name", []string{"--listen=warehouse.example:3001"}, []string{"can be reached by others"}},
-		{"public without a password", []string{"--listen=0.0.0.0:3001", secret}, []string{"OPERATOR_PASSWORD"}},
+		{"public with keys alone", []string{"--listen=0.0.0.0:3001", "--publish-keys=0123456789abcdef"}, []string{"anyone may connect"}},
+		{"short password", []string{"--operator-password=1234567"}, []string{"OPERATOR_PASSWORD has 7 bytes", "at least 8"}},
+		{"short key", []string{"--publish-keys=0123456789abcdef,abc"}, []string{"key 2 of PUBLISH_KEYS has 3 bytes", "at least 16"}},
+		{"no file of operators", []string{"--operators-file=/nothing/here"}, []string{"OPERATORS_FILE", "no such file"}},
+		{"guarded metrics without operators", []string{"--metrics-auth"}, []string{"METRICS_AUTH", "OPERATOR_PASSWORD or OPERATORS_FILE"}},
+		{"a host with a port", []string{"--allowed-hosts=push.example:443"}, []string{"ALLOWED_HOSTS", "push.example:443", "without scheme and port"}},
+		{"a pattern in the middle of a host", []string{"--allowed-hosts=a.*.example"}, []string{"ALLOWED_HOSTS", "*.example"}},
+		{"a pattern in the middle of an origin", []string{"--allowed-origins=https://a*.example"}, []string{"ALLOWED_ORIGINS", "https://*.example"}},
+		{"an origin in capitals", []string{"--allowed-origins=https://Wall.example"}, []string{"ALLOWED_ORIGINS", "as browsers send it"}},
 		{"rate without refill", []string{"--rate-limit-refill=0"}, []string{"--rate-limit-tokens 100", "--rate-limit-refill 0"}},
 		{"negative rate", []string{"--user-rate-limit-refill=-1"}, []string{"--user-rate-limit-refill must be at least 0"}},
 		{"proxy that is none", []string{"--trusted-proxies=10.0.0.1"}, []string{"--trusted-proxies", "10.0.0.0/8"}},
@@ -168,7 +176,7 @@ func TestConnectionsFitTheDescriptors(t *testing.T) {
 
 func TestPublicAddressIsAcceptedWithAuthenticationOrOnRequest(t *testing.T) {
 	for name, args := range map[string][]string{
-		"authentication": {"--listen=0.0.0.0:3001", secret, "--operator-password=x"},
+		"authentication": {"--listen=0.0.0.0:3001", secret, "--operator-password=correct horse"},
 		"on request":     {"--listen=0.0.0.0:3001", "--allow-anonymous"},
 		"loopback":       {"--listen=[::1]:3001"},
 		"localhost":      {"--listen=localhost:0"},

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+
+	"github.com/zonecast/zonecast/backend/internal/access"
 )
 
 // A Surface is something that can be reached, who may use it, and which setting decides that.
@@ -12,7 +14,7 @@ type Surface struct{ Name, Who, Setting string }
 // Surfaces lists what this configuration exposes, and to whom.
 func (c *Config) Surfaces() []Surface {
 	reach := "who reaches " + c.Listen
-	if host, _, err := net.SplitHostPort(c.Listen); err == nil && loopback(host) {
+	if host, _, err := net.SplitHostPort(c.Listen); err == nil && access.IsLoopback(host) {
 		reach = "programs on this machine"
 	}
 	// who is the caller of what has a secret, or everybody who reaches it.
@@ -22,7 +24,11 @@ func (c *Config) Surfaces() []Surface {
 		}
 		return reach
 	}
-	token, keys, operator := c.AuthTokenSecret != "", len(c.PublishKeys) > 0, c.OperatorPassword != ""
+	token, keys := c.NeedsToken(), c.HasPublishKeys()
+	operator, operators := c.operatorSet() || c.secretSet(), "operators"
+	if !c.operatorSet() {
+		operators = "nobody until there are operators"
+	}
 	publishers := "services with a key"
 	switch {
 	case token && keys:
@@ -36,7 +42,7 @@ func (c *Config) Surfaces() []Surface {
 	}
 	rooms := who(false, "")
 	if c.HealthRooms == Operators {
-		rooms = who(operator, "operators")
+		rooms = who(operator, operators)
 	}
 	proxies := "nobody"
 	if len(c.TrustedProxies) > 0 {
@@ -45,12 +51,13 @@ func (c *Config) Surfaces() []Surface {
 	surfaces := []Surface{
 		{"connect and receive: /ws, /sse, /poll", who(token, "clients with a token, what it permits"), "AUTH_TOKEN_SECRET"},
 		{"publish: /api/v1/…/broadcast", who(token || keys, publishers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET"},
-		{"dashboard and list of screens: /ui/, /screen/", who(operator, "operators"), "OPERATOR_PASSWORD"},
-		{"list and end connections: /api/v1/connections", who(operator, "operators"), "OPERATOR_PASSWORD"},
+		{"dashboard and list of screens: /ui/, /screen/", who(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"list and end connections: /api/v1/connections", who(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"a zone's screen: /screen/{warehouse}/{zone}", reach + "; its data needs what connecting needs", "LISTEN"},
-		{"totals: /health/websocket/metrics", reach, "LISTEN"},
+		{"totals: /health/websocket/metrics", who(c.MetricsAuth, operators), "METRICS_AUTH"},
 		{"largest rooms: /health/websocket/metrics", rooms, "HEALTH_ROOMS, OPERATOR_PASSWORD"},
-		{"probes and metrics: /livez, /readyz, /metrics", reach, "LISTEN"},
+		{"metrics: /metrics", who(c.MetricsAuth, operators), "METRICS_AUTH"},
+		{"probes: /livez, /readyz", reach, "LISTEN"},
 		{"connect from web pages", "pages of " + pages, "ALLOWED_ORIGINS"},
 		{"name the client's address (X-Forwarded-For)", proxies, "TRUSTED_PROXIES"},
 	}

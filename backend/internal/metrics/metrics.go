@@ -35,6 +35,7 @@ type Metrics struct {
 
 	// What has methods.
 	refused          *prometheus.CounterVec // connections, by reason
+	loginFailures    *prometheus.CounterVec // of operators, by reason
 	publishes        *prometheus.CounterVec // by via and result
 	delivered, bytes *prometheus.CounterVec // by transport
 	written          map[string]written     // the same, of the transports that were added
@@ -70,6 +71,8 @@ func New(version string) *Metrics {
 	m.AcceptFailures = counter("zonecast_accept_failures_total", "Failed accept(2) calls, usually EMFILE.")
 	m.PongTimeouts = counter("zonecast_pong_timeouts_total", "Connections closed because no pong arrived.")
 	m.Requests = counters("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code")
+
+	m.loginFailures = counters("zonecast_login_failures_total", "Failed logins of operators.", "reason")
 
 	m.publishes = counters("zonecast_publishes_total", "Publications, by origin and result.", "via", "result")
 	m.PublishDuration = factory.NewHistogram(prometheus.HistogramOpts{Name: "zonecast_publish_duration_seconds",
@@ -164,6 +167,9 @@ func (m *Metrics) PublishResult(via, result string) {
 
 // RefuseConnection counts a connection refused before it was open.
 func (m *Metrics) RefuseConnection(reason string) { m.refused.WithLabelValues(reason).Inc() }
+
+// LoginFailed counts a failed login of an operator.
+func (m *Metrics) LoginFailed(reason string) { m.loginFailures.WithLabelValues(reason).Inc() }
 
 // RefuseFrame counts a frame from a client that was refused unread.
 func (m *Metrics) RefuseFrame(reason string) { m.dropped.WithLabelValues(reason).Inc() }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/problem"
@@ -16,10 +17,10 @@ import (
 
 // AddRoutes adds the routes of a transport whose connections go one way: GET for what the server
 // sends, POST for what the client does.
-func (g *Gate) AddRoutes(e *echo.Echo, path, name string, serve echo.HandlerFunc) {
-	e.GET(path, serve, g.crossOrigin)
-	e.POST(path, g.ServeClientFrame(name), g.crossOrigin)
-	e.OPTIONS(path, preflight, g.crossOrigin)
+func (g *Gate) AddRoutes(routes *access.Table, path, name string, serve echo.HandlerFunc) {
+	routes.Add(access.Client, []string{http.MethodGet}, path, serve, g.crossOrigin)
+	routes.Add(access.Client, []string{http.MethodPost}, path, g.ServeClientFrame(name), g.crossOrigin)
+	routes.Add(access.Public, []string{http.MethodOptions}, path, preflight, g.crossOrigin)
 }
 
 // ServeClientFrame returns the handler of POST /sse and POST /poll: clients whose connection goes

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,7 @@ const (
 // ActionTimeout bounds what joining rooms, or one frame from a client, may take.
 const ActionTimeout = 30 * time.Second
 
-// Options of a [Gate]. All are needed, but for Origins.
+// Options of a [Gate]. All are needed, but for Origins and Proxies.
 type Options struct {
 	Hub           *hub.Hub
 	Publisher     *publishing.Publisher
@@ -43,9 +44,11 @@ type Options struct {
 	MaxFrameBytes int
 	Guard         *auth.Guard
 	Limits        Limits
-	// Origins are those whose pages may connect, like "https://wall.example", beside those of
-	// this host; "*" for all.
+	// Origins are those whose pages may connect, like "https://wall.example" or
+	// "https://*.example", beside this server's own; "*" for all.
 	Origins []string
+	// Proxies are the networks of those whose X-Forwarded-Proto is trusted.
+	Proxies []*net.IPNet
 }
 
 // Limits are those of clients, over all transports together. Zero values are no limits.

@@ -1,9 +1,10 @@
 package transport
 
 import (
+	"net"
 	"net/http"
-	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,19 +14,55 @@ import (
 // anyOrigin among Options.Origins lets all pages in.
 const anyOrigin = "*"
 
-// CheckOrigin refuses a request of a web page that may not connect: one from another host than
-// this, unless Options.Origins names it. A request without Origin comes from no page. It is one
+// CheckOrigin refuses a request of a web page that may not connect: one of another origin than
+// this server's, scheme included, unless Options.Origins names it. A request without Origin comes
+// from a program or a page of this server, unless the browser says that it crosses sites. It is one
 // rule for all transports: a browser opens a WebSocket to any host, with what the page's reader may
 // reach, and asks before it hands the answer of an HTTP request to a page of another origin.
 func (g *Gate) CheckOrigin(r *http.Request) error {
 	origin := r.Header.Get("Origin")
-	if origin == "" || slices.Contains(g.Origins, origin) || slices.Contains(g.Origins, anyOrigin) {
+	switch {
+	case slices.Contains(g.Origins, anyOrigin):
+		return nil
+	case origin == "":
+		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+			return wire.Errorf(wire.CodeForbidden, "pages of other sites may not connect without saying which they are (Origin)")
+		}
+		return nil
+	case slices.ContainsFunc(g.Origins, func(allowed string) bool { return originMatches(allowed, origin) }):
 		return nil
 	}
-	if u, err := url.Parse(origin); err == nil && u.Host != "" && u.Host == r.Host {
+	own := g.scheme(r) + "://" + r.Host
+	if strings.EqualFold(origin, own) {
 		return nil
 	}
-	return wire.Errorf(wire.CodeForbidden, "pages of %.100q may not connect: add it to ALLOWED_ORIGINS, or * for all", origin)
+	return wire.Errorf(wire.CodeForbidden, "pages of %.100q may not connect to %.100q: add it to ALLOWED_ORIGINS, or * for all; "+
+		"if this is the same server behind a proxy, have it pass Host and X-Forwarded-Proto on and set TRUSTED_PROXIES", origin, own)
+}
+
+// originMatches reports whether origin is the allowed one; "*." stands for one label or more.
+func originMatches(allowed, origin string) bool {
+	scheme, suffix, pattern := strings.Cut(allowed, "://*.")
+	if !pattern {
+		return allowed == origin
+	}
+	host, ok := strings.CutPrefix(origin, scheme+"://")
+	return ok && len(host) > len(suffix)+1 && strings.HasSuffix(host, "."+suffix)
+}
+
+// scheme returns how the browser reached this server: as a trusted proxy says, or over TLS or not.
+func (g *Gate) scheme(r *http.Request) string {
+	if said := r.Header.Get("X-Forwarded-Proto"); said == "https" || said == "http" {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		ip := net.ParseIP(host)
+		if slices.ContainsFunc(g.Proxies, func(n *net.IPNet) bool { return n.Contains(ip) }) {
+			return said
+		}
+	}
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // crossOrigin lets pages of other origins read the answers, as far as CheckOrigin lets them in, and

@@ -24,6 +24,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
@@ -42,9 +43,10 @@ func startAll(t *testing.T, guard auth.Options) *transporttest.Server {
 	return transporttest.Start(t, transporttest.Options{Guard: guard, Transport: transport.WebSocket,
 		Routes: func(e *echo.Echo, g *transport.Gate, pool *outbox.Pool) {
 			e.GET("/ws", ws.New(ws.Options{Gate: g, Pool: pool}).Serve)
-			g.AddRoutes(e, "/sse", transport.SSE, sse.New(g, pool).Serve)
-			g.AddRoutes(e, "/poll", transport.Poll, poll.New(g, pool).Serve)
-			api.AddRoutes(e, api.Options{Publisher: g.Publisher, Metrics: g.Metrics, Log: g.Log, Guard: g.Guard,
+			routes := transporttest.Routes(e)
+			g.AddRoutes(routes, "/sse", transport.SSE, sse.New(g, pool).Serve)
+			g.AddRoutes(routes, "/poll", transport.Poll, poll.New(g, pool).Serve)
+			api.AddRoutes(routes, api.Options{Monitoring: access.Public, Publisher: g.Publisher, Metrics: g.Metrics, Log: g.Log, Guard: g.Guard,
 				MaxDataBytes: transporttest.FrameLimit})
 		}})
 }

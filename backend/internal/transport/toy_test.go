@@ -94,7 +94,7 @@ func (h *toy) serve(c echo.Context) error {
 func startToy(t *testing.T) *transporttest.Server {
 	return transporttest.Start(t, transporttest.Options{Transport: toyName,
 		Routes: func(e *echo.Echo, gate *transport.Gate, pool *outbox.Pool) {
-			gate.AddRoutes(e, "/toy", toyName, newToy(gate, pool).serve)
+			gate.AddRoutes(transporttest.Routes(e), "/toy", toyName, newToy(gate, pool).serve)
 		}})
 }
 

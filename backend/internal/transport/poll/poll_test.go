@@ -35,7 +35,7 @@ func start(t testing.TB, o transporttest.Options) *server {
 	t.Helper()
 	o.Transport = transport.Poll
 	o.Routes = func(e *echo.Echo, gate *transport.Gate, pool *outbox.Pool) {
-		gate.AddRoutes(e, "/poll", transport.Poll, poll.New(gate, pool).Serve)
+		gate.AddRoutes(transporttest.Routes(e), "/poll", transport.Poll, poll.New(gate, pool).Serve)
 	}
 	return &server{transporttest.Start(t, o), t}
 }

@@ -26,7 +26,7 @@ func start(t testing.TB, o transporttest.Options) *server {
 	t.Helper()
 	o.Transport = transport.SSE
 	o.Routes = func(e *echo.Echo, gate *transport.Gate, pool *outbox.Pool) {
-		gate.AddRoutes(e, "/sse", transport.SSE, sse.New(gate, pool).Serve)
+		gate.AddRoutes(transporttest.Routes(e), "/sse", transport.SSE, sse.New(gate, pool).Serve)
 	}
 	return &server{transporttest.Start(t, o), t}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -21,11 +22,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
@@ -71,10 +74,20 @@ type Options struct {
 	Guard     auth.Options
 	Limits    transport.Limits
 	Origins   []string
+	Proxies   []*net.IPNet
 	History   int // messages of a room
 	Linger    time.Duration
 	// Transport is the one whose connections are counted.
 	Transport string
+}
+
+// Routes are the routes of a server without operators.
+func Routes(e *echo.Echo) *access.Table {
+	nobody, err := operator.New(operator.Options{})
+	if err != nil {
+		panic(err) // it only reads a file
+	}
+	return access.New(e, nobody)
 }
 
 // FrameLimit is the most bytes that these servers take in one frame.
@@ -96,7 +109,8 @@ func Start(t testing.TB, o Options) *Server {
 	testkit.Must(t, err)
 	s.Gate = transport.NewGate(transport.Options{Hub: s.Hub, Metrics: s.Metrics, Log: log, Node: "node-1",
 		Publisher: publishing.New(publishing.Options{Hub: s.Hub, Metrics: s.Metrics, MaxDataBytes: FrameLimit}),
-		Heartbeat: o.Heartbeat, PongTimeout: o.Pong, MaxFrameBytes: FrameLimit, Guard: guard, Limits: o.Limits, Origins: o.Origins})
+		Heartbeat: o.Heartbeat, PongTimeout: o.Pong, MaxFrameBytes: FrameLimit, Guard: guard, Limits: o.Limits, Origins: o.Origins,
+		Proxies: o.Proxies})
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)
 	o.Routes(e, s.Gate, pool)

@@ -1,11 +1,13 @@
 package ws_test
 
 import (
+	"net"
 	"net/http"
 	"testing"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 )
 
@@ -16,6 +18,9 @@ func TestPagesOfOtherOriginsAreKeptOutUnlessNamed(t *testing.T) {
 		name    string
 		allowed []string
 		origin  string
+		site    string // Sec-Fetch-Site
+		proto   string // X-Forwarded-Proto, from a trusted proxy if proxied
+		proxied bool
 		want    int
 	}{
 		{name: "another host when none is named", origin: "https://elsewhere.example", want: 403},
@@ -29,18 +34,40 @@ func TestPagesOfOtherOriginsAreKeptOutUnlessNamed(t *testing.T) {
 		{name: "a page of the server itself", allowed: []string{mine}, origin: "same", want: 101},
 		{name: "any other", allowed: []string{mine}, origin: "https://elsewhere.example", want: 403},
 		{name: "one that looks like it", allowed: []string{mine}, origin: mine + ".evil.example", want: 403},
+		{name: "a page of this host over TLS", origin: "https same", want: 403},
+		{name: "a page of this host over TLS, as a proxy says that nobody trusts", origin: "https same", proto: "https", want: 403},
+		{name: "a page of this host over TLS, as a trusted proxy says", origin: "https same", proto: "https", proxied: true, want: 101},
+		{name: "an http page beside TLS at a trusted proxy", origin: "same", proto: "https", proxied: true, want: 403},
+		{name: "another site without origin", site: "cross-site", want: 403},
+		{name: "another site without origin when all are let in", allowed: []string{"*"}, site: "cross-site", want: 101},
+		{name: "this site without origin", site: "same-origin", want: 101},
+		{name: "a name of a pattern", allowed: []string{"https://*.example"}, origin: "https://a.wall.example", want: 101},
+		{name: "the end of a pattern alone", allowed: []string{"https://*.wall.example"}, origin: "https://wall.example", want: 403},
+		{name: "a name that only ends like a pattern", allowed: []string{"https://*.wall.example"}, origin: "https://evilwall.example", want: 403},
+		{name: "another scheme than the pattern's", allowed: []string{"https://*.example"}, origin: "http://wall.example", want: 403},
+		{name: "another port than the pattern's", allowed: []string{"https://*.example"}, origin: "https://wall.example:8443", want: 403},
 	}
+	_, loopback, err := net.ParseCIDR("127.0.0.0/8")
+	testkit.Must(t, err)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, options{Options: transporttest.Options{Origins: tt.allowed}})
+			var proxies []*net.IPNet
+			if tt.proxied {
+				proxies = append(proxies, loopback)
+			}
+			s := start(t, options{Options: transporttest.Options{Origins: tt.allowed, Proxies: proxies}})
 			header := http.Header{}
 			switch tt.origin {
 			case "":
 			case "same":
 				header.Set("Origin", "http://"+s.address)
+			case "https same":
+				header.Set("Origin", "https://"+s.address)
 			default:
 				header.Set("Origin", tt.origin)
 			}
+			header.Set("Sec-Fetch-Site", tt.site)
+			header.Set("X-Forwarded-Proto", tt.proto)
 			conn, answer, _ := websocket.DefaultDialer.Dial("ws://"+s.address+"/ws", header)
 			if conn != nil {
 				conn.Close()

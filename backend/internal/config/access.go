@@ -1,0 +1,125 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/operator"
+)
+
+// AccessSettings are those of operators, and of what is asked of every request.
+type AccessSettings struct {
+	OperatorsFile string   `env:"OPERATORS_FILE" placeholder:"FILE" help:"File of operators, a line each: name:bcrypt hash:role, the role viewer, operator or admin. It is read again when it changes."`
+	MetricsAuth   bool     `env:"METRICS_AUTH" help:"Ask for an operator's login at /metrics and /health/websocket/metrics too."`
+	AllowedHosts  []string `env:"ALLOWED_HOSTS" placeholder:"HOST,…" help:"Comma-separated names that requests may have as their Host, without port, e.g. push.example or *.example, besides those of the loopback interface; * = any. Default: none besides on a loopback address, any elsewhere."`
+}
+
+// minKeyBytes is the least length of a publisher's key.
+const minKeyBytes = 16
+
+// Hosts are the names that requests may have as their Host; see access.Hosts.
+func (c *Config) Hosts() []string {
+	host, _, _ := net.SplitHostPort(c.Listen)
+	if len(c.AllowedHosts) == 0 && !access.IsLoopback(host) {
+		return []string{"*"}
+	}
+	return c.AllowedHosts
+}
+
+// Access says who gets in, as pairs of who and what is asked for.
+func (c *Config) Access() []any {
+	clients, publishers, operators, monitoring := "a token", "a key or a token", "a login", "anyone"
+	if !c.NeedsToken() {
+		clients = "anyone"
+	}
+	switch {
+	case !c.secretSet():
+		publishers = "anyone"
+	case !c.NeedsToken():
+		publishers = "a key"
+	case !c.HasPublishKeys():
+		publishers = "a token"
+	}
+	switch {
+	case c.operatorSet():
+	case c.secretSet():
+		operators = "nobody (set OPERATOR_PASSWORD or OPERATORS_FILE)"
+	default:
+		operators = "anyone"
+	}
+	if c.MetricsAuth {
+		monitoring = operators
+	}
+	return []any{"clients", clients, "publishers", publishers, "operators", operators, "monitoring", monitoring}
+}
+
+// secretSet reports whether clients or publishers are asked for something.
+func (c *Config) secretSet() bool { return c.NeedsToken() || c.HasPublishKeys() }
+
+func (c *Config) operatorSet() bool { return c.OperatorPassword != "" || c.OperatorsFile != "" }
+
+// unprotected lists what needs no authentication.
+func (c *Config) unprotected() []string {
+	var open []string
+	if !c.NeedsToken() {
+		open = append(open, "anyone may connect (set AUTH_TOKEN_SECRET)")
+	}
+	if !c.secretSet() {
+		open = append(open, "anyone may publish (set PUBLISH_KEYS)")
+		if !c.operatorSet() {
+			open = append(open, "anyone may see the dashboard and disconnect clients (set OPERATOR_PASSWORD)")
+		}
+	}
+	return open
+}
+
+// checkAccess returns the mistakes in the settings of who gets in.
+func (c *Config) checkAccess() (all []error) {
+	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	if n := len(c.OperatorPassword); n > 0 && n < operator.MinPasswordBytes {
+		bad("OPERATOR_PASSWORD has %d bytes: at least %d are needed, for example from openssl rand -base64 24", n, operator.MinPasswordBytes)
+	}
+	for i, k := range c.PublishKeys {
+		if k != "" && len(k) < minKeyBytes {
+			bad("key %d of PUBLISH_KEYS has %d bytes: at least %d are needed, for example from openssl rand -hex 32", i+1, len(k), minKeyBytes)
+		}
+	}
+	if c.OperatorsFile != "" {
+		if _, err := operator.ReadFile(c.OperatorsFile); err != nil {
+			all = append(all, err)
+		}
+	}
+	if c.MetricsAuth && !c.operatorSet() {
+		bad("METRICS_AUTH needs an operator: set OPERATOR_PASSWORD or OPERATORS_FILE")
+	}
+	for _, o := range c.AllowedOrigins {
+		if o != "*" && !validOrigin(o) {
+			bad("ALLOWED_ORIGINS has %q, which is no origin: write it as browsers send it, like https://wall.example or "+
+				"http://10.0.0.7:8080, or https://*.example for all names that end so", o)
+		}
+	}
+	for _, h := range c.AllowedHosts {
+		if h != "*" && !validHost(h) {
+			bad("ALLOWED_HOSTS has %q, which is no host name: write it without scheme and port, like push.example or *.example", h)
+		}
+	}
+	return all
+}
+
+// validOrigin reports whether o is an origin, the first label of whose host may be "*".
+func validOrigin(o string) bool {
+	u, err := url.Parse(o)
+	return err == nil && u.Host != "" && u.Scheme+"://"+u.Host == o && strings.ToLower(o) == o &&
+		!strings.Contains(strings.TrimPrefix(u.Host, "*."), "*")
+}
+
+func validHost(h string) bool {
+	name := strings.TrimPrefix(h, "*.")
+	return net.ParseIP(strings.Trim(h, "[]")) != nil || cmp.Or(name, "*") != "*" &&
+		!slices.ContainsFunc([]rune(name), func(r rune) bool { return strings.ContainsRune("*:/@?# ", r) })
+}
