@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/zonecast/zonecast/backend/internal/access"
 )
 
@@ -32,7 +30,7 @@ func TestEveryRouteAnswersAsItsAccessRuleSays(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.name, func(t *testing.T) {
 			s := serving(t, mode.give...)
-			all := s.http.Handler.(*echo.Echo).Routes()
+			all := s.access.Routes()
 			want := map[access.Rule]int{access.Client: mode.client, access.Publisher: mode.publisher,
 				access.Viewer: mode.operator, access.Operator: mode.operator, access.Admin: mode.operator}
 			if len(all) < 20 {
@@ -52,7 +50,7 @@ func TestEveryRouteAnswersAsItsAccessRuleSays(t *testing.T) {
 				if r.Path == "/ws" {
 					continue // it refuses over the connection: TestRefusalsAreToldAndCounted
 				}
-				path := strings.NewReplacer(":warehouse", "w", ":zone", "a", ":id", "c-1", "*", "w/a").Replace(r.Path)
+				path := strings.NewReplacer(":warehouse", "w", ":zone", "a", ":id", "c-1", ":event", "E", "*", "w/a").Replace(r.Path)
 				if rule == access.Client && r.Method == http.MethodGet {
 					path += "?warehouse=w&zone=a&timeout=1"
 				}

@@ -27,17 +27,17 @@ func TestCheckSaysWhatIsExposedToWhom(t *testing.T) {
 		{"nothing is set", nil, []string{
 			"connect and receive: /ws, /sse, /poll|programs on this machine|AUTH_TOKEN_SECRET",
 			"publish: /api/v1/…/broadcast|programs on this machine|PUBLISH_KEYS, AUTH_TOKEN_SECRET",
-			"dashboard and list of screens: /ui/, /screen/|programs on this machine|OPERATOR_PASSWORD",
+			"dashboard and list of screens: /ui/, /screen/|programs on this machine|OPERATOR_PASSWORD, OPERATORS_FILE",
 			"name the client's address (X-Forwarded-For)|nobody|TRUSTED_PROXIES"}},
 		{"open to all", []string{"--listen=0.0.0.0:3001", "--allow-anonymous", "--trusted-proxies=0.0.0.0/0", "--allowed-origins=*"}, []string{
 			"connect and receive: /ws, /sse, /poll|who reaches 0.0.0.0:3001|AUTH_TOKEN_SECRET",
 			"connect from web pages|pages of this server's own and *|ALLOWED_ORIGINS",
 			"warning: TRUSTED_PROXIES has 0.0.0.0/0, which has clients in it"}},
-		{"all secrets", []string{"--listen=0.0.0.0:3001", "--auth-token-secret", long, "--publish-keys=k", "--operator-password=a long password",
+		{"all secrets", []string{"--listen=0.0.0.0:3001", "--auth-token-secret", long, "--publish-keys=0123456789abcdef", "--operator-password=a long password",
 			"--health-rooms=operators", "--redis-url=redis://127.0.0.1:1", "--cluster-secret", long}, []string{
 			"connect and receive: /ws, /sse, /poll|clients with a token, what it permits|AUTH_TOKEN_SECRET",
 			"publish: /api/v1/…/broadcast|services with a key, clients whose token permits it|PUBLISH_KEYS, AUTH_TOKEN_SECRET",
-			"list and end connections: /api/v1/connections|operators|OPERATOR_PASSWORD",
+			"list and end connections: /api/v1/connections|operators|OPERATOR_PASSWORD, OPERATORS_FILE",
 			"largest rooms: /health/websocket/metrics|operators|HEALTH_ROOMS, OPERATOR_PASSWORD",
 			"speak for an instance, through Redis|instances with the secret|CLUSTER_SECRET"}},
 		{"no cluster secret", []string{"--operator-password=a long password", "--redis-url=redis://127.0.0.1:1"}, []string{

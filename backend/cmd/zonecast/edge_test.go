@@ -36,7 +36,7 @@ func TestARequestWhoseBodyNeverComesEnds(t *testing.T) {
 	var waiting sync.WaitGroup
 	for _, request := range []string{"GET /livez", "POST /api/v1/broadcast", "POST /poll", "POST /sse", "PUT /nothing", "GET /assets/nothing"} {
 		for _, length := range []string{"Content-Length: 1", "Transfer-Encoding: chunked"} {
-			c := s.knock(t, request+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+length+"\r\n\r\n")
+			c := s.knock(t, request+" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+length+"\r\n\r\n")
 			waiting.Go(func() {
 				if _, err := io.Copy(io.Discard, c); err != nil { // until the server ends the connection
 					t.Errorf("%s with %s: %v", request, length, err)
@@ -52,8 +52,8 @@ func TestARequestWhoseBodyNeverComesEnds(t *testing.T) {
 func TestABodyThatCameInTimeLeavesItsConnectionAlone(t *testing.T) {
 	s := serving(t)
 	const echo = `{"event":"echo","id":1}`
-	c := s.knock(t, fmt.Sprintf("POST /poll HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"+
-		"GET /poll?warehouse=w&wait=11000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", len(echo), echo))
+	c := s.knock(t, fmt.Sprintf("POST /poll HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"+
+		"GET /poll?warehouse=w&wait=11000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", len(echo), echo))
 	testkit.Must(t, c.SetDeadline(time.Now().Add(testkit.Patience+20*time.Second)))
 	answer, err := io.ReadAll(c)
 	if n := strings.Count(string(answer), "HTTP/1.1 200 OK"); err != nil || n != 2 {

@@ -70,6 +70,9 @@ func (t *Table) Add(rule Rule, methods []string, path string, h echo.HandlerFunc
 	t.echo.Match(methods, path, h, m...)
 }
 
+// Routes are all routes of the server, also those that were added otherwise than by Add.
+func (t *Table) Routes() []*echo.Route { return t.echo.Routes() }
+
 // Rule returns the rule of a route, or false if it was added otherwise than by Add.
 func (t *Table) Rule(method, path string) (Rule, bool) {
 	r, ok := t.rules[route{method, path}]
