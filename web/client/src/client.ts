@@ -268,7 +268,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
 
   const onWake = ({ type }: { type: string }) => {
     if (type === 'offline') {
-      if (state.name === 'connected') connection?.drop('the browser is offline');
+      if (state.name === 'connected') connection?.drop('offline');
     } else if (type === 'online' && state.name === 'failed') {
       attempt = offlineAttempts = 0;
       dialFirst();

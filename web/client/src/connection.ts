@@ -151,7 +151,7 @@ export function connect(
       // A refusal is a sign of life too.
       pending.set(++lastId, [alive, ({ code }) => code === 'connection_lost' || alive()]);
       send(encodeFrame('echo', null, lastId), lastId);
-      after(CHECK_TIMEOUT, () => checking && lost(`no sign of life within ${CHECK_TIMEOUT} ms`));
+      after(CHECK_TIMEOUT, () => checking && lost(`no answer within ${CHECK_TIMEOUT} ms`));
     },
     drop: (problem) => lost(problem),
     close() {

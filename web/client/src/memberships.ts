@@ -119,7 +119,7 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
         // The server leaves out the warehouse's room where the token permits the zone alone. Asked
         // again it would do the same.
         if (initialRooms.includes(membership.room) && !on.subscribesByFrame())
-          forget(membership, new ZonecastError('forbidden', `the token does not permit ${membership.name}`));
+          forget(membership, new ZonecastError('forbidden', `${membership.name}: not permitted`));
         else join(membership);
       }
     },

@@ -158,7 +158,7 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
     assertValid(!isWrong, { code: 'invalid_option', name, value: options[name as keyof ClientOptions], expected });
   reject(options.transports && !options.transports[0]?.dial, 'transports', 'like [webSocket, longPolling]');
   for (const name of Object.keys(options))
-    reject(!(name in settings || /^(url|warehouse|zone|storage)$/.test(name)), name, 'left out: it is no option');
+    reject(!(name in settings || /^(url|warehouse|zone|storage)$/.test(name)), name, 'left out');
   return settings;
 }
 
