@@ -52,6 +52,9 @@ func (e *Error) Error() string {
 // Temporary reports whether the same message may be accepted later. 502 and 504 are what a network
 // error behind a proxy looks like.
 func (e *Error) Temporary() bool {
+	if e.Code == wire.CodeLimitReached && e.RetryAfter == 0 { // of what is kept: waiting changes nothing
+		return false
+	}
 	switch e.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true

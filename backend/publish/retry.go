@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -21,9 +22,10 @@ type Retry struct {
 	Within time.Duration
 }
 
-// DefaultRetry bridges the restart of an instance and a short absence of the broker.
+// DefaultRetry bridges an absence of the server, or of its broker, of half a minute: as many attempts
+// as fit in.
 func DefaultRetry() Retry {
-	return Retry{Attempts: 5, Base: 100 * time.Millisecond, Cap: 5 * time.Second, Within: 30 * time.Second}
+	return Retry{Attempts: math.MaxInt, Base: 100 * time.Millisecond, Cap: 2 * time.Second, Within: 30 * time.Second}
 }
 
 func (r Retry) check() error {

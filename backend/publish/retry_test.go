@@ -58,6 +58,30 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// By default a publication outlives an absence of the server that is a little shorter than half a
+// minute, and is published once.
+func TestByDefaultAnAbsenceOfHalfAMinuteIsBridged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Now().Add(27 * time.Second)
+		away := func(server http.RoundTripper, r *http.Request) (*http.Response, error) {
+			if time.Now().Before(back) {
+				return refused(server, r)
+			}
+			return server.RoundTrip(r)
+		}
+		script := make([]fault, 1000)
+		for i := range script {
+			script[i] = away
+		}
+		c, f := newFlaky(t, nil, script...)
+		_, err := c.Publish(t.Context(), message)
+		testkit.Must(t, err)
+		if len(f.server.accepted) != 1 || len(f.calls) > 200 {
+			t.Errorf("published %d times, in %d attempts", len(f.server.accepted), len(f.calls))
+		}
+	})
+}
+
 func TestWaitsAsLongAsTheServerAsks(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -52,7 +52,7 @@ type Config struct {
 	MaxConnectionsPerAddress int           `env:"MAX_CONNECTIONS_PER_ADDRESS" default:"0" help:"Maximum connections from one address; 0 = unlimited. A whole warehouse may share one address."`
 	MaxQueuedBytes           int           `env:"MAX_QUEUED_BYTES" default:"1048576" help:"Maximum size of one connection's write queue in bytes. Beyond it the connection is closed as slow consumer (4408)."`
 	SendBufferBytes          int           `env:"SEND_BUFFER_BYTES" default:"131072" help:"Size of each connection's send buffer in the kernel (SO_SNDBUF; Linux takes twice as much); 0 = the system's, which grows to several MiB for a client that does not read."`
-	SlowAfter                time.Duration `env:"SLOW_AFTER" default:"1s" help:"Age of the oldest queued message at which a connection counts as slow."`
+	SlowAfter                time.Duration `env:"SLOW_AFTER" default:"1s" help:"Age of the oldest queued message at which a connection counts as slow, and how long publishers wait for members of a room of which none takes anything."`
 	PublishWait              time.Duration `env:"PUBLISH_WAIT" default:"2s" help:"Maximum time that a publisher waits for members of its room that are behind, before it gets 429."`
 	RateLimitTokens          float64       `env:"RATE_LIMIT_TOKENS" default:"100" help:"Burst of frames per connection; 0 = unlimited."`
 	RateLimitRefill          float64       `env:"RATE_LIMIT_REFILL" default:"10" help:"Refill rate in frames per second."`

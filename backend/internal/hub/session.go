@@ -196,8 +196,8 @@ func errReplayTooLong() error {
 		Message: "the replay took too long: subscribe again with the last offset"}
 }
 
-// waitDrained waits until the client's queue is at its low watermark or never went over the high
-// one, so that a replay never trips the slow-consumer limit.
+// waitDrained waits until the client's queue is at its low watermark, so that a replay never trips
+// the slow-consumer limit.
 func (s *Session) waitDrained(ctx context.Context) error {
 	select {
 	case <-s.Queue.Drained():

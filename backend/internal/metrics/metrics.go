@@ -88,7 +88,7 @@ func New(version string) *Metrics {
 	m.BrokerForks = counter("zonecast_broker_forks_total", "Rooms with a new epoch because Redis lost delivered messages.")
 	m.busRefused = counters("zonecast_bus_refused_total",
 		"What came from Redis and was not believed or not readable, by kind and reason.", "kind", "reason")
-	m.Gaps = counter("zonecast_gaps_total", "Gaps reported to clients.")
+	m.Gaps = counter("zonecast_gaps_total", "Gaps told to sessions; one in a room counts once, whatever its members.")
 
 	m.Received = counters("zonecast_messages_received_total", "Frames from clients.", "event")
 	m.delivered = counters("zonecast_messages_delivered_total", "Published events written to sockets.", "transport")
@@ -171,7 +171,7 @@ func (m *Metrics) RefuseConnection(reason string) { m.refused.WithLabelValues(re
 // LoginFailed counts a failed login of an operator.
 func (m *Metrics) LoginFailed(reason string) { m.loginFailures.WithLabelValues(reason).Inc() }
 
-// RefuseFrame counts a frame from a client that was refused unread.
+// RefuseFrame counts a frame from a client that was refused as one too many.
 func (m *Metrics) RefuseFrame(reason string) { m.dropped.WithLabelValues(reason).Inc() }
 
 // RefuseFromBus counts what came from Redis and was not believed.

@@ -35,8 +35,8 @@ func (q *Queue) Unwatch(r *backpressure.Room) {
 	}
 }
 
-// Drained returns a channel that is closed when the queue is not behind, or takes no more. A replay
-// waits for it, so that it never trips the slow-consumer limit.
+// Drained returns a channel that is closed when the queue is at its low watermark, or takes no more.
+// A replay waits for it, so that it never trips the slow-consumer limit.
 func (q *Queue) Drained() <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
