@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 )
 
@@ -43,8 +45,8 @@ func TestEveryWayInSpendsTheUsersFrames(t *testing.T) {
 				}
 				return answer.StatusCode
 			}
-			// A poll of one room costs two: two more are left, or none.
-			for _, give := range []string{"/poll?warehouse=w&wait=0", "/poll?warehouse=w&wait=0"} {
+			// A poll costs one, and one for each room that nobody is in.
+			for _, give := range []string{"/poll?warehouse=w1&wait=0", "/poll?warehouse=w2&wait=0"} {
 				if got := ask("u-1", http.MethodGet, give, ""); got != http.StatusOK {
 					t.Fatalf("within the limit: %d", got)
 				}
@@ -59,5 +61,33 @@ func TestEveryWayInSpendsTheUsersFrames(t *testing.T) {
 				t.Errorf("%s is %v, want 1", way.refused, n)
 			}
 		})
+	}
+}
+
+// Who names many rooms that nobody is in pays for them over WebSocket, too; those of a warehouse and a
+// zone are free, since thousands of clients may come back to them at once.
+func TestAHandshakeSpendsTheUsersFramesForManyRooms(t *testing.T) {
+	s := serving(t, "--auth-token-secret="+transporttest.Secret, "--user-rate-limit-tokens=4", "--user-rate-limit-refill=0.001")
+	token := transporttest.Token(t, jwt.MapClaims{"sub": "u", "warehouses": []string{"*"}})
+	first := func(query string) string {
+		t.Helper()
+		conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.url(), "http")+"/ws?token="+token+"&"+query, nil)
+		testkit.Must(t, err)
+		defer conn.Close()
+		_, p, err := conn.ReadMessage()
+		testkit.Must(t, err)
+		return string(p)
+	}
+	many := func(warehouse string) string {
+		rooms := make([]string, 20)
+		for i := range rooms {
+			rooms[i] = fmt.Sprintf("zone:%s:z%d@x-1", warehouse, i)
+		}
+		return "cursor=" + strings.Join(rooms, ",")
+	}
+	for _, c := range []struct{ query, want string }{{many("a"), "connected"}, {many("b"), "rate_limited"}, {"warehouse=w&zone=z", "connected"}} {
+		if got := first(c.query); !strings.Contains(got, c.want) {
+			t.Errorf("%.40s… is answered %s, want %s", c.query, got, c.want)
+		}
 	}
 }

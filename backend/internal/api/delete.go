@@ -14,6 +14,9 @@ func (a *API) deleteRetained(c echo.Context) error {
 		c.Response().Header().Set("WWW-Authenticate", "Bearer")
 		return err
 	}
+	if err := a.allow(c, who, 1); err != nil {
+		return err
+	}
 	room, err := roomOf(c)
 	if err != nil {
 		return err

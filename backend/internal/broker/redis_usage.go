@@ -142,12 +142,14 @@ func (u *usages) left(ctx context.Context, warehouse string) Usage {
 }
 
 func (u *usages) readFirst(ctx context.Context, w *usage) {
-	w.reading.Lock()
+	if !w.reading.TryLock() {
+		return // another publication reads it already; all of the quota is left meanwhile
+	}
 	defer w.reading.Unlock()
 	u.mu.Lock()
 	known := w.known
 	u.mu.Unlock()
-	if !known {
+	if !known && u.broker.Health() == nil {
 		_ = u.update(ctx, w)
 	}
 }

@@ -35,9 +35,13 @@ func (c *Redis) LoadRevocations(ctx context.Context) (values map[string]string, 
 	return values, version, nil
 }
 
-// PutRevocation keeps one for all instances.
-func (c *Redis) PutRevocation(ctx context.Context, id, value string) error {
-	return c.client.HSet(ctx, c.prefix+revocationsKey, id, value, versionField, rand.Text()).Err()
+// PutRevocations keeps some for all instances, by ID.
+func (c *Redis) PutRevocations(ctx context.Context, values map[string]string) error {
+	fields := []any{versionField, rand.Text()}
+	for id, value := range values {
+		fields = append(fields, id, value)
+	}
+	return c.client.HSet(ctx, c.prefix+revocationsKey, fields...).Err()
 }
 
 // DeleteRevocations deletes them.

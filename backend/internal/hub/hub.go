@@ -248,6 +248,9 @@ func (h *Hub) releaseSubscribing(r *room) {
 	h.unsubscribe(r)
 }
 
+// HasRoom reports whether the room has members here, or had some a moment ago.
+func (h *Hub) HasRoom(name wire.Room) bool { return h.find(name) != nil }
+
 func (h *Hub) find(name wire.Room) *room {
 	s := h.shard(name)
 	s.mu.Lock()

@@ -159,7 +159,7 @@ func (o *Operators) login(r *http.Request, address, name, password string) (Role
 		o.addresses.Return(address, 1, now)
 		return role, nil
 	}
-	if wait := o.names.Spend(name, 1, now); wait > 0 {
+	if wait := o.names.Spend(shown(name), 1, now); wait > 0 {
 		return 0, o.throttled(name, address, wait)
 	}
 	right, err := o.compare(r, name, password, hash)
@@ -172,7 +172,7 @@ func (o *Operators) login(r *http.Request, address, name, password string) (Role
 		return 0, wire.Errorf(wire.CodeUnauthenticated, "the name or the password is wrong: log in as an operator of this server")
 	}
 	o.addresses.Return(address, 1, now)
-	o.names.Return(name, 1, now)
+	o.names.Return(shown(name), 1, now)
 	o.remember(seen, hash, now)
 	return role, nil
 }
@@ -180,7 +180,9 @@ func (o *Operators) login(r *http.Request, address, name, password string) (Role
 // Record logs what an operator has changed: who, what, from where, and why it failed if it did.
 func (o *Operators) Record(r *http.Request, address string, err error) {
 	name, _, _ := r.BasicAuth()
-	o.opts.Log.Info("operator's request", "operator", shown(name), "method", r.Method, "path", r.URL.Path, "query", r.URL.RawQuery,
+	query := r.URL.Query()
+	query.Del("token")
+	o.opts.Log.Info("operator's request", "operator", shown(name), "method", r.Method, "path", r.URL.Path, "query", query.Encode(),
 		"address", address, "error", err)
 }
 

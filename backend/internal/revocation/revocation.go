@@ -14,6 +14,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +33,7 @@ type Store interface {
 	// RevocationsVersion changes with each change; it is empty when the store has lost everything.
 	RevocationsVersion(ctx context.Context) (string, error)
 	LoadRevocations(ctx context.Context) (values map[string]string, version string, err error)
-	PutRevocation(ctx context.Context, id, value string) error
+	PutRevocations(ctx context.Context, values map[string]string) error
 	DeleteRevocations(ctx context.Context, ids ...string) error
 }
 
@@ -111,7 +113,7 @@ func (s *Service) Lift(ctx context.Context, id string) (bool, connadmin.FanOut, 
 		return false, connadmin.FanOut{}, nil
 	}
 	if s.Store != nil {
-		if err := s.Store.DeleteRevocations(ctx, id); err != nil {
+		if err := s.lift(ctx, id); err != nil {
 			return true, connadmin.FanOut{}, s.unavailable(err)
 		}
 	} else {
@@ -160,21 +162,31 @@ func (s *Service) load(ctx context.Context) (closed int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("load the revocations: %w", err)
 	}
-	var all []auth.Revocation
+	now := time.Now()
+	all := map[string]auth.Revocation{}
+	for _, r := range s.Revocations.List() {
+		if _, stored := values[r.ID]; !stored {
+			all[r.ID] = r // Redis was emptied, or lost it: what was revoked stays
+		}
+	}
+	if err := s.put(ctx, slices.Collect(maps.Values(all))...); err != nil {
+		return 0, fmt.Errorf("give back the revocations: %w", err)
+	}
 	var over []string
 	for id, text := range values {
-		var r auth.Revocation
-		if err := json.Unmarshal([]byte(text), &r); err != nil || r.ID != id {
+		var r stored
+		if err := json.Unmarshal([]byte(text), &r); err != nil || r.ID != id || r.User+r.TokenID == "" && r.IssuedBefore == 0 {
 			s.Log.Warn("revocation in Redis not readable", "revocation", id, "error", err)
 			continue
 		}
-		if r.Over(time.Now()) {
+		switch {
+		case r.Over(now):
 			over = append(over, id)
-			continue
+		case !r.Lifted:
+			all[id] = r.Revocation
 		}
-		all = append(all, r)
 	}
-	s.Revocations.Replace(all)
+	s.Revocations.Replace(slices.Collect(maps.Values(all)))
 	s.version = version
 	if len(over) > 0 {
 		if err := s.Store.DeleteRevocations(ctx, over...); err != nil {
@@ -184,14 +196,52 @@ func (s *Service) load(ctx context.Context) (closed int, err error) {
 	return s.CloseRevoked(), nil
 }
 
-func (s *Service) put(ctx context.Context, r auth.Revocation) error {
-	p, err := json.Marshal(r)
-	if err != nil {
-		return err
+// A stored revocation. One that was lifted stays until it would have been over, so that an instance
+// that was away does not give it back.
+type stored struct {
+	auth.Revocation
+	Lifted bool `json:"lifted,omitempty"`
+}
+
+// liftedFor is how long a revocation without an end stays stored after it was lifted.
+const liftedFor = 30 * 24 * time.Hour
+
+func (s *Service) put(ctx context.Context, all ...auth.Revocation) error {
+	values := map[string]stored{}
+	for _, r := range all {
+		values[r.ID] = stored{Revocation: r}
+	}
+	return s.store(ctx, values)
+}
+
+func (s *Service) lift(ctx context.Context, id string) error {
+	lifted := stored{Lifted: true}
+	for _, r := range s.Revocations.List() {
+		if r.ID == id {
+			lifted.Revocation = r
+		}
+	}
+	if lifted.Until == 0 {
+		lifted.Until = time.Now().Add(liftedFor).UnixMilli()
+	}
+	return s.store(ctx, map[string]stored{id: lifted})
+}
+
+func (s *Service) store(ctx context.Context, values map[string]stored) error {
+	if len(values) == 0 {
+		return nil
+	}
+	texts := map[string]string{}
+	for id, r := range values {
+		p, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		texts[id] = string(p)
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	return s.Store.PutRevocation(ctx, r.ID, string(p))
+	return s.Store.PutRevocations(ctx, texts)
 }
 
 // Run takes over what others change and this instance was not told, until ctx ends.
@@ -214,7 +264,7 @@ func (s *Service) Run(ctx context.Context) {
 	}
 }
 
-// sync loads what has changed. A store that was emptied gets back what is known here.
+// sync loads what has changed.
 func (s *Service) sync(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -227,13 +277,6 @@ func (s *Service) sync(ctx context.Context) error {
 	s.mu.Unlock()
 	if version == known {
 		return nil
-	}
-	if version == "" {
-		for _, r := range s.Revocations.List() {
-			if err := s.put(ctx, r); err != nil {
-				return err
-			}
-		}
 	}
 	_, err = s.load(ctx)
 	return err

@@ -68,12 +68,12 @@ func (s *store) LoadRevocations(context.Context) (values map[string]string, vers
 	return values, version, err
 }
 
-func (s *store) PutRevocation(_ context.Context, id, value string) error {
+func (s *store) PutRevocations(_ context.Context, values map[string]string) error {
 	return s.do(func() {
 		if s.values == nil {
 			s.values = map[string]string{}
 		}
-		s.values[id] = value
+		maps.Copy(s.values, values)
 		s.changes++
 	})
 }
@@ -187,5 +187,51 @@ func TestWithoutTheStoreNothingIsRevoked(t *testing.T) {
 	_, _, _, err := one.Revoke(t.Context(), auth.Revocation{User: "anna"})
 	if wire.AsError(err).Code != wire.CodeUnavailable || one.revokes("anna") {
 		t.Errorf("got %v, revoked %v", err, one.revokes("anna"))
+	}
+}
+
+// A store that lost what was revoked gets it back, also when something was revoked there since.
+func TestRevocationsSurviveAStoreThatLostThem(t *testing.T) {
+	shared := new(store)
+	one, two := newInstance(shared), newInstance(shared)
+	_, _, _, err := one.Revoke(t.Context(), auth.Revocation{User: "anna"})
+	testkit.Must(t, err)
+	testkit.Must(t, two.Load(t.Context()))
+	shared.empty()
+	_, _, _, err = two.Revoke(t.Context(), auth.Revocation{User: "bert"})
+	testkit.Must(t, err)
+	testkit.Must(t, one.Load(t.Context()))
+	three := newInstance(shared)
+	testkit.Must(t, three.Load(t.Context()))
+	for name, i := range map[string]*instance{"one": one, "two": two, "three": three} {
+		if !i.revokes("anna") || !i.revokes("bert") {
+			t.Errorf("%s: anna %v, bert %v", name, i.revokes("anna"), i.revokes("bert"))
+		}
+	}
+}
+
+// Who was away while a revocation was lifted does not bring it back.
+func TestALiftedRevocationStaysLifted(t *testing.T) {
+	shared := new(store)
+	one, away := newInstance(shared), newInstance(shared)
+	r, _, _, err := one.Revoke(t.Context(), auth.Revocation{User: "anna"})
+	testkit.Must(t, err)
+	testkit.Must(t, away.Load(t.Context()))
+	_, _, err = one.Lift(t.Context(), r.ID)
+	testkit.Must(t, err)
+	testkit.Must(t, away.Load(t.Context()))
+	testkit.Must(t, one.Load(t.Context()))
+	if one.revokes("anna") || away.revokes("anna") {
+		t.Errorf("one: %v, the one that was away: %v", one.revokes("anna"), away.revokes("anna"))
+	}
+}
+
+// A revocation that names nobody, as one of a later version may, revokes nobody.
+func TestARevocationThatNamesNobodyRevokesNobody(t *testing.T) {
+	shared := &store{values: map[string]string{"r-1": `{"id":"r-1","warehouse":"w1"}`}}
+	one := newInstance(shared)
+	testkit.Must(t, one.Load(t.Context()))
+	if one.revokes("anna") {
+		t.Error("everybody is revoked")
 	}
 }

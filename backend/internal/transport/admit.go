@@ -32,7 +32,7 @@ func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 	if err := q.Permit(who); err != nil {
 		return nil, g.Refuse(err)
 	}
-	if err := g.AllowRequest(c, who.User, 1+len(q.Joins)); err != nil {
+	if err := g.AllowRequest(c, who.User, 1+g.NewRooms(q)); err != nil {
 		return nil, g.Refuse(err)
 	}
 	a := &Admission{Query: q, Who: who, gate: g, address: Address(c)}
@@ -44,6 +44,17 @@ func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// NewRooms returns how many rooms of a query this instance is not subscribed to yet, which is what
+// joining costs. Those of a poll that goes on linger since the one before.
+func (g *Gate) NewRooms(q Query) (n int) {
+	for _, j := range q.Joins {
+		if !g.Hub.HasRoom(j.Room) {
+			n++
+		}
+	}
+	return n
 }
 
 // Leave gives back what the admission holds of the limits.

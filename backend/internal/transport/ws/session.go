@@ -115,7 +115,7 @@ func refusalCode(err error) wire.CloseCode {
 	switch wire.AsError(err).Code {
 	case wire.CodeForbidden:
 		return wire.CloseForbidden
-	case wire.CodeLimitReached:
+	case wire.CodeLimitReached, wire.CodeRateLimited:
 		return wire.CloseLimit
 	case wire.CodeUnavailable:
 		return wire.CloseRestart // nobody could tell: the client may come back with this token

@@ -143,6 +143,10 @@ func (h *Handler) Serve(c echo.Context) error {
 	return nil
 }
 
+// freeRooms is how many rooms a connection may begin in at no cost: those of its warehouse and zone,
+// with which thousands may come back at once.
+const freeRooms = 2
+
 // who returns who connects, or why they are not let in: told over the connection, since a browser
 // tells its page nothing about a refused handshake.
 func (h *Handler) who(c echo.Context, query *transport.Query) (who *auth.Identity, refused error) {
@@ -151,6 +155,11 @@ func (h *Handler) who(c echo.Context, query *transport.Query) (who *auth.Identit
 	}
 	if refused = query.Permit(who); refused != nil {
 		return who, refused
+	}
+	if n := h.NewRooms(*query) - freeRooms; n > 0 {
+		if refused = h.AllowRequest(c, who.User, n); refused != nil {
+			return who, refused
+		}
 	}
 	return who, h.EnterUser(who.User)
 }
