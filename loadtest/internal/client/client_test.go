@@ -257,7 +257,7 @@ func TestTimersComeInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestMayReturn(t *testing.T) {
+func TestWhoShouldReconnect(t *testing.T) {
 	for _, tt := range []struct {
 		give error
 		want bool
@@ -268,11 +268,11 @@ func TestMayReturn(t *testing.T) {
 		{&CloseError{Code: 1011}, true},
 		{&CloseError{Code: int(wire.CloseRestart)}, true},
 		{&CloseError{Code: int(wire.CloseSlowConsumer)}, true},
-		{&CloseError{Code: int(wire.CloseTooBig)}, false},
+		{&CloseError{Code: int(wire.CloseTooBig)}, true},
 		{&CloseError{Code: int(wire.CloseForbidden)}, false},
 	} {
 		if got := ShouldReconnect(tt.give); got != tt.want {
-			t.Errorf("MayReturn(%v) = %v, want %v", tt.give, got, tt.want)
+			t.Errorf("ShouldReconnect(%v) = %v, want %v", tt.give, got, tt.want)
 		}
 	}
 }
