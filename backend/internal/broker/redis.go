@@ -89,8 +89,8 @@ func (t RedisTimings) withDefaults() RedisTimings {
 // Keys of a room, which all hash to one slot, with the default prefix: zonecast:{room}:meta (hash:
 // epoch, n), :stream (entries n-µs), :retained (hash by event), :keys (hash of idempotency keys),
 // :order (their times). The channel is zonecast:{room}. zonecast:{warehouse:name}:usage is the
-// index of what the rooms of a warehouse keep, zonecast:life the epoch of rooms that nobody
-// published to.
+// index of what the rooms of a warehouse keep, zonecast:life, or in a cluster zonecast:{tag}:life for
+// a slot, the epoch of rooms that nobody published to.
 type Redis struct {
 	// Static after construction.
 	opts        RedisOptions
@@ -105,9 +105,8 @@ type Redis struct {
 	stop        context.CancelFunc
 	running     sync.WaitGroup // every goroutine
 
-	lastWarned atomic.Int64           // Unix time of the last warning of what may happen often
-	down       atomic.Pointer[error]  // why Redis can't be used; nil while it can
-	life       atomic.Pointer[string] // the epoch of rooms that nobody published to, as it was read last
+	lastWarned atomic.Int64          // Unix time of the last warning of what may happen often
+	down       atomic.Pointer[error] // why Redis can't be used; nil while it can
 
 	mu          sync.RWMutex
 	rooms       map[string]*redisRoom  // subscribed to, or about to be, by channel
@@ -144,10 +143,10 @@ func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis,
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.committer, b.usage = newCommitter(b), newUsages(b)
-	life := NewEpoch()
-	b.life.Store(&life)
-	if err := b.readLife(ctx); err != nil && !isFull(err) {
-		return nil, errors.Join(fmt.Errorf("Redis at %s: %w", opts.Target, err), b.Close())
+	if b.cluster == nil {
+		if _, err := b.readLife(ctx, wire.Room{}); err != nil {
+			return nil, errors.Join(fmt.Errorf("Redis at %s: %w", opts.Target, err), b.Close())
+		}
 	}
 	b.running.Go(b.monitor)
 	b.running.Go(func() { b.usage.run(b.ctx) })
@@ -178,12 +177,20 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	if p.IdempotencyKey != "" {
 		names, digest, key = append(names, k.idempotency, k.order), p.digest(), p.scopedKey()
 	}
-	names, life := b.withLife(names)
+	names, life := b.withLife(p.Room, names...)
 	l, left := b.opts.Limits, b.usage.left(ctx, p.Room.Warehouse)
-	answer, err := b.committer.commit(ctx, p.Room.Warehouse, len(p.Data), names, NewEpoch(), life, k.channel, p.Event, []byte(p.Data),
-		retainText(p.Retain), l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(), b.attributes(&p),
-		b.dialect.publish, digest, key, l.RetainAge.Milliseconds(),
-		left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents)
+	commit := func(life string) (string, error) {
+		return b.committer.commit(ctx, p.Room.Warehouse, len(p.Data), names, NewEpoch(), life, k.channel, p.Event, []byte(p.Data),
+			retainText(p.Retain), l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(),
+			b.attributes(&p), b.dialect.publish, digest, key, l.RetainAge.Milliseconds(),
+			left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents)
+	}
+	answer, err := commit(life)
+	if answer == askLife {
+		if life, err = b.readLife(ctx, p.Room); err == nil {
+			answer, err = commit(life)
+		}
+	}
 	if err != nil {
 		return Receipt{}, b.unavailable("publish to "+p.Room.String(), err)
 	}

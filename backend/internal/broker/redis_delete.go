@@ -27,8 +27,8 @@ func (b *Redis) DeleteRetained(ctx context.Context, room wire.Room, event string
 // DeleteRoom implements [Deleter].
 func (b *Redis) DeleteRoom(ctx context.Context, room wire.Room) (bool, error) {
 	answer, err := b.delete(ctx, "delete "+room.String(), func(ctx context.Context, k keys) ([]any, error) {
-		keys, life := b.withLife([]string{k.meta, k.stream, k.retained, k.idempotency, k.order})
-		return deleteRoomScript.Run(ctx, b.client, keys, NewEpoch(), life, b.dialect.publish, k.channel, recheck).Slice()
+		all := []string{k.meta, k.stream, k.retained, k.idempotency, k.order}
+		return b.runOn(ctx, deleteRoomScript, room, all, b.dialect.publish, k.channel, recheck)
 	}, room)
 	if err != nil || len(answer) == 0 || answer[0] != int64(1) {
 		return false, err

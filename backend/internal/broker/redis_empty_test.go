@@ -5,8 +5,11 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/broker/brokertest"
+	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -131,5 +134,36 @@ func TestRedisLosesTheFirstMessages(t *testing.T) {
 	testkit.Eventually(t, "empty rooms have another epoch", func() bool { return command(t, url, "GET", "zonecast:life") != before })
 	if again := brokertest.Publish(t, p.publisher, broker.Publication{Room: p.room}).Offset; again.N != 1 || again.Epoch == last.Epoch {
 		t.Errorf("the next message got the offset %s", again)
+	}
+}
+
+// A part of a cluster that comes back empty takes its rooms' epoch along, however the others stand: who
+// has seen as many messages as there are again is told a gap.
+func TestRedisAShardThatComesBackEmptyIsAGap(t *testing.T) {
+	s := startKind(t, stack.Clustered)
+	target := find(t, s)
+	b := openRedis(t, broker.RedisOptions{Target: target}, brokertest.NewRecorder(t))
+	client := target.Client(redisconn.Tuning{}).(*redis.ClusterClient)
+	defer client.Close()
+	for range 6 { // rooms of several shards
+		room := brokertest.Room(t)
+		empty := brokertest.Subscribe(t, b, room).Offset
+		b.Unsubscribe(room)
+		var last wire.Offset
+		for range 3 {
+			last = brokertest.Publish(t, b, broker.Publication{Room: room}).Offset
+		}
+		shard, err := client.MasterForKey(t.Context(), "{"+room.String()+"}")
+		testkit.Must(t, err)
+		testkit.Must(t, shard.FlushAll(t.Context()).Err())
+		for range 5 {
+			brokertest.Publish(t, b, broker.Publication{Room: room})
+		}
+		for _, after := range []wire.Offset{empty, last} {
+			page, err := b.History(t.Context(), room, after, 10)
+			if err != nil || page.Gap == nil || page.Gap.To.Epoch == last.Epoch {
+				t.Errorf("after %s: %+v %v, want a gap to another epoch", after, page, err)
+			}
+		}
 	}
 }

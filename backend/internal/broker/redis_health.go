@@ -116,10 +116,7 @@ func (b *Redis) checkWritable() error {
 			return err
 		}
 	}
-	if err := b.client.Set(b.ctx, b.watchKey(), 1, time.Minute).Err(); err != nil {
-		return err
-	}
-	return b.readLife(b.ctx)
+	return b.client.Set(b.ctx, b.watchKey(), 1, time.Minute).Err()
 }
 
 const (
@@ -197,20 +194,23 @@ func (b *Redis) changedPositions(rooms []*redisRoom, before []wire.Offset) map[i
 	defer cancel()
 	pipe := b.client.Pipeline()
 	reads := make([]*redis.SliceCmd, len(rooms))
-	life := pipe.Get(ctx, b.lifeKey())
+	lives := map[string]*redis.StringCmd{} // by key
 	for i, r := range rooms {
 		reads[i] = pipe.HMGet(ctx, r.keys.meta, "epoch", "n")
+		if key := b.lifeKey(r.name); lives[key] == nil {
+			lives[key] = pipe.Get(ctx, key)
+		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	changed := map[int]wire.Offset{}
-	for i := range rooms {
+	for i, r := range rooms {
 		values, err := reads[i].Result()
 		if err != nil || len(values) != 2 {
 			continue // Redis is away: each room is confirmed anew after that
 		}
 		epoch, known := values[0].(string)
 		if !known { // it was never published to, or its history is lost
-			if epoch, err = life.Result(); err != nil && !errors.Is(err, redis.Nil) {
+			if epoch, err = lives[b.lifeKey(r.name)].Result(); err != nil && !errors.Is(err, redis.Nil) {
 				continue
 			}
 		}

@@ -18,8 +18,21 @@ import (
 // run evaluates a script that only one room is concerned with. Reading may be repeated.
 func (b *Redis) run(ctx context.Context, script *redis.Script, room wire.Room, args ...any) ([]any, error) {
 	k := b.keysOf(room)
-	keys, life := b.withLife([]string{k.meta, k.stream, k.retained})
-	return script.Run(ctx, b.client, keys, append([]any{NewEpoch(), life}, args...)...).Slice()
+	return b.runOn(ctx, script, room, []string{k.meta, k.stream, k.retained}, args...)
+}
+
+// runOn is run with other keys of the room.
+func (b *Redis) runOn(ctx context.Context, script *redis.Script, room wire.Room, keys []string, args ...any) ([]any, error) {
+	keys, life := b.withLife(room, keys...)
+	answer := script.Run(ctx, b.client, keys, append([]any{NewEpoch(), life}, args...)...)
+	if text, _ := answer.Text(); text == askLife {
+		life, err := b.readLife(ctx, room)
+		if err != nil {
+			return nil, err
+		}
+		answer = script.Run(ctx, b.client, keys, append([]any{NewEpoch(), life}, args...)...)
+	}
+	return answer.Slice()
 }
 
 // A position is how a room stands.
@@ -123,7 +136,7 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 	if answer[3] == int64(1) {
 		b.opts.Log.Error("Redis lost messages that were delivered: the room has a new epoch",
 			"room", room, "delivered", after, "now", current)
-		b.renewLife(ctx)
+		b.renewLife(ctx, room)
 		if b.opts.OnFork != nil {
 			b.opts.OnFork()
 		}

@@ -2,7 +2,12 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -18,47 +23,92 @@ func (b *Redis) keysOf(room wire.Room) keys {
 // watchKey is written to find out whether Redis takes writes.
 func (b *Redis) watchKey() string { return b.opts.Prefix + ":watch" }
 
-// lifeKey holds the epoch of all rooms that nobody published to: the Redis's own, see roomPreamble.
-func (b *Redis) lifeKey() string { return b.opts.Prefix + ":life" }
+// lifeKey holds the epoch of rooms that nobody published to, see roomPreamble: of all of them on one
+// server; in a cluster of those of the room's slot, so that it is lost with them.
+func (b *Redis) lifeKey(room wire.Room) string {
+	if b.cluster == nil {
+		return b.opts.Prefix + ":life"
+	}
+	return b.opts.Prefix + ":{" + slotTags()[slotOf(room.String())] + "}:life"
+}
 
 // usageKey is the hash of what each room of a warehouse keeps.
 func (b *Redis) usageKey(warehouse string) string {
 	return b.keysOf(wire.Room{Warehouse: warehouse}).channel + ":usage"
 }
 
-// withLife adds to a script's keys the one of the Redis's own epoch or, in a cluster, where that is
-// of another slot, returns the epoch as it was read last.
-func (b *Redis) withLife(keys []string) (all []string, life string) {
+// withLife adds to the keys of a room's script the one that holds the epoch of rooms that nobody
+// published to, and returns what the script is told of it. In a cluster the key is left out: while
+// the slot moves, a script may be refused because some of its keys have moved. There the script
+// answers askLife for such a room, and is run again with the epoch.
+func (b *Redis) withLife(room wire.Room, keys ...string) (all []string, life string) {
 	if b.cluster == nil {
-		return append(keys, b.lifeKey()), ""
+		return append(keys, b.lifeKey(room)), ""
 	}
-	return keys, *b.life.Load()
+	return keys, askLife
 }
 
-// readLife reads the Redis's own epoch, and makes one if there is none.
-func (b *Redis) readLife(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, b.opts.Timings.Command)
-	defer cancel()
-	life, err := b.client.Get(ctx, b.lifeKey()).Result()
-	if err != nil || life == "" {
-		if err := b.client.SetNX(ctx, b.lifeKey(), NewEpoch(), 0).Err(); err != nil {
-			return fmt.Errorf("make an epoch: %w", err)
+// askLife is what a script in a cluster is told instead of the epoch of rooms that nobody published
+// to, and what it answers when it needs that.
+const askLife = "life?"
+
+// readLife reads the epoch of rooms that nobody published to, and makes one if there is none.
+func (b *Redis) readLife(ctx context.Context, room wire.Room) (life string, err error) {
+	key := b.lifeKey(room)
+	for range 2 {
+		if life, err = b.client.Get(ctx, key).Result(); err == nil {
+			return life, nil
 		}
-		if life, err = b.client.Get(ctx, b.lifeKey()).Result(); err != nil {
-			return fmt.Errorf("read the epoch: %w", err)
+		if !errors.Is(err, redis.Nil) {
+			break
+		}
+		if err = b.client.SetNX(ctx, key, NewEpoch(), 0).Err(); err != nil {
+			break
 		}
 	}
-	b.life.Store(&life)
-	return nil
+	if isFull(err) { // nothing can be kept: whoever resumes from this one is told a gap
+		return NewEpoch(), nil
+	}
+	return "", fmt.Errorf("epoch of empty rooms: %w", err)
 }
 
-// renewLife gives rooms that nobody published to another epoch: Redis has lost messages, and they
-// may be those that were the first of such a room.
-func (b *Redis) renewLife(ctx context.Context) {
-	life := NewEpoch()
-	if err := b.client.Set(ctx, b.lifeKey(), life, 0).Err(); err != nil {
+// renewLife gives rooms that nobody published to another epoch: Redis has lost messages of a room,
+// and may have lost those that were the first of such a one.
+func (b *Redis) renewLife(ctx context.Context, room wire.Room) {
+	if err := b.client.Set(ctx, b.lifeKey(room), NewEpoch(), 0).Err(); err != nil {
 		b.opts.Log.Warn("the epoch of empty rooms could not be renewed", "error", err)
-		return
 	}
-	b.life.Store(&life)
 }
+
+// slots is how many hash slots a cluster has.
+const slots = 16384
+
+// slotOf returns the hash slot of a key, or of its hash tag: CRC-16/XMODEM, as the specification of
+// Redis Cluster has it.
+func slotOf(tag string) int {
+	var crc uint16
+	for i := range len(tag) {
+		crc ^= uint16(tag[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return int(crc % slots)
+}
+
+// slotTags returns a short hash tag for each slot.
+var slotTags = sync.OnceValue(func() *[slots]string {
+	var tags [slots]string
+	for n, left := 0, slots; left > 0; n++ {
+		tag := strconv.FormatInt(int64(n), 36)
+		if slot := slotOf(tag); tags[slot] == "" {
+			tags[slot] = tag
+			left--
+		}
+	}
+	return &tags
+})

@@ -3,13 +3,13 @@ package broker
 import "github.com/redis/go-redis/v9"
 
 // roomPreamble reads how the room stands. A room that nobody published to has no keys, since
-// anybody may ask for any: it stands at number 0 of the Redis's own epoch, its first message is
-// number 1 of that, and so whoever saw it empty has missed nothing by then. The epoch is made anew
-// when the Redis was emptied, or lost messages. A room without meta whose other keys are there has
-// lost its history: what is left goes with the first message.
+// anybody may ask for any: it stands at number 0 of an epoch that all such rooms share, its first
+// message is number 1 of that, and so whoever saw it empty has missed nothing by then. The epoch is
+// lost with the rooms of its server, and made anew when messages were lost. A room without meta whose
+// other keys are there has lost its history: what is left goes with the first message.
 //
-// KEYS: meta, stream, retained, …; the last one holds the Redis's own epoch, unless ARGV[2] does:
-// in a cluster that key is of another slot. ARGV[1]: an epoch that no room had before.
+// KEYS: meta, stream, retained, …; the last one holds the shared epoch, unless ARGV[2] is it or asks
+// for it (see withLife). ARGV[1]: an epoch that no room had before.
 //
 // The meta hash has the epoch, the number n of the last message, the bytes of data in the stream,
 // the time of the last message (at, in ms), the bytes and the number of the retained events
@@ -30,6 +30,7 @@ local epoch, n = meta[1], tonumber(meta[2])
 local known = epoch
 if not known then
   epoch, n = ARGV[2], 0
+  if epoch == '` + askLife + `' then return epoch end
   if epoch == '' then
     epoch = redis.call('GET', KEYS[#KEYS])
     if not epoch then
