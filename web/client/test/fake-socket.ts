@@ -1,5 +1,5 @@
 import { vi } from 'vitest';
-import { type ClientOptions, createWebSocketClient, webSocket } from '@zonecast/client';
+import { type ClientOptions, createWebSocketClient, type State, webSocket } from '@zonecast/client';
 
 export interface SentFrame {
   event: string;
@@ -120,4 +120,11 @@ export function fakeTime(hooks: { beforeEach(run: () => void): void; afterEach(r
     vi.useRealTimers();
     vi.restoreAllMocks();
   });
+}
+
+/** The states that the client enters from now on. */
+export function recordStates(client: { onState(listener: (state: State) => void): () => void }): State[] {
+  const states: State[] = [];
+  client.onState((state) => states.push(state));
+  return states;
 }
