@@ -147,7 +147,7 @@ func (s *server) greet(w io.Writer) {
                   -H 'Content-Type: application/json' -d '{"event":"ALERT","data":{"id":"1","severity":"warning","title":"Hello"}}'
 
 `, version, s.url(), key)
-	fmt.Fprintln(w, "who gets in")
+	fmt.Fprintln(w, "access")
 	for who := range slices.Chunk(s.config.Access(), 2) {
 		fmt.Fprintf(w, "  %-13s %s\n", who...)
 	}

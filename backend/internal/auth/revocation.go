@@ -93,12 +93,14 @@ func (r *Revocations) List() []Revocation {
 	defer r.mu.Unlock()
 	now := time.Now()
 	maps.DeleteFunc(r.all, func(_ string, one Revocation) bool { return one.Over(now) })
-	return slices.SortedFunc(maps.Values(r.all), func(x, y Revocation) int {
+	list := slices.AppendSeq([]Revocation{}, maps.Values(r.all)) // never nil: in JSON a list
+	slices.SortFunc(list, func(x, y Revocation) int {
 		if x.Created != y.Created {
 			return int(min(max(y.Created-x.Created, -1), 1))
 		}
 		return strings.Compare(x.ID, y.ID)
 	})
+	return list
 }
 
 // Has reports whether one of this ID is in force.

@@ -33,7 +33,7 @@ func (c *Config) Hosts() []string {
 
 // Access says who gets in, as pairs of who and what is asked for.
 func (c *Config) Access() []any {
-	clients, publishers, operators, monitoring := "a token", "a key or a token", "a login", "anyone"
+	clients, publishers, operators, metrics := "a token", "a key or a token", "a login", "anyone"
 	if !c.NeedsToken() {
 		clients = "anyone"
 	}
@@ -53,9 +53,9 @@ func (c *Config) Access() []any {
 		operators = "anyone"
 	}
 	if c.MetricsAuth {
-		monitoring = operators
+		metrics = operators
 	}
-	return []any{"clients", clients, "publishers", publishers, "operators", operators, "monitoring", monitoring}
+	return []any{"clients", clients, "publishers", publishers, "operators", operators, "metrics", metrics}
 }
 
 // secretSet reports whether clients or publishers are asked for something.

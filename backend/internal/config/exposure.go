@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
@@ -25,9 +26,10 @@ func (c *Config) Surfaces() []Surface {
 		return reach
 	}
 	token, keys := c.NeedsToken(), c.HasPublishKeys()
-	operator, operators := c.operatorSet() || c.secretSet(), "operators"
+	operator, operators, admins := c.operatorSet() || c.secretSet(), "operators", "operators with the role admin"
 	if !c.operatorSet() {
 		operators = "nobody until there are operators"
+		admins = operators
 	}
 	publishers := "services with a key"
 	switch {
@@ -44,6 +46,12 @@ func (c *Config) Surfaces() []Surface {
 	if c.HealthRooms == Operators {
 		rooms = who(operator, operators)
 	}
+	hosts := "the loopback names"
+	if named := c.Hosts(); slices.Contains(named, "*") {
+		hosts = "any"
+	} else if len(named) > 0 {
+		hosts += " and " + strings.Join(named, ", ")
+	}
 	proxies := "nobody"
 	if len(c.TrustedProxies) > 0 {
 		proxies = strings.Join(c.TrustedProxies, ", ")
@@ -53,12 +61,14 @@ func (c *Config) Surfaces() []Surface {
 		{"publish: /api/v1/…/broadcast", who(token || keys, publishers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET"},
 		{"dashboard and list of screens: /ui/, /screen/", who(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"list and end connections: /api/v1/connections", who(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"revoke tokens, delete rooms: /api/v1/revocations, …", who(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"a zone's screen: /screen/{warehouse}/{zone}", reach + "; its data needs what connecting needs", "LISTEN"},
 		{"totals: /health/websocket/metrics", who(c.MetricsAuth, operators), "METRICS_AUTH"},
 		{"largest rooms: /health/websocket/metrics", rooms, "HEALTH_ROOMS, OPERATOR_PASSWORD"},
 		{"metrics: /metrics", who(c.MetricsAuth, operators), "METRICS_AUTH"},
 		{"probes: /livez, /readyz", reach, "LISTEN"},
 		{"connect from web pages", "pages of " + pages, "ALLOWED_ORIGINS"},
+		{"names that requests may have as Host", hosts, "ALLOWED_HOSTS"},
 		{"name the client's address (X-Forwarded-For)", proxies, "TRUSTED_PROXIES"},
 	}
 	if c.RedisURL != "" {

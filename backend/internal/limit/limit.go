@@ -85,6 +85,15 @@ func (k *Keyed) Spend(key string, n float64, now time.Time) (wait time.Duration)
 	return b.Spend(k.rate, n, now)
 }
 
+// Return gives back n tokens that were spent, for what turned out to be free.
+func (k *Keyed) Return(key string, n float64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if b := k.buckets[key]; b != nil {
+		b.spent = max(0, b.spent-n)
+	}
+}
+
 // sweep forgets the buckets that are full again, when there are twice as many as after the last
 // sweep.
 func (k *Keyed) sweep(now time.Time) {

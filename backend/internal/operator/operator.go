@@ -156,7 +156,7 @@ func (o *Operators) login(r *http.Request, address, name, password string) (Role
 	hash, role := o.account(name)
 	seen := o.seen(address, name, password)
 	if o.remembers(seen, hash, now) {
-		o.addresses.Return(address, 1, now)
+		o.addresses.Return(address, 1)
 		return role, nil
 	}
 	if wait := o.names.Spend(shown(name), 1, now); wait > 0 {
@@ -171,8 +171,8 @@ func (o *Operators) login(r *http.Request, address, name, password string) (Role
 		o.opts.Log.Warn("login failed", "operator", shown(name), "address", address)
 		return 0, wire.Errorf(wire.CodeUnauthenticated, "the name or the password is wrong: log in as an operator of this server")
 	}
-	o.addresses.Return(address, 1, now)
-	o.names.Return(shown(name), 1, now)
+	o.addresses.Return(address, 1)
+	o.names.Return(shown(name), 1)
 	o.remember(seen, hash, now)
 	return role, nil
 }

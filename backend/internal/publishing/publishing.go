@@ -72,6 +72,9 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 		return wire.Position{}, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.opts.Rate.Refill, wait))
 	}
 	receipt, err := p.opts.Hub.Publish(ctx, publication)
+	if err != nil || receipt.Duplicate { // nothing was published
+		p.rates.Return(publication.Room.Warehouse, 1)
+	}
 	if err != nil {
 		return wire.Position{}, p.Reject(via, err)
 	}

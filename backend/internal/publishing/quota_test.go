@@ -63,6 +63,30 @@ func TestAWarehouseIsHeldToItsRateAndOthersAreNot(t *testing.T) {
 	})
 }
 
+// What is not published costs nothing of the rate: refusals and repetitions.
+func TestWhatIsNotPublishedCostsNothingOfTheRate(t *testing.T) {
+	for name, answer := range map[string]struct {
+		receipt broker.Receipt
+		err     error
+	}{
+		"the broker is away": {err: wire.Errorf(wire.CodeUnavailable, "away")},
+		"a repetition":       {receipt: broker.Receipt{Offset: wire.Offset{Epoch: "k", N: 1}, Duplicate: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &answering{receipt: answer.receipt, err: answer.err}
+			p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxDataBytes: 1024, Rate: limit.Rate{Tokens: 2, Refill: 0.001}})
+			service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil))
+			testkit.Must(t, err)
+			for range 10 {
+				_, err := p.Publish(t.Context(), "http", service, Request{Warehouse: "w", Event: "E"})
+				if _, limited := errors.AsType[*broker.QuotaError](err); limited {
+					t.Fatalf("refused as too many: %v", err)
+				}
+			}
+		})
+	}
+}
+
 // Callers that the idempotency keys are told apart by: by user, by publish key.
 func TestIdempotencyKeysAreOfTheirCaller(t *testing.T) {
 	h := new(keeping)

@@ -1,6 +1,28 @@
 package transport
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/limit"
+)
+
+// An address that has used up its limit does not use up that of a user who shares it.
+func TestARefusalByTheAddressCostsTheUserNothing(t *testing.T) {
+	now := time.Now()
+	g := NewGate(Options{Limits: Limits{UserFrames: limit.Rate{Tokens: 2, Refill: 1}, AddressFrames: limit.Rate{Tokens: 1, Refill: 0.001}}})
+	if g.Allow("another", "busy", 1, now) != 0 {
+		t.Fatal("the first frame is refused")
+	}
+	for range 5 {
+		if g.Allow("u", "busy", 1, now) == 0 {
+			t.Fatal("the address has no limit")
+		}
+	}
+	if wait := g.Allow("u", "elsewhere", 1, now); wait != 0 {
+		t.Errorf("the user has to wait %v elsewhere", wait)
+	}
+}
 
 func TestAnIPv6NetworkIsOneAddress(t *testing.T) {
 	for give, want := range map[string]string{

@@ -188,8 +188,11 @@ func (g *Gate) Refuse(err error) error { return g.RefuseAs(string(wire.AsError(e
 // Allow takes n frames out of the rate limits of a user and an address, or returns how long to
 // wait. An empty name has no limit.
 func (g *Gate) Allow(user, address string, n int, now time.Time) (wait time.Duration) {
-	if wait = g.userFrames.Spend(user, float64(n), now); wait == 0 {
-		wait = g.addressFrames.Spend(address, float64(n), now)
+	if wait = g.userFrames.Spend(user, float64(n), now); wait > 0 {
+		return wait
+	}
+	if wait = g.addressFrames.Spend(address, float64(n), now); wait > 0 {
+		g.userFrames.Return(user, float64(n)) // the address's others don't use up what is the user's
 	}
 	return wait
 }
