@@ -72,10 +72,10 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 		return wire.Position{}, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.opts.Rate.Refill, wait))
 	}
 	receipt, err := p.opts.Hub.Publish(ctx, publication)
-	if err != nil || receipt.Duplicate { // nothing was published
-		p.rates.Return(publication.Room.Warehouse, 1)
-	}
 	if err != nil {
+		if _, quota := errors.AsType[*broker.QuotaError](err); !quota { // the warehouse can't help it
+			p.rates.Return(publication.Room.Warehouse, 1)
+		}
 		return wire.Position{}, p.Reject(via, err)
 	}
 	accepted := time.Now()

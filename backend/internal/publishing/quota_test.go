@@ -63,25 +63,31 @@ func TestAWarehouseIsHeldToItsRateAndOthersAreNot(t *testing.T) {
 	})
 }
 
-// What is not published costs nothing of the rate: refusals and repetitions.
-func TestWhatIsNotPublishedCostsNothingOfTheRate(t *testing.T) {
-	for name, answer := range map[string]struct {
+// A warehouse whose rate is used up by what the server could not take would be held up twice; what
+// it asks for beyond its quotas, and repeats, is work like any other.
+func TestWhatTheServerCouldNotTakeCostsNothingOfTheRate(t *testing.T) {
+	for name, c := range map[string]struct {
 		receipt broker.Receipt
 		err     error
+		free    bool
 	}{
-		"the broker is away": {err: wire.Errorf(wire.CodeUnavailable, "away")},
+		"the broker is away": {err: wire.Errorf(wire.CodeUnavailable, "away"), free: true},
+		"the room is full":   {err: wire.Errorf(wire.CodeRateLimited, "members are behind"), free: true},
 		"a repetition":       {receipt: broker.Receipt{Offset: wire.Offset{Epoch: "k", N: 1}, Duplicate: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &answering{receipt: answer.receipt, err: answer.err}
+			h := &answering{receipt: c.receipt, err: c.err}
 			p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxDataBytes: 1024, Rate: limit.Rate{Tokens: 2, Refill: 0.001}})
 			service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil))
 			testkit.Must(t, err)
+			limited := false
 			for range 10 {
 				_, err := p.Publish(t.Context(), "http", service, Request{Warehouse: "w", Event: "E"})
-				if _, limited := errors.AsType[*broker.QuotaError](err); limited {
-					t.Fatalf("refused as too many: %v", err)
-				}
+				quota, ok := errors.AsType[*broker.QuotaError](err)
+				limited = limited || ok && quota.Quota == broker.QuotaPublishRate
+			}
+			if limited == c.free {
+				t.Errorf("refused for its rate: %v", limited)
 			}
 		})
 	}
