@@ -138,6 +138,14 @@ func TestARevokedUserIsOutEverywhereAndStaysOut(t *testing.T) {
 		start := func() *server { return serving(t, append([]string{"--redis-url=" + url}, flags...)...) }
 		check(t, []*server{start(), start()}, start)
 	})
+	t.Run("Redis is out of memory", func(t *testing.T) {
+		redis := stacktest.Redis(t, stack.Single).Redis
+		start := func() *server { return serving(t, append([]string{"--redis-url=" + redis.URL}, flags...)...) }
+		instances := []*server{start(), start()}
+		_, err := redis.Command(t.Context(), "CONFIG SET maxmemory 1")
+		testkit.Must(t, err)
+		check(t, instances, start)
+	})
 }
 
 func TestRevokingIsForOperators(t *testing.T) {

@@ -100,6 +100,9 @@ func TestAReadOnlyTokenLeavesNothingInRedis(t *testing.T) {
 func TestAFullRedisIsSaidAndTakesNoInstanceOut(t *testing.T) {
 	redis := stacktest.Redis(t, stack.Single).Redis
 	s := serving(t, "--redis-url="+redis.URL)
+	if answer, body := s.ask(t, http.MethodPost, "/api/v1/warehouses/kept/broadcast", `{"event":"E","retain":true}`); answer.StatusCode != http.StatusOK {
+		t.Fatalf("publishing: %s %s", answer.Status, body)
+	}
 	_, err := redis.Command(t.Context(), "CONFIG SET maxmemory 1")
 	testkit.Must(t, err)
 	testkit.Eventually(t, "it is said", func() bool {
@@ -118,6 +121,11 @@ func TestAFullRedisIsSaidAndTakesNoInstanceOut(t *testing.T) {
 	}
 	if answer, body = s.ask(t, http.MethodGet, "/poll?warehouse=w"); answer.StatusCode != http.StatusOK {
 		t.Errorf("joining a room: %s %s", answer.Status, body)
+	}
+	for _, path := range []string{"/api/v1/warehouses/kept/retained/E", "/api/v1/warehouses/kept"} {
+		if answer, body = s.ask(t, http.MethodDelete, path); answer.StatusCode != http.StatusNoContent {
+			t.Errorf("making room with DELETE %s: %s %s", path, answer.Status, body)
+		}
 	}
 	_, err = redis.Command(t.Context(), "CONFIG SET maxmemory 0")
 	testkit.Must(t, err)

@@ -31,7 +31,7 @@ const nodesKey = ":nodes"
 //
 // ARGV: field, JSON, age in ms at which one is stale, and removed, 1 for the first time. Without
 // JSON the announcement is retracted.
-var announceScript = redis.NewScript(`
+var announceScript = redis.NewScript(evenWhenFull + `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function name(field) return string.match(field, '^%S+ (.*)$') end
@@ -61,6 +61,12 @@ end
 redis.call('PEXPIRE', KEYS[1], 86400000)
 return {live, stale}
 `)
+
+// evenWhenFull begins the scripts that must work when Redis is out of memory: instances have to hear
+// of one another and of revocations just then. Redis asks for room only before a script's first
+// write, and this one needs none. What the scripts write is small and bounded.
+const evenWhenFull = `redis.call('PERSIST', KEYS[1])
+`
 
 // Redis is a cluster whose instances find each other in Redis.
 type Redis struct {

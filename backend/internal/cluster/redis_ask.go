@@ -32,6 +32,12 @@ const (
 	silenceTimeout = 5 * time.Second
 )
 
+// answerScript pushes an answer. ARGV: the answer, for how many ms it is kept.
+var answerScript = redis.NewScript(evenWhenFull + `
+redis.call('RPUSH', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+`)
+
 // An envelope is a question as it is put.
 type envelope struct {
 	ID   string `json:"id"`
@@ -215,11 +221,9 @@ func (c *Redis) reply(ctx context.Context, e envelope) {
 		c.log.Error("answer can't be encoded", "kind", e.Kind, "error", err)
 		return
 	}
-	key := c.prefix + answersPrefix + e.ID
-	pipe := c.client.Pipeline()
-	pipe.RPush(ctx, key, c.signer.Seal(bus.Answer, e.ID, string(p)))
-	pipe.PExpire(ctx, key, answerTimeout)
-	if _, err := pipe.Exec(ctx); err != nil {
+	err = answerScript.Run(ctx, c.client, []string{c.prefix + answersPrefix + e.ID},
+		c.signer.Seal(bus.Answer, e.ID, string(p)), answerTimeout.Milliseconds()).Err()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		c.log.Warn("answer not sent", "kind", e.Kind, "error", err)
 	}
 }

@@ -9,11 +9,22 @@ import (
 )
 
 const (
-	// revocationsKey, after the prefix, is a hash: ID ─▶ JSON, and versionField ─▶ a text that changes with each
-	// change.
+	// revocationsKey, after the prefix, is a hash: ID ─▶ JSON, and versionField ─▶ a text that
+	// changes with each change.
 	revocationsKey = ":revocations"
 	versionField   = "version"
 )
+
+// putScript sets fields of the hash. ARGV: field and value in turn.
+var putScript = redis.NewScript(evenWhenFull + `
+for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+`)
+
+// deleteScript deletes fields of the hash. ARGV: the version's field, its value, and the fields.
+var deleteScript = redis.NewScript(evenWhenFull + `
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+for i = 3, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
+`)
 
 // RevocationsVersion returns a text that changes when the revocations do; empty when there is
 // nothing in Redis.
@@ -41,15 +52,21 @@ func (c *Redis) PutRevocations(ctx context.Context, values map[string]string) er
 	for id, value := range values {
 		fields = append(fields, id, value)
 	}
-	return c.client.HSet(ctx, c.prefix+revocationsKey, fields...).Err()
+	return c.changeRevocations(ctx, putScript, fields)
 }
 
 // DeleteRevocations deletes them.
 func (c *Redis) DeleteRevocations(ctx context.Context, ids ...string) error {
-	_, err := c.client.TxPipelined(ctx, func(tx redis.Pipeliner) error {
-		tx.HDel(ctx, c.prefix+revocationsKey, ids...)
-		tx.HSet(ctx, c.prefix+revocationsKey, versionField, rand.Text())
-		return nil
-	})
-	return err
+	fields := []any{versionField, rand.Text()}
+	for _, id := range ids {
+		fields = append(fields, id)
+	}
+	return c.changeRevocations(ctx, deleteScript, fields)
+}
+
+func (c *Redis) changeRevocations(ctx context.Context, script *redis.Script, fields []any) error {
+	if err := script.Run(ctx, c.client, []string{c.prefix + revocationsKey}, fields...).Err(); !errors.Is(err, redis.Nil) {
+		return err
+	}
+	return nil
 }
