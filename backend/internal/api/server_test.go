@@ -86,9 +86,9 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	t.Helper()
 	s := &server{t: t, echo: echo.New(), metrics: metrics.New("v-test"), log: new(bytes.Buffer)}
 	s.metrics.AddTransport("websocket", func() int { return s.hub.Connections() })
-	s.pool = outbox.NewPool(outbox.Options{Meter: s.metrics, MaxBytes: bytesQueued, SlowAfter: time.Minute})
+	s.pool = outbox.NewPool(outbox.Options{Meter: s.metrics, MaxQueuedBytes: bytesQueued, SlowAfter: time.Minute})
 	t.Cleanup(s.pool.Close)
-	s.hub = hub.New(hub.Options{Pool: s.pool, PublishWait: wait, OnWait: s.metrics.PublishThrottled.Inc})
+	s.hub = hub.New(hub.Options{Pool: s.pool, PublishWait: wait, OnWait: s.metrics.PublishWaits.Inc})
 	s.broker = &fragile{Memory: broker.NewMemory(broker.Limits{Retained: 2, Warehouse: broker.Quota{Rooms: roomQuota}}, s.hub)}
 	s.hub.Use(s.broker)
 	s.readiness = cluster.NewReadiness(s.broker.Health)

@@ -1,7 +1,7 @@
 // Package backpressure decides when the publishers to a room wait for its members. It is the only
 // place that does.
 //
-//	hub.Publish ── Reserve ────▶ Room ◀── Move, Took ── outbox: a member's queue passed a watermark
+//	hub.Publish ── Reserve ────▶ Load ◀── Move, Took ── outbox: a member's queue passed a watermark
 //	hub.Message ── Delivered ──▶  │
 //	                              ├── Decide, a pure function of counts
 //	hub, deferred ◀── WaitOpen ───┤
@@ -22,14 +22,12 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// HighWatermark and LowWatermark are parts of the bound of one connection's write queue: above the
-// high one it is behind, at the low one it is ready again. A publisher is let in while less than
-// the high one is in flight in its room: what is, with one publication more, fits above it in a
-// queue.
-const (
-	HighWatermark = 4 // bound / 4
-	LowWatermark  = 8 // bound / 8
-)
+// HighWatermark returns above how many bytes a write queue is behind. A publisher is let in while
+// less is in flight in its room: what is, with one publication more, fits above it in a queue.
+func HighWatermark(maxQueuedBytes int) int { return maxQueuedBytes / 4 }
+
+// LowWatermark returns at how many bytes a queue that was behind is ready again.
+func LowWatermark(maxQueuedBytes int) int { return maxQueuedBytes / 8 }
 
 // graceShare is which part of PublishWait a room may wait for a few outliers while it moves on by
 // the bound of one connection: publishers are not refused because of them.
@@ -37,8 +35,8 @@ const graceShare = 2
 
 // Control is what all rooms of an instance share. All fields are static.
 type Control struct {
-	// Bound is the most bytes that are queued for one connection.
-	Bound int
+	// MaxQueuedBytes is the most that waits for one connection.
+	MaxQueuedBytes int
 	// PublishWait is how long a publisher waits at most; then it is refused.
 	PublishWait time.Duration
 	// StallTimeout is how long publishers wait for members of which none takes anything.
@@ -73,7 +71,7 @@ func (c *Control) grace() time.Duration { return c.PublishWait / graceShare }
 // A Reservation is a publication's part of what a room may have in flight: from before the broker
 // gets it until it is in the members' queues. The zero value reserves nothing.
 type Reservation struct {
-	room  *Room
+	room  *Load
 	bytes int
 }
 
@@ -81,7 +79,7 @@ type Reservation struct {
 // room's members on this instance; nil when there are none. The error is a *wire.Error of
 // wire.CodeRateLimited, or of wire.CodeUnavailable when ctx ends. Without an error, Accepted or
 // Release has to follow.
-func (c *Control) Reserve(ctx context.Context, name wire.Room, r *Room, bytes int) (Reservation, error) {
+func (c *Control) Reserve(ctx context.Context, name wire.Room, r *Load, bytes int) (Reservation, error) {
 	changed, again, ok := c.tryReserve(name, r, bytes)
 	if ok {
 		return Reservation{r, bytes}, nil
@@ -105,7 +103,7 @@ func (c *Control) Reserve(ctx context.Context, name wire.Room, r *Room, bytes in
 }
 
 // tryReserve reserves, or returns what to wait for.
-func (c *Control) tryReserve(name wire.Room, r *Room, bytes int) (changed <-chan struct{}, again time.Time, ok bool) {
+func (c *Control) tryReserve(name wire.Room, r *Load, bytes int) (changed <-chan struct{}, again time.Time, ok bool) {
 	now := time.Now()
 	if c.Signal != nil {
 		if until := c.Signal.OverloadedUntil(name); now.Before(until) {
@@ -118,7 +116,7 @@ func (c *Control) tryReserve(name wire.Room, r *Room, bytes int) (changed <-chan
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	open, again := r.isOpen(now)
-	space := !r.deferring && r.inFlight < c.Bound/HighWatermark
+	space := !r.deferring && r.inFlight < HighWatermark(c.MaxQueuedBytes)
 	if open && (space || r.count() == 0) { // without members nothing is queued, nor delivered
 		r.inFlight += bytes
 		return nil, time.Time{}, true
@@ -127,7 +125,7 @@ func (c *Control) tryReserve(name wire.Room, r *Room, bytes int) (changed <-chan
 }
 
 // wait returns what is closed when the room may have opened. It is called with r.mu held.
-func (r *Room) wait() <-chan struct{} {
+func (r *Load) wait() <-chan struct{} {
 	if r.changed == nil {
 		r.changed = make(chan struct{})
 	}
@@ -152,7 +150,7 @@ func pause(ctx context.Context, changed <-chan struct{}, again time.Time) bool {
 }
 
 // WaitOpen waits until the members can take more, and reports whether they can before ctx ends.
-func (r *Room) WaitOpen(ctx context.Context) bool {
+func (r *Load) WaitOpen(ctx context.Context) bool {
 	for {
 		r.mu.Lock()
 		open, again := r.isOpen(time.Now())

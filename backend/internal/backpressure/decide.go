@@ -3,8 +3,7 @@ package backpressure
 import "time"
 
 // A Sample is what is known of a room's members when a publisher wants to go on. A member is behind
-// from the moment more than [HighWatermark] of its bound is queued for it until at most
-// [LowWatermark] is.
+// from the moment more than [HighWatermark] is queued for it until at most [LowWatermark] is.
 type Sample struct {
 	Members int
 	// Behind are the members that are behind, without those that were given up.

@@ -48,7 +48,7 @@ func (h *Hub) deferDelivery(r *room, a delivery) bool {
 		return false
 	}
 	n := a.weight()
-	for d.bytes+n > deferredPerRoom*h.control.Bound || h.deferred.Load()+int64(n) > deferredTotal {
+	for d.bytes+n > deferredPerRoom*h.control.MaxQueuedBytes || h.deferred.Load()+int64(n) > deferredTotal {
 		if len(d.deliveries) == 0 {
 			return false
 		}

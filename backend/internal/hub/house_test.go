@@ -113,7 +113,7 @@ func build(t testing.TB, o options) *house {
 		h.dial = func(testing.TB) (net.Conn, net.Conn) { return net.Pipe() }
 	}
 	meter := cmp.Or[outbox.Meter](o.meter, quiet{})
-	h.pool = outbox.NewPool(outbox.Options{Meter: meter, MaxBytes: o.bytes, SlowAfter: o.slow})
+	h.pool = outbox.NewPool(outbox.Options{Meter: meter, MaxQueuedBytes: o.bytes, SlowAfter: o.slow})
 	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
 		PublishWait: o.wait, RetainAge: o.limits.RetainAge, Linger: o.linger, StallTimeout: o.stall, Signal: o.signal, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)

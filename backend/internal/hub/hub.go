@@ -85,7 +85,7 @@ func New(opts Options) *Hub {
 		opts.StallTimeout = wire.SlowAfter
 	}
 	h := &Hub{opts: opts, seed: maphash.MakeSeed(), sessions: map[*Session]struct{}{},
-		control: &backpressure.Control{Bound: opts.Pool.Bound(), PublishWait: opts.PublishWait,
+		control: &backpressure.Control{MaxQueuedBytes: opts.Pool.MaxQueuedBytes(), PublishWait: opts.PublishWait,
 			StallTimeout: opts.StallTimeout, OnWait: opts.OnWait, Signal: opts.Signal}}
 	for i := range h.rooms {
 		h.rooms[i].rooms = map[wire.Room]*room{}
@@ -108,7 +108,7 @@ func (h *Hub) shard(r wire.Room) *shard {
 // A room is one with members here, or about to have some.
 type room struct {
 	name wire.Room
-	load *backpressure.Room
+	load *backpressure.Load
 
 	refs int // members and those about to be; guarded by the shard's mutex
 
@@ -166,7 +166,7 @@ func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
 	s.mu.Lock()
 	r := s.rooms[name]
 	if r == nil {
-		r = &room{name: name, load: h.control.NewRoom(name)}
+		r = &room{name: name, load: h.control.NewLoad(name)}
 		s.rooms[name] = r
 	}
 	if r.refs++; r.refs == 1 {

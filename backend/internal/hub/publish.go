@@ -26,7 +26,7 @@ func (h *Hub) Publish(ctx context.Context, p broker.Publication) (broker.Receipt
 }
 
 // load returns what publishers to a room wait by; nil when it has no members here.
-func (h *Hub) load(name wire.Room) *backpressure.Room {
+func (h *Hub) load(name wire.Room) *backpressure.Load {
 	if r := h.find(name); r != nil {
 		return r.load
 	}

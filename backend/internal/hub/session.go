@@ -144,7 +144,7 @@ func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Of
 		}
 	}
 	for pause := time.Millisecond; ; {
-		if err := s.waitDrained(ctx); err != nil {
+		if err := s.waitLowWatermark(ctx); err != nil {
 			return err
 		}
 		done, err := s.tryJoinLive(r, after)
@@ -196,11 +196,11 @@ func errReplayTooLong() error {
 		Message: "the replay took too long: subscribe again with the last offset"}
 }
 
-// waitDrained waits until the client's queue is at its low watermark, so that a replay never trips
-// the slow-consumer limit.
-func (s *Session) waitDrained(ctx context.Context) error {
+// waitLowWatermark waits until the client's queue is at its low watermark, so that a replay never
+// trips the slow-consumer limit.
+func (s *Session) waitLowWatermark(ctx context.Context) error {
 	select {
-	case <-s.Queue.Drained():
+	case <-s.Queue.AtLowWatermark():
 		return nil
 	case <-ctx.Done():
 		return errReplayTooLong()
@@ -210,7 +210,7 @@ func (s *Session) waitDrained(ctx context.Context) error {
 // pushAll sends frames at the client's pace.
 func (s *Session) pushAll(ctx context.Context, frames []*outbox.Frame) error {
 	for _, f := range frames {
-		if err := s.waitDrained(ctx); err != nil {
+		if err := s.waitLowWatermark(ctx); err != nil {
 			return err
 		}
 		if s.Queue.Push(f) != nil {
@@ -261,7 +261,7 @@ func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, err error)
 	for _, f := range missed {
 		weight += cost(f.frame)
 	}
-	if lacking > 1 && weight > s.hub.opts.Pool.Bound()/4 {
+	if lacking > 1 && weight > s.hub.opts.Pool.MaxQueuedBytes()/4 {
 		return false, nil // too much at once for a small bound: page by page then
 	}
 	s.mu.Lock()

@@ -23,7 +23,7 @@ type Metrics struct {
 	Received         *prometheus.CounterVec // frames from clients, by event
 	Requests         *prometheus.CounterVec // HTTP, by route, method and code
 	PublishDuration  prometheus.Histogram   // seconds, of accepted publications
-	PublishThrottled prometheus.Counter     // publications that had to wait for their room
+	PublishWaits     prometheus.Counter     // publications that had to wait for their room
 	QuotaRefusals    *prometheus.CounterVec // publications, by quota
 	Gaps             prometheus.Counter
 	PongTimeouts     prometheus.Counter
@@ -78,7 +78,7 @@ func New(version string) *Metrics {
 	m.PublishDuration = factory.NewHistogram(prometheus.HistogramOpts{Name: "zonecast_publish_duration_seconds",
 		Help:    "Time from a valid publication to its offset; accepted publications only.",
 		Buckets: seconds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
-	m.PublishThrottled = counter("zonecast_publish_waits_total",
+	m.PublishWaits = counter("zonecast_publish_waits_total",
 		"Publications that waited because members of their room were behind.")
 
 	m.QuotaRefusals = counters("zonecast_quota_refusals_total", "Publications refused because a warehouse is at a quota.", "quota")

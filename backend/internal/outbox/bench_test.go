@@ -36,7 +36,7 @@ func BenchmarkQueue(b *testing.B) {
 						q.Push(f)
 					}
 					for q.Stats().Waiting > 256<<10 {
-						<-q.Drained()
+						<-q.AtLowWatermark()
 					}
 				}
 				for q.Stats().Waiting > 0 {
@@ -88,7 +88,7 @@ func (taker) Close() error                { return nil }
 func BenchmarkConflate(b *testing.B) {
 	for _, waiting := range []int{10, 1_000, 8_000} {
 		b.Run(fmt.Sprintf("among %d", waiting), func(b *testing.B) {
-			p, _ := start(b, outbox.Options{MaxBytes: 64 << 20})
+			p, _ := start(b, outbox.Options{MaxQueuedBytes: 64 << 20})
 			s, c := pair(b)
 			q := p.NewQueue(s, lines, nil)
 			block(q)

@@ -85,7 +85,7 @@ func TestWaitingMessagesAreReplacedByNewerOnes(t *testing.T) {
 
 // However much is published, a client that is behind costs one state and one notice.
 func TestASlowClientOfOneStateIsNeverClosed(t *testing.T) {
-	p, m := start(t, outbox.Options{MaxBytes: 64 << 10})
+	p, m := start(t, outbox.Options{MaxQueuedBytes: 64 << 10})
 	q, client := stalledQueue(t, p, lines)
 	const states = 5_000
 	for i := range uint64(states) {

@@ -24,7 +24,7 @@ func (h hold) Prefix(dst []byte, _ *outbox.Frame) []byte {
 func TestAQueueOverItsBoundStillAnswersTheHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const bound = 64 << 10
-		p, m := start(t, outbox.Options{MaxBytes: bound, Writers: 1})
+		p, m := start(t, outbox.Options{MaxQueuedBytes: bound, Writers: 1})
 		let, client := make(hold), newFake()
 		client.let(plenty)
 		busy, q := p.NewQueue(client, lines, let), p.NewQueue(client, lines, nil)
@@ -53,7 +53,7 @@ func TestAQueueOverItsBoundStillAnswersTheHandshake(t *testing.T) {
 // control frames, in their order.
 func TestAQueueOverItsBoundKeepsWhatTheConnectionStandsOn(t *testing.T) {
 	const pongs = 10
-	p, m := start(t, outbox.Options{MaxBytes: 128 << 10})
+	p, m := start(t, outbox.Options{MaxQueuedBytes: 128 << 10})
 	q, client := stalledQueue(t, p, lines)
 	pushed := 1
 	var want []string
@@ -85,7 +85,7 @@ func TestWhatAQueueOverItsBoundKeepsIsBounded(t *testing.T) {
 		"answers": func(q *outbox.Queue) error { return q.Send(answer) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, _ := start(t, outbox.Options{MaxBytes: 256 << 10})
+			p, _ := start(t, outbox.Options{MaxQueuedBytes: 256 << 10})
 			q, client := stalledQueue(t, p, lines)
 			writing := q.Stats().Waiting
 			for push(q) == nil {

@@ -53,7 +53,7 @@ func TestTheBoundIsOneOfMemory(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, _ := start(t, outbox.Options{MaxBytes: bound})
+			p, _ := start(t, outbox.Options{MaxQueuedBytes: bound})
 			q, _ := stalledQueue(t, p, c.by)
 			before := heap()
 			for i, step := 0, 0; i < 5_000 && q.Stats().Waiting+2*step < bound; i++ {

@@ -125,7 +125,7 @@ func TestFramesLeaveInOrderAndWholeThroughEverySpeedOfReader(t *testing.T) {
 			go func() {
 				for i := range n {
 					for q.Stats().Waiting > 100<<10 { // stay below the bound: this reader is slow, not dead
-						<-q.Drained()
+						<-q.AtLowWatermark()
 					}
 					q.Push(message(i))
 				}
@@ -150,7 +150,7 @@ func TestFramesLeaveInOrderAndWholeThroughEverySpeedOfReader(t *testing.T) {
 
 func TestAReaderThatStopsIsClosedAsSlowAndHoldsUpNobody(t *testing.T) {
 	const bound, frame = 64 << 10, 1 << 10
-	p, m := start(t, outbox.Options{MaxBytes: bound, Writers: 1})
+	p, m := start(t, outbox.Options{MaxQueuedBytes: bound, Writers: 1})
 	slowS, slowC := pair(t)
 	fastS, fastC := pair(t)
 	slow, fast := p.NewQueue(slowS, lines, nil), p.NewQueue(fastS, lines, nil)
@@ -243,14 +243,14 @@ func TestHangupEndsAStalledQueueAtOnce(t *testing.T) {
 }
 
 func TestDrainedTellsAReplayWhenToGoOn(t *testing.T) {
-	p, _ := start(t, outbox.Options{MaxBytes: 256 << 10})
+	p, _ := start(t, outbox.Options{MaxQueuedBytes: 256 << 10})
 	s, c := pair(t)
 	q := p.NewQueue(s, lines, nil)
 	n := 0
 	for ; q.Stats().Waiting < 128<<10; n++ {
 		q.Push(message(n))
 	}
-	drained := q.Drained()
+	drained := q.AtLowWatermark()
 	select {
 	case <-drained:
 		t.Fatal("drained with half of the bound waiting")
@@ -263,7 +263,7 @@ func TestDrainedTellsAReplayWhenToGoOn(t *testing.T) {
 		t.Errorf("drained with %d bytes waiting", w)
 	}
 	q.Close(wire.CloseGoingAway, "")
-	<-q.Drained() // a closing queue never lets a replay wait
+	<-q.AtLowWatermark() // a closing queue never lets a replay wait
 	endAll(t, nil, q)
 	reading.Wait()
 }

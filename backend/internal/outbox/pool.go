@@ -11,9 +11,9 @@ import (
 
 // Options of a [Pool]. Zero values mean the defaults.
 type Options struct {
-	// MaxBytes is the most memory that what waits for one connection may take (default
+	// MaxQueuedBytes is the most memory that what waits for one connection may take (default
 	// wire.QueuedBytes).
-	MaxBytes int
+	MaxQueuedBytes int
 	// Writers is the number of goroutines that write (default GOMAXPROCS).
 	Writers int
 	// SlowAfter is how long the oldest message may wait for a connection before it counts as slow
@@ -62,8 +62,8 @@ type Pool struct {
 
 // NewPool starts the writers. Close ends them.
 func NewPool(opts Options) *Pool {
-	if opts.MaxBytes == 0 {
-		opts.MaxBytes = wire.QueuedBytes
+	if opts.MaxQueuedBytes == 0 {
+		opts.MaxQueuedBytes = wire.QueuedBytes
 	}
 	if opts.Writers == 0 {
 		opts.Writers = runtime.GOMAXPROCS(0)
@@ -98,8 +98,8 @@ func (p *Pool) NewQueue(sink Sink, encoding *Encoding, prefixer Prefixer) *Queue
 // writer returns the one whose turn it is.
 func (p *Pool) writer() *writer { return p.writers[p.turn.Add(1)%uint32(len(p.writers))] }
 
-// Bound returns the most bytes that wait for one connection.
-func (p *Pool) Bound() int { return p.opts.MaxBytes }
+// MaxQueuedBytes returns the most bytes that wait for one connection.
+func (p *Pool) MaxQueuedBytes() int { return p.opts.MaxQueuedBytes }
 
 // Waiting returns about how many bytes wait in all queues: the writers add up their counters after
 // each round.

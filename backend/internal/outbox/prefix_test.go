@@ -47,7 +47,7 @@ func TestEachFrameHasItsPrefix(t *testing.T) {
 		"a sink that waits":     func() (outbox.Sink, io.Reader) { f := newFake(); return waiting{f}, f },
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, _ := start(t, outbox.Options{MaxBytes: 16 << 20})
+			p, _ := start(t, outbox.Options{MaxQueuedBytes: 16 << 20})
 			sink, client := connect()
 			prefixer := new(numbering)
 			q := p.NewQueue(sink, lines, prefixer)

@@ -48,7 +48,7 @@ type Queue struct {
 
 	first    [2]entry // inline backing array of frames
 	watchers *watcher
-	drained  chan struct{} // closed when the queue is ready again; nil while nobody waits for that
+	atLow    chan struct{} // closed when the queue is ready again; nil while nobody waits for that
 	sink     Sink          // static
 }
 
@@ -130,7 +130,7 @@ func (q *Queue) push(f *Frame, now moment) (pushResult, error) {
 	if f.Message.Conflate != "" && len(q.frames) > 0 {
 		q.conflateLocked(f.Message)
 	}
-	if q.waiting+n > q.pool.opts.MaxBytes {
+	if q.waiting+n > q.pool.opts.MaxQueuedBytes {
 		q.dropLocked(f)
 		return pushResult{needsWriter: q.closeLocked(wire.CloseSlowConsumer,
 			"too many bytes were waiting: reconnect and resume")}, ErrClosed

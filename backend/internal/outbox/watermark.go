@@ -9,13 +9,13 @@ import (
 
 // A watcher is one room that feeds a queue.
 type watcher struct {
-	room   *backpressure.Room
+	room   *backpressure.Load
 	member backpressure.Member
 	next   *watcher
 }
 
 // Watch tells a room, from now on, how far its member is behind.
-func (q *Queue) Watch(r *backpressure.Room) {
+func (q *Queue) Watch(r *backpressure.Load) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.watchers = &watcher{room: r, next: q.watchers}
@@ -23,7 +23,7 @@ func (q *Queue) Watch(r *backpressure.Room) {
 }
 
 // Unwatch ends it.
-func (q *Queue) Unwatch(r *backpressure.Room) {
+func (q *Queue) Unwatch(r *backpressure.Load) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for at := &q.watchers; *at != nil; at = &(*at).next {
@@ -35,39 +35,38 @@ func (q *Queue) Unwatch(r *backpressure.Room) {
 	}
 }
 
-// Drained returns a channel that is closed when the queue is at its low watermark, or takes no more.
-// A replay waits for it, so that it never trips the slow-consumer limit.
-func (q *Queue) Drained() <-chan struct{} {
+// AtLowWatermark returns a channel that is closed when the queue is at its low watermark, or takes
+// no more. A replay waits for it, so that it never trips the slow-consumer limit.
+func (q *Queue) AtLowWatermark() <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closing || q.isLowLocked() {
 		return closed
 	}
-	if q.drained == nil {
-		q.drained = make(chan struct{})
+	if q.atLow == nil {
+		q.atLow = make(chan struct{})
 	}
-	return q.drained
+	return q.atLow
 }
 
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // levelLocked follows a change of what the queue is charged.
 func (q *Queue) levelLocked() {
-	bound := q.pool.opts.MaxBytes
 	switch ready := q.level == backpressure.Ready; {
-	case ready && q.waiting > bound/backpressure.HighWatermark && !q.closing:
+	case ready && q.waiting > backpressure.HighWatermark(q.pool.opts.MaxQueuedBytes) && !q.closing:
 		q.moveLocked(q.behindLocked())
 	case !ready && (q.isLowLocked() || q.closing):
 		q.moveLocked(backpressure.Ready)
 	}
-	if q.drained != nil && (q.closing || q.isLowLocked()) {
-		close(q.drained)
-		q.drained = nil
+	if q.atLow != nil && (q.closing || q.isLowLocked()) {
+		close(q.atLow)
+		q.atLow = nil
 	}
 }
 
 func (q *Queue) isLowLocked() bool {
-	return q.waiting <= q.pool.opts.MaxBytes/backpressure.LowWatermark
+	return q.waiting <= backpressure.LowWatermark(q.pool.opts.MaxQueuedBytes)
 }
 
 func (q *Queue) moveLocked(to backpressure.Level) {

@@ -24,12 +24,12 @@ func TestRoomsLearnHowAQueueStandsBetweenItsWatermarks(t *testing.T) {
 		{name: "one of many members, in many rooms", others: 20, rooms: 3, full: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, _ := start(t, outbox.Options{MaxBytes: bound})
+			p, _ := start(t, outbox.Options{MaxQueuedBytes: bound})
 			q, sink := stalledQueue(t, p, lines)
-			c := &backpressure.Control{Bound: bound, PublishWait: time.Hour, StallTimeout: time.Hour}
-			var rooms []*backpressure.Room
+			c := &backpressure.Control{MaxQueuedBytes: bound, PublishWait: time.Hour, StallTimeout: time.Hour}
+			var rooms []*backpressure.Load
 			for range tt.rooms {
-				r := c.NewRoom(wire.Room{Warehouse: "w"})
+				r := c.NewLoad(wire.Room{Warehouse: "w"})
 				for range tt.others {
 					r.Join(new(backpressure.Member), backpressure.Ready)
 				}
@@ -37,7 +37,7 @@ func TestRoomsLearnHowAQueueStandsBetweenItsWatermarks(t *testing.T) {
 				rooms = append(rooms, r)
 			}
 			waits := func() bool { return !rooms[0].IsOpen() }
-			for n := 1; q.Stats().Waiting <= bound/backpressure.HighWatermark; n++ {
+			for n := 1; q.Stats().Waiting <= backpressure.HighWatermark(bound); n++ {
 				if waits() {
 					t.Fatalf("publishers wait at %d bytes", q.Stats().Waiting)
 				}
@@ -46,7 +46,7 @@ func TestRoomsLearnHowAQueueStandsBetweenItsWatermarks(t *testing.T) {
 			if waits() != tt.full {
 				t.Errorf("publishers wait for a peer that has not read: %v, want %v", waits(), tt.full)
 			}
-			drained := q.Drained()
+			drained := q.AtLowWatermark()
 			sink.let(200) // the message that is being written
 			eventually(t, "publishers wait for a peer that reads", waits)
 			select {
@@ -71,14 +71,14 @@ func TestRoomsLearnHowAQueueStandsBetweenItsWatermarks(t *testing.T) {
 // A closing queue makes nobody wait.
 func TestAClosingQueueIsNotBehind(t *testing.T) {
 	const bound = 64 << 10
-	p, _ := start(t, outbox.Options{MaxBytes: bound, CloseGrace: time.Hour})
+	p, _ := start(t, outbox.Options{MaxQueuedBytes: bound, CloseGrace: time.Hour})
 	q, _ := stalledQueue(t, p, lines)
-	r := (&backpressure.Control{Bound: bound, PublishWait: time.Hour, StallTimeout: time.Hour}).NewRoom(wire.Room{Warehouse: "w"})
+	r := (&backpressure.Control{MaxQueuedBytes: bound, PublishWait: time.Hour, StallTimeout: time.Hour}).NewLoad(wire.Room{Warehouse: "w"})
 	q.Watch(r)
 	for n := 1; r.IsOpen(); n++ {
 		q.Push(message(n))
 	}
-	drained := q.Drained()
+	drained := q.AtLowWatermark()
 	q.Close(wire.CloseGoingAway, "")
 	<-drained
 	if !r.IsOpen() {

@@ -81,9 +81,9 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait 
 
 	joining, cancel := context.WithTimeout(ctx, transport.ActionTimeout)
 	defer cancel()
-	a := newAnswer(h.pool.Bound()/4, cancel)
+	a := newAnswer(h.pool.MaxQueuedBytes()/4, cancel)
 	if atOnce {
-		a.limit = h.pool.Bound()
+		a.limit = h.pool.MaxQueuedBytes()
 	}
 	queue := h.pool.NewQueue(a, encoding, a)
 	s := h.gate.Open(visit.User, queue, nil)

@@ -100,7 +100,7 @@ func Start(t testing.TB, o Options) *Server {
 	o.Heartbeat = cmp.Or(o.Heartbeat, time.Hour)
 	o.Limits.Connections = cmp.Or(o.Limits.Connections, 1000)
 	s := &Server{t: t, transport: o.Transport, Metrics: metrics.New("test")}
-	pool := outbox.NewPool(outbox.Options{MaxBytes: o.Queued, Meter: s.Metrics, CloseGrace: time.Second})
+	pool := outbox.NewPool(outbox.Options{MaxQueuedBytes: o.Queued, Meter: s.Metrics, CloseGrace: time.Second})
 	s.Hub = hub.New(hub.Options{Pool: pool, Heartbeat: o.Heartbeat, OnGap: s.Metrics.Gaps.Inc, Linger: o.Linger})
 	s.Broker = &Fragile{Memory: broker.NewMemory(broker.Limits{Messages: cmp.Or(o.History, 100_000), Bytes: 1 << 30}, s.Hub)}
 	s.Hub.Use(s.Broker)

@@ -16,13 +16,13 @@ const bound = 1 << 20
 var name = wire.Room{Warehouse: "w", Zone: "a"}
 
 func control() *Control {
-	return &Control{Bound: bound, PublishWait: 2 * time.Second, StallTimeout: time.Second}
+	return &Control{MaxQueuedBytes: bound, PublishWait: 2 * time.Second, StallTimeout: time.Second}
 }
 
 func at(n uint64) wire.Offset { return wire.Offset{Epoch: "e", N: n} }
 
 // join adds members at a level.
-func (r *Room) join(n int, l Level) (all []*Member) {
+func (r *Load) join(n int, l Level) (all []*Member) {
 	for range n {
 		all = append(all, new(Member))
 		r.Join(all[len(all)-1], l)
@@ -31,7 +31,7 @@ func (r *Room) join(n int, l Level) (all []*Member) {
 }
 
 // wait returns how long a publisher waits, and how it ends.
-func wait(t *testing.T, r *Room) (waited time.Duration, code wire.ErrorCode) {
+func wait(t *testing.T, r *Load) (waited time.Duration, code wire.ErrorCode) {
 	t.Helper()
 	began := time.Now()
 	v, err := r.control.Reserve(t.Context(), name, r, 1)
@@ -60,7 +60,7 @@ func TestPublishersWaitForABoundedTime(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := control().NewRoom(name)
+				r := control().NewLoad(name)
 				r.join(tt.ready, Ready)
 				r.join(tt.writing, Writing)
 				r.join(tt.full, Full)
@@ -78,7 +78,7 @@ func later(d time.Duration, f func()) { time.AfterFunc(d, f) }
 
 func TestPublishersGoOnWhenMembersHaveDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := control().NewRoom(name)
+		r := control().NewLoad(name)
 		members := r.join(3, Writing)
 		for i := range 3 {
 			later(time.Duration(i+1)*100*time.Millisecond, func() { r.Move(members[i], Writing, Ready) })
@@ -92,7 +92,7 @@ func TestPublishersGoOnWhenMembersHaveDrained(t *testing.T) {
 
 func TestPublishersGoOnWhenTheOnlyMemberBehindLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := control().NewRoom(name)
+		r := control().NewLoad(name)
 		full := r.join(1, Full)
 		later(10*time.Millisecond, func() { r.Leave(full[0], Full) })
 		if got, _ := wait(t, r); got != 10*time.Millisecond {
@@ -104,7 +104,7 @@ func TestPublishersGoOnWhenTheOnlyMemberBehindLeaves(t *testing.T) {
 // Members that take something now and then set the pace of their room, however slow it is.
 func TestTheManyAreNotGivenUpWhileTheyTakeSomething(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := control().NewRoom(name)
+		r := control().NewLoad(name)
 		reading := r.join(4, Reading)
 		for i := range 10 {
 			later(time.Duration(i)*900*time.Millisecond, func() { r.Took(reading[0]) })
@@ -120,7 +120,7 @@ func TestTheManyAreNotGivenUpWhileTheyTakeSomething(t *testing.T) {
 // Who was given up is waited for again when it comes back; until then nobody waits twice for it.
 func TestWhoWasGivenUpCountsAgainWhenItTakesSomething(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := control().NewRoom(name)
+		r := control().NewLoad(name)
 		full := r.join(2, Full)
 		for _, want := range []time.Duration{time.Second, 0, 0} {
 			if got, _ := wait(t, r); got != want {
@@ -138,7 +138,7 @@ func TestWhoWasGivenUpCountsAgainWhenItTakesSomething(t *testing.T) {
 // Those that were given up and leave take nobody's place: others that read are waited for.
 func TestWhoWasGivenUpLeavesNoExemptionBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := control().NewRoom(name)
+		r := control().NewLoad(name)
 		dead := r.join(2, Full)
 		if got, _ := wait(t, r); got != time.Second {
 			t.Fatalf("waited %v for members that take nothing, want 1s", got)
@@ -157,7 +157,7 @@ func TestWhoWasGivenUpLeavesNoExemptionBehind(t *testing.T) {
 // connection.
 func TestTheGraceForAFewIsEarnedByBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := control().NewRoom(name)
+		r := control().NewLoad(name)
 		r.join(20, Ready)
 		slow := r.join(1, Reading)
 		reads := func() { r.Took(slow[0]) }
@@ -177,7 +177,7 @@ func TestTheGraceForAFewIsEarnedByBytes(t *testing.T) {
 // Where the many are slow, a few may be slower for as long again.
 func TestWaitingForTheManyEarnsGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := control().NewRoom(name)
+		r := control().NewLoad(name)
 		r.join(20, Ready)
 		slow := r.join(1, Reading)
 		for i := range 1000 {
@@ -201,7 +201,7 @@ func TestWaitingForTheManyEarnsGrace(t *testing.T) {
 // When the last member leaves, nothing is delivered any more: what was in flight holds up nobody.
 func TestPublishersGoOnWhenTheLastMemberLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := control().NewRoom(name)
+		r := control().NewLoad(name)
 		r.Delivered(at(0), 0)
 		last := r.join(1, Ready)
 		if v, err := r.control.Reserve(t.Context(), name, r, bound); err != nil {
@@ -221,7 +221,7 @@ func TestWhatIsInFlightIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := control()
 		c.PublishWait = 0
-		r := c.NewRoom(name)
+		r := c.NewLoad(name)
 		r.join(1, Ready)
 		r.Delivered(at(0), 0)
 		reserve := func(bytes int) (Reservation, bool) {
@@ -278,7 +278,7 @@ func TestWhatIsInFlightIsBounded(t *testing.T) {
 
 func TestAPublisherWaitsForWhatIsDeferred(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := control().NewRoom(name)
+		r := control().NewLoad(name)
 		r.join(1, Ready)
 		r.Defer(true)
 		later(50*time.Millisecond, func() { r.Defer(false) })
@@ -290,7 +290,7 @@ func TestAPublisherWaitsForWhatIsDeferred(t *testing.T) {
 
 func TestAPublisherThatLeavesWaitsNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := control().NewRoom(name)
+		r := control().NewLoad(name)
 		r.join(1, Writing)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
@@ -326,7 +326,7 @@ func TestAllWhoWaitAreWoken(t *testing.T) {
 		var mu sync.Mutex
 		waited := 0
 		c.OnWait = func() { mu.Lock(); waited++; mu.Unlock() }
-		r := c.NewRoom(name)
+		r := c.NewLoad(name)
 		r.Delivered(at(0), 0)
 		behind := r.join(1, Writing)
 		var all sync.WaitGroup

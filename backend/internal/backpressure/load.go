@@ -18,10 +18,10 @@ const (
 	levels
 )
 
-// A Room has the counts that the publishers to one room wait by. Its methods may be called by
-// several goroutines, and with the lock of the hub's room or of a write queue held: they call
-// nobody.
-type Room struct {
+// A Load says how far the members of one room are behind, and what is in flight to them. Its methods
+// may be called by several goroutines, and with the lock of the hub's room or of a write queue held:
+// they call nobody.
+type Load struct {
 	control *Control
 	name    wire.Room
 
@@ -49,29 +49,29 @@ type acceptance struct {
 	bytes  int
 }
 
-// NewRoom returns a room without members.
-func (c *Control) NewRoom(name wire.Room) *Room {
-	return &Room{control: c, name: name, grace: c.grace()}
+// NewLoad returns that of a room without members.
+func (c *Control) NewLoad(name wire.Room) *Load {
+	return &Load{control: c, name: name, grace: c.grace()}
 }
 
 // A Member is what a room notes of one of its members: the round of giving up that it has answered.
 type Member struct{ round uint }
 
 // Join counts a member in.
-func (r *Room) Join(m *Member, l Level) { r.change(func() { r.enter(m, l) }) }
+func (r *Load) Join(m *Member, l Level) { r.change(func() { r.enter(m, l) }) }
 
 // Leave counts a member out.
-func (r *Room) Leave(m *Member, l Level) { r.change(func() { r.exit(m, l) }) }
+func (r *Load) Leave(m *Member, l Level) { r.change(func() { r.exit(m, l) }) }
 
 // Move takes a member from one level to another.
-func (r *Room) Move(m *Member, from, to Level) {
+func (r *Load) Move(m *Member, from, to Level) {
 	r.change(func() {
 		r.exit(m, from)
 		r.enter(m, to)
 	})
 }
 
-func (r *Room) enter(m *Member, l Level) {
+func (r *Load) enter(m *Member, l Level) {
 	if l == Full || l == Reading {
 		r.taken = time.Now()
 	}
@@ -79,7 +79,7 @@ func (r *Room) enter(m *Member, l Level) {
 	r.members[l]++
 }
 
-func (r *Room) exit(m *Member, l Level) {
+func (r *Load) exit(m *Member, l Level) {
 	if (l == Full || l == Reading) && m.round != r.round {
 		r.givenUp--
 	}
@@ -88,7 +88,7 @@ func (r *Room) exit(m *Member, l Level) {
 
 // Took notes that a member that is behind took something, which is never a few bytes: a full socket
 // is writable again when a good part of its buffer is free.
-func (r *Room) Took(m *Member) {
+func (r *Load) Took(m *Member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.taken = time.Now()
@@ -99,7 +99,7 @@ func (r *Room) Took(m *Member) {
 }
 
 // change wakes whoever waits when a change leads to another verdict, or nobody is left.
-func (r *Room) change(f func()) {
+func (r *Load) change(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f()
@@ -113,9 +113,9 @@ func (r *Room) change(f func()) {
 }
 
 // behind returns how many members are behind, without those that were given up.
-func (r *Room) behind() int { return r.count() - r.members[Ready] - r.givenUp }
+func (r *Load) behind() int { return r.count() - r.members[Ready] - r.givenUp }
 
-func (r *Room) count() (n int) {
+func (r *Load) count() (n int) {
 	for _, m := range r.members {
 		n += m
 	}
@@ -124,7 +124,7 @@ func (r *Room) count() (n int) {
 
 // isOpen reports whether the members can take more, or else when to look again although nothing has
 // changed. It is called with r.mu held.
-func (r *Room) isOpen(now time.Time) (open bool, again time.Time) {
+func (r *Load) isOpen(now time.Time) (open bool, again time.Time) {
 	s := Sample{Members: r.count(), Behind: r.behind(), Writing: r.members[Writing],
 		Reading: r.members[Reading], Waiting: r.verdict != Open, Grace: r.graceLeft(now),
 		Stalled: now.Sub(r.taken), StallTimeout: r.control.StallTimeout}
@@ -151,7 +151,7 @@ func (r *Room) isOpen(now time.Time) (open bool, again time.Time) {
 
 // graceLeft returns for how long the room may still wait for a few. Waiting for them spends it;
 // waiting for the many earns it, since where these are slow, a few need longer, too.
-func (r *Room) graceLeft(now time.Time) time.Duration {
+func (r *Load) graceLeft(now time.Time) time.Duration {
 	switch r.verdict {
 	case WaitForFew:
 		return max(r.grace-now.Sub(r.since), 0)
@@ -162,14 +162,14 @@ func (r *Room) graceLeft(now time.Time) time.Duration {
 }
 
 // Counts returns how many members there are, and how many bytes are in flight.
-func (r *Room) Counts() (members, inFlight int) {
+func (r *Load) Counts() (members, inFlight int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.count(), r.inFlight
 }
 
 // IsOpen reports whether the members can take more.
-func (r *Room) IsOpen() bool {
+func (r *Load) IsOpen() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	open, _ := r.isOpen(time.Now())
@@ -178,11 +178,11 @@ func (r *Room) IsOpen() bool {
 
 // Delivered notes that the room's members have everything up to an offset, of which so many bytes
 // are new, in their queues.
-func (r *Room) Delivered(at wire.Offset, bytes int) {
+func (r *Load) Delivered(at wire.Offset, bytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.delivered = at
-	if r.moved += bytes; r.moved >= r.control.Bound {
+	if r.moved += bytes; r.moved >= r.control.MaxQueuedBytes {
 		r.moved, r.grace, r.since = 0, r.control.grace(), time.Now()
 	}
 	n := 0
@@ -198,12 +198,12 @@ func (r *Room) Delivered(at wire.Offset, bytes int) {
 }
 
 // isDelivered reports whether the message at an offset was delivered, or never will be.
-func (r *Room) isDelivered(o wire.Offset) bool {
+func (r *Load) isDelivered(o wire.Offset) bool {
 	return o.Epoch != r.delivered.Epoch || o.N <= r.delivered.N
 }
 
 // Defer notes whether messages are deferred in the room, which go before whatever is published.
-func (r *Room) Defer(on bool) {
+func (r *Load) Defer(on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.deferring = on; !on {
@@ -212,7 +212,7 @@ func (r *Room) Defer(on bool) {
 }
 
 // wake is called with r.mu held.
-func (r *Room) wake() {
+func (r *Load) wake() {
 	if r.changed != nil {
 		close(r.changed)
 		r.changed = nil
