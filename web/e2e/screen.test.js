@@ -55,6 +55,8 @@ test('a screen without data says what to publish, and what it says works', async
   const page = await open('zone-new', { viewport: { width: 1280, height: 720 } });
   await assertRoot(page, 'data-state', 'waiting');
   await assertText(page, '#waiting-title', 'Waiting for the first update');
+  assert.equal(await page.locator('#waiting code').isVisible(), false, 'the floor is shown a command');
+  await page.locator('#waiting summary').click();
   const command = await page.locator('#waiting code').innerText();
   await assertAccessible(page);
   await picture(page, 'screen-waiting');
@@ -74,13 +76,13 @@ test('the shift, its updates and its alerts are shown as they come', async () =>
   await server.publish('warehouse-1', 'zone-a', snapshot());
   await assertText(page, '#name', 'Ambient picking');
   await assertText(page, '#rate', '1,390');
-  await assertText(page, '#rate-share', '96 % of target');
+  await assertText(page, '#rate-share', '▼ 96 % of target');
   await assertText(page, '#rate-target', 'target 1,450');
   await assertText(page, '#done', '5,233');
   await assertText(page, '#goal', 'of 11,600 units');
   await assertText(page, '#units-share', '45 %');
   await assertText(page, '#time-share', '50 %');
-  await assertText(page, '#plan', '567 units behind plan');
+  await assertText(page, '#plan', '▼ −567 units behind plan');
   await assertText(page, '#orders', '87');
   await assertText(page, '#workers', '12');
   await assertText(page, '#status-headline', 'Live');
@@ -97,10 +99,10 @@ test('the shift, its updates and its alerts are shown as they come', async () =>
   await assertAccessible(page);
   await picture(page, 'screen-live');
 
-  await server.publish('warehouse-1', 'zone-a', alert('warning', 'Cartons run low'));
+  await server.publish('warehouse-1', 'zone-a', alert('warning', 'Cartons run low', { detail: '' }));
   await server.publish('warehouse-1', 'zone-a', alert('critical', 'Conveyor 3 stopped'));
   await server.publish('warehouse-1', undefined, alert('info', 'Fire drill at 14:00'));
-  await assertText(page, '#alerts li:nth-child(1)', /^Critical ?Conveyor 3 stopped ?Station 14 ?since \d\d:\d\d$/);
+  await assertText(page, '#alerts li:nth-child(1)', /^Critical ?Conveyor 3 stopped ?Station 14 ?for \d+ min$/);
   await assertText(page, '#alerts li:nth-child(2) .title', 'Cartons run low');
   await assertText(page, '#alerts li:nth-child(3) .title', 'Fire drill at 14:00');
   assert.equal(await page.locator('html[data-critical]').count(), 1);

@@ -1,12 +1,11 @@
 /**
  * Reads what publishers sent. Anybody with the permission to publish may send anything under these names, so nothing is
- * taken on trust: what does not fit is left out, and the screen shows a dash for it.
+ * taken on trust: what does not fit is left out, and the screen shows a dash for it. What is meant well is understood:
+ * numbers as text, times in ms or as ISO 8601 has them, ids that are numbers, severities in any case.
  */
 
 /** What a zone does at one moment. */
 export interface Figures {
-  /** When, by the publisher's clock, in ms since 1970. */
-  now?: number;
   workers?: number;
   unitsDone?: number;
   /** Units per hour. */
@@ -20,14 +19,20 @@ export interface Plan {
   name?: string;
   startsAt?: number;
   endsAt?: number;
+  /** When the next shift begins. */
+  nextStartsAt?: number;
   /** Units per hour. */
   rateTarget?: number;
   unitsTarget?: number;
+  /** Where the warehouse is, as IANA names it: Europe/Berlin. */
+  timeZone?: string;
 }
 
 export interface Alert {
   id: string;
   severity: Severity;
+  /** Of two alerts of one severity the higher comes first; 0 unless the publisher says so. */
+  priority: number;
   title: string;
   detail: string;
   raisedAt?: number;
@@ -39,12 +44,20 @@ export type Severity = 'critical' | 'warning' | 'info';
 export interface Snapshot {
   plan: Plan;
   figures: Figures;
+  /** The publisher's clock, in ms since 1970, where it is not the server's. */
+  now?: number;
   /** The alerts that are open; undefined when the snapshot does not speak of alerts. */
   alerts?: Alert[];
 }
 
+export type Update = Pick<Snapshot, 'figures' | 'now'>;
+
 const MAX_TEXT = 300;
-const MAX_ALERTS = 200;
+const MAX_ALERTS = 1000;
+/** What is larger was not meant: no warehouse counts a trillion of anything. */
+const MAX_NUMBER = 1e12;
+/** A time before 2000 or after 2099 was not meant: it may be in seconds, or no time at all. */
+const TIMES = [Date.UTC(2000), Date.UTC(2100)] as const;
 
 export function readSnapshot(data: unknown): Snapshot | undefined {
   const fields = record(data);
@@ -52,49 +65,60 @@ export function readSnapshot(data: unknown): Snapshot | undefined {
   const snapshot: Snapshot = {
     plan: {
       ...text('name', fields.name),
-      ...number('startsAt', fields.startsAt),
-      ...number('endsAt', fields.endsAt),
+      ...time('startsAt', fields.startsAt),
+      ...time('endsAt', fields.endsAt),
+      ...time('nextStartsAt', fields.nextStartsAt),
       ...number('rateTarget', fields.unitsPerHourTarget),
       ...number('unitsTarget', fields.unitsTarget),
+      ...zone('timeZone', fields.timeZone),
     },
-    figures: figures(fields),
+    ...update(fields),
   };
   if (Array.isArray(fields.alerts))
     snapshot.alerts = fields.alerts.slice(0, MAX_ALERTS).map(readAlert).filter((alert) => alert !== undefined);
   return snapshot;
 }
 
-export function readUpdate(data: unknown): Figures | undefined {
+export function readUpdate(data: unknown): Update | undefined {
   const fields = record(data);
-  return fields && figures(fields);
+  return fields && update(fields);
 }
 
+/** An alert without an id is known by its title: the same title clears it. */
 export function readAlert(data: unknown): Alert | undefined {
   const fields = record(data);
-  const { id } = text('id', fields?.id);
-  if (!fields || id === undefined) return undefined;
+  if (!fields) return undefined;
+  const { title } = text('title', fields.title);
+  const { id = title } = text('id', fields.id);
+  if (id === undefined) return undefined;
+  const { priority = 0 } = number('priority', fields.priority);
+  const ended = typeof fields.clearedAt === 'string' ? Date.parse(fields.clearedAt) : fields.clearedAt;
   return {
     id,
     severity: severity(fields.severity),
-    title: text('title', fields.title).title ?? id,
+    priority,
+    title: title ?? id,
     detail: text('detail', fields.detail).detail ?? '',
-    ...number('raisedAt', fields.raisedAt),
-    cleared: typeof fields.clearedAt === 'number',
+    ...time('raisedAt', fields.raisedAt),
+    cleared: fields.cleared === true || (typeof ended === 'number' && ended > 0),
   };
 }
 
 /** A word that is not ours is no reason to hide an alert. */
 function severity(value: unknown): Severity {
-  return value === 'critical' || value === 'info' ? value : 'warning';
+  const word = typeof value === 'string' ? value.trim().toLowerCase() : '';
+  return word === 'critical' || word === 'info' ? word : 'warning';
 }
 
-function figures(fields: Record<string, unknown>): Figures {
+function update(fields: Record<string, unknown>): Update {
   return {
-    ...number('now', fields.now),
-    ...number('workers', fields.workers),
-    ...number('unitsDone', fields.unitsDone),
-    ...number('pickRate', fields.pickRate),
-    ...number('ordersOpen', fields.ordersOpen),
+    ...time('now', fields.now),
+    figures: {
+      ...number('workers', fields.workers),
+      ...number('unitsDone', fields.unitsDone),
+      ...number('pickRate', fields.pickRate),
+      ...number('ordersOpen', fields.ordersOpen),
+    },
   };
 }
 
@@ -102,13 +126,37 @@ function record(value: unknown): Record<string, unknown> | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
 }
 
-/** {name: value} if value is a finite number of at least 0, else nothing. */
-function number<Name extends string>(name: Name, value: unknown): { [name in Name]?: number } {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? { [name]: value } as { [name in Name]: number } : {};
+type Maybe<Name extends string, Value> = { [name in Name]?: Value };
+
+/** {name: value} if value is a number between 0 and what a warehouse can have, or the text of one; else nothing. */
+function number<Name extends string>(name: Name, value: unknown): Maybe<Name, number> {
+  const n = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof n === 'number' && n >= 0 && n < MAX_NUMBER ? ({ [name]: n } as Maybe<Name, number>) : {};
 }
 
-/** {name: value} if value is text, cut to a length that a wall can hold. */
-function text<Name extends string>(name: Name, value: unknown): { [name in Name]?: string } {
-  if (typeof value !== 'string' || value.trim() === '') return {};
-  return { [name]: value.trim().slice(0, MAX_TEXT) } as { [name in Name]: string };
+/** {name: value} if value is a time of this century, in ms since 1970 or as ISO 8601 has it; else nothing. */
+function time<Name extends string>(name: Name, value: unknown): Maybe<Name, number> {
+  const at = typeof value === 'string' ? Date.parse(value) : value;
+  return typeof at === 'number' && at >= TIMES[0] && at < TIMES[1] ? ({ [name]: at } as Maybe<Name, number>) : {};
+}
+
+/** {name: value} if value is text or a number, cut to a length that a wall can hold. */
+function text<Name extends string>(name: Name, value: unknown): Maybe<Name, string> {
+  const words = typeof value === 'number' ? String(value) : value;
+  if (typeof words !== 'string' || words.trim() === '') return {};
+  return { [name]: words.trim().slice(0, MAX_TEXT) } as Maybe<Name, string>;
+}
+
+/** {name: value} if value is a time zone that this browser knows. */
+function zone<Name extends string>(name: Name, value: unknown): Maybe<Name, string> {
+  return typeof value === 'string' && isTimeZone(value) ? ({ [name]: value } as Maybe<Name, string>) : {};
+}
+
+export function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ZonecastError } from '../client/src/index.js';
 import { refusal } from './refusal.js';
+import { words } from './words.js';
 
 const because = (code: string, cause?: string) =>
   new ZonecastError(code, `closed with code 44xx, ${code}`, { cause: cause && new ZonecastError(code, cause) });
@@ -31,6 +32,6 @@ describe('refusal', () => {
     ],
     ['anything else', because('too_big'), false, 'The server refuses this screen', 'The server says: closed with code 44xx, too_big.'],
   ])('%s', (_, error, hasToken, title, reason) => {
-    expect(refusal(error, hasToken)).toEqual({ title, reason });
+    expect(refusal(error, hasToken, words.en)).toEqual({ title, reason });
   });
 });

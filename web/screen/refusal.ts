@@ -1,4 +1,5 @@
 import type { ZonecastError } from '../client/src/index.js';
+import type { Words } from './words.js';
 
 /** Why the server does not let this screen in, for whoever stands before it. */
 export interface Refusal {
@@ -8,15 +9,15 @@ export interface Refusal {
 }
 
 /** Puts into words why the client stopped; hasToken says whether the address of the screen held a token. */
-export function refusal(error: Pick<ZonecastError, 'code' | 'message' | 'cause'>, hasToken: boolean): Refusal {
+export function refusal(error: Pick<ZonecastError, 'code' | 'message' | 'cause'>, hasToken: boolean, say: Words): Refusal {
   const { cause } = error;
   const said = cause instanceof Error ? cause.message : typeof cause === 'string' ? cause : error.message;
-  const reason = `The server says: ${said}.`;
+  const reason = say.serverSays(said);
   switch (error.code) {
     case 'unauthenticated':
-      return hasToken ? { title: 'This token is not valid', reason } : { title: 'This screen needs a token', reason: '' };
+      return hasToken ? { title: say.badToken, reason } : { title: say.needsToken, reason: '' };
     case 'forbidden':
-      return { title: 'This token is for other warehouses', reason };
+      return { title: say.foreignToken, reason };
   }
-  return { title: 'The server refuses this screen', reason };
+  return { title: say.refused, reason };
 }

@@ -9,10 +9,14 @@
  * version of this page, the page loads itself anew.
  */
 import { createWebSocketClient } from '../client/src/index.js';
+import { Format } from './format.js';
 import { type Refusal, refusal } from './refusal.js';
+import { settings } from './settings.js';
 import { status } from './status.js';
+import { choose } from './theme.js';
 import { tokenOf } from './token.js';
 import { View } from './view.js';
+import { words } from './words.js';
 import { type Scope, Zone } from './zone.js';
 
 /** How long after a refusal (a token that ran out, say) the screen asks again. In milliseconds. */
@@ -22,8 +26,15 @@ const RELOAD_SPREAD = 10_000;
 
 const { warehouse = '', zone: zoneName = '', build = '', staleAfter = '60000' } = document.documentElement.dataset;
 const token = tokenOf(location);
+const chosen = settings(location.search, navigator.languages);
+for (const mistake of chosen.mistakes) console.warn('zonecast screen:', mistake);
+const say = words[chosen.language];
+const format = new Format(chosen.locale, chosen.timeZone);
+Object.assign(document.documentElement, { lang: chosen.language });
+if (chosen.theme) choose(chosen.theme);
+if (chosen.scale) document.documentElement.style.setProperty('--scale', String(chosen.scale));
 const zone = new Zone();
-const view = new View(zoneName);
+const view = new View(zoneName, say, format);
 
 /** What has to be added to this machine's clock to get the server's, in milliseconds. */
 let clockSkew = 0;
@@ -42,17 +53,22 @@ const client = createWebSocketClient({
 });
 
 function show(): void {
-  const now = Date.now();
-  view.clock(now);
+  const now = Date.now() + clockSkew;
+  format.timeZone = chosen.timeZone ?? zone.plan.timeZone;
+  view.zone(zone, now);
   view.status(
-    status({
-      link: refused ? 'refused' : client.state.name === 'connected' ? 'connected' : 'connecting',
-      wasConnected,
-      now: now + clockSkew,
-      updatedAt: zone.updatedAt,
-      outdated: zone.outdated,
-      staleAfter: Number(staleAfter),
-    }),
+    status(
+      {
+        link: refused ? 'refused' : client.state.name === 'connected' ? 'connected' : 'connecting',
+        wasConnected,
+        now,
+        updatedAt: zone.updatedAt,
+        outdated: zone.outdated,
+        staleAfter: chosen.staleAfter ?? zone.rhythm.staleAfter(Number(staleAfter)),
+      },
+      say,
+      format,
+    ),
   );
 }
 
@@ -84,12 +100,11 @@ client.on('gap', ({ room }) => {
 client.onAny((data, { event, room, time }) => {
   if (room === undefined) return;
   zone.apply(event, scopeOf(room), data, time);
-  view.zone(zone);
   show();
 });
 client.onState((state) => {
   if (state.name === 'failed') {
-    refused = refusal(state.error, token !== undefined);
+    refused = refusal(state.error, token !== undefined, say);
     view.refusal(refused);
     setTimeout(connect, ASK_AGAIN);
   } else if (state.name !== 'connecting') refused = undefined;
@@ -97,6 +112,8 @@ client.onState((state) => {
 });
 // Whoever types another token behind # has not loaded the page with it yet.
 addEventListener('hashchange', () => location.reload());
+addEventListener('resize', show);
+document.fonts.ready.then(show, () => {});
 
 show();
 setInterval(show, 1_000);

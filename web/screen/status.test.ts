@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { Format } from './format.js';
 import { type Facts, status } from './status.js';
+import { words } from './words.js';
 
 const live: Facts = { link: 'connected', wasConnected: true, now: 100_000, updatedAt: 98_000, outdated: false, staleAfter: 60_000 };
 
@@ -18,7 +20,7 @@ describe('status', () => {
     ['not connected yet', { link: 'connecting', wasConnected: false, updatedAt: undefined }, 'connecting', 'nothing received yet'],
     ['refused', { link: 'refused' }, 'refused', 'asks again'],
   ])('%s', (_, given, state, detail) => {
-    const got = status({ ...live, ...given });
+    const got = status({ ...live, ...given }, words.en, new Format('en-GB', 'UTC'));
     expect(got.state).toBe(state);
     expect(got.detail).toContain(detail);
   });

@@ -1,4 +1,5 @@
-import { clock, span } from './format.js';
+import { type Format, span } from './format.js';
+import type { Words } from './words.js';
 
 /** What is known of the connection and of the figures at one moment. Times are ms since 1970 by the server's clock. */
 export interface Facts {
@@ -20,18 +21,18 @@ export interface Status {
   detail: string;
 }
 
-export function status(facts: Facts): Status {
+export function status(facts: Facts, say: Words, format: Format): Status {
   const { link, now, updatedAt, outdated, staleAfter, wasConnected } = facts;
   const age = updatedAt === undefined ? 0 : Math.max(0, now - updatedAt);
-  const last = updatedAt === undefined ? 'nothing received yet' : `last update ${clock(updatedAt)}, ${span(age)} ago`;
-  if (link === 'refused') return { state: 'refused', headline: 'No access', detail: 'asks again every minute' };
+  const last = updatedAt === undefined ? say.nothingYet : say.lastUpdate(format.clock(updatedAt), span(age));
+  if (link === 'refused') return { state: 'refused', headline: say.noAccess, detail: say.asksAgain };
   if (link === 'connecting') {
     return wasConnected
-      ? { state: 'lost', headline: 'Connection lost', detail: last }
-      : { state: 'connecting', headline: 'Connecting', detail: last };
+      ? { state: 'lost', headline: say.lost, detail: last }
+      : { state: 'connecting', headline: say.connecting, detail: last };
   }
-  if (updatedAt === undefined) return { state: 'waiting', headline: 'Connected', detail: last };
-  if (age > staleAfter) return { state: 'stale', headline: 'No news', detail: last };
-  if (outdated) return { state: 'outdated', headline: 'Updates were missed', detail: 'waiting for the next full snapshot' };
-  return { state: 'live', headline: 'Live', detail: `updated ${span(age)} ago` };
+  if (updatedAt === undefined) return { state: 'waiting', headline: say.connected, detail: last };
+  if (age > staleAfter) return { state: 'stale', headline: say.noNews, detail: last };
+  if (outdated) return { state: 'outdated', headline: say.missed, detail: say.nextSnapshot };
+  return { state: 'live', headline: say.live, detail: say.updated(span(age)) };
 }

@@ -1,12 +1,12 @@
 import type { Alert } from './data.js';
-import { hour, minutes, percent, whole } from './format.js';
+import { fit } from './fit.js';
+import { age, type Format, minutes } from './format.js';
+import { pageOf } from './pages.js';
 import { level, progress } from './progress.js';
 import type { Refusal } from './refusal.js';
 import type { Status } from './status.js';
+import type { PageWord, Words } from './words.js';
 import type { Zone } from './zone.js';
-
-/** How many alerts are shown in full; the others are counted. */
-const SHOWN_ALERTS = 3;
 
 /**
  * Puts the zone into the page. All that was published goes in as text or as a number, never as HTML; the shapes are those
@@ -14,18 +14,32 @@ const SHOWN_ALERTS = 3;
  */
 export class View {
   readonly #page = document.documentElement;
-  readonly #zoneName: string;
   /** What the alerts in the page show, to leave them alone while nothing changes. */
   #shownAlerts = '';
+  /** The alerts that were said to those who hear the page. */
+  #said = new Set<string>();
+  #headline = '';
+  #name: string;
+  #critical = 0;
 
-  constructor(zoneName: string) {
-    this.#zoneName = zoneName;
+  constructor(
+    zoneName: string,
+    private readonly say: Words,
+    private readonly format: Format,
+  ) {
+    this.#name = zoneName;
+    for (const root of [document, ...[...document.querySelectorAll('template')].map(({ content }) => content)])
+      for (const element of root.querySelectorAll<HTMLElement>('[data-word]'))
+        element.textContent = say[element.dataset.word as PageWord];
+    place('alerts-panel').setAttribute('aria-label', say.openAlerts);
   }
 
   status({ state, headline, detail }: Status): void {
     if (this.#page.dataset.state !== state) this.#page.dataset.state = state;
     write('status-headline', headline);
     write('status-detail', detail);
+    this.#headline = state === 'live' ? '' : headline;
+    this.#title();
   }
 
   /** The style sheet shows it in the state `refused`. */
@@ -34,86 +48,126 @@ export class View {
     write('refused-reason', reason);
   }
 
-  clock(at: number): void {
-    write('clock', hour(at));
-  }
-
-  zone(zone: Zone): void {
-    const { plan, figures } = zone;
+  /** Shows the zone as it is at this time of the server, in ms since 1970. */
+  zone(zone: Zone, serverTime: number): void {
+    const now = zone.now(serverTime);
     const known = zone.updatedAt !== undefined;
+    write('clock', this.format.hour(now));
     place('board').hidden = !known;
     place('waiting').hidden = known;
-    this.#alerts(zone.alerts);
+    this.#alerts(zone, now);
     if (!known) return;
-    const name = plan.name ?? this.#zoneName;
-    write('name', name);
-    document.title = name;
+    this.#name = zone.plan.name ?? this.#name;
+    write('name', this.#name);
     this.#rate(zone);
-    this.#shift(zone);
-    write('orders', whole(figures.ordersOpen));
-    write('workers', whole(figures.workers));
+    this.#shift(zone, now);
+    this.#number('orders', zone.figures.ordersOpen);
+    this.#number('workers', zone.figures.workers);
+  }
+
+  #title(): void {
+    const alarm = this.#critical > 0 ? `⚠ ${this.#critical} ${this.say.critical}` : '';
+    const title = [this.#headline, alarm, this.#name].filter(Boolean).join(' · ');
+    if (document.title !== title) document.title = title;
+  }
+
+  #number(id: string, n: number | undefined): void {
+    fit(place(id), this.format.whole(n), this.format.short(n));
   }
 
   #rate({ plan: { rateTarget }, figures: { pickRate }, trend }: Zone): void {
-    write('rate', whole(pickRate));
+    const { format, say } = this;
+    this.#number('rate', pickRate);
     const compared = pickRate !== undefined && rateTarget !== undefined && rateTarget > 0;
     const share = compared ? pickRate / rateTarget : undefined;
     place('rate-panel').dataset.level = share === undefined ? '' : level(share);
-    write('rate-target', rateTarget === undefined ? '' : `target ${whole(rateTarget)}`);
-    write('rate-share', share === undefined ? '' : `${percent(share)} of target`);
+    write('rate-target', rateTarget === undefined ? '' : say.target(format.whole(rateTarget)));
+    const sign = share === undefined || Math.round(share * 100) >= 100 ? '▲' : '▼';
+    write('rate-share', share === undefined ? '' : `${sign} ${say.ofTarget(format.percent(share))}`);
     const drawing = trend.draw(rateTarget);
     place('trend-panel').hidden = drawing === undefined;
     if (!drawing) return;
     set('trend-line', 'd', drawing.line);
     set('trend-area', 'd', drawing.area);
     set('trend-target', 'd', drawing.target === undefined ? '' : `M0 ${drawing.target}H600`);
-    write('trend-span', `last ${minutes(trend.span)}`);
+    write('trend-span', say.lastSpan(minutes(trend.span)));
   }
 
-  #shift({ plan, figures }: Zone): void {
-    const { startsAt, endsAt, unitsTarget } = plan;
-    const { time, units, ahead, level } = progress(plan, figures);
-    write('done', whole(figures.unitsDone));
-    write('goal', unitsTarget === undefined ? 'units done' : `of ${whole(unitsTarget)} units`);
+  #shift({ plan, figures }: Zone, now: number): void {
+    const { format, say } = this;
+    const { startsAt = 0, endsAt = 0, unitsTarget, nextStartsAt } = plan;
+    const { phase, time, units, ahead, level: reached } = progress(plan, figures, now);
+    this.#number('done', figures.unitsDone);
+    write('goal', unitsTarget === undefined ? say.unitsDone : say.ofUnits(format.whole(unitsTarget)));
     place('units-row').hidden = units === undefined;
-    place('time-row').hidden = time === undefined;
+    place('time-row').hidden = phase !== 'during' || time === undefined;
     if (units !== undefined) {
-      write('units-share', percent(units));
-      set('units-bar', 'width', String(Math.round(units * 1000)));
+      write('units-share', format.percent(units));
+      set('units-bar', 'width', String(Math.round(Math.min(1, units) * 1000)));
+      set('units-mark', 'x', units > 1 ? String(Math.round(1000 / units)) : '-10');
     }
-    if (time !== undefined && startsAt !== undefined && endsAt !== undefined && figures.now !== undefined) {
-      write('time-share', percent(time));
+    if (time !== undefined) {
+      write('time-share', format.percent(time));
       set('time-bar', 'width', String(Math.round(time * 1000)));
-      write('hours', `${hour(startsAt)} – ${hour(endsAt)}, now ${hour(figures.now)}`);
-    } else write('hours', '');
-    place('plan').dataset.level = level ?? '';
-    write('plan', ahead === undefined ? '' : ahead >= 0 ? `${whole(ahead)} units ahead of plan` : `${whole(-ahead)} units behind plan`);
+    }
+    write('hours', phase === undefined ? '' : say.hours(format.hour(startsAt), format.hour(endsAt), format.hour(now)));
+    place('plan').dataset.level = (phase === 'before' ? undefined : reached) ?? '';
+    if (phase === 'before') write('plan', say.begins(format.hour(startsAt)));
+    else if (phase === 'after') {
+      const done = units === undefined ? say.over : say.overAt(format.whole(figures.unitsDone), format.whole(unitsTarget), format.percent(units));
+      write('plan', nextStartsAt !== undefined && nextStartsAt > now ? done + say.next(format.hour(nextStartsAt)) : done);
+    } else write('plan', this.#against(ahead));
   }
 
-  #alerts(alerts: Alert[]): void {
-    const shown = alerts.slice(0, SHOWN_ALERTS);
-    const state = JSON.stringify([shown, alerts.length]);
-    if (state === this.#shownAlerts) return;
-    this.#shownAlerts = state;
-    this.#page.toggleAttribute('data-critical', alerts.some(({ severity }) => severity === 'critical'));
-    place('alerts-panel').hidden = alerts.length === 0;
-    place('alerts').replaceChildren(...shown.map(alertItem));
-    const more = alerts.length - shown.length;
-    write('alerts-more', more > 0 ? `and ${more} more` : '');
+  /** How far the shift is from its plan, by sign and by word. */
+  #against(ahead: number | undefined): string {
+    if (ahead === undefined) return '';
+    if (ahead === 0) return this.say.onPlan;
+    return ahead > 0 ? this.say.ahead(this.format.whole(ahead)) : this.say.behind(this.format.whole(-ahead));
+  }
+
+  #alerts({ alerts, doubtful }: Zone, now: number): void {
+    const { format, say } = this;
+    const critical = alerts.filter(({ severity }) => severity === 'critical').length;
+    const { alerts: shown, page, pages } = pageOf(alerts, now);
+    const state = JSON.stringify(shown);
+    if (state !== this.#shownAlerts) {
+      this.#shownAlerts = state;
+      place('alerts').replaceChildren(...shown.map(alertItem));
+    }
+    this.#critical = critical;
+    this.#page.toggleAttribute('data-critical', critical > 0);
+    place('alerts-panel').hidden = alerts.length === 0 && doubtful.size === 0;
+    [...place('alerts').children].forEach((item, i) => {
+      const { raisedAt } = shown[i] ?? {};
+      fill(item, 'since', raisedAt === undefined ? '' : say.since(age(now - raisedAt)));
+    });
+    write('alerts-more', pages > 1 ? `${say.counted(format.whole(alerts.length), format.whole(critical))} · ${say.page(page, pages)}` : '');
+    write('alerts-doubt', doubtful.has('zone') ? say.doubt : doubtful.has('warehouse') ? say.doubtBuilding : '');
+    this.#announce(alerts);
+    this.#title();
+  }
+
+  /** Says each alert once, to those who hear the page, however often its page comes round. */
+  #announce(alerts: Alert[]): void {
+    const keys = new Set(alerts.map(({ id, severity }) => `${severity} ${id}`));
+    const fresh = alerts.filter(({ id, severity }) => !this.#said.has(`${severity} ${id}`));
+    this.#said = keys;
+    if (fresh.length > 0) write('alerts-said', fresh.map(({ severity, title }) => `${this.say[severity]}: ${title}`).slice(0, 3).join('. '));
   }
 }
 
-function alertItem({ severity, title, detail, raisedAt }: Alert): Node {
+function alertItem({ severity, title, detail }: Alert): Node {
   const template = place(`alert-${severity}`) as HTMLTemplateElement;
   const item = template.content.cloneNode(true) as DocumentFragment;
-  const fill = (part: string, text: string) => {
-    const element = item.querySelector(`.${part}`);
-    if (element) element.textContent = text;
-  };
-  fill('title', title);
-  fill('detail', detail);
-  fill('since', raisedAt === undefined ? '' : `since ${hour(raisedAt)}`);
+  fill(item, 'title', title);
+  fill(item, 'detail', detail);
   return item;
+}
+
+function fill(item: ParentNode, part: string, text: string): void {
+  const element = item.querySelector(`.${part}`);
+  if (element && element.textContent !== text) element.textContent = text;
 }
 
 /** The elements are looked up once: the page's frame never changes. */

@@ -1,11 +1,12 @@
-import { type Alert, type Figures, type Plan, readAlert, readSnapshot, readUpdate, type Severity } from './data.js';
+import { type Alert, type Figures, type Plan, readAlert, readSnapshot, readUpdate, type Severity, type Update } from './data.js';
+import { Rhythm } from './rhythm.js';
 import { Trend } from './trend.js';
 
 /** Where an event was published: to the zone of this screen, or to the whole building. */
 export type Scope = 'zone' | 'warehouse';
 
 /** How many open alerts are kept of each scope; the least important go first. */
-const MAX_OPEN = 50;
+const MAX_OPEN = 1000;
 
 const RANK: Record<Severity, number> = { critical: 0, warning: 1, info: 2 };
 
@@ -13,16 +14,21 @@ const RANK: Record<Severity, number> = { critical: 0, warning: 1, info: 2 };
  * What is known of a zone: the last SHIFT_SNAPSHOT, brought forward by the ZONE_UPDATEs and ALERTs after it.
  *
  *     apply(event) ─▶ plan, figures, trend, alerts ─▶ view
- *     gap() ────────▶ outdated, until the next SHIFT_SNAPSHOT
+ *     gap(scope) ───▶ doubt about that room, until its next SHIFT_SNAPSHOT
  */
 export class Zone {
   plan: Plan = {};
   figures: Figures = {};
   readonly trend = new Trend();
+  readonly rhythm = new Rhythm();
   /** When the server accepted the last event that told something of the zone itself, by the server's clock. */
   updatedAt: number | undefined;
-  /** Whether messages are missing since the last snapshot. */
+  /** Whether updates of the figures are missing since the last snapshot. */
   outdated = false;
+  /** The rooms that lack alerts, or the end of alerts, since their last snapshot. */
+  readonly doubtful = new Set<Scope>();
+  /** What has to be added to the server's clock to get the publisher's, in ms: 0 unless its events have a `now`. */
+  #offset = 0;
   readonly #open: Record<Scope, Map<string, Alert>> = { zone: new Map(), warehouse: new Map() };
 
   /** Takes an event in; `time` is when the server accepted it. */
@@ -33,10 +39,16 @@ export class Zone {
   }
 
   gap(scope: Scope): void {
+    this.doubtful.add(scope);
     if (scope === 'zone') this.outdated = true;
   }
 
-  /** The open alerts, the most important first; of two alike, the newer. */
+  /** The time in the warehouse when it is this time at the server. */
+  now(serverTime: number): number {
+    return serverTime + this.#offset;
+  }
+
+  /** The open alerts, the most important first; of two alike, the one that is open for longer. */
   get alerts(): Alert[] {
     return [...this.#open.zone.values(), ...this.#open.warehouse.values()].sort(byImportance);
   }
@@ -47,22 +59,27 @@ export class Zone {
     if (snapshot.alerts) {
       this.#open[scope].clear();
       for (const alert of snapshot.alerts) this.#note(scope, alert);
+      this.doubtful.delete(scope);
     }
     if (scope === 'warehouse') return; // its figures are those of the building
     this.plan = snapshot.plan;
     this.outdated = false;
-    this.#take(snapshot.figures, time);
+    this.figures = {};
+    this.#offset = 0;
+    this.#take(snapshot, time);
   }
 
   #update(data: unknown, time: number): void {
-    const figures = readUpdate(data);
-    if (figures) this.#take({ ...this.figures, ...figures }, time);
+    const update = readUpdate(data);
+    if (update) this.#take(update, time);
   }
 
-  #take(figures: Figures, time: number): void {
-    this.figures = figures;
+  #take({ figures, now }: Update, time: number): void {
+    this.figures = { ...this.figures, ...figures };
     this.updatedAt = time;
-    if (figures.pickRate !== undefined) this.trend.add(figures.now ?? time, figures.pickRate);
+    this.rhythm.note(time);
+    if (now !== undefined) this.#offset = now - time;
+    if (figures.pickRate !== undefined) this.trend.add(this.now(time), figures.pickRate);
   }
 
   #alert(scope: Scope, data: unknown): void {
@@ -84,5 +101,10 @@ export class Zone {
 }
 
 function byImportance(a: Alert, b: Alert): number {
-  return RANK[a.severity] - RANK[b.severity] || (b.raisedAt ?? 0) - (a.raisedAt ?? 0) || (a.id < b.id ? -1 : 1);
+  return (
+    RANK[a.severity] - RANK[b.severity] ||
+    b.priority - a.priority ||
+    (a.raisedAt ?? Infinity) - (b.raisedAt ?? Infinity) ||
+    (a.id < b.id ? -1 : 1)
+  );
 }

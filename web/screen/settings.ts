@@ -1,0 +1,51 @@
+import { isTimeZone } from './data.js';
+import type { Language } from './words.js';
+
+/** What the address of a screen says about how it looks: ?lang=de&tz=Europe/Berlin&theme=dark&scale=1.2&stale=30 */
+export interface Settings {
+  language: Language;
+  /** For numbers and times; the browser's own, as long as it is of that language. */
+  locale: string;
+  timeZone?: string;
+  theme?: 'light' | 'dark';
+  scale?: number;
+  /** For how long figures count as live without news, in milliseconds. */
+  staleAfter?: number;
+  /** What was not understood, for the console. */
+  mistakes: string[];
+}
+
+export function settings(search: string, languages: readonly string[]): Settings {
+  const query = new URLSearchParams(search);
+  const mistakes: string[] = [];
+  const read = <Value>(name: string, parse: (text: string) => Value | undefined, want: string): Value | undefined => {
+    const text = query.get(name);
+    if (text === null) return undefined;
+    const value = parse(text);
+    if (value === undefined) mistakes.push(`?${name}=${text} is not understood: it is ${want}`);
+    return value;
+  };
+  const between = (least: number, most: number) => (text: string) => {
+    const n = Number(text);
+    return text.trim() !== '' && n >= least && n <= most ? n : undefined;
+  };
+  const language = read('lang', (text) => known(text), 'en or de') ?? languages.map(known).find((word) => word !== undefined) ?? 'en';
+  const timeZone = read('tz', (text) => (isTimeZone(text) ? text : undefined), 'the name of a time zone, like Europe/Berlin');
+  const theme = read('theme', (text) => (text === 'light' || text === 'dark' ? text : undefined), 'light or dark');
+  const scale = read('scale', between(0.5, 3), 'a number from 0.5 to 3');
+  const stale = read('stale', between(1, 86_400), 'a number of seconds from 1 to 86400');
+  return {
+    language,
+    locale: languages.find((tag) => known(tag) === language) ?? (language === 'de' ? 'de-DE' : 'en-GB'),
+    ...(timeZone && { timeZone }),
+    ...(theme && { theme }),
+    ...(scale && { scale }),
+    ...(stale && { staleAfter: stale * 1000 }),
+    mistakes,
+  };
+}
+
+function known(tag: string): Language | undefined {
+  const language = tag.toLowerCase().split('-')[0];
+  return language === 'en' || language === 'de' ? language : undefined;
+}
