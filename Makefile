@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+# The Go modules of the workspace. backend/wire and backend/publish are what services depend on.
+MODULES := backend backend/wire backend/publish web loadtest
+
 export ZONECAST_TEST_ALL := 1 # a missing program fails the tests instead of leaving them out
 
 .PHONY: help
@@ -82,8 +85,7 @@ test: deps lint stale test-go test-client test-web test-e2e ## Run all tests; in
 test-go: ## Run the Go tests of all modules, with -race; the outbox without it, too, where it writes past the scheduler
 	cd backend && go test -race -p 2 -timeout 10m $$(go list ./... | grep -v /e2e)
 	cd backend && go test -timeout 10m ./internal/outbox
-	cd web && go test -race -p 2 -timeout 10m ./...
-	cd loadtest && go test -race -p 2 -timeout 10m ./...
+	for module in $(filter-out backend,$(MODULES)); do (cd $$module && go test -race -p 2 -timeout 10m ./...); done
 	cd loadtest/peers && GOWORK=off go test -race -p 2 -timeout 10m ./...
 
 .PHONY: test-e2e
@@ -137,8 +139,7 @@ FUZZTIME ?= 10s
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder that a stranger can reach, for FUZZTIME each (FUZZTIME=1m)
-	bash deploy/fuzz.sh backend $(FUZZTIME)
-	bash deploy/fuzz.sh loadtest $(FUZZTIME)
+	for module in $(MODULES); do bash deploy/fuzz.sh $$module $(FUZZTIME); done
 	GOWORK=off bash deploy/fuzz.sh loadtest/peers $(FUZZTIME)
 
 .PHONY: attack
@@ -156,9 +157,7 @@ sbom: ## Write what everything is made of to bin/sbom (CycloneDX JSON)
 .PHONY: lint
 lint: ## Check formatting and run go vet
 	@test -z "$$(gofmt -l backend web loadtest)" || { echo "not formatted, run gofmt -w on:"; gofmt -l backend web loadtest; exit 1; }
-	cd backend && go vet ./...
-	cd web && go vet ./...
-	cd loadtest && go vet ./...
+	for module in $(MODULES); do (cd $$module && go vet ./...); done
 	cd loadtest/peers && GOWORK=off go vet ./...
 
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/arm64 windows/amd64

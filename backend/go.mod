@@ -17,6 +17,8 @@ require (
 	github.com/prometheus/client_model v0.6.3
 	github.com/prometheus/common v0.72.0
 	github.com/redis/go-redis/v9 v9.23.0
+	github.com/zonecast/zonecast/backend/publish v0.1.0
+	github.com/zonecast/zonecast/backend/wire v0.1.0
 	github.com/zonecast/zonecast/web v0.0.0
 	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/sync v0.25.0
@@ -45,3 +47,8 @@ require (
 )
 
 replace github.com/zonecast/zonecast/web => ../web
+
+replace (
+	github.com/zonecast/zonecast/backend/publish => ./publish
+	github.com/zonecast/zonecast/backend/wire => ./wire
+)

@@ -1,3 +1,5 @@
+//go:build go1.26
+
 package publish
 
 import (
@@ -11,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -22,7 +23,7 @@ func TestPublishBatchOverHTTP(t *testing.T) {
 		{Warehouse: "w1", Event: "SHIFT_SNAPSHOT", Data: 2, Retain: true, IdempotencyKey: `k"2`},
 		{Warehouse: "w1", Zone: "a", Event: "ZONE_UPDATE", Data: 3},
 	})
-	testkit.Must(t, err)
+	must(t, err)
 	text := fmt.Sprintf("%s %s, %s %s, %s %s", got[0].Room, got[0].Offset, got[1].Room, got[1].Offset, got[2].Room, got[2].Offset)
 	if want := "zone:w1:a t0-1, warehouse:w1 t0-1, zone:w1:a t0-2"; text != want {
 		t.Errorf("got %s, want %s", text, want)
@@ -159,7 +160,7 @@ func TestBatchIsRetriedAsAWhole(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, f := newFlaky(t, nil, fault)
 				results, err := c.PublishBatch(t.Context(), room("a", "E1", "E2"))
-				testkit.Must(t, err)
+				must(t, err)
 				if got := published(f.server); got != "a/E1 a/E2" || outcome(results) != "1 2" {
 					t.Errorf("published %s, got %s", got, outcome(results))
 				}
@@ -188,7 +189,7 @@ func TestLargeBatchesAreSplit(t *testing.T) {
 				give = append(give, Message{Warehouse: "w1", Event: "E", Data: tt.data})
 			}
 			results, err := c.PublishBatch(t.Context(), give)
-			testkit.Must(t, err)
+			must(t, err)
 			for i, r := range results {
 				if r.Offset.N != uint64(i+1) {
 					t.Fatalf("message %d got offset %v", i+1, r.Offset)

@@ -1,3 +1,5 @@
+//go:build go1.26
+
 package publish
 
 import (
@@ -7,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 func TestNewRefuses(t *testing.T) {
@@ -61,8 +62,8 @@ func TestBaseURLMayHaveAPath(t *testing.T) {
 	srv := httptest.NewServer(http.StripPrefix("/zonecast", z))
 	defer srv.Close()
 	c, err := New(srv.URL + "/zonecast/")
-	testkit.Must(t, err)
-	testkit.Must(t, c.BroadcastToWarehouse("w1", "ALERT", nil))
+	must(t, err)
+	must(t, c.BroadcastToWarehouse("w1", "ALERT", nil))
 	if got, want := z.requests[0].path, "/api/v1/warehouses/w1/broadcast"; got != want {
 		t.Errorf("posted to %s, want %s", got, want)
 	}

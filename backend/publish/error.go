@@ -73,11 +73,12 @@ func (e *networkError) Unwrap() error { return e.err }
 // temporary reports whether another attempt may succeed, and how long the server asks to wait
 // before it.
 func temporary(err error) (after time.Duration, ok bool) {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.RetryAfter, e.Temporary()
+	var refused *Error
+	if errors.As(err, &refused) {
+		return refused.RetryAfter, refused.Temporary()
 	}
-	_, ok = errors.AsType[*networkError](err)
-	return 0, ok
+	var network *networkError
+	return 0, errors.As(err, &network)
 }
 
 // readError makes the error of an answer that is not 200.

@@ -82,7 +82,8 @@ func (c *Client) post(ctx context.Context, url string, body []byte, key string, 
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		var untrusted *tls.CertificateVerificationError
+		if errors.As(err, &untrusted) {
 			return nil, err // the next attempt would meet the same certificate
 		}
 		return nil, &networkError{err}

@@ -1,3 +1,5 @@
+//go:build go1.26
+
 package publish
 
 import (
@@ -11,7 +13,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -37,7 +38,7 @@ func TestPublishOverHTTP(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c, z := overHTTP(t, WithAPIKey("secret"))
 			got, err := c.Publish(t.Context(), tt.give)
-			testkit.Must(t, err)
+			must(t, err)
 			room, _ := wire.NewRoom(tt.give.Warehouse, tt.give.Zone)
 			if want := (Result{Room: room, Offset: wire.Offset{Epoch: "t0", N: 1}}); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
@@ -60,8 +61,8 @@ func TestPublishOverHTTP(t *testing.T) {
 
 func TestBroadcast(t *testing.T) {
 	c, z := overHTTP(t)
-	testkit.Must(t, c.BroadcastToZone("warehouse-1", "zone-a", "ZONE_UPDATE", struct{}{}))
-	testkit.Must(t, c.BroadcastToWarehouse("warehouse-1", "ALERT", struct{}{}))
+	must(t, c.BroadcastToZone("warehouse-1", "zone-a", "ZONE_UPDATE", struct{}{}))
+	must(t, c.BroadcastToWarehouse("warehouse-1", "ALERT", struct{}{}))
 	if z.accepted[0].Zone != "zone-a" || z.accepted[1].Zone != "" {
 		t.Errorf("published %+v", z.accepted)
 	}
@@ -77,9 +78,9 @@ func TestPublishKeepsTheCallersIdempotencyKey(t *testing.T) {
 	c, z := overHTTP(t)
 	m := Message{Warehouse: "w1", Event: "E", IdempotencyKey: `order-17:"shipped"\`}
 	first, err := c.Publish(t.Context(), m)
-	testkit.Must(t, err)
+	must(t, err)
 	second, err := c.Publish(t.Context(), m)
-	testkit.Must(t, err)
+	must(t, err)
 	if first != second || len(z.accepted) != 1 || z.accepted[0].Key != m.IdempotencyKey {
 		t.Errorf("got %+v and %+v, published %+v", first, second, z.accepted)
 	}
@@ -208,7 +209,7 @@ func TestUntrustedCertificateIsFinal(t *testing.T) {
 	srv.StartTLS()
 	defer srv.Close()
 	c, err := New(srv.URL)
-	testkit.Must(t, err)
+	must(t, err)
 	err = c.BroadcastToWarehouse("w1", "E", nil)
 	wantText(t, err, "certificate")
 	if err != nil && strings.Contains(err.Error(), "attempts") {

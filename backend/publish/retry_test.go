@@ -1,3 +1,5 @@
+//go:build go1.26
+
 package publish
 
 import (
@@ -8,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 var message = Message{Warehouse: "w1", Zone: "a", Event: "E", Data: 1}
@@ -38,7 +39,7 @@ func TestRetries(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, f := newFlaky(t, nil, tt.script...)
 				got, err := c.Publish(t.Context(), message)
-				testkit.Must(t, err)
+				must(t, err)
 				if got.Offset.N != 1 || len(f.server.accepted) != 1 {
 					t.Errorf("published %d times, at %v", len(f.server.accepted), got.Offset)
 				}
@@ -75,7 +76,7 @@ func TestByDefaultAnAbsenceOfHalfAMinuteIsBridged(t *testing.T) {
 		}
 		c, f := newFlaky(t, nil, script...)
 		_, err := c.Publish(t.Context(), message)
-		testkit.Must(t, err)
+		must(t, err)
 		if len(f.server.accepted) != 1 || len(f.calls) > 200 {
 			t.Errorf("published %d times, in %d attempts", len(f.server.accepted), len(f.calls))
 		}
@@ -101,7 +102,7 @@ func TestWaitsAsLongAsTheServerAsks(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, f := newFlaky(t, []Option{noJitter(2)}, problem(http.StatusServiceUnavailable, "Retry-After", tt.header))
 				_, err := c.Publish(t.Context(), message)
-				testkit.Must(t, err)
+				must(t, err)
 				if got := f.calls[1].Sub(f.calls[0]); got != tt.want {
 					t.Errorf("waited %v, want %v", got, tt.want)
 				}

@@ -1,3 +1,5 @@
+//go:build go1.26
+
 package publish
 
 import (
@@ -12,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -206,7 +207,7 @@ func newFlaky(t *testing.T, opts []Option, script ...fault) (*Client, *flaky) {
 	t.Helper()
 	f := &flaky{server: &zonecast{}, script: script}
 	c, err := New("http://zonecast.test", append([]Option{WithHTTPClient(&http.Client{Transport: f})}, opts...)...)
-	testkit.Must(t, err)
+	must(t, err)
 	return c, f
 }
 
@@ -217,7 +218,7 @@ func overHTTP(t *testing.T, opts ...Option) (*Client, *zonecast) {
 	srv := httptest.NewServer(z)
 	t.Cleanup(srv.Close)
 	c, err := New(srv.URL, opts...)
-	testkit.Must(t, err)
+	must(t, err)
 	t.Cleanup(c.http.CloseIdleConnections)
 	return c, z
 }
@@ -226,5 +227,13 @@ func wantText(t *testing.T, err error, want string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got error %v, want one that says %q", err, want)
+	}
+}
+
+// must ends the test with err unless it is nil. The tests of this module need nothing but it.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -5,13 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 func TestACursorMovesInItsOwnRoomsOnly(t *testing.T) {
 	c, err := wire.ParseCursor("zone:w:a@k3f9-17,warehouse:w@k3f9-3")
-	testkit.Must(t, err)
+	must(t, err)
 	whole, other := wire.Room{Warehouse: "w"}, wire.Room{Warehouse: "w", Zone: "b"}
 	c.Move(whole, wire.Offset{Epoch: "m1x2", N: 1})
 	c.Move(other, wire.Offset{Epoch: "m1x2", N: 9})
@@ -71,7 +70,7 @@ func FuzzParseCursor(f *testing.F) {
 
 func BenchmarkAppendCursor(b *testing.B) {
 	c, err := wire.ParseCursor("zone:warehouse-1:zone-a@k3f9a7c2-123456,warehouse:warehouse-1@k3f9a7c2-3")
-	testkit.Must(b, err)
+	must(b, err)
 	buf := make([]byte, 0, 512)
 	b.ReportAllocs()
 	for b.Loop() {

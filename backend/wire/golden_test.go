@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -53,9 +52,9 @@ type golden struct {
 func readGolden(t testing.TB) golden {
 	t.Helper()
 	p, err := os.ReadFile("testdata/golden.json")
-	testkit.Must(t, err)
+	must(t, err)
 	var g golden
-	testkit.Must(t, json.Unmarshal(p, &g))
+	must(t, json.Unmarshal(p, &g))
 	return g
 }
 
@@ -210,7 +209,7 @@ func sameJSON(t *testing.T, a, b json.RawMessage) bool {
 		if v == nil {
 			continue
 		}
-		testkit.Must(t, json.Unmarshal(v, p))
+		must(t, json.Unmarshal(v, p))
 	}
 	return reflect.DeepEqual(x, y)
 }

@@ -6,6 +6,7 @@ require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/centrifugal/centrifuge v0.40.0
 	github.com/zonecast/zonecast/backend v0.0.0
+	github.com/zonecast/zonecast/backend/wire v0.1.0
 	github.com/zonecast/zonecast/loadtest v0.0.0
 	golang.org/x/sys v0.49.0
 )
@@ -35,4 +36,9 @@ replace (
 	github.com/zonecast/zonecast/backend => ../../backend
 	github.com/zonecast/zonecast/loadtest => ..
 	github.com/zonecast/zonecast/web => ../../web
+)
+
+replace (
+	github.com/zonecast/zonecast/backend/publish => ../../backend/publish
+	github.com/zonecast/zonecast/backend/wire => ../../backend/wire
 )

@@ -1,0 +1,3 @@
+module github.com/zonecast/zonecast/backend/wire
+
+go 1.24
