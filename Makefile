@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# The Go modules of the workspace. backend/wire and backend/publish are what services depend on.
-MODULES := backend backend/wire backend/publish web loadtest
+# The Go modules of the workspace. backend/wire, publish and subscribe are what services depend on.
+MODULES := backend backend/wire backend/publish backend/subscribe web loadtest
 
 export ZONECAST_TEST_ALL := 1 # a missing program fails the tests instead of leaving them out
 

@@ -18,6 +18,7 @@ require (
 	github.com/prometheus/common v0.72.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/zonecast/zonecast/backend/publish v0.1.0
+	github.com/zonecast/zonecast/backend/subscribe v0.1.0
 	github.com/zonecast/zonecast/backend/wire v0.1.0
 	github.com/zonecast/zonecast/web v0.0.0
 	go.yaml.in/yaml/v3 v3.0.6
@@ -50,5 +51,6 @@ replace github.com/zonecast/zonecast/web => ../web
 
 replace (
 	github.com/zonecast/zonecast/backend/publish => ./publish
+	github.com/zonecast/zonecast/backend/subscribe => ./subscribe
 	github.com/zonecast/zonecast/backend/wire => ./wire
 )

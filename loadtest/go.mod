@@ -20,5 +20,6 @@ replace github.com/zonecast/zonecast/web => ../web
 
 replace (
 	github.com/zonecast/zonecast/backend/publish => ../backend/publish
+	github.com/zonecast/zonecast/backend/subscribe => ../backend/subscribe
 	github.com/zonecast/zonecast/backend/wire => ../backend/wire
 )

@@ -40,5 +40,6 @@ replace (
 
 replace (
 	github.com/zonecast/zonecast/backend/publish => ../../backend/publish
+	github.com/zonecast/zonecast/backend/subscribe => ../../backend/subscribe
 	github.com/zonecast/zonecast/backend/wire => ../../backend/wire
 )
