@@ -51,7 +51,7 @@ func TestOneOfAThousandWhoStopsReadingIsNotNoticed(t *testing.T) {
 	testkit.Must(t, err)
 	defer conn.Close()
 	testkit.Must(t, conn.(*net.TCPConn).SetReadBuffer(128<<10))
-	subscribe(t, conn, in, own)
+	joinZone(t, conn, in, own)
 	publish(zone, pad) // the last one that it gets
 	waits := func() bool { return metric(t, i.URL, "zonecast_outbox_bytes") > 0 }
 	// Until its socket is full for good: the kernel moves some of it on, every 200 ms.
@@ -194,8 +194,8 @@ func p99(t *testing.T, members []*member, last uint64) time.Duration {
 	return all[len(all)*99/100]
 }
 
-// subscribe joins one room more, and waits for the answer.
-func subscribe(t *testing.T, conn net.Conn, in *bufio.Reader, zone string) {
+// joinZone joins one room more, and waits for the answer.
+func joinZone(t *testing.T, conn net.Conn, in *bufio.Reader, zone string) {
 	t.Helper()
 	text := fmt.Sprintf(`{"event":"subscribe","id":1,"data":{"warehouse":"warehouse-1","zone":%q}}`, zone)
 	_, err := conn.Write(wsframe.AppendMasked(nil, wsframe.Text, [4]byte{}, []byte(text)))
