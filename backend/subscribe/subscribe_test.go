@@ -347,10 +347,12 @@ func TestOneLoopAtATime(t *testing.T) {
 
 func TestMistakesAreNamed(t *testing.T) {
 	for want, call := range map[string]func() (*Subscription, error){
-		"http://":              func() (*Subscription, error) { return New("ftp://x", []string{room}) },
-		"no room is named":     func() (*Subscription, error) { return New("http://x", nil) },
-		"is not a room":        func() (*Subscription, error) { return New("http://x", []string{"nothing"}) },
-		"Timeout":              func() (*Subscription, error) { return New("http://x", []string{room}, WithHTTPClient(&http.Client{Timeout: 1})) },
+		"http://":          func() (*Subscription, error) { return New("ftp://x", []string{room}) },
+		"no room is named": func() (*Subscription, error) { return New("http://x", nil) },
+		"is not a room":    func() (*Subscription, error) { return New("http://x", []string{"nothing"}) },
+		"Timeout": func() (*Subscription, error) {
+			return New("http://x", []string{room}, WithHTTPClient(&http.Client{Timeout: 1}))
+		},
 		"base":                 func() (*Subscription, error) { return New("http://x", []string{room}, WithBackoff(0, 1)) },
 		"the cursor's part":    func() (*Subscription, error) { return New("http://x", []string{room}, WithCursor("x")) },
 		"the logger is nil":    func() (*Subscription, error) { return New("http://x", []string{room}, WithLog(nil)) },
