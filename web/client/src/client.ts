@@ -207,8 +207,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     });
 
   const request = (event: string, data: unknown, { timeout }: RequestOptions = {}) => {
-    const limits = { name: 'timeout', byDefault: settings.requestTimeout, least: LEAST_REQUEST_TIMEOUT };
-    const ms = readNumber(timeout, limits);
+    const ms = readNumber(timeout, 'timeout', settings.requestTimeout, LEAST_REQUEST_TIMEOUT);
     assertActive();
     if (requests.count() >= settings.maxPending)
       throw new ZonecastError('overflow', `${settings.maxPending} requests wait for their answer`);

@@ -128,7 +128,7 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
   const initialRooms = zone === undefined && warehouse === undefined ? [] : [makeRoom(warehouse)];
   if (zone !== undefined) initialRooms.push(makeRoom(warehouse, zone));
   const number = (name: keyof ClientOptions, byDefault: number, least: number) =>
-    readNumber(options[name], { name, byDefault, least });
+    readNumber(options[name], name, byDefault, least);
   const settings: Settings = {
     base,
     initialRooms,
@@ -155,7 +155,7 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
     },
   };
   const reject = (isWrong: unknown, name: string, expected: string) =>
-    assertValid(!isWrong, { code: 'invalid_option', name, value: options[name as keyof ClientOptions], expected });
+    assertValid(!isWrong, 'invalid_option', name, options[name as keyof ClientOptions], expected);
   reject(options.transports && !options.transports[0]?.dial, 'transports', 'like [webSocket, longPolling]');
   for (const name of Object.keys(options))
     reject(!(name in settings || /^(url|warehouse|zone|storage)$/.test(name)), name, 'left out');
@@ -166,19 +166,16 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
 export const LEAST_REQUEST_TIMEOUT = 1;
 
 /** Reads a number that may be left out. */
-export function readNumber(
-  given: unknown,
-  { name, byDefault, least }: { name: string; byDefault: number; least: number },
-): number {
+export function readNumber(given: unknown, name: string, byDefault: number, least: number): number {
   const value = given ?? byDefault;
   const expected = `a number of at least ${least}, like ${byDefault}`;
-  assertValid(typeof value === 'number' && value >= least, { code: 'invalid_option', name, value, expected });
+  assertValid(typeof value === 'number' && value >= least, 'invalid_option', name, value, expected);
   return value as number;
 }
 
 function readBoolean(given: unknown, name: string, byDefault: boolean): boolean {
   const value = given ?? byDefault;
-  assertValid(typeof value === 'boolean', { code: 'invalid_option', name, value, expected: 'true or false' });
+  assertValid(typeof value === 'boolean', 'invalid_option', name, value, 'true or false');
   return value as boolean;
 }
 
@@ -190,6 +187,6 @@ function readUrl(value: unknown): URL {
     base = new URL(text.replace(/\/(ws|sse|poll)(?=\?|$)/, '/'));
   } catch {}
   const valid = base?.protocol === 'http:' || base?.protocol === 'https:';
-  assertValid(valid, { code: 'invalid_option', name: 'url', value, expected: 'like "http://localhost:3001"' });
+  assertValid(valid, 'invalid_option', 'url', value, 'like "http://localhost:3001"');
   return base as URL;
 }
