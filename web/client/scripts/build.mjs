@@ -12,9 +12,10 @@ await rm('dist', { recursive: true, force: true });
 
 for (const format of ['esm', 'cjs']) {
   const { outputFiles } = await build({
-    entryPoints: ['src/index.ts', 'src/react.ts'],
+    entryPoints: ['src/index.ts', 'src/react.ts', 'src/rooms.ts'],
     outdir: `dist/${format}`,
     bundle: true,
+    minifySyntax: true,
     external: ['react'],
     format,
     platform: 'neutral',
@@ -30,7 +31,7 @@ for (const format of ['esm', 'cjs']) {
     const { code, map: minified } = await minify(js.text, {
       module: format === 'esm',
       ecma: 2020,
-      compress: { passes: 3 },
+      compress: { passes: 3, hoist_funs: true, inline: 1, pure_getters: true },
       sourceMap: { content: map.text, url: `${name}.map`, includeSources: true },
     });
     await writeFile(js.path, code);

@@ -14,13 +14,13 @@ import type {
   WellKnownEvents,
 } from './events.js';
 import type { ServerFrame } from './frame.js';
-import { makeListeners } from './listeners.js';
+import { ANY, makeListeners } from './listeners.js';
 import { makeMemberships } from './memberships.js';
-import { LEAST_REQUEST_TIMEOUT, readNumber, type Settings } from './options.js';
+import { LEAST_REQUEST_TIMEOUT, readValue, type Settings } from './options.js';
 import { makeWaiters, watch } from './promise.js';
 import { makeRequests } from './requests.js';
 import { makeRoom } from './room.js';
-import type { State, StateListener } from './state.js';
+import { STATE, type State, type StateListener } from './state.js';
 import { startTimer, type Timer } from './timer.js';
 import type { Transport } from './transport.js';
 
@@ -64,6 +64,8 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   readonly rooms: string[];
   /** How many requests to publish and echo have no answer yet. */
   readonly pending: number;
+  /** The option onError, for what is built on the client. */
+  readonly onError?: (error: unknown) => void;
   /** Calls the listener with each state from now on. Returns what removes it. */
   onState(listener: StateListener): () => void;
   /**
@@ -79,8 +81,10 @@ export interface ZonecastClient<Events = WellKnownEvents> {
    */
   disconnect(): void;
   /**
-   * Calls the listener with each event of this name. A listener is added once; the last call
-   * counts. Returns what removes it.
+   * Calls the listener with each event of this name, after those that were added before. What was
+   * retained in a room that the client is in, a new listener gets too, a moment later, marked
+   * meta.retained and in its newest state. A listener is added once; the last call counts. Returns
+   * what removes it.
    */
   on<Name extends EventName<Events>>(event: Name, listener: Listener<Events, Name>): () => void;
   /** Like on, for the next event only. */
@@ -93,7 +97,7 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   /**
    * Joins the room of a zone, or without a zone that of the warehouse, and stays in it across
    * reconnects. Resolves with the room's offset when the server let us in, which may be after a
-   * reconnect; rejects when it refuses, and the room is forgotten.
+   * reconnect, or after connect(); rejects when it refuses, and the room is forgotten.
    */
   subscribe(warehouse: string, zone?: string): Promise<Position>;
   /**
@@ -111,10 +115,6 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   /** Measures the time to the server and back, in milliseconds. */
   echo(data?: unknown, options?: RequestOptions): Promise<number>;
 }
-
-/** Under these names are the listeners to everything, and those to states; no event has them. */
-const ANY = '';
-const STATE = ' ';
 
 /** Under this name the store keeps which transport delivered last. */
 const TRANSPORT = 'transport';
@@ -155,8 +155,8 @@ const isOffline = () => environment.navigator?.onLine === false;
 export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   const { transports, store, onError, probeInterval, autoReconnect, maxAttempts, backoffBase, backoffCap, token } =
     settings;
-  const listeners = makeListeners(onError);
   const memberships = makeMemberships(settings);
+  const listeners = makeListeners(onError, () => memberships.all().flatMap(({ kept }) => [...kept.values()]));
   const requests = makeRequests();
   /** With a number behind it, an idempotency key that nobody else has. */
   const keyPrefix = crypto.getRandomValues(new Uint32Array(4)).join('-');
@@ -185,20 +185,18 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
 
   const setState = (next: State) => {
     state = next;
-    listeners.notify(STATE, state);
+    listeners.call(listeners.of(STATE), state);
   };
 
   const emit = (data: unknown, meta: MessageMeta | ProtocolMeta) => {
-    listeners.notify(meta.event, data, meta);
-    listeners.notify(ANY, data, meta);
+    const { event, room, retained } = meta;
+    const kept = memberships.get(room)?.kept;
+    if (retained || kept?.has(event)) kept?.set(event, [data, meta]);
+    listeners.call(listeners.of(event, ANY), data, meta);
   };
 
   /** Whether there is a connection or one to come. */
   const active = () => connection || state.name === 'waiting';
-
-  const assertActive = () => {
-    if (!active()) throw new ZonecastError('not_connected', 'call connect() first');
-  };
 
   const watched = <T>(run: () => Promise<T>) =>
     watch(run(), (error) => {
@@ -207,9 +205,8 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     });
 
   const request = (event: string, data: unknown, { timeout }: RequestOptions = {}) => {
-    const limits = { name: 'timeout', byDefault: settings.requestTimeout, least: LEAST_REQUEST_TIMEOUT };
-    const ms = readNumber(timeout, limits);
-    assertActive();
+    const ms = readValue(timeout, 'timeout', settings.requestTimeout, LEAST_REQUEST_TIMEOUT);
+    if (!active()) throw new ZonecastError('not_connected', 'call connect() first');
     if (requests.count() >= settings.maxPending)
       throw new ZonecastError('overflow', `${settings.maxPending} requests wait for their answer`);
     return requests.request(connection, event, data, ms);
@@ -373,8 +370,9 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       return requests.count();
     },
     get rooms() {
-      return memberships.names();
+      return memberships.all().map(({ name }) => name);
     },
+    onError,
     onState: (listener) => listeners.add(STATE, listener),
 
     connect() {
@@ -404,11 +402,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     onAny: (listener) => listeners.add(ANY, listener),
 
     subscribe: (warehouse, zone) =>
-      watched(async () => {
-        const room = makeRoom(warehouse, zone);
-        assertActive();
-        return memberships.subscribe(room);
-      }),
+      watched(async () => memberships.subscribe(makeRoom(warehouse, zone))),
 
     unsubscribe: (warehouse, zone) => watched(async () => memberships.unsubscribe(makeRoom(warehouse, zone))),
 

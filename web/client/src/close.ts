@@ -27,12 +27,9 @@ export const CloseCode = {
 
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
-/** The codes after which a client does not come back, since it would meet the same end again. */
-const TERMINAL = ['bad_frame', 'unauthenticated', 'forbidden'] as const;
-
-/** The name of a code after which a client does not come back; undefined for any other code. */
-export function terminalName(code: number | undefined): (typeof TERMINAL)[number] | undefined {
-  return TERMINAL.find((name) => CloseCode[name] === code);
+/** The name of a code. */
+export function nameOf(code: number | undefined): keyof typeof CloseCode | undefined {
+  return (Object.keys(CloseCode) as (keyof typeof CloseCode)[]).find((name) => CloseCode[name] === code);
 }
 
 /** The problem and its details, for a transport whose connection the server closed. */

@@ -1,5 +1,5 @@
 import { backoff } from './backoff.js';
-import { terminalName } from './close.js';
+import { nameOf } from './close.js';
 import { type ErrorDetails, isPermanent, isTransient, serverError, ZonecastError } from './errors.js';
 import type { Connected, Position } from './events.js';
 import { decodeFrame, encodeFrame, type ServerFrame } from './frame.js';
@@ -149,8 +149,7 @@ export function connect(
         checking = false;
       };
       // A refusal is a sign of life too.
-      pending.set(++lastId, [alive, ({ code }) => code === 'connection_lost' || alive()]);
-      send(encodeFrame('echo', null, lastId), lastId);
+      connection.request('echo', null, alive, ({ code }) => code === 'connection_lost' || alive());
       after(CHECK_TIMEOUT, () => checking && lost(`no answer within ${CHECK_TIMEOUT} ms`));
     },
     drop: (problem) => lost(problem),
@@ -192,7 +191,7 @@ export function connect(
   const failure = (problem: string, { closeCode, cause = refusal, retryAfter }: ErrorDetails = {}) => {
     const { code, message = cause } = (cause ?? {}) as Partial<ZonecastError>;
     return new ZonecastError(
-      terminalName(closeCode) ?? (isPermanent(code) ? code : established ? 'connection_lost' : 'connect_failed'),
+      [nameOf(closeCode), code].find(isPermanent) ?? (established ? 'connection_lost' : 'connect_failed'),
       `${base.host} by ${transport.name}: ${problem}${message ? `: ${message}` : ''}`,
       { cause, closeCode, retryAfter },
     );

@@ -65,11 +65,11 @@ export class ZonecastError extends Error {
 }
 
 /** What passes by itself: the same request may succeed a moment later. */
-const TRANSIENT = new Set<ErrorCode>(['unavailable', 'rate_limited', 'internal', 'connection_lost']);
+const TRANSIENT = /^(unavailable|rate_limited|internal|connection_lost)$/;
 
 /** Whether trying again may help, by its code or because the server said when. */
 export function isTransient({ code, retryAfter }: ZonecastError): boolean {
-  return (retryAfter ?? 0) > 0 || TRANSIENT.has(code);
+  return (retryAfter ?? 0) > 0 || TRANSIENT.test(code);
 }
 
 /** What will be refused again, however often it is asked for. */

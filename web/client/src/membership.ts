@@ -1,4 +1,5 @@
 import type { Gap, Position } from './events.js';
+import type { Kept } from './listeners.js';
 import { isAtOrBefore, type Offset, parseOffset } from './offset.js';
 import { makeWaiters } from './promise.js';
 import { formatRoom, type Room } from './room.js';
@@ -17,6 +18,8 @@ export interface Membership {
   readonly name: string;
   /** Whether the current connection is in the room. */
   joined: boolean;
+  /** What late listeners get: the newest event of each name that ever came retained. */
+  readonly kept: Map<string, Kept>;
   /** Where to resume from; undefined before anything is known of the room. */
   offset(): string | undefined;
   /** Resolves when the client is in the room. */
@@ -57,6 +60,7 @@ export function makeMembership(room: Room, store: Store | undefined): Membership
     room,
     name,
     joined: false,
+    kept: new Map(),
     offset: () => current?.form,
     whenJoined() {
       const joined = waiters.wait();

@@ -24,7 +24,7 @@ const MAX_CURSOR = 4096;
 export interface Memberships {
   /** The membership of a room by its text form. */
   get(name: unknown): Membership | undefined;
-  names(): string[];
+  all(): Membership[];
   /**
    * The rooms as parameters of a URL, some of them empty: those of the options, and those that the
    * server has joined us to before. It may refuse one of the others, and with it the query; so
@@ -82,7 +82,7 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
   initialRooms.forEach(add);
   return {
     get: (name) => memberships.get(name),
-    names: () => [...memberships.values()].map(({ name }) => name),
+    all: () => [...memberships.values()],
 
     query(subscribesByFrame) {
       let initial = '';

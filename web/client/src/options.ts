@@ -127,25 +127,25 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
   const base = readUrl(url);
   const initialRooms = zone === undefined && warehouse === undefined ? [] : [makeRoom(warehouse)];
   if (zone !== undefined) initialRooms.push(makeRoom(warehouse, zone));
-  const number = (name: keyof ClientOptions, byDefault: number, least: number) =>
-    readNumber(options[name], { name, byDefault, least });
+  const read = <T extends number | boolean>(name: keyof ClientOptions, byDefault: T, least = 0) =>
+    readValue(options[name], name, byDefault, least);
   const settings: Settings = {
     base,
     initialRooms,
     userId: options.userId,
     token: options.token,
-    autoReconnect: readBoolean(options.autoReconnect, 'autoReconnect', true),
-    maxAttempts: number('maxAttempts', Infinity, 0),
-    backoffBase: number('backoffBase', 1000, 1),
-    backoffCap: number('backoffCap', BACKOFF_CAP, 1),
-    connectTimeout: number('connectTimeout', 5000, 1),
-    requestTimeout: number('requestTimeout', 10_000, LEAST_REQUEST_TIMEOUT),
-    maxPending: number('maxPending', 1000, 1),
-    probeInterval: number('probeInterval', 60_000, 50),
+    autoReconnect: read<boolean>('autoReconnect', true),
+    maxAttempts: read<number>('maxAttempts', Infinity),
+    backoffBase: read<number>('backoffBase', 1000, 1),
+    backoffCap: read<number>('backoffCap', BACKOFF_CAP, 1),
+    connectTimeout: read<number>('connectTimeout', 5000, 1),
+    requestTimeout: read<number>('requestTimeout', 10_000, LEAST_REQUEST_TIMEOUT),
+    maxPending: read<number>('maxPending', 1000, 1),
+    probeInterval: read<number>('probeInterval', 60_000, 50),
     transports: options.transports ?? fallbackOrder,
     WebSocket: options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket,
     store: openStore(`zonecast ${base} `, storage),
-    keepOffsets: readBoolean(options.keepOffsets, 'keepOffsets', false),
+    keepOffsets: read<boolean>('keepOffsets', false),
     onError(error) {
       try {
         onError(error);
@@ -155,7 +155,7 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
     },
   };
   const reject = (isWrong: unknown, name: string, expected: string) =>
-    assertValid(!isWrong, { code: 'invalid_option', name, value: options[name as keyof ClientOptions], expected });
+    assertValid(!isWrong, 'invalid_option', name, options[name as keyof ClientOptions], expected);
   reject(options.transports && !options.transports[0]?.dial, 'transports', 'like [webSocket, longPolling]');
   for (const name of Object.keys(options))
     reject(!(name in settings || /^(url|warehouse|zone|storage)$/.test(name)), name, 'left out');
@@ -165,21 +165,14 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
 /** In milliseconds. */
 export const LEAST_REQUEST_TIMEOUT = 1;
 
-/** Reads a number that may be left out. */
-export function readNumber(
-  given: unknown,
-  { name, byDefault, least }: { name: string; byDefault: number; least: number },
-): number {
-  const value = given ?? byDefault;
-  const expected = `a number of at least ${least}, like ${byDefault}`;
-  assertValid(typeof value === 'number' && value >= least, { code: 'invalid_option', name, value, expected });
-  return value as number;
-}
-
-function readBoolean(given: unknown, name: string, byDefault: boolean): boolean {
-  const value = given ?? byDefault;
-  assertValid(typeof value === 'boolean', { code: 'invalid_option', name, value, expected: 'true or false' });
-  return value as boolean;
+/** Reads a number, or what is true or false, that may be left out. */
+export function readValue<T extends number | boolean>(given: unknown, name: string, byDefault: T, least: number): T {
+  const value = (given ?? byDefault) as T;
+  const type = typeof byDefault;
+  const expected = type === 'boolean' ? 'true or false' : `a number of at least ${least}, like ${byDefault}`;
+  // Both are at least 0, true and false.
+  assertValid(typeof value === type && (value as number) >= least, 'invalid_option', name, value, expected);
+  return value;
 }
 
 /** Of a URL that names a transport's path takes what is before it. */
@@ -190,6 +183,6 @@ function readUrl(value: unknown): URL {
     base = new URL(text.replace(/\/(ws|sse|poll)(?=\?|$)/, '/'));
   } catch {}
   const valid = base?.protocol === 'http:' || base?.protocol === 'https:';
-  assertValid(valid, { code: 'invalid_option', name: 'url', value, expected: 'like "http://localhost:3001"' });
+  assertValid(valid, 'invalid_option', 'url', value, 'like "http://localhost:3001"');
   return base as URL;
 }

@@ -2,27 +2,21 @@
  * Zonecast in React: what a client is doing, and what a zone's room says, as state of a component.
  *
  *     const client = createWebSocketClient({ … });     // one for the page, outside of components
- *     const { name } = useConnectionState(client);
- *     const { latest, missed } = useZone(client, 'warehouse-1', 'zone-a');
+ *     const { name } = useConnection(client);          // connects while the component is shown
+ *     const { latest, missed, reload } = useZone(client, 'warehouse-1', 'zone-a');
  *
  * @packageDocumentation
  */
-import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import type { ZonecastClient } from './client.js';
-import type { ZonecastError } from './errors.js';
-import type { Gap, MessageMeta, WellKnownEvents } from './events.js';
+import type { MessageMeta, WellKnownEvents } from './events.js';
+import { type RoomHandle, type RoomState, withRooms } from './rooms.js';
 import type { State } from './state.js';
 
 /** What is known of a room. It is another object whenever something changes. */
-export interface ZoneView<Events = WellKnownEvents> {
-  /** The data of the newest event of each name, the retained ones included. */
-  readonly latest: { readonly [Name in keyof Events]?: Events[Name] };
-  /** Whether the server has let us into the room. */
-  readonly joined: boolean;
-  /** The newest gap: what is shown may be out of date. Undefined when nothing is missing. */
-  readonly missed?: Gap;
-  /** Why the server does not let us in. */
-  readonly error?: ZonecastError;
+export interface ZoneView<Events = WellKnownEvents> extends RoomState<Events> {
+  /** Fetches fresh state: retained events come again, and `missed` and `error` are gone. */
+  reload(): void;
 }
 
 /** Hears every event of a room, also those that come between two renderings. */
@@ -34,13 +28,25 @@ export function useConnectionState<Events>(client: ZonecastClient<Events>): Stat
   return useSyncExternalStore(client.onState, state, state);
 }
 
-/** The states in which there is no connection and none to come. */
-const INACTIVE = new Set<State['name']>(['idle', 'failed', 'closed']);
+/** Like useConnectionState; the client is connected as long as a component with this hook is shown. */
+export function useConnection<Events>(client: ZonecastClient<Events>): State {
+  useEffect(
+    () =>
+      use(client, 'connection', () => {
+        client.connect().catch(() => {}); // the state has the error
+        return client.disconnect;
+      }).release,
+    [client],
+  );
+  return useConnectionState(client);
+}
+
+const EMPTY: RoomState<any> = { latest: {}, joined: false };
 
 /**
  * The room of a zone, or without a zone that of the warehouse. It is joined while a component shows
  * it, as soon as the client is connected, and left with the last of them, unless it was joined
- * without them. `listener` hears each event.
+ * without them. All components of a room show the same. `listener` hears each event.
  */
 export function useZone<Events>(
   client: ZonecastClient<Events>,
@@ -49,64 +55,53 @@ export function useZone<Events>(
   listener?: ZoneListener,
 ): ZoneView<Events> {
   const room = zone ? `zone:${warehouse}:${zone}` : `warehouse:${warehouse}`;
-  const [view, setView] = useState<ZoneView<Events> & { room: string }>({ room, latest: {}, joined: false });
   const currentListener = useRef(listener);
   useEffect(() => {
     currentListener.current = listener;
   });
 
-  const active = !INACTIVE.has(useConnectionState(client).name);
-  useEffect(() => {
-    if (!active) return undefined;
-    const change = (changes: Partial<ZoneView<Events>>) =>
-      setView((before) => ({ ...(before.room === room ? before : { room, latest: {}, joined: false }), ...changes }));
-    const removeListener = client.onAny((data, meta) => {
-      if (meta.room === room) {
-        const { event } = meta;
-        setView((before) => {
-          const { latest, joined, missed } = before.room === room ? before : { latest: {}, joined: true };
-          return { room, joined, ...(missed && { missed }), latest: { ...latest, [event]: data } };
-        });
-        return currentListener.current?.(data, meta);
-      }
-      const gap = data as Gap | null;
-      if (meta.event === 'gap' && gap?.room === room) change({ missed: gap });
-      return undefined;
-    });
-    const releaseRoom = retainRoom(client, room);
-    let shown = true; // StrictMode shows a component, takes it away and shows it again
-    client.subscribe(warehouse, zone).then(
-      () => shown && change({ joined: true }),
-      (error: ZonecastError) => shown && error.code !== 'closed' && change({ error, joined: false }),
-    );
-    return () => {
-      shown = false;
-      removeListener();
-      releaseRoom();
-      setView((before) => ({ ...before, joined: false }));
-    };
-  }, [client, room, warehouse, zone, active]);
-  return view.room === room ? view : { latest: {}, joined: false };
+  const subscribe = useCallback(
+    (changed: () => void) => {
+      const { value: handle, release } = use(client, room, () => withRooms(client).zone(warehouse, zone as string));
+      const stops = [
+        handle.onState(changed),
+        handle.onAny((data, meta) => meta.room && currentListener.current?.(data, meta)),
+        release,
+      ];
+      return () => stops.forEach((stop) => stop());
+    },
+    [client, room, warehouse, zone],
+  );
+  const handle = () => used.get(client)?.get(room)?.value as RoomHandle<Events> | undefined;
+  const state = useSyncExternalStore<RoomState<Events>>(subscribe, () => handle()?.state ?? EMPTY, () => EMPTY);
+  return useMemo(() => ({ ...state, reload: () => void handle()?.reload().catch(() => {}) }), [state, client, room]);
 }
 
-/** How many components show a room of a client; for a room that was there before them, one more. */
-const userCounts = new WeakMap<object, Map<string, number>>();
+interface Used {
+  value: RoomHandle<any> | (() => void);
+  users: number;
+}
+
+/** What components of a client use together, by its name. */
+const used = new WeakMap<object, Map<string, Used>>();
 
 /**
- * Counts a component as a user of the room. Returns what releases it; with the last user the room
- * is left.
+ * Counts a component as a user of what `open` makes, which is closed with the last one; a moment
+ * later, since StrictMode and a change of pages take one away and show the next at once.
  */
-function retainRoom<Events>(client: ZonecastClient<Events>, room: string): () => void {
-  const counts = userCounts.get(client) ?? new Map<string, number>();
-  userCounts.set(client, counts);
-  const before = counts.get(room) ?? (client.rooms.includes(room) ? 1 : 0);
-  counts.set(room, before + 1);
-  return () => {
-    const left = (counts.get(room) ?? 1) - 1;
-    counts.set(room, left);
-    if (left > 0) return;
-    counts.delete(room);
-    const [, warehouse = '', zone] = room.split(':');
-    client.unsubscribe(warehouse, zone).catch(() => {}); // it may have been left, or refused
-  };
+function use<T extends Used['value']>(client: object, name: string, open: () => T) {
+  const all = used.get(client) ?? new Map<string, Used>();
+  used.set(client, all);
+  const entry = all.get(name) ?? { value: open(), users: 0 };
+  all.set(name, entry);
+  entry.users++;
+  const release = () =>
+    queueMicrotask(() => {
+      if (--entry.users) return;
+      all.delete(name);
+      const { value } = entry;
+      if (typeof value === 'function') value();
+      else value.leave().catch(() => {}); // the connection may end
+    });
+  return { value: entry.value as T, release };
 }

@@ -15,7 +15,7 @@ const NAME = /^[\w.-]{1,64}$/;
 export function makeRoom(warehouse: unknown, zone?: unknown): Room {
   const room = zone === undefined || zone === '' ? { warehouse } : { warehouse, zone };
   for (const [name, value] of Object.entries(room))
-    assertValid(matches(value, NAME), { code: 'invalid_room', name, value, expected: '1 to 64 of A-Z a-z 0-9 . _ -' });
+    assertValid(matches(value, NAME), 'invalid_room', name, value, '1 to 64 of A-Z a-z 0-9 . _ -');
   return room as Room;
 }
 
@@ -28,11 +28,6 @@ export function formatRoom({ warehouse, zone }: Room): string {
 export function parseRoom(text: string): Room {
   const [, warehouse, zone] = text.split(':');
   const room = makeRoom(warehouse, zone);
-  assertValid(formatRoom(room) === text, {
-    code: 'invalid_room',
-    name: 'room',
-    value: text,
-    expected: 'like zone:w-1:a or warehouse:w-1',
-  });
+  assertValid(formatRoom(room) === text, 'invalid_room', 'room', text, 'like zone:w-1:a or warehouse:w-1');
   return room;
 }

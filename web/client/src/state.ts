@@ -31,3 +31,6 @@ export type State =
 
 /** Gets each state that the client enters. */
 export type StateListener = (state: State) => unknown;
+
+/** The name under which listeners to states are; no event has it. */
+export const STATE = ' ';

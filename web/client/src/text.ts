@@ -8,7 +8,10 @@ export function matches(value: unknown, pattern: RegExp): value is string {
 /** Throws a ZonecastError that says what the value is and what it must be, unless it is valid. */
 export function assertValid(
   valid: boolean,
-  { code, name, value, expected }: { code: ErrorCode; name: string; value: unknown; expected: string },
+  code: ErrorCode,
+  name: string,
+  value: unknown,
+  expected: string,
 ): asserts valid {
   if (valid) return;
   const shown = typeof value === 'string' ? `"${value}"` : String(value);

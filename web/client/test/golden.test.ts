@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { CloseCode, formatRoom, parseRoom } from '@zonecast/client';
 import { BACKOFF_CAP } from '../src/backoff.js';
-import { terminalName } from '../src/close.js';
+import { nameOf } from '../src/close.js';
+import { isPermanent } from '../src/errors.js';
 import { decodeFrame, encodeFrame } from '../src/frame.js';
 import { parseOffset } from '../src/offset.js';
 import { makeRoom } from '../src/room.js';
@@ -36,7 +37,8 @@ describe('close codes', () => {
   });
 
   test.each(golden.closeCodes)('$code $name', ({ code, name, reconnect }) => {
-    expect(terminalName(code)).toBe(reconnect ? undefined : name);
+    expect(nameOf(code)).toBe(name);
+    expect(isPermanent(name)).toBe(!reconnect);
   });
 });
 

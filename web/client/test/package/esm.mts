@@ -1,6 +1,7 @@
 // Type-checked against the built package, not run.
 import { CloseCode, createClient, createWebSocketClient, longPolling, type State, webSocket, ZonecastError } from '@zonecast/client';
-import { useConnectionState, useZone } from '@zonecast/client/react';
+import { useConnection, useConnectionState, useZone } from '@zonecast/client/react';
+import { withRooms } from '@zonecast/client/rooms';
 import { WebSocket } from 'ws';
 
 const ws = createWebSocketClient<{ PICK_DONE: { sku: string } }>({ url: 'http://localhost:3001', WebSocket });
@@ -19,5 +20,11 @@ error.code satisfies string;
 
 createClient({ url: 'http://localhost:3001', transports: [webSocket, longPolling] }).on('ALERT', (data) => data.title.length);
 useConnectionState(ws).name satisfies string;
-const { latest, missed } = useZone(ws, 'warehouse-1', 'zone-a', (data: unknown, meta) => meta.offset.length);
-[latest.PICK_DONE?.sku.length, latest.SHIFT_SNAPSHOT?.pickRate.toFixed(), missed?.from];
+useConnection(ws).name satisfies string;
+const { latest, missed, reload } = useZone(ws, 'warehouse-1', 'zone-a', (data: unknown, meta) => meta.offset.length);
+[latest.PICK_DONE?.sku.length, latest.SHIFT_SNAPSHOT?.pickRate.toFixed(), missed?.from, reload()];
+
+const zone = withRooms(ws).zone('warehouse-1', 'zone-a');
+zone.on('PICK_DONE', (data, meta) => [data.sku.length, meta.offset.length]);
+[zone.latest.PICK_DONE?.sku.length, zone.latest.ALERT?.title, zone.error?.code, (await zone.ready).room];
+await zone.leave();
