@@ -1,6 +1,7 @@
 // Builds assets/dist, which is committed and embedded into the server:
 //
 //   dashboard/*.ts, screen/*.ts (with client/src) ─ esbuild ─▶ dashboard.js, screen.js
+//   client/src/iife.ts ─────────────────────────── esbuild ─▶ zonecast.js, the client for pages without a bundler
 //   dashboard/*.css, screen/*.css ───────────────── esbuild ─▶ dashboard.css, screen.css
 //   htmx.org with its extension hx-sse ──────────── joined ──▶ htmx.js
 //   the font, assets/mark.svg, licences ─────────── copied ──▶ plex-*.woff2, mark.svg, *-license.txt
@@ -19,15 +20,11 @@ const require = createRequire(import.meta.url);
 /** The folder of an installed package. */
 const packageOf = (name) => dirname(require.resolve(`${name}/package.json`));
 
-async function bundles() {
+async function bundle(entryPoints, globalName) {
   const { outputFiles } = await build({
     absWorkingDir: here,
-    entryPoints: {
-      dashboard: 'dashboard/live.ts',
-      screen: 'screen/screen.ts',
-      'dashboard-style': 'dashboard/dashboard.css',
-      'screen-style': 'screen/screen.css',
-    },
+    entryPoints,
+    globalName,
     outdir: 'out',
     bundle: true,
     minify: true,
@@ -40,6 +37,16 @@ async function bundles() {
     external: ['*.woff2'],
   });
   return outputFiles.map(({ path, contents }) => [path.split('/').at(-1).replace('-style', ''), Buffer.from(contents)]);
+}
+
+async function bundles() {
+  const pages = {
+    dashboard: 'dashboard/live.ts',
+    screen: 'screen/screen.ts',
+    'dashboard-style': 'dashboard/dashboard.css',
+    'screen-style': 'screen/screen.css',
+  };
+  return [...(await bundle(pages)), ...(await bundle({ zonecast: 'client/src/iife.ts' }, 'Zonecast'))];
 }
 
 async function copies() {

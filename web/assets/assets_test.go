@@ -159,3 +159,18 @@ func TestBuildChangesWithAnyFile(t *testing.T) {
 		t.Errorf("builds %s, %s, %s", one.build, same.build, other.build)
 	}
 }
+
+// The client's address without a hash is for pages of any host, and asked for again each time.
+func TestTheClientHasAStableAddress(t *testing.T) {
+	res := ask(t, http.MethodGet, "/assets/zonecast.js")
+	if res.StatusCode != http.StatusOK || res.Header.Get("Cross-Origin-Resource-Policy") != "cross-origin" ||
+		res.Header.Get("Cache-Control") != "no-cache" || res.Header.Get("ETag") == "" {
+		t.Errorf("%s %v", res.Status, res.Header)
+	}
+	if body := read(t, res); !bytes.Contains(body, []byte("var Zonecast=")) {
+		t.Errorf("it begins with %.60s", body)
+	}
+	if got := ask(t, http.MethodGet, "/assets/screen.js").Header.Get("Cross-Origin-Resource-Policy"); got != "" {
+		t.Errorf("another file has %s", got)
+	}
+}

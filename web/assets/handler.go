@@ -15,6 +15,10 @@ import (
 // slightly different file is better than a broken page.
 func Handler() http.Handler { return handler{load()} }
 
+// client is the TypeScript client for pages without a bundler. Its address without a hash is meant to
+// be used.
+const client = "zonecast.js"
+
 type handler struct{ *library }
 
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -36,6 +40,9 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	head.Set("ETag", f.etag)
 	head.Set("X-Content-Type-Options", "nosniff")
+	if f.name == client { // pages of other hosts load it, if ALLOWED_ORIGINS lets them connect
+		head.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	}
 	if f.gzipped != nil {
 		head.Set("Vary", "Accept-Encoding")
 	}

@@ -26,7 +26,7 @@ before(async () => {
   site = await mkdtemp(join(tmpdir(), 'zonecast-site-'));
   await chmod(site, 0o755); // nginx reads it as another user
   await cp(join(client, 'examples'), site, { recursive: true });
-  await copyFile(join(client, 'dist/esm/index.js'), join(site, 'html/zonecast.js'));
+  await copyFile(join(client, 'dist/esm/index.js'), join(site, 'client.js'));
   await writeFile(join(site, 'empty.html'), '<!doctype html><title>A page of the tests</title>');
 });
 
@@ -67,7 +67,7 @@ async function watch(url, zone, options = {}) {
   page.on('pageerror', (error) => failures.push(String(error)));
   await page.evaluate(
     async ([zone, { transports, ...options }]) => {
-      const zonecast = await import('./html/zonecast.js');
+      const zonecast = await import('./client.js');
       globalThis.heard = [];
       globalThis.used = new Set();
       globalThis.client = zonecast.createWebSocketClient({
@@ -169,7 +169,7 @@ test('a page that is loaded again goes on where it was', async (t) => {
   await server.publish('w', 'again', { event: 'TICK', data: 'while nobody looked' });
   await watched.page.goto(`${nginx.url}/site/empty.html`);
   const heard = await watched.page.evaluate(async () => {
-    const { createWebSocketClient } = await import('./html/zonecast.js');
+    const { createWebSocketClient } = await import('./client.js');
     const client = createWebSocketClient({ url: location.origin, warehouse: 'w', zone: 'again', keepOffsets: true });
     const first = new Promise((resolve) => client.once('TICK', resolve));
     await client.connect();
