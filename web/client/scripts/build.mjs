@@ -12,11 +12,11 @@ await rm('dist', { recursive: true, force: true });
 
 for (const format of ['esm', 'cjs']) {
   const { outputFiles } = await build({
-    entryPoints: ['src/index.ts', 'src/react.ts', 'src/rooms.ts'],
+    entryPoints: ['src/index.ts', 'src/react.ts', 'src/rooms.ts', 'src/testing.ts'],
     outdir: `dist/${format}`,
     bundle: true,
     minifySyntax: true,
-    external: ['react'],
+    external: ['react', '@zonecast/client'],
     format,
     platform: 'neutral',
     sourcemap: true,
