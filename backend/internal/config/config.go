@@ -36,6 +36,7 @@ type Config struct {
 	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"Password of the dashboard (HTTP Basic, user operator, an admin), at least 8 bytes."`
 	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Comma-separated origins of web pages that may connect, e.g. https://wall.example or https://*.example, besides this server's own; * = all."`
 	AccessSettings
+	OperatorSettings
 	AllowAnonymous bool `env:"ALLOW_ANONYMOUS" help:"Allow listening on a public address without authentication of clients, publishers or operators."`
 
 	Storage
@@ -120,7 +121,7 @@ func (c *Config) Check() error {
 	if slices.ContainsFunc(c.PublishKeys, func(k string) bool { return strings.TrimSpace(k) != k || k == "" }) {
 		bad("PUBLISH_KEYS has an empty key, or one with a space at its end: write them as KEY,KEY")
 	}
-	all = append(all, c.checkAccess()...)
+	all = append(append(all, c.checkAccess()...), c.OperatorSettings.mistakes()...)
 	for _, s := range []struct {
 		name  string
 		least int64

@@ -30,6 +30,8 @@ func (c *Config) Surfaces() []Surface {
 	if !c.operatorSet() {
 		operators = "nobody until there are operators"
 		admins = operators
+	} else if c.OIDCIssuer != "" {
+		operators += " (also those of " + c.ProviderName() + ")"
 	}
 	publishers := "services with a key"
 	switch {
@@ -86,6 +88,10 @@ func (c *Config) Surfaces() []Surface {
 func (c *Config) Warnings() (all []string) {
 	if c.Unsigned() {
 		all = append(all, "what instances tell one another is not signed, so whoever may publish in this Redis is believed: set CLUSTER_SECRET")
+	}
+	if c.lonelySessions() {
+		all = append(all, "sessions of operators hold for one instance alone, so behind a balancer they sign in again and again: "+
+			"set SESSION_SECRET or CLUSTER_SECRET, the same at all instances")
 	}
 	proxies, _ := c.Proxies() // reported by Check
 	for _, p := range proxies {
