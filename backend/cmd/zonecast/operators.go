@@ -87,8 +87,9 @@ func (s *server) whileSignedIn(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), s.operators.Lasting())
+		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
+		renew := time.Now().Add(s.operators.Lasting())
 		go func() {
 			tick := time.NewTicker(recheck)
 			defer tick.Stop()
@@ -97,7 +98,7 @@ func (s *server) whileSignedIn(next http.Handler) http.Handler {
 				case <-ctx.Done():
 					return
 				case <-tick.C:
-					if !s.operators.StillValid(r) {
+					if !s.operators.StillValid(r) || operator.From(ctx).HasSession() && time.Now().After(renew) {
 						cancel()
 					}
 				}

@@ -30,8 +30,6 @@ func (c *Config) Surfaces() []Surface {
 	if !c.operatorSet() {
 		operators = "nobody until there are operators"
 		admins = operators
-	} else if c.OIDCIssuer != "" {
-		operators += " (also those of " + c.ProviderName() + ")"
 	}
 	publishers := "services with a key"
 	switch {
@@ -72,6 +70,16 @@ func (c *Config) Surfaces() []Surface {
 		{"connect from web pages", "pages of " + pages, "ALLOWED_ORIGINS"},
 		{"names that requests may have as Host", hosts, "ALLOWED_HOSTS"},
 		{"name the client's address (X-Forwarded-For)", proxies, "TRUSTED_PROXIES"},
+	}
+	if c.operatorSet() {
+		var holders []string
+		if c.OperatorPassword != "" || c.OperatorsFile != "" {
+			holders = append(holders, "who has an operator's password")
+		}
+		if c.OIDCIssuer != "" {
+			holders = append(holders, fmt.Sprintf("who has a role by the claim %s at %s", c.OIDCRoleClaim, c.OIDCIssuer))
+		}
+		surfaces = append(surfaces, Surface{"sign in as an operator: /ui/login", strings.Join(holders, ", "), "OPERATOR_PASSWORD, OPERATORS_FILE, OIDC_ISSUER"})
 	}
 	if c.RedisURL != "" {
 		surfaces = append(surfaces,
