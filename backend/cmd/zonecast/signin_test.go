@@ -331,6 +331,11 @@ func TestInstancesShareSessionsAndTheirEnd(t *testing.T) {
 		t.Errorf("signing out: %s to %s", answer.Status, answer.Header.Get("Location"))
 	}
 	_, _ = io.Copy(io.Discard, stream) // ends
+	revocations := two.browser(t)
+	revocations.signIn("ann")
+	if _, body := revocations.get("/api/v1/revocations"); body != "{\"revocations\":[]}\n" {
+		t.Errorf("listed among the revocations of tokens: %s", body)
+	}
 	three := serving(t, "--operators-file="+file, redis, secret, "--node-name=three")
 	for _, s := range []*server{one, two, three} {
 		if got := s.with(t, value); got != http.StatusUnauthorized {

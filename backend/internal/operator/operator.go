@@ -41,6 +41,8 @@ var (
 	// may try at once, and each second from then on.
 	addressGuesses = limit.Rate{Tokens: 10, Refill: 0.2}
 	nameGuesses    = limit.Rate{Tokens: 30, Refill: 0.5}
+	// refusals is how many of an address are written down.
+	refusals = limit.Rate{Tokens: 20, Refill: 0.2}
 )
 
 const (
@@ -77,6 +79,11 @@ type Event struct {
 	Result  Result
 	Why     string // how, or why not: one of a few
 	Address string
+	// Repeated says that this address was refused often lately: such events are to be counted, not
+	// written down, since strangers cause as many as they like.
+	Repeated bool
+
+	cause error // of the OpenID provider, for the log
 }
 
 // An Action is what was done.
@@ -114,6 +121,7 @@ type Operators struct {
 	file             *file
 	addresses, names *limit.Keyed
 	begun            *limit.Keyed // sessions, by name
+	refusals         *limit.Keyed // by address
 	provider         *provider
 	keys             [][]byte      // of sessions; the first signs
 	hash             chan struct{} // holds one for each password being hashed
@@ -140,7 +148,9 @@ func New(o Options) (*Operators, error) {
 	o.Sessions.IdleTimeout = cmp.Or(o.Sessions.IdleTimeout, time.Hour)
 	o.Sessions.MaxAge = cmp.Or(o.Sessions.MaxAge, 12*time.Hour)
 	all := &Operators{opts: o, password: sha256.Sum256([]byte(o.Password)), addresses: limit.NewKeyed(addressGuesses),
-		names: limit.NewKeyed(nameGuesses), begun: limit.NewKeyed(newSessions), provider: newProvider(o.Provider), keys: deriveKeys(o.Sessions.Secrets), hash: make(chan struct{}, hashing), remembered: map[[sha256.Size]byte]remembered{}}
+		names: limit.NewKeyed(nameGuesses), begun: limit.NewKeyed(newSessions), refusals: limit.NewKeyed(refusals),
+		provider: newProvider(o.Provider), keys: deriveKeys(o.Sessions.Secrets), hash: make(chan struct{}, hashing),
+		remembered: map[[sha256.Size]byte]remembered{}}
 	_, _ = rand.Read(all.key[:]) // it never fails
 	if o.File != "" {
 		accounts, err := ReadFile(o.File)
@@ -215,7 +225,7 @@ func (o *Operators) login(r *http.Request, address, name, password, how string) 
 	}
 	if !right || !known {
 		o.refused(name, address, whyWrong)
-		return Identity{}, wire.Errorf(wire.CodeUnauthenticated, "the name or the password is wrong: log in as an operator of this server")
+		return Identity{}, wire.Errorf(wire.CodeUnauthenticated, "the name or the password is wrong: check both")
 	}
 	o.addresses.Return(from, 1)
 	o.names.Return(shown(name), 1)
@@ -248,8 +258,12 @@ func (o *Operators) event(e Event) {
 	level := slog.LevelInfo
 	if e.Result == Refused {
 		level = slog.LevelWarn
+		e.Repeated = o.refusals.Spend(network(e.Address), 1, time.Now()) > 0
 	}
-	o.opts.Log.Log(context.Background(), level, "operator's "+string(e.Action), "operator", e.Who, "result", e.Result, "why", e.Why, "address", e.Address)
+	if !e.Repeated {
+		o.opts.Log.Log(context.Background(), level, "operator's "+string(e.Action), "operator", e.Who, "result", e.Result, "why", e.Why,
+			"address", e.Address, "error", e.cause)
+	}
 	o.opts.OnEvent(e)
 }
 

@@ -133,6 +133,10 @@ func (o *Operators) redirectURL(r *http.Request) string {
 // FinishSignIn returns who comes back from the OpenID provider, and the path that StartSignIn was
 // given. The error is a *wire.Error.
 func (o *Operators) FinishSignIn(w http.ResponseWriter, r *http.Request, address string) (_ Identity, next string, _ error) {
+	// It costs what a guess does, and asks the provider.
+	if wait := o.addresses.Spend(network(address), 1, time.Now()); wait > 0 {
+		return Identity{}, "", o.throttled("", address, wait)
+	}
 	var s signIn
 	text := o.read(r, signInCookie)
 	http.SetCookie(w, o.forget(r, signInCookie)) // it serves once
@@ -143,10 +147,6 @@ func (o *Operators) FinishSignIn(w http.ResponseWriter, r *http.Request, address
 	if err != nil || subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(s.ID)) != 1 {
 		o.refused("", address, whyForged)
 		return Identity{}, "", wire.Errorf(wire.CodeUnauthenticated, "this sign-in was not begun in this browser, or took longer than %v: sign in again", signInTime)
-	}
-	// Each asks the provider, so it costs what a guess does.
-	if wait := o.addresses.Spend(network(address), 1, time.Now()); wait > 0 {
-		return Identity{}, s.Next, o.throttled("", address, wait)
 	}
 	if issuer := query.Get("iss"); issuer != "" && issuer != o.opts.Provider.Issuer { // RFC 9207 section 2.4
 		return Identity{}, s.Next, o.providerFailed("", address, errors.New("the answer is of another issuer"))
@@ -170,8 +170,7 @@ func (o *Operators) FinishSignIn(w http.ResponseWriter, r *http.Request, address
 }
 
 func (o *Operators) providerFailed(name, address string, err error) error {
-	o.opts.Log.Warn("OpenID provider did not sign an operator in", "issuer", o.opts.Provider.Issuer, "error", err)
-	o.refused(name, address, whyProvider)
+	o.event(Event{Who: name, Action: SignIn, Result: Refused, Why: whyProvider, Address: address, cause: err})
 	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: discoverAgain.Milliseconds(),
 		Message: "the OpenID provider did not sign you in: try again, or sign in otherwise. The server's log says why"}
 }
@@ -190,7 +189,7 @@ func (p *provider) redeem(ctx context.Context, s *signIn, code string) (string, 
 		return "", nil, fmt.Errorf("exchange the code: %w", err)
 	}
 	raw, _ := token.Extra("id_token").(string)
-	id, err := at.VerifierContext(oidc.ClientContext(context.WithoutCancel(ctx), p.client), &oidc.Config{ClientID: p.opts.ClientID}).Verify(ctx, raw)
+	id, err := at.Verifier(&oidc.Config{ClientID: p.opts.ClientID}).Verify(ctx, raw)
 	if err != nil {
 		return "", nil, fmt.Errorf("verify the ID token: %w", err)
 	}

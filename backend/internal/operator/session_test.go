@@ -1,9 +1,14 @@
 package operator
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,4 +109,69 @@ func TestASessionIsBoundToItsAccount(t *testing.T) {
 			t.Errorf("%s: let in %v, want %v", c.name, got, c.want)
 		}
 	}
+}
+
+func TestEveryWayInAndOutIsReportedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []Event
+		o := open(t, Options{Password: "correct horse", OnEvent: func(e Event) { got = append(got, e) }})
+		b := signedIn(t, o, DefaultName, "correct horse")
+		for range 3 {
+			check(o, "192.0.2.2", DefaultName, "correct horse", Viewer)
+		}
+		check(o, "192.0.2.3", "guess", "guess", Viewer)
+		r := httptest.NewRequest(http.MethodPost, "/ui/logout", nil)
+		testkit.Must(t, o.End(httptest.NewRecorder(), r, "192.0.2.1")) // no session: nothing happens
+		r.AddCookie(b.cookie)
+		testkit.Must(t, o.End(httptest.NewRecorder(), r, "192.0.2.1"))
+		want := []Event{{Who: DefaultName, Action: SignIn, Result: OK, Why: "form", Address: "192.0.2.1"},
+			{Who: DefaultName, Action: SignIn, Result: OK, Why: "HTTP Basic", Address: "192.0.2.2"},
+			{Who: "guess", Action: SignIn, Result: Refused, Why: "wrong", Address: "192.0.2.3"},
+			{Who: DefaultName, Action: SignOut, Result: OK, Address: "192.0.2.1"}}
+		if !slices.Equal(got, want) {
+			t.Errorf("reported %+v, want %+v", got, want)
+		}
+	})
+}
+
+// Strangers can't fill a log with their guesses.
+func TestRefusalsBeyondAFewAreOnlyCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		events := 0
+		o := open(t, Options{Password: "correct horse", Log: slog.New(slog.NewTextHandler(&log, nil)), OnEvent: func(Event) { events++ }})
+		for range 1000 {
+			check(o, "192.0.2.1", "guess", "guess", Viewer)
+		}
+		if lines := strings.Count(log.String(), "\n"); events != 1000 || lines != int(refusals.Tokens) {
+			t.Errorf("%d events, %d lines; want 1000 and %v", events, lines, refusals.Tokens)
+		}
+	})
+}
+
+// A session, or an account, that has ended lets nothing go on that began before.
+func TestWhatIsUnderWayKnowsWhetherItIsStillLetIn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "operators")
+	write(t, file, "ann:"+hash(t, "ann's")+":viewer", "bob:"+hash(t, "bob's")+":viewer")
+	ended := map[string]bool{}
+	o := open(t, Options{File: file, Sessions: SessionOptions{Ended: func(id string) bool { return ended[id] },
+		End: func(_ context.Context, id string, _ time.Time) error { ended[id] = true; return nil }}})
+	b := signedIn(t, o, "ann", "ann's")
+	bySession, byBasic := httptest.NewRequest(http.MethodGet, "/ui/events", nil), httptest.NewRequest(http.MethodGet, "/ui/events", nil)
+	bySession.AddCookie(b.cookie)
+	byBasic.SetBasicAuth("bob", "bob's")
+	for _, r := range []**http.Request{&bySession, &byBasic} {
+		who, err := o.Identify(*r, "192.0.2.1")
+		testkit.Must(t, err)
+		*r = (*r).WithContext(With(t.Context(), who))
+		if !o.StillValid(*r) {
+			t.Errorf("%s is not let in any longer", who.Name)
+		}
+	}
+	testkit.Must(t, o.End(httptest.NewRecorder(), bySession, "192.0.2.1"))
+	if o.StillValid(bySession) || b.ask() {
+		t.Error("let in after signing out")
+	}
+	write(t, file, "bob:"+hash(t, "bob's")+":viewer")
+	testkit.Eventually(t, "a changed password ends what is under way by HTTP Basic", func() bool { return !o.StillValid(byBasic) })
 }
