@@ -33,7 +33,7 @@ type Config struct {
 
 	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Secret of at least 32 bytes. If set, clients need a JSON Web Token signed with it (HS256)."`
 	PublishKeys      []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Comma-separated keys. If set, services need one to publish (Authorization: Bearer KEY)."`
-	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"Password of the dashboard (HTTP Basic, user operator, an admin), at least 8 bytes."`
+	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"Password of the operator whose name is operator, an admin, at least 8 bytes: for the sign-in page and HTTP Basic."`
 	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Comma-separated origins of web pages that may connect, e.g. https://wall.example or https://*.example, besides this server's own; * = all."`
 	AccessSettings
 	OperatorSettings
