@@ -38,6 +38,9 @@ type Options struct {
 	// where it goes.
 	KeyRequired bool
 
+	// Viewer returns who sends a request; nil: everybody sees everything.
+	Viewer func(*http.Request) Viewer
+
 	// Interval is the time between two snapshots while someone looks (default 1 s), IdleInterval
 	// while nobody does (default 5 s), so that the trend is there for whoever opens the page.
 	Interval, IdleInterval time.Duration
@@ -47,9 +50,23 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Viewer == nil {
+		o.Viewer = func(*http.Request) Viewer { return Viewer{} }
+	}
 	o.Interval = cmp.Or(o.Interval, time.Second)
 	o.IdleInterval = cmp.Or(o.IdleInterval, 5*time.Second)
 	return o
+}
+
+// A Viewer is who looks at the dashboard.
+type Viewer struct {
+	// Name is the operator's; empty where nobody signs in.
+	Name string
+	// CanSignOut says that there is a session that can be ended.
+	CanSignOut bool
+	// Limited says that only rooms of Warehouses are shown.
+	Limited    bool
+	Warehouses []string
 }
 
 // A Dashboard serves everything under [Prefix]. [Dashboard.Run] must run for its figures to live.

@@ -257,3 +257,29 @@ func TestSamplingFollowsTheViewers(t *testing.T) {
 		running.Wait()
 	})
 }
+
+func TestAViewerWhoIsLimitedSeesTheRoomsOfTheirWarehouses(t *testing.T) {
+	source := always(Snapshot{Connections: 9, Warehouses: []Warehouse{{"w1", 4}, {"w2", 5}}, Zones: []Zone{{"w1", "a", 4}, {"w2", "b", 5}},
+		Recent: []Zone{{"w2", "c", 0}}})
+	d := New(Options{Source: source, Viewer: func(*http.Request) Viewer {
+		return Viewer{Name: "<b>ann</b>", CanSignOut: true, Limited: true, Warehouses: []string{"w1"}}
+	}})
+	var m meter
+	d.show(d.sample(&m))
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/ui/", nil))
+	page := w.Body.String()
+	for _, hidden := range []string{"w2", "<b>ann"} {
+		if strings.Contains(page, hidden) {
+			t.Errorf("the page has %s", hidden)
+		}
+	}
+	for _, shown := range []string{"Rooms of w1 only", "Sign out", "&lt;b&gt;ann&lt;/b&gt;", `action="/ui/logout" method="post"`} {
+		if !strings.Contains(page, shown) {
+			t.Errorf("the page lacks %s", shown)
+		}
+	}
+	if f := d.latest.Load(); len(f.Warehouses) != 2 || len(f.Zones) != 2 {
+		t.Error("the figures of all have changed")
+	}
+}

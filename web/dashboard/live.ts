@@ -2,7 +2,7 @@
  * Watches the page's event stream, so that figures never look live when they are not.
  *
  *     hx-sse ─ message ─▶ live         html[data-link] = connecting | live | lost
- *            ─ error ───▶ lost         #link, #lost: the same in words
+ *            ─ error ───▶ lost         #link, #lost: the same in words; the sign-in page if the session has ended
  *            ─ silence ─▶ lost, and the stream is opened anew
  *
  * This program runs before htmx, so that it misses none of its events.
@@ -59,6 +59,14 @@ function reconnect(): void {
   else document.getElementById('stream')?.dispatchEvent(new CustomEvent('zonecast:reconnect'));
 }
 
+/** Leads to the sign-in page, and from there back to this one, when the server is there but the session has ended. */
+async function signInAgain(): Promise<void> {
+  const answer = await fetch('/ui/events', { method: 'HEAD' }).catch(() => undefined);
+  if (answer?.status !== 401) return;
+  const next = encodeURIComponent(location.pathname + location.search);
+  location.assign(`/ui/login?reason=ended&next=${next}`);
+}
+
 function check(): void {
   if (document.hidden) return; // hx-sse rests as well
   if (performance.now() - listeningSince < SILENCE) return;
@@ -73,7 +81,10 @@ document.addEventListener('htmx:sse:close', (event) => {
   if ((event as CustomEvent<{ connection: Connection }>).detail.connection === connection) connection = undefined;
 });
 document.addEventListener('htmx:sse:after:message', heard);
-document.addEventListener('htmx:sse:error', () => enter('lost'));
+document.addEventListener('htmx:sse:error', () => {
+  enter('lost');
+  void signInAgain();
+});
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) return;
   listeningSince = performance.now();

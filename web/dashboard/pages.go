@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/zonecast/zonecast/web/internal/example"
@@ -22,12 +23,37 @@ func (d *Dashboard) viewOf(f *figures, r *http.Request) view {
 	if len(filter) > maxFilterLen {
 		filter = filter[:maxFilterLen]
 	}
+	viewer := d.opts.Viewer(r)
 	return view{
-		figures:     f,
+		figures:     f.shownTo(viewer),
+		viewer:      viewer,
 		filter:      strings.ToValidUTF8(filter, ""),
 		origin:      example.Origin(r),
 		keyRequired: d.opts.KeyRequired,
 	}
+}
+
+// shownTo returns the figures without the rooms that are not for the viewer. Totals are the
+// cluster's.
+func (f *figures) shownTo(viewer Viewer) *figures {
+	if !viewer.Limited {
+		return f
+	}
+	hidden := func(warehouse string) bool { return !slices.Contains(viewer.Warehouses, warehouse) }
+	hiddenZone := func(z Zone) bool { return hidden(z.Warehouse) }
+	part := *f
+	part.Warehouses = slices.DeleteFunc(slices.Clone(f.Warehouses), func(w Warehouse) bool { return hidden(w.Name) })
+	part.Zones = slices.DeleteFunc(slices.Clone(f.Zones), hiddenZone)
+	part.Recent = slices.DeleteFunc(slices.Clone(f.Recent), hiddenZone)
+	return &part
+}
+
+// limitText says which warehouses' rooms are shown.
+func (v view) limitText() string {
+	if !v.viewer.Limited {
+		return ""
+	}
+	return "Rooms of " + strings.Join(v.viewer.Warehouses, ", ") + " only; totals are of all."
 }
 
 // eventsAddress is the event stream of this view.

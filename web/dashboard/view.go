@@ -22,6 +22,7 @@ const maxFilterLen = 129
 // A view is the figures as one viewer sees them.
 type view struct {
 	*figures
+	viewer Viewer
 	filter string
 	// origin is the address that the viewer reached the server at, "http://host:port".
 	origin      string

@@ -39,15 +39,15 @@ const maxIndexRows = 500
 
 func (s screens) serveIndex(w http.ResponseWriter, r *http.Request) {
 	headers.Page(w.Header())
-	s.render(w, r, http.StatusOK, index(s.list()))
+	s.render(w, r, http.StatusOK, index(s.list(r)))
 }
 
-// list returns the zones in the order of their names.
-func (s screens) list() listing {
+// list returns the zones that the sender of the request may see, in the order of their names.
+func (s screens) list(r *http.Request) listing {
 	if s.Zones == nil {
 		return listing{}
 	}
-	zones, complete := s.Zones()
+	zones, complete := s.Zones(r)
 	zones = slices.SortedFunc(slices.Values(zones), func(a, b Zone) int {
 		return cmp.Or(cmp.Compare(a.Warehouse, b.Warehouse), cmp.Compare(a.Name, b.Name))
 	})

@@ -42,9 +42,9 @@ type Zone struct {
 // Options says what the screens work with. The zero value is fine.
 type Options struct {
 	Log *slog.Logger // default: none
-	// Zones returns the zones that the index page lists, in any order, and whether those are all;
-	// nil lists none.
-	Zones func() (zones []Zone, complete bool)
+	// Zones returns the zones that the index page lists for who sends the request, in any order, and
+	// whether those are all; nil lists none.
+	Zones func(*http.Request) (zones []Zone, complete bool)
 	// KeyRequired says that publishing needs an API key; the example on an empty screen then shows
 	// where it goes.
 	KeyRequired bool

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -192,7 +193,7 @@ func TestIndex(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			list := func() ([]Zone, bool) { return tt.give, tt.complete }
+			list := func(*http.Request) ([]Zone, bool) { return tt.give, tt.complete }
 			_, doc := ask(t, Options{Zones: list}, "GET", "/screen/")
 			if n := doc.Find("tbody tr").Length(); n != tt.wantRows {
 				t.Errorf("%d rows, want %d", n, tt.wantRows)

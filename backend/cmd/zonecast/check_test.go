@@ -40,12 +40,21 @@ func TestCheckSaysWhatIsExposedToWhom(t *testing.T) {
 			"list and end connections: /api/v1/connections|operators|OPERATOR_PASSWORD, OPERATORS_FILE",
 			"largest rooms: /health/websocket/metrics|operators|HEALTH_ROOMS, OPERATOR_PASSWORD",
 			"speak for an instance, through Redis|instances with the secret|CLUSTER_SECRET"}},
+		{"an OpenID provider", []string{"--listen=127.0.0.1:3001", "--operators-file=OPERATORS", "--oidc-issuer=https://login.example", "--oidc-client-id=x", "--redis-url=redis://127.0.0.1:1"}, []string{
+			"dashboard and list of screens: /ui/, /screen/|operators|OPERATOR_PASSWORD, OPERATORS_FILE",
+			"sign in as an operator: /ui/login|who has an operator's password, who has a role by the claim roles at https://login.example|OPERATOR_PASSWORD, OPERATORS_FILE, OIDC_ISSUER",
+			"warning: sessions of operators hold for one instance alone"}},
 		{"no cluster secret", []string{"--operator-password=a long password", "--redis-url=redis://127.0.0.1:1"}, []string{
 			"speak for an instance, through Redis|who may publish in Redis|CLUSTER_SECRET",
 			"warning: what instances tell one another is not signed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
+			file := filepath.Join(t.TempDir(), "operators")
+			operatorsFile(t, file, "ann:viewer")
+			for i, flag := range tt.give {
+				tt.give[i] = strings.Replace(flag, "OPERATORS", file, 1)
+			}
 			if code := run(append([]string{"check"}, tt.give...), &stdout, &stderr); code != 0 {
 				t.Fatalf("exit code %d: %s", code, &stderr)
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"net/http"
 	"slices"
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
@@ -80,15 +81,18 @@ func instance(n cluster.Node) dashboard.Instance {
 	return i
 }
 
-// zones are those whose wall screens are worth opening: with members, or published to lately.
-func (s *server) zones() (zones []screen.Zone, complete bool) {
-	view := s.cluster.View()
+// zones are those whose wall screens are worth opening: with members, or published to lately, in
+// warehouses that who sends the request may see.
+func (s *server) zones(r *http.Request) (zones []screen.Zone, complete bool) {
+	view, may := s.cluster.View(), mayView(r)
 	totals := view.Totals()
 	for _, room := range totals.RecentZones {
 		totals.Zones[room] += 0
 	}
 	for room, count := range totals.Zones {
-		zones = append(zones, screen.Zone{Warehouse: room.Warehouse, Name: room.Zone, Connections: count})
+		if may(room.Warehouse) {
+			zones = append(zones, screen.Zone{Warehouse: room.Warehouse, Name: room.Zone, Connections: count})
+		}
 	}
 	return zones, view.Incomplete == ""
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/web/dashboard"
 )
@@ -247,13 +249,18 @@ func TestZonesWithEventsAreListedThoughNobodyIsConnected(t *testing.T) {
 	}
 }
 
+func seenBy(grants ...operator.Grant) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/screen/", nil)
+	return r.WithContext(operator.With(r.Context(), operator.Identity{Grants: grants}))
+}
+
 func TestZonesOfAllInstancesAreListedOnce(t *testing.T) {
 	a, b := cluster.Zone{Warehouse: "w", Zone: "a", Connections: 2}, cluster.Zone{Warehouse: "w", Zone: "b"}
 	s := &server{config: new(config.Config), cluster: views{view: cluster.View{Nodes: []cluster.Node{
 		{Name: "one", Rooms: cluster.Rooms{Zones: []cluster.Zone{a}}, RecentZones: []cluster.Zone{b}},
 		{Name: "two", Rooms: cluster.Rooms{Zones: []cluster.Zone{a}}, RecentZones: []cluster.Zone{b, a}},
 	}}}}
-	zones, complete := s.zones()
+	zones, complete := s.zones(seenBy(operator.Grant{Role: operator.Viewer}))
 	if got := fmt.Sprint(zones); !complete || len(zones) != 2 || !strings.Contains(got, "{w a 4}") || !strings.Contains(got, "{w b 0}") {
 		t.Errorf("listed %v, complete: %v", zones, complete)
 	}

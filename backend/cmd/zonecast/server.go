@@ -33,6 +33,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
+	"github.com/zonecast/zonecast/backend/internal/signin"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/poll"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
@@ -92,8 +93,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 			s.guard.Close()
 		}
 	}()
-	if s.operators, err = operator.New(operator.Options{Password: c.OperatorPassword, File: c.OperatorsFile,
-		Closed: s.guard.ServiceNeedsKey(), Log: s.log, OnFailure: s.metrics.LoginFailed}); err != nil {
+	if err = s.openOperators(); err != nil {
 		return nil, err
 	}
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
@@ -121,7 +121,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
 			UserFrames:            limit.Rate{Tokens: c.UserRateLimitTokens, Refill: c.UserRateLimitRefill},
 			AddressFrames:         limit.Rate{Tokens: c.AddressRateLimitTokens, Refill: c.AddressRateLimitRefill}}})
-	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
+	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer})
 	s.gauges()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -195,11 +195,12 @@ func (s *server) routes() http.Handler {
 	}
 	read(access.Public, "/", to(dashboard.Prefix))
 	read(access.Public, "/ui", to(dashboard.Prefix))
-	read(access.Viewer, "/ui/*", echo.WrapHandler(s.ui))
+	signin.AddRoutes(routes, signin.Options{Operators: s.operators, Render: s.renderSignIn})
+	read(access.WarehouseViewer, "/ui/*", echo.WrapHandler(s.whileSignedIn(s.ui)))
 	read(access.Public, "/assets/*", echo.WrapHandler(assets.Handler()))
 	read(access.Public, "/screen", to(screen.Prefix))
 	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
-	read(access.Viewer, "/screen/", screens) // it names the zones that there are
+	read(access.WarehouseViewer, "/screen/", screens) // it names the zones that there are
 	read(access.Public, "/screen/*", screens)
 	return e
 }

@@ -11,7 +11,9 @@ package access
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -25,18 +27,42 @@ type Rule string
 // The rules.
 const (
 	Public    Rule = "public"    // anyone
+	Form      Rule = "form"      // anyone, but no page of another site
 	Client    Rule = "client"    // a client with a token, if AUTH_TOKEN_SECRET is set
 	Publisher Rule = "publisher" // a service with a key or a token, if either is set
 	Viewer    Rule = "viewer"    // an operator who may look
 	Operator  Rule = "operator"  // an operator who may disconnect clients
 	Admin     Rule = "admin"     // an operator who may do everything
+
+	// The same roles, but of one warehouse or more: the handler keeps to those warehouses, which
+	// operator.From tells. The rules above let in nobody who is limited to some.
+	WarehouseViewer   Rule = "viewer of a warehouse"
+	WarehouseOperator Rule = "operator of a warehouse"
+	WarehouseAdmin    Rule = "admin of a warehouse"
+)
+
+// SignInPath is where browsers are sent that ask for a page of operators.
+const SignInPath = "/ui/login"
+
+// Why browsers are sent there, as its query parameter "reason".
+const (
+	ReasonEnded   = "ended"    // the session has
+	ReasonNotDone = "not-done" // the same, and something should have been changed
 )
 
 // Reading are the methods of what is only read. HEAD is GET without the body (RFC 9110 section
 // 9.3.2); net/http leaves it out.
 var Reading = []string{http.MethodGet, http.MethodHead}
 
-var roles = map[Rule]operator.Role{Viewer: operator.Viewer, Operator: operator.Operator, Admin: operator.Admin}
+// permits are what the rules of operators ask of one.
+var permits = map[Rule]func(operator.Identity) error{
+	Viewer:            func(who operator.Identity) error { return who.Require(operator.Viewer) },
+	Operator:          func(who operator.Identity) error { return who.Require(operator.Operator) },
+	Admin:             func(who operator.Identity) error { return who.Require(operator.Admin) },
+	WarehouseViewer:   func(who operator.Identity) error { return who.RequireAnywhere(operator.Viewer) },
+	WarehouseOperator: func(who operator.Identity) error { return who.RequireAnywhere(operator.Operator) },
+	WarehouseAdmin:    func(who operator.Identity) error { return who.RequireAnywhere(operator.Admin) },
+}
 
 // A Table adds routes to a server and knows the rule of each.
 type Table struct {
@@ -56,9 +82,9 @@ func New(e *echo.Echo, operators *operator.Operators) *Table {
 // Add adds a route for each of the methods.
 func (t *Table) Add(rule Rule, methods []string, path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) {
 	switch rule {
-	case Viewer, Operator, Admin:
-		m = append([]echo.MiddlewareFunc{t.operatorsOnly(roles[rule]), t.fromHere}, m...)
-	case Publisher:
+	case Viewer, Operator, Admin, WarehouseViewer, WarehouseOperator, WarehouseAdmin:
+		m = append([]echo.MiddlewareFunc{t.operatorsOnly(permits[rule]), t.fromHere}, m...)
+	case Publisher, Form:
 		m = append([]echo.MiddlewareFunc{t.fromHere}, m...)
 	case Public, Client:
 	default:
@@ -79,27 +105,68 @@ func (t *Table) Rule(method, path string) (Rule, bool) {
 	return r, ok
 }
 
-// operatorsOnly asks for the login of an operator of at least this role (RFC 7617).
-func (t *Table) operatorsOnly(role operator.Role) echo.MiddlewareFunc {
+// operatorsOnly asks for the login of an operator, or a session, and tells the handlers whose it is.
+func (t *Table) operatorsOnly(permit func(operator.Identity) error) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			err := t.operators.Check(c.Request(), c.RealIP(), role)
-			if err == nil {
-				if err = next(c); !slices.Contains(Reading, c.Request().Method) {
-					t.operators.Record(c.Request(), c.RealIP(), err)
-				}
-				return err
+			who, err := t.operators.Identify(c.Request(), c.RealIP())
+			if err != nil {
+				return t.refuseLogin(c, err)
 			}
-			return RefuseLogin(c, err)
+			t.operators.Renew(c.Response(), c.Request(), who)
+			c.SetRequest(c.Request().WithContext(operator.With(c.Request().Context(), who)))
+			if err = permit(who); err == nil {
+				err = next(c)
+			}
+			if !slices.Contains(Reading, c.Request().Method) {
+				t.operators.Record(c.Request(), c.RealIP(), err)
+			}
+			return err
 		}
 	}
 }
 
-// RefuseLogin returns the error of a login, and asks for one where there was none.
-func RefuseLogin(c echo.Context, err error) error {
-	if wire.AsError(err).Code == wire.CodeUnauthenticated {
-		c.Response().Header().Set("WWW-Authenticate", `Basic realm="Zonecast", charset="UTF-8"`)
+// refuseLogin sends browsers to the page where operators sign in, and asks others for a login.
+func (t *Table) refuseLogin(c echo.Context, err error) error {
+	r := c.Request()
+	if wire.AsError(err).Code != wire.CodeUnauthenticated || !asksForPage(r) {
+		return RefuseLogin(c, err)
 	}
+	query := url.Values{"next": {r.URL.RequestURI()}}
+	if !slices.Contains(Reading, r.Method) {
+		query = url.Values{"reason": {ReasonNotDone}}
+	} else if t.operators.HadSession(r) {
+		query.Set("reason", ReasonEnded)
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	c.Response().Header().Add("Vary", "Accept, Authorization, Cookie, Sec-Fetch-Mode")
+	return c.Redirect(http.StatusSeeOther, SignInPath+"?"+query.Encode())
+}
+
+// asksForPage reports whether a browser sends the request to show what it gets, and has not been
+// given a login of HTTP Basic. Only some say so by themselves, and only over TLS or to this machine
+// (W3C Fetch Metadata).
+func asksForPage(r *http.Request) bool {
+	if r.Header.Get("Authorization") != "" {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// RefuseLogin returns the error of a login, and asks for one where there was none: by HTTP Basic
+// (RFC 7617), but not a script of a page, where the browser would ask the person instead.
+func RefuseLogin(c echo.Context, err error) error {
+	if wire.AsError(err).Code != wire.CodeUnauthenticated {
+		return err
+	}
+	challenge := `Basic realm="Zonecast", charset="UTF-8"`
+	if r := c.Request(); r.Header.Get("Authorization") == "" && (r.Header.Get("Sec-Fetch-Mode") != "" || r.Header.Get("Cookie") != "") {
+		challenge = `Cookie realm="Zonecast", form-action="` + SignInPath + `"`
+	}
+	c.Response().Header().Set("WWW-Authenticate", challenge)
 	return err
 }
 

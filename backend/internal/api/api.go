@@ -70,11 +70,11 @@ func AddRoutes(routes *access.Table, o Options) {
 	// admins.
 	for _, room := range []string{"/api/v1/warehouses/:warehouse", "/api/v1/warehouses/:warehouse/zones/:zone"} {
 		routes.Add(access.Publisher, remove, room+"/retained/:event", a.deleteRetained)
-		routes.Add(access.Admin, remove, room, a.deleteRoom)
+		routes.Add(access.WarehouseAdmin, remove, room, a.deleteRoom)
 	}
-	routes.Add(access.Viewer, access.Reading, "/api/v1/connections", a.connections)
-	routes.Add(access.Operator, remove, "/api/v1/connections", a.disconnectMany)
-	routes.Add(access.Operator, remove, "/api/v1/connections/:id", a.disconnectOne)
+	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
+	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
+	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)
 	routes.Add(access.Viewer, access.Reading, "/api/v1/revocations", a.revocations)
 	routes.Add(access.Admin, post, "/api/v1/revocations", a.revoke)
 	routes.Add(access.Admin, remove, "/api/v1/revocations/:id", a.lift)

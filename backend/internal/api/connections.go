@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -33,6 +34,9 @@ func (a *API) connections(c echo.Context) error {
 		return err
 	}
 	defer cancel()
+	if err := limitTo(c, operator.Viewer, &wanted); err != nil {
+		return err
+	}
 	page, fanOut, err := a.Connections.List(ctx, wanted)
 	if err != nil {
 		return err
@@ -74,6 +78,9 @@ func (a *API) disconnect(c echo.Context, wanted connadmin.Selection) error {
 		return err
 	}
 	defer cancel()
+	if err := limitTo(c, operator.Operator, &wanted); err != nil {
+		return err
+	}
 	n, fanOut, err := a.Connections.Disconnect(ctx, wanted, ban)
 	if err != nil {
 		return err
@@ -85,6 +92,19 @@ func (a *API) disconnect(c echo.Context, wanted connadmin.Selection) error {
 		Disconnected int `json:"disconnected"`
 		connadmin.FanOut
 	}{n, fanOut})
+}
+
+// limitTo limits a selection to the warehouses in which the operator has the role.
+func limitTo(c echo.Context, need operator.Role, wanted *connadmin.Selection) error {
+	who := operator.From(c.Request().Context())
+	if err := who.RequireAnywhere(need); err != nil {
+		return err
+	}
+	wanted.Within, _ = who.Warehouses(need)
+	if name := c.QueryParam("warehouse"); name != "" {
+		return who.RequireIn(need, name)
+	}
+	return nil
 }
 
 // requestTimeout returns a context that ends when the caller does not want to wait any longer for

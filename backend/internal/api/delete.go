@@ -5,6 +5,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -34,6 +35,9 @@ func (a *API) deleteRetained(c echo.Context) error {
 
 func (a *API) deleteRoom(c echo.Context) error {
 	room, err := roomOf(c)
+	if err == nil {
+		err = operator.From(c.Request().Context()).RequireIn(operator.Admin, room.Warehouse)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,9 @@ package api
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -54,7 +56,10 @@ type NodeHealth struct {
 // operators ask for, or none, which is hidden.
 func (a *API) roomsFor(c echo.Context, view *cluster.View) (_ cluster.Totals, hidden bool, _ error) {
 	totals := view.Totals()
-	login := a.Operators.Check(c.Request(), c.RealIP(), operator.Viewer)
+	who, login := a.Operators.Identify(c.Request(), c.RealIP())
+	if login == nil {
+		login = who.RequireAnywhere(operator.Viewer)
+	}
 	switch wanted := c.QueryParam("rooms"); {
 	case wanted != "" && wanted != "all":
 		return totals, false, wire.Errorf(wire.CodeInvalidData, "rooms=%.40q is not known: write rooms=all, or leave it out", wanted)
@@ -63,12 +68,28 @@ func (a *API) roomsFor(c echo.Context, view *cluster.View) (_ cluster.Totals, hi
 	case wanted == "all":
 		all, incomplete := a.census.Totals(c.Request().Context())
 		view.Incomplete = cmp.Or(view.Incomplete, incomplete)
-		return all, false, nil
+		return all, limit(&all, who), nil
 	case a.RoomsForOperators && login != nil:
 		totals.Warehouses, totals.Zones, totals.NotListed = map[string]int{}, nil, 0
 		return totals, true, nil
+	case a.RoomsForOperators:
+		return totals, limit(&totals, who), nil
 	}
 	return totals, false, nil
+}
+
+// limit leaves the rooms of the warehouses that an operator may look at, and reports whether it left
+// any out.
+func limit(t *cluster.Totals, who operator.Identity) (hidden bool) {
+	names, all := who.Warehouses(operator.Viewer)
+	if all {
+		return false
+	}
+	t.Warehouses, t.Zones = maps.Clone(t.Warehouses), maps.Clone(t.Zones) // they may be of a cache
+	before := len(t.Warehouses) + len(t.Zones)
+	maps.DeleteFunc(t.Warehouses, func(name string, _ int) bool { return !slices.Contains(names, name) })
+	maps.DeleteFunc(t.Zones, func(room wire.Room, _ int) bool { return !slices.Contains(names, room.Warehouse) })
+	return len(t.Warehouses)+len(t.Zones) < before
 }
 
 func (a *API) health(c echo.Context) error {

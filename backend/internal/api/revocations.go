@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -15,7 +17,10 @@ import (
 
 func (a *API) revocations(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(http.StatusOK, map[string][]auth.Revocation{"revocations": a.Guard.Revocations().List()})
+	list := slices.DeleteFunc(a.Guard.Revocations().List(), func(r auth.Revocation) bool {
+		return strings.HasPrefix(r.TokenID, auth.SessionPrefix)
+	})
+	return c.JSON(http.StatusOK, map[string][]auth.Revocation{"revocations": list})
 }
 
 func (a *API) revoke(c echo.Context) error {

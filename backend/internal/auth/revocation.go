@@ -14,6 +14,10 @@ import (
 // MaxRevocations bounds how many may be in force.
 const MaxRevocations = 10_000
 
+// SessionPrefix, before its ID, is the token ID under which the session of an operator is ended who
+// has signed out. These are not listed.
+const SessionPrefix = "operator-session:"
+
 // A Revocation ends tokens before their time: all of a user, one by its ID, or those issued before
 // a time, of a user or of everybody. Times are milliseconds since 1970. Its JSON is kept in Redis,
 // read by neighbouring versions: fields may be added, never changed.
@@ -101,6 +105,13 @@ func (r *Revocations) List() []Revocation {
 		return strings.Compare(x.ID, y.ID)
 	})
 	return list
+}
+
+// HasToken reports whether the token of this ID was revoked by it.
+func (r *Revocations) HasToken(id string) bool {
+	index := r.index.Load()
+	now := time.Now()
+	return index != nil && slices.ContainsFunc(index.tokens[id], func(one Revocation) bool { return !one.Over(now) })
 }
 
 // Has reports whether one of this ID is in force.

@@ -14,7 +14,7 @@ import (
 
 // AccessSettings are those of operators, and of what is asked of every request.
 type AccessSettings struct {
-	OperatorsFile string   `env:"OPERATORS_FILE" placeholder:"FILE" help:"File of operators, a line each: name:bcrypt hash:role, the role viewer, operator or admin. It is read again when it changes."`
+	OperatorsFile string   `env:"OPERATORS_FILE" placeholder:"FILE" help:"File of operators, a line each: name:bcrypt hash:role, the role viewer, operator or admin, or one of them in some warehouses alone, e.g. operator@warehouse-1,warehouse-2. It is read again when it changes."`
 	MetricsAuth   bool     `env:"METRICS_AUTH" help:"Ask for an operator's login at /metrics and /health/websocket/metrics too."`
 	AllowedHosts  []string `env:"ALLOWED_HOSTS" placeholder:"HOST,…" help:"Comma-separated names that requests may have as their Host, without port, e.g. push.example or *.example, besides those of the loopback interface; * = any. Default: none besides on a loopback address, any elsewhere."`
 }
@@ -33,7 +33,7 @@ func (c *Config) Hosts() []string {
 
 // Access says who gets in, as pairs of who and what is asked for.
 func (c *Config) Access() []any {
-	clients, publishers, operators, metrics := "a token", "a key or a token", "a login", "anyone"
+	clients, publishers, operators, metrics := "a token", "a key or a token", c.logins(), "anyone"
 	if !c.NeedsToken() {
 		clients = "anyone"
 	}
@@ -48,7 +48,7 @@ func (c *Config) Access() []any {
 	switch {
 	case c.operatorSet():
 	case c.secretSet():
-		operators = "nobody (set OPERATOR_PASSWORD or OPERATORS_FILE)"
+		operators = "nobody (set OPERATOR_PASSWORD, OPERATORS_FILE or OIDC_ISSUER)"
 	default:
 		operators = "anyone"
 	}
@@ -61,7 +61,20 @@ func (c *Config) Access() []any {
 // secretSet reports whether clients or publishers are asked for something.
 func (c *Config) secretSet() bool { return c.NeedsToken() || c.HasPublishKeys() }
 
-func (c *Config) operatorSet() bool { return c.OperatorPassword != "" || c.OperatorsFile != "" }
+func (c *Config) operatorSet() bool {
+	return c.OperatorPassword != "" || c.OperatorsFile != "" || c.OIDCIssuer != ""
+}
+
+// logins says how operators log in.
+func (c *Config) logins() string {
+	switch {
+	case c.OIDCIssuer == "":
+		return "a login"
+	case c.OperatorPassword == "" && c.OperatorsFile == "":
+		return "a login at " + c.OIDCIssuer
+	}
+	return "a login here or at " + c.OIDCIssuer
+}
 
 // unprotected lists what needs no authentication.
 func (c *Config) unprotected() []string {
@@ -95,7 +108,7 @@ func (c *Config) checkAccess() (all []error) {
 		}
 	}
 	if c.MetricsAuth && !c.operatorSet() {
-		bad("METRICS_AUTH needs an operator: set OPERATOR_PASSWORD or OPERATORS_FILE")
+		bad("METRICS_AUTH needs an operator: set OPERATOR_PASSWORD, OPERATORS_FILE or OIDC_ISSUER")
 	}
 	for _, o := range c.AllowedOrigins {
 		if o != "*" && !validOrigin(o) {

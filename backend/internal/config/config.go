@@ -33,9 +33,10 @@ type Config struct {
 
 	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Secret of at least 32 bytes. If set, clients need a JSON Web Token signed with it (HS256)."`
 	PublishKeys      []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Comma-separated keys. If set, services need one to publish (Authorization: Bearer KEY)."`
-	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"Password of the dashboard (HTTP Basic, user operator, an admin), at least 8 bytes."`
+	OperatorPassword string   `env:"OPERATOR_PASSWORD" placeholder:"PASSWORD" help:"Password of the operator whose name is operator, an admin, at least 8 bytes: for the sign-in page and HTTP Basic."`
 	AllowedOrigins   []string `env:"ALLOWED_ORIGINS" placeholder:"ORIGIN,…" help:"Comma-separated origins of web pages that may connect, e.g. https://wall.example or https://*.example, besides this server's own; * = all."`
 	AccessSettings
+	OperatorSettings
 	AllowAnonymous bool `env:"ALLOW_ANONYMOUS" help:"Allow listening on a public address without authentication of clients, publishers or operators."`
 
 	Storage
@@ -120,7 +121,7 @@ func (c *Config) Check() error {
 	if slices.ContainsFunc(c.PublishKeys, func(k string) bool { return strings.TrimSpace(k) != k || k == "" }) {
 		bad("PUBLISH_KEYS has an empty key, or one with a space at its end: write them as KEY,KEY")
 	}
-	all = append(all, c.checkAccess()...)
+	all = append(append(all, c.checkAccess()...), c.OperatorSettings.mistakes()...)
 	for _, s := range []struct {
 		name  string
 		least int64

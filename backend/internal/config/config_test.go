@@ -93,7 +93,7 @@ func TestMistakesSayWhatToChange(t *testing.T) {
 		{"short password", []string{"--operator-password=1234567"}, []string{"OPERATOR_PASSWORD has 7 bytes", "at least 8"}},
 		{"short key", []string{"--publish-keys=0123456789abcdef,abc"}, []string{"key 2 of PUBLISH_KEYS has 3 bytes", "at least 16"}},
 		{"no file of operators", []string{"--operators-file=/nothing/here"}, []string{"OPERATORS_FILE", "no such file"}},
-		{"guarded metrics without operators", []string{"--metrics-auth"}, []string{"METRICS_AUTH", "OPERATOR_PASSWORD or OPERATORS_FILE"}},
+		{"guarded metrics without operators", []string{"--metrics-auth"}, []string{"METRICS_AUTH", "OPERATOR_PASSWORD, OPERATORS_FILE or OIDC_ISSUER"}},
 		{"a host with a port", []string{"--allowed-hosts=push.example:443"}, []string{"ALLOWED_HOSTS", "push.example:443", "without scheme and port"}},
 		{"a pattern in the middle of a host", []string{"--allowed-hosts=a.*.example"}, []string{"ALLOWED_HOSTS", "*.example"}},
 		{"a pattern in the middle of an origin", []string{"--allowed-origins=https://a*.example"}, []string{"ALLOWED_ORIGINS", "https://*.example"}},

@@ -71,6 +71,16 @@ func (c *Config) Surfaces() []Surface {
 		{"names that requests may have as Host", hosts, "ALLOWED_HOSTS"},
 		{"name the client's address (X-Forwarded-For)", proxies, "TRUSTED_PROXIES"},
 	}
+	if c.operatorSet() {
+		var holders []string
+		if c.OperatorPassword != "" || c.OperatorsFile != "" {
+			holders = append(holders, "who has an operator's password")
+		}
+		if c.OIDCIssuer != "" {
+			holders = append(holders, fmt.Sprintf("who has a role by the claim %s at %s", c.OIDCRoleClaim, c.OIDCIssuer))
+		}
+		surfaces = append(surfaces, Surface{"sign in as an operator: /ui/login", strings.Join(holders, ", "), "OPERATOR_PASSWORD, OPERATORS_FILE, OIDC_ISSUER"})
+	}
 	if c.RedisURL != "" {
 		surfaces = append(surfaces,
 			Surface{"speak for an instance, through Redis", who(len(c.ClusterSecret) > 0, "instances with the secret"), "CLUSTER_SECRET"},
@@ -86,6 +96,10 @@ func (c *Config) Surfaces() []Surface {
 func (c *Config) Warnings() (all []string) {
 	if c.Unsigned() {
 		all = append(all, "what instances tell one another is not signed, so whoever may publish in this Redis is believed: set CLUSTER_SECRET")
+	}
+	if c.lonelySessions() {
+		all = append(all, "sessions of operators hold for one instance alone, so behind a balancer they sign in again and again: "+
+			"set SESSION_SECRET or CLUSTER_SECRET, the same at all instances")
 	}
 	proxies, _ := c.Proxies() // reported by Check
 	for _, p := range proxies {

@@ -25,14 +25,14 @@ type FanOut struct {
 
 // List returns a page of the connections of all instances.
 func (c Client) List(ctx context.Context, wanted Selection) (Page, FanOut, error) {
-	pages, fanOut, err := Ask[Page](ctx, c.Cluster, kindList, wanted)
+	pages, fanOut, err := Ask[Page](ctx, c.Cluster, wanted.kind(kindList), wanted)
 	return merge(pages, wanted.Limit), fanOut, err
 }
 
 // Disconnect closes connections, wherever they are, and returns how many. With ban their clients
 // are told not to reconnect.
 func (c Client) Disconnect(ctx context.Context, wanted Selection, ban bool) (int, FanOut, error) {
-	answers, fanOut, err := Ask[disconnected](ctx, c.Cluster, kindDisconnect, disconnection{wanted, ban})
+	answers, fanOut, err := Ask[disconnected](ctx, c.Cluster, wanted.kind(kindDisconnect), disconnection{wanted, ban})
 	n := 0
 	for _, a := range answers {
 		n += a.Disconnected

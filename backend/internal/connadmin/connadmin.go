@@ -23,6 +23,9 @@ type Selection struct {
 	User string `json:"user,omitempty"`
 	Slow bool   `json:"slow,omitempty"`
 	Node string `json:"node,omitempty"` // at the instance of this name
+	// Within limits it to rooms of these warehouses: listed are connections in at least one such room,
+	// without their other rooms, and disconnected are those that are in no other. Empty for no limit.
+	Within []string `json:"within,omitempty"`
 	// After leaves out those whose ID is not greater; Limit bounds a page.
 	After string `json:"after,omitempty"`
 	Limit int    `json:"limit,omitempty"`
@@ -85,9 +88,19 @@ func list(node string, sessions []*hub.Session, wanted Selection) Page {
 		page.Next = sessions[len(sessions)-1].ID
 	}
 	for _, s := range sessions {
-		page.Connections = append(page.Connections, describe(node, s))
+		page.Connections = append(page.Connections, describe(node, s, wanted))
 	}
 	return page
+}
+
+// within reports whether the selection is not limited to other warehouses than the room's.
+func (w Selection) within(r wire.Room) bool {
+	return len(w.Within) == 0 || slices.Contains(w.Within, r.Warehouse)
+}
+
+// wholly reports whether the limit of the selection takes in everything that a session is in.
+func (w Selection) wholly(s *hub.Session) bool {
+	return len(w.Within) == 0 || len(s.Rooms()) > 0 && !slices.ContainsFunc(s.Rooms(), func(r wire.Room) bool { return !w.within(r) })
 }
 
 // filter returns the selected sessions in the order of their IDs.
@@ -100,14 +113,17 @@ func filter(node string, sessions []*hub.Session, wanted Selection) []*hub.Sessi
 func (w Selection) matches(node string, s *hub.Session) bool {
 	return s.ID > w.After && (w.ID == "" || s.ID == w.ID) && (w.User == "" || s.User == w.User) && (w.Node == "" || w.Node == node) &&
 		(!w.Slow || s.Queue.Stats().Slow) &&
-		(w.Room == "" || slices.ContainsFunc(s.Rooms(), func(r wire.Room) bool { return r.String() == w.Room }))
+		(w.Room == "" && len(w.Within) == 0 ||
+			slices.ContainsFunc(s.Rooms(), func(r wire.Room) bool { return (w.Room == "" || r.String() == w.Room) && w.within(r) }))
 }
 
-func describe(node string, s *hub.Session) Connection {
+func describe(node string, s *hub.Session, wanted Selection) Connection {
 	t := s.SessionStats()
 	rooms := []string{}
 	for _, r := range s.Rooms() {
-		rooms = append(rooms, r.String())
+		if wanted.within(r) {
+			rooms = append(rooms, r.String())
+		}
 	}
 	return Connection{ID: s.ID, Node: node, User: s.User, Transport: s.Queue.Transport(), Rooms: rooms,
 		Duration: t.Duration.Milliseconds(), Received: t.Received, ReadBytes: t.Read,

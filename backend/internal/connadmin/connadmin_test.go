@@ -172,3 +172,31 @@ func TestAnAnswerThatCanNotBeReadIsMissing(t *testing.T) {
 		}
 	}
 }
+
+// Who is limited to warehouses sees what is in them, ends what is nowhere else, and gets no answer
+// from an instance that does not know of limits.
+func TestSelectionsWithinWarehouses(t *testing.T) {
+	all := twoInstances(t)
+	testkit.Must(t, all.instances[0].sessions["c1"].Join(t.Context(), []hub.Join{{Room: wire.Room{Warehouse: "v"}}}, func([]wire.Offset) {}))
+	page, _, err := Client{all}.List(t.Context(), Selection{Within: []string{"v"}, Limit: 10})
+	testkit.Must(t, err)
+	var got []string
+	for _, c := range page.Connections {
+		got = append(got, c.ID+strings.Join(c.Rooms, " "))
+	}
+	if want := "[c1warehouse:v c4zone:v:a]"; fmt.Sprint(got) != want || page.Total != 2 {
+		t.Errorf("listed %v of %d, want %s", got, page.Total, want)
+	}
+	if page, _, _ := (Client{all}).List(t.Context(), Selection{Within: []string{"v"}, Room: "zone:w:a", Limit: 10}); page.Total != 0 {
+		t.Errorf("a room elsewhere: %d are listed", page.Total)
+	}
+	if n, _, err := (Client{all}).Disconnect(t.Context(), Selection{Within: []string{"v"}, User: "anna"}, true); n != 0 || err != nil {
+		t.Errorf("%d were disconnected that are in another warehouse too, %v", n, err)
+	}
+	if n, _, err := (Client{all}).Disconnect(t.Context(), Selection{Within: []string{"v"}, Node: "two"}, true); n != 1 || err != nil {
+		t.Errorf("%d were disconnected, %v", n, err)
+	}
+	if (Selection{Within: []string{"v"}}).kind(kindDisconnect) == kindDisconnect {
+		t.Error("an instance without limits would answer")
+	}
+}

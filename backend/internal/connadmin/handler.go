@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/hub"
@@ -16,7 +18,18 @@ import (
 const (
 	kindList       = "connections"
 	kindDisconnect = "disconnect"
+	// limited, after one of them, is the question with a limit to warehouses: an older instance that
+	// knows none must not answer it without.
+	limited = " within warehouses"
 )
+
+// kind is the name of a question about this selection.
+func (w Selection) kind(question string) string {
+	if len(w.Within) > 0 {
+		return question + limited
+	}
+	return question
+}
 
 // A Handler lists and disconnects the connections of this instance. Its Answer is a
 // [cluster.Answerer].
@@ -41,7 +54,7 @@ type disconnected struct {
 
 // Answer implements [cluster.Answerer].
 func (h *Handler) Answer(_ context.Context, q cluster.Question) (any, error) {
-	switch q.Kind {
+	switch strings.TrimSuffix(q.Kind, limited) {
 	case kindList:
 		var wanted Selection
 		if err := json.Unmarshal(q.Data, &wanted); err != nil {
@@ -62,6 +75,7 @@ func (h *Handler) Answer(_ context.Context, q cluster.Question) (any, error) {
 // disconnect closes the connections: their clients reconnect after a while, or are told not to.
 func (h *Handler) disconnect(wanted disconnection) disconnected {
 	selected := filter(h.Node, h.Sessions(), wanted.Selection)
+	selected = slices.DeleteFunc(selected, func(s *hub.Session) bool { return !wanted.wholly(s) })
 	for _, s := range selected {
 		if wanted.Ban {
 			s.Queue.Close(wire.CloseForbidden, "disconnected by an operator")

@@ -18,12 +18,12 @@ const maxCost = 14
 // An Account is an operator of the password file.
 type Account struct {
 	Hash string // bcrypt
-	Role Role
+	Grant
 }
 
-// ReadFile reads a password file: a line is name:bcrypt hash:role, the role one of viewer, operator,
-// admin; empty lines and those that begin with # count for nothing. htpasswd -nB NAME writes the
-// first two. The error names all mistakes, never a hash.
+// ReadFile reads a password file: a line is name:bcrypt hash:role, the role as [ParseGrant] reads it;
+// empty lines and those that begin with # count for nothing. htpasswd -nB NAME writes the first two.
+// The error names all mistakes, never a hash.
 func ReadFile(name string) (map[string]Account, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -54,12 +54,12 @@ func parse(text string) (map[string]Account, error) {
 			bad("is not name:bcrypt hash:role")
 			continue
 		}
-		role, known := roleNames[fields[2]]
+		grant, wrong := ParseGrant(fields[2])
 		cost, err := bcrypt.Cost([]byte(fields[1]))
 		_, twice := accounts[fields[0]]
 		switch {
-		case !known:
-			bad("has the role %.20q: write viewer, operator or admin", fields[2])
+		case wrong != nil:
+			bad("has %w", wrong)
 		case err != nil:
 			bad("has no bcrypt hash: make one with htpasswd -nB %.64s", fields[0])
 		case cost < bcrypt.DefaultCost || cost > maxCost:
@@ -67,7 +67,7 @@ func parse(text string) (map[string]Account, error) {
 		case twice:
 			bad("names %.64s again", fields[0])
 		}
-		accounts[fields[0]] = Account{Hash: fields[1], Role: role}
+		accounts[fields[0]] = Account{Hash: fields[1], Grant: grant}
 	}
 	if len(accounts) == 0 && len(all) == 0 {
 		all = append(all, errors.New("names no operator"))

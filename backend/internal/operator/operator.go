@@ -1,14 +1,19 @@
 // Package operator decides who is an operator, and what kind of.
 //
-//	access ── Check(request, role) ──▶ address's guesses ── known lately? ── name's guesses ── bcrypt
-//	                                                                       failed logins ──▶ log, metric
+//	access ── Identify(request) ──▶ session's cookie ─────────────────────▶ Identity: its grants
+//	                            └─▶ HTTP Basic ──┐                            ▲
+//	signin ── Login(name, password) ─────────────┴▶ guesses ── bcrypt ───────┤──▶ Begin: a session
+//	       ── FinishSignIn(request) ──▶ OpenID provider ── claims ───────────┘
 //
-// Operators log in with HTTP Basic (RFC 7617). They are those of a password file, which is read
-// again when it changes, and the one whose password is a setting. A guess costs its address a token,
-// and its name one; a login that was right gives both back.
+// Programs log in with HTTP Basic (RFC 7617), browsers sign in and get a session: a signed cookie.
+// Operators are those of a password file, which is read again when it changes, the one whose
+// password is a setting, and those whom an OpenID provider vouches for. A guess costs its address a
+// token, and its name one; a login that was right gives both back.
 package operator
 
 import (
+	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -31,32 +36,13 @@ const DefaultName = "operator"
 // MinPasswordBytes is the least length of OPERATOR_PASSWORD.
 const MinPasswordBytes = 8
 
-// A Role permits what the roles before it do, and more.
-type Role int
-
-// The roles.
-const (
-	Viewer   Role = iota + 1 // looks
-	Operator                 // disconnects clients
-	Admin                    // everything
-)
-
-var roleNames = map[string]Role{"viewer": Viewer, "operator": Operator, "admin": Admin}
-
-func (r Role) String() string {
-	for name, role := range roleNames {
-		if role == r {
-			return name
-		}
-	}
-	return "nobody"
-}
-
 var (
 	// addressGuesses and nameGuesses are how many wrong logins an address, or a name from anywhere,
 	// may try at once, and each second from then on.
 	addressGuesses = limit.Rate{Tokens: 10, Refill: 0.2}
 	nameGuesses    = limit.Rate{Tokens: 30, Refill: 0.5}
+	// refusals is how many of an address are written down.
+	refusals = limit.Rate{Tokens: 20, Refill: 0.2}
 )
 
 const (
@@ -76,12 +62,56 @@ type Options struct {
 	Password string
 	// File is the name of the password file; empty for none. See [ReadFile].
 	File string
+	// Provider is the OpenID provider whose users may be operators; without an issuer there is none.
+	Provider ProviderOptions
 	// Closed lets in nobody, rather than everybody, while there are no operators.
-	Closed bool
-	Log    *slog.Logger
-	// OnFailure is called for each failed login with why: "wrong" or "throttled"; nil for nothing.
-	OnFailure func(why string)
+	Closed   bool
+	Sessions SessionOptions
+	Log      *slog.Logger
+	// OnEvent is called for each sign-in and sign-out, also those that failed; nil for nothing.
+	OnEvent func(Event)
 }
+
+// An Event is that someone signed in or out, or tried to.
+type Event struct {
+	Who     string // as far as it said; of a stranger, any text of up to 64 bytes
+	Action  Action
+	Result  Result
+	Why     string // how, or why not: one of a few
+	Address string
+	// Repeated says that this address was refused often lately: such events are to be counted, not
+	// written down, since strangers cause as many as they like.
+	Repeated bool
+
+	cause error // of the OpenID provider, for the log
+}
+
+// An Action is what was done.
+type Action string
+
+// The actions.
+const (
+	SignIn  Action = "sign-in"
+	SignOut Action = "sign-out"
+)
+
+// A Result is what came of it.
+type Result string
+
+// The results.
+const (
+	OK      Result = "ok"
+	Refused Result = "refused"
+)
+
+// Why a sign-in was refused.
+const (
+	whyWrong     = "wrong"     // name or password
+	whyThrottled = "throttled" // too many before
+	whyProvider  = "provider"  // the OpenID provider did not answer, or refused
+	whyForged    = "forged"    // what came back is not of a sign-in of this browser
+	whyNoRole    = "no_role"   // the OpenID provider vouches for it, but nothing is granted to it
+)
 
 // Operators are those of a server. The methods may be called by several goroutines.
 type Operators struct {
@@ -90,6 +120,10 @@ type Operators struct {
 	password         [sha256.Size]byte
 	file             *file
 	addresses, names *limit.Keyed
+	begun            *limit.Keyed // sessions, by name
+	refusals         *limit.Keyed // by address
+	provider         *provider
+	keys             [][]byte      // of sessions; the first signs
 	hash             chan struct{} // holds one for each password being hashed
 	key              [sha256.Size]byte
 
@@ -108,11 +142,15 @@ func New(o Options) (*Operators, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.OnFailure == nil {
-		o.OnFailure = func(string) {}
+	if o.OnEvent == nil {
+		o.OnEvent = func(Event) {}
 	}
+	o.Sessions.IdleTimeout = cmp.Or(o.Sessions.IdleTimeout, time.Hour)
+	o.Sessions.MaxAge = cmp.Or(o.Sessions.MaxAge, 12*time.Hour)
 	all := &Operators{opts: o, password: sha256.Sum256([]byte(o.Password)), addresses: limit.NewKeyed(addressGuesses),
-		names: limit.NewKeyed(nameGuesses), hash: make(chan struct{}, hashing), remembered: map[[sha256.Size]byte]remembered{}}
+		names: limit.NewKeyed(nameGuesses), begun: limit.NewKeyed(newSessions), refusals: limit.NewKeyed(refusals),
+		provider: newProvider(o.Provider), keys: deriveKeys(o.Sessions.Secrets), hash: make(chan struct{}, hashing),
+		remembered: map[[sha256.Size]byte]remembered{}}
 	_, _ = rand.Read(all.key[:]) // it never fails
 	if o.File != "" {
 		accounts, err := ReadFile(o.File)
@@ -124,86 +162,123 @@ func New(o Options) (*Operators, error) {
 	return all, nil
 }
 
-// Check returns nil if the request, from this address, is that of an operator of at least the role,
-// or a *wire.Error: wire.CodeUnauthenticated, wire.CodeForbidden, or wire.CodeRateLimited for too
-// many wrong logins.
-func (o *Operators) Check(r *http.Request, address string, need Role) error {
-	if o.opts.Password == "" && o.file == nil {
-		if o.opts.Closed {
-			return wire.Errorf(wire.CodeForbidden, "there are no operators here: set OPERATOR_PASSWORD or OPERATORS_FILE at the server")
-		}
-		return nil
+// open reports whether there are no operators, so that everybody is one.
+func (o *Operators) open() bool { return !o.TakesPasswords() && !o.HasProvider() && !o.opts.Closed }
+
+// Open reports whether everybody is an operator, because there is neither one nor any other secret.
+func (o *Operators) Open() bool { return o.open() }
+
+// TakesPasswords reports whether there are operators with passwords.
+func (o *Operators) TakesPasswords() bool { return o.opts.Password != "" || o.file != nil }
+
+// Identify returns the operator who sends the request, from this address: by HTTP Basic, or where
+// there is none by the cookie of a session. The error is a *wire.Error: wire.CodeUnauthenticated,
+// wire.CodeForbidden where there are no operators, or wire.CodeRateLimited for too many wrong
+// logins.
+func (o *Operators) Identify(r *http.Request, address string) (Identity, error) {
+	switch {
+	case o.open():
+		return Identity{Grants: []Grant{{Role: Admin}}}, nil
+	case !o.TakesPasswords() && !o.HasProvider():
+		return Identity{}, wire.Errorf(wire.CodeForbidden,
+			"there are no operators here: set OPERATOR_PASSWORD, OPERATORS_FILE or OIDC_ISSUER at the server")
 	}
-	name, password, ok := r.BasicAuth()
-	if !ok {
-		return wire.Errorf(wire.CodeUnauthenticated, "log in as an operator of this server")
+	if name, password, ok := r.BasicAuth(); ok {
+		return o.login(r, address, name, password, "HTTP Basic")
 	}
-	role, err := o.login(r, network(address), name, password)
-	if err != nil {
-		return err
+	if who, err := o.ofSession(r); err == nil {
+		return who, nil
 	}
-	if role < need {
-		return wire.Errorf(wire.CodeForbidden, "this needs the role %v, and you have %v: ask an admin of this server", need, role)
+	if o.HadSession(r) {
+		return Identity{}, wire.Errorf(wire.CodeUnauthenticated, "your session has ended, and nothing was done: sign in at /ui/login, then try again")
 	}
-	return nil
+	return Identity{}, wire.Errorf(wire.CodeUnauthenticated, "log in as an operator of this server")
 }
 
-func (o *Operators) login(r *http.Request, address, name, password string) (Role, error) {
+// Login returns the operator of this name and password. The errors are those of Identify.
+func (o *Operators) Login(r *http.Request, address, name, password string) (Identity, error) {
+	return o.login(r, address, name, password, "form")
+}
+
+func (o *Operators) login(r *http.Request, address, name, password, how string) (Identity, error) {
 	now := time.Now()
-	if wait := o.addresses.Spend(address, 1, now); wait > 0 {
-		return 0, o.throttled(name, address, wait)
+	from := network(address)
+	if wait := o.addresses.Spend(from, 1, now); wait > 0 {
+		return Identity{}, o.throttled(name, address, wait)
 	}
-	hash, role := o.account(name)
-	seen := o.seen(address, name, password)
-	if o.remembers(seen, hash, now) {
-		o.addresses.Return(address, 1)
-		return role, nil
+	account, known := o.account(name)
+	who := Identity{Name: name, Grants: []Grant{account.Grant}, hash: account.Hash}
+	seen := o.seen(from, name, password)
+	if o.remembers(seen, account.Hash, now) {
+		o.addresses.Return(from, 1)
+		if how != "HTTP Basic" { // which comes with each request
+			o.event(Event{Who: name, Action: SignIn, Result: OK, Why: how, Address: address})
+		}
+		return who, nil
 	}
 	if wait := o.names.Spend(shown(name), 1, now); wait > 0 {
-		return 0, o.throttled(name, address, wait)
+		return Identity{}, o.throttled(name, address, wait)
 	}
-	right, err := o.compare(r, name, password, hash)
+	right, err := o.compare(r, name, password, account.Hash)
 	if err != nil {
-		return 0, err
+		return Identity{}, err
 	}
-	if !right {
-		o.opts.OnFailure("wrong")
-		o.opts.Log.Warn("login failed", "operator", shown(name), "address", address)
-		return 0, wire.Errorf(wire.CodeUnauthenticated, "the name or the password is wrong: log in as an operator of this server")
+	if !right || !known {
+		o.refused(name, address, whyWrong)
+		return Identity{}, wire.Errorf(wire.CodeUnauthenticated, "the name or the password is wrong: check both")
 	}
-	o.addresses.Return(address, 1)
+	o.addresses.Return(from, 1)
 	o.names.Return(shown(name), 1)
-	o.remember(seen, hash, now)
-	return role, nil
+	o.remember(seen, account.Hash, now)
+	o.event(Event{Who: name, Action: SignIn, Result: OK, Why: how, Address: address})
+	return who, nil
 }
 
 // Record logs what an operator has changed: who, what, from where, and why it failed if it did.
 func (o *Operators) Record(r *http.Request, address string, err error) {
-	name, _, _ := r.BasicAuth()
 	query := r.URL.Query()
 	query.Del("token")
-	o.opts.Log.Info("operator's request", "operator", shown(name), "method", r.Method, "path", r.URL.Path, "query", query.Encode(),
-		"address", address, "error", err)
+	o.opts.Log.Info("operator's request", "operator", shown(From(r.Context()).Name), "method", r.Method, "path", r.URL.Path,
+		"query", query.Encode(), "address", address, "error", err)
 }
 
 func (o *Operators) throttled(name, address string, wait time.Duration) error {
-	o.opts.OnFailure("throttled")
-	o.opts.Log.Warn("login refused: too many failed before", "operator", shown(name), "address", address)
+	o.refused(name, address, whyThrottled)
 	return &wire.Error{Code: wire.CodeRateLimited, Message: "too many failed logins: try again later",
 		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
 }
 
-// account returns the bcrypt hash of an operator of the file, or none.
-func (o *Operators) account(name string) (hash string, role Role) {
+func (o *Operators) refused(name, address, why string) {
+	o.event(Event{Who: name, Action: SignIn, Result: Refused, Why: why, Address: address})
+}
+
+// event logs what happened and reports it.
+func (o *Operators) event(e Event) {
+	e.Who = shown(e.Who)
+	level := slog.LevelInfo
+	if e.Result == Refused {
+		level = slog.LevelWarn
+		e.Repeated = o.refusals.Spend(network(e.Address), 1, time.Now()) > 0
+	}
+	if !e.Repeated {
+		o.opts.Log.Log(context.Background(), level, "operator's "+string(e.Action), "operator", e.Who, "result", e.Result, "why", e.Why,
+			"address", e.Address, "error", e.cause)
+	}
+	o.opts.OnEvent(e)
+}
+
+// account returns an operator of the file, or the one whose password is a setting: without a hash.
+// That of nobody has noHash.
+func (o *Operators) account(name string) (Account, bool) {
 	if o.file != nil {
 		if a, ok := o.file.accounts()[name]; ok {
-			return a.Hash, a.Role
+			return a, true
 		}
 	}
 	if name == DefaultName && o.opts.Password != "" {
-		return "", Admin
+		return Account{Grant: Grant{Role: Admin}}, true
 	}
-	return noHash, 0
+	return Account{Hash: noHash}, false
 }
 
 // noHash takes as long to compare as that of an operator, so that the time tells nobody which

@@ -40,7 +40,11 @@ func check(o *Operators, address, name, password string, need Role) wire.ErrorCo
 	if name != "" {
 		r.SetBasicAuth(name, password)
 	}
-	if err := o.Check(r, address, need); err != nil {
+	who, err := o.Identify(r, address)
+	if err == nil {
+		err = who.Require(need)
+	}
+	if err != nil {
 		return wire.AsError(err).Code
 	}
 	return ""
@@ -81,7 +85,11 @@ func TestOperatorsMayDoWhatTheirRoleSays(t *testing.T) {
 func TestGuessesAreThrottledByAddressAndByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var why []string
-		o := open(t, Options{Password: "correct horse", OnFailure: func(w string) { why = append(why, w) }})
+		o := open(t, Options{Password: "correct horse", OnEvent: func(e Event) {
+			if e.Result == Refused {
+				why = append(why, e.Why)
+			}
+		}})
 		for range int(addressGuesses.Tokens) {
 			if got := check(o, "192.0.2.1", "operator", "guess", Viewer); got != wire.CodeUnauthenticated {
 				t.Fatalf("a guess is answered %q", got)

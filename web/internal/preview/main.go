@@ -135,7 +135,7 @@ func histogram(total uint64) dashboard.Histogram {
 	return h
 }
 
-func (i invented) zones() (zones []screen.Zone, complete bool) {
+func (i invented) zones(*http.Request) (zones []screen.Zone, complete bool) {
 	s := i.snapshot()
 	for _, z := range s.Zones {
 		zones = append(zones, screen.Zone(z))
