@@ -18,6 +18,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/api"
+	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/broker"
@@ -68,6 +69,7 @@ type server struct {
 	census    costly[hub.Counts]
 
 	revocations *revocation.Service
+	audit       *audit.Log
 }
 
 // A publishRejecter is a broker that keeps its messages in this process: it refuses publications
@@ -84,6 +86,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	}
 	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now()}
 	var err error
+	if err = s.openAudit(); err != nil {
+		return nil, err
+	}
 	if err = s.openGuard(ctx); err != nil {
 		return nil, err
 	}
@@ -140,6 +145,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	if s.config.RedisURL == "" {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
 		s.revocations = s.newRevocations(nil)
+		s.audit.Use(audit.NewMemory(), nil)
 		return nil
 	}
 	target, err := redisconn.Find(ctx, redisOptions(s.config, s.log))
@@ -158,6 +164,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 		Signer: signer, OnRefuse: s.metrics.RefuseFromBus})
 	s.cluster = shared
 	s.revocations = s.newRevocations(shared)
+	s.audit.Use(shared, signer)
 	s.hub.Share(shared)
 	if err := s.revocations.Load(ctx); err != nil {
 		return errors.Join(err, shared.Close(), s.broker.Close())
@@ -177,6 +184,7 @@ func (s *server) routes() http.Handler {
 	e.Use(count(s.metrics), access.Headers, access.Hosts(s.config.Hosts()), timeAnswers)
 	routes := access.New(e, s.operators)
 	s.access = routes
+	s.addAudit(routes)
 	routes.Add(access.Client, []string{http.MethodGet}, "/ws",
 		ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
 	s.gate.AddRoutes(routes, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
@@ -186,7 +194,7 @@ func (s *server) routes() http.Handler {
 		monitoring = access.Viewer
 	}
 	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
-		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Metrics: s.metrics, Guard: s.guard,
+		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Metrics: s.metrics, Guard: s.guard,
 		Operators: s.operators, Log: s.log, Allow: s.gate.AllowRequest, MaxDataBytes: s.config.MaxFrameBytes,
 		RoomsForOperators: s.config.HealthRooms == config.Operators})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
@@ -288,6 +296,7 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.hub.Run(beating) })
 	running.Go(func() { s.cluster.Run(beating) })
 	running.Go(func() { s.revocations.Run(beating) })
+	running.Go(func() { s.audit.Run(beating) })
 	running.Go(func() { s.reloadOnHangup(beating) })
 	running.Go(func() { s.ui.Run(beating) })
 	failed := make(chan error, 1)

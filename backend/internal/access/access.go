@@ -2,6 +2,7 @@
 //
 //	cmd, api, transport ── Table.Add(rule, …) ──▶ Echo
 //	request ── Hosts ── Headers ── rule ──▶ handler
+//	                                └── logins, and what operators change ──▶ audit
 //
 // What operators may call, and requests that web pages of other sites send, are checked here.
 // Tokens and keys of clients and publishers are checked by the handlers, since a transport refuses
@@ -15,6 +16,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -44,14 +46,20 @@ type Table struct {
 	operators *operator.Operators
 	rules     map[route]Rule
 	sameSite  *http.CrossOriginProtection
+	audit     *audit.Log // nil for none
+	named     bool       // operators have names
+	actions   map[route]string
 }
 
 type route struct{ method, path string }
 
 // New returns a table without routes.
 func New(e *echo.Echo, operators *operator.Operators) *Table {
-	return &Table{echo: e, operators: operators, rules: map[route]Rule{}, sameSite: http.NewCrossOriginProtection()}
+	return &Table{echo: e, operators: operators, rules: map[route]Rule{}, actions: map[route]string{}, sameSite: http.NewCrossOriginProtection()}
 }
+
+// Audit has logins, and what operators change, recorded. Named says that operators have to log in.
+func (t *Table) Audit(log *audit.Log, named bool) { t.audit, t.named = log, named }
 
 // Add adds a route for each of the methods.
 func (t *Table) Add(rule Rule, methods []string, path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) {
@@ -83,14 +91,18 @@ func (t *Table) Rule(method, path string) (Rule, bool) {
 func (t *Table) operatorsOnly(role operator.Role) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			err := t.operators.Check(c.Request(), c.RealIP(), role)
-			if err == nil {
-				if err = next(c); !slices.Contains(Reading, c.Request().Method) {
-					t.operators.Record(c.Request(), c.RealIP(), err)
-				}
-				return err
+			if err := t.operators.Check(c.Request(), c.RealIP(), role); err != nil {
+				t.loginRefused(c, err)
+				return RefuseLogin(c, err)
 			}
-			return RefuseLogin(c, err)
+			who := t.operator(c.Request(), true)
+			if t.named {
+				t.audit.LoggedIn(who, c.RealIP())
+			}
+			if slices.Contains(Reading, c.Request().Method) {
+				return next(c)
+			}
+			return t.audited(who, next, t.audit.Record)(c)
 		}
 	}
 }
