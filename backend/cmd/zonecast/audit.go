@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+
 	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/audit"
+	"github.com/zonecast/zonecast/web/dashboard"
 )
 
 func (s *server) openAudit() (err error) {
@@ -23,3 +26,17 @@ func (s *server) recordReload(setting string, err error) {
 
 // addAudit has what goes through the routes recorded.
 func (s *server) addAudit(routes *access.Table) { routes.Audit(s.audit, s.config.NamesOperators()) }
+
+// listAudit is what the dashboard lists of the audit log.
+func (s *server) listAudit(ctx context.Context, q dashboard.AuditQuery) (out dashboard.AuditEntries, _ error) {
+	page, err := s.audit.Read(ctx, audit.Query{Who: q.Who, Action: q.Action, Since: q.Since, Before: q.Before, Limit: auditPage})
+	for _, e := range page.Entries {
+		out.Entries = append(out.Entries, dashboard.AuditEntry{Time: e.Time, Who: e.Who, Action: e.Action, Target: e.Target,
+			Reason: e.Reason, Result: e.Result, Detail: e.Detail, Count: e.Count, Address: e.Address, Node: e.Node})
+	}
+	out.Next, out.Refused = page.Next, page.Refused
+	return out, err
+}
+
+// auditPage is how many entries the dashboard shows at once.
+const auditPage = 100

@@ -204,6 +204,7 @@ func (s *server) routes() http.Handler {
 	read(access.Public, "/", to(dashboard.Prefix))
 	read(access.Public, "/ui", to(dashboard.Prefix))
 	read(access.Viewer, "/ui/*", echo.WrapHandler(s.ui))
+	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(dashboard.Audit(s.listAudit, s.log)))
 	read(access.Public, "/assets/*", echo.WrapHandler(assets.Handler()))
 	read(access.Public, "/screen", to(screen.Prefix))
 	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
