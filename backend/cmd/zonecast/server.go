@@ -20,12 +20,13 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
-	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/bus"
+	"github.com/zonecast/zonecast/backend/internal/certs"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
+	"github.com/zonecast/zonecast/backend/internal/edge"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
@@ -56,6 +57,9 @@ type server struct {
 	access    *access.Table
 	listener  net.Listener
 	http      *http.Server
+	admin     *adminFront         // nil without ADMIN_LISTEN
+	edges     []*edge.Listener    // of both
+	certs     *certs.Certificates // nil without TLS
 	hub       *hub.Hub
 	pool      *outbox.Pool
 	publisher *publishing.Publisher
@@ -101,12 +105,13 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		Closed: s.guard.ServiceNeedsKey(), Log: s.log, OnFailure: s.metrics.LoginFailed}); err != nil {
 		return nil, err
 	}
-	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
+	if err = s.openCertificates(); err != nil {
+		return nil, err
+	}
+	if err = s.listen(); err != nil {
+		return nil, err
 	}
 	m := s.metrics
-	s.listener = &acceptLogger{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
-	s.listener = s.bounded(s.listener)
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishThrottled.Inc,
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge})
@@ -115,7 +120,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c)})
 	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
-		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
+		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.closeListeners())
 	}
 	s.hub.Use(s.broker)
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
@@ -128,12 +133,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 			AddressFrames:         limit.Rate{Tokens: c.AddressRateLimitTokens, Refill: c.AddressRateLimitRefill}}})
 	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
 	s.gauges()
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true) // TLS is the proxy's
-	s.http = &http.Server{Handler: body.Timed(s.routes()), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: httpLog(s.log),
-		HTTP2: &http.HTTP2Config{SendPingTimeout: c.HeartbeatInterval, PingTimeout: c.PongTimeout, WriteByteTimeout: answerTimeout}}
+	s.newHTTP(s.routes())
 	return s, nil
 }
 
@@ -181,8 +181,9 @@ func (s *server) routes() http.Handler {
 	e := echo.New()
 	e.IPExtractor = newClientAddresses(s.config, s.log).extractor()
 	e.HTTPErrorHandler = api.Problem(s.log)
-	e.Use(count(s.metrics), access.Headers, access.Hosts(s.config.Hosts()), timeAnswers)
 	routes := access.New(e, s.operators)
+	e.Use(count(s.metrics), access.Headers, access.Hosts, routes.HideInternal, timeAnswers)
+	routes.Internal("/", "/ui", "/screen")
 	s.access = routes
 	s.addAudit(routes)
 	routes.Add(access.Client, []string{http.MethodGet}, "/ws",
@@ -205,6 +206,9 @@ func (s *server) routes() http.Handler {
 	read(access.Public, "/ui", to(dashboard.Prefix))
 	read(access.Viewer, "/ui/*", echo.WrapHandler(s.ui))
 	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(dashboard.Audit(s.listAudit, s.log)))
+	if s.config.HasProfiles() {
+		read(access.Admin, "/debug/pprof/*", echo.WrapHandler(profiles()))
+	}
 	read(access.Public, "/assets/*", echo.WrapHandler(assets.Handler()))
 	read(access.Public, "/screen", to(screen.Prefix))
 	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
@@ -216,15 +220,6 @@ func (s *server) routes() http.Handler {
 func (s *server) proxies() []*net.IPNet {
 	all, _ := s.config.Proxies() // checked already
 	return all
-}
-
-// url is where this machine reaches the server.
-func (s *server) url() string {
-	address := s.listener.Addr().(*net.TCPAddr)
-	if address.IP.IsUnspecified() {
-		return "http://127.0.0.1:" + strconv.Itoa(address.Port)
-	}
-	return "http://" + address.String()
 }
 
 func newLog(c *config.Config) *slog.Logger {
@@ -289,7 +284,8 @@ func (s *server) run(ctx context.Context) error {
 	for _, w := range s.config.Warnings() {
 		s.log.Warn(w)
 	}
-	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind())
+	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind(),
+		"tls", s.certs != nil)
 	s.log.Info("access", s.config.Access()...)
 	var running sync.WaitGroup
 	beating, stopBeating := context.WithCancel(context.Background())
@@ -300,8 +296,15 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.audit.Run(beating) })
 	running.Go(func() { s.reloadOnHangup(beating) })
 	running.Go(func() { s.ui.Run(beating) })
-	failed := make(chan error, 1)
-	running.Go(func() { failed <- s.http.Serve(s.listener) })
+	failed := make(chan error, 2)
+	running.Go(func() { failed <- s.serve(s.http, s.listener) })
+	if s.certs != nil {
+		running.Go(func() { s.certs.Run(beating) })
+	}
+	if s.admin != nil {
+		s.log.Info("listening for operators and monitoring", "addr", s.admin.listener.Addr().String())
+		running.Go(func() { failed <- s.serve(s.admin.http, s.admin.listener) })
+	}
 
 	var err error
 	select {
@@ -317,11 +320,9 @@ func (s *server) run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	s.gate.Drain(drain)
-	if left := s.http.Shutdown(drain); errors.Is(left, context.DeadlineExceeded) {
-		s.log.Warn("requests were still under way at the end of the drain time, and were cut off")
-		err = errors.Join(err, s.http.Close())
-	} else {
-		err = errors.Join(err, left)
+	err = errors.Join(err, s.shutdown(drain, s.http))
+	if s.admin != nil { // last, so that operators see the others off
+		err = errors.Join(err, s.shutdown(drain, s.admin.http))
 	}
 	stopBeating()
 	running.Wait()
@@ -329,4 +330,14 @@ func (s *server) run(ctx context.Context) error {
 	s.pool.Close()
 	s.guard.Close()
 	return errors.Join(err, s.cluster.Close(), s.broker.Close())
+}
+
+// shutdown ends the requests of an address.
+func (s *server) shutdown(drain context.Context, front *http.Server) error {
+	err := front.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("requests were still under way at the end of the drain time, and were cut off")
+		return front.Close()
+	}
+	return err
 }

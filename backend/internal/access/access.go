@@ -49,13 +49,15 @@ type Table struct {
 	audit     *audit.Log // nil for none
 	named     bool       // operators have names
 	actions   map[route]string
+	internal  map[string]bool // paths
 }
 
 type route struct{ method, path string }
 
 // New returns a table without routes.
 func New(e *echo.Echo, operators *operator.Operators) *Table {
-	return &Table{echo: e, operators: operators, rules: map[route]Rule{}, actions: map[route]string{}, sameSite: http.NewCrossOriginProtection()}
+	return &Table{echo: e, operators: operators, rules: map[route]Rule{}, actions: map[route]string{}, internal: map[string]bool{},
+		sameSite: http.NewCrossOriginProtection()}
 }
 
 // Audit has logins, and what operators change, recorded. Named says that operators have to log in.
@@ -75,6 +77,8 @@ func (t *Table) Add(rule Rule, methods []string, path string, h echo.HandlerFunc
 	for _, method := range methods {
 		t.rules[route{method, path}] = rule
 	}
+	before, known := t.internal[path]
+	t.internal[path] = roles[rule] != 0 && (before || !known)
 	t.echo.Match(methods, path, h, m...)
 }
 

@@ -96,6 +96,7 @@ func AddRoutes(routes *access.Table, o Options) {
 	routes.Add(o.Monitoring, access.Reading, "/health/websocket/metrics", a.health)
 	routes.Add(o.Monitoring, access.Reading, "/metrics",
 		echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
+	routes.Internal("/health/websocket/metrics", "/metrics")
 }
 
 // via is the label of publications over HTTP.
