@@ -183,7 +183,6 @@ func (s *server) routes() http.Handler {
 	e.HTTPErrorHandler = api.Problem(s.log)
 	routes := access.New(e, s.operators)
 	e.Use(count(s.metrics), access.Headers, access.Hosts, routes.HideInternal, timeAnswers)
-	routes.Internal("/", "/ui", "/screen")
 	s.access = routes
 	s.addAudit(routes)
 	routes.Add(access.Client, []string{http.MethodGet}, "/ws",
@@ -214,6 +213,7 @@ func (s *server) routes() http.Handler {
 	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
 	read(access.Viewer, "/screen/", screens) // it names the zones that there are
 	read(access.Public, "/screen/*", screens)
+	routes.Internal("/", "/ui", "/screen")
 	return e
 }
 

@@ -39,7 +39,7 @@ func httpsClient(config *tls.Config, http2 bool) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(!http2)
 	protocols.SetHTTP2(http2)
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, Protocols: protocols}}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config.Clone(), Protocols: protocols}}
 }
 
 // A recorder keeps what came over a connection, as it was on the network.
@@ -93,7 +93,7 @@ func TestEveryTransportDeliversOverTLSUnderLoad(t *testing.T) {
 	var followers []follower
 	var recorded []*recorder
 	for i := range 6 {
-		dialer := &websocket.Dialer{EnableCompression: i%2 == 0, NetDialTLSContext: nil, TLSClientConfig: config,
+		dialer := &websocket.Dialer{EnableCompression: i%2 == 0, TLSClientConfig: config,
 			NetDial: func(network, address string) (net.Conn, error) {
 				c, err := net.Dial(network, address)
 				if err != nil {
@@ -136,30 +136,30 @@ func TestEveryTransportDeliversOverTLSUnderLoad(t *testing.T) {
 			followers = append(followers, follower{fmt.Sprint("sse ", r.Proto, " ", i), data})
 		}
 		cursor, waiting := "", []json.RawMessage(nil)
-		poll := func() (frame json.RawMessage, err error) {
-			for len(waiting) == 0 {
-				r, err := client.Get(s.url() + "/poll?warehouse=w&wait=10000&cursor=" + cursor)
-				if err != nil {
-					return nil, err
-				}
-				var page struct {
-					Cursor   string
-					Messages []json.RawMessage
-				}
-				err = json.NewDecoder(r.Body).Decode(&page)
-				r.Body.Close()
-				if err != nil {
-					return nil, err
-				}
-				cursor, waiting = page.Cursor, page.Messages
+		page := func(wait string) error {
+			r, err := client.Get(s.url() + "/poll?warehouse=w&wait=" + wait + "&cursor=" + cursor)
+			if err != nil {
+				return err
 			}
-			frame, waiting = waiting[0], waiting[1:]
-			return frame, nil
+			defer r.Body.Close()
+			var answer struct {
+				Cursor   string
+				Messages []json.RawMessage
+			}
+			err = json.NewDecoder(r.Body).Decode(&answer)
+			cursor, waiting = answer.Cursor, answer.Messages
+			return err
 		}
-		frame, err := poll() // connected
-		testkit.Must(t, err)
-		waiting = append([]json.RawMessage{frame}, waiting...)
-		followers = append(followers, follower{fmt.Sprint("poll, HTTP/2 ", http2), poll})
+		testkit.Must(t, page("0")) // it is in the room
+		followers = append(followers, follower{fmt.Sprint("poll, HTTP/2 ", http2), func() (frame json.RawMessage, err error) {
+			for len(waiting) == 0 && err == nil {
+				err = page("10000")
+			}
+			if err == nil {
+				frame, waiting = waiting[0], waiting[1:]
+			}
+			return frame, err
+		}})
 	}
 	const publishers, each, marker = 4, 100, "unmistakable-plain-text"
 	var all sync.WaitGroup
@@ -304,7 +304,7 @@ func TestClientsNeedACertificateWhereItIsRequired(t *testing.T) {
 			}
 			client.CloseIdleConnections()
 		}
-		dialer := &websocket.Dialer{TLSClientConfig: tt.config}
+		dialer := &websocket.Dialer{TLSClientConfig: tt.config.Clone()}
 		c, _, err := dialer.Dial("wss"+strings.TrimPrefix(tt.url, "https")+"/ws?warehouse=w", nil)
 		if (err == nil) != tt.want {
 			t.Errorf("%s: websocket: %v", tt.name, err)
