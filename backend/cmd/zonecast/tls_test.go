@@ -341,6 +341,7 @@ func TestBoundsHoldOverTLS(t *testing.T) {
 		t.Errorf("one too many: %v, want a reset", err)
 	}
 	held.Close()
+	testkit.Eventually(t, "there is room again", func() bool { return s.edges[0].Open() == 2 })
 
 	got := make(chan int, 1)
 	go func() {
