@@ -82,7 +82,15 @@ func (s *server) openCertificates() (err error) {
 	return nil
 }
 
-// serveHTTP makes the servers of both addresses.
+// aboutTLS is what is logged at the start.
+func (s *server) aboutTLS() string {
+	if s.certs == nil {
+		return "off"
+	}
+	return "certificate valid until " + s.certs.NotAfter().Format(time.RFC3339)
+}
+
+// newHTTP makes the servers of both addresses.
 func (s *server) newHTTP(h http.Handler) {
 	s.http = s.newFront(h, access.Place{Hosts: s.config.Hosts(s.config.Listen), Public: s.admin != nil})
 	if s.admin != nil {

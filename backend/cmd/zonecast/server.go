@@ -285,7 +285,7 @@ func (s *server) run(ctx context.Context) error {
 		s.log.Warn(w)
 	}
 	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind(),
-		"tls", s.certs != nil)
+		"tls", s.aboutTLS())
 	s.log.Info("access", s.config.Access()...)
 	var running sync.WaitGroup
 	beating, stopBeating := context.WithCancel(context.Background())

@@ -44,7 +44,7 @@ type Options struct {
 	Monitoring access.Rule
 	// Connections lists and closes the connections of all instances.
 	Connections connadmin.Client
-	// Audit has what operators changed; nil for none.
+	// Audit records what operators change, and lists it.
 	Audit *audit.Log
 	// Revocations ends tokens on all instances.
 	Revocations *revocation.Service
