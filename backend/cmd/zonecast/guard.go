@@ -12,7 +12,7 @@ import (
 // openGuard opens what decides who may do what.
 func (s *server) openGuard(ctx context.Context) (err error) {
 	options := s.config.AuthOptions()
-	options.Log = s.log
+	options.Log, options.OnReload = s.log, s.recordReload
 	options.Callback.OnResult = s.metrics.AddAuth(func() int { return len(s.guard.Revocations().List()) })
 	s.guard, err = auth.Open(ctx, options)
 	return err

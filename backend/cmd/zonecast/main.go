@@ -142,11 +142,11 @@ func (s *server) greet(w io.Writer) {
 	fmt.Fprintf(w, `Zonecast %s is at %[2]s
 
   a screen      %[2]s/screen/warehouse-1/zone-a
-  the dashboard %[2]s/ui/
+  the dashboard %[4]s/ui/
   an event      curl %[2]s/api/v1/warehouses/warehouse-1/zones/zone-a/broadcast%[3]s \
                   -H 'Content-Type: application/json' -d '{"event":"ALERT","data":{"id":"1","severity":"warning","title":"Hello"}}'
 
-`, version, s.url(), key)
+`, version, s.url(), key, s.adminURL())
 	fmt.Fprintln(w, "access")
 	for who := range slices.Chunk(s.config.Access(), 2) {
 		fmt.Fprintf(w, "  %-13s %s\n", who...)

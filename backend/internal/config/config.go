@@ -16,7 +16,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 )
 
@@ -41,6 +40,9 @@ type Config struct {
 
 	Storage
 	Auth
+	Audit
+	TLS
+	Admin
 
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages kept per room for clients that reconnect."`
 	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"Maximum age of kept messages."`
@@ -107,13 +109,7 @@ func (c *Config) Connections(descriptors uint64) (int, error) {
 func (c *Config) Check() error {
 	var all []error
 	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		bad("--listen %q is not host:port: write for example 127.0.0.1:3001", c.Listen)
-	} else if open := c.unprotected(); !access.IsLoopback(host) && len(open) > 0 && !c.AllowAnonymous {
-		bad("--listen %s can be reached by others, and %s: listen on 127.0.0.1, set what is missing, or set "+
-			"ALLOW_ANONYMOUS=true", c.Listen, strings.Join(open, ", "))
-	}
+	all = append(all, c.listens()...)
 	if n := len(c.AuthTokenSecret); n > 0 && n < auth.MinSecretBytes {
 		bad("AUTH_TOKEN_SECRET has %d bytes: at least %d are needed, for example from openssl rand -hex 32", n, auth.MinSecretBytes)
 	}
@@ -206,7 +202,7 @@ func (c *Config) Check() error {
 	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
-	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes())
+	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

@@ -59,12 +59,11 @@ func setHeader(header http.Header) {
 
 // takeOver serves HTTP/1.
 func (h *Handler) takeOver(c echo.Context, visit *transport.Admission) error {
-	conn, buffered, err := http.NewResponseController(c.Response()).Hijack()
+	conn, buffered, err := transport.TakeOver(c)
 	if err != nil {
 		visit.Leave()
-		return fmt.Errorf("take over the connection: %w", err)
+		return err
 	}
-	conn.SetDeadline(time.Time{})
 	setHeader(c.Response().Header())
 	framing := chunked
 	if !c.Request().ProtoAtLeast(1, 1) {
