@@ -26,6 +26,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/lameduck"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
@@ -55,6 +56,7 @@ type server struct {
 	access    *access.Table
 	listener  net.Listener
 	http      *http.Server
+	duck      *lameduck.Server // http, leaving
 	hub       *hub.Hub
 	pool      *outbox.Pool
 	publisher *publishing.Publisher
@@ -68,13 +70,8 @@ type server struct {
 	census    costly[hub.Counts]
 
 	revocations *revocation.Service
+	hangup      <-chan os.Signal
 }
-
-// A publishRejecter is a broker that keeps its messages in this process: it refuses publications
-// once the process leaves, since nobody who reconnects would get them.
-type publishRejecter interface{ RejectPublishes() }
-
-var _ publishRejecter = (*broker.Memory)(nil)
 
 // newServer wires a server and listens. Its errors tell the operator what to change.
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
@@ -82,7 +79,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		host, _ := os.Hostname()
 		c.NodeName = host + "-" + rand.Text()[:4]
 	}
-	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now()}
+	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now(), hangup: catchHangup()}
 	var err error
 	if err = s.openGuard(ctx); err != nil {
 		return nil, err
@@ -99,7 +96,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
 	}
-	m := s.metrics
+	m, system := s.metrics, s.listener
 	s.listener = &acceptLogger{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
 	s.listener = s.bounded(s.listener)
 	s.pool = outbox.NewPool(outbox.Options{MaxBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
@@ -129,6 +126,8 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.http = &http.Server{Handler: body.Timed(s.routes()), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, ErrorLog: httpLog(s.log),
 		HTTP2: &http.HTTP2Config{SendPingTimeout: c.HeartbeatInterval, PingTimeout: c.PongTimeout, WriteByteTimeout: answerTimeout}}
+	s.duck = lameduck.New(s.http)
+	s.duck.Listen(system)
 	return s, nil
 }
 
@@ -274,8 +273,7 @@ func method(r *http.Request) string {
 	return "other"
 }
 
-// run serves until ctx ends, then leaves politely: not ready, clients told, connections closed,
-// then the parts end that they needed.
+// run serves until ctx ends, then leaves politely, and ends the parts that clients needed.
 func (s *server) run(ctx context.Context) error {
 	for _, w := range s.config.Warnings() {
 		s.log.Warn(w)
@@ -299,20 +297,7 @@ func (s *server) run(ctx context.Context) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
 	}
-	s.readiness.Leave()
-	if b, ok := s.broker.(publishRejecter); ok {
-		b.RejectPublishes()
-	}
-	s.ui.Close()
-	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
-	defer cancel()
-	s.gate.Drain(drain)
-	if left := s.http.Shutdown(drain); errors.Is(left, context.DeadlineExceeded) {
-		s.log.Warn("requests were still under way at the end of the drain time, and were cut off")
-		err = errors.Join(err, s.http.Close())
-	} else {
-		err = errors.Join(err, left)
-	}
+	err = errors.Join(err, s.leave(ctx))
 	stopBeating()
 	running.Wait()
 	s.hub.CloseIdleRooms()
