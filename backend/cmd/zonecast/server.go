@@ -60,6 +60,7 @@ type server struct {
 	hub       *hub.Hub
 	pool      *outbox.Pool
 	publisher *publishing.Publisher
+	target    *redisconn.Target // nil without Redis
 	broker    broker.Broker
 	cluster   cluster.Cluster
 	metrics   *metrics.Metrics
@@ -92,6 +93,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	if s.operators, err = operator.New(operator.Options{Password: c.OperatorPassword, File: c.OperatorsFile,
 		Closed: s.guard.ServiceNeedsKey(), Log: s.log, OnFailure: s.metrics.LoginFailed}); err != nil {
 		return nil, err
+	}
+	if s.target, err = s.awaitRedis(ctx); err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
@@ -136,24 +140,20 @@ func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
 	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.get()) }, s.answer(connections))
 	limits := brokerLimits(s.config)
-	if s.config.RedisURL == "" {
+	if s.target == nil {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
 		s.revocations = s.newRevocations(nil)
 		return nil
 	}
-	target, err := redisconn.Find(ctx, redisOptions(s.config, s.log))
-	if err != nil {
-		return err
-	}
 	signer := bus.New(s.config.ClusterSecret)
-	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
+	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
 		Pace: s.hub.Await}, s.hub)
 	if err != nil {
 		return err
 	}
-	shared := cluster.OpenRedis(cluster.Options{Target: target, Prefix: s.config.RedisPrefix, Log: s.log, Self: s.node, Answer: answer,
+	shared := cluster.OpenRedis(cluster.Options{Target: s.target, Prefix: s.config.RedisPrefix, Log: s.log, Self: s.node, Answer: answer,
 		Signer: signer, OnRefuse: s.metrics.RefuseFromBus})
 	s.cluster = shared
 	s.revocations = s.newRevocations(shared)
@@ -229,6 +229,7 @@ func newLog(c *config.Config) *slog.Logger {
 
 func (s *server) gauges() {
 	m := s.metrics
+	s.redisGauges()
 	m.Usage(s.usage, broker.QuotaHistoryBytes, broker.QuotaRetainedBytes)
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })

@@ -27,6 +27,7 @@ type Config struct {
 	RedisCAFile   string `env:"REDIS_CA_FILE" placeholder:"FILE" help:"CA certificates (PEM) to verify Redis with. Default: those of the system."`
 	RedisCertFile string `env:"REDIS_CERT_FILE" placeholder:"FILE" help:"Client certificate (PEM) for Redis."`
 	RedisKeyFile  string `env:"REDIS_KEY_FILE" placeholder:"FILE" help:"Key (PEM) of the client certificate for Redis."`
+	RedisStart
 	Cluster
 	Health
 	NodeName string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Default: the host name with a random suffix."`
@@ -206,7 +207,7 @@ func (c *Config) Check() error {
 	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
-	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Drain.mistakes())
+	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Drain.mistakes(), c.RedisStart.mistakes())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

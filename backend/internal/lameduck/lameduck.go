@@ -11,6 +11,7 @@ package lameduck
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -86,6 +87,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for s.inUse(time.Now()) && pause(ctx, lookAgain) {
 	}
 	err := s.http.Shutdown(ctx)
+	if errors.Is(err, net.ErrClosed) {
+		err = nil // of the listeners, which are closed already
+	}
 	if ctx.Err() != nil {
 		_ = s.http.Close() // what it closes is counted in ctx's error
 	}
