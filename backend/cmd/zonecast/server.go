@@ -32,6 +32,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/internal/transport"
@@ -71,6 +72,7 @@ type server struct {
 	census    costly[hub.Counts]
 
 	revocations *revocation.Service
+	balancer    *rebalance.Balancer
 	hangup      <-chan os.Signal
 }
 
@@ -114,6 +116,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
 	}
 	s.hub.Use(s.broker)
+	s.balancer = s.newBalancer()
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
 		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: transport.Limits{
@@ -185,7 +188,7 @@ func (s *server) routes() http.Handler {
 		monitoring = access.Viewer
 	}
 	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
-		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Metrics: s.metrics, Guard: s.guard,
+		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Rebalance: rebalance.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard,
 		Operators: s.operators, Log: s.log, Allow: s.gate.AllowRequest, MaxDataBytes: s.config.MaxFrameBytes,
 		RoomsForOperators: s.config.HealthRooms == config.Operators})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
@@ -195,6 +198,7 @@ func (s *server) routes() http.Handler {
 	read(access.Public, "/", to(dashboard.Prefix))
 	read(access.Public, "/ui", to(dashboard.Prefix))
 	read(access.Viewer, "/ui/*", echo.WrapHandler(s.ui))
+	s.addRebalanceForm(routes)
 	read(access.Public, "/assets/*", echo.WrapHandler(assets.Handler()))
 	read(access.Public, "/screen", to(screen.Prefix))
 	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
@@ -287,6 +291,7 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.hub.Run(beating) })
 	running.Go(func() { s.cluster.Run(beating) })
 	running.Go(func() { s.revocations.Run(beating) })
+	running.Go(func() { s.balancer.Run(ctx) }) // which ends before clients are sent away
 	running.Go(func() { s.reloadOnHangup(beating) })
 	running.Go(func() { s.ui.Run(beating) })
 	failed := make(chan error, 1)

@@ -48,6 +48,7 @@ type Config struct {
 	PongTimeout       time.Duration `env:"PONG_TIMEOUT" default:"10s" help:"Timeout of the answer to a heartbeat's ping. A dead peer is detected within HEARTBEAT_INTERVAL + PONG_TIMEOUT."`
 	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time over which connections are closed on shutdown."`
 	Drain
+	Rebalance
 
 	MaxConnections           int           `env:"MAX_CONNECTIONS" default:"0" help:"Maximum connections; 0 = 19000 or what RLIMIT_NOFILE allows."`
 	MaxConnectionsPerUser    int           `env:"MAX_CONNECTIONS_PER_USER" default:"0" help:"Maximum connections of one user (the token's subject); 0 = unlimited."`
@@ -207,7 +208,7 @@ func (c *Config) Check() error {
 	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
-	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Drain.mistakes(), c.RedisStart.mistakes())
+	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}
