@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -22,7 +23,7 @@ func (s *server) newBalancer() *rebalance.Balancer {
 // addRebalanceForm adds what the dashboard's button sends. It leads back to the page.
 func (s *server) addRebalanceForm(routes *access.Table) {
 	routes.Add(access.Admin, []string{http.MethodPost}, dashboard.RebalancePath, func(c echo.Context) error {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), answerTimeout)
+		ctx, cancel := context.WithTimeout(c.Request().Context(), 2*time.Second)
 		defer cancel()
 		if _, err := (rebalance.Client{Cluster: s.cluster}).Start(ctx); err != nil {
 			return err

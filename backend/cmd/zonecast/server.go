@@ -131,7 +131,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true) // TLS is the proxy's
 	s.http = &http.Server{Handler: body.Timed(s.routes()), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: httpLog(s.log),
+		MaxHeaderBytes: 48 << 10, ErrorLog: httpLog(s.log),
 		HTTP2: &http.HTTP2Config{SendPingTimeout: c.HeartbeatInterval, PingTimeout: c.PongTimeout, WriteByteTimeout: answerTimeout}}
 	s.duck = lameduck.New(s.http)
 	s.duck.Listen(system)
