@@ -46,6 +46,9 @@ func (c *checkCommand) Run(ctx context.Context, stdout io.Writer) error {
 		return &startError{errors.New("--connect needs REDIS_URL: set it, or leave --connect out")}
 	}
 	target, err := redisconn.Find(ctx, redisOptions(&c.Config, nil))
+	if err == nil {
+		err = target.CheckChannels(ctx, c.RedisPrefix)
+	}
 	if err != nil {
 		return &startError{fmt.Errorf("REDIS_URL: %w", err)}
 	}

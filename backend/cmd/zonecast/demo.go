@@ -38,12 +38,14 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, `Zonecast %s is at %[2]s, with a simulated shift
+	if c.LogFormat == "text" {
+		fmt.Fprintf(stdout, `Zonecast %s is at %[2]s, with a simulated shift
 
   a screen      %[2]s/screen/warehouse-1/zone-a
   the dashboard %[3]s/ui/
 
 `, version, s.url(), s.adminURL())
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var playing sync.WaitGroup

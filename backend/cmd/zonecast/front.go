@@ -15,12 +15,14 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/certs"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/edge"
+	"github.com/zonecast/zonecast/backend/internal/lameduck"
 )
 
 // An adminFront is where operators and monitoring are, apart from the others.
 type adminFront struct {
-	listener net.Listener
-	http     *http.Server
+	listener, system net.Listener
+	http             *http.Server
+	duck             *lameduck.Server
 }
 
 // listen opens the addresses, within limits of their own: who fills one of them leaves the other
@@ -28,12 +30,12 @@ type adminFront struct {
 func (s *server) listen() (err error) {
 	proxies, _ := s.config.Proxies() // checked already
 	all, perAddress := s.config.TCPConnections(descriptors())
-	if s.listener, err = s.bounded(s.config.Listen, "--listen", edge.Options{Connections: all, ConnectionsPerAddress: perAddress, Proxies: proxies}); err != nil {
+	if s.listener, s.system, err = s.bounded(s.config.Listen, "--listen", edge.Options{Connections: all, ConnectionsPerAddress: perAddress, Proxies: proxies}); err != nil {
 		return err
 	}
 	if s.config.AdminListen != "" {
 		s.admin = new(adminFront)
-		if s.admin.listener, err = s.bounded(s.config.AdminListen, "--admin-listen", edge.Options{Connections: config.AdminConnections}); err != nil {
+		if s.admin.listener, s.admin.system, err = s.bounded(s.config.AdminListen, "--admin-listen", edge.Options{Connections: config.AdminConnections}); err != nil {
 			return errors.Join(err, s.listener.Close())
 		}
 	}
@@ -46,16 +48,16 @@ func (s *server) listen() (err error) {
 	return nil
 }
 
-func (s *server) bounded(address, flag string, o edge.Options) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with %s", address, err, flag)
+// bounded opens an address, and returns the system's listener too.
+func (s *server) bounded(address, flag string, o edge.Options) (l, system net.Listener, err error) {
+	if system, err = net.Listen("tcp", address); err != nil {
+		return nil, nil, fmt.Errorf("cannot listen on %s: %w: choose another address with %s", address, err, flag)
 	}
 	o.SendBufferBytes, o.UserTimeout = s.config.SendBufferBytes, s.config.HeartbeatInterval+s.config.PongTimeout
 	o.Refused = s.metrics.RefuseConnection
-	bounded := edge.Listen(&acceptLogger{Listener: l, log: s.log, failed: s.metrics.AcceptFailures}, o)
+	bounded := edge.Listen(&acceptLogger{Listener: system, log: s.log, failed: s.metrics.AcceptFailures}, o)
 	s.edges = append(s.edges, bounded)
-	return bounded, nil
+	return bounded, system, nil
 }
 
 // closeListeners is for a server that does not come to serve.
@@ -93,8 +95,12 @@ func (s *server) aboutTLS() string {
 // newHTTP makes the servers of both addresses.
 func (s *server) newHTTP(h http.Handler) {
 	s.http = s.newFront(h, access.Place{Hosts: s.config.Hosts(s.config.Listen), Public: s.admin != nil})
+	s.duck = lameduck.New(s.http)
+	s.duck.Listen(s.system)
 	if s.admin != nil {
 		s.admin.http = s.newFront(h, access.Place{Hosts: s.config.Hosts(s.config.AdminListen)})
+		s.admin.duck = lameduck.New(s.admin.http)
+		s.admin.duck.Listen(s.admin.system)
 	}
 }
 
@@ -103,7 +109,7 @@ func (s *server) newFront(h http.Handler, place access.Place) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	front := &http.Server{Handler: body.Timed(h), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: httpLog(s.log, s.metrics.RefuseConnection),
+		MaxHeaderBytes: 48 << 10, ErrorLog: httpLog(s.log, s.metrics.RefuseConnection),
 		BaseContext: func(net.Listener) context.Context { return place.In(context.Background()) },
 		HTTP2:       &http.HTTP2Config{SendPingTimeout: s.config.HeartbeatInterval, PingTimeout: s.config.PongTimeout, WriteByteTimeout: answerTimeout}}
 	if s.certs == nil {

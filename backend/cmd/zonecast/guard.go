@@ -6,6 +6,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
+	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 )
 
@@ -38,6 +39,9 @@ func (s *server) answer(connections *connadmin.Handler) cluster.Answerer {
 	return func(ctx context.Context, q cluster.Question) (any, error) {
 		if q.Kind == revocation.Kind {
 			return s.revocations.Answer(ctx, q)
+		}
+		if q.Kind == rebalance.Kind {
+			return s.balancer.Start(), nil
 		}
 		return connections.Answer(ctx, q)
 	}

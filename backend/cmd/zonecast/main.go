@@ -30,6 +30,7 @@ type program struct {
 	Demo   demoCommand      `cmd:"" help:"Serve, and play a simulated shift of a few warehouses, so that dashboard and screens have something to show."`
 	Check  checkCommand     `cmd:"" help:"Check the settings, and say what they expose to whom; exit code 0 if they are valid, 2 if not."`
 	Health healthCommand    `cmd:"" help:"Ask an instance whether it is ready; exit code 0 if it is."`
+	Drain  drainCommand     `cmd:"" help:"Ask an instance to leave (SIGTERM), and wait until it has: for preStop hooks. Exit code 0 once it is gone."`
 	Token  tokenCommand     `cmd:"" help:"Make and inspect tokens of clients and keys of publishers."`
 	Quit   kong.VersionFlag `name:"version" help:"Show the version."`
 }
@@ -111,7 +112,9 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s.greet(stdout)
+	if c.LogFormat == "text" {
+		s.greet(stdout)
+	}
 	return s.run(ctx)
 }
 

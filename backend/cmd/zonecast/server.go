@@ -28,11 +28,13 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/edge"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/lameduck"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/internal/signin"
@@ -61,9 +63,12 @@ type server struct {
 	admin     *adminFront         // nil without ADMIN_LISTEN
 	edges     []*edge.Listener    // of both
 	certs     *certs.Certificates // nil without TLS
+	system    net.Listener        // under listener
+	duck      *lameduck.Server    // http, leaving
 	hub       *hub.Hub
 	pool      *outbox.Pool
 	publisher *publishing.Publisher
+	target    *redisconn.Target // nil without Redis
 	broker    broker.Broker
 	cluster   cluster.Cluster
 	metrics   *metrics.Metrics
@@ -75,13 +80,9 @@ type server struct {
 
 	revocations *revocation.Service
 	audit       *audit.Log
+	balancer    *rebalance.Balancer
+	hangup      <-chan os.Signal
 }
-
-// A publishRejecter is a broker that keeps its messages in this process: it refuses publications
-// once the process leaves, since nobody who reconnects would get them.
-type publishRejecter interface{ RejectPublishes() }
-
-var _ publishRejecter = (*broker.Memory)(nil)
 
 // newServer wires a server and listens. Its errors tell the operator what to change.
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
@@ -89,7 +90,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		host, _ := os.Hostname()
 		c.NodeName = host + "-" + rand.Text()[:4]
 	}
-	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now()}
+	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now(), hangup: catchHangup()}
 	var err error
 	if err = s.openAudit(); err != nil {
 		return nil, err
@@ -108,6 +109,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	if err = s.openCertificates(); err != nil {
 		return nil, err
 	}
+	if s.target, err = s.awaitRedis(ctx); err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
 	if err = s.listen(); err != nil {
 		return nil, err
 	}
@@ -123,6 +127,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.closeListeners())
 	}
 	s.hub.Use(s.broker)
+	s.balancer = s.newBalancer()
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
 		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: transport.Limits{
@@ -142,25 +147,21 @@ func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
 	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.get()) }, s.answer(connections))
 	limits := brokerLimits(s.config)
-	if s.config.RedisURL == "" {
+	if s.target == nil {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
 		s.revocations = s.newRevocations(nil)
 		s.audit.Use(audit.NewMemory(), nil)
 		return nil
 	}
-	target, err := redisconn.Find(ctx, redisOptions(s.config, s.log))
-	if err != nil {
-		return err
-	}
 	signer := bus.New(s.config.ClusterSecret)
-	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
+	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
 		Pace: s.hub.Await}, s.hub)
 	if err != nil {
 		return err
 	}
-	shared := cluster.OpenRedis(cluster.Options{Target: target, Prefix: s.config.RedisPrefix, Log: s.log, Self: s.node, Answer: answer,
+	shared := cluster.OpenRedis(cluster.Options{Target: s.target, Prefix: s.config.RedisPrefix, Log: s.log, Self: s.node, Answer: answer,
 		Signer: signer, OnRefuse: s.metrics.RefuseFromBus})
 	s.cluster = shared
 	s.revocations = s.newRevocations(shared)
@@ -194,7 +195,7 @@ func (s *server) routes() http.Handler {
 		monitoring = access.Viewer
 	}
 	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
-		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Metrics: s.metrics, Guard: s.guard,
+		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Rebalance: rebalance.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard,
 		Operators: s.operators, Log: s.log, Allow: s.gate.AllowRequest, MaxDataBytes: s.config.MaxFrameBytes,
 		RoomsForOperators: s.config.HealthRooms == config.Operators})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
@@ -205,6 +206,7 @@ func (s *server) routes() http.Handler {
 	read(access.Public, "/ui", to(dashboard.Prefix))
 	signin.AddRoutes(routes, signin.Options{Operators: s.operators, Render: s.renderSignIn})
 	read(access.WarehouseViewer, "/ui/*", echo.WrapHandler(s.whileSignedIn(s.ui)))
+	s.addRebalanceForm(routes)
 	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(dashboard.Audit(s.listAudit, s.log)))
 	if s.config.HasProfiles() {
 		read(access.Admin, "/debug/pprof/*", echo.WrapHandler(profiles()))
@@ -235,6 +237,7 @@ func newLog(c *config.Config) *slog.Logger {
 
 func (s *server) gauges() {
 	m := s.metrics
+	s.redisGauges()
 	m.Usage(s.usage, broker.QuotaHistoryBytes, broker.QuotaRetainedBytes)
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
@@ -279,8 +282,7 @@ func method(r *http.Request) string {
 	return "other"
 }
 
-// run serves until ctx ends, then leaves politely: not ready, clients told, connections closed,
-// then the parts end that they needed.
+// run serves until ctx ends, then leaves politely, and ends the parts that clients needed.
 func (s *server) run(ctx context.Context) error {
 	for _, w := range s.config.Warnings() {
 		s.log.Warn(w)
@@ -295,6 +297,7 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.cluster.Run(beating) })
 	running.Go(func() { s.revocations.Run(beating) })
 	running.Go(func() { s.audit.Run(beating) })
+	running.Go(func() { s.balancer.Run(ctx) }) // which ends before clients are sent away
 	running.Go(func() { s.reloadOnHangup(beating) })
 	running.Go(func() { s.ui.Run(beating) })
 	failed := make(chan error, 2)
@@ -313,32 +316,11 @@ func (s *server) run(ctx context.Context) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
 	}
-	s.readiness.Leave()
-	if b, ok := s.broker.(publishRejecter); ok {
-		b.RejectPublishes()
-	}
-	s.ui.Close()
-	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
-	defer cancel()
-	s.gate.Drain(drain)
-	err = errors.Join(err, s.shutdown(drain, s.http))
-	if s.admin != nil { // last, so that operators see the others off
-		err = errors.Join(err, s.shutdown(drain, s.admin.http))
-	}
+	err = errors.Join(err, s.leave(ctx))
 	stopBeating()
 	running.Wait()
 	s.hub.CloseIdleRooms()
 	s.pool.Close()
 	s.guard.Close()
 	return errors.Join(err, s.cluster.Close(), s.broker.Close())
-}
-
-// shutdown ends the requests of an address.
-func (s *server) shutdown(drain context.Context, front *http.Server) error {
-	err := front.Shutdown(drain)
-	if errors.Is(err, context.DeadlineExceeded) {
-		s.log.Warn("requests were still under way at the end of the drain time, and were cut off")
-		return front.Close()
-	}
-	return err
 }

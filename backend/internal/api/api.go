@@ -27,6 +27,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/problem"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -48,6 +49,8 @@ type Options struct {
 	Audit *audit.Log
 	// Revocations ends tokens on all instances.
 	Revocations *revocation.Service
+	// Rebalance shares connections out among all instances.
+	Rebalance rebalance.Client
 	// Allow takes n publications out of the rate limits of the user and the address of a request, or
 	// returns the error to answer with; nil for no limit.
 	Allow func(c echo.Context, user string, n int) error
@@ -81,6 +84,8 @@ func AddRoutes(routes *access.Table, o Options) {
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)
+	routes.Add(access.Admin, post, "/api/v1/rebalance", a.rebalance)
+	routes.Action(audit.Rebalance, post, "/api/v1/rebalance")
 	routes.Add(access.Viewer, access.Reading, "/api/v1/revocations", a.revocations)
 	routes.Add(access.Admin, post, "/api/v1/revocations", a.revoke)
 	routes.Add(access.Admin, remove, "/api/v1/revocations/:id", a.lift)

@@ -32,6 +32,7 @@ const (
 	Lift           = "lift" // a revocation
 	DeleteRoom     = "delete_room"
 	DeleteRetained = "delete_retained"
+	Rebalance      = "rebalance"
 	Reload         = "reload"      // of a file that settings name
 	Login          = "login"       // of an operator
 	Logout         = "logout"

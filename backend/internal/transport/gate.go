@@ -212,12 +212,20 @@ func ErrRateLimited(wait time.Duration) error {
 		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
 }
 
-// ReconnectDelay is when a client that is sent away should be back: random, to spread them.
-func ReconnectDelay() time.Duration { return 100*time.Millisecond + rand.N(1900*time.Millisecond) }
+// Clients that are sent away come back at random within these times: those that leave one after the
+// other soon, so that what they miss meanwhile is little; those that leave at once over a longer time.
+const (
+	SpreadWhenPaced  = time.Second
+	SpreadWhenAtOnce = 2 * time.Second
+	soonest          = 100 * time.Millisecond
+)
+
+// ReconnectDelay is when a client that is sent away should be back.
+func ReconnectDelay(spread time.Duration) time.Duration { return soonest + rand.N(spread-soonest) }
 
 // AskToReconnect closes a connection and tells its client when to connect again, here or elsewhere.
-func AskToReconnect(q *outbox.Queue, reason string) {
-	q.Send(outbox.NewDrain(ReconnectDelay()))
+func AskToReconnect(q *outbox.Queue, reason string, spread time.Duration) {
+	q.Send(outbox.NewDrain(ReconnectDelay(spread)))
 	q.Close(wire.CloseRestart, reason)
 }
 
@@ -225,8 +233,9 @@ func AskToReconnect(q *outbox.Queue, reason string) {
 const lastWait = time.Second
 
 // Drain lets nobody in any more, tells each client to come back elsewhere and closes the
-// connections, spread over the time given by ctx.
-func (g *Gate) Drain(ctx context.Context) {
+// connections, spread over half of the time that ctx gives. It returns how many clients were told, and how
+// many connections had to be cut at the end of that time.
+func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	g.mu.Lock()
 	g.leaving = true
 	g.mu.Unlock()
@@ -237,7 +246,7 @@ func (g *Gate) Drain(ctx context.Context) {
 	}
 	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
 	for _, s := range sessions {
-		AskToReconnect(s.Queue, "restart: reconnect")
+		AskToReconnect(s.Queue, "restart: reconnect", SpreadWhenPaced)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -248,13 +257,16 @@ func (g *Gate) Drain(ctx context.Context) {
 	select {
 	case <-gone:
 	case <-ctx.Done():
-		for _, s := range g.Hub.Sessions() {
+		left := g.Hub.Sessions()
+		for _, s := range left {
 			s.Queue.Hangup(wire.CloseRestart)
 		}
+		cut = len(left)
 		select {
 		case <-gone:
 		case <-time.After(lastWait): // what a connection is in the middle of may take ActionTimeout
 			g.Log.Warn("connections are left behind, in the middle of something", "connections", g.Hub.Connections())
 		}
 	}
+	return len(sessions), cut
 }

@@ -136,7 +136,7 @@ func (h *Handler) write(c echo.Context, a *answer) error {
 	p = append(p, a.messages()...) // byte for byte: json.Marshal would compact them
 	p = fmt.Appendf(p, `,"node":%s,"serverTime":%d,"limits":%s`, node, time.Now().UnixMilli(), limits)
 	if a.why == wire.CloseRestart {
-		p = fmt.Appendf(p, `,"retryAfter":%d`, transport.ReconnectDelay().Milliseconds())
+		p = fmt.Appendf(p, `,"retryAfter":%d`, transport.ReconnectDelay(transport.SpreadWhenPaced).Milliseconds())
 	}
 	p = append(p, '}')
 	header := c.Response().Header()
