@@ -10,6 +10,9 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/edge"
 )
 
+// receiveBufferBytes holds many frames and small publications; a larger body takes more round trips.
+const receiveBufferBytes = 32 << 10
+
 // bounded bounds what the connections of a listener cost, before HTTP sees them.
 func (s *server) bounded(l net.Listener) net.Listener {
 	proxies, _ := s.config.Proxies() // checked already
