@@ -5,7 +5,7 @@ import "testing"
 // FuzzOpen: what no instance signed is refused, whatever it looks like; what one did is read back as
 // it was said, once.
 func FuzzOpen(f *testing.F) {
-	reader := New([]string{oneSecret})
+	reader, writer := New([]string{oneSecret}), New([]string{oneSecret})
 	f.Add("s1:ABC.1.1700000000000.AAAA payload", "subject")
 	f.Add(New([]string{otherSecret}).Seal(Question, "subject", "disconnect"), "subject")
 	f.Add("s1:... ", "")
@@ -20,7 +20,7 @@ func FuzzOpen(f *testing.F) {
 		if len(sealed) > most {
 			return
 		}
-		genuine := New([]string{oneSecret}).Seal(Question, subject, sealed)
+		genuine := writer.Seal(Question, subject, sealed)
 		if payload, err := reader.Open(Question, subject, genuine, most); err != nil || payload != sealed {
 			t.Errorf("%q became %q, %v", sealed, payload, err)
 		}
