@@ -53,6 +53,7 @@ func (s *server) bounded(address, flag string, o edge.Options) (l, system net.Li
 	if system, err = net.Listen("tcp", address); err != nil {
 		return nil, nil, fmt.Errorf("cannot listen on %s: %w: choose another address with %s", address, err, flag)
 	}
+	edge.SetReceiveBuffer(system, receiveBufferBytes)
 	o.SendBufferBytes, o.UserTimeout = s.config.SendBufferBytes, s.config.HeartbeatInterval+s.config.PongTimeout
 	o.Refused = s.metrics.RefuseConnection
 	bounded := edge.Listen(&acceptLogger{Listener: system, log: s.log, failed: s.metrics.AcceptFailures}, o)
