@@ -69,6 +69,7 @@ type Config struct {
 	LogFormat string `env:"LOG_FORMAT" default:"text" help:"Log format: text or json."`
 
 	Edge
+	Users
 }
 
 // DefaultListen is the address that the server listens on by default.
@@ -205,7 +206,7 @@ func (c *Config) Check() error {
 	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
-	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes())
+	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Users.mistakes(c.MaxConnectionsPerUser))
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

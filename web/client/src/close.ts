@@ -21,6 +21,11 @@ export const CloseCode = {
    * More waited for this client than the server keeps. The client resumes from its last offsets.
    */
   slow_consumer: 4408,
+  /**
+   * A newer connection of the same user took this one's place. The client does not come back by
+   * itself: the two would replace each other for ever.
+   */
+  replaced: 4409,
   /** A limit of connections or messages was reached. */
   limit_reached: 4429,
 } as const;
@@ -28,7 +33,7 @@ export const CloseCode = {
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];
 
 /** The codes after which a client does not come back, since it would meet the same end again. */
-const TERMINAL = ['bad_frame', 'unauthenticated', 'forbidden'] as const;
+const TERMINAL = ['bad_frame', 'unauthenticated', 'forbidden', 'replaced'] as const;
 
 /** The name of a code after which a client does not come back; undefined for any other code. */
 export function terminalName(code: number | undefined): (typeof TERMINAL)[number] | undefined {
