@@ -131,7 +131,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
 		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: transport.Limits{
-			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
+			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser, ReplaceOldest: c.ReplacesOldest(),
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
 			UserFrames:            limit.Rate{Tokens: c.UserRateLimitTokens, Refill: c.UserRateLimitRefill},

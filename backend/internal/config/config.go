@@ -75,6 +75,7 @@ type Config struct {
 	LogFormat string `env:"LOG_FORMAT" default:"text" help:"Log format: text or json."`
 
 	Edge
+	Users
 }
 
 // DefaultListen is the address that the server listens on by default.
@@ -206,7 +207,7 @@ func (c *Config) Check() error {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
 	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
-	all = append(all, c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes())
+	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

@@ -32,7 +32,12 @@ import (
 // startAll starts a server with all ways in.
 func startAll(t *testing.T, guard auth.Options) *transporttest.Server {
 	t.Helper()
-	return transporttest.Start(t, transporttest.Options{Guard: guard, Transport: transport.WebSocket,
+	return startLimited(t, guard, transport.Limits{})
+}
+
+func startLimited(t *testing.T, guard auth.Options, limits transport.Limits) *transporttest.Server {
+	t.Helper()
+	return transporttest.Start(t, transporttest.Options{Guard: guard, Limits: limits, Transport: transport.WebSocket,
 		Routes: func(e *echo.Echo, g *transport.Gate, pool *outbox.Pool) {
 			e.GET("/ws", ws.New(ws.Options{Gate: g, Pool: pool}).Serve)
 			routes := transporttest.Routes(e)

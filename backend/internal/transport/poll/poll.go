@@ -107,6 +107,8 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait 
 	switch {
 	case a.lost, atOnce && a.why == wire.CloseSlowConsumer:
 		return nil, wire.Errorf(wire.CodeTooLarge, "the retained events of these rooms have more than %d bytes together: ask for fewer rooms at once", a.limit)
+	case a.why == wire.CloseReplaced: // whoever comes back resumes from the cursor of this poll
+		return nil, wire.Errorf(wire.CodeReplaced, "a newer connection of the same user took this one's place (USER_LIMIT_POLICY=replace)")
 	case a.why == wire.CloseForbidden:
 		return nil, wire.Errorf(wire.CodeForbidden, "an operator has ended this connection: don't come back")
 	case len(a.body) > 0 || a.full:
