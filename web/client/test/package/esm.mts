@@ -28,3 +28,13 @@ const zone = withRooms(ws).zone('warehouse-1', 'zone-a');
 zone.on('PICK_DONE', (data, meta) => [data.sku.length, meta.offset.length]);
 [zone.latest.PICK_DONE?.sku.length, zone.latest.ALERT?.title, zone.error?.code, (await zone.ready).room];
 await zone.leave();
+
+// Events that an application declares for all its clients.
+declare module '@zonecast/client' {
+  interface WellKnownEvents {
+    SHELF_EMPTY: { shelf: number };
+  }
+}
+createWebSocketClient({ url: 'http://localhost:3001' }).on('SHELF_EMPTY', (data) => data.shelf.toFixed());
+// @ts-expect-error: a SHELF_EMPTY has no sku
+ws.on('SHELF_EMPTY', (data) => data.sku);
