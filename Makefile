@@ -79,7 +79,7 @@ down: ## Stop what make up started
 	docker compose down
 
 .PHONY: test
-test: deps lint stale test-go test-client test-web test-e2e ## Run all tests; install what they need first
+test: deps lint stale test-go test-python test-client test-web test-e2e ## Run all tests; install what they need first
 
 .PHONY: test-go
 test-go: ## Run the Go tests of all modules, with -race; the outbox without it, too, where it writes past the scheduler
@@ -87,6 +87,10 @@ test-go: ## Run the Go tests of all modules, with -race; the outbox without it, 
 	cd backend && go test -timeout 10m ./internal/outbox
 	for module in $(filter-out backend,$(MODULES)); do (cd $$module && go test -race -p 2 -timeout 10m ./...); done
 	cd loadtest/peers && GOWORK=off go test -race -p 2 -timeout 10m ./...
+
+.PHONY: test-python
+test-python: build ## Test the Python client against a server
+	cd web/python && ZONECAST_BIN=$(CURDIR)/bin/zonecast python3 -B -W error -m unittest discover -s tests
 
 .PHONY: test-e2e
 test-e2e: build ## Test the deployment files and every promise over real processes

@@ -12,6 +12,8 @@ need prometheus prometheus
 need promtool prometheus
 need chromium chromium
 need ss iproute2
+need python3 python3
+need curl curl
 need gcc "gcc libc6-dev" # the race detector and a clock that jumps
 
 for tool in go node npm; do

@@ -20,7 +20,7 @@ import (
 func serving(t *testing.T, flags ...string) *server {
 	t.Helper()
 	var p program
-	command, err := kong.Must(&p).Parse(append([]string{"--listen=127.0.0.1:0", "--drain-timeout=100ms", "--log-level=error"}, flags...))
+	command, err := kong.Must(&p).Parse(append([]string{"--listen=127.0.0.1:0", "--drain-delay=0s", "--drain-timeout=100ms", "--log-level=error"}, flags...))
 	if err != nil || command.Command() != "serve" {
 		t.Fatal(err)
 	}

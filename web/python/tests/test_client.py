@@ -1,0 +1,196 @@
+"""The client against the real server: the program that ZONECAST_BIN names, or bin/zonecast."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import time
+import unittest
+from pathlib import Path
+
+from zonecast import Event, Subscription, ZonecastError, publish
+
+PROGRAM = os.environ.get("ZONECAST_BIN") or str(Path(__file__).parents[3] / "bin" / "zonecast")
+PATIENCE = 60
+ZONE = "zone:w:a"
+
+
+class Server:
+    """A server of its own, ended with the test."""
+
+    def __init__(self, address: str = "127.0.0.1:0", **settings: str):
+        environment = {"PATH": os.environ["PATH"], "HOME": "/", "LISTEN": address, "LOG_FORMAT": "json", **settings}
+        self.process = subprocess.Popen([PROGRAM], env=environment, stderr=subprocess.PIPE, text=True)
+        said = []
+        for line in self.process.stderr:
+            said.append(line)
+            if found := re.search(r'"addr":"(127\.0\.0\.1:\d+)"', line):
+                self.address = found[1]
+                break
+        else:
+            raise RuntimeError("".join(said))
+        self.url = f"http://{self.address}"
+        # What it says further is drained, so that it never blocks.
+        self.drain = asyncio.get_running_loop().run_in_executor(None, self.process.stderr.read)
+
+    async def end(self, by: int = signal.SIGKILL) -> int:
+        self.process.send_signal(by)
+        await self.drain
+        code = self.process.wait()
+        self.process.stderr.close()
+        return code
+
+
+class ClientTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self) -> None:
+        logging.getLogger("asyncio").setLevel(logging.ERROR)  # a busy machine is slow
+
+    async def start(self, *args: str, **settings: str) -> Server:
+        server = Server(*args, **settings)
+
+        async def end() -> None:
+            if server.process.poll() is None:
+                await server.end()
+
+        self.addAsyncCleanup(end)
+        return server
+
+    def follow(self, sub: Subscription, events: list[Event]) -> asyncio.Task:
+        """Collects what a subscription brings."""
+
+        async def run() -> None:
+            async for event in sub:
+                events.append(event)
+
+        task = asyncio.create_task(run())
+
+        async def stop() -> None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ZonecastError):
+                await task
+
+        self.addAsyncCleanup(stop)
+        return task
+
+    async def until(self, what: str, holds) -> None:
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            self.assertLess(time.monotonic(), end, f"still not so: {what}")
+            await asyncio.sleep(0.01)
+
+    async def joined(self, sub: Subscription) -> None:
+        await self.until("the server has let it in", lambda: sub.cursor != "")
+
+    async def test_what_is_published_arrives_in_order_and_once(self) -> None:
+        server = await self.start()
+        sub, events = Subscription(server.url, [ZONE, "warehouse:w"]), []
+        self.follow(sub, events)
+        await self.joined(sub)
+        first = await publish(server.url, "w", "a", "E", {"n": 0}, idempotency_key="k")
+        again = await publish(server.url, "w", "a", "E", {"n": 0}, idempotency_key="k")
+        self.assertEqual(first, again)
+        for n in range(1, 50):
+            await publish(server.url, "w", "a", "E", {"n": n})
+        await publish(server.url, "w", None, "ALERT", {"id": "1"})
+        await self.until("all came", lambda: len(events) == 51)
+        zone = [event.data["n"] for event in events if event.room == ZONE]
+        self.assertEqual(zone, list(range(50)))
+        alert = next(event for event in events if event.room == "warehouse:w")
+        self.assertEqual((alert.kind, alert.name, alert.data), ("message", "ALERT", {"id": "1"}))
+        self.assertAlmostEqual(alert.time, time.time(), delta=PATIENCE)
+
+    async def test_a_cursor_goes_on_where_another_loop_stood(self) -> None:
+        server = await self.start()
+        await publish(server.url, "w", "a", "STATE", 1, retain=True)
+        sub = Subscription(server.url, [ZONE])
+        async for event in sub:
+            self.assertTrue(event.retained)
+            break
+        await publish(server.url, "w", "a", "E", 2)
+        got = []
+        async for event in Subscription(server.url, [ZONE], cursor=sub.cursor):
+            got.append((event.data, event.retained))
+            break
+        self.assertEqual(got, [(2, False)])
+
+    async def test_a_lost_history_is_told_as_a_gap(self) -> None:
+        server = await self.start()
+        await publish(server.url, "w", "a", "E", 0)
+        sub, events = Subscription(server.url, [ZONE], backoff=(0.05, 0.2)), []
+        self.follow(sub, events)
+        await self.joined(sub)
+        await publish(server.url, "w", "a", "E", 1)
+        await self.until("the message came", lambda: len(events) == 1)
+        await server.end()
+        await self.start(server.address)  # whose memory is empty
+        await self.until("the gap came", lambda: len(events) == 2)
+        await publish(server.url, "w", "a", "E", 2)
+        await self.until("the message came", lambda: len(events) == 3)
+        self.assertEqual([event.kind for event in events], ["message", "gap", "message"])
+        self.assertEqual(events[1].start, events[0].offset)
+
+    async def test_publishing_bridges_a_restart(self) -> None:
+        server = await self.start()
+        await server.end()
+        task = asyncio.create_task(publish(server.url, "w", "a", "E", 1))
+        await asyncio.sleep(0.3)
+        await self.start(server.address)
+        self.assertEqual((await task)["room"], ZONE)
+
+    async def test_a_drain_is_obeyed(self) -> None:
+        server = await self.start()
+        sub, events = Subscription(server.url, [ZONE], backoff=(0.05, 0.2)), []
+        self.follow(sub, events)
+        await self.joined(sub)
+        self.assertEqual(await server.end(signal.SIGTERM), 0)
+        await self.start(server.address)
+        # Its memory was that of the other one, so what the loop gets begins with a gap.
+        await publish(server.url, "w", "a", "E", 1)
+        await self.until("the message came", lambda: [event.kind for event in events] == ["gap", "message"])
+
+    async def test_refusals_say_what_to_change(self) -> None:
+        server = await self.start(AUTH_TOKEN_SECRET="s" * 32, PUBLISH_KEYS="k" * 16)
+        with self.assertRaisesRegex(ZonecastError, r"answered 401 \(unauthenticated\)"):
+            await publish(server.url, "w", "a", "E")
+        asked = []
+
+        async def token() -> str:
+            asked.append(1)
+            return "nonsense"
+
+        with self.assertRaisesRegex(ZonecastError, "unauthenticated"):
+            async for _ in Subscription(server.url, [ZONE], token=token, backoff=(0.01, 0.01)):
+                pass
+        self.assertEqual(len(asked), 3)
+        with self.assertRaisesRegex(ZonecastError, "400"):
+            await publish(server.url, "w", "a", "connected", key="k" * 16)
+
+    async def test_mistakes_are_named(self) -> None:
+        for want, call in {
+            "url is": lambda: Subscription("ftp://x", [ZONE]),
+            "no room": lambda: Subscription("http://x", ["zone-a"]),
+            "name 1 to 128": lambda: Subscription("http://x", []),
+            "cursor's part": lambda: Subscription("http://x", [ZONE], cursor="x"),
+        }.items():
+            with self.assertRaisesRegex(ValueError, want):
+                call()
+        with self.assertRaises(ValueError):
+            await publish("http://127.0.0.1:1", "w", "a", "E", float("nan"))
+
+    async def test_the_curl_of_the_documentation_publishes(self) -> None:
+        server = await self.start()
+        text = (Path(__file__).parents[3] / "docs" / "publishing.md").read_text()
+        command = re.search(r"^curl .*?'\n", text, re.S | re.M)
+        self.assertIsNotNone(command, "docs/publishing.md has no curl")
+        run = await asyncio.create_subprocess_shell(command[0].replace("http://127.0.0.1:3001", server.url),
+                                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        out, _ = await run.communicate()
+        self.assertIn("offset", json.loads(out))
+
+
+if __name__ == "__main__":
+    unittest.main()
