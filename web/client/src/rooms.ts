@@ -14,6 +14,7 @@ import type { EventName, ZonecastClient } from './client.js';
 import type { ZonecastError } from './errors.js';
 import type { AnyListener, Gap, Listener, MessageMeta, Position, WellKnownEvents } from './events.js';
 import { ANY, type Kept, type Listeners, makeListeners } from './listeners.js';
+import { watch } from './promise.js';
 import { formatRoom, type Room } from './room.js';
 import { STATE } from './state.js';
 
@@ -53,8 +54,8 @@ export interface RoomHandle<Events = WellKnownEvents> extends RoomState<Events> 
    */
   reload(): Promise<Position>;
   /**
-   * Lets go of the room and of this handle's listeners. The last handle leaves the room, unless it
-   * was joined before the first one. Resolves when the server has left it too.
+   * Lets go of the room and of this handle's listeners. The last handle leaves the room, unless
+   * subscribe() or the options hold it too. Resolves when the server has left it too.
    */
   leave(): Promise<void>;
 }
@@ -72,15 +73,29 @@ const MAX_LATEST = 1000;
 /** Gives a client zone() and warehouse(). It is the same client, and twice is as once. */
 export function withRooms<Events>(client: ZonecastClient<Events>): ZonecastClient<Events> & Rooms<Events> {
   if ('zone' in client) return client as ZonecastClient<Events> & Rooms<Events>;
+  const { subscribe, unsubscribe } = client;
   const shared = new Map<string, SharedRoom<Events>>();
   const handleOf = (warehouse: string, zone?: string) => {
     const room = { warehouse, ...(zone && { zone }) };
     const name = formatRoom(room);
-    const found = shared.get(name) ?? shareRoom(client, room, () => shared.delete(name));
+    const wasThere = client.rooms.includes(name);
+    const calls = { ...client, subscribe, unsubscribe };
+    const found = shared.get(name) ?? shareRoom(calls, room, wasThere, () => shared.delete(name));
     shared.set(name, found);
     return makeHandle(found, onErrorOf(client));
   };
-  return Object.assign(client, { zone: handleOf, warehouse: handleOf });
+  /** What handles hold, subscribe() holds too, and unsubscribe() does not leave. */
+  const counted: Pick<ZonecastClient, 'subscribe' | 'unsubscribe'> = {
+    subscribe(warehouse, zone) {
+      shared.get(formatRoom({ warehouse, ...(zone && { zone }) }))?.hold(true);
+      return subscribe(warehouse, zone);
+    },
+    unsubscribe(warehouse, zone) {
+      const isShared = shared.get(formatRoom({ warehouse, ...(zone && { zone }) }))?.hold(false);
+      return isShared ? Promise.resolve() : unsubscribe(warehouse, zone);
+    },
+  };
+  return Object.assign(client, { zone: handleOf, warehouse: handleOf }, counted);
 }
 
 const onErrorOf = ({ onError = console.error }: { onError?: (error: unknown) => void }) => onError;
@@ -92,16 +107,22 @@ interface SharedRoom<Events> {
   readonly handles: Set<Listeners>;
   state(): RoomState<Events>;
   ready(): Promise<Position>;
+  /** Whether somebody without a handle holds the room too. Returns true. */
+  hold(held: boolean): true;
   /** What late listeners get: the newest event of each name that ever came retained. */
   kept(): Kept[];
   reload(): Promise<Position>;
   leave(): Promise<void>;
 }
 
-function shareRoom<Events>(client: ZonecastClient<Events>, room: Room, left: () => void): SharedRoom<Events> {
+function shareRoom<Events>(
+  client: ZonecastClient<Events>,
+  room: Room,
+  held: boolean,
+  left: () => void,
+): SharedRoom<Events> {
   const { warehouse, zone } = room;
   const name = formatRoom(room);
-  const wasThere = client.rooms.includes(name);
   const handles = new Set<Listeners>();
   /** The newest event of each name, the quietest first, and whether late listeners get it. */
   const latest = new Map<string, readonly [data: unknown, meta: MessageMeta, isKept: boolean]>();
@@ -171,6 +192,10 @@ function shareRoom<Events>(client: ZonecastClient<Events>, room: Room, left: () 
       isAwaited = true;
       return ready;
     },
+    hold(isHeld) {
+      held = isHeld;
+      return true;
+    },
     kept: () => [...latest.values()].filter(([, , isKept]) => isKept) as unknown as Kept[],
     reload() {
       client.unsubscribe(warehouse, zone).catch(() => {}); // it may have been refused
@@ -183,7 +208,7 @@ function shareRoom<Events>(client: ZonecastClient<Events>, room: Room, left: () 
       stopEvents();
       stopStates();
       left();
-      if (wasThere || facts.error) return;
+      if (held || facts.error) return;
       await client.unsubscribe(warehouse, zone).catch((error: ZonecastError) => {
         if (error.code !== 'not_subscribed') throw error;
       });
@@ -227,8 +252,6 @@ function makeHandle<Events>(shared: SharedRoom<Events>, report: (error: unknown)
     off: (event, listener) => own.remove(event, listener as AnyListener),
     onAny: (listener) => own.add(ANY, listener),
     reload: shared.reload,
-    async leave() {
-      if (handles.delete(own) && !handles.size) await shared.leave();
-    },
+    leave: () => watch(handles.delete(own) && !handles.size ? shared.leave() : Promise.resolve(), report),
   };
 }

@@ -3,9 +3,12 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 
 /**
  * What happens to a connection whose first request is for a path: it gets through, is refused, is
- * cut, or nothing ever comes back.
+ * cut, is cut after a moment, or nothing ever comes back.
  */
-export type Treatment = 'pass' | 'refuse' | 'cut' | 'swallow';
+export type Treatment = 'pass' | 'refuse' | 'cut' | 'flap' | 'swallow';
+
+/** How long a tunnel that flaps stands, in milliseconds. */
+const FLAP_AFTER = 300;
 
 /**
  * Stands between client and server like a network with a mind of its own. A new rule breaks all
@@ -51,7 +54,8 @@ export class Network {
       const treatment = this.#rule(path);
       if (treatment === 'refuse') near.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
       if (treatment === 'cut') near.destroy();
-      if (treatment !== 'pass') return;
+      if (treatment !== 'pass' && treatment !== 'flap') return;
+      if (treatment === 'flap') setTimeout(() => near.destroy(), FLAP_AFTER).unref();
       const far = this.#keep(connect(port, '127.0.0.1'));
       far.write(first);
       near.pipe(far).pipe(near);

@@ -112,6 +112,20 @@ describe('a handle', () => {
     expect(socket.sent).toHaveLength(1);
   });
 
+  test('and subscribe() hold the room together', async () => {
+    const { client, zone, socket } = await inZone();
+    await client.subscribe('w', 'z');
+    await client.unsubscribe('w', 'z');
+    expect(client.rooms).toEqual([ROOM]);
+    await client.subscribe('w', 'z');
+    await zone.leave();
+    expect(client.rooms).toEqual([ROOM]);
+    const left = client.unsubscribe('w', 'z');
+    socket().acks('unsubscribe');
+    await left;
+    expect(client.rooms).toEqual([]);
+  });
+
   test('gets what is retained where the room was joined before it', async () => {
     const { client, connect } = fakeRooms();
     const socket = await connect();
@@ -172,6 +186,14 @@ describe('a handle', () => {
     await settle();
     expect(heard).toHaveBeenCalledTimes(1);
     expect(onError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ message: 'broken' }));
+  });
+
+  test('whose leaving the server refuses reports it to onError when nobody awaits it', async () => {
+    const { zone, socket, onError } = await inZone();
+    void zone.leave();
+    socket().refuses('unsubscribe', 'rate_limited', 100);
+    await settle();
+    expect(onError).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code: 'rate_limited' }));
   });
 
   test('is joined again after each reconnect', async () => {

@@ -34,3 +34,13 @@ const server = createTestServer();
 server.client<{ PICK_DONE: { sku: string } }>({ warehouse: 'w' }).on('PICK_DONE', ({ sku }) => sku.length);
 server.refuse = ({ event }) => (event === 'publish' ? 'forbidden' : undefined);
 [server.publish('warehouse:w', 'PICK_DONE', { sku: '1' }).length, server.published[0]?.offset.length];
+
+// Events that an application declares for all its clients.
+declare module '@zonecast/client' {
+  interface WellKnownEvents {
+    SHELF_EMPTY: { shelf: number };
+  }
+}
+createWebSocketClient({ url: 'http://localhost:3001' }).on('SHELF_EMPTY', (data) => data.shelf.toFixed());
+// @ts-expect-error: a SHELF_EMPTY has no sku
+ws.on('SHELF_EMPTY', (data) => data.sku);
