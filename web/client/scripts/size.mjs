@@ -9,7 +9,7 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 /** What a page loads: without the reference to the source map, which bundlers take out. */
 async function code(entry) {
-  return (await readFile(`dist/esm/${entry}.js`, 'utf8')).replace(/^\/\/# sourceMappingURL=.*\n/m, '');
+  return (await readFile(`dist/esm/${entry}.js`, 'utf8')).replace(/^\/\/# sourceMappingURL=.*\n?/m, '');
 }
 
 /** What is left of the package in the bundle of an importer. */

@@ -85,7 +85,8 @@ export function connect(
   memberships: Memberships,
   owner: Owner,
 ): Connection {
-  const { base, userId, token: givenToken, connectTimeout, onError, backoffBase, backoffCap } = settings;
+  const { base, userId, token: givenToken, connectTimeout, onError, backoffBase, backoffCap, WebSocket, parse } =
+    settings;
   const pending = new Map<unknown, [ack: (data: unknown) => void, fail: (error: ZonecastError) => void]>();
   const timers = new Set<Timer>();
   let open: OpenTransport | undefined;
@@ -205,7 +206,7 @@ export function connect(
     const loss = {
       error,
       delivered: established || !!refusal || !!returnAt,
-      terminal: error.code !== 'connection_lost' && error.code !== 'connect_failed',
+      terminal: isPermanent(error.code),
       retryAfter: Math.max(0, returnAt - now),
       jittered: draining,
     };
@@ -311,7 +312,8 @@ export function connect(
 
   transport
     .dial({
-      WebSocket: settings.WebSocket,
+      WebSocket,
+      parse,
       url(path, { extra, subscribesByFrame }) {
         const url = new URL(base);
         url.pathname = url.pathname.replace(/\/?$/, path);
@@ -331,7 +333,7 @@ export function connect(
         if (ended) return;
         lastFrameAt = performance.now();
         try {
-          const frame = decodeFrame(input);
+          const frame = decodeFrame(input, parse);
           if (buffered) buffered.push(frame);
           else handle(frame);
         } catch (error) {

@@ -86,6 +86,21 @@ describe.each(transports)('a steady server over $name', (transport) => {
     expect(await client.echo({ any: ['thing'] })).toBeGreaterThan(0);
   });
 
+  test('an integer above 2^53 keeps its digits with a parser of the application', async () => {
+    const zone = newZone();
+    const parse = (text: string): unknown =>
+      JSON.parse(text.replace(/:(\d{16,})/g, ':"big $1"'), (_, value) =>
+        String(value).startsWith('big ') ? BigInt(value.slice(4)) : value,
+      );
+    const { client, onError } = clientOf(transport, server.url, { warehouse: 'w', zone, parse });
+    await client.connect();
+    const heard = record(client);
+    await server.publishJSON('w', zone, '{"event":"TICK","data":{"id":9007199254740993}}');
+    await eventually(() => expect(heard).toEqual([{ id: 9007199254740993n }]));
+    expect(await client.publish({ warehouse: 'w', zone, event: 'TICK' })).toMatchObject({ room: `zone:w:${zone}` });
+    expect(onError).not.toHaveBeenCalled();
+  });
+
   test('delivers the retained message to whoever joins later, by options or subscribe', async () => {
     const zone = newZone();
     await server.publish('w', zone, 'TICK', 'retained', true);
