@@ -64,6 +64,11 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   readonly rooms: string[];
   /** How many requests to publish and echo have no answer yet. */
   readonly pending: number;
+  /**
+   * The server's clock in milliseconds since 1970, whatever this device's says. It is behind by the
+   * time that a frame takes to come here. Before the first connection it is the device's own.
+   */
+  serverNow(): number;
   /** The option onError, for what is built on the client. */
   readonly onError?: (error: unknown) => void;
   /** Calls the listener with each state from now on. Returns what removes it. */
@@ -179,6 +184,8 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   let errors: ZonecastError[] = [];
   /** How many transports were passed over in this try, since they did not deliver. */
   let passedOver = 0;
+  /** How far the server's clock is ahead of ours, in milliseconds. */
+  let clockSkew = 0;
   /** Whether there was a good connection since connect(). */
   let wasConnected = false;
   const connectWaiters = makeWaiters<Connected>();
@@ -186,6 +193,10 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   const setState = (next: State) => {
     state = next;
     listeners.call(listeners.of(STATE), state);
+  };
+
+  const setClock = (serverTime: unknown) => {
+    if ((serverTime as number) > 0) clockSkew = (serverTime as number) - Date.now();
   };
 
   const emit = (data: unknown, meta: MessageMeta | ProtocolMeta) => {
@@ -312,7 +323,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       const index = transports.indexOf(by.transport);
       store.set(TRANSPORT, `${index}`);
       if (index > 0) scheduleProbe();
-      memberships.joined(by, info.rooms);
+      owner.joined(by, info);
       requests.resendAll(by);
       connectWaiters.settle(info);
       setState({ name: 'connected', info, transport: by.transport.name });
@@ -320,12 +331,16 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       if (connection === by) emit(info, { event: 'connected' });
     },
 
-    joined: memberships.joined,
+    joined(by, { rooms, serverTime }) {
+      setClock(serverTime);
+      memberships.joined(by, rooms);
+    },
 
     received(frame) {
       if (!admit(frame)) return;
       const { data, ...meta } = frame;
       if (meta.event === 'error') onError(serverError(data));
+      if (meta.event === 'heartbeat') setClock((data as ProtocolEvents['heartbeat'] | null)?.time);
       // A listener may have disconnected.
       if (connection) emit(data, meta as MessageMeta);
     },
@@ -372,6 +387,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     get rooms() {
       return memberships.all().map(({ name }) => name);
     },
+    serverNow: () => Date.now() + clockSkew,
     onError,
     onState: (listener) => listeners.add(STATE, listener),
 
