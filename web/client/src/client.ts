@@ -5,6 +5,7 @@ import { serverError, ZonecastError } from './errors.js';
 import type {
   AnyListener,
   Connected,
+  EventData,
   Gap,
   Listener,
   MessageMeta,
@@ -24,13 +25,13 @@ import { STATE, type State, type StateListener } from './state.js';
 import { startTimer, type Timer } from './timer.js';
 import type { Transport } from './transport.js';
 
-export interface Message {
+export interface Message<Data = unknown, Name extends string = string> {
   warehouse: string;
   /** Without it the message goes to the room of the whole warehouse. */
   zone?: string;
-  event: string;
-  /** Anything that has a JSON form. */
-  data?: unknown;
+  event: Name;
+  /** Anything that has a JSON form; for an event of the client's types, what they say. */
+  data?: Data;
   /**
    * For a client that is behind, it replaces a queued message of the room with the same name here.
    */
@@ -116,7 +117,10 @@ export interface ZonecastClient<Events = WellKnownEvents> {
    * is published once all the same. After the timeout, it may have been published or not. What is
    * published first arrives first, at the pace that the server's rate limit permits.
    */
-  publish(message: Message, options?: RequestOptions): Promise<Position>;
+  publish<Name extends EventName<Events>>(
+    message: Message<EventData<Events, Name>, Name>,
+    options?: RequestOptions,
+  ): Promise<Position>;
   /** Measures the time to the server and back, in milliseconds. */
   echo(data?: unknown, options?: RequestOptions): Promise<number>;
 }
