@@ -10,6 +10,7 @@ import {
   type ZonecastClient,
   ZonecastError,
 } from '@zonecast/client';
+import { traceClient } from '@zonecast/client/debug';
 import { useConnection, useConnectionState, useZone } from '@zonecast/client/react';
 import { withRooms } from '@zonecast/client/rooms';
 import { createTestServer } from '@zonecast/client/testing';
@@ -36,6 +37,7 @@ await ws.publish({ warehouse: 'w', event: 'ZONE_UPDATE', data: { now: 1, workers
 const forward = (event: string, data: unknown) => ws.publish({ warehouse: 'w', event, data });
 const message: Message = { warehouse: 'w', event: 'ALERT', data: { title: 'untyped' } };
 [(await forward('PICK_DONE', 1)).room, (await ws.publish(message)).offset];
+traceClient(ws, (line: string) => line.length)();
 const anyClient: ZonecastClient = ws;
 (anyClient.serverNow() - 1).toFixed();
 createWebSocketClient({ url: 'http://localhost:3001', parse: (text) => JSON.parse(text) as unknown });
