@@ -96,6 +96,10 @@ test-e2e: build ## Test the deployment files and every promise over real process
 chaos: build deps ## Let Redis, its parts, instances and clocks fail for as long as they do in bad times; count every offset
 	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -race -count 1 -timeout 30m -v -run TestChaos ./e2e -full
 
+.PHONY: rolling
+rolling: build deps ## Restart three instances under 3,000 clients of all transports and 500 publishes/s; print what was lost, and for how long
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 10m -v -run TestPromiseRollingRestart ./e2e -full
+
 .PHONY: test-client
 test-client: build web/client/node_modules ## Check types, size, package and behaviour of the TypeScript client
 	cd web/client && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm run check
@@ -143,8 +147,8 @@ fuzz: ## Fuzz every decoder that a stranger can reach, for FUZZTIME each (FUZZTI
 	GOWORK=off bash deploy/fuzz.sh loadtest/peers $(FUZZTIME)
 
 .PHONY: attack
-attack: build deps ## Flood servers of its own on loopback in seven ways, and print what honest clients saw meanwhile (5 minutes)
-	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 20m -v -run TestHonestClientsOutlastAttacks ./e2e -full
+attack: build deps ## Flood servers of its own on loopback in many ways, and print what honest clients saw meanwhile (10 minutes)
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 20m -v -run "TestHonestClientsOutlastAttacks|TestAWarehouseAtTenTimesItsQuota|TestWrongTokensByTheThousand" ./e2e -full
 
 .PHONY: vuln
 vuln: ## Look for published weaknesses in all dependencies (govulncheck, npm audit); exit code 3 without their databases

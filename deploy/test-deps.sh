@@ -11,6 +11,7 @@ need nginx nginx-light
 need prometheus prometheus
 need promtool prometheus
 need chromium chromium
+need ss iproute2
 need gcc "gcc libc6-dev" # the race detector and a clock that jumps
 
 for tool in go node npm; do

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -235,7 +236,8 @@ type party struct {
 	i       *stack.Server
 	clients []*guest
 	http    http.Client
-	last    wire.Offset // that was acknowledged
+	last    wire.Offset   // that was acknowledged
+	every   time.Duration // between two messages; a fiftieth of a second unless it says otherwise
 }
 
 // A guest counts what it receives.
@@ -304,9 +306,9 @@ func (g *guest) read(conn *websocket.Conn) {
 	}
 }
 
-// measure publishes 50 messages a second for so long.
+// measure publishes for so long, and returns what that was like for honest clients.
 func (p *party) measure(length time.Duration) (f figures) {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(cmp.Or(p.every, 20*time.Millisecond))
 	defer tick.Stop()
 	for over := time.Now().Add(length); time.Now().Before(over); <-tick.C {
 		at, err := p.publish()

@@ -83,6 +83,10 @@ func covered(gaps []wire.Gap, o wire.Offset) bool {
 func postWithin(ctx context.Context, wait time.Duration, base, zone, key, body string) (wire.Offset, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	return postThrough(ctx, http.DefaultClient, base, zone, key, body)
+}
+
+func postThrough(ctx context.Context, through *http.Client, base, zone, key, body string) (wire.Offset, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/api/v1/warehouses/warehouse-1/zones/"+zone+"/broadcast",
 		strings.NewReader(body))
 	if err != nil {
@@ -92,7 +96,7 @@ func postWithin(ctx context.Context, wait time.Duration, base, zone, key, body s
 	if key != "" {
 		r.Header.Set("Idempotency-Key", key)
 	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := through.Do(r)
 	if err != nil {
 		return wire.Offset{}, err
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
 )
 
 var message = Message{Warehouse: "w1", Zone: "a", Event: "E", Data: 1}

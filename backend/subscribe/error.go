@@ -47,7 +47,7 @@ func (e *Error) temporary(freshToken bool) bool {
 	case e.Code == wire.CodeUnauthenticated:
 		return freshToken
 	case e.Status == 0: // a code that is not known here is no reason to give up
-		return e.Close != wire.CloseBadFrame && e.Close != wire.CloseForbidden
+		return e.Close != wire.CloseBadFrame && e.Close != wire.CloseForbidden && e.Close != wire.CloseReplaced
 	}
 	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout || e.Status >= 500
 }

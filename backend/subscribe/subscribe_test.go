@@ -196,11 +196,12 @@ func TestARefusalForGoodEndsTheLoop(t *testing.T) {
 		answer func(http.ResponseWriter, *http.Request)
 		want   string
 	}{
-		"forbidden":           {refuse(403, "forbidden", ""), "the server answered 403 (forbidden): do it otherwise"},
-		"a bad request":       {refuse(400, "invalid_room", ""), "the server answered 400 (invalid_room): do it otherwise"},
-		"a string token":      {refuse(401, "unauthenticated", ""), "the server answered 401 (unauthenticated): do it otherwise"},
-		"forbidden later":     {stream(connected("k-3"), "event: close\ndata: {\"code\":4403,\"reason\":\"no more\"}\n\n"), "the server ended the stream with 4403: no more"},
-		"a token that is old": {stream(connected("k-3"), "event: close\ndata: {\"code\":4401,\"reason\":\"expired\"}\n\n"), "the server ended the stream with 4401 (unauthenticated): expired"},
+		"forbidden":                    {refuse(403, "forbidden", ""), "the server answered 403 (forbidden): do it otherwise"},
+		"a bad request":                {refuse(400, "invalid_room", ""), "the server answered 400 (invalid_room): do it otherwise"},
+		"a string token":               {refuse(401, "unauthenticated", ""), "the server answered 401 (unauthenticated): do it otherwise"},
+		"forbidden later":              {stream(connected("k-3"), "event: close\ndata: {\"code\":4403,\"reason\":\"no more\"}\n\n"), "the server ended the stream with 4403: no more"},
+		"a newer one of the same user": {stream(connected("k-3"), "event: close\ndata: {\"code\":4409,\"reason\":\"newer\"}\n\n"), "the server ended the stream with 4409: newer"},
+		"a token that is old":          {stream(connected("k-3"), "event: close\ndata: {\"code\":4401,\"reason\":\"expired\"}\n\n"), "the server ended the stream with 4401 (unauthenticated): expired"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -23,6 +23,9 @@ const (
 	// CloseSlowConsumer: more waited for this client than is kept. Come back and resume from the
 	// last offset.
 	CloseSlowConsumer CloseCode = 4408
+	// CloseReplaced: a newer connection of the same user took the place of this one. Who comes back
+	// takes the other's place in turn.
+	CloseReplaced CloseCode = 4409
 	// CloseLimit: a limit of connections or messages was reached.
 	CloseLimit CloseCode = 4429
 )
@@ -30,7 +33,7 @@ const (
 // CloseCodes lists all codes, in rising order.
 func CloseCodes() []CloseCode {
 	return []CloseCode{CloseGoingAway, CloseTooBig, CloseRestart, CloseBadFrame, CloseUnauthenticated, CloseForbidden,
-		CloseSlowConsumer, CloseLimit}
+		CloseSlowConsumer, CloseReplaced, CloseLimit}
 }
 
 // String returns the name of the code: the metric label, the log field and the key of the
@@ -51,6 +54,8 @@ func (c CloseCode) String() string {
 		return "forbidden"
 	case CloseSlowConsumer:
 		return "slow_consumer"
+	case CloseReplaced:
+		return "replaced"
 	case CloseLimit:
 		return "limit_reached"
 	}

@@ -105,6 +105,7 @@ const (
 	CodeUnavailable         ErrorCode = "unavailable"          // broker down; see retryAfter
 	CodeIdempotencyConflict ErrorCode = "idempotency_conflict" // key used for another message
 	CodeQuotaExceeded       ErrorCode = "quota_exceeded"       // the warehouse keeps all it may
+	CodeReplaced            ErrorCode = "replaced"             // a newer connection of the user took its place
 	CodeInternal            ErrorCode = "internal"             // a fault of the server; see its log
 )
 

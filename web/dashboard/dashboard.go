@@ -25,6 +25,10 @@ import (
 // Prefix is the path under which a [Dashboard] expects to be mounted.
 const Prefix = "/ui/"
 
+// RebalancePath is what the button of the instances is posted to, which whoever mounts the dashboard
+// serves: it shares the connections out among the instances, and leads back to Prefix.
+const RebalancePath = Prefix + "rebalance"
+
 // maxViewers is how many event streams are open at once; one more is answered 503.
 const maxViewers = 100
 

@@ -20,8 +20,8 @@ const quiet = [
   '--disable-sync',
 ];
 
-export async function openBrowser() {
-  return chromium.launch({ executablePath: chromiumPath(), args: quiet });
+export async function openBrowser(args = []) {
+  return chromium.launch({ executablePath: chromiumPath(), args: [...quiet, ...args] });
 }
 
 function chromiumPath() {

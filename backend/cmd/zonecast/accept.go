@@ -46,19 +46,27 @@ func (l *acceptLogger) report(err error, now time.Time) {
 	l.lastLogged, l.unlogged = now, 0
 }
 
-// httpLog is the HTTP server's error log. A handler that panicked is a fault; the rest is
-// debugging.
-func httpLog(l *slog.Logger) *log.Logger { return log.New(stdLogAdapter{l}, "", 0) }
+// httpLog is the HTTP server's error log. A handler that panicked is a fault; the rest is debugging,
+// and handshakes that failed or took too long are counted.
+func httpLog(l *slog.Logger, refused func(reason string)) *log.Logger {
+	return log.New(stdLogAdapter{l, refused}, "", 0)
+}
 
-type stdLogAdapter struct{ log *slog.Logger }
+type stdLogAdapter struct {
+	log     *slog.Logger
+	refused func(reason string) // counts handshakes of TLS that failed
+}
 
 // Write implements io.Writer.
 func (a stdLogAdapter) Write(p []byte) (int, error) {
 	text := string(bytes.TrimSpace(p))
 	if bytes.Contains(p, []byte("panic serving")) {
 		a.log.Error("request panicked", "error", text)
-	} else {
-		a.log.Debug("request not served", "error", text)
+		return len(p), nil
 	}
+	if bytes.Contains(p, []byte("TLS handshake error")) {
+		a.refused("tls_handshake")
+	}
+	a.log.Debug("request not served", "error", text)
 	return len(p), nil
 }

@@ -53,10 +53,15 @@ func TestWantOfDescriptorsIsSaidNowAndThenAndCounted(t *testing.T) {
 
 func TestAPanicIsAFaultAndATypoOfAStrangerIsNot(t *testing.T) {
 	var said bytes.Buffer
-	l := httpLog(slog.New(slog.NewTextHandler(&said, nil)))
+	counted := 0
+	l := httpLog(slog.New(slog.NewTextHandler(&said, nil)), func(string) { counted++ })
 	l.Printf("http: response.WriteHeader on hijacked connection")
+	l.Printf("http: TLS handshake error from 192.0.2.1:4: EOF")
 	l.Printf("http: panic serving 192.0.2.1:4: oops\ngoroutine 7")
 	if lines := strings.TrimSpace(said.String()); strings.Contains(lines, "\n") || !strings.Contains(lines, "level=ERROR") || !strings.Contains(lines, "oops") {
 		t.Errorf("said %q, want the panic alone", lines)
+	}
+	if counted != 1 {
+		t.Errorf("%d handshakes are counted as failed, want 1", counted)
 	}
 }

@@ -23,7 +23,11 @@ func (c *checkCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err := errors.Join(c.Check(), err); err != nil {
 		return &startError{err}
 	}
-	fmt.Fprintf(stdout, "The settings are valid. What is exposed on %s, and to whom:\n\n", c.Listen)
+	where := c.Listen
+	if c.AdminListen != "" {
+		where += " and " + c.AdminListen
+	}
+	fmt.Fprintf(stdout, "The settings are valid. What is exposed on %s, and to whom:\n\n", where)
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "WHAT\tWHO MAY\tSETTING")
 	for _, s := range c.Surfaces() {
@@ -42,6 +46,9 @@ func (c *checkCommand) Run(ctx context.Context, stdout io.Writer) error {
 		return &startError{errors.New("--connect needs REDIS_URL: set it, or leave --connect out")}
 	}
 	target, err := redisconn.Find(ctx, redisOptions(&c.Config, nil))
+	if err == nil {
+		err = target.CheckChannels(ctx, c.RedisPrefix)
+	}
 	if err != nil {
 		return &startError{fmt.Errorf("REDIS_URL: %w", err)}
 	}

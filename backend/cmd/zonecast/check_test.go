@@ -78,8 +78,10 @@ func TestCheckSaysWhatIsExposedToWhom(t *testing.T) {
 func lockedRedis(t *testing.T, password string) string {
 	t.Helper()
 	redis := stacktest.Redis(t, stack.Single).Redis
-	_, err := redis.Command(t.Context(), "CONFIG SET requirepass "+password)
-	testkit.Must(t, err)
+	for _, command := range []string{"ACL SETUSER narrow on >pw ~* resetchannels +@all", "CONFIG SET requirepass " + password} {
+		_, err := redis.Command(t.Context(), command)
+		testkit.Must(t, err)
+	}
 	u, err := url.Parse(redis.URL)
 	testkit.Must(t, err)
 	return u.Host
@@ -87,7 +89,8 @@ func lockedRedis(t *testing.T, password string) string {
 
 // check exits with 2 where serve would, and connects to Redis when it is told to.
 func TestCheckExitsWithTwoWhenServeWould(t *testing.T) {
-	address := "--redis-url=redis://" + lockedRedis(t, "right")
+	host := lockedRedis(t, "right")
+	address, narrow := "--redis-url=redis://"+host, "--redis-url=redis://narrow:pw@"+host
 	for _, tt := range []struct {
 		give []string
 		code int
@@ -100,6 +103,7 @@ func TestCheckExitsWithTwoWhenServeWould(t *testing.T) {
 		{[]string{address, "--connect"}, 2, "write the password into the URL"},
 		{[]string{address, "--connect", "--redis-password=wrong"}, 2, "user or password"},
 		{[]string{address, "--connect", "--redis-password=right"}, 0, "can be used"},
+		{[]string{narrow, "--connect"}, 2, "grant them with ACL SETUSER narrow &zonecast:* +@pubsub"},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(append([]string{"check"}, tt.give...), &stdout, &stderr); code != tt.code ||
@@ -162,7 +166,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 			if command == "check" {
 				args = append(args, "--connect")
 			} else if !strings.Contains(strings.Join(give, " "), "--listen") {
-				args = append(args, "--listen=127.0.0.1:0", "--log-level=debug")
+				args = append(args, "--listen=127.0.0.1:0", "--log-level=debug", "--redis-wait=0s")
 			}
 			var stdout, stderr bytes.Buffer
 			code := run(args, &stdout, &stderr)

@@ -38,12 +38,14 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, `Zonecast %s is at %[2]s, with a simulated shift
+	if c.LogFormat == "text" {
+		fmt.Fprintf(stdout, `Zonecast %s is at %[2]s, with a simulated shift
 
   a screen      %[2]s/screen/warehouse-1/zone-a
-  the dashboard %[2]s/ui/
+  the dashboard %[3]s/ui/
 
-`, version, s.url())
+`, version, s.url(), s.adminURL())
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var playing sync.WaitGroup
@@ -63,6 +65,9 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
 func (c *demoCommand) check() error {
 	if c.To == "" {
 		err := c.Config.Check()
+		if c.HasTLS() {
+			err = errors.Join(err, errors.New("the demo can't verify its own certificate: leave TLS_CERT_FILE out, or serve, and use --to with its name"))
+		}
 		if len(c.PublishKeys) == 0 && (c.NeedsToken() || c.HasPublishKeys()) {
 			err = errors.Join(err, errors.New("the demo needs a key to publish with: set PUBLISH_KEYS beside AUTH_TOKEN_SECRET"))
 		}

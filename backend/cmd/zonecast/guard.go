@@ -6,13 +6,14 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
+	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 )
 
 // openGuard opens what decides who may do what.
 func (s *server) openGuard(ctx context.Context) (err error) {
 	options := s.config.AuthOptions()
-	options.Log = s.log
+	options.Log, options.OnReload = s.log, s.recordReload
 	options.Callback.OnResult = s.metrics.AddAuth(func() int { return len(s.guard.Revocations().List()) })
 	s.guard, err = auth.Open(ctx, options)
 	return err
@@ -38,6 +39,9 @@ func (s *server) answer(connections *connadmin.Handler) cluster.Answerer {
 	return func(ctx context.Context, q cluster.Question) (any, error) {
 		if q.Kind == revocation.Kind {
 			return s.revocations.Answer(ctx, q)
+		}
+		if q.Kind == rebalance.Kind {
+			return s.balancer.Start(), nil
 		}
 		return connections.Answer(ctx, q)
 	}

@@ -30,6 +30,7 @@ type program struct {
 	Demo   demoCommand      `cmd:"" help:"Serve, and play a simulated shift of a few warehouses, so that dashboard and screens have something to show."`
 	Check  checkCommand     `cmd:"" help:"Check the settings, and say what they expose to whom; exit code 0 if they are valid, 2 if not."`
 	Health healthCommand    `cmd:"" help:"Ask an instance whether it is ready; exit code 0 if it is."`
+	Drain  drainCommand     `cmd:"" help:"Ask an instance to leave (SIGTERM), and wait until it has: for preStop hooks. Exit code 0 once it is gone."`
 	Token  tokenCommand     `cmd:"" help:"Make and inspect tokens of clients and keys of publishers."`
 	Quit   kong.VersionFlag `name:"version" help:"Show the version."`
 }
@@ -111,7 +112,9 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s.greet(stdout)
+	if c.LogFormat == "text" {
+		s.greet(stdout)
+	}
 	return s.run(ctx)
 }
 
@@ -142,11 +145,11 @@ func (s *server) greet(w io.Writer) {
 	fmt.Fprintf(w, `Zonecast %s is at %[2]s
 
   a screen      %[2]s/screen/warehouse-1/zone-a
-  the dashboard %[2]s/ui/
+  the dashboard %[4]s/ui/
   an event      curl %[2]s/api/v1/warehouses/warehouse-1/zones/zone-a/broadcast%[3]s \
                   -H 'Content-Type: application/json' -d '{"event":"ALERT","data":{"id":"1","severity":"warning","title":"Hello"}}'
 
-`, version, s.url(), key)
+`, version, s.url(), key, s.adminURL())
 	fmt.Fprintln(w, "access")
 	for who := range slices.Chunk(s.config.Access(), 2) {
 		fmt.Fprintf(w, "  %-13s %s\n", who...)

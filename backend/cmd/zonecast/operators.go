@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/signin"
@@ -23,10 +24,20 @@ func (s *server) openOperators() (err error) {
 	return err
 }
 
-// operatorEvent counts what happened at a sign-in or sign-out.
+// operatorEvent counts and records what happened at a sign-in or sign-out.
 func (s *server) operatorEvent(e operator.Event) {
-	if e.Action == operator.SignIn && e.Result == operator.Refused {
+	entry := audit.Entry{Who: e.Who, Action: audit.Login, Result: audit.Done, Detail: e.Why, Address: e.Address}
+	switch {
+	case e.Action == operator.SignOut:
+		entry.Action = audit.Logout
+		s.audit.Record(entry)
+	case e.Result == operator.Refused:
 		s.metrics.LoginFailed(e.Why)
+		s.audit.Failure(entry)
+	case e.Why == operator.Basic: // each request of a program is one
+		s.audit.LoggedIn(e.Who, e.Address)
+	default:
+		s.audit.Record(entry)
 	}
 }
 

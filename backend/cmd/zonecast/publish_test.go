@@ -156,8 +156,9 @@ func (s *server) scrape(t *testing.T) map[string]float64 {
 	_, body := s.ask(t, http.MethodGet, "/metrics")
 	values := map[string]float64{}
 	for line := range strings.Lines(string(body)) {
-		name, value, found := strings.Cut(strings.TrimSpace(line), " ")
-		if found && name != "#" {
+		line = strings.TrimSpace(line)
+		if i := strings.LastIndexByte(line, ' '); i > 0 && line[0] != '#' {
+			name, value := line[:i], line[i+1:]
 			var v float64
 			if _, err := fmt.Sscan(value, &v); err != nil {
 				t.Fatalf("%q: %v", line, err)

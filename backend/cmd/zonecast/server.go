@@ -18,19 +18,23 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/api"
+	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
-	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/bus"
+	"github.com/zonecast/zonecast/backend/internal/certs"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
+	"github.com/zonecast/zonecast/backend/internal/edge"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/lameduck"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/internal/signin"
@@ -56,9 +60,15 @@ type server struct {
 	access    *access.Table
 	listener  net.Listener
 	http      *http.Server
+	admin     *adminFront         // nil without ADMIN_LISTEN
+	edges     []*edge.Listener    // of both
+	certs     *certs.Certificates // nil without TLS
+	system    net.Listener        // under listener
+	duck      *lameduck.Server    // http, leaving
 	hub       *hub.Hub
 	pool      *outbox.Pool
 	publisher *publishing.Publisher
+	target    *redisconn.Target // nil without Redis
 	broker    broker.Broker
 	cluster   cluster.Cluster
 	metrics   *metrics.Metrics
@@ -69,13 +79,10 @@ type server struct {
 	census    costly[hub.Counts]
 
 	revocations *revocation.Service
+	audit       *audit.Log
+	balancer    *rebalance.Balancer
+	hangup      <-chan os.Signal
 }
-
-// A publishRejecter is a broker that keeps its messages in this process: it refuses publications
-// once the process leaves, since nobody who reconnects would get them.
-type publishRejecter interface{ RejectPublishes() }
-
-var _ publishRejecter = (*broker.Memory)(nil)
 
 // newServer wires a server and listens. Its errors tell the operator what to change.
 func newServer(ctx context.Context, c *config.Config) (*server, error) {
@@ -83,8 +90,11 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		host, _ := os.Hostname()
 		c.NodeName = host + "-" + rand.Text()[:4]
 	}
-	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now()}
+	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now(), hangup: catchHangup()}
 	var err error
+	if err = s.openAudit(); err != nil {
+		return nil, err
+	}
 	if err = s.openGuard(ctx); err != nil {
 		return nil, err
 	}
@@ -96,12 +106,16 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	if err = s.openOperators(); err != nil {
 		return nil, err
 	}
-	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", c.Listen, err)
+	if err = s.openCertificates(); err != nil {
+		return nil, err
+	}
+	if s.target, err = s.awaitRedis(ctx); err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	if err = s.listen(); err != nil {
+		return nil, err
 	}
 	m := s.metrics
-	s.listener = &acceptLogger{Listener: s.listener, log: s.log, failed: m.AcceptFailures}
-	s.listener = s.bounded(s.listener)
 	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishWaits.Inc,
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge})
@@ -110,25 +124,21 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c)})
 	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
-		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.listener.Close())
+		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.closeListeners())
 	}
 	s.hub.Use(s.broker)
+	s.balancer = s.newBalancer()
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
 		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: transport.Limits{
-			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser,
+			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser, ReplaceOldest: c.ReplacesOldest(),
 			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
 			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
 			UserFrames:            limit.Rate{Tokens: c.UserRateLimitTokens, Refill: c.UserRateLimitRefill},
 			AddressFrames:         limit.Rate{Tokens: c.AddressRateLimitTokens, Refill: c.AddressRateLimitRefill}}})
 	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer})
 	s.gauges()
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true) // TLS is the proxy's
-	s.http = &http.Server{Handler: body.Timed(s.routes()), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: httpLog(s.log),
-		HTTP2: &http.HTTP2Config{SendPingTimeout: c.HeartbeatInterval, PingTimeout: c.PongTimeout, WriteByteTimeout: answerTimeout}}
+	s.newHTTP(s.routes())
 	return s, nil
 }
 
@@ -137,27 +147,25 @@ func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
 	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.get()) }, s.answer(connections))
 	limits := brokerLimits(s.config)
-	if s.config.RedisURL == "" {
+	if s.target == nil {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
 		s.revocations = s.newRevocations(nil)
+		s.audit.Use(audit.NewMemory(), nil)
 		return nil
 	}
-	target, err := redisconn.Find(ctx, redisOptions(s.config, s.log))
-	if err != nil {
-		return err
-	}
 	signer := bus.New(s.config.ClusterSecret)
-	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: target, Limits: limits, Log: s.log,
+	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
 		Pace: s.hub.Await}, s.hub)
 	if err != nil {
 		return err
 	}
-	shared := cluster.OpenRedis(cluster.Options{Target: target, Prefix: s.config.RedisPrefix, Log: s.log, Self: s.node, Answer: answer,
+	shared := cluster.OpenRedis(cluster.Options{Target: s.target, Prefix: s.config.RedisPrefix, Log: s.log, Self: s.node, Answer: answer,
 		Signer: signer, OnRefuse: s.metrics.RefuseFromBus})
 	s.cluster = shared
 	s.revocations = s.newRevocations(shared)
+	s.audit.Use(shared, signer)
 	s.hub.Share(shared)
 	if err := s.revocations.Load(ctx); err != nil {
 		return errors.Join(err, shared.Close(), s.broker.Close())
@@ -174,9 +182,10 @@ func (s *server) routes() http.Handler {
 	e := echo.New()
 	e.IPExtractor = newClientAddresses(s.config, s.log).extractor()
 	e.HTTPErrorHandler = api.Problem(s.log)
-	e.Use(count(s.metrics), access.Headers, access.Hosts(s.config.Hosts()), timeAnswers)
 	routes := access.New(e, s.operators)
+	e.Use(count(s.metrics), access.Headers, access.Hosts, routes.HideInternal, timeAnswers)
 	s.access = routes
+	s.addAudit(routes)
 	routes.Add(access.Client, []string{http.MethodGet}, "/ws",
 		ws.New(ws.Options{Gate: s.gate, Pool: s.pool, DeflateFrom: s.config.DeflateFrom}).Serve)
 	s.gate.AddRoutes(routes, "/sse", transport.SSE, sse.New(s.gate, s.pool).Serve)
@@ -186,7 +195,7 @@ func (s *server) routes() http.Handler {
 		monitoring = access.Viewer
 	}
 	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
-		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Metrics: s.metrics, Guard: s.guard,
+		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Rebalance: rebalance.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard,
 		Operators: s.operators, Log: s.log, Allow: s.gate.AllowRequest, MaxDataBytes: s.config.MaxFrameBytes,
 		RoomsForOperators: s.config.HealthRooms == config.Operators})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
@@ -197,26 +206,23 @@ func (s *server) routes() http.Handler {
 	read(access.Public, "/ui", to(dashboard.Prefix))
 	signin.AddRoutes(routes, signin.Options{Operators: s.operators, Render: s.renderSignIn})
 	read(access.WarehouseViewer, "/ui/*", echo.WrapHandler(s.whileSignedIn(s.ui)))
+	s.addRebalanceForm(routes)
+	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(dashboard.Audit(s.listAudit, s.log)))
+	if s.config.HasProfiles() {
+		read(access.Admin, "/debug/pprof/*", echo.WrapHandler(profiles()))
+	}
 	read(access.Public, "/assets/*", echo.WrapHandler(assets.Handler()))
 	read(access.Public, "/screen", to(screen.Prefix))
 	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
 	read(access.WarehouseViewer, "/screen/", screens) // it names the zones that there are
 	read(access.Public, "/screen/*", screens)
+	routes.Internal("/", "/ui", "/screen", "/ui/login", "/ui/logout", "/ui/login/oidc", operator.CallbackPath)
 	return e
 }
 
 func (s *server) proxies() []*net.IPNet {
 	all, _ := s.config.Proxies() // checked already
 	return all
-}
-
-// url is where this machine reaches the server.
-func (s *server) url() string {
-	address := s.listener.Addr().(*net.TCPAddr)
-	if address.IP.IsUnspecified() {
-		return "http://127.0.0.1:" + strconv.Itoa(address.Port)
-	}
-	return "http://" + address.String()
 }
 
 func newLog(c *config.Config) *slog.Logger {
@@ -231,6 +237,7 @@ func newLog(c *config.Config) *slog.Logger {
 
 func (s *server) gauges() {
 	m := s.metrics
+	s.redisGauges()
 	m.Usage(s.usage, broker.QuotaHistoryBytes, broker.QuotaRetainedBytes)
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
@@ -275,13 +282,13 @@ func method(r *http.Request) string {
 	return "other"
 }
 
-// run serves until ctx ends, then leaves politely: not ready, clients told, connections closed,
-// then the parts end that they needed.
+// run serves until ctx ends, then leaves politely, and ends the parts that clients needed.
 func (s *server) run(ctx context.Context) error {
 	for _, w := range s.config.Warnings() {
 		s.log.Warn(w)
 	}
-	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind())
+	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind(),
+		"tls", s.aboutTLS())
 	s.log.Info("access", s.config.Access()...)
 	var running sync.WaitGroup
 	beating, stopBeating := context.WithCancel(context.Background())
@@ -289,10 +296,19 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.hub.Run(beating) })
 	running.Go(func() { s.cluster.Run(beating) })
 	running.Go(func() { s.revocations.Run(beating) })
+	running.Go(func() { s.audit.Run(beating) })
+	running.Go(func() { s.balancer.Run(ctx) }) // which ends before clients are sent away
 	running.Go(func() { s.reloadOnHangup(beating) })
 	running.Go(func() { s.ui.Run(beating) })
-	failed := make(chan error, 1)
-	running.Go(func() { failed <- s.http.Serve(s.listener) })
+	failed := make(chan error, 2)
+	running.Go(func() { failed <- s.serve(s.http, s.listener) })
+	if s.certs != nil {
+		running.Go(func() { s.certs.Run(beating) })
+	}
+	if s.admin != nil {
+		s.log.Info("listening for operators and monitoring", "addr", s.admin.listener.Addr().String())
+		running.Go(func() { failed <- s.serve(s.admin.http, s.admin.listener) })
+	}
 
 	var err error
 	select {
@@ -300,20 +316,7 @@ func (s *server) run(ctx context.Context) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
 	}
-	s.readiness.Leave()
-	if b, ok := s.broker.(publishRejecter); ok {
-		b.RejectPublishes()
-	}
-	s.ui.Close()
-	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
-	defer cancel()
-	s.gate.Drain(drain)
-	if left := s.http.Shutdown(drain); errors.Is(left, context.DeadlineExceeded) {
-		s.log.Warn("requests were still under way at the end of the drain time, and were cut off")
-		err = errors.Join(err, s.http.Close())
-	} else {
-		err = errors.Join(err, left)
-	}
+	err = errors.Join(err, s.leave(ctx))
 	stopBeating()
 	running.Wait()
 	s.hub.CloseIdleRooms()

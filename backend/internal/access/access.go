@@ -2,6 +2,7 @@
 //
 //	cmd, api, transport ── Table.Add(rule, …) ──▶ Echo
 //	request ── Hosts ── Headers ── rule ──▶ handler
+//	                                └── logins, and what operators change ──▶ audit
 //
 // What operators may call, and requests that web pages of other sites send, are checked here.
 // Tokens and keys of clients and publishers are checked by the handlers, since a transport refuses
@@ -17,6 +18,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -70,14 +72,21 @@ type Table struct {
 	operators *operator.Operators
 	rules     map[route]Rule
 	sameSite  *http.CrossOriginProtection
+	audit     *audit.Log // nil for none
+	actions   map[route]string
+	internal  map[string]bool // paths
 }
 
 type route struct{ method, path string }
 
 // New returns a table without routes.
 func New(e *echo.Echo, operators *operator.Operators) *Table {
-	return &Table{echo: e, operators: operators, rules: map[route]Rule{}, sameSite: http.NewCrossOriginProtection()}
+	return &Table{echo: e, operators: operators, rules: map[route]Rule{}, actions: map[route]string{}, internal: map[string]bool{},
+		sameSite: http.NewCrossOriginProtection()}
 }
+
+// Audit has what operators change recorded.
+func (t *Table) Audit(log *audit.Log) { t.audit = log }
 
 // Add adds a route for each of the methods.
 func (t *Table) Add(rule Rule, methods []string, path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) {
@@ -93,6 +102,8 @@ func (t *Table) Add(rule Rule, methods []string, path string, h echo.HandlerFunc
 	for _, method := range methods {
 		t.rules[route{method, path}] = rule
 	}
+	before, known := t.internal[path]
+	t.internal[path] = permits[rule] != nil && (before || !known)
 	t.echo.Match(methods, path, h, m...)
 }
 
@@ -115,13 +126,14 @@ func (t *Table) operatorsOnly(permit func(operator.Identity) error) echo.Middlew
 			}
 			t.operators.Renew(c.Response(), c.Request(), who)
 			c.SetRequest(c.Request().WithContext(operator.With(c.Request().Context(), who)))
-			if err = permit(who); err == nil {
-				err = next(c)
+			if err = permit(who); err != nil {
+				t.forbidden(c, who.Name, err)
+				return err
 			}
-			if !slices.Contains(Reading, c.Request().Method) {
-				t.operators.Record(c.Request(), c.RealIP(), err)
+			if slices.Contains(Reading, c.Request().Method) {
+				return next(c)
 			}
-			return err
+			return t.audited(who.Name, next, t.audit.Record)(c)
 		}
 	}
 }

@@ -4,6 +4,7 @@
 //	service ── POST /api/v1/… ──▶ API ──▶ publishing ──▶ hub
 //	operator ── /api/v1/connections ──▶ API ──▶ connadmin ──▶ cluster
 //	operator ── /api/v1/revocations ──▶ API ──▶ revocation ──▶ cluster
+//	operator ── /api/v1/audit ──▶ API ──▶ audit
 //	monitoring ── /health/…, /livez, /readyz, /metrics ──▶ API ──▶ cluster, metrics
 package api
 
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
@@ -25,6 +27,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/problem"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -42,8 +45,12 @@ type Options struct {
 	Monitoring access.Rule
 	// Connections lists and closes the connections of all instances.
 	Connections connadmin.Client
+	// Audit records what operators change, and lists it.
+	Audit *audit.Log
 	// Revocations ends tokens on all instances.
 	Revocations *revocation.Service
+	// Rebalance shares connections out among all instances.
+	Rebalance rebalance.Client
 	// Allow takes n publications out of the rate limits of the user and the address of a request, or
 	// returns the error to answer with; nil for no limit.
 	Allow func(c echo.Context, user string, n int) error
@@ -69,15 +76,24 @@ func AddRoutes(routes *access.Table, o Options) {
 	// What was published can be taken away: a retained event by whoever may publish it, a room by
 	// admins.
 	for _, room := range []string{"/api/v1/warehouses/:warehouse", "/api/v1/warehouses/:warehouse/zones/:zone"} {
-		routes.Add(access.Publisher, remove, room+"/retained/:event", a.deleteRetained)
+		routes.Add(access.Publisher, remove, room+"/retained/:event", a.deleteRetained, routes.Audited)
 		routes.Add(access.WarehouseAdmin, remove, room, a.deleteRoom)
+		routes.Action(audit.DeleteRetained, remove, room+"/retained/:event")
+		routes.Action(audit.DeleteRoom, remove, room)
 	}
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)
+	routes.Add(access.Admin, post, "/api/v1/rebalance", a.rebalance)
+	routes.Action(audit.Rebalance, post, "/api/v1/rebalance")
 	routes.Add(access.Viewer, access.Reading, "/api/v1/revocations", a.revocations)
 	routes.Add(access.Admin, post, "/api/v1/revocations", a.revoke)
 	routes.Add(access.Admin, remove, "/api/v1/revocations/:id", a.lift)
+	routes.Action(audit.Disconnect, remove, "/api/v1/connections") // or audit.Ban
+	routes.Action(audit.Disconnect, remove, "/api/v1/connections/:id")
+	routes.Action(audit.Revoke, post, "/api/v1/revocations")
+	routes.Action(audit.Lift, remove, "/api/v1/revocations/:id")
+	routes.Add(access.Admin, access.Reading, "/api/v1/audit", a.auditLog)
 	routes.Add(access.Public, access.Reading, "/livez", func(c echo.Context) error {
 		return c.JSON(http.StatusOK, map[string]string{"status": "alive"})
 	})
@@ -85,6 +101,7 @@ func AddRoutes(routes *access.Table, o Options) {
 	routes.Add(o.Monitoring, access.Reading, "/health/websocket/metrics", a.health)
 	routes.Add(o.Monitoring, access.Reading, "/metrics",
 		echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
+	routes.Internal("/health/websocket/metrics", "/metrics")
 }
 
 // via is the label of publications over HTTP.
@@ -152,13 +169,25 @@ func pathName(c echo.Context, param string) string {
 	return name
 }
 
+// service returns who publishes, or deletes what was published. Who is none that may is recorded.
+func (a *API) service(c echo.Context) (*auth.Identity, error) {
+	who, err := a.Guard.Service(c.Request())
+	if err != nil {
+		c.Response().Header().Set("WWW-Authenticate", "Bearer")
+		if e := wire.AsError(err); e.Code == wire.CodeUnauthenticated && c.Request().Header.Get("Authorization") != "" {
+			a.Audit.Failure(audit.Entry{Action: audit.PublishKey, Target: c.Request().URL.Path, Detail: e.Message, Address: c.RealIP()})
+		}
+		return nil, err
+	}
+	return who, nil
+}
+
 // read returns who publishes, and decodes the body. A body that was read and can't be decoded is
 // counted.
 func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) {
 	r := c.Request()
-	who, err := a.Guard.Service(r)
+	who, err := a.service(c)
 	if err != nil {
-		c.Response().Header().Set("WWW-Authenticate", "Bearer")
 		return nil, err
 	}
 	if who.Key != "" {

@@ -3,12 +3,16 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -66,12 +70,16 @@ func (a *API) disconnectMany(c echo.Context) error {
 }
 
 func (a *API) disconnect(c echo.Context, wanted connadmin.Selection) error {
+	entry := access.Entry(c)
 	ban := false
 	if text := c.QueryParam("ban"); text != "" {
 		var err error
 		if ban, err = strconv.ParseBool(text); err != nil {
 			return wire.Errorf(wire.CodeInvalidData, "ban is %.20q: say true, so that the clients don't come back, or leave it out", text)
 		}
+	}
+	if ban {
+		entry.Action = audit.Ban
 	}
 	ctx, cancel, err := requestTimeout(c)
 	if err != nil {
@@ -85,6 +93,7 @@ func (a *API) disconnect(c echo.Context, wanted connadmin.Selection) error {
 	if err != nil {
 		return err
 	}
+	entry.Detail = reached(n, fanOut)
 	if wanted.ID != "" && n == 0 && fanOut.Complete {
 		return echo.NewHTTPError(http.StatusNotFound, errors.New("no connection has this id: it may have ended already"))
 	}
@@ -105,6 +114,15 @@ func limitTo(c echo.Context, need operator.Role, wanted *connadmin.Selection) er
 		return who.RequireIn(need, name)
 	}
 	return nil
+}
+
+// reached says what was done, for the audit log.
+func reached(disconnected int, f connadmin.FanOut) string {
+	text := fmt.Sprintf("%d disconnected", disconnected)
+	if len(f.Missing) > 0 {
+		text += "; no answer from " + strings.Join(f.Missing, ", ")
+	}
+	return text
 }
 
 // requestTimeout returns a context that ends when the caller does not want to wait any longer for

@@ -146,7 +146,7 @@ func TestTheLogSaysWhichOperatorEndedWhat(t *testing.T) {
 	r := httptest.NewRequest(http.MethodDelete, "/api/v1/connections?warehouse=w1", nil)
 	r.SetBasicAuth(operator.DefaultName, "a long password")
 	s.echo.ServeHTTP(httptest.NewRecorder(), r)
-	for _, part := range []string{"operator=operator", "method=DELETE", "path=/api/v1/connections", `query="warehouse=w1"`, "address=192.0.2.1"} {
+	for _, part := range []string{"who=operator", "action=disconnect", `target="/api/v1/connections?warehouse=w1"`, "result=done", "address=192.0.2.1"} {
 		if !strings.Contains(s.log.String(), part) {
 			t.Errorf("%s does not mention %s", s.log, part)
 		}

@@ -5,16 +5,18 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 func (a *API) deleteRetained(c echo.Context) error {
-	who, err := a.Guard.Service(c.Request())
+	entry := access.Entry(c)
+	who, err := a.service(c)
 	if err != nil {
-		c.Response().Header().Set("WWW-Authenticate", "Bearer")
 		return err
 	}
+	entry.Who = who.Caller()
 	if err := a.allow(c, who, 1); err != nil {
 		return err
 	}
@@ -23,6 +25,7 @@ func (a *API) deleteRetained(c echo.Context) error {
 		return err
 	}
 	event := pathName(c, "event")
+	entry.Target = room.String() + " " + event
 	there, err := a.Publisher.DeleteRetained(c.Request().Context(), who, room, event)
 	switch {
 	case err != nil:
@@ -34,6 +37,7 @@ func (a *API) deleteRetained(c echo.Context) error {
 }
 
 func (a *API) deleteRoom(c echo.Context) error {
+	entry := access.Entry(c)
 	room, err := roomOf(c)
 	if err == nil {
 		err = operator.From(c.Request().Context()).RequireIn(operator.Admin, room.Warehouse)
@@ -41,6 +45,7 @@ func (a *API) deleteRoom(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	entry.Target = room.String()
 	there, err := a.Publisher.DeleteRoom(c.Request().Context(), room)
 	switch {
 	case err != nil:
@@ -48,7 +53,6 @@ func (a *API) deleteRoom(c echo.Context) error {
 	case !there:
 		return echo.NewHTTPError(http.StatusNotFound, "nothing was published to "+room.String())
 	}
-	a.Log.Info("room deleted", "room", room)
 	return c.NoContent(http.StatusNoContent)
 }
 

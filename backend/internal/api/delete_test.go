@@ -49,7 +49,7 @@ func TestARoomIsDeletedByOperatorsAlone(t *testing.T) {
 	if n := len(s.kept(zone)) + len(s.kept(whole)); n != 0 {
 		t.Errorf("%d messages are kept", n)
 	}
-	if !strings.Contains(s.log.String(), "room deleted") {
+	if !strings.Contains(s.log.String(), "action=delete_room") {
 		t.Error("nothing is logged")
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
@@ -24,6 +26,7 @@ func (a *API) revocations(c echo.Context) error {
 }
 
 func (a *API) revoke(c echo.Context) error {
+	entry := access.Entry(c)
 	if err := checkContent(c.Request().Header); err != nil {
 		return err
 	}
@@ -44,16 +47,21 @@ func (a *API) revoke(c echo.Context) error {
 	if err := wire.DecodeObject("body", p, &wanted); err != nil {
 		return err
 	}
+	entry.Target = targetOf(auth.Revocation{User: wanted.User, TokenID: wanted.TokenID, IssuedBefore: wanted.IssuedBefore})
+	if wanted.Reason != "" {
+		entry.Reason = wanted.Reason
+	}
 	ctx, cancel, err := requestTimeout(c)
 	if err != nil {
 		return err
 	}
 	defer cancel()
 	revocation, closed, fanOut, err := a.Revocations.Revoke(ctx, auth.Revocation{User: wanted.User, TokenID: wanted.TokenID,
-		IssuedBefore: wanted.IssuedBefore, Until: wanted.Until, Reason: wanted.Reason})
+		IssuedBefore: wanted.IssuedBefore, Until: wanted.Until, Reason: entry.Reason})
 	if err != nil {
 		return err
 	}
+	entry.Detail = revocation.ID + ", " + reached(closed, fanOut)
 	return c.JSON(http.StatusOK, struct {
 		auth.Revocation
 		Disconnected int `json:"disconnected"`
@@ -61,7 +69,28 @@ func (a *API) revoke(c echo.Context) error {
 	}{revocation, closed, fanOut})
 }
 
+// targetOf names what a revocation ends.
+func targetOf(r auth.Revocation) string {
+	var parts []string
+	if r.User != "" {
+		parts = append(parts, "user "+r.User)
+	}
+	if r.TokenID != "" {
+		parts = append(parts, "token "+r.TokenID)
+	}
+	if r.IssuedBefore != 0 {
+		parts = append(parts, "issued before "+time.UnixMilli(r.IssuedBefore).UTC().Format(time.RFC3339))
+	}
+	return strings.Join(parts, ", ")
+}
+
 func (a *API) lift(c echo.Context) error {
+	entry := access.Entry(c)
+	for _, r := range a.Guard.Revocations().List() {
+		if r.ID == c.Param("id") {
+			entry.Target = r.ID + ", " + targetOf(r)
+		}
+	}
 	ctx, cancel, err := requestTimeout(c)
 	if err != nil {
 		return err

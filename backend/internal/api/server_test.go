@@ -16,6 +16,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/api"
+	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
@@ -102,7 +103,12 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	publisher := publishing.New(publishing.Options{Hub: s.hub, Metrics: s.metrics, MaxDataBytes: dataLimit})
 	operators, err := operator.New(operator.Options{Password: password, Log: log})
 	testkit.Must(t, err)
-	api.AddRoutes(access.New(s.echo, operators), api.Options{Monitoring: access.Public, Operators: operators,
+	entries, err := audit.Open(audit.Options{Log: log})
+	testkit.Must(t, err)
+	entries.Use(audit.NewMemory(), nil)
+	routes := access.New(s.echo, operators)
+	routes.Audit(entries)
+	api.AddRoutes(routes, api.Options{Audit: entries, Monitoring: access.Public, Operators: operators,
 		Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
 		Guard: auth.New(guard), MaxDataBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}})
 	return s

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/filewatch"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -38,6 +39,8 @@ type Options struct {
 	PublishKeysFile string
 	// Log is told what happens in the background.
 	Log *slog.Logger
+	// OnReload is told when a file was taken over again, or why it could not be; nil for nobody.
+	OnReload func(setting string, err error)
 }
 
 // A Guard answers for the whole server. Its methods may be called by several goroutines.
@@ -45,7 +48,7 @@ type Guard struct {
 	tokens   *verifier // nil without any key
 	callback *callback // nil without a URL
 	keys     *publishKeys
-	files    []*watchedFile
+	files    []*filewatch.File
 	revoked  Revocations
 	anyone   *Identity // who comes without a token, when none is needed
 	needsKey bool      // to publish
@@ -90,7 +93,7 @@ func Open(ctx context.Context, o Options) (*Guard, error) {
 	}
 	var running sync.WaitGroup
 	for _, f := range g.files {
-		running.Go(func() { f.run(ctx) })
+		running.Go(func() { f.Run(ctx) })
 	}
 	g.stop = func() { stop(); running.Wait() }
 	return g, nil
@@ -98,7 +101,7 @@ func Open(ctx context.Context, o Options) (*Guard, error) {
 
 func (g *Guard) open(ctx context.Context, o Options) error {
 	file := func(setting, path string, use func([]byte) error) error {
-		f, err := openWatched(setting, path, o.Log, use)
+		f, err := filewatch.Open(filewatch.Options{Setting: setting, Path: path, Use: use, Log: o.Log, OnReload: o.OnReload})
 		if err == nil {
 			g.files = append(g.files, f)
 		}
@@ -127,7 +130,7 @@ func (g *Guard) open(ctx context.Context, o Options) error {
 // Reload reads the files of keys again, as when they change.
 func (g *Guard) Reload() {
 	for _, f := range g.files {
-		f.reload()
+		f.Reload()
 	}
 }
 

@@ -11,6 +11,7 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -47,8 +48,18 @@ type Message struct {
 	Accepted wire.Micros
 	// Retain and Conflate are the publication's. History may leave Conflate out: what is read from
 	// it was missed, and is not to be replaced.
-	Retain   bool
-	Conflate string
+	Retain     bool
+	clockAhead int32 // µs
+	Conflate   string
+}
+
+// ClockAhead returns how far the clock that Accepted is of was ahead of this machine's, up to half
+// an hour.
+func (m *Message) ClockAhead() time.Duration { return time.Duration(m.clockAhead) * time.Microsecond }
+
+func (m *Message) setClockAhead(d time.Duration) {
+	const most = 30 * time.Minute // what fits
+	m.clockAhead = int32(min(max(d, -most), most).Microseconds())
 }
 
 // A Snapshot is how a room stands when a subscription begins.

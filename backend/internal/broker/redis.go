@@ -62,6 +62,8 @@ type RedisTimings struct {
 	// Recount is the time after which what a warehouse keeps is counted anew, without what has
 	// expired (default 30 s).
 	Recount time.Duration
+	// Eviction is between two looks at whether Redis evicts what it should keep (default 30 s).
+	Eviction time.Duration
 }
 
 func (t RedisTimings) withDefaults() RedisTimings {
@@ -72,6 +74,7 @@ func (t RedisTimings) withDefaults() RedisTimings {
 		Health:    cmp.Or(t.Health, time.Second),
 		Reconcile: cmp.Or(t.Reconcile, 5*time.Second),
 		Recount:   cmp.Or(t.Recount, 30*time.Second),
+		Eviction:  cmp.Or(t.Eviction, 30*time.Second),
 	}
 }
 
@@ -107,6 +110,9 @@ type Redis struct {
 
 	lastWarned atomic.Int64          // Unix time of the last warning of what may happen often
 	down       atomic.Pointer[error] // why Redis can't be used; nil while it can
+	denied     atomic.Pointer[error] // why what is published would not be delivered; nil while it would
+	servers    servers
+	wake       chan struct{} // makes the monitor look at once
 
 	mu          sync.RWMutex
 	rooms       map[string]*redisRoom  // subscribed to, or about to be, by channel
@@ -135,7 +141,7 @@ func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis,
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	b := &Redis{opts: opts, client: opts.Target.Client(redisconn.Tuning{Timeout: opts.Timings.Command}), handler: handler,
-		dialect: classic, repairSlots: make(chan struct{}, maxRepairReads),
+		dialect: classic, repairSlots: make(chan struct{}, maxRepairReads), wake: make(chan struct{}, 1),
 		rooms: map[string]*redisRoom{}, conns: map[string]*pubsubConn{}, unconfirmed: map[*redisRoom]*attempt{}}
 	b.cluster, _ = b.client.(*redis.ClusterClient)
 	if opts.Target.Sharded {
@@ -148,7 +154,9 @@ func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis,
 			return nil, errors.Join(fmt.Errorf("Redis at %s: %w", opts.Target, err), b.Close())
 		}
 	}
-	b.running.Go(b.monitor)
+	watch := newMonitor(b)
+	watch.look() // so that nothing is taken that could not be delivered
+	b.running.Go(watch.run)
 	b.running.Go(func() { b.usage.run(b.ctx) })
 	b.running.Go(b.retrySubscriptions)
 	b.running.Go(b.reconcile)
@@ -172,6 +180,9 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 		return Receipt{}, errClosed()
 	}
 	k := b.keysOf(p.Room)
+	if err := b.refuseIfSuspended(ctx, k.meta); err != nil {
+		return Receipt{}, b.unavailable("publish to "+p.Room.String(), err)
+	}
 	names := []string{k.meta, k.stream, k.retained}
 	digest, key := "", ""
 	if p.IdempotencyKey != "" {
@@ -273,7 +284,7 @@ func refusalText(err error) string {
 		return "Redis is out of memory, nothing was done: try again later, or have its operator make room"
 	case redis.HasErrorPrefix(err, "READONLY"):
 		return "Redis takes no writes: try again"
-	case isRefusal(err), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, errDisconnected),
+	case isRefusal(err), errors.As(err, new(errCircuit)), errors.Is(err, errLate), errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, errDisconnected),
 		errors.As(err, &network) && network.Op == "dial":
 		return "Redis is not available, nothing was done: try again"
 	}

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +53,8 @@ type commitQueue struct {
 
 type commit struct {
 	ctx       context.Context
+	until     time.Time // may not be carried out later
+	address   string    // of the server that it was sent to
 	warehouse string
 	keys      []string
 	args      []any
@@ -75,12 +78,14 @@ func (c *committer) close() error {
 	return errors.Join(errs...)
 }
 
-// commit waits for the answer, or for ctx to end; the publication, of so many bytes of data, may be
-// accepted all the same then.
+// commit waits for the answer, or for ctx to end. The publication, of so many bytes of data, may be
+// accepted all the same then, if its answer takes longer than a third of the time to come back; not
+// later.
 func (c *committer) commit(ctx context.Context, warehouse string, size int, keys []string, args ...any) (string, error) {
+	until := time.Now().Add(c.broker.opts.Timings.Command * 2 / 3)
 	ctx, cancel := context.WithTimeout(ctx, c.broker.opts.Timings.Command)
 	defer cancel()
-	one := &commit{ctx: ctx, warehouse: warehouse, keys: keys, args: args, size: size}
+	one := &commit{ctx: ctx, until: until, warehouse: warehouse, keys: keys, args: args, size: size}
 	for {
 		one.done = make(chan struct{})
 		if err := c.enqueue(one); err != nil {
@@ -92,6 +97,12 @@ func (c *committer) commit(ctx context.Context, warehouse string, size int, keys
 			return "", ctx.Err()
 		}
 		answer, err := one.cmd.Text()
+		if err == nil && strings.HasPrefix(answer, late) {
+			if c.broker.retryAfterClockJump(one.address, answer, until) {
+				continue
+			}
+			return "", errLate
+		}
 		if err == nil || !c.retryAfterRedirect(ctx, one, err) {
 			return answer, err
 		}
@@ -153,7 +164,7 @@ func (c *committer) drain(address string, q *commitQueue) {
 func (c *committer) send(client *redis.Client, batch []*commit) {
 	ctx, cancel := context.WithTimeout(c.broker.ctx, c.broker.opts.Timings.Command)
 	defer cancel()
-	evaluate(ctx, client, batch)
+	c.broker.evaluate(ctx, client, batch)
 	var unknown []*commit
 	for _, one := range batch {
 		if redis.HasErrorPrefix(one.cmd.Err(), "NOSCRIPT") {
@@ -166,24 +177,48 @@ func (c *committer) send(client *redis.Client, batch []*commit) {
 		return
 	}
 	if err := publishScript.Load(ctx, client).Err(); err == nil {
-		evaluate(ctx, client, unknown)
+		c.broker.evaluate(ctx, client, unknown)
 	}
 	for _, one := range unknown {
 		close(one.done)
 	}
 }
 
-func evaluate(ctx context.Context, client *redis.Client, batch []*commit) {
-	pipe := client.Pipeline()
+func (b *Redis) evaluate(ctx context.Context, client *redis.Client, batch []*commit) {
+	address := client.Options().Addr
+	pipe, server := client.Pipeline(), b.servers.at(address)
 	for _, one := range batch {
-		if err := one.ctx.Err(); err != nil { // nobody waits for it any more
+		err := one.ctx.Err() // nobody waits for it any more
+		if err == nil {
+			err = server.circuit.refuse()
+		}
+		if err != nil {
 			one.cmd = redis.NewCmd(ctx)
 			one.cmd.SetErr(err)
 			continue
 		}
-		one.cmd = pipe.EvalSha(ctx, publishScript.Hash(), one.keys, one.args...)
+		one.address = address
+		one.cmd = pipe.EvalSha(ctx, publishScript.Hash(), one.keys, b.withDeadline(one, address)...)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	if pipe.Len() == 0 {
+		return
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !errors.As(err, new(redis.Error)) { // each command has its own error
+		b.lookAtOnce()
+	}
+}
+
+// withDeadline is what the script is told, for a server with this address.
+func (b *Redis) withDeadline(one *commit, address string) []any {
+	return append(slices.Clip(one.args), b.deadline(address, one.until))
+}
+
+// lookAtOnce wakes the monitor: a server may be away.
+func (b *Redis) lookAtOnce() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
 }
 
 // retryAfterRedirect reports whether a cluster's server said that it has not carried the
@@ -218,12 +253,14 @@ func (c *committer) publishAsking(one *commit, err error) (answer string, _ erro
 	pipe := c.clientFor(one.ctx, address).Pipeline()
 	pipe.Do(one.ctx, "ASKING")
 	// By its text, not its hash: the server may not know it yet.
-	cmd := publishScript.Eval(one.ctx, pipe, one.keys, one.args...)
+	cmd := publishScript.Eval(one.ctx, pipe, one.keys, c.broker.withDeadline(one, address)...)
 	_, _ = pipe.Exec(one.ctx)
 	if redis.HasErrorPrefix(cmd.Err(), "TRYAGAIN") || redis.HasErrorPrefix(cmd.Err(), "MOVED") {
 		return "", one.ctx.Err(), !pauseFor(one.ctx, redirectPause)
 	}
-	answer, err = cmd.Text()
+	if answer, err = cmd.Text(); strings.HasPrefix(answer, late) {
+		return "", errLate, true
+	}
 	return answer, err, true
 }
 

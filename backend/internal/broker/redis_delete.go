@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"time"
 
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -12,8 +13,8 @@ const recheck = "recheck"
 
 // DeleteRetained implements [Deleter].
 func (b *Redis) DeleteRetained(ctx context.Context, room wire.Room, event string) (bool, error) {
-	answer, err := b.delete(ctx, "delete retained "+event+" of "+room.String(), func(ctx context.Context, k keys) ([]any, error) {
-		return b.run(ctx, deleteRetainedScript, room, event, b.dialect.publish, k.channel, recheck)
+	answer, err := b.delete(ctx, "delete retained "+event+" of "+room.String(), func(ctx context.Context, k keys, deadline int64) ([]any, error) {
+		return b.run(ctx, deleteRetainedScript, room, event, b.dialect.publish, k.channel, recheck, deadline)
 	}, room)
 	if err != nil || len(answer) < 5 {
 		return false, err
@@ -26,9 +27,9 @@ func (b *Redis) DeleteRetained(ctx context.Context, room wire.Room, event string
 
 // DeleteRoom implements [Deleter].
 func (b *Redis) DeleteRoom(ctx context.Context, room wire.Room) (bool, error) {
-	answer, err := b.delete(ctx, "delete "+room.String(), func(ctx context.Context, k keys) ([]any, error) {
+	answer, err := b.delete(ctx, "delete "+room.String(), func(ctx context.Context, k keys, deadline int64) ([]any, error) {
 		all := []string{k.meta, k.stream, k.retained, k.idempotency, k.order}
-		return b.runOn(ctx, deleteRoomScript, room, all, b.dialect.publish, k.channel, recheck)
+		return b.runOn(ctx, deleteRoomScript, room, all, b.dialect.publish, k.channel, recheck, deadline)
 	}, room)
 	if err != nil || len(answer) == 0 || answer[0] != int64(1) {
 		return false, err
@@ -37,14 +38,25 @@ func (b *Redis) DeleteRoom(ctx context.Context, room wire.Room) (bool, error) {
 	return true, nil
 }
 
-func (b *Redis) delete(ctx context.Context, doing string, run func(context.Context, keys) ([]any, error),
+func (b *Redis) delete(ctx context.Context, doing string, run func(context.Context, keys, int64) ([]any, error),
 	room wire.Room) ([]any, error) {
 	if b.ctx.Err() != nil {
 		return nil, errClosed()
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.opts.Timings.Command)
 	defer cancel()
-	answer, err := run(ctx, b.keysOf(room))
+	k, until := b.keysOf(room), time.Now().Add(b.opts.Timings.Command*2/3)
+	client, err := b.shard(ctx, k.meta)
+	var answer []any
+	if err == nil {
+		err = b.refuseIfSuspended(ctx, k.meta)
+	}
+	if err == nil {
+		answer, err = run(ctx, k, b.deadline(client.Options().Addr, until))
+	}
+	if err == nil && len(answer) > 0 && answer[0] == int64(-1) {
+		err = errLate
+	}
 	if err != nil {
 		return nil, b.unavailable(doing, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -57,34 +58,6 @@ func (b *Redis) pubsubHealth() error {
 	return nil
 }
 
-// monitor finds out whether Redis answers and takes writes, which it refuses when its memory is
-// full, until Close.
-func (b *Redis) monitor() {
-	tick := time.NewTicker(b.opts.Timings.Health)
-	defer tick.Stop()
-	for master := ""; ; {
-		master = b.checkMaster(master)
-		err := b.checkWritable()
-		switch was := b.down.Load(); {
-		case b.ctx.Err() != nil:
-			return
-		case err == nil && was != nil:
-			b.down.Store(nil)
-			b.opts.Log.Info("Redis is available again")
-		case err != nil:
-			b.down.Store(&err)
-			if was == nil {
-				b.opts.Log.Error("Redis is not available", "error", err)
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-b.ctx.Done():
-			return
-		}
-	}
-}
-
 // checkMaster asks the Sentinels, if there are any, which server is the master. When it changed,
 // the pub/sub connections are made anew: the old one may live on, and publish nothing.
 func (b *Redis) checkMaster(was string) (master string) {
@@ -106,17 +79,22 @@ func (b *Redis) checkMaster(was string) (master string) {
 	return master
 }
 
+// checkWritable probes each server, and whether they take writes.
 func (b *Redis) checkWritable() error {
-	if b.cluster != nil {
-		// Each server, and that together they hold all slots.
-		if err := b.cluster.ForEachMaster(b.ctx, func(ctx context.Context, client *redis.Client) error {
-			return client.Ping(ctx).Err()
-		}); err != nil {
+	seen := new(sync.Map)
+	if err := b.forEachServer(b.ctx, func(ctx context.Context, client *redis.Client) error {
+		seen.Store(client.Options().Addr, true)
+		return b.probe(ctx, client)
+	}); err != nil {
+		if b.cluster != nil {
 			b.cluster.ReloadState(b.ctx)
-			return err
 		}
+		return err
 	}
-	return b.client.Set(b.ctx, b.watchKey(), 1, time.Minute).Err()
+	b.servers.keep(seen)
+	ctx, cancel := context.WithTimeout(b.ctx, b.opts.Timings.Command)
+	defer cancel()
+	return b.client.Set(ctx, b.watchKey(), 1, time.Minute).Err()
 }
 
 const (

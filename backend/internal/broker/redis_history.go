@@ -141,7 +141,7 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 			b.opts.OnFork()
 		}
 	}
-	kept := make([]*Message, 0, len(entries))
+	kept, ahead := make([]*Message, 0, len(entries)), b.clockAhead(ctx, room)
 	for _, e := range entries {
 		m, err := decodeEntry(room, current.Epoch, e, b.opts.MaxDataBytes)
 		if err != nil { // a gap, if nothing that follows closes it
@@ -151,6 +151,7 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 		if len(kept) > 0 && m.Offset.N != kept[len(kept)-1].Offset.N+1 {
 			break // what follows comes with the next page, after the gap
 		}
+		m.setClockAhead(ahead)
 		kept = append(kept, m)
 	}
 	deleted, _ = answer[4].(string)

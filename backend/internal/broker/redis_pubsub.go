@@ -195,6 +195,7 @@ func (c *pubsubConn) handle(message any) {
 			b.refuse(bus.Message, r.name, err)
 			return
 		}
+		decoded.setClockAhead(b.servers.at(c.address).clock.ahead())
 		r.handleLive(decoded)
 	}
 }

@@ -58,9 +58,11 @@ local function number(value) return tonumber(value or 0) end
 // ARGV[3…]: channel, event, data, retain, messages, age in ms, bytes, retained events, idempotency
 // window in ms, attributes, PUBLISH or SPUBLISH, digest, idempotency key, age of retained events in
 // ms (0 for any); then what the warehouse has left: rooms, history, retained bytes, retained
-// events. What is published and retained is "epoch n µs retain attributes event\ndata"; see
+// events; then the time in µs from which on nothing is done and "late µs" answered, 0 for never. What
+// is published and retained is "epoch n µs retain attributes event\ndata"; see
 // decodePayload.
 var publishScript = redis.NewScript(roomPreamble + `
+if ARGV[21] ~= '0' and tonumber(us) > tonumber(ARGV[21]) then return 'late ' .. us end
 local window, key = tonumber(ARGV[11]), ARGV[15]
 local keyed = key ~= ''
 if keyed then
@@ -235,9 +237,11 @@ return {epoch, text(n), entries, forked, deleted}
 `)
 
 // deleteRetainedScript deletes the retained event ARGV[3], and tells the subscribers: ARGV[4] is
-// PUBLISH or SPUBLISH, ARGV[5] the channel, ARGV[6] the message. It answers {whether there was one,
+// PUBLISH or SPUBLISH, ARGV[5] the channel, ARGV[6] the message, the last one the deadline in µs,
+// after which nothing is done and -1 answered; 0 for none. It answers {whether there was one,
 // rbytes and rcount before and after}.
 var deleteRetainedScript = redis.NewScript(roomPreamble + `
+if ARGV[7] ~= '0' and tonumber(us) > tonumber(ARGV[7]) then return {-1} end
 if not known or redis.call('HDEL', KEYS[3], ARGV[3]) == 0 then return {0} end
 local size = string.match(redis.call('HGET', KEYS[1], 'r:' .. ARGV[3]) or '', ' (%d+)$')
 redis.call('HDEL', KEYS[1], 'r:' .. ARGV[3])
@@ -252,6 +256,7 @@ return {1, rbytes, rbytes - (size or 0), rcount, rcount - (size and 1 or 0)}
 // deleteRetainedScript does; KEYS[4] and KEYS[5] are its idempotency keys. Its new epoch stays, so
 // that no offset is given again. It answers whether anything had been published.
 var deleteRoomScript = redis.NewScript(roomPreamble + `
+if ARGV[6] ~= '0' and tonumber(us) > tonumber(ARGV[6]) then return {-1} end
 if not known or n == 0 then return {0} end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'n', 0, 'at', text(ms), 'deleted', number(meta[8]) + 1)

@@ -38,6 +38,7 @@ const (
 	Question     Kind = "question"     // also a command: disconnect, ban
 	Answer       Kind = "answer"
 	Overload     Kind = "overload" // a room that is overloaded
+	Audit        Kind = "audit"    // an entry of the audit log, kept in Redis
 )
 
 // A Refusal is why something from the bus was not believed. It is an error and the label of the
@@ -164,21 +165,9 @@ func (s *Signer) Verify(signature string, kind Kind, subject string, payload ...
 	if s == nil {
 		return nil
 	}
-	if signature == "" {
-		return Unsigned
-	}
-	head, text := signature, ""
-	if i := strings.LastIndexByte(signature, '.'); i >= 0 {
-		head, text = signature[:i], signature[i+1:]
-	}
-	given, err := encoding.DecodeString(text)
-	rest, ok := strings.CutPrefix(head, prefix)
-	parts := strings.Split(rest, ".")
-	if err != nil || !ok || len(signature) > maxSignature || len(parts) != 3 {
-		return Malformed
-	}
-	if !s.signedByUs(given, kind, subject, head, payload) {
-		return Forged
+	parts, err := s.authentic(signature, kind, subject, payload)
+	if err != nil {
+		return err
 	}
 	n, err := strconv.ParseUint(parts[1], 10, 64)
 	ms, err2 := strconv.ParseInt(parts[2], 10, 64)
@@ -195,6 +184,28 @@ func (s *Signer) Verify(signature string, kind Kind, subject string, payload ...
 		return Replayed // this process can't know whether an earlier one had it
 	}
 	return s.remember(publisher{parts[0], kind}, n, now)
+}
+
+// authentic returns the parts of a signature, whenever it was made: publisher, number, time. The
+// error is a [Refusal].
+func (s *Signer) authentic(signature string, kind Kind, subject string, payload []string) (parts []string, _ error) {
+	if signature == "" {
+		return nil, Unsigned
+	}
+	head, text := signature, ""
+	if i := strings.LastIndexByte(signature, '.'); i >= 0 {
+		head, text = signature[:i], signature[i+1:]
+	}
+	given, err := encoding.DecodeString(text)
+	rest, ok := strings.CutPrefix(head, prefix)
+	parts = strings.Split(rest, ".")
+	if err != nil || !ok || len(signature) > maxSignature || len(parts) != 3 {
+		return nil, Malformed
+	}
+	if !s.signedByUs(given, kind, subject, head, payload) {
+		return nil, Forged
+	}
+	return parts, nil
 }
 
 func (s *Signer) signedByUs(given []byte, kind Kind, subject, head string, payload []string) bool {
@@ -272,12 +283,29 @@ func (s *Signer) Seal(kind Kind, subject, payload string) string {
 // bytes is accepted. Without a key the signature is left out unread, so that instances with and
 // without one work together while keys are rolled out.
 func (s *Signer) Open(kind Kind, subject, sealed string, most int) (payload string, _ error) {
-	if len(sealed) > most+maxSignature {
-		return "", Malformed
-	}
-	signature, payload := "", sealed
-	if strings.HasPrefix(sealed, prefix) {
-		signature, payload, _ = strings.Cut(sealed, " ")
+	signature, payload, err := unseal(sealed, most)
+	if err != nil {
+		return "", err
 	}
 	return payload, s.Verify(signature, kind, subject, payload)
+}
+
+// OpenStored is Open for what is kept in Redis: an instance may have said it at any time, and it
+// may be read again.
+func (s *Signer) OpenStored(kind Kind, subject, sealed string, most int) (payload string, _ error) {
+	signature, payload, err := unseal(sealed, most)
+	if err == nil && s != nil {
+		_, err = s.authentic(signature, kind, subject, []string{payload})
+	}
+	return payload, err
+}
+
+func unseal(sealed string, most int) (signature, payload string, _ error) {
+	if len(sealed) > most+maxSignature {
+		return "", "", Malformed
+	}
+	if payload = sealed; strings.HasPrefix(sealed, prefix) {
+		signature, payload, _ = strings.Cut(sealed, " ")
+	}
+	return signature, payload, nil
 }

@@ -22,9 +22,9 @@ type AccessSettings struct {
 // minKeyBytes is the least length of a publisher's key.
 const minKeyBytes = 16
 
-// Hosts are the names that requests may have as their Host; see access.Hosts.
-func (c *Config) Hosts() []string {
-	host, _, _ := net.SplitHostPort(c.Listen)
+// Hosts are the names that requests at an address may have as their Host; see access.Hosts.
+func (c *Config) Hosts(address string) []string {
+	host, _, _ := net.SplitHostPort(address)
 	if len(c.AllowedHosts) == 0 && !access.IsLoopback(host) {
 		return []string{"*"}
 	}
@@ -76,15 +76,16 @@ func (c *Config) logins() string {
 	return "a login here or at " + c.OIDCIssuer
 }
 
-// unprotected lists what needs no authentication.
-func (c *Config) unprotected() []string {
+// unprotected lists what needs no authentication, at an address that has what is the operators', or
+// not.
+func (c *Config) unprotected(operators bool) []string {
 	var open []string
 	if !c.NeedsToken() {
 		open = append(open, "anyone may connect (set AUTH_TOKEN_SECRET)")
 	}
 	if !c.secretSet() {
 		open = append(open, "anyone may publish (set PUBLISH_KEYS)")
-		if !c.operatorSet() {
+		if operators && !c.operatorSet() {
 			open = append(open, "anyone may see the dashboard and disconnect clients (set OPERATOR_PASSWORD)")
 		}
 	}

@@ -47,5 +47,5 @@ func (c *Config) RedisAddress() string {
 // Unsigned says that instances believe whoever may publish in Redis, although other secrets are
 // set.
 func (c *Config) Unsigned() bool {
-	return c.RedisURL != "" && len(c.ClusterSecret) == 0 && len(c.unprotected()) < 3
+	return c.RedisURL != "" && len(c.ClusterSecret) == 0 && len(c.unprotected(true)) < 3
 }

@@ -16,7 +16,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 )
 
@@ -27,6 +26,7 @@ type Config struct {
 	RedisCAFile   string `env:"REDIS_CA_FILE" placeholder:"FILE" help:"CA certificates (PEM) to verify Redis with. Default: those of the system."`
 	RedisCertFile string `env:"REDIS_CERT_FILE" placeholder:"FILE" help:"Client certificate (PEM) for Redis."`
 	RedisKeyFile  string `env:"REDIS_KEY_FILE" placeholder:"FILE" help:"Key (PEM) of the client certificate for Redis."`
+	RedisStart
 	Cluster
 	Health
 	NodeName string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Default: the host name with a random suffix."`
@@ -41,12 +41,17 @@ type Config struct {
 
 	Storage
 	Auth
+	Audit
+	TLS
+	Admin
 
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages kept per room for clients that reconnect."`
 	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"Maximum age of kept messages."`
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" default:"30s" help:"Interval of heartbeats on each connection."`
 	PongTimeout       time.Duration `env:"PONG_TIMEOUT" default:"10s" help:"Timeout of the answer to a heartbeat's ping. A dead peer is detected within HEARTBEAT_INTERVAL + PONG_TIMEOUT."`
 	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time over which connections are closed on shutdown."`
+	Drain
+	Rebalance
 
 	MaxConnections           int           `env:"MAX_CONNECTIONS" default:"0" help:"Maximum connections; 0 = 19000 or what RLIMIT_NOFILE allows."`
 	MaxConnectionsPerUser    int           `env:"MAX_CONNECTIONS_PER_USER" default:"0" help:"Maximum connections of one user (the token's subject); 0 = unlimited."`
@@ -70,6 +75,7 @@ type Config struct {
 	LogFormat string `env:"LOG_FORMAT" default:"text" help:"Log format: text or json."`
 
 	Edge
+	Users
 }
 
 // DefaultListen is the address that the server listens on by default.
@@ -107,13 +113,7 @@ func (c *Config) Connections(descriptors uint64) (int, error) {
 func (c *Config) Check() error {
 	var all []error
 	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		bad("--listen %q is not host:port: write for example 127.0.0.1:3001", c.Listen)
-	} else if open := c.unprotected(); !access.IsLoopback(host) && len(open) > 0 && !c.AllowAnonymous {
-		bad("--listen %s can be reached by others, and %s: listen on 127.0.0.1, set what is missing, or set "+
-			"ALLOW_ANONYMOUS=true", c.Listen, strings.Join(open, ", "))
-	}
+	all = append(all, c.listens()...)
 	if n := len(c.AuthTokenSecret); n > 0 && n < auth.MinSecretBytes {
 		bad("AUTH_TOKEN_SECRET has %d bytes: at least %d are needed, for example from openssl rand -hex 32", n, auth.MinSecretBytes)
 	}
@@ -206,7 +206,8 @@ func (c *Config) Check() error {
 	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
-	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes())
+	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
+	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

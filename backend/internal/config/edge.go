@@ -25,6 +25,9 @@ func (c *Config) TCPConnections(descriptors uint64) (all, perAddress int) {
 		all = clients + max(fewRequestConnections,
 			int(min(requestConnections, int64(min(descriptors, 1<<40))-int64(clients)-fewRequestConnections)))
 	}
+	if c.AdminListen != "" && c.MaxTCPConnections == 0 {
+		all -= AdminConnections // of the same descriptors
+	}
 	switch {
 	case perAddress > 0:
 	case c.MaxConnectionsPerAddress > 0:

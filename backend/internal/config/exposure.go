@@ -1,12 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
-
-	"github.com/zonecast/zonecast/backend/internal/access"
 )
 
 // A Surface is something that can be reached, who may use it, and which setting decides that.
@@ -14,16 +12,21 @@ type Surface struct{ Name, Who, Setting string }
 
 // Surfaces lists what this configuration exposes, and to whom.
 func (c *Config) Surfaces() []Surface {
-	reach := "who reaches " + c.Listen
-	if host, _, err := net.SplitHostPort(c.Listen); err == nil && access.IsLoopback(host) {
-		reach = "programs on this machine"
-	}
+	outside := reach(c.Listen)
+	inside := reach(cmp.Or(c.AdminListen, c.Listen))
 	// who is the caller of what has a secret, or everybody who reaches it.
 	who := func(secret bool, holder string) string {
 		if secret {
 			return holder
 		}
-		return reach
+		return outside
+	}
+	// internal is who for what is at ADMIN_LISTEN alone, if that is set.
+	internal := func(secret bool, holder string) string {
+		if secret {
+			return holder
+		}
+		return inside
 	}
 	token, keys := c.NeedsToken(), c.HasPublishKeys()
 	operator, operators, admins := c.operatorSet() || c.secretSet(), "operators", "operators with the role admin"
@@ -42,12 +45,12 @@ func (c *Config) Surfaces() []Surface {
 	if len(c.AllowedOrigins) > 0 {
 		pages += " and " + strings.Join(c.AllowedOrigins, ", ")
 	}
-	rooms := who(false, "")
+	rooms := internal(false, "")
 	if c.HealthRooms == Operators {
-		rooms = who(operator, operators)
+		rooms = internal(operator, operators)
 	}
 	hosts := "the loopback names"
-	if named := c.Hosts(); slices.Contains(named, "*") {
+	if named := c.Hosts(c.Listen); slices.Contains(named, "*") {
 		hosts = "any"
 	} else if len(named) > 0 {
 		hosts += " and " + strings.Join(named, ", ")
@@ -59,14 +62,14 @@ func (c *Config) Surfaces() []Surface {
 	surfaces := []Surface{
 		{"connect and receive: /ws, /sse, /poll", who(token, "clients with a token, what it permits"), "AUTH_TOKEN_SECRET"},
 		{"publish: /api/v1/…/broadcast", who(token || keys, publishers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET"},
-		{"dashboard and list of screens: /ui/, /screen/", who(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
-		{"list and end connections: /api/v1/connections", who(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
-		{"revoke tokens, delete rooms: /api/v1/revocations, …", who(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
-		{"a zone's screen: /screen/{warehouse}/{zone}", reach + "; its data needs what connecting needs", "LISTEN"},
-		{"totals: /health/websocket/metrics", who(c.MetricsAuth, operators), "METRICS_AUTH"},
+		{"dashboard and list of screens: /ui/, /screen/", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"list and end connections: /api/v1/connections", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"revoke tokens, delete rooms, audit log: /api/v1/revocations, …", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"a zone's screen: /screen/{warehouse}/{zone}", outside + "; its data needs what connecting needs", "LISTEN"},
+		{"totals: /health/websocket/metrics", internal(c.MetricsAuth, operators), "METRICS_AUTH"},
 		{"largest rooms: /health/websocket/metrics", rooms, "HEALTH_ROOMS, OPERATOR_PASSWORD"},
-		{"metrics: /metrics", who(c.MetricsAuth, operators), "METRICS_AUTH"},
-		{"probes: /livez, /readyz", reach, "LISTEN"},
+		{"metrics: /metrics", internal(c.MetricsAuth, operators), "METRICS_AUTH"},
+		{"probes: /livez, /readyz", outside, "LISTEN"},
 		{"connect from web pages", "pages of " + pages, "ALLOWED_ORIGINS"},
 		{"names that requests may have as Host", hosts, "ALLOWED_HOSTS"},
 		{"name the client's address (X-Forwarded-For)", proxies, "TRUSTED_PROXIES"},
@@ -81,6 +84,13 @@ func (c *Config) Surfaces() []Surface {
 		}
 		surfaces = append(surfaces, Surface{"sign in as an operator: /ui/login", strings.Join(holders, ", "), "OPERATOR_PASSWORD, OPERATORS_FILE, OIDC_ISSUER"})
 	}
+	if c.AdminListen != "" {
+		surfaces = append(surfaces, Surface{"what is the operators' and monitoring's, at " + c.AdminListen + " alone", inside, "ADMIN_LISTEN"})
+	}
+	if c.HasProfiles() {
+		surfaces = append(surfaces, Surface{"profiles: /debug/pprof/", internal(operator, admins), "ADMIN_LISTEN"})
+	}
+	surfaces = append(surfaces, c.TLS.surfaces(outside)...)
 	if c.RedisURL != "" {
 		surfaces = append(surfaces,
 			Surface{"speak for an instance, through Redis", who(len(c.ClusterSecret) > 0, "instances with the secret"), "CLUSTER_SECRET"},
@@ -101,6 +111,7 @@ func (c *Config) Warnings() (all []string) {
 		all = append(all, "sessions of operators hold for one instance alone, so behind a balancer they sign in again and again: "+
 			"set SESSION_SECRET or CLUSTER_SECRET, the same at all instances")
 	}
+	all = append(all, c.TLS.warnings()...)
 	proxies, _ := c.Proxies() // reported by Check
 	for _, p := range proxies {
 		if ones, bits := p.Mask.Size(); ones <= wideProxies(bits) {

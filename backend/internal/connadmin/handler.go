@@ -81,7 +81,7 @@ func (h *Handler) disconnect(wanted disconnection) disconnected {
 			s.Queue.Close(wire.CloseForbidden, "disconnected by an operator")
 			continue
 		}
-		transport.AskToReconnect(s.Queue, "disconnected by an operator: reconnect")
+		transport.AskToReconnect(s.Queue, "disconnected by an operator: reconnect", transport.SpreadWhenAtOnce)
 	}
 	if len(selected) > 0 {
 		h.Log.Info("connections ended by an operator", "count", len(selected), "connection", wanted.ID, "room", wanted.Room, "ban", wanted.Ban)

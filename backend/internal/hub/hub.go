@@ -274,7 +274,7 @@ func (h *Hub) deliverMessage(r *room, m *broker.Message) {
 	if m.Offset.Epoch == r.offset.Epoch && m.Offset.N <= r.offset.N {
 		return // the snapshot or the history had it
 	}
-	f := outbox.Broadcast(&m.Message, int64(m.Accepted), m.Conflate)
+	f := outbox.Broadcast(&m.Message, int64(m.Accepted)-m.ClockAhead().Microseconds(), m.Conflate)
 	r.offset = m.Offset
 	h.remember(r, f)
 	if m.Retain {

@@ -26,6 +26,7 @@ type Metrics struct {
 	PublishWaits     prometheus.Counter     // publications that had to wait for their room
 	QuotaRefusals    *prometheus.CounterVec // publications, by quota
 	Gaps             prometheus.Counter
+	Rebalanced       prometheus.Counter // clients that were asked to connect again
 	PongTimeouts     prometheus.Counter
 	AcceptFailures   prometheus.Counter // connections that the system had no descriptor or memory for
 	BrokerReconnects prometheus.Counter
@@ -67,6 +68,7 @@ func New(version string) *Metrics {
 
 	m.Opened = counters("zonecast_connections_opened_total", "Connections opened.", "transport")
 	m.Closed = counters("zonecast_connections_closed_total", "Connections closed, by close code.", "transport", "code")
+	m.Rebalanced = counter("zonecast_rebalanced_total", "Clients asked to connect again because this instance had more than its share.")
 	m.refused = counters("zonecast_connections_refused_total", "Connections refused before they were open.", "reason")
 	m.AcceptFailures = counter("zonecast_accept_failures_total", "Failed accept(2) calls, usually EMFILE.")
 	m.PongTimeouts = counter("zonecast_pong_timeouts_total", "Connections closed because no pong arrived.")

@@ -95,6 +95,9 @@ const (
 	SignOut Action = "sign-out"
 )
 
+// Basic is how programs sign in, with each request (RFC 7617): why an event of theirs is one.
+const Basic = "HTTP Basic"
+
 // A Result is what came of it.
 type Result string
 
@@ -184,7 +187,7 @@ func (o *Operators) Identify(r *http.Request, address string) (Identity, error) 
 			"there are no operators here: set OPERATOR_PASSWORD, OPERATORS_FILE or OIDC_ISSUER at the server")
 	}
 	if name, password, ok := r.BasicAuth(); ok {
-		return o.login(r, address, name, password, "HTTP Basic")
+		return o.login(r, address, name, password, Basic)
 	}
 	if who, err := o.ofSession(r); err == nil {
 		return who, nil
@@ -211,7 +214,7 @@ func (o *Operators) login(r *http.Request, address, name, password, how string) 
 	seen := o.seen(from, name, password)
 	if o.remembers(seen, account.Hash, now) {
 		o.addresses.Return(from, 1)
-		if how != "HTTP Basic" { // which comes with each request
+		if how != Basic { // which comes with each request
 			o.event(Event{Who: name, Action: SignIn, Result: OK, Why: how, Address: address})
 		}
 		return who, nil
@@ -232,14 +235,6 @@ func (o *Operators) login(r *http.Request, address, name, password, how string) 
 	o.remember(seen, account.Hash, now)
 	o.event(Event{Who: name, Action: SignIn, Result: OK, Why: how, Address: address})
 	return who, nil
-}
-
-// Record logs what an operator has changed: who, what, from where, and why it failed if it did.
-func (o *Operators) Record(r *http.Request, address string, err error) {
-	query := r.URL.Query()
-	query.Del("token")
-	o.opts.Log.Info("operator's request", "operator", shown(From(r.Context()).Name), "method", r.Method, "path", r.URL.Path,
-		"query", query.Encode(), "address", address, "error", err)
 }
 
 func (o *Operators) throttled(name, address string, wait time.Duration) error {

@@ -35,7 +35,7 @@ var status = map[wire.ErrorCode]int{
 	wire.CodeUnauthenticated: http.StatusUnauthorized, wire.CodeForbidden: http.StatusForbidden,
 	wire.CodeTooLarge: http.StatusRequestEntityTooLarge, wire.CodeLimitReached: http.StatusTooManyRequests,
 	wire.CodeRateLimited: http.StatusTooManyRequests, wire.CodeUnavailable: http.StatusServiceUnavailable,
-	wire.CodeIdempotencyConflict: http.StatusConflict, wire.CodeInternal: http.StatusInternalServerError,
+	wire.CodeIdempotencyConflict: http.StatusConflict, wire.CodeReplaced: http.StatusConflict, wire.CodeInternal: http.StatusInternalServerError,
 	wire.CodeQuotaExceeded: http.StatusInsufficientStorage,
 }
 

@@ -14,8 +14,8 @@ import (
 )
 
 // greet asks the server what it is: whether it is there, new enough (XTRIM MINID came with 6.2),
-// one of a cluster, and does not drop histories silently. A server that we may not ask with INFO is
-// taken for a single one of version 6.2.
+// and one of a cluster. A server that we may not ask with INFO is taken for a single one of version
+// 6.2.
 func (t *Target) greet(ctx context.Context, prefix string, log *slog.Logger) error {
 	client := t.Client(Tuning{Timeout: timeout, PoolSize: 2})
 	defer client.Close()
@@ -49,10 +49,59 @@ func (t *Target) greet(ctx context.Context, prefix string, log *slog.Logger) err
 	case t.single != nil && info["Replication"]["role"] == "slave" && info["Replication"]["slave_read_only"] != "0":
 		return errors.New("this is a read-only replica: give the address of its master, or of the Sentinels with ?master_name=")
 	}
-	if policy := info["Memory"]["maxmemory_policy"]; policy != "" && policy != "noeviction" && info["Memory"]["maxmemory"] != "0" {
-		log.Warn("Redis may drop histories when its memory is full: set maxmemory-policy noeviction", "policy", policy)
-	}
 	return nil
+}
+
+// A DeniedError says which rights to channels the user of Redis needs.
+type DeniedError struct {
+	cause error
+	rule  string
+}
+
+func (e *DeniedError) Error() string {
+	return fmt.Sprintf("%v: it needs channels and pub/sub, grant them with %s", e.cause, e.rule)
+}
+func (e *DeniedError) Unwrap() error { return e.cause }
+
+// ExplainDenied makes a [DeniedError] of one that says that channels may not be used, and leaves
+// others as they are.
+func (t *Target) ExplainDenied(err error, prefix string) error {
+	if !redis.HasErrorPrefix(err, "NOPERM") {
+		return err
+	}
+	return &DeniedError{err, fmt.Sprintf("ACL SETUSER %s &%s:* +@pubsub", t.User(), prefix)}
+}
+
+// CheckChannels tries whether channels with the prefix may be used. Redis 7 permits none to a new
+// user.
+func (t *Target) CheckChannels(ctx context.Context, prefix string) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client := t.Client(Tuning{Timeout: timeout, PoolSize: 2})
+	defer client.Close()
+	channel, subscribe, publish := prefix+":probe", client.Subscribe, client.Publish
+	if t.Sharded {
+		subscribe, publish = client.SSubscribe, client.SPublish
+	}
+	listening := subscribe(ctx, channel)
+	defer listening.Close()
+	if _, err := listening.Receive(ctx); err != nil {
+		return t.ExplainDenied(err, prefix)
+	}
+	return t.ExplainDenied(publish(ctx, channel, "").Err(), prefix)
+}
+
+// IsTemporary reports whether an error of [Find] may go away by itself: the server is not there yet,
+// does not answer, or loads its data.
+func IsTemporary(err error) bool {
+	var network net.Error
+	for _, prefix := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED) ||
+		errors.Is(err, context.DeadlineExceeded)
 }
 
 // clusterOf makes of one server's options those of the cluster that it belongs to.

@@ -192,6 +192,20 @@ func (t *Target) String() string {
 	return t.single.Addr
 }
 
+// User is whom the connections are of.
+func (t *Target) User() string {
+	user := ""
+	switch {
+	case t.failover != nil:
+		user = t.failover.Username
+	case t.cluster != nil:
+		user = t.cluster.Username
+	default:
+		user = t.single.Username
+	}
+	return cmp.Or(user, "default")
+}
+
 // Clustered says that it is a Redis Cluster, whose clients are *redis.ClusterClient; all others are
 // *redis.Client.
 func (t *Target) Clustered() bool { return t.cluster != nil }

@@ -18,6 +18,8 @@ type NginxPlace struct {
 	Backends []string
 	// Dir is a folder for its pid, its logs and what it buffers on disk.
 	Dir string
+	// TLS is the path of deploy/nginx-tls.conf, rewritten by RewriteNginxTLS; empty for no TLS.
+	TLS string
 }
 
 // RewriteNginx returns the repository's nginx.conf for another place. Everything but addresses,
@@ -32,6 +34,10 @@ func RewriteNginx(config string, place NginxPlace) (string, error) {
 	if os.Geteuid() == 0 {
 		user = "user root;" // the folder is root's own
 	}
+	include := ""
+	if place.TLS != "" {
+		include = "        include " + place.TLS + ";"
+	}
 	edited, err := edit(config,
 		replace(`(?m)^user nginx;$`, user),
 		replace(`(?m)^pid /run/nginx\.pid;$`, "pid "+place.Dir+"/nginx.pid;"),
@@ -42,9 +48,27 @@ func RewriteNginx(config string, place NginxPlace) (string, error) {
 		atMost(`(?m)^worker_rlimit_nofile (\d+);$`, limit),
 		atMost(`(?m)^    worker_connections (\d+);$`, limit),
 		backendLines(place.Backends),
+		// Addresses need no name server, and Debian's nginx knows no resolve.
+		replace(`(?m)^    resolver(_timeout)? .*\n`, ""),
+		replace(` resolve max_fails`, " max_fails"),
+		replace(`(?m)^        include /etc/nginx/tls/\*\.conf;$`, include),
 	)
 	if err != nil {
 		return "", fmt.Errorf("rewrite nginx.conf: %w", err)
+	}
+	return edited, nil
+}
+
+// RewriteNginxTLS returns the repository's deploy/nginx-tls.conf for another place, and for the nginx
+// of Debian, which has HTTP/2 in another directive.
+func RewriteNginxTLS(config, listen, certificate, key string) (string, error) {
+	edited, err := edit(config,
+		replace(`(?m)^listen 443 ssl `, "listen "+listen+" ssl http2 "),
+		replace(`(?m)^http2 on;\n`, ""),
+		replace(`/etc/nginx/tls/certificate\.pem`, certificate),
+		replace(`/etc/nginx/tls/key\.pem`, key))
+	if err != nil {
+		return "", fmt.Errorf("rewrite nginx-tls.conf: %w", err)
 	}
 	return edited, nil
 }

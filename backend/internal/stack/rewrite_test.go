@@ -19,7 +19,7 @@ func TestRewriteNginxTouchesOnlyThePlace(t *testing.T) {
 	}
 	got, err := RewriteNginx(original, place)
 	testkit.Must(t, err)
-	for _, container := range []string{"backend-", ":3001", "listen 80", "/dev/std", "user nginx", "/run/nginx.pid"} {
+	for _, container := range []string{"backend-", ":3001", "listen 80", "/dev/std", "user nginx", "/run/nginx.pid", "resolve"} {
 		for line := range strings.Lines(got) {
 			if code, _, _ := strings.Cut(line, "#"); strings.Contains(code, container) {
 				t.Errorf("a line of the container is left: %s", line)
@@ -32,7 +32,7 @@ func TestRewriteNginxTouchesOnlyThePlace(t *testing.T) {
 		kept[line] = true
 	}
 	replaced := []string{"user ", "pid ", "error_log ", "access_log ", "listen ", "server backend-", "worker_rlimit_nofile ",
-		"worker_connections "}
+		"worker_connections ", "resolver", "include /etc/nginx/tls/"}
 	for line := range strings.Lines(original) {
 		begins := func(with string) bool { return strings.HasPrefix(strings.TrimSpace(line), with) }
 		if !kept[line] && !slices.ContainsFunc(replaced, begins) {

@@ -73,7 +73,13 @@ func (s *Stack) startNginx(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err = RewriteNginx(text, NginxPlace{Listen: at.port.address(), Backends: s.backends(), Dir: at.dir})
+	place := NginxPlace{Listen: at.port.address(), Backends: s.backends(), Dir: at.dir}
+	if s.options.TLS {
+		if place.TLS, err = s.prepareNginxTLS(at.dir); err != nil {
+			return nil, err
+		}
+	}
+	text, err = RewriteNginx(text, place)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +98,28 @@ func (s *Stack) startNginx(ctx context.Context) (*Server, error) {
 		return nil, fmt.Errorf("%w\n(%s)", err, config)
 	}
 	return server, nil
+}
+
+// prepareNginxTLS writes the file that makes nginx speak TLS.
+func (s *Stack) prepareNginxTLS(dir string) (path string, err error) {
+	text, err := s.source("deploy", "nginx-tls.conf")
+	if err != nil {
+		return "", err
+	}
+	ca, certificate, key, err := s.certificate()
+	if err != nil {
+		return "", fmt.Errorf("make certificates: %w", err)
+	}
+	port, err := s.hold()
+	if err != nil {
+		return "", err
+	}
+	if text, err = RewriteNginxTLS(text, port.address(), certificate, key); err != nil {
+		return "", err
+	}
+	s.NginxTLS, s.NginxCA = "https://"+port.address(), ca
+	path = filepath.Join(dir, "tls.conf")
+	return path, os.WriteFile(path, []byte(text), 0o600)
 }
 
 // startPrometheus starts what scrapes the instances and evaluates the repository's rules.

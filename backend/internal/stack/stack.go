@@ -27,6 +27,8 @@ type Options struct {
 	Instances int
 	// Redis, Nginx and Prometheus add these. Nginx and Prometheus need at least one instance.
 	Redis, Nginx, Prometheus bool
+	// TLS lets nginx speak TLS and HTTP/2, too, with deploy/nginx-tls.conf.
+	TLS bool
 	// Kind is the kind of Redis; one server unless it says otherwise.
 	Kind Kind
 	// Clock lets SetClock set the wall clocks of the Redis servers.
@@ -90,6 +92,10 @@ type Stack struct {
 	// REDIS_CERT_FILE and REDIS_KEY_FILE. The files are empty without TLS.
 	RedisURL                                 string
 	RedisCAFile, RedisCertFile, RedisKeyFile string
+
+	// NginxTLS is where nginx speaks TLS, and NginxCA the file of who signed its certificate; empty
+	// without Options.TLS.
+	NginxTLS, NginxCA string
 
 	Instances         []*Server
 	Nginx, Prometheus *Server

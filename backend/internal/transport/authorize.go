@@ -58,10 +58,13 @@ func (h *holders) set(s *hub.Session, who *auth.Identity) {
 	h.of[s] = who
 }
 
-func (h *holders) remove(s *hub.Session) {
+// remove removes a session, and returns who held it; nil for one without a token.
+func (h *holders) remove(s *hub.Session) *auth.Identity {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	who := h.of[s]
 	delete(h.of, s)
+	return who
 }
 
 // Authorize makes the session that of who: it ends when their token expires or is revoked. A
@@ -70,6 +73,9 @@ func (s *Session) Authorize(who *auth.Identity) {
 	s.expireAt(who.Until())
 	if who.HasToken() {
 		s.gate.holders.set(s.Session, who)
+		if s.gate.Limits.ReplaceOldest {
+			s.gate.newest.add(who.User, s.Session)
+		}
 		// Whoever revokes it from here on finds the session; who did before is found here.
 		if err := s.gate.Guard.Recheck(who); err != nil {
 			s.Queue.Close(wire.CloseUnauthenticated, err.Error())

@@ -54,7 +54,8 @@ type Options struct {
 // Limits are those of clients, over all transports together. Zero values are no limits.
 type Limits struct {
 	Connections           int
-	ConnectionsPerUser    int // of one user, as the token names it
+	ConnectionsPerUser    int  // of one user, as the token names it
+	ReplaceOldest         bool // beyond ConnectionsPerUser the user's oldest connection ends, instead of refusing the new one
 	ConnectionsPerAddress int
 	Frames                limit.Rate // that one connection sends
 	UserFrames            limit.Rate // of a user: frames, publications, requests for a stream or a poll and their rooms
@@ -69,6 +70,7 @@ type Gate struct {
 	userFrames, addressFrames *limit.Keyed
 	sessions                  sync.Map // of *atomic.Int64: open sessions by transport
 	holders                   holders
+	newest                    newest
 
 	mu          sync.Mutex
 	leaving     bool
@@ -79,7 +81,7 @@ type Gate struct {
 // NewGate returns a gate that is open.
 func NewGate(o Options) *Gate {
 	o.PongTimeout = cmp.Or(o.PongTimeout, wire.PongTimeout)
-	return &Gate{Options: o,
+	return &Gate{Options: o, newest: newest{most: o.Limits.ConnectionsPerUser},
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
 }
@@ -164,9 +166,9 @@ func (g *Gate) LeaveRefused() {
 var errLeaving = &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
 
 // EnterUser counts a connection of a user in, or refuses it; someone without a name is never
-// refused. Without an error, LeaveUser has to follow.
+// refused, nor anybody where the newest connection replaces the oldest. Without an error, LeaveUser has to follow.
 func (g *Gate) EnterUser(user string) error {
-	if g.users.Enter(user) {
+	if g.Limits.ReplaceOldest || g.users.Enter(user) {
 		return nil
 	}
 	return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
@@ -174,7 +176,11 @@ func (g *Gate) EnterUser(user string) error {
 }
 
 // LeaveUser counts it out.
-func (g *Gate) LeaveUser(user string) { g.users.Leave(user) }
+func (g *Gate) LeaveUser(user string) {
+	if !g.Limits.ReplaceOldest {
+		g.users.Leave(user)
+	}
+}
 
 // RefuseAs counts a connection that is refused before it is open, by reason, and returns the error.
 func (g *Gate) RefuseAs(reason string, err error) error {
@@ -184,6 +190,19 @@ func (g *Gate) RefuseAs(reason string, err error) error {
 
 // Refuse is RefuseAs with the code of the error as the reason.
 func (g *Gate) Refuse(err error) error { return g.RefuseAs(string(wire.AsError(err).Code), err) }
+
+// RefusalCode is how a connection ends whose client was not let in.
+func RefusalCode(err error) wire.CloseCode {
+	switch wire.AsError(err).Code {
+	case wire.CodeForbidden:
+		return wire.CloseForbidden
+	case wire.CodeLimitReached, wire.CodeRateLimited:
+		return wire.CloseLimit
+	case wire.CodeUnavailable, wire.CodeInternal:
+		return wire.CloseRestart // nobody could tell: the client may come back with this token
+	}
+	return wire.CloseUnauthenticated
+}
 
 // Allow takes n frames out of the rate limits of a user and an address, or returns how long to
 // wait. An empty name has no limit.
@@ -212,12 +231,20 @@ func ErrRateLimited(wait time.Duration) error {
 		RetryAfter: (wait + time.Millisecond - 1).Milliseconds()}
 }
 
-// ReconnectDelay is when a client that is sent away should be back: random, to spread them.
-func ReconnectDelay() time.Duration { return 100*time.Millisecond + rand.N(1900*time.Millisecond) }
+// Clients that are sent away come back at random within these times: those that leave one after the
+// other soon, so that what they miss meanwhile is little; those that leave at once over a longer time.
+const (
+	SpreadWhenPaced  = time.Second
+	SpreadWhenAtOnce = 2 * time.Second
+	soonest          = 100 * time.Millisecond
+)
+
+// ReconnectDelay is when a client that is sent away should be back.
+func ReconnectDelay(spread time.Duration) time.Duration { return soonest + rand.N(spread-soonest) }
 
 // AskToReconnect closes a connection and tells its client when to connect again, here or elsewhere.
-func AskToReconnect(q *outbox.Queue, reason string) {
-	q.Send(outbox.NewDrain(ReconnectDelay()))
+func AskToReconnect(q *outbox.Queue, reason string, spread time.Duration) {
+	q.Send(outbox.NewDrain(ReconnectDelay(spread)))
 	q.Close(wire.CloseRestart, reason)
 }
 
@@ -225,8 +252,9 @@ func AskToReconnect(q *outbox.Queue, reason string) {
 const lastWait = time.Second
 
 // Drain lets nobody in any more, tells each client to come back elsewhere and closes the
-// connections, spread over the time given by ctx.
-func (g *Gate) Drain(ctx context.Context) {
+// connections, spread over half of the time that ctx gives. It returns how many clients were told, and how
+// many connections had to be cut at the end of that time.
+func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	g.mu.Lock()
 	g.leaving = true
 	g.mu.Unlock()
@@ -237,7 +265,7 @@ func (g *Gate) Drain(ctx context.Context) {
 	}
 	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
 	for _, s := range sessions {
-		AskToReconnect(s.Queue, "restart: reconnect")
+		AskToReconnect(s.Queue, "restart: reconnect", SpreadWhenPaced)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -248,13 +276,16 @@ func (g *Gate) Drain(ctx context.Context) {
 	select {
 	case <-gone:
 	case <-ctx.Done():
-		for _, s := range g.Hub.Sessions() {
+		left := g.Hub.Sessions()
+		for _, s := range left {
 			s.Queue.Hangup(wire.CloseRestart)
 		}
+		cut = len(left)
 		select {
 		case <-gone:
 		case <-time.After(lastWait): // what a connection is in the middle of may take ActionTimeout
 			g.Log.Warn("connections are left behind, in the middle of something", "connections", g.Hub.Connections())
 		}
 	}
+	return len(sessions), cut
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -26,7 +27,9 @@ const maxUser = 128
 
 // ParseQuery reads ?warehouse=&zone=&userId=&room=&cursor=, and the header Last-Event-ID, which
 // counts more than the cursor: a browser's EventSource that comes back by itself sends it to the
-// address of the beginning. The error is a *wire.Error.
+// address of the beginning. Polyfills that can't set a header send it as a parameter, lastEventId or
+// Last-Event-ID in any case of letters, which counts less than the header. The error is a
+// *wire.Error.
 func ParseQuery(r *http.Request) (Query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -40,10 +43,7 @@ func ParseQuery(r *http.Request) (Query, error) {
 	if err := q.addNamed(values); err != nil {
 		return Query{}, err
 	}
-	text := values.Get("cursor")
-	if last := r.Header.Get("Last-Event-ID"); last != "" {
-		text = last
-	}
+	text := cmp.Or(r.Header.Get("Last-Event-ID"), lastEventID(values), values.Get("cursor"))
 	cursor, err := wire.ParseCursor(strings.Clone(text))
 	if err != nil {
 		return Query{}, err
@@ -59,6 +59,16 @@ func ParseQuery(r *http.Request) (Query, error) {
 			n, wire.RoomsPerConnection)
 	}
 	return q, nil
+}
+
+// lastEventID is that of polyfills: the last one, where they appended it to an address that has one.
+func lastEventID(values url.Values) (last string) {
+	for name, all := range values {
+		if strings.EqualFold(name, "lastEventId") || strings.EqualFold(name, "Last-Event-ID") {
+			last = cmp.Or(all[len(all)-1], last)
+		}
+	}
+	return last
 }
 
 // addNamed adds the rooms of warehouse, zone and room.

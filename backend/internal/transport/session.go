@@ -46,7 +46,9 @@ func (s *Session) End() {
 	g, queue := s.gate, s.Queue
 	queue.Hangup(wire.CloseGoingAway)
 	s.expireAt(time.Time{})
-	g.holders.remove(s.Session)
+	if who := g.holders.remove(s.Session); who != nil {
+		g.newest.remove(who.User, s.Session)
+	}
 	code := queue.Code()
 	g.Metrics.Closed.WithLabelValues(queue.Transport(), code.String()).Inc() // first, so that who sees it gone sees why
 	g.counter(queue.Transport()).Add(-1)

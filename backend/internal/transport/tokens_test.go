@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -24,6 +25,9 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
 )
+
+// nullClaim is a claim that is null, rather than missing.
+var nullClaim = json.RawMessage("null")
 
 func TestWrongTokensLetNobodyInOverAnyTransport(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -74,6 +78,19 @@ func TestWrongTokensLetNobodyInOverAnyTransport(t *testing.T) {
 		"exp that is a text":    hs(m{"exp": "4102444800"}),
 		"warehouses as a text":  hs(m{"warehouses": "w1"}),
 		"publish as a text":     hs(m{"publish": "yes"}),
+		"retain as a number":    hs(m{"retain": 1}),
+		"retain as null":        hs(m{"retain": nullClaim}),
+		"zones as a text":       hs(m{"warehouses": m{"w1": "a"}}),
+		"zones of numbers":      hs(m{"warehouses": m{"w1": []int{1}}}),
+		"a warehouse in a list": hs(m{"warehouses": [][]string{{"w1"}}}),
+		"iat as a text":         hs(m{"iat": "1"}),
+		"nbf as a truth":        hs(m{"nbf": true}),
+		"exp as null":           hs(m{"exp": nullClaim}),
+		"exp below zero":        hs(m{"exp": -1}),
+		"exp beyond time":       hs(m{"exp": 1e300}),
+		"aud as a number":       hs(m{"aud": 1}),
+		"jti as a list":         hs(m{"jti": []string{"a"}}),
+		"sub as null":           hs(m{"sub": nullClaim}),
 	}
 	for name, try := range connect {
 		t.Run(name, func(t *testing.T) {

@@ -3,10 +3,12 @@ package transport_test
 import (
 	"crypto"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -30,7 +32,12 @@ import (
 // startAll starts a server with all ways in.
 func startAll(t *testing.T, guard auth.Options) *transporttest.Server {
 	t.Helper()
-	return transporttest.Start(t, transporttest.Options{Guard: guard, Transport: transport.WebSocket,
+	return startLimited(t, guard, transport.Limits{})
+}
+
+func startLimited(t *testing.T, guard auth.Options, limits transport.Limits) *transporttest.Server {
+	t.Helper()
+	return transporttest.Start(t, transporttest.Options{Guard: guard, Limits: limits, Transport: transport.WebSocket,
 		Routes: func(e *echo.Echo, g *transport.Gate, pool *outbox.Pool) {
 			e.GET("/ws", ws.New(ws.Options{Gate: g, Pool: pool}).Serve)
 			routes := transporttest.Routes(e)
@@ -61,7 +68,10 @@ func refused(code wire.ErrorCode, message string) result { return result{code: c
 // connect are the ways to connect, by name.
 var connect = map[string]func(t *testing.T, s *transporttest.Server, query, token string) result{
 	"WebSocket": func(t *testing.T, s *transporttest.Server, query, token string) result {
-		c, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.URL, "http")+"/ws?"+query, bearer(token))
+		c, answer, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(s.URL, "http")+"/ws?"+query, bearer(token))
+		if errors.Is(err, websocket.ErrBadHandshake) {
+			return problemOf(t, false, all(t, answer.Body))
+		}
 		testkit.Must(t, err)
 		next := func() (wire.ServerFrame, error) {
 			_, p, err := c.ReadMessage()
@@ -127,9 +137,9 @@ var send = map[string]func(t *testing.T, s *transporttest.Server, message, token
 			Retain                 bool
 		}
 		testkit.Must(t, json.Unmarshal([]byte(m), &r))
-		path := "/api/v1/warehouses/" + r.Warehouse
+		path := "/api/v1/warehouses/" + url.PathEscape(r.Warehouse)
 		if r.Zone != "" {
-			path += "/zones/" + r.Zone
+			path += "/zones/" + url.PathEscape(r.Zone)
 		}
 		return postJSON(t, s, path+"/broadcast", fmt.Sprintf(`{"event":%q,"retain":%v}`, r.Event, r.Retain), token)
 	},

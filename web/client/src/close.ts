@@ -21,6 +21,11 @@ export const CloseCode = {
    * More waited for this client than the server keeps. The client resumes from its last offsets.
    */
   slow_consumer: 4408,
+  /**
+   * A newer connection of the same user took this one's place. The client does not come back by
+   * itself: the two would replace each other for ever.
+   */
+  replaced: 4409,
   /** A limit of connections or messages was reached. */
   limit_reached: 4429,
 } as const;

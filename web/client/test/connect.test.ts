@@ -191,6 +191,7 @@ describe('reconnect', () => {
     { code: CloseCode.bad_frame, name: 'bad_frame' },
     { code: CloseCode.unauthenticated, name: 'unauthenticated' },
     { code: CloseCode.forbidden, name: 'forbidden' },
+    { code: CloseCode.replaced, name: 'replaced' },
   ])('does not happen after close code $code', async ({ code, name }) => {
     const { client, socket, connect, sockets } = fakeClient({ maxAttempts: Infinity });
     (await connect()).closes(code, 'says why');

@@ -2,6 +2,7 @@
 package stacktest
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,13 @@ func Start(t testing.TB, o stack.Options) *stack.Stack {
 	testkit.NeedProgram(t, o.Programs()...)
 	if o.Root == "" {
 		o.Root = root(t)
+	}
+	if _, set := o.Settings["DRAIN_DELAY"]; !set {
+		o.Settings = maps.Clone(o.Settings)
+		if o.Settings == nil {
+			o.Settings = map[string]string{}
+		}
+		o.Settings["DRAIN_DELAY"] = "100ms" // no balancer looks at the instances of most tests
 	}
 	s, err := stack.Start(t.Context(), o)
 	testkit.Must(t, err)

@@ -110,11 +110,11 @@ func (a *answer) await(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// messages returns the frames as a JSON array.
+// messages returns the frames as a JSON array without its end.
 func (a *answer) messages() []byte {
 	if len(a.body) == 0 {
-		return []byte("[]")
+		return []byte("[")
 	}
 	a.body[0] = '['
-	return append(a.body, ']')
+	return a.body
 }

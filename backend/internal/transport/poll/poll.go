@@ -81,7 +81,7 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait 
 
 	joining, cancel := context.WithTimeout(ctx, transport.ActionTimeout)
 	defer cancel()
-	a := newAnswer(h.pool.MaxQueuedBytes()/4, cancel)
+	a := newAnswer(h.pool.MaxQueuedBytes()/16, cancel)
 	if atOnce {
 		a.limit = h.pool.MaxQueuedBytes()
 	}
@@ -107,6 +107,8 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait 
 	switch {
 	case a.lost, atOnce && a.why == wire.CloseSlowConsumer:
 		return nil, wire.Errorf(wire.CodeTooLarge, "the retained events of these rooms have more than %d bytes together: ask for fewer rooms at once", a.limit)
+	case a.why == wire.CloseReplaced: // whoever comes back resumes from the cursor of this poll
+		return nil, wire.Errorf(wire.CodeReplaced, "a newer connection of the same user took this one's place (USER_LIMIT_POLICY=replace)")
 	case a.why == wire.CloseForbidden:
 		return nil, wire.Errorf(wire.CodeForbidden, "an operator has ended this connection: don't come back")
 	case len(a.body) > 0 || a.full:
@@ -132,19 +134,23 @@ func order(first bool) int {
 func (h *Handler) write(c echo.Context, a *answer) error {
 	node, _ := json.Marshal(h.gate.Node) // a text
 	limits, _ := json.Marshal(h.gate.FrameLimits())
-	p := append(a.cursor.Append([]byte(`{"cursor":"`)), `","messages":`...)
-	p = append(p, a.messages()...) // byte for byte: json.Marshal would compact them
-	p = fmt.Appendf(p, `,"node":%s,"serverTime":%d,"limits":%s`, node, time.Now().UnixMilli(), limits)
+	before := append(a.cursor.Append([]byte(`{"cursor":"`)), `","messages":`...)
+	messages := a.messages() // byte for byte: json.Marshal would compact them
+	after := fmt.Appendf(nil, `],"node":%s,"serverTime":%d,"limits":%s`, node, time.Now().UnixMilli(), limits)
 	if a.why == wire.CloseRestart {
-		p = fmt.Appendf(p, `,"retryAfter":%d`, transport.ReconnectDelay().Milliseconds())
+		after = fmt.Appendf(after, `,"retryAfter":%d`, transport.ReconnectDelay(transport.SpreadWhenPaced).Milliseconds())
 	}
-	p = append(p, '}')
+	after = append(after, '}')
 	header := c.Response().Header()
 	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Length", strconv.Itoa(len(p)))
-	if err := c.Blob(http.StatusOK, echo.MIMEApplicationJSON, p); err != nil {
-		h.gate.Log.Debug("answer not written", "error", err)
-		return nil
+	header.Set("Content-Type", echo.MIMEApplicationJSON)
+	header.Set("Content-Length", strconv.Itoa(len(before)+len(messages)+len(after)))
+	c.Response().WriteHeader(http.StatusOK)
+	for _, p := range [][]byte{before, messages, after} { // no copy of what a client may be slow to take
+		if _, err := c.Response().Write(p); err != nil {
+			h.gate.Log.Debug("answer not written", "error", err)
+			return nil
+		}
 	}
 	c.Response().Flush()
 	return nil

@@ -38,8 +38,8 @@ func (h *Handler) respond(c echo.Context, visit *transport.Admission) error {
 	if began := b.waitWriters(); began || err == nil {
 		return nil
 	}
-	header.Del("Content-Type") // it is a problem's now
-	return err
+	header.Del("Content-Type") // it is the refusal's now
+	return h.refuse(c, err)
 }
 
 // A body is a response as the outbox's sink. Nobody reads its client: net/http watches it.

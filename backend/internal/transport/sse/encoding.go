@@ -48,8 +48,7 @@ func appendEvent(dst []byte, f *outbox.Frame) []byte {
 		dst = append(dst, "event: heartbeat\n"...)
 	}
 	if f.RetryAfter > 0 {
-		dst = append(dst, "retry: "...)
-		dst = append(strconv.AppendInt(dst, f.RetryAfter.Milliseconds(), 10), '\n')
+		dst = appendRetry(dst, f.RetryAfter)
 	}
 	return append(appendData(dst, f.JSON), '\n')
 }
@@ -78,5 +77,9 @@ func closing(code wire.CloseCode, reason string) []byte {
 		Code   wire.CloseCode `json:"code"`
 		Reason string         `json:"reason"`
 	}{code, reason})
-	return append(appendData([]byte("event: close\n"), p), '\n')
+	event := []byte("event: close\n")
+	if code == wire.CloseReplaced {
+		event = appendRetry(event, retryReplaced)
+	}
+	return append(appendData(event, p), '\n')
 }

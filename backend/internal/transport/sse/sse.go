@@ -19,7 +19,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
-	"github.com/zonecast/zonecast/backend/internal/problem"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -41,7 +40,7 @@ func New(gate *transport.Gate, pool *outbox.Pool) *Handler {
 func (h *Handler) Serve(c echo.Context) error {
 	visit, err := h.gate.Admit(c)
 	if err != nil {
-		return err
+		return h.refuse(c, err)
 	}
 	if c.Request().ProtoMajor >= 2 {
 		defer visit.Leave()
@@ -52,19 +51,18 @@ func (h *Handler) Serve(c echo.Context) error {
 
 // setHeader says what follows, and keeps proxies from storing, changing and holding it back.
 func setHeader(header http.Header) {
-	header.Set("Content-Type", "text/event-stream")
+	header.Set("Content-Type", contentType)
 	header.Set("Cache-Control", "no-store, no-transform")
 	header.Set("X-Accel-Buffering", "no")
 }
 
 // takeOver serves HTTP/1.
 func (h *Handler) takeOver(c echo.Context, visit *transport.Admission) error {
-	conn, buffered, err := http.NewResponseController(c.Response()).Hijack()
+	conn, buffered, err := transport.TakeOver(c)
 	if err != nil {
 		visit.Leave()
-		return fmt.Errorf("take over the connection: %w", err)
+		return err
 	}
-	conn.SetDeadline(time.Time{})
 	setHeader(c.Response().Header())
 	framing := chunked
 	if !c.Request().ProtoAtLeast(1, 1) {
@@ -86,9 +84,8 @@ func (h *Handler) takeOver(c echo.Context, visit *transport.Admission) error {
 	case announced || queue.Stats().Bytes > 0:
 		queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
 	default:
-		refusal := problem.Of(err)
-		c.Response().Status, c.Response().Committed = refusal.Status, true // for those who count
-		s.refuse(refusal, c.Response().Header())
+		h.logInternal(err)
+		s.refuse(c, err)
 	}
 	return nil
 }
@@ -141,6 +138,9 @@ func (s *stream) Prefix(dst []byte, f *outbox.Frame) []byte {
 	if moves || f.Event == wire.EventConnected {
 		dst = append(dst, s.line.text...)
 	}
+	if f.Event == wire.EventConnected {
+		dst = s.framing.wrap(dst, appendRetry(nil, reconnectTime()))
+	}
 	return dst
 }
 
@@ -154,16 +154,6 @@ func (s *stream) join(ctx context.Context, query transport.Query) (announced boo
 		s.Queue.Send(s.Connected(query.Positions(offsets)))
 	})
 	return announced, err
-}
-
-// refuse answers with a problem instead of the stream, and ends the connection.
-func (s *stream) refuse(p problem.Problem, header http.Header) {
-	header.Del("Transfer-Encoding")
-	header.Set("Content-Type", problem.ContentType)
-	header.Set("Content-Length", fmt.Sprint(len(p.JSON())))
-	p.SetHeader(header)
-	s.Queue.Push(outbox.NewRaw(append(response(p.Status, header), p.JSON()...)))
-	s.Queue.Hangup(wire.CloseRestart)
 }
 
 // watch waits for the end of the connection. The client has nothing to say: one that sends a

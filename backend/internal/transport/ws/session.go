@@ -96,7 +96,7 @@ func (c *session) answerClose(code int) {
 func (c *session) start() {
 	if c.refused != nil {
 		c.refuse(0, false, c.refused)
-		c.queue.Close(refusalCode(c.refused), c.refused.Error())
+		c.queue.Close(transport.RefusalCode(c.refused), c.refused.Error())
 		return
 	}
 	c.Authorize(c.who)
@@ -108,19 +108,6 @@ func (c *session) start() {
 		c.refuse(0, false, err)
 		c.queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
 	}
-}
-
-// refusalCode is how a connection ends whose client was not let in.
-func refusalCode(err error) wire.CloseCode {
-	switch wire.AsError(err).Code {
-	case wire.CodeForbidden:
-		return wire.CloseForbidden
-	case wire.CodeLimitReached, wire.CodeRateLimited:
-		return wire.CloseLimit
-	case wire.CodeUnavailable:
-		return wire.CloseRestart // nobody could tell: the client may come back with this token
-	}
-	return wire.CloseUnauthenticated
 }
 
 func (c *session) send(json []byte) { c.queue.Send(outbox.NewControl("", json)) }

@@ -97,13 +97,12 @@ func (h *Handler) Serve(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	taken, buffered, err := http.NewResponseController(c.Response()).Hijack()
+	taken, buffered, err := transport.TakeOver(c)
 	if err != nil {
 		leave()
 		return err
 	}
 	c.Response().Status = http.StatusSwitchingProtocols // for metrics: melody writes the answer
-	taken.SetDeadline(time.Time{})
 	encoding := frames
 	if h.deflated != nil && refused == nil && offersDeflate(r) {
 		encoding = h.deflated

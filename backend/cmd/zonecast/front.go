@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/body"
+	"github.com/zonecast/zonecast/backend/internal/certs"
+	"github.com/zonecast/zonecast/backend/internal/config"
+	"github.com/zonecast/zonecast/backend/internal/edge"
+	"github.com/zonecast/zonecast/backend/internal/lameduck"
+)
+
+// An adminFront is where operators and monitoring are, apart from the others.
+type adminFront struct {
+	listener, system net.Listener
+	http             *http.Server
+	duck             *lameduck.Server
+}
+
+// listen opens the addresses, within limits of their own: who fills one of them leaves the other
+// alone.
+func (s *server) listen() (err error) {
+	proxies, _ := s.config.Proxies() // checked already
+	all, perAddress := s.config.TCPConnections(descriptors())
+	if s.listener, s.system, err = s.bounded(s.config.Listen, "--listen", edge.Options{Connections: all, ConnectionsPerAddress: perAddress, Proxies: proxies}); err != nil {
+		return err
+	}
+	if s.config.AdminListen != "" {
+		s.admin = new(adminFront)
+		if s.admin.listener, s.admin.system, err = s.bounded(s.config.AdminListen, "--admin-listen", edge.Options{Connections: config.AdminConnections}); err != nil {
+			return errors.Join(err, s.listener.Close())
+		}
+	}
+	s.metrics.Gauge("zonecast_tcp_connections", "Open TCP connections, whatever they are used for.", nil, func() (open float64) {
+		for _, l := range s.edges {
+			open += float64(l.Open())
+		}
+		return open
+	})
+	return nil
+}
+
+// bounded opens an address, and returns the system's listener too.
+func (s *server) bounded(address, flag string, o edge.Options) (l, system net.Listener, err error) {
+	if system, err = net.Listen("tcp", address); err != nil {
+		return nil, nil, fmt.Errorf("cannot listen on %s: %w: choose another address with %s", address, err, flag)
+	}
+	edge.SetReceiveBuffer(system, receiveBufferBytes)
+	o.SendBufferBytes, o.UserTimeout = s.config.SendBufferBytes, s.config.HeartbeatInterval+s.config.PongTimeout
+	o.Refused = s.metrics.RefuseConnection
+	bounded := edge.Listen(&acceptLogger{Listener: system, log: s.log, failed: s.metrics.AcceptFailures}, o)
+	s.edges = append(s.edges, bounded)
+	return bounded, system, nil
+}
+
+// closeListeners is for a server that does not come to serve.
+func (s *server) closeListeners() error {
+	err := s.listener.Close()
+	if s.admin != nil {
+		err = errors.Join(err, s.admin.listener.Close())
+	}
+	return err
+}
+
+// openCertificates opens those of TLS, if it is set.
+func (s *server) openCertificates() (err error) {
+	if !s.config.HasTLS() {
+		return nil
+	}
+	o := s.config.Certificates()
+	o.Log, o.OnReload = s.log, s.recordReload
+	if s.certs, err = certs.Open(o); err != nil {
+		return err
+	}
+	s.metrics.Gauge("zonecast_tls_certificate_expiry_timestamp_seconds", "When the certificate in force expires, in seconds since 1970.", nil,
+		func() float64 { return float64(s.certs.NotAfter().Unix()) })
+	return nil
+}
+
+// aboutTLS is what is logged at the start.
+func (s *server) aboutTLS() string {
+	if s.certs == nil {
+		return "off"
+	}
+	return "certificate valid until " + s.certs.NotAfter().Format(time.RFC3339)
+}
+
+// newHTTP makes the servers of both addresses.
+func (s *server) newHTTP(h http.Handler) {
+	s.http = s.newFront(h, access.Place{Hosts: s.config.Hosts(s.config.Listen), Public: s.admin != nil})
+	s.duck = lameduck.New(s.http)
+	s.duck.Listen(s.system)
+	if s.admin != nil {
+		s.admin.http = s.newFront(h, access.Place{Hosts: s.config.Hosts(s.config.AdminListen)})
+		s.admin.duck = lameduck.New(s.admin.http)
+		s.admin.duck.Listen(s.admin.system)
+	}
+}
+
+// newFront returns a server of an address. Its ReadHeaderTimeout bounds the handshake of TLS too.
+func (s *server) newFront(h http.Handler, place access.Place) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	front := &http.Server{Handler: body.Timed(h), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 48 << 10, ErrorLog: httpLog(s.log, s.metrics.RefuseConnection),
+		BaseContext: func(net.Listener) context.Context { return place.In(context.Background()) },
+		HTTP2:       &http.HTTP2Config{SendPingTimeout: s.config.HeartbeatInterval, PingTimeout: s.config.PongTimeout, WriteByteTimeout: answerTimeout}}
+	if s.certs == nil {
+		protocols.SetUnencryptedHTTP2(true) // TLS is the proxy's
+		return front
+	}
+	protocols.SetHTTP2(true)
+	// Clients are asked for certificates where clients belong: operators have passwords.
+	front.TLSConfig = s.certs.Config(place.Public || s.admin == nil)
+	return front
+}
+
+func (s *server) serve(front *http.Server, l net.Listener) error {
+	if s.certs != nil {
+		return front.ServeTLS(l, "", "")
+	}
+	return front.Serve(l)
+}
+
+// url is where this machine reaches an address of the server.
+func (s *server) urlOf(l net.Listener) string {
+	scheme := "http://"
+	if s.certs != nil {
+		scheme = "https://"
+	}
+	address := l.Addr().(*net.TCPAddr)
+	if address.IP.IsUnspecified() {
+		return scheme + "127.0.0.1:" + strconv.Itoa(address.Port)
+	}
+	return scheme + address.String()
+}
+
+func (s *server) url() string { return s.urlOf(s.listener) }
+
+// adminURL is where operators and monitoring are.
+func (s *server) adminURL() string {
+	if s.admin == nil {
+		return s.url()
+	}
+	return s.urlOf(s.admin.listener)
+}
+
+// profiles serves the runtime's profiles (net/http/pprof), but for the command line, which may have
+// secrets.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", http.NotFound)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}

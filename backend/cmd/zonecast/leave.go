@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/broker"
+)
+
+// A publishRejecter is a broker that keeps its messages in this process: it refuses publications
+// once the process leaves, since nobody who reconnects would get them.
+type publishRejecter interface{ RejectPublishes() }
+
+var _ publishRejecter = (*broker.Memory)(nil)
+
+// leave ends what clients and services see of this instance, after ctx has ended:
+//
+//	not ready, all is served   DRAIN_DELAY: balancers look elsewhere
+//	clients are sent away      half of DRAIN_TIMEOUT; each answer over HTTP ends its connection
+//	nobody is heard any more   what was sent is answered; idle connections end
+//
+// It is an error when DRAIN_TIMEOUT was over before all was answered.
+func (s *server) leave(ctx context.Context) error {
+	began, why := time.Now(), "serving failed"
+	if ctx.Err() != nil {
+		why = context.Cause(ctx).Error()
+	}
+	delay := s.config.DrainDelay
+	if s.config.RedisURL == "" || ctx.Err() == nil {
+		delay = 0 // there is no other instance, or nothing is served any more
+	}
+	s.log.Info("leaving: not ready any more", "why", why, "connections", s.hub.Connections(), "serving_for", delay)
+	s.readiness.Leave()
+	time.Sleep(delay) // a second signal ends the process
+
+	if b, ok := s.broker.(publishRejecter); ok {
+		b.RejectPublishes()
+	}
+	s.ui.Close()
+	s.duck.Leave()
+	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
+	defer cancel()
+	moved, cut := s.gate.Drain(drain)
+	err := s.duck.Shutdown(drain)
+	if s.admin != nil { // last, so that operators see the others off
+		s.admin.duck.Leave()
+		err = errors.Join(err, s.admin.duck.Shutdown(drain))
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("requests were still under way at the end of the drain time, and were cut off")
+	}
+	s.log.Info("left", "why", why, "moved", moved, "cut", cut, "after", time.Since(began).Round(time.Millisecond))
+	return err
+}

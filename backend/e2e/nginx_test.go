@@ -1,0 +1,143 @@
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/stack"
+	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
+)
+
+// The repository's nginx.conf and nginx-tls.conf, in front of two instances.
+func TestNginxServes(t *testing.T) {
+	s := stacktest.Start(t, stack.Options{Root: repository, Binary: binary(), Instances: 2, Redis: true, Nginx: true, TLS: true})
+	t.Run("a client in 128 rooms that comes back over SSE", func(t *testing.T) { manyRoomsComeBack(t, s) })
+	t.Run("HTTP/2 over TLS", func(t *testing.T) { tlsIsSpoken(t, s) })
+	t.Run("polls that succeed are not logged", func(t *testing.T) { pollsAreNotLogged(t, s) })
+	t.Run("pages while an instance is frozen", func(t *testing.T) { frozenCostsLittle(t, s) })
+	t.Run("nobody there", func(t *testing.T) { nobodyThere(t, s) })
+}
+
+func manyRoomsComeBack(t *testing.T, s *stack.Stack) {
+	var query strings.Builder
+	for n := range 127 { // and the room of the zone's warehouse
+		fmt.Fprintf(&query, "&room=zone:warehouse-with-a-long-name:%s-%d", strings.Repeat("zone", 10), n)
+	}
+	address := s.Nginx.URL + "/sse?warehouse=w" + query.String()
+	id := ""
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		testkit.Must(t, err)
+		if id != "" {
+			r.Header.Set("Last-Event-ID", id)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		testkit.Must(t, err)
+		if answer.StatusCode != http.StatusOK {
+			text, _ := io.ReadAll(answer.Body)
+			t.Fatalf("with an id of %d bytes: %s: %s", len(id), answer.Status, text)
+		}
+		lines := bufio.NewReaderSize(answer.Body, 1<<20)
+		for id = ""; id == ""; {
+			line, err := lines.ReadString('\n')
+			testkit.Must(t, err)
+			if text, found := strings.CutPrefix(line, "id:"); found {
+				id = strings.TrimSpace(text)
+			}
+		}
+		cancel()
+		answer.Body.Close()
+	}
+	if len(id) < 8<<10 {
+		t.Errorf("the cursor has %d bytes: the test wants a long one", len(id))
+	}
+}
+
+func tlsIsSpoken(t *testing.T, s *stack.Stack) {
+	ca, err := os.ReadFile(s.NginxCA)
+	testkit.Must(t, err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	through := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
+	defer through.CloseIdleConnections()
+	client := &http.Client{Transport: through, Timeout: patience}
+	answer, err := client.Post(s.NginxTLS+zonePath, "application/json", strings.NewReader(body(1)))
+	testkit.Must(t, err)
+	answer.Body.Close()
+	if answer.ProtoMajor != 2 || answer.StatusCode != http.StatusOK {
+		t.Errorf("a publish: %s %s", answer.Proto, answer.Status)
+	}
+	stream, err := client.Get(s.NginxTLS + "/sse?warehouse=warehouse-1&zone=zone-a")
+	testkit.Must(t, err)
+	defer stream.Body.Close()
+	if line, err := bufio.NewReader(stream.Body).ReadString('\n'); err != nil || stream.ProtoMajor != 2 {
+		t.Errorf("a stream: %s %s, %q, %v", stream.Proto, stream.Status, line, err)
+	}
+	if _, err := tls.Dial("tcp", strings.TrimPrefix(s.NginxTLS, "https://"), &tls.Config{RootCAs: roots, MaxVersion: tls.VersionTLS11}); err == nil {
+		t.Error("TLS 1.1 is spoken")
+	}
+}
+
+func pollsAreNotLogged(t *testing.T, s *stack.Stack) {
+	for range 20 {
+		if answer := get(t, s.Nginx.URL+"/poll?warehouse=w&wait=0"); answer.StatusCode != http.StatusOK {
+			t.Fatal(answer.Status)
+		}
+	}
+	get(t, s.Nginx.URL+"/poll?room=none")
+	log := filepath.Join(s.Dir(), "nginx", "access.log")
+	testkit.Eventually(t, "the poll that is refused is logged", func() bool {
+		text, _ := os.ReadFile(log)
+		return strings.Contains(string(text), `"GET /poll HTTP/1.1" 400`)
+	})
+	text, err := os.ReadFile(log)
+	testkit.Must(t, err)
+	if n := strings.Count(string(text), `"GET /poll HTTP/1.1" 200`); n > 5 {
+		t.Errorf("%d of 20 polls are logged", n)
+	}
+}
+
+// A page is fetched from another instance when one does not answer, within seconds.
+func frozenCostsLittle(t *testing.T, s *stack.Stack) {
+	pid := s.Instances[0].PID()
+	testkit.Must(t, syscall.Kill(pid, syscall.SIGSTOP))
+	defer func() { testkit.Must(t, syscall.Kill(pid, syscall.SIGCONT)) }()
+	for range 6 {
+		began := time.Now()
+		answer := get(t, s.Nginx.URL+"/ui/")
+		if took := time.Since(began); answer.StatusCode != http.StatusOK || took > 20*time.Second {
+			t.Errorf("%s after %v, want a page of the other instance within seconds", answer.Status, took)
+		}
+	}
+}
+
+// When nobody answers, programs are told in JSON and people on a page.
+func nobodyThere(t *testing.T, s *stack.Stack) {
+	for _, i := range s.Instances {
+		testkit.Must(t, i.Kill())
+	}
+	for accept, want := range map[string]string{"*/*": "application/problem+json", "text/html,application/xhtml+xml,*/*;q=0.8": "text/html"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Nginx.URL+"/ui/", nil)
+		testkit.Must(t, err)
+		r.Header.Set("Accept", accept)
+		answer, err := http.DefaultClient.Do(r)
+		testkit.Must(t, err)
+		answer.Body.Close()
+		if got := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusBadGateway || got != want || answer.Header.Get("Retry-After") == "" {
+			t.Errorf("to %s: %s, %s; want 502 as %s", accept, answer.Status, got, want)
+		}
+	}
+}
