@@ -5,8 +5,10 @@ import { defineConfig } from 'vitest/config';
 const source = (name: string) => fileURLToPath(new URL(`src/${name}.ts`, import.meta.url));
 
 export default defineConfig({
-  resolve: { alias: { '@zonecast/client/react': source('react'), '@zonecast/client/rooms': source('rooms'), '@zonecast/client/testing': source('testing'), '@zonecast/client': source('index') } },
+  resolve: { alias: { '@zonecast/client/react': source('react'), '@zonecast/client/rooms': source('rooms'), '@zonecast/client/testing': source('testing'), '@zonecast/client/debug': source('debug'), '@zonecast/client': source('index') } },
   test: {
+    // They wait more than they compute, so more files run at once than there are cores.
+    maxWorkers: 4,
     include: ['test/**/*.test.{ts,tsx}'],
     // Some take seconds on a quiet machine, and many times as long on a busy one.
     testTimeout: 120_000,

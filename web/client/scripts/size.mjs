@@ -9,7 +9,7 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
 /** What a page loads: without the reference to the source map, which bundlers take out. */
 async function code(entry) {
-  return (await readFile(`dist/esm/${entry}.js`, 'utf8')).replace(/^\/\/# sourceMappingURL=.*\n/m, '');
+  return (await readFile(`dist/esm/${entry}.js`, 'utf8')).replace(/^\/\/# sourceMappingURL=.*\n?/m, '');
 }
 
 /** What is left of the package in the bundle of an importer. */
@@ -23,6 +23,7 @@ async function using(names) {
 const checks = [
   { what: 'the whole client with all transports', content: await code('index'), limit: 8 * 1024 },
   { what: 'the server for tests', content: await code('testing'), limit: 2048 },
+  { what: 'the trace of a client', content: await code('debug'), limit: 1024 },
   { what: 'the handles of rooms', content: await code('rooms'), limit: 2048 },
   { what: 'the hooks for React, with them', content: await code('react'), limit: 2560 },
   { what: 'a client with one transport', content: await using('createClient, webSocket'), limit: 7.5 * 1024 },

@@ -5,6 +5,7 @@ import { serverError, ZonecastError } from './errors.js';
 import type {
   AnyListener,
   Connected,
+  EventData,
   Gap,
   Listener,
   MessageMeta,
@@ -24,13 +25,13 @@ import { STATE, type State, type StateListener } from './state.js';
 import { startTimer, type Timer } from './timer.js';
 import type { Transport } from './transport.js';
 
-export interface Message {
+export interface Message<Data = unknown, Name extends string = string> {
   warehouse: string;
   /** Without it the message goes to the room of the whole warehouse. */
   zone?: string;
-  event: string;
-  /** Anything that has a JSON form. */
-  data?: unknown;
+  event: Name;
+  /** Anything that has a JSON form; for an event of the client's types, what they say. */
+  data?: Data;
   /**
    * For a client that is behind, it replaces a queued message of the room with the same name here.
    */
@@ -64,6 +65,11 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   readonly rooms: string[];
   /** How many requests to publish and echo have no answer yet. */
   readonly pending: number;
+  /**
+   * The server's clock in milliseconds since 1970, whatever this device's says. It is behind by the
+   * time that a frame takes to come here. Before the first connection it is the device's own.
+   */
+  serverNow(): number;
   /** The option onError, for what is built on the client. */
   readonly onError?: (error: unknown) => void;
   /** Calls the listener with each state from now on. Returns what removes it. */
@@ -111,7 +117,10 @@ export interface ZonecastClient<Events = WellKnownEvents> {
    * is published once all the same. After the timeout, it may have been published or not. What is
    * published first arrives first, at the pace that the server's rate limit permits.
    */
-  publish(message: Message, options?: RequestOptions): Promise<Position>;
+  publish<Name extends EventName<Events>>(
+    message: Message<EventData<Events, Name>, Name>,
+    options?: RequestOptions,
+  ): Promise<Position>;
   /** Measures the time to the server and back, in milliseconds. */
   echo(data?: unknown, options?: RequestOptions): Promise<number>;
 }
@@ -179,6 +188,8 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   let errors: ZonecastError[] = [];
   /** How many transports were passed over in this try, since they did not deliver. */
   let passedOver = 0;
+  /** How far the server's clock is ahead of ours, in milliseconds. */
+  let clockSkew = 0;
   /** Whether there was a good connection since connect(). */
   let wasConnected = false;
   const connectWaiters = makeWaiters<Connected>();
@@ -186,6 +197,10 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   const setState = (next: State) => {
     state = next;
     listeners.call(listeners.of(STATE), state);
+  };
+
+  const setClock = (serverTime: unknown) => {
+    if ((serverTime as number) > 0) clockSkew = (serverTime as number) - Date.now();
   };
 
   const emit = (data: unknown, meta: MessageMeta | ProtocolMeta) => {
@@ -312,7 +327,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       const index = transports.indexOf(by.transport);
       store.set(TRANSPORT, `${index}`);
       if (index > 0) scheduleProbe();
-      memberships.joined(by, info.rooms);
+      owner.joined(by, info);
       requests.resendAll(by);
       connectWaiters.settle(info);
       setState({ name: 'connected', info, transport: by.transport.name });
@@ -320,12 +335,16 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       if (connection === by) emit(info, { event: 'connected' });
     },
 
-    joined: memberships.joined,
+    joined(by, { rooms, serverTime }) {
+      setClock(serverTime);
+      memberships.joined(by, rooms);
+    },
 
     received(frame) {
       if (!admit(frame)) return;
       const { data, ...meta } = frame;
       if (meta.event === 'error') onError(serverError(data));
+      if (meta.event === 'heartbeat') setClock((data as ProtocolEvents['heartbeat'] | null)?.time);
       // A listener may have disconnected.
       if (connection) emit(data, meta as MessageMeta);
     },
@@ -372,6 +391,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     get rooms() {
       return memberships.all().map(({ name }) => name);
     },
+    serverNow: () => Date.now() + clockSkew,
     onError,
     onState: (listener) => listeners.add(STATE, listener),
 

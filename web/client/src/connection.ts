@@ -1,7 +1,7 @@
 import { backoff } from './backoff.js';
 import { nameOf } from './close.js';
 import { type ErrorDetails, isPermanent, isTransient, serverError, ZonecastError } from './errors.js';
-import type { Connected, Position } from './events.js';
+import type { Connected } from './events.js';
 import { decodeFrame, encodeFrame, type ServerFrame } from './frame.js';
 import type { Memberships } from './memberships.js';
 import type { Settings } from './options.js';
@@ -39,8 +39,8 @@ export interface Connection {
 export interface Owner {
   /** The first `connected` frame: the connection is established. */
   established(connection: Connection, connected: Connected): void;
-  /** The server has joined an established connection to these rooms. */
-  joined(connection: Connection, rooms: Position[]): void;
+  /** The server has joined an established connection to rooms. */
+  joined(connection: Connection, connected: Connected): void;
   /** Any frame but `connected` and the answers to requests. */
   received(frame: ServerFrame): void;
   /** The connection is over. */
@@ -85,7 +85,8 @@ export function connect(
   memberships: Memberships,
   owner: Owner,
 ): Connection {
-  const { base, userId, token: givenToken, connectTimeout, onError, backoffBase, backoffCap } = settings;
+  const { base, userId, token: givenToken, connectTimeout, onError, backoffBase, backoffCap, WebSocket, parse } =
+    settings;
   const pending = new Map<unknown, [ack: (data: unknown) => void, fail: (error: ZonecastError) => void]>();
   const timers = new Set<Timer>();
   let open: OpenTransport | undefined;
@@ -205,7 +206,7 @@ export function connect(
     const loss = {
       error,
       delivered: established || !!refusal || !!returnAt,
-      terminal: error.code !== 'connection_lost' && error.code !== 'connect_failed',
+      terminal: isPermanent(error.code),
       retryAfter: Math.max(0, returnAt - now),
       jittered: draining,
     };
@@ -285,7 +286,7 @@ export function connect(
   const handleConnected = (connected: Connected) => {
     if (!connected?.rooms?.every?.((position) => position?.room))
       return lost('no rooms in "connected": is it another version?');
-    if (established) return owner.joined(connection, connected.rooms);
+    if (established) return owner.joined(connection, connected);
     established = true;
     const { limits } = connected;
     maxFrameBytes = limits?.frameBytes ?? maxFrameBytes;
@@ -311,7 +312,8 @@ export function connect(
 
   transport
     .dial({
-      WebSocket: settings.WebSocket,
+      WebSocket,
+      parse,
       url(path, { extra, subscribesByFrame }) {
         const url = new URL(base);
         url.pathname = url.pathname.replace(/\/?$/, path);
@@ -331,7 +333,7 @@ export function connect(
         if (ended) return;
         lastFrameAt = performance.now();
         try {
-          const frame = decodeFrame(input);
+          const frame = decodeFrame(input, parse);
           if (buffered) buffered.push(frame);
           else handle(frame);
         } catch (error) {

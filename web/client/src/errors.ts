@@ -75,7 +75,7 @@ export function isTransient({ code, retryAfter }: ZonecastError): boolean {
 
 /** What will be refused again, however often it is asked for. */
 export function isPermanent(code: unknown): code is ErrorCode {
-  return /^(invalid_|bad_frame$|unauthenticated$|forbidden$|replaced$)/.test(String(code));
+  return /^(invalid_.*|bad_frame|unauthenticated|forbidden|replaced)$/.test(String(code));
 }
 
 /** Reads the data of an error frame. */

@@ -18,12 +18,15 @@ export interface ServerFrame {
  * Reads one frame from the server, as text or as what its JSON says. Throws a ZonecastError with
  * the code bad_frame.
  */
-export function decodeFrame(input: unknown): ServerFrame {
+export function decodeFrame(input: unknown, parse: (text: string) => unknown): ServerFrame {
+  let cause: unknown;
   try {
-    const frame = (typeof input === 'string' ? JSON.parse(input) : input) as ServerFrame;
+    const frame = (typeof input === 'string' ? parse(input) : input) as ServerFrame;
     if (matches(frame.event, /./)) return frame;
-  } catch {}
-  throw new ZonecastError('bad_frame', 'the server sent no JSON object with an event');
+  } catch (error) {
+    cause = error;
+  }
+  throw new ZonecastError('bad_frame', 'the server sent no JSON object with an event', { cause });
 }
 
 /** Throws for what JSON would turn into null, {} or nothing without a word. */

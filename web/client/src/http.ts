@@ -79,8 +79,8 @@ export async function dialHTTP(
         let answer: ServerFrame;
         try {
           const response = await fetchPath(posts, '', text);
-          const body = await response.json();
-          answer = body.event ? decodeFrame(body) : refused(problemOf(response, body).cause);
+          const body = host.parse(await response.text()) as Record<string, unknown>;
+          answer = body.event ? decodeFrame(body, host.parse) : refused(problemOf(response, body).cause);
         } catch (cause) {
           // A proxy answered, or nobody.
           answer = refused({ code: 'connection_lost', message: `POST ${path}: ${cause}` });

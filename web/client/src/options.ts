@@ -78,6 +78,12 @@ export interface ClientOptions {
   /** The WebSocket to use where there is no global one, like that of the package ws in Node 20. */
   WebSocket?: WebSocketConstructor;
   /**
+   * Reads the server's JSON, in place of JSON.parse: for integers above 2^53, which that rounds.
+   * Like JSON.parse it must give numbers for those that fit, and throw for nothing else than what
+   * is no JSON.
+   */
+  parse?: (text: string) => unknown;
+  /**
    * What lasts as long as the session: keeps the transport that delivered, and offsets. Default
    * sessionStorage, if there is one.
    */
@@ -114,6 +120,7 @@ export interface Settings {
   readonly probeInterval: number;
   readonly transports: readonly Transport[];
   readonly WebSocket: WebSocketConstructor | undefined;
+  readonly parse: (text: string) => unknown;
   readonly store: Store;
   readonly keepOffsets: boolean;
   readonly onError: (error: unknown) => void;
@@ -144,6 +151,7 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
     probeInterval: read<number>('probeInterval', 60_000, 50),
     transports: options.transports ?? fallbackOrder,
     WebSocket: options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket,
+    parse: options.parse ?? JSON.parse,
     store: openStore(`zonecast ${base} `, storage),
     keepOffsets: read<boolean>('keepOffsets', false),
     onError(error) {
@@ -157,6 +165,7 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
   const reject = (isWrong: unknown, name: string, expected: string) =>
     assertValid(!isWrong, 'invalid_option', name, options[name as keyof ClientOptions], expected);
   reject(options.transports && !options.transports[0]?.dial, 'transports', 'like [webSocket, longPolling]');
+  reject(typeof settings.parse !== 'function', 'parse', 'a function like JSON.parse');
   for (const name of Object.keys(options))
     reject(!(name in settings || /^(url|warehouse|zone|storage)$/.test(name)), name, 'left out');
   return settings;

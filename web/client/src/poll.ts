@@ -25,8 +25,8 @@ export const longPolling: Transport = {
   dial: (host) => dialHTTP(host, '/poll', readAnswer),
 };
 
-async function readAnswer(response: Response, { received, pause }: TransportHost): Promise<void> {
-  const { cursor, messages, serverTime, node, limits, retryAfter }: Answer = await response.json();
+async function readAnswer(response: Response, { received, pause, parse }: TransportHost): Promise<void> {
+  const { cursor, messages, serverTime, node, limits, retryAfter } = parse(await response.text()) as Answer;
   // Of a room that is new here and has messages already, these tell the offset. Else the cursor
   // does.
   const rooms = [...cursor.matchAll(/([^,@]+)@([^,]+)/g)].map(([, room, offset]) =>

@@ -19,6 +19,8 @@ export interface Transport {
 /** What a transport gets from the connection it works for, and tells it. @internal */
 export interface TransportHost {
   readonly WebSocket: WebSocketConstructor | undefined;
+  /** Reads JSON that holds what somebody published. */
+  readonly parse: (text: string) => unknown;
   /**
    * The URL of a path, like "/ws", with a query that names the rooms wanted now and where to resume
    * in each, and `extra`. `subscribesByFrame`: rooms can be joined by frames later.

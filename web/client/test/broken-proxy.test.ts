@@ -141,7 +141,7 @@ test('what is published first arrives first, however long its request takes', as
     if (data.data === 'raised') setTimeout(arrive, 200);
     else arrive();
   })();
-  await Promise.all(['raised', 'cleared'].map((data) => client.publish({ warehouse: 'w', event: 'ALERT', data })));
+  await Promise.all(['raised', 'cleared'].map((data) => client.publish({ warehouse: 'w', event: 'STATE', data })));
   expect(arrived).toEqual(['raised', 'cleared']);
 });
 

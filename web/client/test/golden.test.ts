@@ -23,7 +23,7 @@ const golden = JSON.parse(readFileSync(path, 'utf8')) as Golden;
 
 describe('frames', () => {
   test.each(golden.server)('reads: $name', ({ text, frame }) => {
-    expect(decodeFrame(text)).toEqual(frame);
+    expect(decodeFrame(text, JSON.parse)).toEqual(frame);
   });
 
   test.each(golden.client)('writes: $name', ({ text, event, data, id }) => {

@@ -222,3 +222,20 @@ describe('watchdog', () => {
     expect(terminate).toHaveBeenCalledOnce();
   });
 });
+
+test('serverNow() follows `connected` and each heartbeat that tells the time', async () => {
+  const { client, connect } = fakeClient();
+  vi.setSystemTime(1000);
+  expect(client.serverNow()).toBe(1000);
+  const socket = await connect(); // its server says 1_767_225_600_000
+  expect(client.serverNow()).toBe(1_767_225_600_000);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(client.serverNow()).toBe(1_767_225_600_500);
+  socket.says({ event: 'heartbeat', data: { connections: 1, time: 5_000_000 } });
+  expect(client.serverNow()).toBe(5_000_000);
+  for (const data of [undefined, null, {}, { time: 'noon' }]) socket.says({ event: 'heartbeat', data });
+  expect(client.serverNow()).toBe(5_000_000);
+  client.disconnect();
+  await vi.advanceTimersByTimeAsync(500);
+  expect(client.serverNow()).toBe(5_000_500);
+});

@@ -28,6 +28,7 @@ test.each([
   { give: { url, transports: [] }, want: /^transports is : it must be like \[webSocket, longPolling\]/ },
   { give: { url, transports: webSocket }, want: /^transports is \[object Object\]/ },
   { give: { url, transports: ['websocket'] }, want: /^transports is websocket/ },
+  { give: { url, parse: 'json' }, want: /^parse is "json": it must be a function like JSON.parse/ },
   { give: { url, maxRetries: 3 }, want: /^maxRetries is 3: it must be left out/ },
   { give: { url, probeInterval: 49 }, want: /^probeInterval is 49: it must be a number of at least 50, like 60000/ },
 ])('refuses $give', ({ give, want }) => {

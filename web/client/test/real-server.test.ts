@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   type ClientOptions,
   longPolling,
@@ -84,6 +84,36 @@ describe.each(transports)('a steady server over $name', (transport) => {
     await eventually(() => expect(heard).toEqual([1, 3]));
 
     expect(await client.echo({ any: ['thing'] })).toBeGreaterThan(0);
+  });
+
+  test('serverNow() is the clock of the server, also when that of the device is wrong and is put right', async () => {
+    const { now } = Date;
+    let ahead = 3_600_000;
+    vi.spyOn(Date, 'now').mockImplementation(() => now() + ahead);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const zone = newZone();
+    const { client } = clientOf(transport, server.url, { warehouse: 'w', zone });
+    expect(client.serverNow() - now()).toBeGreaterThanOrEqual(ahead - 1);
+    await client.connect();
+    expect(Math.abs(client.serverNow() - now())).toBeLessThan(60_000); // this machine may be very busy
+    ahead = -3_600_000;
+    await server.publish('w', zone, 'TICK', 1); // a poll is answered
+    await eventually(() => expect(Math.abs(client.serverNow() - now())).toBeLessThan(60_000));
+  });
+
+  test('an integer above 2^53 keeps its digits with a parser of the application', async () => {
+    const zone = newZone();
+    const parse = (text: string): unknown =>
+      JSON.parse(text.replace(/:(\d{16,})/g, ':"big $1"'), (_, value) =>
+        String(value).startsWith('big ') ? BigInt(value.slice(4)) : value,
+      );
+    const { client, onError } = clientOf(transport, server.url, { warehouse: 'w', zone, parse });
+    await client.connect();
+    const heard = record(client);
+    await server.publishJSON('w', zone, '{"event":"TICK","data":{"id":9007199254740993}}');
+    await eventually(() => expect(heard).toEqual([{ id: 9007199254740993n }]));
+    expect(await client.publish({ warehouse: 'w', zone, event: 'TICK' })).toMatchObject({ room: `zone:w:${zone}` });
+    expect(onError).not.toHaveBeenCalled();
   });
 
   test('delivers the retained message to whoever joins later, by options or subscribe', async () => {

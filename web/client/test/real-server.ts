@@ -56,10 +56,15 @@ export class RealServer {
 
   /** Publishes over HTTP, as a service does. Returns the offset. */
   async publish(warehouse: string, zone: string, event: string, data: unknown, retain = false): Promise<string> {
+    return this.publishJSON(warehouse, zone, JSON.stringify(retain ? { event, data, retain } : { event, data }));
+  }
+
+  /** Like publish, with the body as it is. */
+  async publishJSON(warehouse: string, zone: string, body: string): Promise<string> {
     const response = await fetch(`${this.url}/api/v1/warehouses/${warehouse}/zones/${zone}/broadcast`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify(retain ? { event, data, retain } : { event, data }),
+      body,
     });
     if (!response.ok) throw new Error(`publish: ${response.status} ${await response.text()}`);
     return ((await response.json()) as { offset: string }).offset;

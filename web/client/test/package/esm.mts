@@ -1,5 +1,16 @@
 // Type-checked against the built package, not run.
-import { CloseCode, createClient, createWebSocketClient, longPolling, type State, webSocket, ZonecastError } from '@zonecast/client';
+import {
+  CloseCode,
+  createClient,
+  createWebSocketClient,
+  longPolling,
+  type Message,
+  type State,
+  webSocket,
+  type ZonecastClient,
+  ZonecastError,
+} from '@zonecast/client';
+import { traceClient } from '@zonecast/client/debug';
 import { useConnection, useConnectionState, useZone } from '@zonecast/client/react';
 import { withRooms } from '@zonecast/client/rooms';
 import { createTestServer } from '@zonecast/client/testing';
@@ -14,6 +25,23 @@ ws.on('gap', (data) => [data.room, data.from, data.to]);
 ws.on('UNTYPED', (data: unknown) => data);
 // @ts-expect-error: an ALERT has no price
 ws.on('ALERT', (data) => data.price);
+
+// What is published has the type of its event; an event without a type takes anything.
+await ws.publish({ warehouse: 'w', event: 'PICK_DONE', data: { sku: '1' }, conflate: 'k' }, { timeout: 1000 });
+await ws.publish({ warehouse: 'w', zone: 'a', event: 'UNTYPED', data: ['any', 1] });
+await ws.publish({ warehouse: 'w', event: 'UNTYPED' });
+// @ts-expect-error: a PICK_DONE has no price
+await ws.publish({ warehouse: 'w', event: 'PICK_DONE', data: { price: 1 } });
+// @ts-expect-error: pickRate is a number
+await ws.publish({ warehouse: 'w', event: 'ZONE_UPDATE', data: { now: 1, workers: 1, unitsDone: 1, pickRate: '1', ordersOpen: 1 } });
+const forward = (event: string, data: unknown) => ws.publish({ warehouse: 'w', event, data });
+const message: Message = { warehouse: 'w', event: 'ALERT', data: { title: 'untyped' } };
+[(await forward('PICK_DONE', 1)).room, (await ws.publish(message)).offset];
+traceClient(ws, (line: string) => line.length)();
+const anyClient: ZonecastClient = ws;
+(anyClient.serverNow() - 1).toFixed();
+createWebSocketClient({ url: 'http://localhost:3001', parse: (text) => JSON.parse(text) as unknown });
+
 const stop: () => void = ws.onState((state: State) => state.name === 'waiting' && state.retryAt.toFixed());
 stop();
 const error = new ZonecastError('timeout', 'late', { closeCode: CloseCode.restart });
@@ -34,6 +62,7 @@ const server = createTestServer();
 server.client<{ PICK_DONE: { sku: string } }>({ warehouse: 'w' }).on('PICK_DONE', ({ sku }) => sku.length);
 server.refuse = ({ event }) => (event === 'publish' ? 'forbidden' : undefined);
 [server.publish('warehouse:w', 'PICK_DONE', { sku: '1' }).length, server.published[0]?.offset.length];
+
 // Events that an application declares for all its clients.
 declare module '@zonecast/client' {
   interface WellKnownEvents {
