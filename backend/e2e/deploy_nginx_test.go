@@ -70,15 +70,17 @@ func TestNginxKnowsItsUpstreams(t *testing.T) {
 }
 
 func TestNginxKeepsStreamsOpen(t *testing.T) {
-	location := nginxLocation(t, `~ ^/(ws|sse|ui/events)$`)
-	for _, name := range []string{"proxy_read_timeout", "proxy_send_timeout"} {
-		timeout, err := time.ParseDuration(setting(t, location, name))
-		if err != nil || timeout < 3*wire.HeartbeatInterval {
-			t.Errorf("%s is %v (%v), want three heartbeats of %v or more", name, timeout, err, wire.HeartbeatInterval)
+	for _, path := range []string{`~ ^/(ws|ui/events)$`, `= /sse`} {
+		location := nginxLocation(t, path)
+		for _, name := range []string{"proxy_read_timeout", "proxy_send_timeout"} {
+			timeout, err := time.ParseDuration(setting(t, location, name))
+			if err != nil || timeout < 3*wire.HeartbeatInterval {
+				t.Errorf("%s: %s is %v (%v), want three heartbeats of %v or more", path, name, timeout, err, wire.HeartbeatInterval)
+			}
 		}
-	}
-	if got := setting(t, location, "proxy_buffering"); got != "off" {
-		t.Errorf("proxy_buffering is %s: events would wait in nginx", got)
+		if got := setting(t, location, "proxy_buffering"); got != "off" {
+			t.Errorf("%s: proxy_buffering is %s: events would wait in nginx", path, got)
+		}
 	}
 	if types := setting(t, nginxDirectives(t), "gzip_types"); strings.Contains(types, "event-stream") {
 		t.Errorf("gzip_types is %s: events would wait until a block is full", types)

@@ -136,9 +136,9 @@ func (s *Subscription) pass(frame wire.ServerFrame, yield func(Event, error) boo
 		if !yield(e, nil) {
 			return errStopped
 		}
-		if !to.IsZero() {
-			s.move(e.Room, to)
-		}
+	}
+	if !to.IsZero() {
+		s.move(events[0].Room, to)
 	}
 	return nil
 }

@@ -175,6 +175,17 @@ func TestTheLoopGetsEachEventOnceAndInOrder(t *testing.T) {
 	})
 }
 
+// The cursor is behind an event until it was handled, also behind one that follows a gap that the
+// client finds itself.
+func TestTheCursorStandsBeforeWhatWasNotHandled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sub := subscription(t, &served{script: script{hold(connected("k-3"), message("k-4"), message("k-9"))}})
+		if got, err := collect(t, sub, 3); err != nil || sub.Cursor() != "zone:w:a@k-4" {
+			t.Errorf("got %v, %v; the cursor is %s", got, err, sub.Cursor())
+		}
+	})
+}
+
 // What is lost is told, also by a server that forgets to.
 func TestWhatIsLostIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -68,6 +68,8 @@ type Viewer struct {
 	Name string
 	// CanSignOut says that there is a session that can be ended.
 	CanSignOut bool
+	// CanRebalance says that the button for it is of use.
+	CanRebalance bool
 	// Limited says that only rooms of Warehouses are shown.
 	Limited    bool
 	Warehouses []string

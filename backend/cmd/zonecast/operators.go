@@ -29,15 +29,15 @@ func (s *server) operatorEvent(e operator.Event) {
 	entry := audit.Entry{Who: e.Who, Action: audit.Login, Result: audit.Done, Detail: e.Why, Address: e.Address}
 	switch {
 	case e.Action == operator.SignOut:
-		entry.Action = audit.Logout
+		if entry.Action = audit.Logout; e.Result == operator.Refused {
+			entry.Result = audit.Failed
+		}
 		s.audit.Record(entry)
 	case e.Result == operator.Refused:
 		s.metrics.LoginFailed(e.Why)
 		s.audit.Failure(entry)
-	case e.Why == operator.Basic: // each request of a program is one
+	default: // of a program each request is one, and anybody with a password may send the form again and again
 		s.audit.LoggedIn(e.Who, e.Address)
-	default:
-		s.audit.Record(entry)
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *server) renderSignIn(w http.ResponseWriter, r *http.Request, status int
 func viewer(r *http.Request) dashboard.Viewer {
 	who := operator.From(r.Context())
 	names, all := who.Warehouses(operator.Viewer)
-	return dashboard.Viewer{Name: who.Name, CanSignOut: who.HasSession(), Limited: !all, Warehouses: names}
+	return dashboard.Viewer{Name: who.Name, CanSignOut: who.HasSession(), CanRebalance: who.Require(operator.Admin) == nil, Limited: !all, Warehouses: names}
 }
 
 // mayView reports whether who sends the request may see the rooms of a warehouse.

@@ -297,7 +297,9 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.cluster.Run(beating) })
 	running.Go(func() { s.revocations.Run(beating) })
 	running.Go(func() { s.audit.Run(beating) })
-	running.Go(func() { s.balancer.Run(ctx) }) // which ends before clients are sent away
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	running.Go(func() { s.balancer.Run(serving) }) // which ends before clients are sent away
 	running.Go(func() { s.reloadOnHangup(beating) })
 	running.Go(func() { s.ui.Run(beating) })
 	failed := make(chan error, 2)
@@ -316,6 +318,7 @@ func (s *server) run(ctx context.Context) error {
 	case err = <-failed:
 		err = fmt.Errorf("serve: %w", err)
 	}
+	stopServing()
 	err = errors.Join(err, s.leave(ctx))
 	stopBeating()
 	running.Wait()

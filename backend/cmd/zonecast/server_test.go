@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/gorilla/websocket"
@@ -144,4 +145,24 @@ func TestUpgradesAreCountedAsSuch(t *testing.T) {
 		return metrics[`zonecast_http_requests_total{code="101",method="GET",route="/ws"}`] == 1 &&
 			metrics[`zonecast_http_requests_total{code="426",method="GET",route="/ws"}`] == 1
 	})
+}
+
+// A server whose listener fails ends, with the reason.
+func TestAServerThatCantServeEnds(t *testing.T) {
+	var p program
+	_, err := kong.Must(&p).Parse([]string{"--listen=127.0.0.1:0", "--drain-timeout=100ms", "--log-level=error"})
+	testkit.Must(t, err)
+	s, err := start(t.Context(), &p.Serve.Config)
+	testkit.Must(t, err)
+	testkit.Must(t, s.listener.Close())
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(t.Context()) }()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "serve:") {
+			t.Errorf("ended with %v", err)
+		}
+	case <-time.After(testkit.Patience):
+		t.Fatal("it listens nowhere and goes on")
+	}
 }

@@ -95,6 +95,6 @@ func Outcome(e *audit.Entry, err error) {
 // forbidden records that an operator asked for what the role does not permit.
 func (t *Table) forbidden(c echo.Context, who string, err error) {
 	e := t.entry(c)
-	e.Who, e.Detail = who, wire.AsError(err).Message
-	t.audit.Failure(*e)
+	e.Who, e.Result, e.Detail = who, audit.Refused, wire.AsError(err).Message
+	t.audit.Record(*e)
 }

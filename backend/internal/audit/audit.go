@@ -82,8 +82,8 @@ const (
 	// loginInterval is how long an operator who goes on from the same address is not noted again.
 	loginInterval = time.Hour
 	maxLogins     = 1000
-	// eachFailure and eachService are how many entries of one caller are written in a minute.
-	eachFailure, eachService = 1, 60
+	// So many entries of one caller, action and result are written in a minute.
+	eachFailure, eachService, eachOperator = 1, 60, 120
 )
 
 // A Log is safe for concurrent use. One that is nil records nothing.
@@ -96,6 +96,7 @@ type Log struct {
 	logins   *lru.Cache[login, time.Time] // when they were recorded
 	failures tally                        // of strangers
 	services tally                        // what they changed
+	changes  tally                        // what operators changed, or were refused
 
 	unshared chan struct{} // holds a token while waiting is not empty
 
@@ -124,7 +125,8 @@ func Open(o Options) (*Log, error) {
 	if o.OnRefuse == nil {
 		o.OnRefuse = func(bus.Kind, bus.Refusal) {}
 	}
-	l := &Log{opts: o, unshared: make(chan struct{}, 1), failures: tally{each: eachFailure}, services: tally{each: eachService}}
+	l := &Log{opts: o, unshared: make(chan struct{}, 1), failures: tally{each: eachFailure, callers: maxStrangers},
+		services: tally{each: eachService, callers: maxStrangers}, changes: tally{each: eachOperator, callers: maxOperators}}
 	l.logins, _ = lru.New[login, time.Time](maxLogins) // of a size that is one
 	if o.File != "" {
 		l.file = &file{name: o.File}
@@ -138,8 +140,14 @@ func Open(o Options) (*Log, error) {
 // Use sets the store, and what signs the entries in it; nil for nothing.
 func (l *Log) Use(store Store, signer *bus.Signer) { l.store, l.signer = store, signer }
 
-// Record writes an entry. It sets the time, if there is none, and the node.
-func (l *Log) Record(e Entry) { l.record(e, Operators) }
+// Record writes an entry. It sets the time, if there is none, and the node. Of an operator who does
+// the same again and again the first ones of a minute are written, and how many more there were: an
+// operator can neither fill a disk nor displace what others did.
+func (l *Log) Record(e Entry) {
+	if l != nil && l.changes.add(caller{action: e.Action, who: e.Who, address: e.Address, result: e.Result}) {
+		l.record(e, Operators)
+	}
+}
 
 func (l *Log) record(e Entry, list List) {
 	if l == nil {

@@ -207,6 +207,36 @@ func TestPagesHaveEachEntryOnce(t *testing.T) {
 	}
 }
 
+// An operator who does nothing again and again, or is refused it, displaces nobody's entries.
+func TestAnOperatorDisplacesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "audit.log")
+		l, _ := open(t, file)
+		l.Use(audit.NewMemory(), nil)
+		ctx, stop := context.WithCancel(t.Context())
+		go l.Run(ctx)
+		l.Record(audit.Entry{Who: "ann", Action: audit.Ban, Result: audit.Done})
+		for i := range 6000 {
+			l.Record(audit.Entry{Who: "bob", Action: audit.Disconnect, Result: audit.Done, Target: fmt.Sprint(i), Address: "10.0.0.1"})
+		}
+		time.Sleep(2 * time.Minute)
+		stop()
+		synctest.Wait()
+		all, counted := lines(t, file), 0
+		for _, e := range all {
+			if e.Who == "bob" {
+				counted += max(1, e.Count)
+			}
+		}
+		if len(all) != 1+120+1 || counted != 6000 {
+			t.Errorf("%d lines count %d changes", len(all), counted)
+		}
+		if page := read(t, l, audit.Query{Who: "ann"}); len(page.Entries) != 1 {
+			t.Errorf("another operator's entry is gone: %+v", page)
+		}
+	})
+}
+
 // away is a store that takes nothing.
 type away struct{ audit.Store }
 
@@ -217,7 +247,7 @@ func TestEntriesWaitForTheStore(t *testing.T) {
 	memory := audit.NewMemory()
 	l.Use(away{memory}, nil)
 	for i := range 1500 {
-		l.Record(audit.Entry{Target: fmt.Sprint(i)})
+		l.Record(audit.Entry{Who: fmt.Sprint("operator-", i%100), Target: fmt.Sprint(i)})
 	}
 	if page := read(t, l, audit.Query{}); len(page.Entries) != 0 || failures.Load() < 500 {
 		t.Errorf("%d entries, %d failures", len(page.Entries), failures.Load())

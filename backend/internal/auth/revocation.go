@@ -114,6 +114,19 @@ func (r *Revocations) HasToken(id string) bool {
 	return index != nil && slices.ContainsFunc(index.tokens[id], func(one Revocation) bool { return !one.Over(now) })
 }
 
+// OfSession reports whether it ends a session of an operator.
+func (r Revocation) OfSession() bool { return strings.HasPrefix(r.TokenID, SessionPrefix) }
+
+// Count returns how many are in force: those that end sessions, or the others.
+func (r *Revocations) Count(sessions bool) (n int) {
+	for _, one := range r.List() {
+		if one.OfSession() == sessions {
+			n++
+		}
+	}
+	return n
+}
+
 // Has reports whether one of this ID is in force.
 func (r *Revocations) Has(id string) bool {
 	r.mu.Lock()

@@ -45,7 +45,7 @@ type File struct {
 	opts Options // static
 
 	mu   sync.Mutex
-	seen []byte // what was read last, whether it could be used or not
+	seen []byte // what is in force
 	told string // the error that OnReload was told last; empty after it was taken over
 }
 
@@ -78,27 +78,31 @@ func (f *File) read() (changed bool, err error) {
 	case f.seen != nil && bytes.Equal(p, f.seen):
 		return false, nil
 	}
-	f.seen = append([]byte{}, p...)
+	// What can't be used now is tried again: it may hang on another file.
 	if err := f.opts.Use(p); err != nil {
 		return false, fmt.Errorf("%s: %w", f.opts.Path, err)
 	}
+	f.seen = append([]byte{}, p...)
 	return true, nil
 }
 
 // Reload takes over what the file says now.
 func (f *File) Reload() {
 	changed, err := f.read()
+	if err == nil && !changed {
+		f.isNews(nil)
+		return
+	}
+	if !f.isNews(err) {
+		return
+	}
 	switch {
 	case err != nil:
 		f.opts.Log.Error("file not taken over: what it said before stays in force", "setting", f.opts.Setting, "error", err)
-	case changed:
-		f.opts.Log.Info("file reloaded", "setting", f.opts.Setting, "path", f.opts.Path)
 	default:
-		return
+		f.opts.Log.Info("file reloaded", "setting", f.opts.Setting, "path", f.opts.Path)
 	}
-	if f.isNews(err) {
-		f.opts.OnReload(f.opts.Setting, err)
-	}
+	f.opts.OnReload(f.opts.Setting, err)
 }
 
 // isNews reports whether an error is another one than before: a file that is missing is looked for

@@ -36,20 +36,32 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners []net.Listener
-	conns     map[net.Conn]time.Time // since when each is idle; zero while it has a request
+	conns     map[net.Conn]use
 }
+
+// use is what a connection is used for.
+type use struct {
+	since     time.Time // when it was idle last, or began to send a request
+	answering bool      // a handler works on a request
+}
+
+type connKey struct{}
 
 // New returns a server that leaves with Shutdown instead of s.Shutdown.
 func New(s *http.Server) *Server {
-	l := &Server{http: s, conns: map[net.Conn]time.Time{}}
+	l := &Server{http: s, conns: map[net.Conn]use{}}
 	handler := s.Handler
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if l.leaving.Load() {
 			w.Header().Set("Connection", "close")
 		}
+		if c, ok := r.Context().Value(connKey{}).(net.Conn); ok {
+			l.answers(c)
+		}
 		handler.ServeHTTP(w, r)
 	})
 	s.ConnState = l.observe
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
 	return l
 }
 
@@ -66,12 +78,20 @@ func (s *Server) observe(c net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch state {
-	case http.StateNew, http.StateIdle:
-		s.conns[c] = time.Now()
-	case http.StateActive:
-		s.conns[c] = time.Time{}
+	case http.StateNew, http.StateIdle, http.StateActive:
+		s.conns[c] = use{since: time.Now()}
 	case http.StateHijacked, http.StateClosed:
 		delete(s.conns, c)
+	}
+}
+
+// answers notes that a connection has a request, not only the beginning of one.
+func (s *Server) answers(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u, open := s.conns[c]; open {
+		u.answering = true
+		s.conns[c] = u
 	}
 }
 
@@ -86,12 +106,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopListening()
 	for s.inUse(time.Now()) && pause(ctx, lookAgain) {
 	}
-	err := s.http.Shutdown(ctx)
+	// What is left has no request, or the beginning of one that does not go on.
+	last, cancel := context.WithTimeout(ctx, lookAgain)
+	defer cancel()
+	err := s.http.Shutdown(last)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		_ = s.http.Close()
+		err = ctx.Err()
+	}
 	if errors.Is(err, net.ErrClosed) {
 		err = nil // of the listeners, which are closed already
-	}
-	if ctx.Err() != nil {
-		_ = s.http.Close() // what it closes is counted in ctx's error
 	}
 	return err
 }
@@ -118,8 +142,8 @@ func (s *Server) stopListening() {
 func (s *Server) inUse(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, since := range s.conns {
-		if since.IsZero() || now.Sub(since) < IdleGrace {
+	for _, u := range s.conns {
+		if u.answering || now.Sub(u.since) < IdleGrace {
 			return true
 		}
 	}

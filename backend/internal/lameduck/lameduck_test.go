@@ -195,3 +195,19 @@ func TestHTTP2ClientsAreToldToGo(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who has sent the beginning of a request holds nothing up, and makes no mistake of the end.
+func TestHalfARequestHoldsNothingUp(t *testing.T) {
+	s := serve(t, ok)
+	half := dial(t, s.address)
+	_, err := io.WriteString(half, "GET / HTTP/1.1\r\n")
+	testkit.Must(t, err)
+	if _, err := dial(t, s.address).post(); err != nil { // by then the server has read what came before
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}

@@ -87,6 +87,7 @@ type file struct {
 	looked   time.Time
 	modified time.Time
 	size     int64
+	told     string // the error that was logged last
 	current  map[string]Account
 }
 
@@ -108,13 +109,15 @@ func (f *file) accounts() map[string]Account {
 	}
 	var read map[string]Account
 	if err == nil {
-		f.modified, f.size = info.ModTime(), info.Size()
 		read, err = ReadFile(f.name)
 	}
 	if err != nil {
-		f.log.Error("operators not read again: those read before stay", "error", err)
+		if told := err.Error(); told != f.told { // it is tried again each second
+			f.told = told
+			f.log.Error("operators not read again: those read before stay", "error", err)
+		}
 		return f.current
 	}
-	f.current = read
+	f.current, f.modified, f.size, f.told = read, info.ModTime(), info.Size(), ""
 	return f.current
 }

@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -48,6 +49,8 @@ var (
 const (
 	// hashing is how many passwords are hashed at a time: it takes a core for a tenth of a second.
 	hashing = 1
+	// maxHashes is how many logins may wait for that or be in it.
+	maxHashes = 16
 	// rememberFor is how long a login that was right is not hashed again.
 	rememberFor = 5 * time.Minute
 	// maxRemembered bounds how many are remembered; then all are forgotten.
@@ -128,6 +131,7 @@ type Operators struct {
 	provider         *provider
 	keys             [][]byte      // of sessions; the first signs
 	hash             chan struct{} // holds one for each password being hashed
+	hashes           atomic.Int64  // of those and those that wait
 	key              [sha256.Size]byte
 
 	mu         sync.Mutex
@@ -206,18 +210,17 @@ func (o *Operators) Login(r *http.Request, address, name, password string) (Iden
 func (o *Operators) login(r *http.Request, address, name, password, how string) (Identity, error) {
 	now := time.Now()
 	from := network(address)
-	if wait := o.addresses.Spend(from, 1, now); wait > 0 {
-		return Identity{}, o.throttled(name, address, wait)
-	}
 	account, known := o.account(name)
 	who := Identity{Name: name, Grants: []Grant{account.Grant}, hash: account.Hash}
 	seen := o.seen(from, name, password)
-	if o.remembers(seen, account.Hash, now) {
-		o.addresses.Return(from, 1)
+	if o.remembers(seen, account.Hash, now) { // it costs nothing, whoever guesses at this address
 		if how != Basic { // which comes with each request
 			o.event(Event{Who: name, Action: SignIn, Result: OK, Why: how, Address: address})
 		}
 		return who, nil
+	}
+	if wait := o.addresses.Spend(from, 1, now); wait > 0 {
+		return Identity{}, o.throttled(name, address, wait)
 	}
 	if wait := o.names.Spend(shown(name), 1, now); wait > 0 {
 		return Identity{}, o.throttled(name, address, wait)
@@ -289,6 +292,11 @@ func (o *Operators) compare(r *http.Request, name, password, hash string) (bool,
 		given := sha256.Sum256([]byte(password))
 		return subtle.ConstantTimeCompare(given[:], o.password[:]) == 1, nil
 	}
+	if o.hashes.Add(1) > maxHashes {
+		o.hashes.Add(-1)
+		return false, &wire.Error{Code: wire.CodeUnavailable, Message: "too many logins at once: try again", RetryAfter: 1000}
+	}
+	defer o.hashes.Add(-1)
 	select {
 	case o.hash <- struct{}{}:
 		defer func() { <-o.hash }()

@@ -253,7 +253,8 @@ func (p ProviderOptions) grants(claim any) (all []Grant) {
 			ok = err == nil
 		}
 		known := slices.ContainsFunc(all, func(had Grant) bool { return had.String() == g.String() })
-		if size += len(g.String()); ok && !known && len(all) < maxGrants && size <= maxGrantBytes {
+		if ok && !known && len(all) < maxGrants && size+len(g.String()) <= maxGrantBytes {
+			size += len(g.String())
 			all = append(all, g)
 		}
 	}

@@ -89,7 +89,7 @@ func (s *Service) Revoke(ctx context.Context, r auth.Revocation) (auth.Revocatio
 	if err := r.Check(now); err != nil {
 		return r, 0, connadmin.FanOut{}, err
 	}
-	if len(s.Revocations.List()) >= auth.MaxRevocations {
+	if s.Revocations.Count(r.OfSession()) >= auth.MaxRevocations {
 		return r, 0, connadmin.FanOut{}, wire.Errorf(wire.CodeLimitReached,
 			"%d revocations are in force: lift some, or revoke with issuedBefore", auth.MaxRevocations)
 	}
