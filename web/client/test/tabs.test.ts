@@ -77,7 +77,7 @@ function origin() {
     open.push({ kill });
     await client.connect();
     await vi.waitFor(() => expect(client.state.name).toBe('connected'));
-    return { client, heard, kill, copy: () => [...heard] };
+    return { client, heard, kill };
   };
   return { server, openTab };
 }
@@ -144,6 +144,39 @@ test('a tab that comes later gets what is retained, and the others nothing again
   await settled(server, [first, second]);
   server.publish(ZONE, 'TICK', 'next');
   for (const { heard } of [first, second]) await vi.waitFor(() => expect(heard).toEqual(['kept', 'next']));
+});
+
+test('a tab that was away for longer than the leading tab remembers gets what it missed, and the others nothing again', async () => {
+  const { server, openTab } = origin();
+  const pages = { keepOffsets: true, storage: memory() };
+  const [first, away] = [await openTab(), await openTab(pages)];
+  await settled(server, [first, away]);
+  away.kill();
+  const want = Array.from({ length: 1500 }, (_, n) => n);
+  for (const n of want) server.publish(ZONE, 'TICK', n);
+  const back = await openTab(pages);
+  await vi.waitFor(() => expect(back.heard).toEqual(want), 5000);
+  await settled(server, [first, back]);
+  server.publish(ZONE, 'TICK', 1500);
+  for (const { heard } of [first, back]) await vi.waitFor(() => expect(heard).toEqual([...want, 1500]));
+});
+
+test('a tab that joins while messages flow hears all from then on', async () => {
+  const { server, openTab } = origin();
+  const first = await openTab();
+  await settled(server, [first]);
+  let sent = 0;
+  const flow = setInterval(() => server.publish(ZONE, 'TICK', sent++), 1);
+  try {
+    const second = await openTab();
+    await vi.waitFor(() => expect(second.heard.length).toBeGreaterThan(100), 5000);
+    await settled(server, [first, second]);
+    const from = second.heard[0] as number;
+    expect(second.heard).toEqual(second.heard.map((_, n) => from + n));
+    expect(first.heard).toEqual(first.heard.map((_, n) => n));
+  } finally {
+    clearInterval(flow);
+  }
 });
 
 test('a connection that breaks is one for all tabs, and a gap is told to each', async () => {
