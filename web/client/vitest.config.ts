@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 const source = (name: string) => fileURLToPath(new URL(`src/${name}.ts`, import.meta.url));
 
 export default defineConfig({
-  resolve: { alias: { '@zonecast/client/react': source('react'), '@zonecast/client/rooms': source('rooms'), '@zonecast/client/testing': source('testing'), '@zonecast/client/debug': source('debug'), '@zonecast/client': source('index') } },
+  resolve: { alias: [{ find: /^@zonecast\/client$/, replacement: source('index') }, { find: /^@zonecast\/client\/(.+)$/, replacement: source('$1') }] },
   test: {
     // They wait more than they compute, so more files run at once than there are cores.
     maxWorkers: 4,

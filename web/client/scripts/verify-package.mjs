@@ -34,7 +34,7 @@ execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--noEmit', '
 const pack = ['pack', '--dry-run', '--json', '--ignore-scripts'];
 const [packed] = JSON.parse(execFileSync('npm', pack, { encoding: 'utf8' }));
 for (const { path } of packed.files) assert.match(path, /^(dist\/|package\.json$|README\.md$|LICENSE$)/);
-const built = ['index', 'react', 'rooms', 'testing', 'debug'].flatMap((name) => [`${name}.js`, `${name}.d.ts`]);
+const built = ['index', 'react', 'rooms', 'tabs', 'testing', 'debug'].flatMap((name) => [`${name}.js`, `${name}.d.ts`]);
 const needed = ['esm', 'cjs'].flatMap((format) => built.map((name) => `dist/${format}/${name}`));
 for (const path of [...needed, 'README.md'])
   assert.ok(packed.files.some((file) => file.path === path), `${path} is not in the package`);

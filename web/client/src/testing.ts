@@ -36,6 +36,8 @@ export interface Published {
 }
 
 export interface TestServer {
+  /** The way to this server, for what makes clients itself, like createSharedClient. */
+  readonly transport: Transport;
   /** A client of this server. It knows no other transport. */
   client<Events extends object = {}>(options?: Omit<Partial<ClientOptions>, 'transports'>): ZonecastClient<With<Events>>;
   /**
@@ -172,6 +174,7 @@ export function createTestServer(): TestServer {
   };
 
   const server: TestServer = {
+    transport,
     client: (options) => createClient({ url: 'http://zonecast.test', ...options, transports: [transport] }),
     publish: (room, event, data, { retain } = {}) => publish(room, event, data, retain),
     published,

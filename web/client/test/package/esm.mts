@@ -13,6 +13,7 @@ import {
 import { traceClient } from '@zonecast/client/debug';
 import { useConnection, useConnectionState, useZone } from '@zonecast/client/react';
 import { withRooms } from '@zonecast/client/rooms';
+import { createSharedClient } from '@zonecast/client/tabs';
 import { createTestServer } from '@zonecast/client/testing';
 import { WebSocket } from 'ws';
 
@@ -57,6 +58,8 @@ const zone = withRooms(ws).zone('warehouse-1', 'zone-a');
 zone.on('PICK_DONE', (data, meta) => [data.sku.length, meta.offset.length]);
 [zone.latest.PICK_DONE?.sku.length, zone.latest.ALERT?.title, zone.error?.code, (await zone.ready).room];
 await zone.leave();
+
+createSharedClient<{ PICK_DONE: { sku: string } }>({ url: 'http://localhost:3001' }, { name: 'floor' }).on('PICK_DONE', ({ sku }) => sku.length);
 
 const server = createTestServer();
 server.client<{ PICK_DONE: { sku: string } }>({ warehouse: 'w' }).on('PICK_DONE', ({ sku }) => sku.length);
