@@ -18,6 +18,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/api"
+	"github.com/zonecast/zonecast/backend/internal/apidocs"
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
@@ -202,6 +203,7 @@ func (s *server) routes() http.Handler {
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
 	}
+	apidocs.AddRoutes(routes)
 	read(access.Public, "/", to(dashboard.Prefix))
 	read(access.Public, "/ui", to(dashboard.Prefix))
 	signin.AddRoutes(routes, signin.Options{Operators: s.operators, Render: s.renderSignIn})

@@ -1,4 +1,4 @@
-// Builds dist/esm and dist/cjs: minified bundles of the client and of the React hooks with their
+// Builds dist/esm and dist/cjs: minified bundles of the client and of what is built on it with their
 // source maps, and the declarations beside both.
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
@@ -12,11 +12,11 @@ await rm('dist', { recursive: true, force: true });
 
 for (const format of ['esm', 'cjs']) {
   const { outputFiles } = await build({
-    entryPoints: ['src/index.ts', 'src/react.ts', 'src/rooms.ts', 'src/tabs.ts', 'src/testing.ts', 'src/debug.ts'],
+    entryPoints: ['src/index.ts', 'src/react.ts', 'src/rooms.ts', 'src/svelte.ts', 'src/tabs.ts', 'src/testing.ts', 'src/vue.ts', 'src/debug.ts'],
     outdir: `dist/${format}`,
     bundle: true,
     minifySyntax: true,
-    external: ['react', '@zonecast/client'],
+    external: ['react', 'svelte', 'vue', '@zonecast/client'],
     format,
     platform: 'neutral',
     sourcemap: true,

@@ -27,6 +27,8 @@ const checks = [
   { what: 'one connection for all tabs', content: await code('tabs'), limit: 3072 },
   { what: 'the handles of rooms', content: await code('rooms'), limit: 2048 },
   { what: 'the hooks for React, with them', content: await code('react'), limit: 2560 },
+  { what: 'the composables for Vue, with them', content: await code('vue'), limit: 2560 },
+  { what: 'the stores for Svelte, with them', content: await code('svelte'), limit: 2560 },
   { what: 'a client with one transport', content: await using('createClient, webSocket'), limit: 7.5 * 1024 },
   { what: 'an import of parseRoom alone', content: await using('parseRoom'), limit: 1024 },
 ];

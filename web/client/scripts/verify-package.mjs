@@ -26,15 +26,14 @@ const required = createRequire(import.meta.url)('@zonecast/client/react');
 for (const hooks of [await import('@zonecast/client/react'), required])
   assert.deepEqual(Object.keys(hooks).sort(), ['useConnection', 'useConnectionState', 'useZone']);
 
-execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--noEmit', '--project', 'test/package'], {
-  stdio: 'inherit',
-});
+for (const project of ['test/package', 'test/package/page'])
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--noEmit', '--project', project], { stdio: 'inherit' });
 
 // What would be published: the built files, and nothing of the sources or tests.
 const pack = ['pack', '--dry-run', '--json', '--ignore-scripts'];
 const [packed] = JSON.parse(execFileSync('npm', pack, { encoding: 'utf8' }));
 for (const { path } of packed.files) assert.match(path, /^(dist\/|package\.json$|README\.md$|LICENSE$)/);
-const built = ['index', 'react', 'rooms', 'tabs', 'testing', 'debug'].flatMap((name) => [`${name}.js`, `${name}.d.ts`]);
+const built = ['index', 'react', 'rooms', 'svelte', 'tabs', 'testing', 'vue', 'debug'].flatMap((name) => [`${name}.js`, `${name}.d.ts`]);
 const needed = ['esm', 'cjs'].flatMap((format) => built.map((name) => `dist/${format}/${name}`));
 for (const path of [...needed, 'README.md'])
   assert.ok(packed.files.some((file) => file.path === path), `${path} is not in the package`);

@@ -1,0 +1,204 @@
+package apidocs_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/apidocs"
+	"github.com/zonecast/zonecast/backend/internal/problem"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+type document struct {
+	Channels map[string]struct {
+		Messages   map[string]any
+		CloseCodes map[string]struct {
+			Name      string
+			Reconnect bool
+		} `yaml:"x-close-codes"`
+	}
+	Operations map[string]struct {
+		Messages []map[string]string
+	}
+	Components struct {
+		Messages map[string]any
+		Schemas  struct {
+			ErrorCode struct {
+				Enum   []string
+				Status map[string]int `yaml:"x-status"`
+			} `yaml:"errorCode"`
+		}
+	}
+}
+
+func read(t *testing.T) (d document) {
+	t.Helper()
+	if err := yaml.Unmarshal(apidocs.AsyncAPI, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// constants returns the texts of the constants in wire's event.go whose names begin with prefix.
+func constants(t *testing.T, prefix string) (texts []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../../wire/event.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(spec.Names[0].Name, prefix) || len(spec.Values) != 1 {
+			return true
+		}
+		if text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value); err == nil {
+			texts = append(texts, text)
+		}
+		return true
+	})
+	if len(texts) == 0 {
+		t.Fatalf("event.go has no constants %s…", prefix)
+	}
+	slices.Sort(texts)
+	return texts
+}
+
+func TestAsyncAPIHasEachErrorCodeWithItsStatus(t *testing.T) {
+	codes := read(t).Components.Schemas.ErrorCode
+	slices.Sort(codes.Enum)
+	if want := constants(t, "Code"); !slices.Equal(codes.Enum, want) {
+		t.Errorf("codes are %v, want %v", codes.Enum, want)
+	}
+	for code := range codes.Status {
+		if !slices.Contains(codes.Enum, code) {
+			t.Errorf("x-status has %s, which is no code", code)
+		}
+	}
+	for _, code := range codes.Enum {
+		got, ok := codes.Status[code]
+		if !ok {
+			got = http.StatusBadRequest
+		}
+		if want := problem.Of(wire.Errorf(wire.ErrorCode(code), "")).Status; got != want {
+			t.Errorf("%s has status %d, want %d", code, got, want)
+		}
+	}
+}
+
+func TestAsyncAPIHasEachFrame(t *testing.T) {
+	want := append(slices.DeleteFunc(constants(t, "Event"), func(e string) bool { return !wire.IsReserved(e) }), "published")
+	slices.Sort(want)
+	d := read(t)
+	var sent []string
+	for _, operation := range d.Operations {
+		for _, message := range operation.Messages {
+			sent = append(sent, strings.TrimPrefix(message["$ref"], "#/channels/ws/messages/"))
+		}
+	}
+	slices.Sort(sent)
+	for place, got := range map[string][]string{
+		"the channel":    slices.Sorted(maps.Keys(d.Channels["ws"].Messages)),
+		"the operations": sent,
+		"the components": slices.Sorted(maps.Keys(d.Components.Messages)),
+	} {
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: frames are %v, want %v", place, got, want)
+		}
+	}
+}
+
+func TestAsyncAPIHasEachCloseCode(t *testing.T) {
+	codes := read(t).Channels["ws"].CloseCodes
+	if len(codes) != len(wire.CloseCodes()) {
+		t.Errorf("%d close codes, want %d", len(codes), len(wire.CloseCodes()))
+	}
+	for _, want := range wire.CloseCodes() {
+		got := codes[strconv.Itoa(int(want))]
+		if got.Name != want.String() || got.Reconnect != want.Reconnect() {
+			t.Errorf("%d is %+v, want %s, reconnect %v", want, got, want, want.Reconnect())
+		}
+	}
+}
+
+func schemas(t *testing.T) func(name string) *jsonschema.Schema {
+	t.Helper()
+	var tree any
+	testkit.Must(t, yaml.Unmarshal(apidocs.AsyncAPI, &tree))
+	text, err := json.Marshal(tree)
+	testkit.Must(t, err)
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	testkit.Must(t, err)
+	compiler := jsonschema.NewCompiler()
+	testkit.Must(t, compiler.AddResource("asyncapi.json", doc))
+	return func(name string) *jsonschema.Schema {
+		t.Helper()
+		s, err := compiler.Compile("asyncapi.json#/components/schemas/" + name)
+		testkit.Must(t, err)
+		return s
+	}
+}
+
+func TestGoldenFramesAreValidByAsyncAPI(t *testing.T) {
+	text, err := os.ReadFile("../../wire/testdata/golden.json")
+	testkit.Must(t, err)
+	var golden struct{ Server, Client []struct{ Name, Text string } }
+	testkit.Must(t, json.Unmarshal(text, &golden))
+	schema := schemas(t)
+	for _, frame := range slices.Concat(golden.Server, golden.Client) {
+		value, err := jsonschema.UnmarshalJSON(strings.NewReader(frame.Text))
+		testkit.Must(t, err)
+		name := value.(map[string]any)["event"].(string)
+		if !wire.IsReserved(name) {
+			name = "published"
+		}
+		if err := schema(name).Validate(value); err != nil {
+			t.Errorf("%s: %v", frame.Name, err)
+		}
+	}
+}
+
+func TestFramesThatTheServerRefusesAreInvalidByAsyncAPI(t *testing.T) {
+	schema := schemas(t)
+	for _, c := range []struct{ schema, give string }{
+		{"subscribe", `{"event":"subscribe"}`},
+		{"subscribe", `{"event":"subscribe","data":{"warehouse":"w","zoen":"a"}}`},
+		{"subscribe", `{"event":"subscribe","data":{"warehouse":"w","zone":""}}`},
+		{"subscribe", `{"event":"subscribe","data":{"warehouse":"w"},"id":1.5}`},
+		{"publish", `{"event":"publish","data":{"warehouse":"w"}}`},
+		{"authenticate", `{"event":"authenticate","data":{}}`},
+		{"gap", `{"event":"gap","data":{"room":"zone:w","from":"a-1","to":"a-2"}}`},
+	} {
+		value, err := jsonschema.UnmarshalJSON(strings.NewReader(c.give))
+		testkit.Must(t, err)
+		if schema(c.schema).Validate(value) == nil {
+			t.Errorf("%s is valid", c.give)
+		}
+	}
+}
+
+func TestTheServerServesItToAnyone(t *testing.T) {
+	e := echo.New()
+	apidocs.AddRoutes(access.New(e, nil))
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/docs/asyncapi.yaml", nil))
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/yaml" || !bytes.Equal(w.Body.Bytes(), apidocs.AsyncAPI) {
+		t.Errorf("answered %d, %s", w.Code, w.Header())
+	}
+}
