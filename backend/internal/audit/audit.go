@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -168,13 +169,19 @@ func (l *Log) record(e Entry, list List) {
 	l.share(item{list, string(line)})
 }
 
-// cut returns a text as valid UTF-8 of at most maxText bytes.
+// cut returns a text as valid UTF-8 of at most maxText bytes or little more. What a terminal would
+// take for a command, or turns the text around, is replaced.
 func cut(s string) string {
 	const end = "…"
 	if len(s) > maxText {
 		s = s[:maxText-len(end)] + end
 	}
-	return strings.ToValidUTF8(s, "")
+	return strings.Map(func(r rune) rune {
+		if r >= 0x7f && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) { // JSON escapes the others
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
 }
 
 // LoggedIn records that an operator got in, unless that was recorded lately.

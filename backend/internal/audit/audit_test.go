@@ -207,6 +207,16 @@ func TestPagesHaveEachEntryOnce(t *testing.T) {
 	}
 }
 
+// A terminal that shows the file does nothing but that.
+func TestTheFileHasNoCommandsForTerminals(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "audit.log")
+	l, _ := open(t, file)
+	l.Record(audit.Entry{Who: "ann", Action: audit.Ban, Result: audit.Done, Reason: "a\u009b31m\x1b[2J\u202e\x7f\nb"})
+	if e := lines(t, file)[0]; e.Reason != "a\uFFFD31m\x1b[2J\uFFFD\uFFFD\nb" {
+		t.Errorf("the reason is %q", e.Reason)
+	}
+}
+
 // An operator who does nothing again and again, or is refused it, displaces nobody's entries.
 func TestAnOperatorDisplacesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -34,11 +34,23 @@ func (c *Config) listens() (all []error) {
 		case !access.IsLoopback(host) && len(open) > 0 && !c.AllowAnonymous:
 			all = append(all, fmt.Errorf("%s %s can be reached by others, and %s: listen on 127.0.0.1, set what is missing, or set "+
 				"ALLOW_ANONYMOUS=true", a.flag, a.address, strings.Join(open, ", ")))
-		case a.flag == "--admin-listen" && a.address == c.Listen && port != "0":
-			all = append(all, fmt.Errorf("--admin-listen and --listen are both %s: choose another one, or leave --admin-listen out", a.address))
+		case a.flag == "--admin-listen" && port != "0" && overlap(a.address, c.Listen):
+			all = append(all, fmt.Errorf("--admin-listen %s and --listen %s are both the same port of one address: choose another one, "+
+				"or leave --admin-listen out", a.address, c.Listen))
 		}
 	}
 	return all
+}
+
+// overlap reports whether two addresses can't be listened on together.
+func overlap(a, b string) bool {
+	host, port, _ := net.SplitHostPort(a)
+	other, otherPort, _ := net.SplitHostPort(b)
+	all := func(host string) bool {
+		ip := net.ParseIP(host)
+		return host == "" || ip != nil && ip.IsUnspecified()
+	}
+	return port == otherPort && (host == other || all(host) || all(other) || access.IsLoopback(host) && access.IsLoopback(other))
 }
 
 // HasProfiles reports whether /debug/pprof/ is there: at an address of its own, and neither for

@@ -28,7 +28,8 @@ func TestMistakesInAddressesAndCertificatesSayWhatToChange(t *testing.T) {
 		{"an audit log in no folder", []string{"--audit-log=" + folder + "/none/audit.log"}, []string{"AUDIT_LOG", "no directory"}},
 		{"the process's log", []string{"--audit-log=-"}, nil},
 		{"no port for operators", []string{"--admin-listen=127.0.0.1"}, []string{"--admin-listen", "not host:port"}},
-		{"one address for both", []string{"--admin-listen=127.0.0.1:3001"}, []string{"both 127.0.0.1:3001"}},
+		{"one address for both", []string{"--admin-listen=127.0.0.1:3001"}, []string{"--admin-listen 127.0.0.1:3001 and --listen 127.0.0.1:3001 are both"}},
+		{"two names of one address", []string{"--admin-listen=localhost:3001"}, []string{"are both the same port of one address"}},
 		{"operators in public", []string{"--admin-listen=0.0.0.0:3002"}, []string{"--admin-listen 0.0.0.0:3002 can be reached by others", "OPERATOR_PASSWORD"}},
 		{"operators on loopback alone", []string{"--listen=0.0.0.0:3001", "--admin-listen=127.0.0.1:3002"}, []string{"--listen 0.0.0.0:3001", "anyone may publish"}},
 	} {

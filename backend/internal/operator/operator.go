@@ -259,8 +259,11 @@ func (o *Operators) event(e Event) {
 		e.Repeated = o.refusals.Spend(network(e.Address), 1, time.Now()) > 0
 	}
 	if !e.Repeated {
-		o.opts.Log.Log(context.Background(), level, "operator's "+string(e.Action), "operator", e.Who, "result", e.Result, "why", e.Why,
-			"address", e.Address, "error", e.cause)
+		said := []any{"operator", e.Who, "result", e.Result, "why", e.Why, "address", e.Address}
+		if e.cause != nil {
+			said = append(said, "error", e.cause)
+		}
+		o.opts.Log.Log(context.Background(), level, "operator's "+string(e.Action), said...)
 	}
 	o.opts.OnEvent(e)
 }
