@@ -94,7 +94,7 @@ test-python: build ## Test the Python client against a server
 
 .PHONY: test-e2e
 test-e2e: build ## Test the deployment files and every promise over real processes
-	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast LOADTEST_BIN=$(CURDIR)/bin/loadtest go test -race -count 1 -timeout 10m ./e2e
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast LOADTEST_BIN=$(CURDIR)/bin/loadtest go test -race -count 1 -timeout 20m ./e2e
 
 .PHONY: chaos
 chaos: build deps ## Let Redis, its parts, instances and clocks fail for as long as they do in bad times; count every offset
