@@ -153,7 +153,7 @@ func TestCloseCodesExist(t *testing.T) {
 // measuredNames asks a running instance, and for what it has not counted yet, the source.
 func measuredNames(t *testing.T) func(string) bool {
 	t.Helper()
-	s := stacktest.Start(t, stack.Options{Binary: binary(), Instances: 1})
+	s := stacktest.Start(t, stack.Options{Root: repository, Binary: binary(), Instances: 1, Redis: true})
 	text := exposition(t, s.Instances[0].URL)
 	sources, err := filepath.Glob("../internal/metrics/*.go")
 	if err != nil || len(sources) == 0 {
