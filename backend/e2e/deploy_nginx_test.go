@@ -70,7 +70,7 @@ func TestNginxKnowsItsUpstreams(t *testing.T) {
 }
 
 func TestNginxKeepsStreamsOpen(t *testing.T) {
-	for _, path := range []string{`~ ^/(ws|ui/events)$`, `= /sse`} {
+	for _, path := range []string{`~ ^/(ws|ui/events)$`, `= /sse`, `= /eventsource`} {
 		location := nginxLocation(t, path)
 		for _, name := range []string{"proxy_read_timeout", "proxy_send_timeout"} {
 			timeout, err := time.ParseDuration(setting(t, location, name))

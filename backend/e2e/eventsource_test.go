@@ -10,6 +10,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // A browser's EventSource finds the instance that has room, through nginx, and is told to come back
@@ -38,6 +39,14 @@ func TestPromiseEventSourceFindsRoomThroughNginx(t *testing.T) {
 	body, err := io.ReadAll(answer.Body) // which ends
 	if answer.StatusCode != http.StatusOK || err != nil || !strings.HasPrefix(string(body), "retry: ") || strings.Contains(string(body), "connected") {
 		t.Errorf("where no instance has room EventSource gets %s %q, %v", answer.Status, body, err)
+	}
+	// What is said to a program, or of a frame, passes as it is.
+	posted, err := http.Post(s.Nginx.URL+"/sse", "application/json",
+		strings.NewReader(`{"event":"echo","id":7,"data":"`+strings.Repeat("x", wire.InboundFrameBytes)+`"}`))
+	testkit.Must(t, err)
+	defer posted.Body.Close()
+	if body, _ = io.ReadAll(posted.Body); posted.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(string(body), `"event":"error"`) {
+		t.Errorf("a frame that is too large gets %s %s", posted.Status, body)
 	}
 	if answer = ask("*/*"); answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
 		t.Errorf("a program gets %s %v", answer.Status, answer.Header)

@@ -81,7 +81,7 @@ func New(version string) *Metrics {
 		Help:    "Time from a valid publication to its offset; accepted publications only.",
 		Buckets: seconds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
 	m.PublishWaits = counter("zonecast_publish_waits_total",
-		"Publications that waited because members of their room were behind.")
+		"Publications that waited for their room: its members were behind, here or at another instance, or too much was in flight to them.")
 
 	m.QuotaRefusals = counters("zonecast_quota_refusals_total", "Publications refused because a warehouse is at a quota.", "quota")
 
