@@ -64,7 +64,7 @@ function show(): void {
         now,
         updatedAt: zone.updatedAt,
         outdated: zone.outdated,
-        staleAfter: chosen.staleAfter ?? zone.rhythm.staleAfter(Number(staleAfter)),
+        staleAfter: chosen.staleAfter ?? zone.usualInterval.staleAfter(Number(staleAfter)),
       },
       say,
       format,

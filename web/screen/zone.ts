@@ -1,5 +1,5 @@
 import { type Alert, type Figures, type Plan, readAlert, readSnapshot, readUpdate, type Severity, type Update } from './data.js';
-import { Rhythm } from './rhythm.js';
+import { UsualInterval } from './usual-interval.js';
 import { Trend } from './trend.js';
 
 /** Where an event was published: to the zone of this screen, or to the whole building. */
@@ -20,7 +20,7 @@ export class Zone {
   plan: Plan = {};
   figures: Figures = {};
   readonly trend = new Trend();
-  readonly rhythm = new Rhythm();
+  readonly usualInterval = new UsualInterval();
   /** When the server accepted the last event that told something of the zone itself, by the server's clock. */
   updatedAt: number | undefined;
   /** Whether updates of the figures are missing since the last snapshot. */
@@ -77,7 +77,7 @@ export class Zone {
   #take({ figures, now }: Update, time: number): void {
     this.figures = { ...this.figures, ...figures };
     this.updatedAt = time;
-    this.rhythm.note(time);
+    this.usualInterval.note(time);
     if (now !== undefined) this.#offset = now - time;
     if (figures.pickRate !== undefined) this.trend.add(this.now(time), figures.pickRate);
   }

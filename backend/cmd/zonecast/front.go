@@ -22,7 +22,7 @@ import (
 type adminFront struct {
 	listener, system net.Listener
 	http             *http.Server
-	duck             *lameduck.Server
+	graceful         *lameduck.Server
 }
 
 // listen opens the addresses, within limits of their own: who fills one of them leaves the other
@@ -96,12 +96,12 @@ func (s *server) aboutTLS() string {
 // newHTTP makes the servers of both addresses.
 func (s *server) newHTTP(h http.Handler) {
 	s.http = s.newFront(h, access.Place{Hosts: s.config.Hosts(s.config.Listen), Public: s.admin != nil})
-	s.duck = lameduck.New(s.http)
-	s.duck.Listen(s.system)
+	s.graceful = lameduck.New(s.http)
+	s.graceful.Listen(s.system)
 	if s.admin != nil {
 		s.admin.http = s.newFront(h, access.Place{Hosts: s.config.Hosts(s.config.AdminListen)})
-		s.admin.duck = lameduck.New(s.admin.http)
-		s.admin.duck.Listen(s.admin.system)
+		s.admin.graceful = lameduck.New(s.admin.http)
+		s.admin.graceful.Listen(s.admin.system)
 	}
 }
 

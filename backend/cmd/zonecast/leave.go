@@ -38,14 +38,14 @@ func (s *server) leave(ctx context.Context) error {
 		b.RejectPublishes()
 	}
 	s.ui.Close()
-	s.duck.Leave()
+	s.graceful.Leave()
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
 	moved, cut := s.gate.Drain(drain)
-	err := s.duck.Shutdown(drain)
+	err := s.graceful.Shutdown(drain)
 	if s.admin != nil { // last, so that operators see the others off
-		s.admin.duck.Leave()
-		err = errors.Join(err, s.admin.duck.Shutdown(drain))
+		s.admin.graceful.Leave()
+		err = errors.Join(err, s.admin.graceful.Shutdown(drain))
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.log.Warn("requests were still under way at the end of the drain time, and were cut off")

@@ -65,7 +65,7 @@ type server struct {
 	edges     []*edge.Listener    // of both
 	certs     *certs.Certificates // nil without TLS
 	system    net.Listener        // under listener
-	duck      *lameduck.Server    // http, leaving
+	graceful  *lameduck.Server    // http, leaving
 	hub       *hub.Hub
 	pool      *outbox.Pool
 	publisher *publishing.Publisher

@@ -74,7 +74,7 @@ func (s *Session) Authorize(who *auth.Identity) {
 	if who.HasToken() {
 		s.gate.holders.set(s.Session, who)
 		if s.gate.Limits.ReplaceOldest {
-			s.gate.newest.add(who.User, s.Session)
+			s.gate.userSessions.add(who.User, s.Session)
 		}
 		// Whoever revokes it from here on finds the session; who did before is found here.
 		if err := s.gate.Guard.Recheck(who); err != nil {

@@ -70,7 +70,7 @@ type Gate struct {
 	userFrames, addressFrames *limit.Keyed
 	sessions                  sync.Map // of *atomic.Int64: open sessions by transport
 	holders                   holders
-	newest                    newest
+	userSessions              userSessions
 
 	mu          sync.Mutex
 	leaving     bool
@@ -81,7 +81,7 @@ type Gate struct {
 // NewGate returns a gate that is open.
 func NewGate(o Options) *Gate {
 	o.PongTimeout = cmp.Or(o.PongTimeout, wire.PongTimeout)
-	return &Gate{Options: o, newest: newest{most: o.Limits.ConnectionsPerUser},
+	return &Gate{Options: o, userSessions: userSessions{limit: o.Limits.ConnectionsPerUser},
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
 }

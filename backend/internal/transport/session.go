@@ -47,7 +47,7 @@ func (s *Session) End() {
 	queue.Hangup(wire.CloseGoingAway)
 	s.expireAt(time.Time{})
 	if who := g.holders.remove(s.Session); who != nil {
-		g.newest.remove(who.User, s.Session)
+		g.userSessions.remove(who.User, s.Session)
 	}
 	code := queue.Code()
 	g.Metrics.Closed.WithLabelValues(queue.Transport(), code.String()).Inc() // first, so that who sees it gone sees why

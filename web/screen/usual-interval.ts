@@ -9,7 +9,7 @@ const LATEST = 30 * 60_000;
 /** What comes within this time is one burst, in milliseconds. */
 const BURST = 1_000;
 
-export class Rhythm {
+export class UsualInterval {
   #last: number | undefined;
   #intervals: number[] = [];
 

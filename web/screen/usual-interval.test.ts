@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
-import { Rhythm } from './rhythm.js';
+import { UsualInterval } from './usual-interval.js';
 
 function after(intervals: number[], unknown = 60_000): number {
-  const rhythm = new Rhythm();
+  const usual = new UsualInterval();
   let time = 1_000_000;
-  rhythm.note(time);
-  for (const interval of intervals) rhythm.note((time += interval));
-  return rhythm.staleAfter(unknown);
+  usual.note(time);
+  for (const interval of intervals) usual.note((time += interval));
+  return usual.staleAfter(unknown);
 }
 
 it.each([
