@@ -68,7 +68,11 @@ stack: build deps ## Start Redis, three instances, nginx and Prometheus on this 
 .PHONY: up
 up: ## Start the full stack with docker compose, on http://127.0.0.1:8080; its secrets are in .env
 	@bash deploy/secrets.sh .env
-	VERSION=$(VERSION) docker compose up --build --wait
+	docker compose up --build --wait
+
+.PHONY: test-compose
+test-compose: ## Build the image, run the compose file in a container engine, restart and kill an instance under load (root, 10 minutes)
+	bash deploy/test-compose.sh
 
 .PHONY: pin
 pin: ## Add the digests of the images to docker-compose.yml and deploy/Dockerfile (needs docker and a registry)
@@ -95,6 +99,10 @@ test-python: build ## Test the Python client against a server
 .PHONY: test-e2e
 test-e2e: build ## Test the deployment files and every promise over real processes
 	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast LOADTEST_BIN=$(CURDIR)/bin/loadtest go test -race -count 1 -timeout 20m ./e2e
+
+.PHONY: test-chart
+test-chart: ## Check the Helm chart with helm itself and the types of Kubernetes
+	cd deploy/tools/helm && GOWORK=off go test -count 1 ./...
 
 .PHONY: chaos
 chaos: build deps ## Let Redis, its parts, instances and clocks fail for as long as they do in bad times; count every offset
@@ -161,6 +169,11 @@ vuln: ## Look for published weaknesses in all dependencies (govulncheck, npm aud
 .PHONY: sbom
 sbom: ## Write what everything is made of to bin/sbom (CycloneDX JSON)
 	@bash deploy/sbom.sh bin/sbom
+
+.PHONY: release
+release: ## Make the archives, checksums and SBOM of a release in bin/release (VERSION=1.2.0)
+	bash deploy/release.sh $(VERSION) bin/release
+	bash deploy/sbom.sh bin/release/sbom
 
 .PHONY: lint
 lint: ## Check formatting and run go vet
