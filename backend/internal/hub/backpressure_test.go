@@ -39,9 +39,9 @@ func (h *house) publishUntilClosed(data json.RawMessage, most int, slow ...*gues
 		}
 		h.send(broker.Publication{Room: room("a"), Data: data})
 		eventually(h.t, "the others have read", func() bool {
-			waiting := h.pool.Waiting()
+			waiting := h.pool.QueuedBytes()
 			for _, g := range slow {
-				waiting -= int64(g.Queue.Stats().Waiting)
+				waiting -= int64(g.Queue.Stats().QueuedBytes)
 			}
 			return waiting <= 0
 		})
@@ -129,7 +129,7 @@ func TestTheOthersKeepTheirLatencyWhenOneOfAThousandStopsReading(t *testing.T) {
 	steady := func() { // at the pace of those who read
 		for range messages {
 			h.send(broker.Publication{Room: room("a"), Data: xs(2000)})
-			eventually(t, "those who read have read", func() bool { return h.pool.Waiting() == int64(asleep.Queue.Stats().Waiting) })
+			eventually(t, "those who read have read", func() bool { return h.pool.QueuedBytes() == int64(asleep.Queue.Stats().QueuedBytes) })
 		}
 	}
 	for i := range others {
@@ -139,7 +139,7 @@ func TestTheOthersKeepTheirLatencyWhenOneOfAThousandStopsReading(t *testing.T) {
 	before := watch.p99(t, others*messages)
 
 	asleep.enter(room("a"), room("b"))
-	for asleep.Queue.Stats().Waiting == 0 { // until its socket is full
+	for asleep.Queue.Stats().QueuedBytes == 0 { // until its socket is full
 		h.send(broker.Publication{Room: room("b"), Data: xs(60_000)})
 		time.Sleep(time.Millisecond)
 	}
