@@ -62,7 +62,7 @@ const patient = 20 * time.Second
 // arrives.
 func TestAFloodIsDeliveredToEverybody(t *testing.T) {
 	const members = 12
-	h := build(t, options{bytes: 512 << 10, limits: endless, wait: 10 * time.Second, stall: patient})
+	h := build(t, options{bytes: 512 << 10, limits: endless, wait: time.Minute, stall: patient})
 	h.dial = narrow
 	guests := make([]*guest, members)
 	for i := range guests {
@@ -173,7 +173,7 @@ func TestAFloodOfSlowReadersIsDeliveredToEverybody(t *testing.T) {
 	// A smaller bound is filled while the system does not run the thread of one reader, which is then
 	// an outlier.
 	h := build(t, options{bytes: 512 << 10, limits: endless, slow: 50 * time.Millisecond,
-		wait: 20 * time.Second, stall: patient, meter: &slow})
+		wait: time.Minute, stall: patient, meter: &slow})
 	h.dial = narrow
 	guests := make([]*guest, members)
 	for i := range guests {
@@ -270,7 +270,7 @@ func TestAFloodOfManyRoomsIsDeliveredToWhoIsInAllOfThem(t *testing.T) {
 	for _, others := range []int{0, 9} {
 		t.Run(fmt.Sprint(others, " others in each"), func(t *testing.T) {
 			const rooms, each = 32, 20
-			h := build(t, options{bytes: 1 << 20, rooms: rooms, limits: endless, wait: 20 * time.Second, stall: patient})
+			h := build(t, options{bytes: 1 << 20, rooms: rooms, limits: endless, wait: time.Minute, stall: patient})
 			var joins []hub.Join
 			for i := range rooms {
 				joins = append(joins, hub.Join{Room: room(fmt.Sprint(i))})
