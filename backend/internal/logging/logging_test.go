@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,28 +45,48 @@ func TestTheLevelChangesWhileTheServerRuns(t *testing.T) {
 	}
 }
 
+// An output may be written to by several goroutines.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+// take returns what was written since the last call.
+func (o *output) take() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	defer o.text.Reset()
+	return o.text.String()
+}
+
 // A flood of lines is cut, and what was left out is counted, also when no other line follows.
 func TestAFloodIsSampledAndWhatIsLeftOutIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out output
 		log := logging.Sampled(logging.New(&out, "text", slog.LevelInfo), "connection closed")
 		for i := range 1000 {
 			log.With("n", i).Info("connection closed")
 		}
-		if n := strings.Count(out.String(), "\n"); n != 100 {
+		if n := strings.Count(out.take(), "\n"); n != 100 {
 			t.Errorf("%d lines at once, want 100", n)
 		}
-		out.Reset()
 		time.Sleep(11 * time.Second)
-		if want := `msg="lines left out" of="connection closed" count=900`; !strings.Contains(out.String(), want) {
-			t.Errorf("%q has no %q", out.String(), want)
+		synctest.Wait()
+		if want := `msg="lines left out" of="connection closed" count=900`; !strings.Contains(out.take(), want) {
+			t.Errorf("no line has %s", want)
 		}
-		out.Reset()
 		for i := range 3 {
 			log.Info("connection closed", "n", fmt.Sprint("again-", i))
 		}
 		time.Sleep(time.Minute)
-		if got := out.String(); strings.Count(got, "\n") != 3 {
+		synctest.Wait()
+		if got := out.take(); strings.Count(got, "\n") != 3 {
 			t.Errorf("after the flood: %q", got)
 		}
 	})
