@@ -217,7 +217,7 @@ func (b *Memory) publish(p Publication) (_ Receipt, over bool, _ error) {
 	r.n++
 	m := &Message{
 		Message: wire.Message{Room: p.Room, Event: p.Event, Offset: wire.Offset{Epoch: r.epoch, N: r.n},
-			Time: now.UnixMilli(), Data: p.Data},
+			Time: now.UnixMilli(), Data: p.Data, Traceparent: p.Traceparent},
 		Accepted: wire.MicrosOf(now),
 		Retain:   p.Retain,
 		Conflate: p.Conflate,
