@@ -152,7 +152,7 @@ func (s *Session) catchUp(ctx context.Context, r *room, after wire.Offset, retai
 		if done || err != nil {
 			return err
 		}
-		frames, gap, err := s.hub.replays.after(ctx, r.name, after, r.epoch())
+		frames, gap, err := s.hub.replays.framesAfter(ctx, r.name, after, r.epoch())
 		if err != nil {
 			return err
 		}
