@@ -83,7 +83,7 @@ func (t Target) Room() (Room, error) { return NewRoom(t.Warehouse, t.Zone) }
 // Subscribe is the data of a subscribe. That of an unsubscribe is a [Target].
 type Subscribe struct {
 	Target
-	// Offset, if given, asks for the messages after it.
+	// Offset, if given, asks for the messages after it; [ParsePlace] reads it.
 	Offset string `json:"offset,omitempty"`
 }
 

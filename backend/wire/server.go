@@ -52,6 +52,8 @@ func AppendMessage(dst []byte, m *Message) []byte {
 type Position struct {
 	Room   string `json:"room"`
 	Offset string `json:"offset,omitempty"`
+	// Retained is how many retained events follow; to publish it is 0.
+	Retained int `json:"retained,omitempty"`
 }
 
 // PositionOf returns the position in its text form.
