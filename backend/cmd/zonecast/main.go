@@ -32,6 +32,7 @@ type program struct {
 	Health       healthCommand       `cmd:"" help:"Ask an instance whether it is ready; exit code 0 if it is."`
 	Drain        drainCommand        `cmd:"" help:"Ask an instance to leave (SIGTERM), and wait until it has: for preStop hooks. Exit code 0 once it is gone."`
 	Token        tokenCommand        `cmd:"" help:"Make and inspect tokens of clients and keys of publishers."`
+	Account      accountCommand      `cmd:"" help:"Make the line of OPERATORS_FILE for an operator. The password comes from the terminal or standard input."`
 	CheckHistory checkHistoryCommand `cmd:"" help:"Check what publishers and clients saw against the promises of the protocol; exit code 0 if all were kept, 1 if not."`
 	Quit         kong.VersionFlag    `name:"version" help:"Show the version."`
 }

@@ -54,7 +54,7 @@ func startInstance(name string, redis *redisModel, s *Scenario) (*instance, erro
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	in.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: redisconn.Over("redis:6379", s.Sharded, dialer(redis, name)),
-		Limits: broker.Limits{Messages: s.History}, Log: log, Pace: in.hub.Await}, in.hub)
+		Limits: broker.Limits{Messages: s.History}, Log: log, Pace: in.hub.WaitForCapacity}, in.hub)
 	if err != nil {
 		in.pool.Close()
 		return nil, fmt.Errorf("start %s: %w", name, err)
