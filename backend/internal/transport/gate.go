@@ -248,12 +248,20 @@ func AskToReconnect(q *outbox.Queue, reason string, spread time.Duration) {
 	q.Close(wire.CloseRestart, reason)
 }
 
-// lastWait is how long connections have to end after they were hung up.
-const lastWait = time.Second
+const (
+	// lastWait is how long connections have to end after they were hung up.
+	lastWait = time.Second
+	// lookAgain is between two looks at the connections that are left.
+	lookAgain = 20 * time.Millisecond
+)
+
+// spreadShare is the part of the time to drain over which clients are sent away; the rest is for
+// those that are slow to go.
+const spreadShare = 0.75
 
 // Drain lets nobody in any more, tells each client to come back elsewhere and closes the
-// connections, spread over half of the time that ctx gives. It returns how many clients were told, and how
-// many connections had to be cut at the end of that time.
+// connections, spread over three quarters of the time that ctx gives. It returns how many clients were
+// told, and how many connections had to be cut at the end of that time.
 func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	g.mu.Lock()
 	g.leaving = true
@@ -263,9 +271,14 @@ func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	if !ok {
 		until = time.Now()
 	}
-	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
-	for _, s := range sessions {
+	pause := time.Duration(spreadShare * float64(time.Until(until)) / float64(len(sessions)+1))
+	told := make(map[*hub.Session]bool, len(sessions))
+	tell := func(s *hub.Session) {
+		told[s] = true
 		AskToReconnect(s.Queue, "restart: reconnect", SpreadWhenPaced)
+	}
+	for _, s := range sessions {
+		tell(s)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -273,19 +286,28 @@ func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	}
 	gone := make(chan struct{})
 	go func() { g.open.Wait(); close(gone) }()
-	select {
-	case <-gone:
-	case <-ctx.Done():
-		left := g.Hub.Sessions()
-		for _, s := range left {
-			s.Queue.Hangup(wire.CloseRestart)
-		}
-		cut = len(left)
+	for over := false; !over; {
 		select {
 		case <-gone:
-		case <-time.After(lastWait): // what a connection is in the middle of may take ActionTimeout
-			g.Log.Warn("connections are left behind, in the middle of something", "connections", g.Hub.Connections())
+			return len(told), 0
+		case <-ctx.Done():
+			over = true
+		case <-time.After(lookAgain):
+			for _, s := range g.Hub.Sessions() { // who was let in just before, and opened since
+				if !told[s] {
+					tell(s)
+				}
+			}
 		}
 	}
-	return len(sessions), cut
+	left := g.Hub.Sessions()
+	for _, s := range left {
+		s.Queue.Hangup(wire.CloseRestart)
+	}
+	select {
+	case <-gone:
+	case <-time.After(lastWait): // what a connection is in the middle of may take ActionTimeout
+		g.Log.Warn("connections are left behind, in the middle of something", "connections", g.Hub.Connections())
+	}
+	return len(told), len(left)
 }
