@@ -31,7 +31,7 @@ func TestPromiseRollingRestart(t *testing.T) {
 		clients, zones, rate, most = 3000, 100, 500, 2*time.Second
 	}
 	s := stacktest.Start(t, stack.Options{Root: repository, Binary: binary(), Instances: 3, Redis: true, Nginx: true,
-		Settings: map[string]string{"DRAIN_DELAY": "500ms", "HISTORY_MESSAGES": "5000"}})
+		Settings: map[string]string{"DRAIN_DELAY": "3s", "HISTORY_MESSAGES": "5000"}})
 	through := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}}
 	last := make([]atomic.Pointer[wire.Offset], zones)
 	var failed, published atomic.Int64

@@ -76,6 +76,7 @@ type Config struct {
 
 	Edge
 	Users
+	File
 }
 
 // DefaultListen is the address that the server listens on by default.

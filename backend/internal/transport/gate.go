@@ -71,6 +71,7 @@ type Gate struct {
 	sessions                  sync.Map // of *atomic.Int64: open sessions by transport
 	holders                   holders
 	userSessions              userSessions
+	adjustable
 
 	mu          sync.Mutex
 	leaving     bool
@@ -81,9 +82,13 @@ type Gate struct {
 // NewGate returns a gate that is open.
 func NewGate(o Options) *Gate {
 	o.PongTimeout = cmp.Or(o.PongTimeout, wire.PongTimeout)
-	return &Gate{Options: o, userSessions: userSessions{limit: o.Limits.ConnectionsPerUser},
+	g := &Gate{Options: o,
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
+	g.userSessions.limit.Store(int64(o.Limits.ConnectionsPerUser))
+	g.limits.Store(&o.Limits)
+	g.SetOrigins(o.Origins)
+	return g
 }
 
 // AddTransport makes a transport known to the metrics, before the first client comes.
@@ -111,7 +116,7 @@ func (g *Gate) Enter(address string) error {
 	switch {
 	case g.leaving:
 		return g.RefuseAs("draining", errLeaving)
-	case g.Limits.Connections > 0 && g.connections >= g.Limits.Connections:
+	case g.Options.Limits.Connections > 0 && g.connections >= g.Options.Limits.Connections:
 		return g.RefuseAs(string(wire.CodeLimitReached), &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryWhenFull,
 			Message: "connection limit reached (MAX_CONNECTIONS): connect to another instance, or later"})
 	case !g.addresses.Enter(address):
@@ -168,7 +173,7 @@ var errLeaving = &wire.Error{Code: wire.CodeUnavailable, Message: "this instance
 // EnterUser counts a connection of a user in, or refuses it; someone without a name is never
 // refused, nor anybody where the newest connection replaces the oldest. Without an error, LeaveUser has to follow.
 func (g *Gate) EnterUser(user string) error {
-	if g.Limits.ReplaceOldest || g.users.Enter(user) {
+	if g.Options.Limits.ReplaceOldest || g.users.Enter(user) {
 		return nil
 	}
 	return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
@@ -177,7 +182,7 @@ func (g *Gate) EnterUser(user string) error {
 
 // LeaveUser counts it out.
 func (g *Gate) LeaveUser(user string) {
-	if !g.Limits.ReplaceOldest {
+	if !g.Options.Limits.ReplaceOldest {
 		g.users.Leave(user)
 	}
 }
@@ -234,7 +239,7 @@ func ErrRateLimited(wait time.Duration) error {
 // Clients that are sent away come back at random within these times: those that leave one after the
 // other soon, so that what they miss meanwhile is little; those that leave at once over a longer time.
 const (
-	SpreadWhenPaced  = time.Second
+	SpreadWhenPaced  = 500 * time.Millisecond
 	SpreadWhenAtOnce = 2 * time.Second
 	soonest          = 100 * time.Millisecond
 )
