@@ -77,6 +77,7 @@ type Config struct {
 
 	Edge
 	Users
+	File
 }
 
 // DefaultListen is the address that the server listens on by default.

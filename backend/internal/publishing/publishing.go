@@ -58,6 +58,9 @@ type Publisher struct {
 	rates  *limit.Keyed // by warehouse
 }
 
+// SetRate puts another quota of messages in force.
+func (p *Publisher) SetRate(r limit.Rate) { p.rates.SetRate(r) }
+
 // New returns a publisher.
 func New(opts Options) *Publisher {
 	return &Publisher{opts: opts, recent: newRecentZones(), rates: limit.NewKeyed(opts.Rate)}
@@ -73,7 +76,7 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 	}
 	began := time.Now()
 	if wait := p.rates.Spend(publication.Room.Warehouse, 1, began); wait > 0 {
-		return wire.Position{}, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.opts.Rate.Refill, wait))
+		return wire.Position{}, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.rates.Rate().Refill, wait))
 	}
 	ctx, span, carried := p.opts.Tracer.Publish(ctx, r.Traceparent, via, publication.Room, r.Event)
 	publication.Traceparent = carried
