@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,7 +65,7 @@ type server struct {
 	admin     *adminFront         // nil without ADMIN_LISTEN
 	edges     []*edge.Listener    // of both
 	certs     *certs.Certificates // nil without TLS
-	system    net.Listener        // under listener
+	system    []net.Listener      // under listener
 	graceful  *lameduck.Server    // http, leaving
 	hub       *hub.Hub
 	pool      *outbox.Pool
@@ -185,7 +186,9 @@ func redisOptions(c *config.Config, log *slog.Logger) redisconn.Options {
 
 func (s *server) routes() http.Handler {
 	e := echo.New()
-	e.IPExtractor = newClientAddresses(s.config, s.log).extractor()
+	clients := newClientAddresses(s.config, s.log)
+	e.IPExtractor = clients.extractor()
+	e.Pre(clients.below(s.config.BasePath))
 	e.HTTPErrorHandler = api.Problem(s.log)
 	routes := access.New(e, s.operators)
 	e.Use(count(s.metrics), access.Headers, access.Hosts, routes.HideInternal, timeAnswers)
@@ -293,7 +296,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, w := range s.config.Warnings() {
 		s.log.Warn(w)
 	}
-	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind(),
+	s.log.Info("listening", "addr", strings.Join(addresses(s.system), ", "), "node", s.config.NodeName, "broker", s.brokerKind(),
 		"tls", s.aboutTLS())
 	s.log.Info("access", s.config.Access()...)
 	var running sync.WaitGroup
@@ -314,7 +317,7 @@ func (s *server) run(ctx context.Context) error {
 		running.Go(func() { s.certs.Run(beating) })
 	}
 	if s.admin != nil {
-		s.log.Info("listening for operators and monitoring", "addr", s.admin.listener.Addr().String())
+		s.log.Info("listening for operators and monitoring", "addr", strings.Join(addresses(s.admin.system), ", "))
 		running.Go(func() { failed <- s.serve(s.admin.http, s.admin.listener) })
 	}
 
