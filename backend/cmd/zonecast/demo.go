@@ -28,14 +28,14 @@ type demoCommand struct {
 }
 
 // Run is called by kong.
-func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
+func (c *demoCommand) Run(ctx context.Context, stdout io.Writer, settings reader) error {
 	if err := c.check(); err != nil {
 		return &startError{err}
 	}
 	if c.To != "" {
 		return c.play(ctx, c.To)
 	}
-	s, err := start(ctx, &c.Config)
+	s, err := start(ctx, &c.Config, settings)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (c *demoCommand) play(ctx context.Context, url string) error {
 	if err != nil {
 		return &startError{fmt.Errorf("--to: %w", err)}
 	}
-	log := newLog(&c.Config)
+	log := newLog(&c.Config, new(slog.LevelVar))
 	together, ctx := errgroup.WithContext(ctx)
 	together.Go(func() error { return demo.RunCrowd(ctx, c.crowd(url, log)) })
 	together.Go(func() error {

@@ -31,7 +31,6 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/edge"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/lameduck"
-	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
@@ -40,6 +39,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/internal/signin"
+	"github.com/zonecast/zonecast/backend/internal/tracing"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/poll"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
@@ -83,7 +83,9 @@ type server struct {
 	revocations *revocation.Service
 	audit       *audit.Log
 	balancer    *rebalance.Balancer
+	tracer      *tracing.Tracer // nil for none
 	hangup      <-chan os.Signal
+	reloading   reloading
 }
 
 // newServer wires a server and listens. Its errors tell the operator what to change.
@@ -92,7 +94,8 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		host, _ := os.Hostname()
 		c.NodeName = host + "-" + rand.Text()[:4]
 	}
-	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now(), hangup: catchHangup()}
+	level := new(slog.LevelVar)
+	s := &server{config: c, log: newLog(c, level), reloading: reloading{level: level}, metrics: metrics.New(version), started: time.Now(), hangup: catchHangup()}
 	var err error
 	if err = s.openAudit(); err != nil {
 		return nil, err
@@ -117,13 +120,19 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	if err = s.listen(); err != nil {
 		return nil, err
 	}
+	if c.TracesEndpoint != "" {
+		if s.tracer, err = tracing.New(tracing.Options{Endpoint: c.TracesEndpoint, SampleRatio: c.TraceSampleRatio,
+			Node: c.NodeName, Version: version, Log: s.log}); err != nil {
+			return nil, errors.Join(err, s.closeListeners())
+		}
+	}
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishWaits.Inc,
-		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge})
+		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
 	s.census.count = s.hub.Counts
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
-	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c)})
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c), Tracer: s.tracer})
 	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.closeListeners())
@@ -132,12 +141,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.balancer = s.newBalancer()
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
-		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: transport.Limits{
-			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser, ReplaceOldest: c.ReplacesOldest(),
-			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
-			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
-			UserFrames:            limit.Rate{Tokens: c.UserRateLimitTokens, Refill: c.UserRateLimitRefill},
-			AddressFrames:         limit.Rate{Tokens: c.AddressRateLimitTokens, Refill: c.AddressRateLimitRefill}}})
+		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: gateLimits(c)})
 	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer})
 	s.gauges()
 	s.newHTTP(s.routes())
@@ -159,7 +163,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
-		Pace: s.hub.Await}, s.hub)
+		Pace: s.hub.WaitForCapacity}, s.hub)
 	if err != nil {
 		return err
 	}
@@ -230,9 +234,9 @@ func (s *server) proxies() []*net.IPNet {
 	return all
 }
 
-func newLog(c *config.Config) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.LogLevel)) // one of the four that the configuration permits
+// newLog returns a log of the level that c says, until level is set to another.
+func newLog(c *config.Config, level *slog.LevelVar) *slog.Logger {
+	level.Set(logLevel(c))
 	o := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(os.Stderr, o))
@@ -247,7 +251,7 @@ func (s *server) gauges() {
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
 	m.Gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil,
-		func() float64 { return float64(s.pool.Waiting()) })
+		func() float64 { return float64(s.pool.QueuedBytes()) })
 	m.Gauge("zonecast_broker_up", "1 while the broker works.", prometheus.Labels{"broker": s.brokerKind()},
 		func() float64 {
 			if s.broker.Health() != nil {
@@ -330,5 +334,15 @@ func (s *server) run(ctx context.Context) error {
 	s.hub.CloseIdleRooms()
 	s.pool.Close()
 	s.guard.Close()
+	if lost := s.closeTracer(); lost != nil {
+		s.log.Warn("the last traces were not sent", "error", lost)
+	}
 	return errors.Join(err, s.cluster.Close(), s.broker.Close())
+}
+
+// closeTracer sends what is still there, for a second at most.
+func (s *server) closeTracer() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return s.tracer.Close(ctx)
 }

@@ -44,6 +44,7 @@ type Config struct {
 	Audit
 	TLS
 	Admin
+	Tracing
 	Base
 
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages kept per room for clients that reconnect."`
@@ -77,6 +78,7 @@ type Config struct {
 
 	Edge
 	Users
+	File
 }
 
 // DefaultListen is the address that the server listens on by default.
@@ -123,6 +125,7 @@ func (c *Config) Check() error {
 		bad("PUBLISH_KEYS has an empty key, or one with a space at its end: write them as KEY,KEY")
 	}
 	all = append(append(all, c.checkAccess()...), c.OperatorSettings.mistakes()...)
+	all = append(all, c.checkTracing()...)
 	for _, s := range []struct {
 		name  string
 		least int64
