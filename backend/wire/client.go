@@ -96,6 +96,8 @@ type Publish struct {
 	Conflate string `json:"conflate,omitempty"`
 	// IdempotencyKey, if given, makes it safe to send the publish again: see [CheckIdempotencyKey].
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
+	// Durable asks for an answer only when the event is kept as the server's settings say.
+	Durable bool `json:"durable,omitempty"`
 }
 
 // Authenticate is the data of an authenticate.
