@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -208,4 +209,34 @@ func TestDurableEndsWithItsRequest(t *testing.T) {
 	cancel()
 	wantCode(t, receipt.Confirm(ctx), wire.CodeNotDurable, "the request ended")
 	seen.want(t, broker.DurableTimeout)
+}
+
+// 64 publishers, each waiting for its answer, side by side at the same server.
+func BenchmarkDurable(b *testing.B) {
+	for _, fsync := range []string{"everysec", "always"} {
+		s := stacktest.Start(b, stack.Options{Redis: true, RedisProgram: valkey, RedisArgs: []string{"--appendfsync", fsync}})
+		r, err := broker.OpenRedis(b.Context(), broker.RedisOptions{Target: find(b, s), Durability: broker.Durability{Timeout: 20 * time.Second}},
+			brokertest.NewRecorder(b))
+		testkit.Must(b, err)
+		for _, durable := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/durable=%v", fsync, durable), func(b *testing.B) {
+				room := brokertest.Room(b)
+				b.SetParallelism(64 / runtime.GOMAXPROCS(0))
+				b.RunParallel(func(p *testing.PB) {
+					for p.Next() {
+						receipt, err := r.Publish(b.Context(), broker.Publication{Room: room, Event: "E", Data: []byte(`{"n":1}`), Durable: durable})
+						if err == nil && durable {
+							err = receipt.Confirm(b.Context())
+						}
+						if err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "publishes/s")
+			})
+		}
+		testkit.Must(b, r.Close())
+	}
 }
