@@ -159,7 +159,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
-		Pace: s.hub.Await, Durability: durability(s.config), OnDurable: s.onDurable()}, s.hub)
+		Pace: s.hub.WaitForCapacity, Durability: durability(s.config), OnDurable: s.onDurable()}, s.hub)
 	if err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func (s *server) gauges() {
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
 	m.Gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil,
-		func() float64 { return float64(s.pool.Waiting()) })
+		func() float64 { return float64(s.pool.QueuedBytes()) })
 	m.Gauge("zonecast_broker_up", "1 while the broker works.", prometheus.Labels{"broker": s.brokerKind()},
 		func() float64 {
 			if s.broker.Health() != nil {
