@@ -103,10 +103,6 @@ test-python: build ## Test the Python client against a server
 test-e2e: build ## Test the deployment files and every promise over real processes
 	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast LOADTEST_BIN=$(CURDIR)/bin/loadtest go test -race -count 1 -timeout 20m ./e2e
 
-.PHONY: test-chart
-test-chart: ## Check the Helm chart with helm itself and the types of Kubernetes
-	cd deploy/tools/helm && GOWORK=off go test -count 1 ./...
-
 .PHONY: chaos
 chaos: build deps ## Let Redis, its parts, instances and clocks fail for as long as they do in bad times; count every offset
 	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -race -count 1 -timeout 30m -v -run TestChaos ./e2e -full
