@@ -217,6 +217,7 @@ func (s *server) routes() http.Handler {
 	signin.AddRoutes(routes, signin.Options{Operators: s.operators, Render: s.renderSignIn})
 	read(access.WarehouseViewer, "/ui/*", echo.WrapHandler(s.whileSignedIn(s.ui)))
 	s.addRebalanceForm(routes)
+	s.addDismissForm(routes)
 	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(dashboard.Audit(s.listAudit, s.log)))
 	if s.config.HasProfiles() {
 		read(access.Admin, "/debug/pprof/*", echo.WrapHandler(profiles()))

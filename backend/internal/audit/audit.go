@@ -34,8 +34,9 @@ const (
 	DeleteRoom     = "delete_room"
 	DeleteRetained = "delete_retained"
 	Rebalance      = "rebalance"
-	Reload         = "reload" // of a file that settings name
-	Login          = "login"  // of an operator
+	Dismiss        = "dismiss" // an instance that is gone
+	Reload         = "reload"  // of a file that settings name
+	Login          = "login"   // of an operator
 	Logout         = "logout"
 	PublishKey     = "publish_key" // of a service
 )
