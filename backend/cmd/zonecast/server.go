@@ -150,11 +150,14 @@ func (s *server) connect(ctx context.Context) (err error) {
 		s.audit.Use(audit.NewMemory(), nil)
 		return nil
 	}
+	if err := s.target.CheckFormat(ctx, s.config.RedisPrefix); err != nil {
+		return err
+	}
 	signer := bus.New(s.config.ClusterSecret)
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
-		Pace: s.hub.Await}, s.hub)
+		Pace: s.hub.WaitForCapacity}, s.hub)
 	if err != nil {
 		return err
 	}
@@ -240,7 +243,7 @@ func (s *server) gauges() {
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
 	m.Gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil,
-		func() float64 { return float64(s.pool.Waiting()) })
+		func() float64 { return float64(s.pool.QueuedBytes()) })
 	m.Gauge("zonecast_broker_up", "1 while the broker works.", prometheus.Labels{"broker": s.brokerKind()},
 		func() float64 {
 			if s.broker.Health() != nil {

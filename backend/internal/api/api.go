@@ -127,7 +127,7 @@ func (a *API) broadcast(c echo.Context) error {
 	if err != nil {
 		return a.Publisher.Reject(via, err)
 	}
-	if err := a.allow(c, who, 1); err != nil {
+	if err := a.spendRate(c, who, 1); err != nil {
 		return err
 	}
 	request.IdempotencyKey = c.Request().Header.Get("Idempotency-Key")
@@ -145,8 +145,8 @@ func errNoZone() error {
 	return wire.Errorf(wire.CodeInvalidRoom, "the zone in the path is empty: name it, or leave /zones/ out for the room of the warehouse")
 }
 
-// allow spends n publications, or counts one as refused.
-func (a *API) allow(c echo.Context, who *auth.Identity, n int) error {
+// spendRate spends n publications, or counts one as refused.
+func (a *API) spendRate(c echo.Context, who *auth.Identity, n int) error {
 	if a.Allow == nil {
 		return nil
 	}

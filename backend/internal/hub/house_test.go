@@ -130,7 +130,7 @@ func build(t testing.TB, o options) *house {
 		if left := h.broker.subscribed(); len(left) > 0 {
 			t.Errorf("still subscribed to %v", left)
 		}
-		eventually(t, "no byte waits", func() bool { return h.pool.Waiting() == 0 })
+		eventually(t, "no byte waits", func() bool { return h.pool.QueuedBytes() == 0 })
 		h.pool.Close()
 	})
 	return h
@@ -215,7 +215,7 @@ func (h *house) flood(room wire.Room, publishers int) (stop func()) {
 			for ctx.Err() == nil {
 				h.publish(room, 3)
 				time.Sleep(time.Millisecond)
-				for h.pool.Waiting() > 64<<10 && ctx.Err() == nil {
+				for h.pool.QueuedBytes() > 64<<10 && ctx.Err() == nil {
 					time.Sleep(100 * time.Microsecond)
 				}
 			}

@@ -241,7 +241,7 @@ func TestJoiningManyRoomsThrowsNobodyOut(t *testing.T) {
 					joins[i].After = first
 				}
 			}
-			eventually(t, "the keepers have read", func() bool { return h.pool.Waiting() == 0 })
+			eventually(t, "the keepers have read", func() bool { return h.pool.QueuedBytes() == 0 })
 			g := h.sleeper("g")
 			g.pace = 100 * time.Microsecond
 			g.wake()

@@ -151,7 +151,7 @@ func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Of
 		if done || err != nil {
 			return err
 		}
-		frames, gap, err := s.hub.replays.after(ctx, r.name, after, r.epoch())
+		frames, gap, err := s.hub.replays.framesAfter(ctx, r.name, after, r.epoch())
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func (c *counters) flush() {
 		c.pool.opts.Meter.Latencies(c.times)
 	}
 	if c.charge > 0 {
-		c.pool.waiting.Add(-int64(c.charge))
+		c.pool.queuedBytes.Add(-int64(c.charge))
 	}
 	c.messages, c.bytes, c.charge, c.times = 0, 0, 0, c.times[:0]
 }

@@ -182,6 +182,7 @@ func TestMistakes(t *testing.T) {
 		{"a share above all", nil, []string{"--echo-share=101%"}, []string{"--echo-share (ECHO_SHARE)"}},
 		{"offline for longer than there is time", nil, []string{"--scenario=flaky", "--offline=20s"}, []string{"--offline (OFFLINE) is 20s of every 15s"}},
 		{"a ramp to nowhere", nil, []string{"--scenario=ramp"}, []string{"give a --threshold"}},
+		{"a ramp that begins above its end", nil, []string{"--scenario=ramp", "--threshold=lost==0", "--msg-per-sec=100", "--ramp-max=50"}, []string{"--ramp-max (RAMP_MAX) is 50, less than the 100"}},
 		{"a ramp that does not rise", nil, []string{"--ramp-factor=1"}, []string{"--ramp-factor (RAMP_FACTOR) is 1"}},
 		{"a flood over SSE", nil, []string{"--scenario=flood", "--transport=sse"}, []string{"use websocket"}},
 		{"echo to Socket.IO", nil, []string{"--scenario=echo", "--protocol=socketio"}, []string{"needs an echo"}},
