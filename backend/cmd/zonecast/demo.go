@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,6 +68,9 @@ func (c *demoCommand) check() error {
 		err := c.Config.Check()
 		if c.HasTLS() {
 			err = errors.Join(err, errors.New("the demo can't verify its own certificate: leave TLS_CERT_FILE out, or serve, and use --to with its name"))
+		}
+		if !strings.Contains(c.Listen, ":") || strings.HasPrefix(c.Listen, "unix:") {
+			err = errors.Join(err, errors.New("the demo's clients connect over TCP: begin LISTEN with host:port"))
 		}
 		if len(c.PublishKeys) == 0 && (c.NeedsToken() || c.HasPublishKeys()) {
 			err = errors.Join(err, errors.New("the demo needs a key to publish with: set PUBLISH_KEYS beside AUTH_TOKEN_SECRET"))

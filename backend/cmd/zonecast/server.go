@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/internal/signin"
+	"github.com/zonecast/zonecast/backend/internal/tracing"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/poll"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
@@ -63,7 +65,7 @@ type server struct {
 	admin     *adminFront         // nil without ADMIN_LISTEN
 	edges     []*edge.Listener    // of both
 	certs     *certs.Certificates // nil without TLS
-	system    net.Listener        // under listener
+	system    []net.Listener      // under listener
 	graceful  *lameduck.Server    // http, leaving
 	hub       *hub.Hub
 	pool      *outbox.Pool
@@ -81,6 +83,7 @@ type server struct {
 	revocations *revocation.Service
 	audit       *audit.Log
 	balancer    *rebalance.Balancer
+	tracer      *tracing.Tracer // nil for none
 	hangup      <-chan os.Signal
 	reloading   reloading
 }
@@ -117,13 +120,19 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	if err = s.listen(); err != nil {
 		return nil, err
 	}
+	if c.TracesEndpoint != "" {
+		if s.tracer, err = tracing.New(tracing.Options{Endpoint: c.TracesEndpoint, SampleRatio: c.TraceSampleRatio,
+			Node: c.NodeName, Version: version, Log: s.log}); err != nil {
+			return nil, errors.Join(err, s.closeListeners())
+		}
+	}
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishWaits.Inc,
-		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge})
+		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
 	s.census.count = s.hub.Counts
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
-	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c)})
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c), Tracer: s.tracer})
 	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.closeListeners())
@@ -180,7 +189,9 @@ func redisOptions(c *config.Config, log *slog.Logger) redisconn.Options {
 
 func (s *server) routes() http.Handler {
 	e := echo.New()
-	e.IPExtractor = newClientAddresses(s.config, s.log).extractor()
+	clients := newClientAddresses(s.config, s.log)
+	e.IPExtractor = clients.extractor()
+	e.Pre(clients.below(s.config.BasePath))
 	e.HTTPErrorHandler = api.Problem(s.log)
 	routes := access.New(e, s.operators)
 	e.Use(count(s.metrics), access.Headers, access.Hosts, routes.HideInternal, timeAnswers)
@@ -288,7 +299,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, w := range s.config.Warnings() {
 		s.log.Warn(w)
 	}
-	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind(),
+	s.log.Info("listening", "addr", strings.Join(addresses(s.system), ", "), "node", s.config.NodeName, "broker", s.brokerKind(),
 		"tls", s.aboutTLS())
 	s.log.Info("access", s.config.Access()...)
 	var running sync.WaitGroup
@@ -309,7 +320,7 @@ func (s *server) run(ctx context.Context) error {
 		running.Go(func() { s.certs.Run(beating) })
 	}
 	if s.admin != nil {
-		s.log.Info("listening for operators and monitoring", "addr", s.admin.listener.Addr().String())
+		s.log.Info("listening for operators and monitoring", "addr", strings.Join(addresses(s.admin.system), ", "))
 		running.Go(func() { failed <- s.serve(s.admin.http, s.admin.listener) })
 	}
 
@@ -326,5 +337,15 @@ func (s *server) run(ctx context.Context) error {
 	s.hub.CloseIdleRooms()
 	s.pool.Close()
 	s.guard.Close()
+	if lost := s.closeTracer(); lost != nil {
+		s.log.Warn("the last traces were not sent", "error", lost)
+	}
 	return errors.Join(err, s.cluster.Close(), s.broker.Close())
+}
+
+// closeTracer sends what is still there, for a second at most.
+func (s *server) closeTracer() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return s.tracer.Close(ctx)
 }

@@ -171,7 +171,7 @@ func TestMistakes(t *testing.T) {
 		{"a negative reconnect time", nil, []string{"--reconnect=-1s"}, []string{"--reconnect (RECONNECT) is -1s"}},
 		{"no publishers", nil, []string{"--publishers=0"}, []string{"--publishers (PUBLISHERS) is 0"}},
 		{"no connect rate", nil, []string{"--connect-rate=0"}, []string{"--connect-rate (CONNECT_RATE) is 0"}},
-		{"too little payload", nil, []string{"--payload-bytes=10"}, []string{"--payload-bytes (PAYLOAD_BYTES) is 10: give 59 to 1048576"}},
+		{"too little payload", nil, []string{"--payload-bytes=10"}, []string{"--payload-bytes (PAYLOAD_BYTES) is 10: give 67 to 1048576"}},
 		{"too much payload", nil, []string{"--payload-bytes=2000000"}, []string{"--payload-bytes (PAYLOAD_BYTES) is 2000000"}},
 		{"negative errors", nil, []string{"--max-errors", "-1"}, []string{`--max-errors: "-1" is below 0: write it like 1000`}},
 		{"an unknown scenario", nil, []string{"--scenario=hurricane"}, []string{`--scenario must be one of "fanout","echo"`}},
