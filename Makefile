@@ -24,7 +24,7 @@ demo: ## Start the server with a simulated shift (DEMO_SPEED=60, DEMO_SEED=2, DE
 .PHONY: build
 build: ## Build bin/zonecast and bin/loadtest
 	cd backend && go build -ldflags "-X main.version=$(VERSION)" -o ../bin/zonecast ./cmd/zonecast
-	cd loadtest && go build -o ../bin/loadtest .
+	cd loadtest && go build -ldflags "-X main.version=$(VERSION)" -o ../bin/loadtest .
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
