@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -26,14 +27,16 @@ var version = "dev"
 
 // program is the command line.
 type program struct {
-	Serve   serveCommand     `cmd:"" default:"withargs" help:"Serve. This is what happens without a command."`
-	Demo    demoCommand      `cmd:"" help:"Serve, and play a simulated shift of a few warehouses, so that dashboard and screens have something to show."`
-	Check   checkCommand     `cmd:"" help:"Check the settings, and say what they expose to whom; exit code 0 if they are valid, 2 if not."`
-	Health  healthCommand    `cmd:"" help:"Ask an instance whether it is ready; exit code 0 if it is."`
-	Drain   drainCommand     `cmd:"" help:"Ask an instance to leave (SIGTERM), and wait until it has: for preStop hooks. Exit code 0 once it is gone."`
-	Token   tokenCommand     `cmd:"" help:"Make and inspect tokens of clients and keys of publishers."`
-	Account accountCommand   `cmd:"" help:"Make the line of OPERATORS_FILE for an operator. The password comes from the terminal or standard input."`
-	Quit    kong.VersionFlag `name:"version" help:"Show the version."`
+	Serve        serveCommand        `cmd:"" default:"withargs" help:"Serve. This is what happens without a command."`
+	Demo         demoCommand         `cmd:"" help:"Serve, and play a simulated shift of a few warehouses, so that dashboard and screens have something to show."`
+	Check        checkCommand        `cmd:"" help:"Check the settings, and say what they expose to whom; exit code 0 if they are valid, 2 if not."`
+	Health       healthCommand       `cmd:"" help:"Ask an instance whether it is ready; exit code 0 if it is."`
+	Drain        drainCommand        `cmd:"" help:"Ask an instance to leave (SIGTERM), and wait until it has: for preStop hooks. Exit code 0 once it is gone."`
+	Token        tokenCommand        `cmd:"" help:"Make and inspect tokens of clients and keys of publishers."`
+	Account      accountCommand      `cmd:"" help:"Make the line of OPERATORS_FILE for an operator. The password comes from the terminal or standard input."`
+	CheckHistory checkHistoryCommand `cmd:"" help:"Check what publishers and clients saw against the promises of the protocol; exit code 0 if all were kept, 1 if not."`
+	Quit         kong.VersionFlag    `name:"version" help:"Show the version."`
+	Conformance  conformanceCommand  `cmd:"" help:"Hold any server to the protocol, over all transports; a line per promise, exit code 0 if all are kept, 1 if not, 2 if it is no such server."`
 }
 
 type serveCommand struct{ config.Config }
@@ -69,7 +72,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // the second signal ends the program at once
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.BindTo(stdout, (*io.Writer)(nil))
-	command.Bind(stderrWriter{stderr})
+	command.Bind(stderrWriter{stderr}, newReader(args))
 	err = command.Run()
 	var start *startError
 	switch {
@@ -108,8 +111,8 @@ func complain(w io.Writer, err error, code int) int {
 }
 
 // Run is called by kong.
-func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
-	s, err := start(ctx, &c.Config)
+func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, settings reader) error {
+	s, err := start(ctx, &c.Config, settings)
 	if err != nil {
 		return err
 	}
@@ -119,14 +122,15 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
 	return s.run(ctx)
 }
 
-// start checks the settings and wires a server.
-func start(ctx context.Context, c *config.Config) (*server, error) {
+// start checks the settings and wires a server. It reads them again with settings, which may be nil.
+func start(ctx context.Context, c *config.Config, settings reader) (*server, error) {
+	given := *c
 	connections, err := c.Connections(descriptors())
 	if err := errors.Join(c.Check(), err); err != nil {
 		return nil, &startError{err}
 	}
 	if connections < config.DefaultConnections && c.MaxConnections == 0 {
-		newLog(c).Warn("the limit of open files leaves fewer connections than usual: raise it (ulimit -Hn)",
+		newLog(c, new(slog.LevelVar)).Warn("the limit of open files leaves fewer connections than usual: raise it (ulimit -Hn)",
 			"connections", connections, "usual", config.DefaultConnections)
 	}
 	c.MaxConnections = connections
@@ -134,6 +138,7 @@ func start(ctx context.Context, c *config.Config) (*server, error) {
 	if err != nil {
 		return nil, &startError{err}
 	}
+	s.reloading.read, s.reloading.current = settings, given
 	return s, nil
 }
 
