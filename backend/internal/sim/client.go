@@ -70,8 +70,9 @@ func (c *client) act(now time.Time) {
 
 // leave gives the connection up, and comes back later.
 func (c *client) leave() {
-	if c.peer != nil {
-		c.peer.cut()
+	if p := c.peer; p != nil {
+		c.peer = nil // it need not be told
+		p.cut()
 	}
 	c.away(0)
 }
@@ -460,7 +461,9 @@ func (c *client) receivePoll() {
 		c.frame(p)
 	}
 	c.moveTo(d.Cursor)
-	c.peer.cut()
+	p := c.peer
+	c.peer = nil
+	p.cut()
 	c.away(max(time.Duration(d.RetryAfter)*time.Millisecond, time.Duration(c.rand.Int64N(int64(30*time.Millisecond)))+1))
 }
 

@@ -11,10 +11,11 @@ import (
 )
 
 var (
-	seed    = flag.Uint64("seed", 0, "the seed to simulate, with its transcript; 0 for the first -seeds")
-	first   = flag.Uint64("first", 1, "the first of -seeds")
-	seeds   = flag.Int("seeds", 200, "how many seeds to simulate")
-	without = flag.String("without", "", "names of clients, publishers and faults to leave out, with commas")
+	seed      = flag.Uint64("seed", 0, "the seed to simulate, with its transcript; 0 for the first -seeds")
+	first     = flag.Uint64("first", 1, "the first of -seeds")
+	seeds     = flag.Int("seeds", 200, "how many seeds to simulate")
+	failFirst = flag.Bool("failfirst", false, "stop at the first seed that fails")
+	without   = flag.String("without", "", "names of clients, publishers and faults to leave out, with commas")
 )
 
 func TestMain(m *testing.M) {
@@ -49,6 +50,9 @@ func TestSeeds(t *testing.T) {
 		began := time.Now()
 		if r := Run(t, New(n)); len(r.Violations) > 0 {
 			t.Errorf("seed %d: %s\nrepeat it by: go test ./internal/sim -run TestSeeds -seed %d -v", n, strings.Join(r.Violations, "\n  "), n)
+			if *failFirst {
+				return
+			}
 		}
 		if testing.Verbose() {
 			fmt.Println("seed", n, time.Since(began))
