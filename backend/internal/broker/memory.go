@@ -178,6 +178,9 @@ func (b *Memory) forget(room wire.Room) {
 
 // Publish implements [Broker].
 func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
+	if p.Durable {
+		return Receipt{}, errDurableUnsupported("this server keeps everything in memory alone: give it a Redis (REDIS_URL)")
+	}
 	receipt, over, err := b.publish(p)
 	if over {
 		b.evict()
@@ -217,7 +220,7 @@ func (b *Memory) publish(p Publication) (_ Receipt, over bool, _ error) {
 	r.n++
 	m := &Message{
 		Message: wire.Message{Room: p.Room, Event: p.Event, Offset: wire.Offset{Epoch: r.epoch, N: r.n},
-			Time: now.UnixMilli(), Data: p.Data},
+			Time: now.UnixMilli(), Data: p.Data, Traceparent: p.Traceparent},
 		Accepted: wire.MicrosOf(now),
 		Retain:   p.Retain,
 		Conflate: p.Conflate,
