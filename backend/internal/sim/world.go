@@ -175,7 +175,7 @@ func (w *world) run(t *testing.T) {
 		w.until(time.Now().Add(60 * time.Millisecond))
 	}
 	for _, a := range w.scenario.Clients {
-		w.clients = append(w.clients, &client{w: w, name: a.Name, kind: a.Kind, rooms: a.Rooms, rand: w.randOf(a.Name), at: map[string]string{},
+		w.clients = append(w.clients, &client{w: w, name: a.Name, kind: a.Kind, rooms: a.Rooms, rand: w.randOf(a.Name), at: map[string]string{}, owed: map[string]bool{},
 			next: time.Now().Add(time.Duration(w.rand.Int64N(int64(3 * time.Second))))})
 	}
 	for _, a := range w.scenario.Publishers {
@@ -245,7 +245,7 @@ func (w *world) due(now time.Time) bool {
 func (w *world) rest() {
 	var askers []*client
 	for _, room := range roomNames {
-		c := &client{w: w, name: "ask-" + room, kind: "ws", rooms: []string{room}, rand: w.randOf(room), at: map[string]string{}}
+		c := &client{w: w, name: "ask-" + room, kind: "ws", rooms: []string{room}, rand: w.randOf(room), at: map[string]string{}, owed: map[string]bool{}}
 		askers = append(askers, c)
 	}
 	clients := w.clients
