@@ -6,7 +6,8 @@
 //	                        └──┴──▶ transcript, records ──▶ history.Check
 //
 // Everything runs in one testing/synctest bubble on one processor. The world makes one thing happen,
-// waits until all goroutines have come to rest, and chooses the next: so a seed decides it all.
+// waits until all goroutines have come to rest, and chooses the next. A seed decides the scenario and
+// each delay, and nearly always who comes first among what happens at one moment.
 package sim
 
 import (
