@@ -107,6 +107,12 @@ test-e2e: build ## Test the deployment files and every promise over real process
 chaos: build deps ## Let Redis, its parts, instances and clocks fail for as long as they do in bad times; count every offset
 	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -race -count 1 -timeout 30m -v -run TestChaos ./e2e -full
 
+SEEDS ?= 10000
+
+.PHONY: simulate
+simulate: ## Simulate clusters under faults, each decided by a seed (SEEDS=10000 FIRST=1): docs/simulation.md
+	cd backend && go test -count 1 -timeout 60m ./internal/sim -run TestSeeds -first $(or $(FIRST),1) -seeds $(SEEDS)
+
 .PHONY: rolling
 rolling: build deps ## Restart three instances under 3,000 clients of all transports and 500 publishes/s; print what was lost, and for how long
 	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 10m -v -run TestPromiseRollingRestart ./e2e -full

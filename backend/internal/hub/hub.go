@@ -115,7 +115,7 @@ type room struct {
 
 	refs int // members and those about to be; guarded by the shard's mutex
 
-	subscribing sync.Mutex // held while subscribed changes, with the broker's answer awaited
+	subscribing turn // held while subscribed changes, with the broker's answer awaited
 	subscribed  bool
 	linger      *time.Timer // until the room without members is forgotten; nil while there are some
 
@@ -169,7 +169,7 @@ func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
 	s.mu.Lock()
 	r := s.rooms[name]
 	if r == nil {
-		r = &room{name: name, load: h.control.NewLoad(name)}
+		r = &room{name: name, load: h.control.NewLoad(name), subscribing: make(turn, 1)}
 		s.rooms[name] = r
 	}
 	if r.refs++; r.refs == 1 {

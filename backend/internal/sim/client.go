@@ -29,6 +29,7 @@ type client struct {
 	rand  *rand.Rand
 
 	at     map[string]string // offsets, by room
+	owed   map[string]bool   // rooms of whose retained events some are still to come
 	peer   *peer             // nil while it is away
 	buf    []byte
 	head   bool // the response's head was read
@@ -47,6 +48,9 @@ type client struct {
 		data  []string
 	}
 }
+
+// owesRetained follows the offset of such a room in a cursor.
+const owesRetained = ".retained"
 
 const patience = 70 * time.Second // without a heartbeat
 
@@ -70,8 +74,9 @@ func (c *client) act(now time.Time) {
 
 // leave gives the connection up, and comes back later.
 func (c *client) leave() {
-	if c.peer != nil {
-		c.peer.cut()
+	if p := c.peer; p != nil {
+		c.peer = nil // it need not be told
+		p.cut()
 	}
 	c.away(0)
 }
@@ -118,6 +123,9 @@ func (c *client) connect() {
 		case c.kind == "ws" && i > 0: // by a frame
 		case at != "":
 			c.asked[room] = at
+			if c.owed[room] {
+				at += owesRetained
+			}
 			cursor = append(cursor, room+"@"+at)
 		default:
 			q.Add("room", room)
@@ -410,7 +418,7 @@ func (c *client) line(line string) {
 func (c *client) moveTo(cursor string) {
 	for part := range strings.SplitSeq(cursor, ",") {
 		room, at, _ := strings.Cut(part, "@")
-		c.at[room] = at
+		c.at[room], c.owed[room] = strings.CutSuffix(at, owesRetained)
 	}
 }
 
@@ -460,7 +468,9 @@ func (c *client) receivePoll() {
 		c.frame(p)
 	}
 	c.moveTo(d.Cursor)
-	c.peer.cut()
+	p := c.peer
+	c.peer = nil
+	p.cut()
 	c.away(max(time.Duration(d.RetryAfter)*time.Millisecond, time.Duration(c.rand.Int64N(int64(30*time.Millisecond)))+1))
 }
 

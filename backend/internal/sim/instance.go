@@ -53,7 +53,7 @@ func startInstance(name string, redis *redisModel, s *Scenario) (*instance, erro
 	var err error
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	in.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: redisconn.Over("redis:6379", s.Sharded, dialer(redis, name)),
+	in.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: redisconn.Over("127.0.0.1:6379", s.Sharded, dialer(redis, name)),
 		Limits: broker.Limits{Messages: s.History}, Log: log, Pace: in.hub.WaitForCapacity}, in.hub)
 	if err != nil {
 		in.pool.Close()

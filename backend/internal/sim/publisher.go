@@ -76,7 +76,7 @@ func (p *publisher) begin() {
 		body["conflate"] = p.now.Conflate
 	}
 	if p.Kind == "keys" {
-		p.now.Key = fmt.Sprintf("k%d", p.n)
+		p.now.Key = fmt.Sprintf("%s-%d", p.Name, p.n) // anonymous publishers share their keys
 	}
 	var err error
 	if p.body, err = json.Marshal(body); err != nil {
@@ -155,6 +155,9 @@ func (p *publisher) receive(b []byte) {
 		p.end("unknown", "")
 	default:
 		p.logf("is answered %d %s", answer.StatusCode, d.Code)
+		if answer.StatusCode == http.StatusConflict {
+			p.w.failf("%s: the key %s, which is of one message, is refused", p.Name, p.now.Key)
+		}
 		p.end("refused", "")
 	}
 }
@@ -165,7 +168,7 @@ func (p *publisher) end(outcome, offset string) {
 	p.peer = nil
 	peer.cut()
 	p.next = time.Now().Add(time.Duration(p.rand.Int64N(int64(2 * p.w.pace))))
-	if outcome != "ok" && p.now.Key != "" && (p.tries < 30 || p.w.calm) {
+	if outcome == "unknown" && p.now.Key != "" && (p.tries < 30 || p.w.calm) {
 		p.logf("knows nothing, and tries again")
 		p.next = time.Now().Add(300 * time.Millisecond)
 		return

@@ -111,3 +111,14 @@ func (s *Scenario) String() string {
 	}
 	return b.String()
 }
+
+// Shrink leaves out, one after the other, the actors and faults without which the scenario still
+// fails, and returns what is left and the names that were left out.
+func (s *Scenario) Shrink(fails func(*Scenario) bool) (less *Scenario, without []string) {
+	for _, name := range s.names() {
+		if tried := append(slices.Clone(without), name); fails(s.Without(tried...)) {
+			without = tried
+		}
+	}
+	return s.Without(without...), without
+}

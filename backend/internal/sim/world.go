@@ -6,7 +6,8 @@
 //	                        └──┴──▶ transcript, records ──▶ history.Check
 //
 // Everything runs in one testing/synctest bubble on one processor. The world makes one thing happen,
-// waits until all goroutines have come to rest, and chooses the next: so a seed decides it all.
+// waits until all goroutines have come to rest, and chooses the next. A seed decides the scenario and
+// each delay, and nearly always who comes first among what happens at one moment.
 package sim
 
 import (
@@ -175,7 +176,7 @@ func (w *world) run(t *testing.T) {
 		w.until(time.Now().Add(60 * time.Millisecond))
 	}
 	for _, a := range w.scenario.Clients {
-		w.clients = append(w.clients, &client{w: w, name: a.Name, kind: a.Kind, rooms: a.Rooms, rand: w.randOf(a.Name), at: map[string]string{},
+		w.clients = append(w.clients, &client{w: w, name: a.Name, kind: a.Kind, rooms: a.Rooms, rand: w.randOf(a.Name), at: map[string]string{}, owed: map[string]bool{},
 			next: time.Now().Add(time.Duration(w.rand.Int64N(int64(3 * time.Second))))})
 	}
 	for _, a := range w.scenario.Publishers {
@@ -245,7 +246,7 @@ func (w *world) due(now time.Time) bool {
 func (w *world) rest() {
 	var askers []*client
 	for _, room := range roomNames {
-		c := &client{w: w, name: "ask-" + room, kind: "ws", rooms: []string{room}, rand: w.randOf(room), at: map[string]string{}}
+		c := &client{w: w, name: "ask-" + room, kind: "ws", rooms: []string{room}, rand: w.randOf(room), at: map[string]string{}, owed: map[string]bool{}}
 		askers = append(askers, c)
 	}
 	clients := w.clients
