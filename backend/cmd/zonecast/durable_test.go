@@ -22,8 +22,8 @@ type durableAnswer struct {
 	offset   string
 }
 
-// waysToPublish publish durably in all ways that there are.
-var waysToPublish = map[string]func(t *testing.T, s *server, durable string) durableAnswer{
+// durableWays publish durably in all ways that there are.
+var durableWays = map[string]func(t *testing.T, s *server, durable string) durableAnswer{
 	"HTTP": func(t *testing.T, s *server, durable string) (a durableAnswer) {
 		response, text := s.ask(t, http.MethodPost, "/api/v1/warehouses/w/zones/a/broadcast", `{"event":"E"`+durable+`}`)
 		var p struct {
@@ -109,7 +109,7 @@ func TestDurablePublicationsAreAnsweredHonestly(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := serving(t, tt.flags...)
-			for way, publish := range waysToPublish {
+			for way, publish := range durableWays {
 				got := publish(t, s, tt.durable)
 				if got.code != tt.code || got.status != 0 && got.status != tt.status {
 					t.Errorf("%s: answered %d %q, want %d %q", way, got.status, got.code, tt.status, tt.code)

@@ -9,6 +9,7 @@
 package api
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -131,6 +132,7 @@ func (a *API) broadcast(c echo.Context) error {
 		return err
 	}
 	request.IdempotencyKey = c.Request().Header.Get("Idempotency-Key")
+	request.Traceparent = cmp.Or(request.Traceparent, c.Request().Header.Get("Traceparent"))
 	position, err := a.Publisher.Publish(c.Request().Context(), via, who, request)
 	if err != nil {
 		return err

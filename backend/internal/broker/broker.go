@@ -35,6 +35,9 @@ type Publication struct {
 	// Durable asks for Receipt.Confirm. It is refused with wire.CodeDurableUnsupported, and nothing
 	// is sent, where that can't be had.
 	Durable bool
+	// Traceparent is the trace that the message is part of; empty for none. It is delivered with the
+	// message, and not kept.
+	Traceparent string
 }
 
 // A Receipt answers a publication that was accepted.

@@ -31,6 +31,9 @@ func (c *counters) add(q *Queue, frames []entry, bytes int) (charge int) {
 		if f.isMessage() {
 			messages++
 		}
+		if f.OnWritten != nil {
+			f.OnWritten()
+		}
 		if f.Accepted != 0 {
 			c.times = append(c.times, time.Duration(now-f.Accepted)*time.Microsecond)
 		}
