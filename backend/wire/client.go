@@ -96,11 +96,11 @@ type Publish struct {
 	Conflate string `json:"conflate,omitempty"`
 	// IdempotencyKey, if given, makes it safe to send the publish again: see [CheckIdempotencyKey].
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
-	// Durable asks for an answer only when the event is kept as the server's settings say.
-	Durable bool `json:"durable,omitempty"`
 	// Traceparent, if given, is the trace that the publication is part of (W3C Trace Context). Like
 	// the header of that name, one that is not valid counts for nothing.
 	Traceparent string `json:"traceparent,omitempty"`
+	// Durable asks for an answer only when the event is kept as the server's settings say.
+	Durable bool `json:"durable,omitempty"`
 }
 
 // Authenticate is the data of an authenticate.

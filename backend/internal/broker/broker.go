@@ -32,12 +32,12 @@ type Publication struct {
 	Conflate string
 	// Retain keeps the message as the room's latest of its event, for members that come later.
 	Retain bool
-	// Durable asks for Receipt.Confirm. It is refused with wire.CodeDurableUnsupported, and nothing
-	// is sent, where that can't be had.
-	Durable bool
 	// Traceparent is the trace that the message is part of; empty for none. It is delivered with the
 	// message, and not kept.
 	Traceparent string
+	// Durable asks for Receipt.Confirm. It is refused with wire.CodeDurableUnsupported, and nothing
+	// is sent, where that can't be had.
+	Durable bool
 }
 
 // A Receipt answers a publication that was accepted.

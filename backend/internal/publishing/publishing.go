@@ -31,8 +31,8 @@ type Request struct {
 	Retain         bool            `json:"retain"` // services only: a frame has no such field
 	Conflate       string          `json:"conflate"`
 	IdempotencyKey string          `json:"idempotencyKey"`
-	Durable        bool            `json:"durable"`
 	Traceparent    string          `json:"traceparent"`
+	Durable        bool            `json:"durable"`
 }
 
 // Options of a [Publisher]. All but Tracer are needed.
@@ -60,6 +60,9 @@ type Publisher struct {
 	recent recentZones
 	rates  *limit.Keyed // by warehouse
 }
+
+// SetRate puts another quota of messages in force.
+func (p *Publisher) SetRate(r limit.Rate) { p.rates.SetRate(r) }
 
 // New returns a publisher.
 func New(opts Options) *Publisher {
@@ -90,7 +93,7 @@ func (p *Publisher) Accept(ctx context.Context, via string, who *auth.Identity, 
 	}
 	began := time.Now()
 	if wait := p.rates.Spend(publication.Room.Warehouse, 1, began); wait > 0 {
-		return wire.Position{}, nil, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.opts.Rate.Refill, wait))
+		return wire.Position{}, nil, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.rates.Rate().Refill, wait))
 	}
 	ctx, span, carried := p.opts.Tracer.Publish(ctx, r.Traceparent, via, publication.Room, r.Event)
 	publication.Traceparent = carried
