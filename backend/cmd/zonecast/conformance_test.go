@@ -307,7 +307,7 @@ func TestConformanceNamesEachViolation(t *testing.T) {
 		{"retained events are counted", everywhere, replace(`"retained":true,`, ``), nil,
 			"retained events come first to who joins, outside the counting", "twice, or out of order"},
 		{"no retained events", everywhere, drop(func(f string, _ int) bool { return strings.Contains(f, `"retained":true`) }), nil,
-			"retained events come first to who joins, outside the counting", `want STATE "kept"`},
+			"retained events come first to who joins, outside the counting", "retained"},
 		{"the events of another room", everywhere, replace(`("event":"E","room":"zone:[^"]*)"`, `${1}other"`), nil,
 			"a room's events go to its members alone", "which was not joined"},
 		{"another frame instead of connected", []string{"websocket", "sse"}, replace(`^\{"event":"connected"`, `{"event":"hello"`), nil,

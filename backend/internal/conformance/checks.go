@@ -35,6 +35,7 @@ func checks() []check {
 		{"an offset of another epoch is answered with a gap and all that is kept", all, false, gapOfEpoch},
 		{"an offset ahead of the room is answered with a gap back", all, false, gapBack},
 		{"retained events come first to who joins, outside the counting", all, false, retainedFirst},
+		{"retained events that are owed are sent again, and then what was missed", all, false, retainedAgain},
 		{"a room's events go to its members alone", all, false, membersAlone},
 		{"warehouse and zone in the query join both rooms", all, false, joinsBoth},
 		{"a malformed cursor or room is refused with 400", all, false, refusesQuery},
@@ -348,6 +349,29 @@ func retainedFirst(r *run) error {
 		return err
 	}
 	return r.wantNumbered(back, 2, 2, next)
+}
+
+func retainedAgain(r *run) error {
+	first, err := r.publish(r.zone, `{"event":"STATE","data":"kept","retain":true}`)
+	if err != nil {
+		return err
+	}
+	last, err := r.publishNumbered(1, 1)
+	if err != nil {
+		return err
+	}
+	s, err := r.join(where{cursor: cursor{r.room: first}, owed: true})
+	if err != nil {
+		return err
+	}
+	f, err := s.next()
+	if err != nil {
+		return fmt.Errorf("waiting for the retained event: %w", err)
+	}
+	if f.Event != "STATE" || !f.Retained || f.Offset != first.String() {
+		return fmt.Errorf("%.200s came first, want STATE at %s once more", f.text, first)
+	}
+	return r.wantNumbered(s, 1, 1, last)
 }
 
 func membersAlone(r *run) error {

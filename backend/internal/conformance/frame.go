@@ -45,7 +45,7 @@ func parseCursor(text string) (cursor, error) {
 	}
 	for part := range strings.SplitSeq(text, ",") {
 		room, at, ok := strings.Cut(part, "@")
-		o, err := parseOffset(at)
+		o, err := parseOffset(strings.TrimSuffix(at, owedMark))
 		if _, twice := c[room]; !ok || err != nil || twice {
 			return nil, fmt.Errorf("the cursor is %q, want room@offset, joined by commas, each room once", text)
 		}
@@ -54,11 +54,28 @@ func parseCursor(text string) (cursor, error) {
 	return c, nil
 }
 
-func (c cursor) String() string {
+func (c cursor) String() string { return c.text(func(string) bool { return false }) }
+
+// owedMark ends an offset in a cursor while retained events of the room are still to come.
+const owedMark = ".retained"
+
+// text is the cursor as it is sent, ordered by room.
+func (c cursor) text(owed func(room string) bool) string {
 	var parts []string
 	for _, room := range slices.Sorted(maps.Keys(c)) {
-		parts = append(parts, room+"@"+c[room].String())
+		part := room + "@" + c[room].String()
+		if owed(room) {
+			part += owedMark
+		}
+		parts = append(parts, part)
 	}
+	return strings.Join(parts, ",")
+}
+
+// ordered is the text of a cursor with its rooms ordered.
+func ordered(text string) string {
+	parts := strings.Split(text, ",")
+	slices.Sort(parts)
 	return strings.Join(parts, ",")
 }
 
@@ -108,8 +125,16 @@ type errorData struct {
 }
 
 // A follower counts as docs/protocol.md says under "Offsets and resuming". It keeps nothing but the
-// newest offset of each room.
-type follower struct{ at cursor }
+// newest offset of each room, and how many retained events are still to come.
+type follower struct {
+	at   cursor
+	owed map[string]int // nil over long polling, where nothing announces them
+}
+
+// text is the cursor, with what is owed.
+func (f *follower) text() string {
+	return f.at.text(func(room string) bool { return f.owed[room] > 0 })
+}
 
 // take counts one frame, and returns what is wrong with it.
 func (f *follower) take(m frame) error {
@@ -145,6 +170,11 @@ func (f *follower) take(m frame) error {
 		if _, in := f.at[m.Room]; !in {
 			return fmt.Errorf("a retained event of %s came, which was not joined", m.Room)
 		}
+		if f.owed != nil {
+			if f.owed[m.Room]--; f.owed[m.Room] < 0 {
+				return fmt.Errorf("a retained event of %s came that was not announced: %.200s", m.Room, m.text)
+			}
+		}
 	default:
 		o, err := parseOffset(m.Offset)
 		if err != nil {
@@ -158,6 +188,8 @@ func (f *follower) take(m frame) error {
 			return fmt.Errorf("the offset %s came after %s: twice, or out of order", o, mine)
 		case o != mine.plus(1):
 			return fmt.Errorf("the offset %s came after %s, want %s, or a gap between", o, mine, mine.plus(1))
+		case f.owed[m.Room] > 0:
+			return fmt.Errorf("the event at %s came before %d retained events that were announced", o, f.owed[m.Room])
 		case m.Time <= 0:
 			return fmt.Errorf("the event at %s has no time", o)
 		}
