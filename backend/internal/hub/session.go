@@ -137,17 +137,23 @@ func (s *Session) check(joins []Join) error {
 // catchUp makes the session a member once it has everything up to the room's offset. It takes over
 // the caller's count of the room when it returns nil.
 func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Offset) error {
-	if after.IsZero() {
+	began, resumed, replayed := time.Now(), !after.IsZero(), 0
+	if !resumed {
 		after = announced
-		if err := s.pushAll(ctx, s.hub.retainedUpTo(r, announced)); err != nil {
+		retained := s.hub.retainedUpTo(r, announced)
+		if err := s.pushAll(ctx, retained); err != nil {
 			return err
 		}
+		replayed = len(retained)
 	}
 	for pause := time.Millisecond; ; {
 		if err := s.waitLowWatermark(ctx); err != nil {
 			return err
 		}
-		done, err := s.tryJoinLive(r, after)
+		done, missed, err := s.tryJoinLive(r, after)
+		if done {
+			s.hub.opts.Meter.Joined(s.Queue.Transport(), resumed, replayed+missed, time.Since(began))
+		}
 		if done || err != nil {
 			return err
 		}
@@ -163,6 +169,7 @@ func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Of
 		if err := s.pushAll(ctx, frames); err != nil {
 			return err
 		}
+		replayed += len(frames)
 		if n := len(frames); n > 0 {
 			after = frames[n-1].Message.Offset
 		}
@@ -246,28 +253,28 @@ func (h *Hub) retainedUpTo(r *room, announced wire.Offset) (frames []*outbox.Fra
 	return frames
 }
 
-// tryJoinLive adds the session if the room's recent frames hold all that it lacks.
-func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, err error) {
+// tryJoinLive adds the session if the room's recent frames hold all that it lacks, which is lacking messages.
+func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, lacking int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if after.Epoch != r.offset.Epoch || after.N > r.offset.N {
-		return false, nil
+		return false, 0, nil
 	}
-	lacking := int(r.offset.N - after.N)
+	lacking = int(r.offset.N - after.N)
 	if lacking > len(r.recent) {
-		return false, nil
+		return false, 0, nil
 	}
 	missed, weight := r.recent[len(r.recent)-lacking:], 0
 	for _, f := range missed {
 		weight += cost(f.frame)
 	}
 	if lacking > 1 && weight > s.hub.opts.Pool.MaxQueuedBytes()/4 {
-		return false, nil // too much at once for a small bound: page by page then
+		return false, 0, nil // too much at once for a small bound: page by page then
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false, errSessionClosed
+		return false, 0, errSessionClosed
 	}
 	for _, f := range missed {
 		s.Queue.Push(f.frame.Replay())
@@ -277,7 +284,7 @@ func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, err error)
 	r.queues = append(r.queues, s.Queue)
 	r.owners = append(r.owners, m)
 	s.rooms = append(s.rooms, m)
-	return true, nil
+	return true, lacking, nil
 }
 
 var errSessionClosed = errors.New("hub: the session is closed")

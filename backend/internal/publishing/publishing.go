@@ -84,6 +84,7 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 		p.opts.Metrics.PublishResult(via, metrics.ResultDuplicate)
 	} else {
 		p.opts.Metrics.PublishResult(via, metrics.ResultOK)
+		p.opts.Metrics.PublishedTo(publication.Room.Warehouse)
 		p.recent.note(publication.Room, accepted)
 	}
 	return wire.PositionOf(publication.Room, receipt.Offset), nil
