@@ -32,7 +32,7 @@ func (s *server) gauges() {
 	}
 	m.AddInstance(metrics.Instance{Broker: s.brokerKind(), BrokerUp: func() bool { return s.broker.Health() == nil },
 		Ready: isState(cluster.Ready), Draining: isState(cluster.Draining), Nodes: func() int { return len(s.cluster.View().Nodes) },
-		Rooms: s.hub.Rooms, Waiting: s.pool.Waiting, TCP: s.tcpConnections, Queued: s.queuedBytes, Limits: limits, QuotaLimits: quotas})
+		Rooms: s.hub.Rooms, Waiting: s.pool.QueuedBytes, TCP: s.tcpConnections, Queued: s.queuedBytes, Limits: limits, QuotaLimits: quotas})
 	m.AddPlaces(c.MetricsPlaces, s.places)
 	m.Usage(s.usage, broker.QuotaHistoryBytes, broker.QuotaRetainedBytes)
 	if b, ok := s.broker.(*broker.Redis); ok {
@@ -52,7 +52,7 @@ func (s *server) queuedBytes() []int {
 	sessions := s.hub.Sessions()
 	all := make([]int, len(sessions))
 	for i, session := range sessions {
-		all[i] = session.Queue.Stats().Waiting
+		all[i] = session.Queue.Stats().QueuedBytes
 	}
 	return all
 }

@@ -9,6 +9,7 @@
 package api
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -127,10 +128,11 @@ func (a *API) broadcast(c echo.Context) error {
 	if err != nil {
 		return a.Publisher.Reject(via, err)
 	}
-	if err := a.allow(c, who, 1); err != nil {
+	if err := a.spendRate(c, who, 1); err != nil {
 		return err
 	}
 	request.IdempotencyKey = c.Request().Header.Get("Idempotency-Key")
+	request.Traceparent = cmp.Or(request.Traceparent, c.Request().Header.Get("Traceparent"))
 	position, err := a.Publisher.Publish(c.Request().Context(), via, who, request)
 	if err != nil {
 		return err
@@ -145,8 +147,8 @@ func errNoZone() error {
 	return wire.Errorf(wire.CodeInvalidRoom, "the zone in the path is empty: name it, or leave /zones/ out for the room of the warehouse")
 }
 
-// allow spends n publications, or counts one as refused.
-func (a *API) allow(c echo.Context, who *auth.Identity, n int) error {
+// spendRate spends n publications, or counts one as refused.
+func (a *API) spendRate(c echo.Context, who *auth.Identity, n int) error {
 	if a.Allow == nil {
 		return nil
 	}
@@ -204,19 +206,6 @@ func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) 
 		return nil, a.Publisher.Reject(via, err)
 	}
 	return who, nil
-}
-
-func (a *API) ready(c echo.Context) error {
-	status := a.Readiness.Status()
-	answer := map[string]any{"status": "ready"}
-	if warnings := status.Warnings(); len(warnings) > 0 {
-		answer["warnings"] = warnings
-	}
-	if reasons := status.Reasons(); len(reasons) > 0 {
-		answer["status"], answer["reasons"] = "not ready", reasons
-		return c.JSON(http.StatusServiceUnavailable, answer)
-	}
-	return c.JSON(http.StatusOK, answer)
 }
 
 // Problem writes an error as application/problem+json (RFC 9457).

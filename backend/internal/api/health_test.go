@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -70,7 +71,7 @@ func (s *server) member(rooms ...wire.Room) *hub.Session {
 	for _, r := range rooms {
 		joins = append(joins, hub.Join{Room: r})
 	}
-	testkit.Must(s.t, m.Join(s.t.Context(), joins, func([]wire.Offset) {}))
+	testkit.Must(s.t, m.Join(s.t.Context(), joins, func(wire.Cursor) {}))
 	return m
 }
 
@@ -162,6 +163,31 @@ func TestReadiness(t *testing.T) {
 	}
 	if got := wantJSON[state](t, s.get("/livez"), http.StatusOK); got.Status != "alive" { // a restart would not help
 		t.Errorf("without broker: %+v, want alive", got)
+	}
+}
+
+// Each part says how it is: what fails the instance, and what is only told because no other instance
+// is better off.
+func TestReadinessExplainsItselfByComponent(t *testing.T) {
+	type state struct {
+		Components []struct{ Component, Status, Detail string }
+	}
+	explain := func(s *server, want int) string {
+		return fmt.Sprint(wantJSON[state](t, s.get("/readyz"), want).Components)
+	}
+	s := start(t, auth.Options{}, nil)
+	if got, want := explain(s, http.StatusOK), "[{serving ok } {broker ok } {cluster ok }]"; got != want {
+		t.Errorf("all is well: %s, want %s", got, want)
+	}
+	s.broker.health = everywhere{errors.New("Redis is out of memory")}
+	if got, want := explain(s, http.StatusOK), "[{serving ok } {broker warning Redis is out of memory} {cluster ok }]"; got != want {
+		t.Errorf("no instance can write: %s, want %s", got, want)
+	}
+	s.broker.health = errors.New("Redis is not available")
+	s.readiness.Leave()
+	if got, want := explain(s, http.StatusServiceUnavailable),
+		"[{serving failing this instance is shutting down} {broker failing Redis is not available} {cluster ok }]"; got != want {
+		t.Errorf("it leaves, without Redis: %s, want %s", got, want)
 	}
 }
 

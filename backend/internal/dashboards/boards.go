@@ -107,7 +107,7 @@ func redis() Board {
 	return Board{UID: "zonecast-cluster", Title: "Zonecast: cluster and Redis", Description: "Do the instances see one another and Redis?", Rows: []Row{
 		{"Instances", []Panel{
 			{"Instances seen", "Lines that differ: split cluster; compare REDIS_URL, REDIS_PREFIX and CLUSTER_SECRET.", "none", Lines, []Query{{of("zonecast_cluster_nodes"), "{{instance}}"}}, 0, false},
-			{"Versions", "Two for long: a rollout did not end.", "none", Lines, []Query{{"count by (version, go_version) (" + of("zonecast_build_info") + ")", "{{version}} {{go_version}}"}}, 0, false},
+			{"Versions", "Two for long: a rollout did not end.", "none", Lines, []Query{{"count by (version) (" + of("zonecast_build_info") + ")", "{{version}}"}}, 0, false},
 			{"Draining", "Clients that are still on an instance that leaves: 0 before DRAIN_TIMEOUT is over, or they are cut.", "short", Lines, []Query{
 				{sum("instance", of("zonecast_connections")) + " * on (instance) " + of("zonecast_draining"), "{{instance}} left to move"}}, 0, false},
 			{"Asked to reconnect", "Goes on for long: the balancer sends clients back to where they came from.", "ops", Lines, []Query{{rate("instance", "zonecast_rebalanced_total"), "{{instance}}"}}, 0, false},

@@ -35,8 +35,8 @@ type Panel struct {
 	Unit               string // as Grafana names it
 	Kind               Kind
 	Queries            []Query
-	Bad                float64 // from which on a stat is red; 0 for never
-	GoodIs             bool    // a stat is green from Bad on, and red below it
+	Threshold          float64 // from which on a stat is red; 0 for never
+	RedBelow           bool    // a stat is red below the threshold instead
 }
 
 // Kind is how a panel shows its queries.
@@ -107,12 +107,12 @@ func (p Panel) object(id int, at object) object {
 
 func (p Panel) thresholds() object {
 	below, above := "green", "red"
-	if p.GoodIs {
+	if p.RedBelow {
 		below, above = above, below
 	}
 	steps := []object{{"color": below, "value": nil}}
-	if p.Bad != 0 {
-		steps = append(steps, object{"color": above, "value": p.Bad})
+	if p.Threshold != 0 {
+		steps = append(steps, object{"color": above, "value": p.Threshold})
 	}
 	return object{"mode": "absolute", "steps": steps}
 }

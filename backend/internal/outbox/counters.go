@@ -36,6 +36,9 @@ func (c *counters) add(q *Queue, frames []entry, bytes int) (charge int) {
 		if f.isMessage() {
 			messages++
 		}
+		if f.OnWritten != nil {
+			f.OnWritten()
+		}
 		if f.Accepted != 0 {
 			if f.FannedOut != 0 && !sampled {
 				sampled = true
@@ -61,7 +64,7 @@ func (c *counters) flush() {
 		c.pool.opts.Meter.Latencies(c.transport, c.times, c.queued)
 	}
 	if c.charge > 0 {
-		c.pool.waiting.Add(-int64(c.charge))
+		c.pool.queuedBytes.Add(-int64(c.charge))
 	}
 	c.messages, c.bytes, c.charge, c.times, c.queued = 0, 0, 0, c.times[:0], c.queued[:0]
 }
