@@ -145,8 +145,9 @@ func TestHealthFiguresOfAllInstances(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	s := start(t, auth.Options{}, nil)
 	type state struct {
-		Status  string
-		Reasons []string
+		Status     string
+		Reasons    []string
+		Components []any
 	}
 	if got := wantJSON[state](t, s.get("/readyz"), http.StatusOK); got.Status != "ready" {
 		t.Errorf("%+v, want ready", got)
@@ -170,23 +171,35 @@ func TestReadiness(t *testing.T) {
 // is better off.
 func TestReadinessExplainsItselfByComponent(t *testing.T) {
 	type state struct {
-		Components []struct{ Component, Status, Detail string }
+		Status            string
+		Reasons, Warnings []string
+		Components        []struct {
+			Component, Status, Detail string
+			Since                     time.Time
+		}
 	}
 	explain := func(s *server, want int) string {
-		return fmt.Sprint(wantJSON[state](t, s.get("/readyz"), want).Components)
+		var parts []string
+		for _, c := range wantJSON[state](t, s.get("/readyz"), want).Components {
+			if (c.Component == "broker" && c.Status != "ok") == c.Since.IsZero() {
+				t.Errorf("%s is %s since %v", c.Component, c.Status, c.Since)
+			}
+			parts = append(parts, strings.TrimSpace(c.Component+" "+c.Status+" "+c.Detail))
+		}
+		return strings.Join(parts, ", ")
 	}
 	s := start(t, auth.Options{}, nil)
-	if got, want := explain(s, http.StatusOK), "[{serving ok } {broker ok } {cluster ok }]"; got != want {
+	if got, want := explain(s, http.StatusOK), "serving ok, broker ok, cluster ok"; got != want {
 		t.Errorf("all is well: %s, want %s", got, want)
 	}
 	s.broker.health = everywhere{errors.New("Redis is out of memory")}
-	if got, want := explain(s, http.StatusOK), "[{serving ok } {broker warning Redis is out of memory} {cluster ok }]"; got != want {
+	if got, want := explain(s, http.StatusOK), "serving ok, broker warning Redis is out of memory, cluster ok"; got != want {
 		t.Errorf("no instance can write: %s, want %s", got, want)
 	}
 	s.broker.health = errors.New("Redis is not available")
 	s.readiness.Leave()
 	if got, want := explain(s, http.StatusServiceUnavailable),
-		"[{serving failing this instance is shutting down} {broker failing Redis is not available} {cluster ok }]"; got != want {
+		"serving failing this instance is shutting down, broker failing Redis is not available, cluster ok"; got != want {
 		t.Errorf("it leaves, without Redis: %s, want %s", got, want)
 	}
 }

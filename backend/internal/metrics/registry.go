@@ -77,7 +77,7 @@ func Descriptions() []Description {
 }
 
 // described is the text of a prometheus.Desc, which has no other way to be read.
-var described = regexp.MustCompile(`fqName: "([^"]*)", help: "((?:[^"\\]|\\.)*)", constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`)
+var described = regexp.MustCompile(`fqName: "([^"]*)", help: "((?:[^"\\]|\\.)*)", (?:unit: "[^"]*", )?constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`)
 
 func describe(desc *prometheus.Desc) Description {
 	parts := described.FindStringSubmatch(desc.String())
