@@ -66,11 +66,11 @@ func TestPrometheusAcceptsItsConfiguration(t *testing.T) {
 	folder := filepath.Join(repository, "deploy", "prometheus")
 	runProgram(t, "promtool", "check", "config", filepath.Join(folder, "prometheus.yml"))
 	runProgram(t, "promtool", "check", "rules", filepath.Join(folder, "rules.yml"))
-	runProgram(t, "promtool", "test", "rules", filepath.Join(folder, "rules_test.yml"))
+	runProgram(t, "promtool", "test", "rules", filepath.Join(folder, "rules_test.yml"), filepath.Join(folder, "rules_slow_test.yml"))
 }
 
 func TestEveryAlertHasATest(t *testing.T) {
-	tests := readFile(t, "deploy/prometheus/rules_test.yml")
+	tests := readFile(t, "deploy/prometheus/rules_test.yml") + readFile(t, "deploy/prometheus/rules_slow_test.yml")
 	for _, alert := range readAlerts(t) {
 		if !regexp.MustCompile(`alertname: ` + alert.name + `\n\s+exp_alerts:\n`).MatchString(tests) {
 			t.Errorf("no test lets %s fire", alert.name)
