@@ -8,6 +8,7 @@
  * It is made to run for months: everything it keeps is bounded, the client never gives up, and when the server has a newer
  * version of this page, the page loads itself anew.
  */
+import { base } from '../base/base.js';
 import { createWebSocketClient } from '../client/src/index.js';
 import { Format } from './format.js';
 import { type Refusal, refusal } from './refusal.js';
@@ -43,7 +44,7 @@ let wasConnected = false;
 let refused: Refusal | undefined;
 
 const client = createWebSocketClient({
-  url: location.origin,
+  url: location.origin + base,
   warehouse,
   zone: zoneName,
   ...(token ? { token } : {}),

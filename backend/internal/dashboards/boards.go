@@ -164,6 +164,7 @@ func publishing() Board {
 		{"Publications", []Panel{
 			{"By result", "unavailable or internal: act. Others are the publisher's: docs/publishing.md.", "ops", Lines, []Query{{rate("via, result", "zonecast_publishes_total"), "{{via}} {{result}}"}}, 0, false},
 			{"Duration", "High: Redis waits for its disk, or members of the room are behind (waits).", "s", Lines, quantiles("zonecast_publish_duration_seconds", ""), 0, false},
+			{"Durable waits", "Anything but confirmed: replicas or the disk of Redis are late; publishers are told.", "ops", Lines, []Query{{rate("result", "zonecast_durable_wait_seconds_count"), "{{result}}"}}, 0, false},
 			{"Waits", "Publishers wait for members that are behind: see Delivery, slow clients.", "ops", Lines, []Query{{rate("", "zonecast_publish_waits_total"), "waits"}}, 0, false},
 			{"Refused by quota", "A warehouse is at its quota: see Warehouse.", "ops", Lines, []Query{{rate("quota", "zonecast_quota_refusals_total"), "{{quota}}"}}, 0, false},
 		}},

@@ -29,6 +29,8 @@ var details = map[string]string{
 		"count. Its parts are `zonecast_publish_duration_seconds` (before it), " +
 		"`zonecast_delivery_arrival_seconds` (broker to hub), `zonecast_fanout_duration_seconds` (hub to " +
 		"queues) and `zonecast_delivery_queued_seconds` (to the socket)",
+	"zonecast_durable_wait_seconds": "of a [durable publication](publishing.md#durable-events): `confirmed`, or not: `timeout`, " +
+		"`failover`, `failed`. It is not part of `zonecast_publish_duration_seconds`",
 	"zonecast_frames_refused_total":          "`rate_limited`: one too many",
 	"zonecast_gaps_total":                    "gaps found: one for each client that comes back too late, one for a room that loses its history",
 	"zonecast_http_request_duration_seconds": "`route` is the pattern",

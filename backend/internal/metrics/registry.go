@@ -53,6 +53,7 @@ func Descriptions() []Description {
 	m.AddInstance(Instance{Broker: "memory", Limits: map[string]float64{"": 0}, QuotaLimits: map[string]float64{"": 0}})
 	m.AddRedis(func() time.Duration { return 0 }, func() bool { return false })
 	m.RedisProbes()
+	m.Durable("")
 	m.AddTLS(time.Now)
 
 	var all []Description
