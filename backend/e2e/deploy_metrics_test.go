@@ -15,8 +15,6 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-const dashboardFile = "grafana/dashboards/zonecast.json"
-
 type dashboard struct {
 	UID        string           `json:"uid"`
 	Title      string           `json:"title"`
@@ -56,8 +54,10 @@ type dashboardPanel struct {
 type ruleFile struct {
 	Groups []struct {
 		Rules []struct {
-			Alert string `yaml:"alert"`
-			Expr  string `yaml:"expr"`
+			Alert       string            `yaml:"alert"`
+			Expr        string            `yaml:"expr"`
+			Labels      map[string]string `yaml:"labels"`
+			Annotations map[string]string `yaml:"annotations"`
 		} `yaml:"rules"`
 	} `yaml:"groups"`
 }
@@ -66,11 +66,11 @@ func TestPrometheusAcceptsItsConfiguration(t *testing.T) {
 	folder := filepath.Join(repository, "deploy", "prometheus")
 	runProgram(t, "promtool", "check", "config", filepath.Join(folder, "prometheus.yml"))
 	runProgram(t, "promtool", "check", "rules", filepath.Join(folder, "rules.yml"))
-	runProgram(t, "promtool", "test", "rules", filepath.Join(folder, "rules_test.yml"))
+	runProgram(t, "promtool", "test", "rules", filepath.Join(folder, "rules_test.yml"), filepath.Join(folder, "rules_slow_test.yml"))
 }
 
 func TestEveryAlertHasATest(t *testing.T) {
-	tests := readFile(t, "deploy/prometheus/rules_test.yml")
+	tests := readFile(t, "deploy/prometheus/rules_test.yml") + readFile(t, "deploy/prometheus/rules_slow_test.yml")
 	for _, alert := range readAlerts(t) {
 		if !regexp.MustCompile(`alertname: ` + alert.name + `\n\s+exp_alerts:\n`).MatchString(tests) {
 			t.Errorf("no test lets %s fire", alert.name)
@@ -78,9 +78,48 @@ func TestEveryAlertHasATest(t *testing.T) {
 	}
 }
 
-func TestDashboardIsWhole(t *testing.T) {
-	board := readDashboard(t)
-	source := provisionedSource(t)
+func TestDashboardsAreWhole(t *testing.T) {
+	source, uids := provisionedSource(t), map[string]bool{}
+	for _, board := range readDashboards(t) {
+		if uids[board.UID] {
+			t.Errorf("the uid %s is there twice", board.UID)
+		}
+		uids[board.UID] = true
+		t.Run(board.UID, func(t *testing.T) { dashboardIsWhole(t, board, source) })
+	}
+	for _, alert := range readAlerts(t) {
+		if uid, ok := strings.CutPrefix(alert.annotations["dashboard"], "/d/"); !ok || !uids[uid] {
+			t.Errorf("%s links to the dashboard %q, which is none of %v", alert.name, alert.annotations["dashboard"], uids)
+		}
+	}
+}
+
+// Whoever is woken finds what the alert means, where to look and what to do.
+func TestEveryAlertHasARunbookEntry(t *testing.T) {
+	runbook := readFile(t, "docs/runbook.md")
+	for _, alert := range readAlerts(t) {
+		if want := "docs/runbook.md#" + strings.ToLower(alert.name); alert.annotations["runbook"] != want {
+			t.Errorf("%s links to the runbook at %q, want %q", alert.name, alert.annotations["runbook"], want)
+		}
+		_, entry, found := strings.Cut(runbook, "\n## "+alert.name+"\n")
+		entry, _, _ = strings.Cut(entry, "\n## ")
+		for _, part := range []string{"It means", "Look here", "Do this", "Silence it"} {
+			if !strings.Contains(entry, "* **"+part+"**: ") {
+				t.Errorf("the runbook has an entry for %s: %t; it lacks %q", alert.name, found, part)
+			}
+		}
+		if alert.annotations["summary"] == "" || !slices.Contains([]string{"critical", "warning", "none"}, alert.severity) {
+			t.Errorf("%s has the summary %q and the severity %q", alert.name, alert.annotations["summary"], alert.severity)
+		}
+	}
+	for _, match := range regexp.MustCompile(`(?m)^## (Zonecast\w+)$`).FindAllStringSubmatch(runbook, -1) {
+		if !slices.ContainsFunc(readAlerts(t), func(a alert) bool { return a.name == match[1] }) {
+			t.Errorf("the runbook has an entry for %s, which is no alert", match[1])
+		}
+	}
+}
+
+func dashboardIsWhole(t *testing.T, board dashboard, source string) {
 	right := func(given *datasourceOfUID) bool {
 		return given != nil && given.UID == source && given.Type == "prometheus"
 	}
@@ -179,9 +218,11 @@ type query struct{ where, expr, legend string }
 func readQueries(t *testing.T) []query {
 	t.Helper()
 	var queries []query
-	for _, panel := range readDashboard(t).Panels {
-		for _, target := range panel.Targets {
-			queries = append(queries, query{"the panel " + panel.Title, target.Expr, target.LegendFormat})
+	for _, board := range readDashboards(t) {
+		for _, panel := range board.Panels {
+			for _, target := range panel.Targets {
+				queries = append(queries, query{board.UID + ": the panel " + panel.Title, target.Expr, target.LegendFormat})
+			}
 		}
 	}
 	for _, alert := range readAlerts(t) {
@@ -193,26 +234,40 @@ func readQueries(t *testing.T) []query {
 	return queries
 }
 
-type alert struct{ name, expr string }
+type alert struct {
+	name, expr, severity string
+	annotations          map[string]string
+}
 
 func readAlerts(t *testing.T) []alert {
 	t.Helper()
 	var alerts []alert
 	for _, group := range readYAML[ruleFile](t, "deploy/prometheus/rules.yml").Groups {
 		for _, rule := range group.Rules {
-			alerts = append(alerts, alert{rule.Alert, rule.Expr})
+			if rule.Alert != "" { // else it records
+				alerts = append(alerts, alert{rule.Alert, rule.Expr, rule.Labels["severity"], rule.Annotations})
+			}
 		}
 	}
 	return alerts
 }
 
-func readDashboard(t *testing.T) dashboard {
+func readDashboards(t *testing.T) (all []dashboard) {
 	t.Helper()
-	var board dashboard
-	if err := json.Unmarshal([]byte(readFile(t, dashboardFile)), &board); err != nil {
-		t.Fatalf("%s: %v", dashboardFile, err)
+	files, err := filepath.Glob(filepath.Join(repository, "grafana", "dashboards", "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no dashboards: %v", err)
 	}
-	return board
+	for _, file := range files {
+		var board dashboard
+		text, err := os.ReadFile(file)
+		testkit.Must(t, err)
+		if err := json.Unmarshal(text, &board); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		all = append(all, board)
+	}
+	return all
 }
 
 // provisionedSource is the uid of the one data source.

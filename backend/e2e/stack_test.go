@@ -194,7 +194,7 @@ func queriesAnswer(t *testing.T, s *stack.Stack) {
 
 func answerOf(t *testing.T, s *stack.Stack, q query) []series {
 	t.Helper()
-	expr := strings.NewReplacer("$instance", ".*", "$__rate_interval", "20s").Replace(q.expr)
+	expr := strings.NewReplacer("$instance", ".*", "$warehouse", ".*", "$zone", ".*", "$__rate_interval", "20s").Replace(q.expr)
 	result, err := ask(s, expr)
 	if err != nil {
 		t.Fatalf("%s: %s: %v", q.where, expr, err)

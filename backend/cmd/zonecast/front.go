@@ -41,12 +41,6 @@ func (s *server) listen() (err error) {
 			return errors.Join(err, s.listener.Close())
 		}
 	}
-	s.metrics.Gauge("zonecast_tcp_connections", "Open TCP connections, whatever they are used for.", nil, func() (open float64) {
-		for _, l := range s.edges {
-			open += float64(l.Open())
-		}
-		return open
-	})
 	return nil
 }
 
@@ -81,8 +75,7 @@ func (s *server) openCertificates() (err error) {
 	if s.certs, err = certs.Open(o); err != nil {
 		return err
 	}
-	s.metrics.Gauge("zonecast_tls_certificate_expiry_timestamp_seconds", "When the certificate in force expires, in seconds since 1970.", nil,
-		func() float64 { return float64(s.certs.NotAfter().Unix()) })
+	s.metrics.AddTLS(s.certs.NotAfter)
 	return nil
 }
 

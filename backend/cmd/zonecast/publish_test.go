@@ -196,17 +196,17 @@ func TestTheFiguresAreThoseOfTheMetrics(t *testing.T) {
 		t.Errorf("the dashboard shows %d published and %d delivered, want %d", shown.Published, shown.Delivered, published)
 	}
 	for name, want := range map[string]float64{
-		`zonecast_messages_delivered_total{transport="websocket"}`: float64(published),
-		`zonecast_delivery_latency_seconds_count`:                  float64(published),
-		`zonecast_connections{transport="websocket"}`:              1,
-		`zonecast_publishes_total{result="ok",via="http"}`:         10,
+		`zonecast_messages_delivered_total{transport="websocket"}`:       float64(published),
+		`zonecast_delivery_latency_seconds_count{transport="websocket"}`: float64(published),
+		`zonecast_connections{transport="websocket"}`:                    1,
+		`zonecast_publishes_total{result="ok",via="http"}`:               10,
 	} {
 		if metrics[name] != want {
 			t.Errorf("%s is %v, want %v", name, metrics[name], want)
 		}
 	}
 	for i, bound := range shown.Latency.Bounds {
-		name := fmt.Sprintf(`zonecast_delivery_latency_seconds_bucket{le="%v"}`, bound)
+		name := fmt.Sprintf(`zonecast_delivery_latency_seconds_bucket{transport="websocket",le="%v"}`, bound)
 		if metrics[name] != float64(shown.Latency.Counts[i]) {
 			t.Errorf("%s is %v, and %d on the dashboard", name, metrics[name], shown.Latency.Counts[i])
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 )
 
@@ -44,21 +43,4 @@ func (s *server) awaitRedis(ctx context.Context) (*redisconn.Target, error) {
 			return nil, errors.Join(ctx.Err(), err)
 		}
 	}
-}
-
-// redisGauges are the metrics of a broker in Redis.
-func (s *server) redisGauges() {
-	b, ok := s.broker.(*broker.Redis)
-	if !ok {
-		return
-	}
-	s.metrics.Gauge("zonecast_clock_offset_seconds", "How far Redis's clock is ahead of this machine's; delivery latencies are corrected by it.", nil,
-		func() float64 { return b.ClockOffset().Seconds() })
-	s.metrics.Gauge("zonecast_publishing_suspended", "1 while publications are refused at once, because Redis is known not to answer (open circuit).", nil,
-		func() float64 {
-			if b.PublishingSuspended() {
-				return 1
-			}
-			return 0
-		})
 }

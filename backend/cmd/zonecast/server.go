@@ -9,13 +9,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/api"
@@ -128,7 +126,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	}
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
-	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishWaits.Inc,
+	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, Meter: m, OnGap: m.Gaps.Inc, OnWait: m.PublishWaits.Inc,
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
 	s.census.count = s.hub.Counts
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
@@ -166,7 +164,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	signer := bus.New(s.config.ClusterSecret)
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
-		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
+		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc, OnProbe: s.metrics.RedisProbes(),
 		Pace: s.hub.WaitForCapacity, Durability: durability(s.config), OnDurable: s.onDurable()}, s.hub)
 	if err != nil {
 		return err
@@ -249,42 +247,11 @@ func newLog(c *config.Config, level *slog.LevelVar) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, o))
 }
 
-func (s *server) gauges() {
-	m := s.metrics
-	s.redisGauges()
-	m.Usage(s.usage, broker.QuotaHistoryBytes, broker.QuotaRetainedBytes)
-	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
-		func() float64 { return float64(s.hub.Rooms()) })
-	m.Gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil,
-		func() float64 { return float64(s.pool.QueuedBytes()) })
-	m.Gauge("zonecast_broker_up", "1 while the broker works.", prometheus.Labels{"broker": s.brokerKind()},
-		func() float64 {
-			if s.broker.Health() != nil {
-				return 0
-			}
-			return 1
-		})
-}
-
 func (s *server) brokerKind() string {
 	if s.config.RedisURL == "" {
 		return "memory"
 	}
 	return "redis"
-}
-
-// count counts requests by route, never by path, which strangers choose.
-func count(m *metrics.Metrics) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			err := next(c)
-			if err != nil {
-				c.Error(err)
-			}
-			m.Requests.WithLabelValues(c.Path(), method(c.Request()), strconv.Itoa(c.Response().Status)).Inc()
-			return nil
-		}
-	}
 }
 
 // method is the request's, as far as HTTP knows it: strangers make up others.

@@ -208,19 +208,6 @@ func (a *API) read(c echo.Context, into any, limit int) (*auth.Identity, error) 
 	return who, nil
 }
 
-func (a *API) ready(c echo.Context) error {
-	status := a.Readiness.Status()
-	answer := map[string]any{"status": "ready"}
-	if warnings := status.Warnings(); len(warnings) > 0 {
-		answer["warnings"] = warnings
-	}
-	if reasons := status.Reasons(); len(reasons) > 0 {
-		answer["status"], answer["reasons"] = "not ready", reasons
-		return c.JSON(http.StatusServiceUnavailable, answer)
-	}
-	return c.JSON(http.StatusOK, answer)
-}
-
 // Problem writes an error as application/problem+json (RFC 9457).
 func Problem(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {

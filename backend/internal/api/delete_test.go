@@ -81,8 +81,9 @@ func TestReadinessDoesNotFailOnWhatAllInstancesLack(t *testing.T) {
 	s := start(t, auth.Options{}, nil)
 	s.broker.health = everywhere{errors.New("Redis is out of memory")}
 	got := wantJSON[struct {
-		Status   string
-		Warnings []string
+		Status     string
+		Warnings   []string
+		Components []any
 	}](t, s.get("/readyz"), http.StatusOK)
 	if got.Status != "ready" || len(got.Warnings) != 1 || got.Warnings[0] != "broker: Redis is out of memory" {
 		t.Errorf("%+v", got)

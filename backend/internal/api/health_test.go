@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -144,8 +145,9 @@ func TestHealthFiguresOfAllInstances(t *testing.T) {
 func TestReadiness(t *testing.T) {
 	s := start(t, auth.Options{}, nil)
 	type state struct {
-		Status  string
-		Reasons []string
+		Status     string
+		Reasons    []string
+		Components []any
 	}
 	if got := wantJSON[state](t, s.get("/readyz"), http.StatusOK); got.Status != "ready" {
 		t.Errorf("%+v, want ready", got)
@@ -162,6 +164,43 @@ func TestReadiness(t *testing.T) {
 	}
 	if got := wantJSON[state](t, s.get("/livez"), http.StatusOK); got.Status != "alive" { // a restart would not help
 		t.Errorf("without broker: %+v, want alive", got)
+	}
+}
+
+// Each part says how it is: what fails the instance, and what is only told because no other instance
+// is better off.
+func TestReadinessExplainsItselfByComponent(t *testing.T) {
+	type state struct {
+		Status            string
+		Reasons, Warnings []string
+		Components        []struct {
+			Component, Status, Detail string
+			Since                     time.Time
+		}
+	}
+	explain := func(s *server, want int) string {
+		var parts []string
+		for _, c := range wantJSON[state](t, s.get("/readyz"), want).Components {
+			if (c.Component == "broker" && c.Status != "ok") == c.Since.IsZero() {
+				t.Errorf("%s is %s since %v", c.Component, c.Status, c.Since)
+			}
+			parts = append(parts, strings.TrimSpace(c.Component+" "+c.Status+" "+c.Detail))
+		}
+		return strings.Join(parts, ", ")
+	}
+	s := start(t, auth.Options{}, nil)
+	if got, want := explain(s, http.StatusOK), "serving ok, broker ok, cluster ok"; got != want {
+		t.Errorf("all is well: %s, want %s", got, want)
+	}
+	s.broker.health = everywhere{errors.New("Redis is out of memory")}
+	if got, want := explain(s, http.StatusOK), "serving ok, broker warning Redis is out of memory, cluster ok"; got != want {
+		t.Errorf("no instance can write: %s, want %s", got, want)
+	}
+	s.broker.health = errors.New("Redis is not available")
+	s.readiness.Leave()
+	if got, want := explain(s, http.StatusServiceUnavailable),
+		"serving failing this instance is shutting down, broker failing Redis is not available, cluster ok"; got != want {
+		t.Errorf("it leaves, without Redis: %s, want %s", got, want)
 	}
 }
 

@@ -37,6 +37,8 @@ type RedisOptions struct {
 	OnRepair func()
 	// OnFork, if not nil, is called when Redis had lost messages of a room that were delivered.
 	OnFork func()
+	// OnProbe, if not nil, is told how long a probe of a server took, a round trip of its own, and its error.
+	OnProbe func(took time.Duration, err error)
 	// Pace, if not nil, waits until the room's members can take more, for a bounded time. A repair
 	// calls it after every 64 KiB.
 	Pace func(ctx context.Context, room wire.Room)

@@ -145,6 +145,9 @@ func (b *Redis) probe(ctx context.Context, client *redis.Client) error {
 	if err == nil {
 		b.takeTime(address, sent, told, time.Now())
 	}
+	if b.opts.OnProbe != nil {
+		b.opts.OnProbe(time.Since(sent), err)
+	}
 	b.observe(address, err)
 	return err
 }

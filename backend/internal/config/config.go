@@ -29,6 +29,7 @@ type Config struct {
 	RedisStart
 	Cluster
 	Health
+	Metrics
 	NodeName string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Default: the host name with a random suffix."`
 
 	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Secret of at least 32 bytes. If set, clients need a JSON Web Token signed with it (HS256)."`
@@ -211,7 +212,7 @@ func (c *Config) Check() error {
 	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
-	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
+	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Metrics.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
 	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(),
 		c.Base.mistakes(), c.Durable.mistakes(c.RedisURL))
 	if _, err := c.Proxies(); err != nil {

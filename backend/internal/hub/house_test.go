@@ -36,12 +36,12 @@ var lines = &outbox.Encoding{
 
 type quiet struct{}
 
-func (quiet) Written(string, int, int)  {}
-func (quiet) Latencies([]time.Duration) {}
-func (quiet) Dropped(int)               {}
-func (quiet) Lost(int)                  {}
-func (quiet) Conflated()                {}
-func (quiet) Slow(int)                  {}
+func (quiet) Written(string, int, int)                 {}
+func (quiet) Latencies(_ string, _, _ []time.Duration) {}
+func (quiet) Dropped(int)                              {}
+func (quiet) Lost(int)                                 {}
+func (quiet) Conflated()                               {}
+func (quiet) Slow(int)                                 {}
 
 // A stopwatch keeps how long messages took from the broker to a socket.
 type stopwatch struct {
@@ -50,7 +50,7 @@ type stopwatch struct {
 	took []time.Duration
 }
 
-func (s *stopwatch) Latencies(d []time.Duration) {
+func (s *stopwatch) Latencies(_ string, d, _ []time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.took = append(s.took, d...)
@@ -98,6 +98,7 @@ type options struct {
 	wait     time.Duration // of publishers
 	linger   time.Duration // of rooms without members
 	meter    outbox.Meter  // quiet without one
+	hubMeter hub.Meter
 	stall    time.Duration // after which nobody waits for members that take nothing
 	signal   backpressure.Signal
 }
@@ -114,7 +115,7 @@ func build(t testing.TB, o options) *house {
 	}
 	meter := cmp.Or[outbox.Meter](o.meter, quiet{})
 	h.pool = outbox.NewPool(outbox.Options{Meter: meter, MaxQueuedBytes: o.bytes, SlowAfter: o.slow})
-	h.Hub = hub.New(hub.Options{Pool: h.pool, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
+	h.Hub = hub.New(hub.Options{Pool: h.pool, Meter: o.hubMeter, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
 		PublishWait: o.wait, RetainAge: o.limits.RetainAge, Linger: o.linger, StallTimeout: o.stall, Signal: o.signal, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)
 	h.Use(h.broker)

@@ -33,6 +33,8 @@ type Options struct {
 	StallTimeout time.Duration
 	// Signal, if not nil, carries between the instances which rooms are overloaded.
 	Signal backpressure.Signal
+	// Meter, if not nil, is told what the hub does.
+	Meter Meter
 	// OnWait, if not nil, is told of each publication that has to wait.
 	OnWait func()
 	// OnGap, if not nil, is told of each gap that sessions are told of.
@@ -83,6 +85,9 @@ func New(opts Options) *Hub {
 	}
 	if opts.MaxRooms == 0 {
 		opts.MaxRooms = wire.RoomsPerConnection
+	}
+	if opts.Meter == nil {
+		opts.Meter = noMeter{}
 	}
 	if opts.StallTimeout == 0 {
 		opts.StallTimeout = wire.SlowAfter
@@ -277,7 +282,9 @@ func (h *Hub) deliverMessage(r *room, m *broker.Message) {
 	if m.Offset.Epoch == r.offset.Epoch && m.Offset.N <= r.offset.N {
 		return // the snapshot or the history had it
 	}
-	f := outbox.Broadcast(&m.Message, int64(m.Accepted)-m.ClockAhead().Microseconds(), m.Conflate)
+	accepted, began := int64(m.Accepted)-m.ClockAhead().Microseconds(), time.Now()
+	f := outbox.Broadcast(&m.Message, accepted, m.Conflate)
+	f.FannedOut = began.UnixMicro()
 	r.offset = m.Offset
 	h.remember(r, f)
 	if m.Retain {
@@ -288,6 +295,7 @@ func (h *Hub) deliverMessage(r *room, m *broker.Message) {
 		f.OnWritten = traced.Written
 	}
 	h.opts.Pool.Fanout(f, r.queues)
+	h.opts.Meter.FannedOut(time.Duration(f.FannedOut-accepted)*time.Microsecond, time.Since(began), len(r.queues))
 	traced.Queued(len(r.queues))
 	r.load.Delivered(m.Offset, outbox.Weight(len(f.JSON)))
 }

@@ -108,7 +108,7 @@ func (s *Session) Join(ctx context.Context, joins []Join, announce func(wire.Cur
 		if r == nil {
 			continue
 		}
-		if err := s.catchUp(ctx, r, cmp.Or(joins[i].After, places[i].Offset), retained[i]); err != nil {
+		if err := s.catchUp(ctx, r, cmp.Or(joins[i].After, places[i].Offset), retained[i], !joins[i].After.IsZero()); err != nil {
 			releaseAll()
 			return err
 		}
@@ -140,7 +140,8 @@ func (s *Session) check(joins []Join) error {
 
 // catchUp makes the session a member once it has the retained events and everything up to the room's
 // offset. It takes over the caller's count of the room when it returns nil.
-func (s *Session) catchUp(ctx context.Context, r *room, after wire.Offset, retained []*outbox.Frame) error {
+func (s *Session) catchUp(ctx context.Context, r *room, after wire.Offset, retained []*outbox.Frame, resumed bool) error {
+	began, replayed := time.Now(), len(retained)
 	if err := s.pushAll(ctx, retained); err != nil {
 		return err
 	}
@@ -148,7 +149,10 @@ func (s *Session) catchUp(ctx context.Context, r *room, after wire.Offset, retai
 		if err := s.waitLowWatermark(ctx); err != nil {
 			return err
 		}
-		done, err := s.tryJoinLive(r, after)
+		done, missed, err := s.tryJoinLive(r, after)
+		if done {
+			s.hub.opts.Meter.Joined(s.Queue.Transport(), resumed, replayed+missed, time.Since(began))
+		}
 		if done || err != nil {
 			return err
 		}
@@ -164,6 +168,7 @@ func (s *Session) catchUp(ctx context.Context, r *room, after wire.Offset, retai
 		if err := s.pushAll(ctx, frames); err != nil {
 			return err
 		}
+		replayed += len(frames)
 		if n := len(frames); n > 0 {
 			after = frames[n-1].Message.Offset
 		}
@@ -256,28 +261,28 @@ func (h *Hub) place(r *room, j Join) (p wire.Place, retained []*outbox.Frame) {
 	return p, retained
 }
 
-// tryJoinLive adds the session if the room's recent frames hold all that it lacks.
-func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, err error) {
+// tryJoinLive adds the session if the room's recent frames hold all that it lacks, which is lacking messages.
+func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, lacking int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if after.Epoch != r.offset.Epoch || after.N > r.offset.N {
-		return false, nil
+		return false, 0, nil
 	}
-	lacking := int(r.offset.N - after.N)
+	lacking = int(r.offset.N - after.N)
 	if lacking > len(r.recent) {
-		return false, nil
+		return false, 0, nil
 	}
 	missed, weight := r.recent[len(r.recent)-lacking:], 0
 	for _, f := range missed {
 		weight += cost(f.frame)
 	}
 	if lacking > 1 && weight > s.hub.opts.Pool.MaxQueuedBytes()/4 {
-		return false, nil // too much at once for a small bound: page by page then
+		return false, 0, nil // too much at once for a small bound: page by page then
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false, errSessionClosed
+		return false, 0, errSessionClosed
 	}
 	for _, f := range missed {
 		s.Queue.Push(f.frame.Replay())
@@ -287,7 +292,7 @@ func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, err error)
 	r.queues = append(r.queues, s.Queue)
 	r.owners = append(r.owners, m)
 	s.rooms = append(s.rooms, m)
-	return true, nil
+	return true, lacking, nil
 }
 
 var errSessionClosed = errors.New("hub: the session is closed")

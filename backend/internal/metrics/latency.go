@@ -68,8 +68,8 @@ func makeCells() []cell {
 	return cells
 }
 
-func newLatency(name, help string) *latency {
-	return &latency{desc: prometheus.NewDesc(name, help, nil, nil), began: time.Now(), cells: make([]atomic.Uint64, len(cells))}
+func newLatency(name, help string, labels prometheus.Labels) *latency {
+	return &latency{desc: prometheus.NewDesc(name, help, nil, labels), began: time.Now(), cells: make([]atomic.Uint64, len(cells))}
 }
 
 // observe counts durations, which may be below 0 where clocks differ: as 0 then.
@@ -123,6 +123,14 @@ type Histogram struct {
 	Count  uint64 // those above the last bound too
 }
 
+// add adds what other counted, in the same buckets.
+func (h *Histogram) add(other Histogram) {
+	for i, n := range other.Counts {
+		h.Counts[i] += n
+	}
+	h.Count += other.Count
+}
+
 // histogram returns what was observed until now, in classic buckets.
 func (l *latency) histogram() Histogram {
 	h, _, _ := l.read()
@@ -170,5 +178,6 @@ func (l *latency) Write(to *dto.Metric) error {
 		to.Histogram.Bucket = append(to.Histogram.Bucket,
 			&dto.Bucket{UpperBound: &read.Bounds[i], CumulativeCount: &read.Counts[i]})
 	}
+	to.Label = prometheus.MakeLabelPairs(l.desc, nil)
 	return nil
 }

@@ -21,7 +21,7 @@ func reference() prometheus.Histogram {
 
 func TestLatencyCountsAsPrometheusDoes(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	ours, theirs := newLatency("h", "h"), reference()
+	ours, theirs := newLatency("h", "h", nil), reference()
 	for range 2_000 {
 		run := make([]time.Duration, random.IntN(20))
 		middle := time.Duration(1) << random.IntN(38) // up to 4.6 minutes
@@ -46,7 +46,7 @@ func TestLatencyCountsAsPrometheusDoes(t *testing.T) {
 }
 
 func TestLatencyOfDurationsOutOfRange(t *testing.T) {
-	h := newLatency("h", "h")
+	h := newLatency("h", "h", nil)
 	h.observe([]time.Duration{-time.Second, 0, 2 * time.Hour, 24 * time.Hour})
 	got := histogramOf(t, h)
 	last := got.Bucket[len(got.Bucket)-1]
@@ -56,12 +56,12 @@ func TestLatencyOfDurationsOutOfRange(t *testing.T) {
 }
 
 func TestLatencyIsAWellFormedMetric(t *testing.T) {
-	h := newLatency("zonecast_delivery_latency_seconds", "Time from one to the other.")
+	h := newLatency("zonecast_delivery_latency_seconds", "Time from one to the other.", nil)
 	h.observe([]time.Duration{time.Millisecond, time.Second})
 	if problems, err := testutil.CollectAndLint(h); err != nil || len(problems) > 0 {
 		t.Errorf("it has the problems %v: %v", problems, err)
 	}
-	empty := histogramOf(t, newLatency("h", "h"))
+	empty := histogramOf(t, newLatency("h", "h", nil))
 	if want := histogramOf(t, reference()); !slices.EqualFunc(empty.Bucket, want.Bucket, func(a, b *dto.Bucket) bool { return proto.Equal(a, b) }) {
 		t.Errorf("without observations it has %v and not %v", empty.Bucket, want.Bucket)
 	}
@@ -83,7 +83,7 @@ func BenchmarkLatency(b *testing.B) {
 		run[i] = 300*time.Millisecond - time.Duration(i)*300*time.Microsecond
 	}
 	for name, n := range map[string]int{"one": 1, "many": len(run)} {
-		ours, theirs := newLatency("h", "h"), reference()
+		ours, theirs := newLatency("h", "h", nil), reference()
 		perMessage := func(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/message")
 		}

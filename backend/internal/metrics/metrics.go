@@ -11,20 +11,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/zonecast/zonecast/backend/internal/bus"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // Metrics are the metrics of one instance.
 type Metrics struct {
-	Registry *prometheus.Registry
+	Registry *Registry
 
 	// Static after New; each is safe for concurrent use.
-	Opened           *prometheus.CounterVec // connections, by transport
-	Closed           *prometheus.CounterVec // connections, by transport and the name of the close code
-	Received         *prometheus.CounterVec // frames from clients, by event
-	Requests         *prometheus.CounterVec // HTTP, by route, method and code
-	PublishDuration  prometheus.Histogram   // seconds, of accepted publications
-	PublishWaits     prometheus.Counter     // publications that had to wait for their room
-	QuotaRefusals    *prometheus.CounterVec // publications, by quota
+	Opened           *prometheus.CounterVec   // connections, by transport
+	Closed           *prometheus.CounterVec   // connections, by transport and the name of the close code
+	Received         *prometheus.CounterVec   // frames from clients, by event
+	Requests         *prometheus.CounterVec   // HTTP, by route, method and code
+	RequestDuration  *prometheus.HistogramVec // seconds, by route
+	PublishDuration  prometheus.Histogram     // seconds, of accepted publications
+	PublishWaits     prometheus.Counter       // publications that had to wait for their room
+	QuotaRefusals    *prometheus.CounterVec   // publications, by quota
 	Gaps             prometheus.Counter
 	Rebalanced       prometheus.Counter // clients that were asked to connect again
 	PongTimeouts     prometheus.Counter
@@ -40,24 +42,29 @@ type Metrics struct {
 	publishes        *prometheus.CounterVec // by via and result
 	delivered, bytes *prometheus.CounterVec // by transport
 	written          map[string]written     // the same, of the transports that were added
-	dropped          *prometheus.CounterVec // by reason
+	dropped          *prometheus.CounterVec // messages to clients, by reason
+	refusedFrames    *prometheus.CounterVec // from clients, by reason
 	slow             prometheus.Gauge
 	slowed           prometheus.Counter
-	latency          *latency
+	delivery         delivery
+	perWarehouse     *boundedCounters
 
 	// The same as in publishes and delivered, for Totals.
 	publishedTotal, deliveredTotal atomic.Uint64
 }
 
-type written struct{ messages, bytes prometheus.Counter }
+// written are the metrics of one transport.
+type written struct {
+	messages, bytes prometheus.Counter
+	latency, queued *latency
+}
 
 var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
 // New returns the metrics in a registry of their own, with those of the Go runtime and the process.
 func New(version string) *Metrics {
-	m := &Metrics{Registry: prometheus.NewRegistry(), written: map[string]written{},
-		latency: newLatency("zonecast_delivery_latency_seconds", "Time from acceptance by the broker to the write to a socket.")}
-	m.Registry.MustRegister(m.latency, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m := &Metrics{Registry: newRegistry(), written: map[string]written{}}
+	m.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	factory := promauto.With(m.Registry)
 	counter := func(name, help string) prometheus.Counter {
 		return factory.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
@@ -73,6 +80,9 @@ func New(version string) *Metrics {
 	m.AcceptFailures = counter("zonecast_accept_failures_total", "Failed accept(2) calls, usually EMFILE.")
 	m.PongTimeouts = counter("zonecast_pong_timeouts_total", "Connections closed because no pong arrived.")
 	m.Requests = counters("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code")
+	m.RequestDuration = factory.NewHistogramVec(prometheus.HistogramOpts{Name: "zonecast_http_request_duration_seconds",
+		Help:    "Time from a request to the end of its answer, without connections of clients and streams.",
+		Buckets: seconds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, []string{"route"})
 
 	m.loginFailures = counters("zonecast_login_failures_total", "Failed logins of operators.", "reason")
 
@@ -95,26 +105,47 @@ func New(version string) *Metrics {
 	m.Received = counters("zonecast_messages_received_total", "Frames from clients.", "event")
 	m.delivered = counters("zonecast_messages_delivered_total", "Published events written to sockets.", "transport")
 	m.bytes = counters("zonecast_delivered_bytes_total", "Bytes written to sockets.", "transport")
-	m.dropped = counters("zonecast_messages_dropped_total",
-		"Messages to clients dropped or replaced; with the reason rate_limited, frames from clients refused.", "reason")
+	m.dropped = counters("zonecast_deliveries_dropped_total", "Messages to clients dropped or replaced before they were written.", "reason")
+	m.refusedFrames = counters("zonecast_frames_refused_total", "Frames from clients refused.", "reason")
+	for _, reason := range []string{dropSlow, dropLost, dropConflated} {
+		m.dropped.WithLabelValues(reason)
+	}
+	m.refusedFrames.WithLabelValues(string(wire.CodeRateLimited))
+	m.Registry.MustRegister(formerDrops{m.dropped, m.refusedFrames})
+	m.perWarehouse = newBoundedCounters("zonecast_warehouse_publishes_total",
+		"Accepted publications, by warehouse: the first 100 that were published to, and the others together.", "warehouse", maxWarehouses)
+	m.Registry.MustRegister(m.perWarehouse)
+	m.delivery = newDelivery(factory)
+	m.Registry.MustRegister(m.delivery.arrival, m.delivery.push)
 	m.slow = factory.NewGauge(prometheus.GaugeOpts{Name: "zonecast_slow_clients",
 		Help: "Connections whose oldest queued message is older than SLOW_AFTER."})
 	m.slowed = counter("zonecast_slow_clients_total", "Times that a connection became slow.")
-	m.Gauge("zonecast_build_info", "Always 1.", prometheus.Labels{"version": version, "go_version": runtime.Version()},
+	m.gauge("zonecast_build_info", "Always 1.", prometheus.Labels{"version": version, "go_version": runtime.Version()},
 		func() float64 { return 1 })
 	return m
 }
 
-// Gauge registers a gauge that is read when it is scraped.
-func (m *Metrics) Gauge(name, help string, labels prometheus.Labels, read func() float64) {
+// gauge registers a gauge that is read when it is scraped.
+func (m *Metrics) gauge(name, help string, labels prometheus.Labels, read func() float64) {
 	m.Registry.MustRegister(prometheus.NewGaugeFunc(
 		prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read))
 }
 
 // AddTransport makes the metrics of a transport, before it writes anything.
 func (m *Metrics) AddTransport(name string, connections func() int) {
-	m.written[name] = written{m.delivered.WithLabelValues(name), m.bytes.WithLabelValues(name)}
-	m.Gauge("zonecast_connections", "Open connections.", prometheus.Labels{"transport": name},
+	labels := prometheus.Labels{"transport": name}
+	w := written{m.delivered.WithLabelValues(name), m.bytes.WithLabelValues(name),
+		newLatency("zonecast_delivery_latency_seconds", "Time from acceptance by the broker to the write to a socket.", labels),
+		newLatency("zonecast_delivery_queued_seconds",
+			"Time from the begin of a fan-out to the write to a socket: of the first message of each write.", labels)}
+	m.Registry.MustRegister(w.latency, w.queued)
+	m.written[name] = w
+	m.Opened.WithLabelValues(name)
+	for _, code := range wire.CloseCodes() {
+		m.Closed.WithLabelValues(name, code.String())
+	}
+	m.delivery.addTransport(name)
+	m.gauge("zonecast_connections", "Open connections.", labels,
 		func() float64 { return float64(connections()) })
 }
 
@@ -122,28 +153,34 @@ func (m *Metrics) AddTransport(name string, connections func() int) {
 func (m *Metrics) Written(transport string, messages, bytes int) {
 	w, ok := m.written[transport]
 	if !ok {
-		w = written{m.delivered.WithLabelValues(transport), m.bytes.WithLabelValues(transport)}
+		w = written{messages: m.delivered.WithLabelValues(transport), bytes: m.bytes.WithLabelValues(transport)}
 	}
 	m.deliveredTotal.Add(uint64(messages))
 	w.messages.Add(float64(messages))
 	w.bytes.Add(float64(bytes))
 }
 
-// Latencies implements outbox.Meter. Where clocks differ, the one that accepted may be ahead.
-func (m *Metrics) Latencies(durations []time.Duration) { m.latency.observe(durations) }
+// Latencies implements outbox.Meter, for the transports that were added. Where clocks differ, the one
+// that accepted may be ahead.
+func (m *Metrics) Latencies(transport string, durations, queued []time.Duration) {
+	if w, ok := m.written[transport]; ok {
+		w.latency.observe(durations)
+		w.queued.observe(queued)
+	}
+}
 
 // Dropped implements outbox.Meter.
 func (m *Metrics) Dropped(messages int) {
-	m.dropped.WithLabelValues("slow_consumer").Add(float64(messages))
+	m.dropped.WithLabelValues(dropSlow).Add(float64(messages))
 }
 
 // Lost implements outbox.Meter.
 func (m *Metrics) Lost(messages int) {
-	m.dropped.WithLabelValues("connection_lost").Add(float64(messages))
+	m.dropped.WithLabelValues(dropLost).Add(float64(messages))
 }
 
 // Conflated implements outbox.Meter.
-func (m *Metrics) Conflated() { m.dropped.WithLabelValues("conflated").Inc() }
+func (m *Metrics) Conflated() { m.dropped.WithLabelValues(dropConflated).Inc() }
 
 // Slow implements outbox.Meter.
 func (m *Metrics) Slow(connections int) {
@@ -158,6 +195,9 @@ const (
 	ResultOK        = "ok"
 	ResultDuplicate = "duplicate"
 )
+
+// PublishedTo counts an accepted publication to a warehouse.
+func (m *Metrics) PublishedTo(warehouse string) { m.perWarehouse.add(warehouse) }
 
 // PublishResult counts a publication by the way it came and its result.
 func (m *Metrics) PublishResult(via, result string) {
@@ -174,7 +214,7 @@ func (m *Metrics) RefuseConnection(reason string) { m.refused.WithLabelValues(re
 func (m *Metrics) LoginFailed(reason string) { m.loginFailures.WithLabelValues(reason).Inc() }
 
 // RefuseFrame counts a frame from a client that was refused as one too many.
-func (m *Metrics) RefuseFrame(reason string) { m.dropped.WithLabelValues(reason).Inc() }
+func (m *Metrics) RefuseFrame(reason string) { m.refusedFrames.WithLabelValues(reason).Inc() }
 
 // RefuseFromBus counts what came from Redis and was not believed.
 func (m *Metrics) RefuseFromBus(kind bus.Kind, reason bus.Refusal) {
@@ -190,5 +230,9 @@ type Totals struct {
 
 // Totals returns the present ones.
 func (m *Metrics) Totals() Totals {
-	return Totals{Published: m.publishedTotal.Load(), Delivered: m.deliveredTotal.Load(), Latency: m.latency.histogram()}
+	h := Histogram{Bounds: seconds, Counts: make([]uint64, len(seconds))}
+	for _, w := range m.written {
+		h.add(w.latency.histogram())
+	}
+	return Totals{Published: m.publishedTotal.Load(), Delivered: m.deliveredTotal.Load(), Latency: h}
 }

@@ -11,9 +11,6 @@ import (
 // maxWarehouses bounds the label warehouse. Those that keep least are counted together beyond it.
 const maxWarehouses = 100
 
-// otherWarehouses is the label of all the others, which is no name of a warehouse.
-const otherWarehouses = "(others)"
-
 // A WarehouseUsage is what one warehouse keeps: by the name of the quota.
 type WarehouseUsage map[string]int
 
@@ -56,6 +53,6 @@ func (u usage) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 	for quota, n := range others {
-		to <- prometheus.MustNewConstMetric(u.desc, prometheus.GaugeValue, float64(n), otherWarehouses, quota)
+		to <- prometheus.MustNewConstMetric(u.desc, prometheus.GaugeValue, float64(n), overflow, quota)
 	}
 }

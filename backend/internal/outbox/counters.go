@@ -12,6 +12,7 @@ type counters struct {
 	bytes     int
 	charge    int
 	times     []time.Duration
+	queued    []time.Duration // of the first message of each write
 }
 
 // maxTimes is how many latencies are collected at most.
@@ -20,7 +21,11 @@ const maxTimes = 1024
 // add counts bytes on the queue's socket, and the frames that end with them. It returns what these
 // are charged, which the caller takes out of the queue's account.
 func (c *counters) add(q *Queue, frames []entry, bytes int) (charge int) {
-	messages := 0
+	if c.transport != q.encoding.Transport || len(c.times) > maxTimes {
+		c.flush()
+		c.transport = q.encoding.Transport
+	}
+	messages, sampled := 0, false
 	now := time.Now().UnixMicro()
 	for _, e := range frames {
 		f := e.frame
@@ -35,15 +40,15 @@ func (c *counters) add(q *Queue, frames []entry, bytes int) (charge int) {
 			f.OnWritten()
 		}
 		if f.Accepted != 0 {
+			if f.FannedOut != 0 && !sampled {
+				sampled = true
+				c.queued = append(c.queued, time.Duration(now-f.FannedOut)*time.Microsecond)
+			}
 			c.times = append(c.times, time.Duration(now-f.Accepted)*time.Microsecond)
 		}
 	}
 	q.sent.Add(uint64(messages))
 	q.wrote.Add(uint64(bytes))
-	if c.transport != q.encoding.Transport || len(c.times) > maxTimes {
-		c.flush()
-		c.transport = q.encoding.Transport
-	}
 	c.messages += messages
 	c.bytes += bytes
 	c.charge += charge
@@ -56,10 +61,10 @@ func (c *counters) flush() {
 		c.pool.opts.Meter.Written(c.transport, c.messages, c.bytes)
 	}
 	if len(c.times) > 0 {
-		c.pool.opts.Meter.Latencies(c.times)
+		c.pool.opts.Meter.Latencies(c.transport, c.times, c.queued)
 	}
 	if c.charge > 0 {
 		c.pool.queuedBytes.Add(-int64(c.charge))
 	}
-	c.messages, c.bytes, c.charge, c.times = 0, 0, 0, c.times[:0]
+	c.messages, c.bytes, c.charge, c.times, c.queued = 0, 0, 0, c.times[:0], c.queued[:0]
 }

@@ -23,6 +23,9 @@ type Frame struct {
 	// delivery latency. 0 for frames of the protocol itself and for messages that are late because
 	// their client was away.
 	Accepted int64
+	// FannedOut is when this instance began to push the message to its members, in microseconds since
+	// 1970; 0 where that is not measured.
+	FannedOut int64
 	// Message says which message this is; its room is empty for frames that concern no room.
 	Message Identity
 	// OnEncoded, if not nil, is told how many bytes an encoding of the frame takes besides the

@@ -23,17 +23,20 @@ var lines = &outbox.Encoding{
 	Closing: func(code wire.CloseCode, reason string) []byte { return fmt.Appendf(nil, "close %d\n", code) },
 }
 
-type meter struct{ messages, bytes, dropped, lost, latencies, conflated, slow atomic.Int64 }
+type meter struct{ messages, bytes, dropped, lost, latencies, queued, conflated, slow atomic.Int64 }
 
 func (m *meter) Written(_ string, messages, bytes int) {
 	m.messages.Add(int64(messages))
 	m.bytes.Add(int64(bytes))
 }
-func (m *meter) Latencies(d []time.Duration) { m.latencies.Add(int64(len(d))) }
-func (m *meter) Dropped(messages int)        { m.dropped.Add(int64(messages)) }
-func (m *meter) Lost(messages int)           { m.lost.Add(int64(messages)) }
-func (m *meter) Conflated()                  { m.conflated.Add(1) }
-func (m *meter) Slow(n int)                  { m.slow.Add(int64(n)) }
+func (m *meter) Latencies(_ string, d, queued []time.Duration) {
+	m.queued.Add(int64(len(queued)))
+	m.latencies.Add(int64(len(d)))
+}
+func (m *meter) Dropped(messages int) { m.dropped.Add(int64(messages)) }
+func (m *meter) Lost(messages int)    { m.lost.Add(int64(messages)) }
+func (m *meter) Conflated()           { m.conflated.Add(1) }
+func (m *meter) Slow(n int)           { m.slow.Add(int64(n)) }
 
 // start returns a pool whose end is checked: nothing waits, no writer runs.
 func start(t testing.TB, opts outbox.Options) (*outbox.Pool, *meter) {
@@ -69,8 +72,8 @@ func pair(t testing.TB) (server, client *net.TCPConn) {
 
 func message(i int) *outbox.Frame {
 	return &outbox.Frame{Kind: outbox.Message, JSON: fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", 100)),
-		Accepted: time.Now().UnixMicro(),
-		Message:  outbox.Identity{Room: wire.Room{Warehouse: "w"}, Offset: wire.Offset{Epoch: "e", N: uint64(i + 1)}}}
+		Accepted: time.Now().UnixMicro(), FannedOut: time.Now().UnixMicro(),
+		Message: outbox.Identity{Room: wire.Room{Warehouse: "w"}, Offset: wire.Offset{Epoch: "e", N: uint64(i + 1)}}}
 }
 
 // wantLines reads n lines that begin with rising numbers from first on.
@@ -142,6 +145,9 @@ func TestFramesLeaveInOrderAndWholeThroughEverySpeedOfReader(t *testing.T) {
 				t.Errorf("stats %+v, want %d messages and nothing waiting", got, n)
 			}
 		})
+	}
+	if q := m.queued.Load(); q == 0 || q > m.messages.Load() {
+		t.Errorf("%d waits were sampled of %d messages", q, m.messages.Load())
 	}
 	if m.messages.Load() != 3*n || m.latencies.Load() != 3*n || m.dropped.Load() != 0 {
 		t.Errorf("metered %d messages, %d latencies, %d dropped", m.messages.Load(), m.latencies.Load(), m.dropped.Load())

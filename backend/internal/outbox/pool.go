@@ -32,8 +32,9 @@ type Meter interface {
 	// Written tells that published events reached a socket over this transport.
 	Written(transport string, messages, bytes int)
 	// Latencies tells how long each of some of them took from the broker's acceptance to the
-	// socket. The slice is the caller's.
-	Latencies(durations []time.Duration)
+	// socket, and how long the first one of each write took from its fan-out: a sample, since the
+	// others of the write waited for less. The slices are the caller's.
+	Latencies(transport string, durations, queued []time.Duration)
 	// Dropped tells that so many messages were lost with a client that was too slow for them.
 	Dropped(messages int)
 	// Lost tells that so many messages waited for a connection when it ended for another reason.

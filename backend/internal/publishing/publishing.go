@@ -111,6 +111,7 @@ func (p *Publisher) Accept(ctx context.Context, via string, who *auth.Identity, 
 		p.opts.Metrics.PublishResult(via, metrics.ResultDuplicate)
 	} else {
 		p.opts.Metrics.PublishResult(via, metrics.ResultOK)
+		p.opts.Metrics.PublishedTo(publication.Room.Warehouse)
 		p.recent.note(publication.Room, accepted)
 	}
 	position := wire.PositionOf(publication.Room, receipt.Offset)
