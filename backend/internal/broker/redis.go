@@ -190,11 +190,13 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	}
 	names, life := b.withLife(p.Room, names...)
 	l, left := b.opts.Limits, b.usage.left(ctx, p.Room.Warehouse)
+	retention := RetentionOf(p.Event, p.Data, p.Retain)
 	commit := func(life string) (string, error) {
 		return b.committer.commit(ctx, p.Room.Warehouse, len(p.Data), names, NewEpoch(), life, k.channel, p.Event, []byte(p.Data),
-			retainText(p.Retain), l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(),
+			retainText(p.Retain), l.Messages, l.Age.Milliseconds(), l.Bytes, retention.most(l), wire.IdempotencyWindow.Milliseconds(),
 			b.attributes(&p), b.dialect.publish, digest, key, l.RetainAge.Milliseconds(),
-			left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents)
+			left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents,
+			retention.Name, lines(retention.Drops), retention.keepsText(), retention.Ends, retention.Expires)
 	}
 	answer, err := commit(life)
 	if answer == askLife {
@@ -208,8 +210,7 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	parts := strings.Fields(answer)
 	switch {
 	case len(parts) == 1 && parts[0] == "full":
-		return Receipt{}, wire.Errorf(wire.CodeLimitReached,
-			"%d events are retained in %s already: reuse one of their names, or delete one", l.Retained, p.Room)
+		return Receipt{}, retention.full(l, p.Room)
 	case len(parts) == 2 && parts[0] == "quota":
 		return Receipt{}, l.Warehouse.exceeded(parts[1], p.Room.Warehouse)
 	case len(parts) == 4 && parts[0] == "again":
