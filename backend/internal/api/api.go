@@ -9,6 +9,7 @@
 package api
 
 import (
+	"crypto/sha256"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -23,6 +24,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
+	ratelimit "github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/problem"
@@ -58,12 +60,16 @@ type Options struct {
 	MaxDataBytes int
 	// RoomsForOperators keeps the rooms in the health figures from everybody else.
 	RoomsForOperators bool
+	// Pins are the names of who may acknowledge alerts by a PIN.
+	Pins map[string]string
 }
 
 // An API serves its routes; see [AddRoutes].
 type API struct {
 	Options
-	census cluster.Census
+	census  cluster.Census
+	pins    map[[sha256.Size]byte]string // names, by the digest of the PIN
+	guesses *ratelimit.Keyed             // of PINs, by address
 }
 
 // AddRoutes adds the routes.
@@ -81,6 +87,7 @@ func AddRoutes(routes *access.Table, o Options) {
 		routes.Action(audit.DeleteRetained, remove, room+"/retained/:event")
 		routes.Action(audit.DeleteRoom, remove, room)
 	}
+	a.addAlertRoutes(routes)
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)
@@ -127,7 +134,7 @@ func (a *API) broadcast(c echo.Context) error {
 	if err != nil {
 		return a.Publisher.Reject(via, err)
 	}
-	if err := a.allow(c, who, 1); err != nil {
+	if err := a.allow(c, who.User, 1); err != nil {
 		return err
 	}
 	request.IdempotencyKey = c.Request().Header.Get("Idempotency-Key")
@@ -146,11 +153,11 @@ func errNoZone() error {
 }
 
 // allow spends n publications, or counts one as refused.
-func (a *API) allow(c echo.Context, who *auth.Identity, n int) error {
+func (a *API) allow(c echo.Context, user string, n int) error {
 	if a.Allow == nil {
 		return nil
 	}
-	if err := a.Allow(c, who.User, n); err != nil {
+	if err := a.Allow(c, user, n); err != nil {
 		return a.Publisher.Reject(via, err)
 	}
 	return nil

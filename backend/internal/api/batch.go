@@ -41,7 +41,7 @@ func (a *API) batch(c echo.Context) error {
 		return a.Publisher.Reject(via, wire.Errorf(wire.CodeTooLarge,
 			"the batch has %d messages: at most %d are allowed", n, wire.BatchMessages))
 	}
-	if err := a.allow(c, who, len(batch.Messages)); err != nil {
+	if err := a.allow(c, who.User, len(batch.Messages)); err != nil {
 		return err
 	}
 	results := make([]result, len(batch.Messages))

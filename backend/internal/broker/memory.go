@@ -247,7 +247,8 @@ func (r *memoryRoom) keep(m *Message, retention Retention, l Limits) {
 			r.retained = map[string]*Message{}
 		}
 		r.unretain(retention.Removal())
-		if !retention.Ends || r.retained[wire.EventShiftSnapshot] != nil && r.count(isKeyed) < retention.most(l) {
+		snapshot := r.retained[wire.EventShiftSnapshot]
+		if !retention.Ends || snapshot != nil && retention.IsListedIn(snapshot.Data) && r.count(isKeyed) < retention.most(l) {
 			r.retained[retention.Name] = m
 			r.retainedBytes += retainedCost(retention.Name, m.Data)
 		}

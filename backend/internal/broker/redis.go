@@ -196,7 +196,7 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 			retainText(p.Retain), l.Messages, l.Age.Milliseconds(), l.Bytes, retention.most(l), wire.IdempotencyWindow.Milliseconds(),
 			b.attributes(&p), b.dialect.publish, digest, key, l.RetainAge.Milliseconds(),
 			left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents,
-			retention.Name, lines(retention.Drops), retention.keepsText(), retention.Ends, retention.Expires)
+			retention.Name, lines(retention.Drops), retention.keepsText(), retention.endsText(), retention.Expires)
 	}
 	answer, err := commit(life)
 	if answer == askLife {

@@ -59,7 +59,7 @@ local function number(value) return tonumber(value or 0) end
 // window in ms, attributes, PUBLISH or SPUBLISH, digest, idempotency key, age of retained events in
 // ms (0 for any); then what the warehouse has left: rooms, history, retained bytes, retained
 // events; then what [Retention] says: the name, the names that it drops, those that it keeps ("-"
-// without Resets), each with a line break before and after; whether it ends; when it expires in ms, 0
+// without Resets), each with a line break before and after; 0, or 1 and the id where an alert ends; when it expires in ms, 0
 // for never. Then the time in µs from which on nothing is done and "late µs" answered, 0 for never. What
 // is published and retained is "epoch n µs retain attributes event\ndata"; see
 // decodePayload.
@@ -90,13 +90,13 @@ if keyed then keys = keys + 1 end
 local allowed = cost + tonumber(ARGV[18])
 if #data + 128 + 384 * keys > allowed then return 'quota history_bytes' end
 
-local name, drops, keeps, ends, expires = ARGV[21], ARGV[22], ARGV[23], ARGV[24] == '1', tonumber(ARGV[25])
+local name, drops, keeps, ends, expires = ARGV[21], ARGV[22], ARGV[23], ARGV[24] ~= '0', tonumber(ARGV[25])
 local function isKeyed(other) return string.find(other, ' ', 1, true) ~= nil end
 local function isRemoved(other)
   local line = '\n' .. other .. '\n'
   return string.find(drops, line, 1, true) or keeps ~= '-' and isKeyed(other) and not string.find(keeps, line, 1, true)
 end
-local rbytes, rcount, stale, alike, exists, listed = number(meta[5]), number(meta[6]), {}, 0, false, false
+local rbytes, rcount, stale, alike, exists = number(meta[5]), number(meta[6]), {}, 0, false
 local rbytesBefore, rcountBefore = rbytes, rcount
 if known and (retain or rcount > 0 and n % 16 == 0) then
   rbytes, rcount = 0, 0
@@ -112,15 +112,17 @@ if known and (retain or rcount > 0 and n % 16 == 0) then
       else
         rbytes, rcount = rbytes + size, rcount + 1
         if isKeyed(other) == isKeyed(name) then alike = alike + 1 end
-        if other == 'SHIFT_SNAPSHOT' then listed = true end
       end
     end
   end
 end
 local full = not exists and alike >= tonumber(ARGV[10])
-if retain and ends and (full or not listed) then
-  retain = false
-  if exists then table.insert(stale, name) end
+if retain and ends then
+  local snapshot = known and redis.call('HGET', KEYS[3], 'SHIFT_SNAPSHOT') or ''
+  if full or not (string.find(snapshot, '"alerts"', 1, true) and string.find(snapshot, string.sub(ARGV[24], 2), 1, true)) then
+    retain = false
+    if exists then table.insert(stale, name) end
+  end
 end
 if retain then
   rbytes, rcount = rbytes + #message, rcount + 1

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"strings"
 	"time"
 
@@ -14,9 +15,10 @@ import (
 type Retention struct {
 	// Name is what the message is retained as, in place of the one before; empty for not at all.
 	Name string
-	// Ends says that the alert is over. The message is retained then only while the room retains a
-	// SHIFT_SNAPSHOT, which may list the alert still.
+	// Ends says that the alert is over. The message is retained then only where the room retains a
+	// SHIFT_SNAPSHOT that lists the alert still, see IsListedIn.
 	Ends bool
+	id   string // of the alert that ends; empty for one that may be written in several ways
 	// Drops are names that end with it.
 	Drops []string
 	// Resets says that the message lists all open alerts: what is retained of alerts by now ends,
@@ -40,6 +42,9 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 		if a, ok := alert.Read(data); ok {
 			r.Name, r.Ends, r.Expires, r.Urgent = nameOf(event, a.ID), a.Cleared, a.ExpiresAt, a.Severity == "critical"
 			if a.Cleared {
+				if strings.IndexFunc(a.ID, mayBeEscaped) < 0 {
+					r.id = a.ID
+				}
 				r.Drops = []string{nameOf(wire.EventAlertAcknowledged, a.ID)}
 			}
 		}
@@ -55,6 +60,14 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 		}
 	}
 	return r
+}
+
+// mayBeEscaped reports whether JSON has several ways to write a character.
+func mayBeEscaped(c rune) bool { return c < ' ' || c > '~' || strings.ContainsRune(`"\/<>&`, c) }
+
+// IsListedIn reports whether a SHIFT_SNAPSHOT may list the alert that the message ends.
+func (r Retention) IsListedIn(snapshot []byte) bool {
+	return bytes.Contains(snapshot, []byte(`"alerts"`)) && bytes.Contains(snapshot, []byte(r.id))
 }
 
 // RetentionOf returns what the message does.
@@ -128,4 +141,12 @@ func (r Retention) keepsText() string {
 		return "-"
 	}
 	return lines(r.Keeps)
+}
+
+// endsText is what a script is told of Ends.
+func (r Retention) endsText() string {
+	if !r.Ends {
+		return "0"
+	}
+	return "1" + r.id
 }

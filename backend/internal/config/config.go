@@ -76,6 +76,7 @@ type Config struct {
 
 	Edge
 	Users
+	Alerts
 }
 
 // DefaultListen is the address that the server listens on by default.
@@ -207,7 +208,7 @@ func (c *Config) Check() error {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
 	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
-	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes())
+	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(), c.Alerts.mistakes())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

@@ -220,7 +220,10 @@ func (r *room) retain(m *broker.Message) {
 	retention := m.RetentionOf()
 	gone := retention.Removal()
 	r.retained = slices.DeleteFunc(r.retained, func(f retainedFrame) bool { return gone(f.name) })
-	if retention.Ends && !slices.ContainsFunc(r.retained, func(f retainedFrame) bool { return f.name == wire.EventShiftSnapshot }) {
+	listed := func(f retainedFrame) bool {
+		return f.name == wire.EventShiftSnapshot && retention.IsListedIn(f.frame.JSON)
+	}
+	if retention.Ends && !slices.ContainsFunc(r.retained, listed) {
 		return
 	}
 	r.retained = append(r.retained, retainedFrame{retention.Name, m.Offset.N, m.Time, retention.Expires, outbox.NewRetained(&m.Message)})

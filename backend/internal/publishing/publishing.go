@@ -38,6 +38,8 @@ type Options struct {
 	Hub interface {
 		Publish(context.Context, broker.Publication) (broker.Receipt, error)
 		broker.Deleter
+		// RetainedIn returns what a room retains, in the order of the offsets.
+		RetainedIn(context.Context, wire.Room) ([]*wire.Message, error)
 	}
 	Metrics *metrics.Metrics
 	// MaxDataBytes bounds the data of one publication.
@@ -67,6 +69,11 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 	if err != nil {
 		return wire.Position{}, p.Reject(via, err)
 	}
+	return p.send(ctx, via, publication)
+}
+
+// send publishes what was checked.
+func (p *Publisher) send(ctx context.Context, via string, publication broker.Publication) (wire.Position, error) {
 	began := time.Now()
 	if wait := p.rates.Spend(publication.Room.Warehouse, 1, began); wait > 0 {
 		return wire.Position{}, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.opts.Rate.Refill, wait))
@@ -119,7 +126,8 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 	if err != nil {
 		return broker.Publication{}, err
 	}
-	return broker.Publication{Room: room, Event: r.Event, Data: r.Data, Retain: r.Retain, Conflate: r.Conflate,
+	retain := r.Retain || broker.IsImplicit(r.Event, r.Data)
+	return broker.Publication{Room: room, Event: r.Event, Data: r.Data, Retain: retain, Conflate: r.Conflate,
 		IdempotencyKey: r.IdempotencyKey, Caller: who.Caller()}, nil
 }
 

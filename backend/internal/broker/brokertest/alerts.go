@@ -66,9 +66,10 @@ func alertsListedAndCleared(t *testing.T, open Open) {
 	tell(t, b, room, snapshot, `{"alerts":[{"id":"a"}]}`)
 	tell(t, b, room, acknowledged, `{"id":"a"}`)
 	tell(t, b, room, raised, `{"id":"a","cleared":true}`)
+	tell(t, b, room, raised, `{"id":"not listed","cleared":true}`)
 	wantRetained(t, b, room, `SHIFT_SNAPSHOT 1 {"alerts":[{"id":"a"}]}`, `ALERT 3 {"id":"a","cleared":true}`)
 	tell(t, b, room, snapshot, `{"alerts":[]}`)
-	wantRetained(t, b, room, `SHIFT_SNAPSHOT 4 {"alerts":[]}`)
+	wantRetained(t, b, room, `SHIFT_SNAPSHOT 5 {"alerts":[]}`)
 }
 
 func alertsLimit(t *testing.T, open Open) {
