@@ -9,6 +9,7 @@
  * version of this page, the page loads itself anew.
  */
 import { createWebSocketClient } from '../client/src/index.js';
+import { Acknowledger } from './acknowledge.js';
 import { Format } from './format.js';
 import { type Refusal, refusal } from './refusal.js';
 import { settings } from './settings.js';
@@ -34,7 +35,8 @@ Object.assign(document.documentElement, { lang: chosen.language });
 if (chosen.theme) choose(chosen.theme);
 if (chosen.scale) document.documentElement.style.setProperty('--scale', String(chosen.scale));
 const zone = new Zone();
-const view = new View(zoneName, say, format);
+const acknowledger = new Acknowledger(warehouse, zoneName, token, say);
+const view = new View(zoneName, say, format, (alert) => acknowledger.acknowledge(alert), chosen.escalateAfter ?? Infinity);
 
 /** What has to be added to this machine's clock to get the server's, in milliseconds. */
 let clockSkew = 0;

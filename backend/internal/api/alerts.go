@@ -135,15 +135,17 @@ func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may fun
 		return a.pinned(c, pin)
 	}
 	who, err := a.Guard.Service(r)
-	if err != nil || may(who, room) != nil {
-		if client, clientErr := a.Guard.Client(r, auth.Visit{Address: c.RealIP(), Rooms: []wire.Room{room}}); clientErr == nil {
+	if err == nil {
+		err = may(who, room)
+	}
+	if err != nil {
+		client, clientErr := a.Guard.Client(r, auth.Visit{Address: c.RealIP(), Rooms: []wire.Room{room}})
+		if clientErr == nil && may(client, room) == nil {
 			who, err = client, nil
 		}
 	}
 	if err == nil {
-		if err = may(who, room); err == nil {
-			return cmp.Or(who.User, who.Key), a.allow(c, who.User, 1)
-		}
+		return cmp.Or(who.User, who.Key), a.allow(c, who.User, 1)
 	}
 	if a.Operators.Open() || r.Header.Get("Cookie") == "" && !isBasic(r) {
 		c.Response().Header().Set("WWW-Authenticate", "Bearer")
