@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertAccessible, assertText, closeCalm, openBrowser, openPage, picture } from './browser.js';
-import { startRedis } from './redis.js';
+import { Redis } from './redis.js';
 import { Server } from './server.js';
 
 const MINUTE = 60_000;
@@ -82,7 +82,7 @@ test('all screens see within a second who has seen to an alert, and since when',
 });
 
 test('alerts are there at every instance that shares a Redis', async () => {
-  const redis = await startRedis();
+  const redis = await Redis.start();
   const [one, two] = await Server.startPair(redis.url);
   try {
     await one.publish('warehouse-1', 'zone-a', { event: 'ALERT', data: { id: 7, severity: 'Critical', title: 'Dock 7 is blocked' } });

@@ -270,6 +270,21 @@ test('what a screen missed while its server was away is shown when it is back', 
   }
 });
 
+test('an unattended screen keeps the display on and hides the pointer', async () => {
+  const context = await browser.newContext();
+  await context.addInitScript(() => {
+    Object.defineProperty(navigator, 'wakeLock', { value: { request: (kind) => Promise.resolve((document.documentElement.dataset.lock = kind)) } });
+  });
+  const page = await context.newPage();
+  await page.goto(`${server.url}/screen/warehouse-1/zone-kiosk`);
+  await assertRoot(page, 'data-lock', 'screen');
+  await assertRoot(page, 'data-idle', '');
+  assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector('h1')).cursor), 'none');
+  await page.mouse.move(10, 10);
+  await page.locator('html:not([data-idle])').waitFor({ state: 'attached' });
+  await context.close();
+});
+
 test('a screen loads itself anew when the server has a newer page', async () => {
   const page = await open('zone-c');
   await assertRoot(page, 'data-state', 'waiting');

@@ -56,6 +56,7 @@ type Hub struct {
 	idleRooms   atomic.Int64 // rooms that linger without
 	recentBytes atomic.Int64 // what the recent frames of all rooms cost
 	replays     *replays
+	away        atomic.Bool // the broker is, as the sessions know
 
 	deferred atomic.Int64   // bytes in all rooms
 	resuming sync.WaitGroup // goroutines that hand on what is deferred

@@ -66,6 +66,6 @@ func (g *Gate) FrameLimits() *wire.Limits {
 // Connected is the first frame of a session.
 func (s *Session) Connected(rooms []wire.Position) *outbox.Frame {
 	data := wire.Connected{ConnectionID: s.ID, Rooms: rooms, Node: s.gate.Node,
-		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Limits: s.gate.FrameLimits()}
+		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Limits: s.gate.FrameLimits(), Broker: s.gate.Hub.BrokerState()}
 	return outbox.NewControl(wire.EventConnected, wire.AppendFrame(nil, wire.EventConnected, data))
 }
