@@ -63,7 +63,9 @@ func (s *Subscription) connection(ctx context.Context, yield func(Event, error) 
 			if c.Heartbeat > 0 {
 				patience = silentHeartbeats * time.Duration(c.Heartbeat) * time.Millisecond
 			}
-			s.joined(c)
+			for _, p := range c.Rooms {
+				s.joined(p)
+			}
 			s.log.Info("connected to Zonecast", "node", c.Node, "connection", c.ConnectionID)
 		case wire.EventDrain:
 			var d wire.Drain
@@ -113,19 +115,6 @@ func (s *Subscription) open(ctx context.Context) (io.ReadCloser, error) {
 	return response.Body, nil
 }
 
-// joined takes the offsets of rooms in which the loop stands nowhere yet: what comes is after them.
-func (s *Subscription) joined(c wire.Connected) {
-	for _, p := range c.Rooms {
-		room, err := wire.ParseRoom(p.Room)
-		if err != nil {
-			continue
-		}
-		if offset, err := wire.ParseOffset(p.Offset); err == nil && s.at(room).IsZero() {
-			s.move(room, offset)
-		}
-	}
-}
-
 // pass passes a frame on to the loop, and notes that it was handled.
 func (s *Subscription) pass(frame wire.ServerFrame, yield func(Event, error) bool) error {
 	events, to, err := s.read(frame)
@@ -137,8 +126,8 @@ func (s *Subscription) pass(frame wire.ServerFrame, yield func(Event, error) boo
 			return errStopped
 		}
 	}
-	if !to.IsZero() {
-		s.move(events[0].Room, to)
+	if len(events) > 0 {
+		s.handled(events[0], to)
 	}
 	return nil
 }

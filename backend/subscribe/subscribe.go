@@ -191,17 +191,40 @@ func (s *Subscription) Cursor() string {
 func (s *Subscription) at(room wire.Room) wire.Offset {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.cursor.At(room)
+	return s.cursor.At(room).Offset
 }
 
-func (s *Subscription) move(room wire.Room, to wire.Offset) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cursor.At(room).IsZero() {
-		s.cursor = append(s.cursor, wire.Place{Room: room, Offset: to})
+// joined takes the offset of a room in which the loop stands nowhere yet: what comes is after it. It
+// notes how many retained events come first.
+func (s *Subscription) joined(p wire.Position) {
+	room, err := wire.ParseRoom(p.Room)
+	if err != nil {
 		return
 	}
-	s.cursor.Move(room, to)
+	at, err := wire.ParsePlace(room, p.Offset)
+	if err != nil {
+		return
+	}
+	at.Retained = p.Retained
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.IndexFunc(s.cursor, func(own wire.Place) bool { return own.Room == room }); i >= 0 {
+		s.cursor[i].Retained = p.Retained
+		return
+	}
+	s.cursor = append(s.cursor, at)
+}
+
+// handled notes what the loop has got.
+func (s *Subscription) handled(e Event, to wire.Offset) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case e.Retained:
+		s.cursor.GotRetained(e.Room)
+	case !to.IsZero():
+		s.cursor.Move(e.Room, to)
+	}
 }
 
 // Events returns the events from where the loop stands on. It comes back after each connection that

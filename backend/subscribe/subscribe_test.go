@@ -146,6 +146,34 @@ func equal(t *testing.T, got []string, want string) {
 	}
 }
 
+// A connection that breaks before all retained events have come leaves none of them out: the next
+// one, of this process or another, asks for them again.
+func TestRetainedEventsThatAConnectionStillOwedComeOnTheNext(t *testing.T) {
+	const joined = `data: {"event":"connected","data":{"rooms":[{"room":"zone:w:a","offset":"k-7","retained":2}]}}` + "\n\n"
+	retained := strings.Replace(message("k-3"), `"data"`, `"retained":true,"data"`, 1)
+	s := &served{script: script{
+		stream(joined),
+		stream(joined, retained),
+		stream(joined, retained, strings.ReplaceAll(retained, "k-3", "k-5"), message("k-8")),
+		stream(connected("k-8"), message("k-9"))}}
+	synctest.Test(t, func(t *testing.T) {
+		sub := subscription(t, s)
+		got, err := collect(t, sub, 5)
+		equal(t, got, "retained k-3, retained k-3, retained k-5, k-8, k-9")
+		if err != nil {
+			t.Error(err)
+		}
+		for i, want := range []string{"", "zone:w:a@k-7.retained", "zone:w:a@k-7.retained", "zone:w:a@k-8"} {
+			if got := s.requests[i].Header.Get("Last-Event-ID"); got != want {
+				t.Errorf("connection %d came with %q, want %q", i, got, want)
+			}
+		}
+		if _, err := New("http://zonecast.test", []string{room}, WithCursor("zone:w:a@k-7.retained")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Each event once and in order, whatever comes twice or is cut off.
 func TestTheLoopGetsEachEventOnceAndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

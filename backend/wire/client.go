@@ -83,7 +83,7 @@ func (t Target) Room() (Room, error) { return NewRoom(t.Warehouse, t.Zone) }
 // Subscribe is the data of a subscribe. That of an unsubscribe is a [Target].
 type Subscribe struct {
 	Target
-	// Offset, if given, asks for the messages after it.
+	// Offset, if given, asks for the messages after it; [ParsePlace] reads it.
 	Offset string `json:"offset,omitempty"`
 }
 
@@ -96,6 +96,9 @@ type Publish struct {
 	Conflate string `json:"conflate,omitempty"`
 	// IdempotencyKey, if given, makes it safe to send the publish again: see [CheckIdempotencyKey].
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
+	// Traceparent, if given, is the trace that the publication is part of (W3C Trace Context). Like
+	// the header of that name, one that is not valid counts for nothing.
+	Traceparent string `json:"traceparent,omitempty"`
 }
 
 // Authenticate is the data of an authenticate.

@@ -17,11 +17,31 @@ func TestACursorMovesInItsOwnRoomsOnly(t *testing.T) {
 	if got, want := c.String(), "zone:w:a@k3f9-17,warehouse:w@m1x2-1"; got != want {
 		t.Errorf("the cursor is %s, want %s", got, want)
 	}
-	if got := c.At(whole).String(); got != "m1x2-1" {
+	if got := c.At(whole).Offset.String(); got != "m1x2-1" {
 		t.Errorf("it stands at %s in %s", got, whole)
 	}
-	if got := c.At(other); !got.IsZero() {
+	if got := c.At(other).Offset; !got.IsZero() {
 		t.Errorf("it stands at %s in a room that it doesn't name", got)
+	}
+}
+
+// A client that still has to get retained events says so wherever it says where it stands.
+func TestACursorTellsWhichRetainedEventsAreStillToCome(t *testing.T) {
+	a, b := wire.Room{Warehouse: "w", Zone: "a"}, wire.Room{Warehouse: "w"}
+	c, err := wire.ParseCursor("zone:w:a@k3f9-17.retained,warehouse:w@k3f9-3")
+	if err != nil || c.At(a).Retained != 1 || c.At(b).Retained != 0 {
+		t.Fatalf("read as %v, %v", c, err)
+	}
+	c[0].Retained = 2
+	if c.GotRetained(b) || c.GotRetained(a) || !strings.Contains(c.String(), "@k3f9-17.retained,") {
+		t.Errorf("after one of two events it is %s", c)
+	}
+	if !c.GotRetained(a) || c.GotRetained(a) || c.String() != "zone:w:a@k3f9-17,warehouse:w@k3f9-3" {
+		t.Errorf("after both it is %s", c)
+	}
+	c[0].Retained = 2
+	if c.Move(a, wire.Offset{Epoch: "k3f9", N: 18}); c.At(a).Retained != 0 {
+		t.Errorf("after a message it is %s", c)
 	}
 }
 
@@ -61,8 +81,8 @@ func FuzzParseCursor(f *testing.F) {
 			t.Fatalf("%q comes back as %q", text, c)
 		}
 		for i, p := range c {
-			if c.At(p.Room) != p.Offset {
-				t.Fatalf("%q: room %d is found at %s", text, i, c.At(p.Room))
+			if c.At(p.Room) != p {
+				t.Fatalf("%q: room %d is found at %v", text, i, c.At(p.Room))
 			}
 		}
 	})

@@ -37,7 +37,7 @@
 // Names are compared exactly. What the server does not know is ignored in a frame and refused in
 // its data. The events a client may send:
 //
-//	subscribe     {"warehouse","zone"?,"offset"?}       ack {"room","offset"}: the current offset.
+//	subscribe     {"warehouse","zone"?,"offset"?}       ack {"room","offset","retained"?}: the current offset.
 //	                                                    With "offset" the messages after it follow,
 //	                                                    before anything newer
 //	unsubscribe   {"warehouse","zone"?}                 ack {"room"}

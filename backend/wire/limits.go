@@ -27,10 +27,10 @@ const (
 
 // Fixed limits of the protocol.
 const (
-	// A client over its rate limit is closed with 4429 after so many Refusals, of which
+	// A client over its rate limit is closed with 4429 after so many refusals, of which
 	// RefusalsForgiven are forgotten each second.
-	Refusals         = 100
-	RefusalsForgiven = 10
+	RefusalsBeforeClose = 100
+	RefusalsForgiven    = 10
 	// FragmentsPerMessage bounds the frames of one fragmented message, MessageTime its duration.
 	FragmentsPerMessage = 256
 	MessageTime         = 30 * time.Second

@@ -15,11 +15,13 @@ type Message struct {
 	Time int64
 	// Retained marks the copy that a new member gets of a message from before it came.
 	Retained bool
+	// Traceparent is the trace that the message is part of (W3C Trace Context), if it is traced.
+	Traceparent string
 	// Data is the publisher's JSON, byte for byte; nil stands for null.
 	Data json.RawMessage
 }
 
-// AppendMessage appends m's frame to dst. Room, event and offset are taken as valid.
+// AppendMessage appends m's frame to dst. Room, event, offset and traceparent are taken as valid.
 func AppendMessage(dst []byte, m *Message) []byte {
 	dst = append(dst, `{"event":"`...)
 	dst = append(dst, m.Event...)
@@ -31,6 +33,11 @@ func AppendMessage(dst []byte, m *Message) []byte {
 	dst = strconv.AppendInt(dst, m.Time, 10)
 	if m.Retained {
 		dst = append(dst, `,"retained":true`...)
+	}
+	if m.Traceparent != "" {
+		dst = append(dst, `,"traceparent":"`...)
+		dst = append(dst, m.Traceparent...)
+		dst = append(dst, '"')
 	}
 	dst = append(dst, `,"data":`...)
 	if len(m.Data) == 0 {
@@ -45,6 +52,8 @@ func AppendMessage(dst []byte, m *Message) []byte {
 type Position struct {
 	Room   string `json:"room"`
 	Offset string `json:"offset,omitempty"`
+	// Retained is how many retained events follow; to publish it is 0.
+	Retained int `json:"retained,omitempty"`
 }
 
 // PositionOf returns the position in its text form.
@@ -188,8 +197,10 @@ type ServerFrame struct {
 	Time   int64  `json:"time"`
 	// Retained marks a message that was published before this member came; its offset lies before
 	// the room's.
-	Retained bool            `json:"retained"`
-	Data     json.RawMessage `json:"data"`
+	Retained bool `json:"retained"`
+	// Traceparent is the trace that a message is part of, if it is traced.
+	Traceparent string          `json:"traceparent"`
+	Data        json.RawMessage `json:"data"`
 }
 
 // DecodeServer reads one frame from a server.

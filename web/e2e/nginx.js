@@ -12,13 +12,13 @@ export class Nginx {
   #folder;
   #port;
 
-  /** Starts one whose server has these locations, as text in nginx's own language. */
-  static async start(locations) {
+  /** Starts one whose server has these locations, as text in nginx's own language; `http` is what they need outside of it. */
+  static async start(locations, http = '') {
     const nginx = new Nginx();
     nginx.#port = await freePort();
     nginx.#folder = await mkdtemp(join(tmpdir(), 'zonecast-nginx-'));
     const file = join(nginx.#folder, 'nginx.conf');
-    await writeFile(file, configuration(nginx.#folder, nginx.#port, locations));
+    await writeFile(file, configuration(nginx.#folder, nginx.#port, locations, http));
     nginx.#process = spawn('nginx', ['-c', file, '-e', 'stderr', '-g', 'daemon off;'], { stdio: ['ignore', 'ignore', 'pipe'] });
     let output = '';
     nginx.#process.stderr.on('data', (chunk) => (output = (output + chunk).slice(-10_000)));
@@ -45,7 +45,7 @@ export class Nginx {
   }
 }
 
-const configuration = (folder, port, locations) => `
+const configuration = (folder, port, locations, http) => `
 pid ${folder}/nginx.pid;
 worker_processes 1;
 events { worker_connections 512; }
@@ -53,6 +53,7 @@ http {
   access_log off;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ')}
   types { text/html html; text/javascript js; }
+  ${http}
   server {
     listen 127.0.0.1:${port};
     proxy_http_version 1.1;

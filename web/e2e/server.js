@@ -68,6 +68,13 @@ export class Server {
     await gone;
   }
 
+  /** Ends it as a rolling restart does: it tells its clients when to come back. */
+  async end() {
+    const gone = once(this.#process, 'exit');
+    this.#process.kill('SIGTERM');
+    await gone;
+  }
+
   /** Makes it hang: its connections stay, and nothing comes over them. */
   freeze() {
     this.#process.kill('SIGSTOP');

@@ -14,6 +14,8 @@ import (
 type healthCommand struct {
 	URL      string `default:"http://127.0.0.1:3001/readyz" help:"What to ask."`
 	Insecure bool   `help:"Take any certificate, for asking this machine itself."`
+	CertFile string `placeholder:"FILE" help:"Certificate (PEM) to show, where TLS_CLIENT_CA_FILE asks for one."`
+	KeyFile  string `placeholder:"FILE" help:"Its private key."`
 }
 
 // Run is called by kong.
@@ -24,7 +26,15 @@ func (c *healthCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return &startError{fmt.Errorf("--url: %w", err)}
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: c.Insecure}}}
+	secure := &tls.Config{InsecureSkipVerify: c.Insecure}
+	if c.CertFile != "" || c.KeyFile != "" {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return &startError{fmt.Errorf("--cert-file and --key-file: %w", err)}
+		}
+		secure.Certificates = []tls.Certificate{pair}
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: secure}}
 	answer, err := client.Do(r)
 	if err != nil {
 		return err

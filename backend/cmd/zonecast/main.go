@@ -26,13 +26,15 @@ var version = "dev"
 
 // program is the command line.
 type program struct {
-	Serve  serveCommand     `cmd:"" default:"withargs" help:"Serve. This is what happens without a command."`
-	Demo   demoCommand      `cmd:"" help:"Serve, and play a simulated shift of a few warehouses, so that dashboard and screens have something to show."`
-	Check  checkCommand     `cmd:"" help:"Check the settings, and say what they expose to whom; exit code 0 if they are valid, 2 if not."`
-	Health healthCommand    `cmd:"" help:"Ask an instance whether it is ready; exit code 0 if it is."`
-	Drain  drainCommand     `cmd:"" help:"Ask an instance to leave (SIGTERM), and wait until it has: for preStop hooks. Exit code 0 once it is gone."`
-	Token  tokenCommand     `cmd:"" help:"Make and inspect tokens of clients and keys of publishers."`
-	Quit   kong.VersionFlag `name:"version" help:"Show the version."`
+	Serve        serveCommand        `cmd:"" default:"withargs" help:"Serve. This is what happens without a command."`
+	Demo         demoCommand         `cmd:"" help:"Serve, and play a simulated shift of a few warehouses, so that dashboard and screens have something to show."`
+	Check        checkCommand        `cmd:"" help:"Check the settings, and say what they expose to whom; exit code 0 if they are valid, 2 if not."`
+	Health       healthCommand       `cmd:"" help:"Ask an instance whether it is ready; exit code 0 if it is."`
+	Drain        drainCommand        `cmd:"" help:"Ask an instance to leave (SIGTERM), and wait until it has: for preStop hooks. Exit code 0 once it is gone."`
+	Token        tokenCommand        `cmd:"" help:"Make and inspect tokens of clients and keys of publishers."`
+	Account      accountCommand      `cmd:"" help:"Make the line of OPERATORS_FILE for an operator. The password comes from the terminal or standard input."`
+	CheckHistory checkHistoryCommand `cmd:"" help:"Check what publishers and clients saw against the promises of the protocol; exit code 0 if all were kept, 1 if not."`
+	Quit         kong.VersionFlag    `name:"version" help:"Show the version."`
 }
 
 type serveCommand struct{ config.Config }

@@ -18,7 +18,7 @@ func (s *server) node() cluster.Node {
 	n := cluster.Node{Name: s.config.NodeName, Version: version, Started: s.started,
 		State: status.State, BrokerDownSince: status.BrokerDownSince,
 		Connections: census.Connections, Rooms: rooms(census).Largest(), Transports: census.Transports,
-		Sent: census.Sent, Lived: census.Lived, QueueBytes: s.pool.Waiting(),
+		Sent: census.Sent, Lived: census.Lived, QueueBytes: s.pool.QueuedBytes(),
 		Published: totals.Published, Delivered: totals.Delivered, Latency: cluster.Histogram(totals.Latency)}
 	if status.Broker != nil {
 		n.Reason = status.Broker.Error()

@@ -39,6 +39,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/internal/signin"
+	"github.com/zonecast/zonecast/backend/internal/tracing"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/internal/transport/poll"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
@@ -82,6 +83,7 @@ type server struct {
 	revocations *revocation.Service
 	audit       *audit.Log
 	balancer    *rebalance.Balancer
+	tracer      *tracing.Tracer // nil for none
 	hangup      <-chan os.Signal
 }
 
@@ -116,13 +118,19 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	if err = s.listen(); err != nil {
 		return nil, err
 	}
+	if c.TracesEndpoint != "" {
+		if s.tracer, err = tracing.New(tracing.Options{Endpoint: c.TracesEndpoint, SampleRatio: c.TraceSampleRatio,
+			Node: c.NodeName, Version: version, Log: s.log}); err != nil {
+			return nil, errors.Join(err, s.closeListeners())
+		}
+	}
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, OnGap: m.Gaps.Inc, OnWait: m.PublishWaits.Inc,
-		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge})
+		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
 	s.census.count = s.hub.Counts
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
-	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c)})
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c), Tracer: s.tracer})
 	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.closeListeners())
@@ -158,7 +166,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
-		Pace: s.hub.Await}, s.hub)
+		Pace: s.hub.WaitForCapacity}, s.hub)
 	if err != nil {
 		return err
 	}
@@ -244,7 +252,7 @@ func (s *server) gauges() {
 	m.Gauge("zonecast_rooms", "Rooms with members on this instance.", nil,
 		func() float64 { return float64(s.hub.Rooms()) })
 	m.Gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil,
-		func() float64 { return float64(s.pool.Waiting()) })
+		func() float64 { return float64(s.pool.QueuedBytes()) })
 	m.Gauge("zonecast_broker_up", "1 while the broker works.", prometheus.Labels{"broker": s.brokerKind()},
 		func() float64 {
 			if s.broker.Health() != nil {
@@ -327,5 +335,15 @@ func (s *server) run(ctx context.Context) error {
 	s.hub.CloseIdleRooms()
 	s.pool.Close()
 	s.guard.Close()
+	if lost := s.closeTracer(); lost != nil {
+		s.log.Warn("the last traces were not sent", "error", lost)
+	}
 	return errors.Join(err, s.cluster.Close(), s.broker.Close())
+}
+
+// closeTracer sends what is still there, for a second at most.
+func (s *server) closeTracer() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return s.tracer.Close(ctx)
 }

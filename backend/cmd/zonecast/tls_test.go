@@ -313,6 +313,12 @@ func TestClientsNeedACertificateWhereItIsRequired(t *testing.T) {
 			c.Close()
 		}
 	}
+	cert, key, _ := a.IssueFiles(t, t.TempDir())
+	if code, _, complaint := tool("health", "--insecure", "--url="+s.url()+"/readyz"); code == 0 {
+		t.Error("the health command was let in without a certificate")
+	} else if code, _, complaint = tool("health", "--insecure", "--url="+s.url()+"/readyz", "--cert-file="+cert, "--key-file="+key); code != 0 {
+		t.Errorf("the health command with a certificate: %s", complaint)
+	}
 	forged := b.Client(t, false)
 	forged.Certificates = stranger.Client(t, true).Certificates
 	forged.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &forged.Certificates[0], nil }

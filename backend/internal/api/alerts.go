@@ -145,7 +145,7 @@ func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may fun
 		}
 	}
 	if err == nil {
-		return cmp.Or(who.User, who.Key), a.allow(c, who.User, 1)
+		return cmp.Or(who.User, who.Key), a.spendRate(c, who, 1)
 	}
 	if a.Operators.Open() || r.Header.Get("Cookie") == "" && !isBasic(r) {
 		c.Response().Header().Set("WWW-Authenticate", "Bearer")

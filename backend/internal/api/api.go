@@ -9,6 +9,7 @@
 package api
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"log/slog"
 	"net/http"
@@ -134,10 +135,11 @@ func (a *API) broadcast(c echo.Context) error {
 	if err != nil {
 		return a.Publisher.Reject(via, err)
 	}
-	if err := a.allow(c, who.User, 1); err != nil {
+	if err := a.spendRate(c, who, 1); err != nil {
 		return err
 	}
 	request.IdempotencyKey = c.Request().Header.Get("Idempotency-Key")
+	request.Traceparent = cmp.Or(request.Traceparent, c.Request().Header.Get("Traceparent"))
 	position, err := a.Publisher.Publish(c.Request().Context(), via, who, request)
 	if err != nil {
 		return err
@@ -152,12 +154,12 @@ func errNoZone() error {
 	return wire.Errorf(wire.CodeInvalidRoom, "the zone in the path is empty: name it, or leave /zones/ out for the room of the warehouse")
 }
 
-// allow spends n publications, or counts one as refused.
-func (a *API) allow(c echo.Context, user string, n int) error {
+// spendRate spends n publications, or counts one as refused.
+func (a *API) spendRate(c echo.Context, who *auth.Identity, n int) error {
 	if a.Allow == nil {
 		return nil
 	}
-	if err := a.Allow(c, user, n); err != nil {
+	if err := a.Allow(c, who.User, n); err != nil {
 		return a.Publisher.Reject(via, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,7 +42,7 @@ func (a *API) batch(c echo.Context) error {
 		return a.Publisher.Reject(via, wire.Errorf(wire.CodeTooLarge,
 			"the batch has %d messages: at most %d are allowed", n, wire.BatchMessages))
 	}
-	if err := a.allow(c, who.User, len(batch.Messages)); err != nil {
+	if err := a.spendRate(c, who, len(batch.Messages)); err != nil {
 		return err
 	}
 	results := make([]result, len(batch.Messages))
@@ -52,6 +53,7 @@ func (a *API) batch(c echo.Context) error {
 			results[i].Error = wire.AsError(a.Publisher.Reject(via, err))
 			continue
 		}
+		items[i].Traceparent = cmp.Or(items[i].Traceparent, c.Request().Header.Get("Traceparent"))
 		room := [2]string{items[i].Warehouse, items[i].Zone}
 		rooms[room] = append(rooms[room], i)
 	}

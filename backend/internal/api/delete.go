@@ -17,7 +17,7 @@ func (a *API) deleteRetained(c echo.Context) error {
 		return err
 	}
 	entry.Who = who.Caller()
-	if err := a.allow(c, who.User, 1); err != nil {
+	if err := a.spendRate(c, who, 1); err != nil {
 		return err
 	}
 	room, err := roomOf(c)

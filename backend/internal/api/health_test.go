@@ -70,7 +70,7 @@ func (s *server) member(rooms ...wire.Room) *hub.Session {
 	for _, r := range rooms {
 		joins = append(joins, hub.Join{Room: r})
 	}
-	testkit.Must(s.t, m.Join(s.t.Context(), joins, func([]wire.Offset) {}))
+	testkit.Must(s.t, m.Join(s.t.Context(), joins, func(wire.Cursor) {}))
 	return m
 }
 

@@ -27,7 +27,7 @@ func TestPublishingToAPressedRoomIsRefusedForAWhile(t *testing.T) {
 		server, client := net.Pipe() // which holds nothing: what the client does not read waits in its queue
 		m := s.hub.Open("", "", s.pool.NewQueue(server, lines, nil), nil)
 		t.Cleanup(func() { m.Close(); m.Queue.Hangup(wire.CloseGoingAway) })
-		testkit.Must(t, m.Join(t.Context(), []hub.Join{{Room: room}}, func([]wire.Offset) {}))
+		testkit.Must(t, m.Join(t.Context(), []hub.Join{{Room: room}}, func(wire.Cursor) {}))
 		clients = append(clients, client)
 	}
 	publish := func() *http.Response {

@@ -32,6 +32,9 @@ type Publication struct {
 	Conflate string
 	// Retain keeps the message as the room's latest of its event, for members that come later.
 	Retain bool
+	// Traceparent is the trace that the message is part of; empty for none. It is delivered with the
+	// message, and not kept.
+	Traceparent string
 }
 
 // A Receipt answers a publication that was accepted.

@@ -6,13 +6,13 @@ import (
 	"context"
 	"hash/maphash"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/chance"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -120,7 +120,7 @@ func NewMemory(limits Limits, handler Handler) *Memory {
 
 // NewEpoch returns an epoch that no room had before: the time in ms and a random part, in base 36.
 func NewEpoch() string {
-	return strconv.FormatInt(time.Now().UnixMilli(), 36) + strconv.FormatUint(rand.Uint64N(36*36*36*36), 36)
+	return strconv.FormatInt(time.Now().UnixMilli(), 36) + strconv.FormatUint(chance.Uint64N(36*36*36*36), 36)
 }
 
 func errClosed() error { return wire.Errorf(wire.CodeUnavailable, "the server is shutting down") }
@@ -222,7 +222,7 @@ func (b *Memory) publish(p Publication) (_ Receipt, over bool, _ error) {
 	r.n++
 	m := &Message{
 		Message: wire.Message{Room: p.Room, Event: p.Event, Offset: wire.Offset{Epoch: r.epoch, N: r.n},
-			Time: now.UnixMilli(), Data: p.Data},
+			Time: now.UnixMilli(), Data: p.Data, Traceparent: p.Traceparent},
 		Accepted: wire.MicrosOf(now),
 		Retain:   p.Retain,
 		Conflate: p.Conflate,

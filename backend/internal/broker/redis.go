@@ -150,7 +150,7 @@ func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis,
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.committer, b.usage = newCommitter(b), newUsages(b)
 	if b.cluster == nil {
-		if _, err := b.readLife(ctx, wire.Room{}); err != nil {
+		if _, err := b.readEmptyEpoch(ctx, wire.Room{}); err != nil {
 			return nil, errors.Join(fmt.Errorf("Redis at %s: %w", opts.Target, err), b.Close())
 		}
 	}
@@ -188,20 +188,20 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	if p.IdempotencyKey != "" {
 		names, digest, key = append(names, k.idempotency, k.order), p.digest(), p.scopedKey()
 	}
-	names, life := b.withLife(p.Room, names...)
+	names, emptyEpoch := b.withEmptyEpoch(p.Room, names...)
 	l, left := b.opts.Limits, b.usage.left(ctx, p.Room.Warehouse)
 	retention := RetentionOf(p.Event, p.Data, p.Retain)
-	commit := func(life string) (string, error) {
-		return b.committer.commit(ctx, p.Room.Warehouse, len(p.Data), names, NewEpoch(), life, k.channel, p.Event, []byte(p.Data),
+	commit := func(emptyEpoch string) (string, error) {
+		return b.committer.commit(ctx, p.Room.Warehouse, len(p.Data), names, NewEpoch(), emptyEpoch, k.channel, p.Event, []byte(p.Data),
 			retainText(p.Retain), l.Messages, l.Age.Milliseconds(), l.Bytes, retention.most(l), wire.IdempotencyWindow.Milliseconds(),
 			b.attributes(&p), b.dialect.publish, digest, key, l.RetainAge.Milliseconds(),
 			left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents,
 			retention.Name, lines(retention.Drops), retention.keepsText(), retention.endsText(), retention.Expires)
 	}
-	answer, err := commit(life)
-	if answer == askLife {
-		if life, err = b.readLife(ctx, p.Room); err == nil {
-			answer, err = commit(life)
+	answer, err := commit(emptyEpoch)
+	if answer == askEmptyEpoch {
+		if emptyEpoch, err = b.readEmptyEpoch(ctx, p.Room); err == nil {
+			answer, err = commit(emptyEpoch)
 		}
 	}
 	if err != nil {
@@ -320,7 +320,7 @@ func (b *Redis) Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)
 		b.Unsubscribe(room)
 		return Snapshot{}, b.unavailable("subscribe to "+room.String(), err)
 	}
-	r.start(s)
+	r.goLive(s)
 	return s.Snapshot, nil
 }
 

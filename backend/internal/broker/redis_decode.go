@@ -14,14 +14,11 @@ import (
 // What comes from Redis is checked as what comes from a publisher is: others may write there, and
 // what is not JSON would break the frames of all members.
 
-// attributes are what a message carries besides what the stream keeps: the name that it is
-// conflated by and, after a comma, the signature, if there is a key.
+// attributes are what a message carries besides what the stream keeps, with commas between: the name
+// that it is conflated by, the signature, if there is a key, and its trace, if there is one.
 func (b *Redis) attributes(p *Publication) string {
 	signature := b.opts.Signer.Sign(bus.Message, p.Room.String(), p.Event, retainText(p.Retain), p.Conflate, string(p.Data))
-	if signature == "" {
-		return p.Conflate
-	}
-	return p.Conflate + "," + signature
+	return strings.TrimRight(p.Conflate+","+signature+","+p.Traceparent, ",")
 }
 
 func retainText(retain bool) string {
@@ -61,11 +58,32 @@ func decodePayload(room wire.Room, payload string, most int) (_ *Message, signat
 		return nil, "", fmt.Errorf("payload of %s is not one of Zonecast", room)
 	}
 	m := &Message{Retain: parts[3] == "1"}
-	m.Conflate, signature, _ = strings.Cut(parts[4], ",")
+	var attributes string
+	m.Conflate, attributes, _ = strings.Cut(parts[4], ",")
+	signature, trace, _ := strings.Cut(attributes, ",")
 	if err := wire.CheckConflate(m.Conflate); err != nil {
 		return nil, "", fmt.Errorf("payload of %s: %w", room, err)
 	}
-	return m, signature, m.fill(room, parts[0], parts[1], parts[2], parts[5], data, most)
+	err := m.fill(room, parts[0], parts[1], parts[2], parts[5], data, most)
+	if isTraceparent(trace) {
+		m.Traceparent = trace
+	}
+	return m, signature, err
+}
+
+// isTraceparent reports whether the text is a traceparent header of version 00. It becomes part of
+// frames as it is.
+func isTraceparent(text string) bool {
+	const form = "00-00000000000000000000000000000000-0000000000000000-00"
+	if len(text) != len(form) {
+		return false
+	}
+	for i, c := range []byte(text) {
+		if hex := c >= '0' && c <= '9' || c >= 'a' && c <= 'f'; (form[i] == '-') != (c == '-') || c != '-' && !hex {
+			return false
+		}
+	}
+	return true
 }
 
 // decodeEntry reads [id, [e or r, event, d, data]], as XRANGE gives it.

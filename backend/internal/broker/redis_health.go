@@ -172,11 +172,11 @@ func (b *Redis) changedPositions(rooms []*redisRoom, before []wire.Offset) map[i
 	defer cancel()
 	pipe := b.client.Pipeline()
 	reads := make([]*redis.SliceCmd, len(rooms))
-	lives := map[string]*redis.StringCmd{} // by key
+	emptyEpochs := map[string]*redis.StringCmd{} // by key
 	for i, r := range rooms {
 		reads[i] = pipe.HMGet(ctx, r.keys.meta, "epoch", "n")
-		if key := b.lifeKey(r.name); lives[key] == nil {
-			lives[key] = pipe.Get(ctx, key)
+		if key := b.emptyEpochKey(r.name); emptyEpochs[key] == nil {
+			emptyEpochs[key] = pipe.Get(ctx, key)
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
@@ -188,7 +188,7 @@ func (b *Redis) changedPositions(rooms []*redisRoom, before []wire.Offset) map[i
 		}
 		epoch, known := values[0].(string)
 		if !known { // it was never published to, or its history is lost
-			if epoch, err = lives[b.lifeKey(r.name)].Result(); err != nil && !errors.Is(err, redis.Nil) {
+			if epoch, err = emptyEpochs[b.emptyEpochKey(r.name)].Result(); err != nil && !errors.Is(err, redis.Nil) {
 				continue
 			}
 		}

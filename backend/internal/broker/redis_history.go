@@ -23,14 +23,14 @@ func (b *Redis) run(ctx context.Context, script *redis.Script, room wire.Room, a
 
 // runOn is run with other keys of the room.
 func (b *Redis) runOn(ctx context.Context, script *redis.Script, room wire.Room, keys []string, args ...any) ([]any, error) {
-	keys, life := b.withLife(room, keys...)
-	answer := script.Run(ctx, b.client, keys, append([]any{NewEpoch(), life}, args...)...)
-	if text, _ := answer.Text(); text == askLife {
-		life, err := b.readLife(ctx, room)
+	keys, emptyEpoch := b.withEmptyEpoch(room, keys...)
+	answer := script.Run(ctx, b.client, keys, append([]any{NewEpoch(), emptyEpoch}, args...)...)
+	if text, _ := answer.Text(); text == askEmptyEpoch {
+		emptyEpoch, err := b.readEmptyEpoch(ctx, room)
 		if err != nil {
 			return nil, err
 		}
-		answer = script.Run(ctx, b.client, keys, append([]any{NewEpoch(), life}, args...)...)
+		answer = script.Run(ctx, b.client, keys, append([]any{NewEpoch(), emptyEpoch}, args...)...)
 	}
 	return answer.Slice()
 }

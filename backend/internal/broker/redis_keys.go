@@ -23,9 +23,9 @@ func (b *Redis) keysOf(room wire.Room) keys {
 // watchKey is written to find out whether Redis takes writes.
 func (b *Redis) watchKey() string { return b.opts.Prefix + ":watch" }
 
-// lifeKey holds the epoch of rooms that nobody published to, see roomPreamble: of all of them on one
-// server; in a cluster of those of the room's slot, so that it is lost with them.
-func (b *Redis) lifeKey(room wire.Room) string {
+// emptyEpochKey holds the epoch of rooms that nobody published to, see roomPreamble: of all of them
+// on one server; in a cluster of those of the room's slot, so that it is lost with them.
+func (b *Redis) emptyEpochKey(room wire.Room) string {
 	if b.cluster == nil {
 		return b.opts.Prefix + ":life"
 	}
@@ -37,27 +37,27 @@ func (b *Redis) usageKey(warehouse string) string {
 	return b.keysOf(wire.Room{Warehouse: warehouse}).channel + ":usage"
 }
 
-// withLife adds to the keys of a room's script the one that holds the epoch of rooms that nobody
-// published to, and returns what the script is told of it. In a cluster the key is left out: while
-// the slot moves, a script may be refused because some of its keys have moved. There the script
-// answers askLife for such a room, and is run again with the epoch.
-func (b *Redis) withLife(room wire.Room, keys ...string) (all []string, life string) {
+// withEmptyEpoch adds to the keys of a room's script the one that holds the epoch of rooms that
+// nobody published to, and returns what the script is told of it. In a cluster the key is left out:
+// while the slot moves, a script may be refused because some of its keys have moved. There the
+// script answers askEmptyEpoch for such a room, and is run again with the epoch.
+func (b *Redis) withEmptyEpoch(room wire.Room, keys ...string) (all []string, emptyEpoch string) {
 	if b.cluster == nil {
-		return append(keys, b.lifeKey(room)), ""
+		return append(keys, b.emptyEpochKey(room)), ""
 	}
-	return keys, askLife
+	return keys, askEmptyEpoch
 }
 
-// askLife is what a script in a cluster is told instead of the epoch of rooms that nobody published
-// to, and what it answers when it needs that.
-const askLife = "life?"
+// askEmptyEpoch is what a script in a cluster is told instead of the epoch of rooms that nobody
+// published to, and what it answers when it needs that.
+const askEmptyEpoch = "life?"
 
-// readLife reads the epoch of rooms that nobody published to, and makes one if there is none.
-func (b *Redis) readLife(ctx context.Context, room wire.Room) (life string, err error) {
-	key := b.lifeKey(room)
+// readEmptyEpoch reads the epoch of rooms that nobody published to, and makes one if there is none.
+func (b *Redis) readEmptyEpoch(ctx context.Context, room wire.Room) (emptyEpoch string, err error) {
+	key := b.emptyEpochKey(room)
 	for range 2 {
-		if life, err = b.client.Get(ctx, key).Result(); err == nil {
-			return life, nil
+		if emptyEpoch, err = b.client.Get(ctx, key).Result(); err == nil {
+			return emptyEpoch, nil
 		}
 		if !errors.Is(err, redis.Nil) {
 			break
@@ -75,7 +75,7 @@ func (b *Redis) readLife(ctx context.Context, room wire.Room) (life string, err 
 // renewLife gives rooms that nobody published to another epoch: Redis has lost messages of a room,
 // and may have lost those that were the first of such a one.
 func (b *Redis) renewLife(ctx context.Context, room wire.Room) {
-	if err := b.client.Set(ctx, b.lifeKey(room), NewEpoch(), 0).Err(); err != nil {
+	if err := b.client.Set(ctx, b.emptyEpochKey(room), NewEpoch(), 0).Err(); err != nil {
 		b.opts.Log.Warn("the epoch of empty rooms could not be renewed", "error", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/zonecast/zonecast/backend/internal/bus"
+	"github.com/zonecast/zonecast/backend/internal/chance"
 )
 
 // A dialect is the set of pub/sub commands of a Redis.
@@ -230,7 +230,7 @@ func (c *pubsubConn) reconnect() {
 // pauseFor waits out one pause, and reports false when ctx ended first.
 func pauseFor(ctx context.Context, d time.Duration) bool {
 	select {
-	case <-time.After(d/2 + rand.N(d/2)):
+	case <-time.After(d/2 + chance.N(d/2)):
 		return true
 	case <-ctx.Done():
 		return false

@@ -62,8 +62,8 @@ func newRedisRoom(b *Redis, name wire.Room) *redisRoom {
 	return &redisRoom{broker: b, name: name, keys: b.keysOf(name), confirmed: make(chan struct{})}
 }
 
-// start makes the room live: the subscriber has everything up to this position.
-func (r *redisRoom) start(s position) {
+// goLive makes the room live: the subscriber has everything up to this position.
+func (r *redisRoom) goLive(s position) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last, r.lastAccepted, r.deleted = s.Offset, s.accepted, s.deleted
@@ -75,9 +75,9 @@ func (r *redisRoom) start(s position) {
 	r.startRepairLocked()
 }
 
-// confirm handles a confirmation of the subscription. All but the first mean that it was
+// handleConfirmation handles a confirmation of the subscription. All but the first mean that it was
 // interrupted, and that messages may be missing.
-func (r *redisRoom) confirm() {
+func (r *redisRoom) handleConfirmation() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.confirmedOnce {

@@ -30,7 +30,7 @@ local epoch, n = meta[1], tonumber(meta[2])
 local known = epoch
 if not known then
   epoch, n = ARGV[2], 0
-  if epoch == '` + askLife + `' then return epoch end
+  if epoch == '` + askEmptyEpoch + `' then return epoch end
   if epoch == '' then
     epoch = redis.call('GET', KEYS[#KEYS])
     if not epoch then

@@ -177,7 +177,7 @@ func (b *Redis) onSubscribed(c *pubsubConn, channel string) {
 	b.mu.Unlock()
 	switch {
 	case confirmed:
-		r.confirm()
+		r.handleConfirmation()
 	case r == nil && pubsub != nil: // unsubscribed from before the SUBSCRIBE was written
 		b.sendUnsubscribe(pubsub, channel)
 	}

@@ -104,8 +104,12 @@ func (c *Config) checkAccess() (all []error) {
 		}
 	}
 	if c.OperatorsFile != "" {
-		if _, err := operator.ReadFile(c.OperatorsFile); err != nil {
+		accounts, err := operator.ReadFile(c.OperatorsFile)
+		if err != nil {
 			all = append(all, err)
+		}
+		if _, twice := accounts[operator.DefaultName]; twice && c.OperatorPassword != "" {
+			bad("OPERATORS_FILE names %s, whose password is OPERATOR_PASSWORD: unset that, or name it otherwise", operator.DefaultName)
 		}
 	}
 	if c.MetricsAuth && !c.operatorSet() {

@@ -44,6 +44,7 @@ type Config struct {
 	Audit
 	TLS
 	Admin
+	Tracing
 
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages kept per room for clients that reconnect."`
 	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"Maximum age of kept messages."`
@@ -123,6 +124,7 @@ func (c *Config) Check() error {
 		bad("PUBLISH_KEYS has an empty key, or one with a space at its end: write them as KEY,KEY")
 	}
 	all = append(append(all, c.checkAccess()...), c.OperatorSettings.mistakes()...)
+	all = append(all, c.checkTracing()...)
 	for _, s := range []struct {
 		name  string
 		least int64

@@ -1,15 +1,25 @@
 package config_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/operator"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 func TestMistakesInTheSettingsOfOperatorsSayWhatToChange(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "operators")
+	line, err := operator.NewLine("operator", "viewer", "a long password")
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(file, []byte(line), 0o600))
 	for _, c := range []struct {
 		give []string
 		want string
 	}{
+		{[]string{"--operators-file=" + file, "--operator-password=another password"}, "OPERATORS_FILE names operator, whose password is OPERATOR_PASSWORD"},
 		{[]string{"--session-secret=short"}, "SESSION_SECRET has 5 bytes"},
 		{[]string{"--session-idle-timeout=2h", "--session-max-age=1h"}, "--session-idle-timeout 2h"},
 		{[]string{"--oidc-client-id=x"}, "no effect without OIDC_ISSUER"},

@@ -127,5 +127,5 @@ func describe(node string, s *hub.Session, wanted Selection) Connection {
 	}
 	return Connection{ID: s.ID, Node: node, User: s.User, Transport: s.Queue.Transport(), Rooms: rooms,
 		Duration: t.Duration.Milliseconds(), Received: t.Received, ReadBytes: t.Read,
-		Sent: t.Messages, SentBytes: t.Bytes, QueuedBytes: t.Waiting, Slow: t.Slow, RTT: float64(t.RTT.Microseconds()) / 1000}
+		Sent: t.Messages, SentBytes: t.Bytes, QueuedBytes: t.QueuedBytes, Slow: t.Slow, RTT: float64(t.RTT.Microseconds()) / 1000}
 }

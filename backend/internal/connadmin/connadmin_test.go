@@ -42,7 +42,7 @@ func newInstance(t *testing.T, node string, sessions ...string) *instance {
 		t.Cleanup(func() { s.Close(); s.Queue.Hangup(wire.CloseGoingAway); client.Close() })
 		room, err := wire.ParseRoom(part[2])
 		testkit.Must(t, err)
-		testkit.Must(t, s.Join(t.Context(), []hub.Join{{Room: room}}, func([]wire.Offset) {}))
+		testkit.Must(t, s.Join(t.Context(), []hub.Join{{Room: room}}, func(wire.Cursor) {}))
 		i.sessions[part[0]] = s
 	}
 	return i
@@ -177,7 +177,7 @@ func TestAnAnswerThatCanNotBeReadIsMissing(t *testing.T) {
 // from an instance that does not know of limits.
 func TestSelectionsWithinWarehouses(t *testing.T) {
 	all := twoInstances(t)
-	testkit.Must(t, all.instances[0].sessions["c1"].Join(t.Context(), []hub.Join{{Room: wire.Room{Warehouse: "v"}}}, func([]wire.Offset) {}))
+	testkit.Must(t, all.instances[0].sessions["c1"].Join(t.Context(), []hub.Join{{Room: wire.Room{Warehouse: "v"}}}, func(wire.Cursor) {}))
 	page, _, err := Client{all}.List(t.Context(), Selection{Within: []string{"v"}, Limit: 10})
 	testkit.Must(t, err)
 	var got []string

@@ -98,11 +98,11 @@ func fanOut(b *testing.B, h *house, members int) {
 	b.ReportAllocs()
 	for b.Loop() {
 		h.send(p)
-		for h.pool.Waiting() > int64(members)<<13 {
+		for h.pool.QueuedBytes() > int64(members)<<13 {
 			runtime.Gosched()
 		}
 	}
-	for h.pool.Waiting() > 0 {
+	for h.pool.QueuedBytes() > 0 {
 		runtime.Gosched()
 	}
 	b.ReportMetric(float64(b.N*members)/b.Elapsed().Seconds(), "deliveries/s")

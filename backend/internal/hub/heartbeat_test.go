@@ -133,7 +133,7 @@ func TestAConnectionIsTracked(t *testing.T) {
 		t.Error("the pong answered nothing")
 	}
 	got := g.SessionStats()
-	if got.Messages != 3 || got.Received != 1 || got.Bytes == 0 || got.Waiting != 0 || got.Slow || got.Duration <= 0 ||
+	if got.Messages != 3 || got.Received != 1 || got.Bytes == 0 || got.QueuedBytes != 0 || got.Slow || got.Duration <= 0 ||
 		got.RTT < time.Second || got.RTT > time.Minute {
 		t.Errorf("got %+v", got)
 	}

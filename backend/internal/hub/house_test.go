@@ -130,7 +130,7 @@ func build(t testing.TB, o options) *house {
 		if left := h.broker.subscribed(); len(left) > 0 {
 			t.Errorf("still subscribed to %v", left)
 		}
-		eventually(t, "no byte waits", func() bool { return h.pool.Waiting() == 0 })
+		eventually(t, "no byte waits", func() bool { return h.pool.QueuedBytes() == 0 })
 		h.pool.Close()
 	})
 	return h
@@ -215,7 +215,7 @@ func (h *house) flood(room wire.Room, publishers int) (stop func()) {
 			for ctx.Err() == nil {
 				h.publish(room, 3)
 				time.Sleep(time.Millisecond)
-				for h.pool.Waiting() > 64<<10 && ctx.Err() == nil {
+				for h.pool.QueuedBytes() > 64<<10 && ctx.Err() == nil {
 					time.Sleep(100 * time.Microsecond)
 				}
 			}
@@ -258,7 +258,7 @@ func (h *house) idle(t testing.TB, name string, conn net.Conn, joins ...hub.Join
 }
 
 // silent announces nothing.
-func silent([]wire.Offset) {}
+func silent(wire.Cursor) {}
 
 // A guest is a session with the client at its other end, which reads all that comes.
 type guest struct {
@@ -404,13 +404,13 @@ func (g *guest) resume(room wire.Room, after wire.Offset) {
 
 // joinThen calls then within the announcement, after its frames.
 func (g *guest) joinThen(ctx context.Context, then func(), joins ...hub.Join) error {
-	return g.Join(ctx, joins, func(offsets []wire.Offset) {
+	return g.Join(ctx, joins, func(places wire.Cursor) {
 		for i, j := range joins {
-			next := offsets[i].Next()
+			next := places[i].Offset.Next()
 			if !j.After.IsZero() {
 				next = j.After.Next()
 			}
-			g.Queue.Push(outbox.NewControl("joined", wire.AppendFrame(nil, "joined", joined{j.Room.String(), next.N, offsets[i].N})))
+			g.Queue.Push(outbox.NewControl("joined", wire.AppendFrame(nil, "joined", joined{j.Room.String(), next.N, places[i].Offset.N})))
 		}
 		if then != nil {
 			then()

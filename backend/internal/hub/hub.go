@@ -11,6 +11,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/backpressure"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/tracing"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -39,6 +40,8 @@ type Options struct {
 	OnGap func()
 	// RetainAge is how long events are retained (default for ever).
 	RetainAge time.Duration
+	// Tracer follows messages that are traced; nil for none.
+	Tracer *tracing.Tracer
 }
 
 const shards = 64
@@ -285,7 +288,12 @@ func (h *Hub) deliverMessage(r *room, m *broker.Message) {
 	if m.Retain {
 		r.retain(m)
 	}
+	traced := h.opts.Tracer.Deliver(m.Traceparent, m.Room, m.Offset, time.UnixMicro(f.Accepted))
+	if traced != nil {
+		f.OnWritten = traced.Written
+	}
 	h.opts.Pool.Fanout(f, r.queues)
+	traced.Queued(len(r.queues))
 	r.load.Delivered(m.Offset, outbox.Weight(len(f.JSON)))
 }
 

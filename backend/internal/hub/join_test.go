@@ -47,10 +47,10 @@ func TestAnnouncementComesOnceWithAllOffsetsBeforeAnyMessage(t *testing.T) {
 	h.publish(room("a"), 3)
 	h.publish(room("b"), 5)
 	g := h.guest("g")
-	var announced [][]wire.Offset
+	var announced []wire.Cursor
 	err := g.Join(t.Context(), []hub.Join{{Room: room("a")}, {Room: room("b")}, {Room: room("empty")}},
-		func(offsets []wire.Offset) {
-			announced = append(announced, offsets)
+		func(places wire.Cursor) {
+			announced = append(announced, places)
 			h.publish(room("a"), 1)
 			h.publish(room("empty"), 1)
 		})
@@ -58,7 +58,7 @@ func TestAnnouncementComesOnceWithAllOffsetsBeforeAnyMessage(t *testing.T) {
 		t.Fatalf("announced %v, %v", announced, err)
 	}
 	for i, want := range []uint64{3, 5, 0} {
-		if got := announced[0][i]; got.N != want || got.Epoch == "" {
+		if got := announced[0][i].Offset; got.N != want || got.Epoch == "" {
 			t.Errorf("room %d was announced at %s, want number %d", i, got, want)
 		}
 	}
@@ -113,7 +113,7 @@ func TestRoomsOfASessionAreLimited(t *testing.T) {
 	g := h.guest("g")
 	refused := func(joins ...hub.Join) {
 		t.Helper()
-		err := g.Join(t.Context(), joins, func([]wire.Offset) { t.Error("a refused joining was announced") })
+		err := g.Join(t.Context(), joins, func(wire.Cursor) { t.Error("a refused joining was announced") })
 		if err == nil || wire.AsError(err).Code != wire.CodeLimitReached {
 			t.Errorf("joining %v: %v, want the code %s", joins, err, wire.CodeLimitReached)
 		}
@@ -213,7 +213,7 @@ func TestASessionIsKnownFromOpenToClose(t *testing.T) {
 	if n := h.Rooms(); n != 1 {
 		t.Errorf("%d rooms, want 1", n)
 	}
-	if err := a.Join(t.Context(), []hub.Join{{Room: room("x")}}, func([]wire.Offset) {}); err == nil {
+	if err := a.Join(t.Context(), []hub.Join{{Room: room("x")}}, func(wire.Cursor) {}); err == nil {
 		t.Error("a closed session could join")
 	}
 	if n := h.Rooms(); n != 1 {
@@ -241,7 +241,7 @@ func TestJoiningManyRoomsThrowsNobodyOut(t *testing.T) {
 					joins[i].After = first
 				}
 			}
-			eventually(t, "the keepers have read", func() bool { return h.pool.Waiting() == 0 })
+			eventually(t, "the keepers have read", func() bool { return h.pool.QueuedBytes() == 0 })
 			g := h.sleeper("g")
 			g.pace = 100 * time.Microsecond
 			g.wake()

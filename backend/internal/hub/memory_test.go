@@ -43,14 +43,14 @@ func TestWhatIsKeptForReplaysIsChargedItsMemory(t *testing.T) {
 			for range c.messages {
 				last = h.send(broker.Publication{Room: room("a"), Data: data})
 			}
-			eventually(t, "it has read", func() bool { return h.pool.Waiting() == 0 })
+			eventually(t, "it has read", func() bool { return h.pool.QueuedBytes() == 0 })
 			before := reachable()
 			for i, encoding := range c.encodings {
 				s := h.Open(fmt.Sprint(i), "", h.pool.NewQueue(drain(t), encoding, nil), nil)
 				if err := s.Join(t.Context(), []hub.Join{{Room: room("a"), After: wire.Offset{Epoch: last.Epoch, N: 1}}}, silent); err != nil {
 					t.Fatal(err)
 				}
-				eventually(t, "it has read", func() bool { return h.pool.Waiting() == 0 })
+				eventually(t, "it has read", func() bool { return h.pool.QueuedBytes() == 0 })
 			}
 			charged, takes := h.KeptForReplay(), reachable()-before
 			t.Logf("%d KiB are charged for %d KiB of heap", charged>>10, takes>>10)

@@ -33,9 +33,9 @@ func (h *Hub) load(name wire.Room) *backpressure.Load {
 	return nil
 }
 
-// Await waits while the members of a room are behind, as long as a publisher would. So what a
-// subscription missed is handed on at the members' pace.
-func (h *Hub) Await(ctx context.Context, name wire.Room) {
+// WaitForCapacity waits while the members of a room are behind, as long as a publisher would. So
+// what a subscription missed is handed on at the members' pace.
+func (h *Hub) WaitForCapacity(ctx context.Context, name wire.Room) {
 	if load := h.load(name); load != nil {
 		ctx, cancel := context.WithTimeout(ctx, h.control.PublishWait)
 		defer cancel()

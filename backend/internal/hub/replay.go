@@ -25,8 +25,8 @@ const (
 	// replayBytes bounds the pages that are kept, in bytes of memory: of their frames, and of each
 	// encoding that was made of them. The one that was not used for longest goes first.
 	replayBytes = 16 << 20
-	// frameBytes is what a frame takes besides its text, about.
-	frameBytes = 256
+	// frameOverhead is what a frame takes besides its text, about.
+	frameOverhead = 256
 	// freshFor is how long the newest page of a room, to which messages are still being added, is
 	// given to others.
 	freshFor = 100 * time.Millisecond
@@ -75,16 +75,16 @@ func newReplays(h *Hub) *replays {
 	return &replays{hub: h, reads: make(chan struct{}, replayReads), pages: map[pageKey]*list.Element{}, order: list.New()}
 }
 
-// after returns frames that follow the offset, or the gap if there is one; neither when nothing
-// follows. Pages of another epoch than the room's are not looked at: the room may have been
+// framesAfter returns frames that follow the offset, or the gap if there is one; neither when
+// nothing follows. Pages of another epoch than the room's are not looked at: the room may have been
 // deleted.
-func (r *replays) after(ctx context.Context, room wire.Room, offset wire.Offset, epoch string) ([]*outbox.Frame, *broker.Gap, error) {
+func (r *replays) framesAfter(ctx context.Context, room wire.Room, offset wire.Offset, epoch string) ([]*outbox.Frame, *broker.Gap, error) {
 	if offset.Epoch == epoch {
-		p, err := r.page(ctx, pageKey{room, epoch, offset.N / replayPage}, offset)
+		p, err := r.pageFor(ctx, pageKey{room, epoch, offset.N / replayPage}, offset)
 		if err != nil {
 			return nil, nil, err
 		}
-		if frames, gap, ok := p.after(offset); ok && (len(frames) > 0 || gap != nil) {
+		if frames, gap, ok := p.framesAfter(offset); ok && (len(frames) > 0 || gap != nil) {
 			return frames, gap, nil
 		}
 	}
@@ -97,9 +97,9 @@ func (r *replays) after(ctx context.Context, room wire.Room, offset wire.Offset,
 	return page.frames, page.gap, nil
 }
 
-// after returns what the page has for a client at the offset. It is not ok when the page can't
-// tell.
-func (p *replayedPage) after(offset wire.Offset) (frames []*outbox.Frame, gap *broker.Gap, ok bool) {
+// framesAfter returns what the page has for a client at the offset. It is not ok when the page
+// can't tell.
+func (p *replayedPage) framesAfter(offset wire.Offset) (frames []*outbox.Frame, gap *broker.Gap, ok bool) {
 	end := p.base.N + uint64(len(p.frames))
 	switch {
 	case p.base.Epoch != offset.Epoch, offset.N > end:
@@ -110,11 +110,11 @@ func (p *replayedPage) after(offset wire.Offset) (frames []*outbox.Frame, gap *b
 	return p.frames[offset.N-p.base.N:], nil, true
 }
 
-// page returns the page of the key. It may be one that was read for others a moment ago, if it has
-// something for the offset.
-func (r *replays) page(ctx context.Context, key pageKey, offset wire.Offset) (*replayedPage, error) {
+// pageFor returns the page of the key. It may be one that was read for others a moment ago, if it
+// has something for the offset.
+func (r *replays) pageFor(ctx context.Context, key pageKey, offset wire.Offset) (*replayedPage, error) {
 	if p := r.kept(key); p != nil {
-		if frames, _, ok := p.after(offset); p.full || ok && len(frames) > 0 && time.Since(p.read) < freshFor {
+		if frames, _, ok := p.framesAfter(offset); p.full || ok && len(frames) > 0 && time.Since(p.read) < freshFor {
 			return p, nil
 		}
 	}
@@ -208,7 +208,7 @@ func (r *replays) read(ctx context.Context, room wire.Room, after wire.Offset) (
 		for i, m := range page.Messages {
 			f := outbox.Broadcast(&m.Message, 0, "")
 			f.OnEncoded = grew
-			read.frames[i], read.weight.bytes = f, read.weight.bytes+cap(f.JSON)+frameBytes
+			read.frames[i], read.weight.bytes = f, read.weight.bytes+cap(f.JSON)+frameOverhead
 		}
 		return read, nil
 	})

@@ -126,7 +126,7 @@ func TestAReplayWaitsForItsClient(t *testing.T) {
 	g := h.sleeper("g")
 	done := make(chan error)
 	go func() { done <- g.join(hub.Join{Room: room("a"), After: wire.Offset{Epoch: last.Epoch}}) }()
-	eventually(t, "the replay begins", func() bool { return g.Queue.Stats().Waiting > 4<<10 || g.Queue.Code() != 0 })
+	eventually(t, "the replay begins", func() bool { return g.Queue.Stats().QueuedBytes > 4<<10 || g.Queue.Code() != 0 })
 	g.wake()
 	if err := <-done; err != nil || g.Queue.Code() != 0 {
 		t.Fatalf("joining: %v, closed with %s", err, g.Queue.Code())
@@ -147,7 +147,7 @@ func TestAReplayEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- g.joinThen(ctx, nil, hub.Join{Room: room("a"), After: wire.Offset{Epoch: last.Epoch}}) }()
-	eventually(t, "the replay begins", func() bool { return g.Queue.Stats().Waiting > 16<<10 })
+	eventually(t, "the replay begins", func() bool { return g.Queue.Stats().QueuedBytes > 16<<10 })
 	cancel()
 	if err := <-done; err == nil || wire.AsError(err).Code != wire.CodeUnavailable {
 		t.Errorf("joining: %v, want the code %s", err, wire.CodeUnavailable)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -58,13 +59,17 @@ func (h *Hub) Open(id, user string, queue *outbox.Queue, ping *outbox.Frame) *Se
 type Join struct {
 	Room  wire.Room
 	After wire.Offset
+	// Retained asks for the retained events too when After is known: a connection had broken before
+	// all of them came.
+	Retained bool
 }
 
-// Join adds the session to rooms. announce is called once, when all of them can be joined, with
-// their offsets at that time; what it pushes comes before anything of these rooms. Then follow the
-// messages after each Join's offset or, without one, the retained events; then everything newer.
-// Joining a room again sends what was asked for again.
-func (s *Session) Join(ctx context.Context, joins []Join, announce func([]wire.Offset)) error {
+// Join adds the session to rooms. announce is called once, when all of them can be joined, with the
+// place of each: its newest offset at that time, and how many retained events follow. What it pushes
+// comes before anything of these rooms. Then follow, room by room, the retained events, if After is
+// not known or they are asked for; the messages after After; and everything newer. Joining a room
+// again sends what was asked for again.
+func (s *Session) Join(ctx context.Context, joins []Join, announce func(wire.Cursor)) error {
 	s.joining.Lock()
 	defer s.joining.Unlock()
 	if err := s.check(joins); err != nil {
@@ -88,23 +93,22 @@ func (s *Session) Join(ctx context.Context, joins []Join, announce func([]wire.O
 			return err
 		}
 	}
-	offsets := make([]wire.Offset, len(joins))
+	places := make(wire.Cursor, len(joins))
+	retained := make([][]*outbox.Frame, len(joins))
 	for i, r := range rooms {
 		if r == nil {
-			offsets[i] = offsets[first(joins, i)]
+			places[i] = places[first(joins, i)]
 			continue
 		}
 		s.remove(r) // joined again: nothing of the old membership may come between what follows
-		r.mu.Lock()
-		offsets[i] = r.offset
-		r.mu.Unlock()
+		places[i], retained[i] = s.hub.place(r, joins[i])
 	}
-	announce(offsets)
+	announce(places)
 	for i, r := range rooms {
 		if r == nil {
 			continue
 		}
-		if err := s.catchUp(ctx, r, joins[i].After, offsets[i]); err != nil {
+		if err := s.catchUp(ctx, r, cmp.Or(joins[i].After, places[i].Offset), retained[i]); err != nil {
 			releaseAll()
 			return err
 		}
@@ -134,14 +138,11 @@ func (s *Session) check(joins []Join) error {
 	return nil
 }
 
-// catchUp makes the session a member once it has everything up to the room's offset. It takes over
-// the caller's count of the room when it returns nil.
-func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Offset) error {
-	if after.IsZero() {
-		after = announced
-		if err := s.pushAll(ctx, s.hub.retainedUpTo(r, announced)); err != nil {
-			return err
-		}
+// catchUp makes the session a member once it has the retained events and everything up to the room's
+// offset. It takes over the caller's count of the room when it returns nil.
+func (s *Session) catchUp(ctx context.Context, r *room, after wire.Offset, retained []*outbox.Frame) error {
+	if err := s.pushAll(ctx, retained); err != nil {
+		return err
 	}
 	for pause := time.Millisecond; ; {
 		if err := s.waitLowWatermark(ctx); err != nil {
@@ -151,7 +152,7 @@ func (s *Session) catchUp(ctx context.Context, r *room, after, announced wire.Of
 		if done || err != nil {
 			return err
 		}
-		frames, gap, err := s.hub.replays.after(ctx, r.name, after, r.epoch())
+		frames, gap, err := s.hub.replays.framesAfter(ctx, r.name, after, r.epoch())
 		if err != nil {
 			return err
 		}
@@ -232,18 +233,27 @@ func (r *room) delivered(frames []*outbox.Frame) []*outbox.Frame {
 	return frames[:n]
 }
 
-// retainedUpTo returns the retained events as they stood when the room was announced; newer ones
-// come in their turn.
-func (h *Hub) retainedUpTo(r *room, announced wire.Offset) (frames []*outbox.Frame) {
+// place returns where the room stands, and the retained events that the join has to get: those that
+// don't come in their turn.
+func (h *Hub) place(r *room, j Join) (p wire.Place, retained []*outbox.Frame) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	p = wire.Place{Room: r.name, Offset: r.offset}
+	if !j.After.IsZero() && !j.Retained {
+		return p, nil
+	}
+	upTo := r.offset.N
+	if j.After.Epoch == r.offset.Epoch {
+		upTo = j.After.N
+	}
 	for _, f := range r.retained {
-		if f.n <= announced.N && !h.isExpired(f, now) {
-			frames = append(frames, f.frame)
+		if f.n <= upTo && !h.isExpired(f, now) {
+			retained = append(retained, f.frame)
 		}
 	}
-	return frames
+	p.Retained = len(retained)
+	return p, retained
 }
 
 // tryJoinLive adds the session if the room's recent frames hold all that it lacks.

@@ -94,7 +94,7 @@ func TestAFailedSubscriptionLeavesNothing(t *testing.T) {
 	}, nil)
 	g := h.guest("g")
 	err := g.Join(t.Context(), []hub.Join{{Room: room("a")}, {Room: room("b")}, {Room: room("c")}},
-		func([]wire.Offset) { t.Error("a failed joining was announced") })
+		func(wire.Cursor) { t.Error("a failed joining was announced") })
 	if !errors.Is(err, errBroker) {
 		t.Errorf("joining: %v, want the broker's error", err)
 	}

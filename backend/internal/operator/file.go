@@ -21,9 +21,24 @@ type Account struct {
 	Grant
 }
 
+// NewLine returns the line of a password file for an operator. The error says what is wrong with
+// the name, the role (see [ParseGrant]) or the password, which it never shows.
+func NewLine(name, role, password string) (string, error) {
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.DefaultCost)
+	if n := len(password); n < MinPasswordBytes || err != nil {
+		return "", fmt.Errorf("the password has %d bytes: bcrypt takes at most 72, and at least %d are needed", n, MinPasswordBytes)
+	}
+	line := name + ":" + string(hash) + ":" + role
+	if name != strings.TrimSpace(name) || strings.HasPrefix(name, "#") {
+		return "", fmt.Errorf("%.64q can't be a name: it begins with # or has a space at an end", name)
+	}
+	_, err = parse(line)
+	return line, err
+}
+
 // ReadFile reads a password file: a line is name:bcrypt hash:role, the role as [ParseGrant] reads it;
-// empty lines and those that begin with # count for nothing. htpasswd -nB NAME writes the first two.
-// The error names all mistakes, never a hash.
+// empty lines and those that begin with # count for nothing. [NewLine] writes one. The error names
+// all mistakes, never a hash.
 func ReadFile(name string) (map[string]Account, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -61,7 +76,7 @@ func parse(text string) (map[string]Account, error) {
 		case wrong != nil:
 			bad("has %w", wrong)
 		case err != nil:
-			bad("has no bcrypt hash: make one with htpasswd -nB %.64s", fields[0])
+			bad("has no bcrypt hash: make the line with zonecast account %.64s", fields[0])
 		case cost < bcrypt.DefaultCost || cost > maxCost:
 			bad("has a hash of cost %d: make one of %d to %d", cost, bcrypt.DefaultCost, maxCost)
 		case twice:

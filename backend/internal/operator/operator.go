@@ -271,13 +271,13 @@ func (o *Operators) event(e Event) {
 // account returns an operator of the file, or the one whose password is a setting: without a hash.
 // That of nobody has noHash.
 func (o *Operators) account(name string) (Account, bool) {
+	if name == DefaultName && o.opts.Password != "" {
+		return Account{Grant: Grant{Role: Admin}}, true
+	}
 	if o.file != nil {
 		if a, ok := o.file.accounts()[name]; ok {
 			return a, true
 		}
-	}
-	if name == DefaultName && o.opts.Password != "" {
-		return Account{Grant: Grant{Role: Admin}}, true
 	}
 	return Account{Hash: noHash}, false
 }

@@ -35,11 +35,11 @@ func BenchmarkQueue(b *testing.B) {
 					for range batch {
 						q.Push(f)
 					}
-					for q.Stats().Waiting > 256<<10 {
+					for q.Stats().QueuedBytes > 256<<10 {
 						<-q.AtLowWatermark()
 					}
 				}
-				for q.Stats().Waiting > 0 {
+				for q.Stats().QueuedBytes > 0 {
 					runtime.Gosched()
 				}
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/frame")

@@ -31,6 +31,9 @@ func (c *counters) add(q *Queue, frames []entry, bytes int) (charge int) {
 		if f.isMessage() {
 			messages++
 		}
+		if f.OnWritten != nil {
+			f.OnWritten()
+		}
 		if f.Accepted != 0 {
 			c.times = append(c.times, time.Duration(now-f.Accepted)*time.Microsecond)
 		}
@@ -56,7 +59,7 @@ func (c *counters) flush() {
 		c.pool.opts.Meter.Latencies(c.times)
 	}
 	if c.charge > 0 {
-		c.pool.waiting.Add(-int64(c.charge))
+		c.pool.queuedBytes.Add(-int64(c.charge))
 	}
 	c.messages, c.bytes, c.charge, c.times = 0, 0, 0, c.times[:0]
 }

@@ -87,11 +87,11 @@ func TestWhatAQueueOverItsBoundKeepsIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, _ := start(t, outbox.Options{MaxQueuedBytes: 256 << 10})
 			q, client := stalledQueue(t, p, lines)
-			writing := q.Stats().Waiting
+			writing := q.Stats().QueuedBytes
 			for push(q) == nil {
 			}
 			const most = 24<<10 + 1<<10 // and the closing frame
-			if n := q.Stats().Waiting; q.Code() != wire.CloseSlowConsumer || n-writing > most {
+			if n := q.Stats().QueuedBytes; q.Code() != wire.CloseSlowConsumer || n-writing > most {
 				t.Errorf("closed with %s, %d bytes still wait beside the %d of before", q.Code(), n-writing, writing)
 			}
 			written(t, q, client)

@@ -123,6 +123,6 @@ func stalledQueue(t testing.TB, p *outbox.Pool, by *outbox.Encoding) (*outbox.Qu
 func written(t testing.TB, q *outbox.Queue, f *fake) []string {
 	t.Helper()
 	f.let(plenty)
-	eventually(t, "all is written", func() bool { return q.Stats().Waiting == 0 })
+	eventually(t, "all is written", func() bool { return q.Stats().QueuedBytes == 0 })
 	return f.lines()
 }

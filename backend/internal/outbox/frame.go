@@ -32,6 +32,9 @@ type Frame struct {
 	// pushes, and must not push itself.
 	OnEncoded func(bytes int)
 
+	// OnWritten, if not nil, is called for each socket that has the frame; it must not block.
+	OnWritten func()
+
 	skipped skipped // what this frame stands for, when it is a notice of conflated messages
 
 	buf       []byte     // headroom free bytes, for a header, and the JSON; nil when there is no such place
@@ -73,7 +76,7 @@ func Broadcast(m *wire.Message, accepted int64, conflate string) *Frame {
 // before.
 func NewRetained(m *wire.Message) *Frame {
 	marked := *m
-	marked.Retained = true
+	marked.Retained, marked.Traceparent = true, ""
 	return &Frame{Kind: Retained, Event: m.Event, JSON: wire.AppendMessage(nil, &marked),
 		Message: Identity{Room: m.Room, Offset: m.Offset}}
 }

@@ -22,7 +22,7 @@ func TestHotFieldsAndChargesHaveTheirSizes(t *testing.T) {
 		{"mu", unsafe.Offsetof(q.mu), line},
 		{"frames", unsafe.Offsetof(q.frames), 2 * line},
 		{"wrote", unsafe.Offsetof(q.wrote), 2 * line},
-		{"waiting", unsafe.Offsetof(q.waiting), 2 * line},
+		{"waiting", unsafe.Offsetof(q.queuedBytes), 2 * line},
 		{"state", unsafe.Offsetof(q.state), 2 * line},
 		{"closing", unsafe.Offsetof(q.closing), 2 * line},
 		{"code", unsafe.Offsetof(q.code), 2 * line},

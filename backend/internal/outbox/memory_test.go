@@ -56,17 +56,17 @@ func TestTheBoundIsOneOfMemory(t *testing.T) {
 			p, _ := start(t, outbox.Options{MaxQueuedBytes: bound})
 			q, _ := stalledQueue(t, p, c.by)
 			before := heap()
-			for i, step := 0, 0; i < 5_000 && q.Stats().Waiting+2*step < bound; i++ {
-				waiting := q.Stats().Waiting
+			for i, step := 0, 0; i < 5_000 && q.Stats().QueuedBytes+2*step < bound; i++ {
+				waiting := q.Stats().QueuedBytes
 				testkit.Must(t, c.push(q, i))
-				step = max(step, q.Stats().Waiting-waiting)
+				step = max(step, q.Stats().QueuedBytes-waiting)
 			}
 			// The writer's own 64 KiB, and the lists that hold the entries, come on top.
 			const most = bound + 64<<10 + bound/8
 			if grown := heap() - before; grown > most {
-				t.Errorf("%d bytes of heap for %d that are charged", grown, q.Stats().Waiting)
+				t.Errorf("%d bytes of heap for %d that are charged", grown, q.Stats().QueuedBytes)
 			} else {
-				t.Logf("%d bytes of heap for %d that are charged", grown, q.Stats().Waiting)
+				t.Logf("%d bytes of heap for %d that are charged", grown, q.Stats().QueuedBytes)
 			}
 			runtime.KeepAlive(q)
 			endAll(t, nil, q)

@@ -43,7 +43,7 @@ func start(t testing.TB, opts outbox.Options) (*outbox.Pool, *meter) {
 	p := outbox.NewPool(opts)
 	t.Cleanup(func() {
 		p.Close()
-		if n := p.Waiting(); n != 0 {
+		if n := p.QueuedBytes(); n != 0 {
 			t.Errorf("%d bytes still wait after the end", n)
 		}
 	})
@@ -109,7 +109,7 @@ func TestWhatIsLostWithAConnectionIsCounted(t *testing.T) {
 	client.let(50_000)
 	eventually(t, "some are written", func() bool { return m.messages.Load() > 0 })
 	endAll(t, nil, q)
-	eventually(t, "nothing waits", func() bool { return p.Waiting() == 0 })
+	eventually(t, "nothing waits", func() bool { return p.QueuedBytes() == 0 })
 	if written, lost := m.messages.Load(), m.lost.Load(); lost == 0 || int64(n) != written+lost || m.dropped.Load() != 0 {
 		t.Errorf("of %d messages %d were written, %d lost and %d dropped", n, written, lost, m.dropped.Load())
 	}
@@ -124,7 +124,7 @@ func TestFramesLeaveInOrderAndWholeThroughEverySpeedOfReader(t *testing.T) {
 			q := p.NewQueue(s, lines, nil)
 			go func() {
 				for i := range n {
-					for q.Stats().Waiting > 100<<10 { // stay below the bound: this reader is slow, not dead
+					for q.Stats().QueuedBytes > 100<<10 { // stay below the bound: this reader is slow, not dead
 						<-q.AtLowWatermark()
 					}
 					q.Push(message(i))
@@ -138,7 +138,7 @@ func TestFramesLeaveInOrderAndWholeThroughEverySpeedOfReader(t *testing.T) {
 				}
 			}
 			endAll(t, []*net.TCPConn{c}, q)
-			if got := q.Stats(); got.Messages != n || got.Waiting != 0 {
+			if got := q.Stats(); got.Messages != n || got.QueuedBytes != 0 {
 				t.Errorf("stats %+v, want %d messages and nothing waiting", got, n)
 			}
 		})
@@ -165,7 +165,7 @@ func TestAReaderThatStopsIsClosedAsSlowAndHoldsUpNobody(t *testing.T) {
 		if line, err := r.ReadString('\n'); err != nil || len(line) != frame+1 {
 			t.Fatalf("the fast client read %d bytes: %v", len(line), err)
 		}
-		if w := slow.Stats().Waiting; w > bound {
+		if w := slow.Stats().QueuedBytes; w > bound {
 			t.Fatalf("%d bytes wait, the bound is %d", w, bound)
 		}
 	}
@@ -236,7 +236,7 @@ func TestHangupWritesWhatTheSocketTakes(t *testing.T) {
 func TestHangupEndsAStalledQueueAtOnce(t *testing.T) {
 	p, _ := start(t, outbox.Options{CloseGrace: time.Hour})
 	q, _ := stalledQueue(t, p, lines)
-	for i := 0; q.Stats().Waiting < 512<<10; i++ {
+	for i := 0; q.Stats().QueuedBytes < 512<<10; i++ {
 		q.Push(message(i))
 	}
 	endAll(t, nil, q) // Pool.Close in the cleanup waits for the queue's goroutine
@@ -247,7 +247,7 @@ func TestDrainedTellsAReplayWhenToGoOn(t *testing.T) {
 	s, c := pair(t)
 	q := p.NewQueue(s, lines, nil)
 	n := 0
-	for ; q.Stats().Waiting < 128<<10; n++ {
+	for ; q.Stats().QueuedBytes < 128<<10; n++ {
 		q.Push(message(n))
 	}
 	drained := q.AtLowWatermark()
@@ -259,7 +259,7 @@ func TestDrainedTellsAReplayWhenToGoOn(t *testing.T) {
 	var reading sync.WaitGroup
 	reading.Go(func() { io.Copy(io.Discard, c) })
 	<-drained
-	if w := q.Stats().Waiting; w > 32<<10 {
+	if w := q.Stats().QueuedBytes; w > 32<<10 {
 		t.Errorf("drained with %d bytes waiting", w)
 	}
 	q.Close(wire.CloseGoingAway, "")
@@ -305,7 +305,7 @@ func TestManyPublishersAndClosersAtOnce(t *testing.T) {
 		c.CloseWrite()
 	}
 	for _, q := range queues { // the transport's reader sees the client's end
-		for q.Stats().Waiting > 0 {
+		for q.Stats().QueuedBytes > 0 {
 			time.Sleep(time.Millisecond)
 		}
 		q.Hangup(wire.CloseGoingAway)
@@ -334,12 +334,12 @@ func BenchmarkFanout(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				for p.Waiting() > int64(members)*50_000 { // so that nobody is closed as slow
+				for p.QueuedBytes() > int64(members)*50_000 { // so that nobody is closed as slow
 					runtime.Gosched()
 				}
 				p.Fanout(message(0), queues)
 			}
-			for p.Waiting() > 0 {
+			for p.QueuedBytes() > 0 {
 				runtime.Gosched()
 			}
 			delivered := m.messages.Load()
@@ -351,7 +351,7 @@ func BenchmarkFanout(b *testing.B) {
 				q.Hangup(wire.CloseGoingAway)
 				clients[i].Close()
 			}
-			for p.Waiting() > 0 {
+			for p.QueuedBytes() > 0 {
 				time.Sleep(time.Millisecond)
 			}
 		})

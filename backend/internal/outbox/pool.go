@@ -46,15 +46,15 @@ type Meter interface {
 
 // A Pool has the writers of one process, which all of its queues share.
 type Pool struct {
-	opts    Options
-	writers []*writer
-	began   time.Time
-	waiting atomic.Int64
-	turn    atomic.Uint32 // of the writers
-	stop    chan struct{}
-	running sync.WaitGroup // writers, and the goroutines of stalled queues
-	chunks  sync.Pool      // of *chunk
-	slices  slicePool
+	opts        Options
+	writers     []*writer
+	began       time.Time
+	queuedBytes atomic.Int64
+	turn        atomic.Uint32 // of the writers
+	stop        chan struct{}
+	running     sync.WaitGroup // writers, and the goroutines of stalled queues
+	chunks      sync.Pool      // of *chunk
+	slices      slicePool
 
 	mu      sync.Mutex
 	stalled map[*Queue]struct{} // whose sockets are full
@@ -101,9 +101,9 @@ func (p *Pool) writer() *writer { return p.writers[p.turn.Add(1)%uint32(len(p.wr
 // MaxQueuedBytes returns the most bytes that wait for one connection.
 func (p *Pool) MaxQueuedBytes() int { return p.opts.MaxQueuedBytes }
 
-// Waiting returns about how many bytes wait in all queues: the writers add up their counters after
-// each round.
-func (p *Pool) Waiting() int64 { return max(0, p.waiting.Load()) }
+// QueuedBytes returns about how many bytes wait in all queues: the writers add up their counters
+// after each round.
+func (p *Pool) QueuedBytes() int64 { return max(0, p.queuedBytes.Load()) }
 
 // Close ends the writers. Call it when all connections have ended: what still waits is not written.
 func (p *Pool) Close() {
@@ -125,7 +125,7 @@ func (p *Pool) Fanout(f *Frame, queues []*Queue) {
 	c := p.chunks.Get().(*chunk)
 	now, n, charge := p.now(), 0, 0
 	give := func() {
-		p.waiting.Add(int64(charge))
+		p.queuedBytes.Add(int64(charge))
 		if n > 0 {
 			p.writer().add(c[:n]...)
 		}

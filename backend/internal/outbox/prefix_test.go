@@ -69,7 +69,7 @@ func TestEachFrameHasItsPrefix(t *testing.T) {
 				wantLine(fmt.Sprintf("%d %s|%d x", i+1, strings.Repeat("p", (i+1)%200), i))
 			}
 			wantLine("the end\n")
-			eventually(t, "nothing waits any more", func() bool { return q.Stats().Waiting == 0 })
+			eventually(t, "nothing waits any more", func() bool { return q.Stats().QueuedBytes == 0 })
 			q.Hangup(wire.CloseGoingAway)
 			io.Copy(io.Discard, r)
 		})

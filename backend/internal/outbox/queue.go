@@ -31,20 +31,20 @@ type Queue struct {
 
 	sent atomic.Uint64 // published events written to the socket
 
-	mu      sync.Mutex
-	frames  []entry
-	wrote   atomic.Uint64 // bytes written to the socket
-	waiting int           // what frames, and those being written, are charged
-	names   *names        // where the messages with a conflate name are; nil while there are few frames
-	holes   int32         // about how many frames were taken out
-	oldest  moment        // when the oldest frame was pushed; while stalled
-	state   state         // who may write to the socket
-	closing bool          // no more frames are taken
-	hangup  bool          // the peer is not read any more: one more attempt to write, then the socket closes
-	slow    bool          // its oldest frame has waited for longer than Options.SlowAfter
-	taken   bool          // the socket took something since it was full; while stalled
-	level   backpressure.Level
-	code    wire.CloseCode // why the connection ends; 0 while it doesn't
+	mu          sync.Mutex
+	frames      []entry
+	wrote       atomic.Uint64 // bytes written to the socket
+	queuedBytes int           // what frames, and those being written, are charged
+	names       *names        // where the messages with a conflate name are; nil while there are few frames
+	holes       int32         // about how many frames were taken out
+	oldest      moment        // when the oldest frame was pushed; while stalled
+	state       state         // who may write to the socket
+	closing     bool          // no more frames are taken
+	hangup      bool          // the peer is not read any more: one more attempt to write, then the socket closes
+	slow        bool          // its oldest frame has waited for longer than Options.SlowAfter
+	taken       bool          // the socket took something since it was full; while stalled
+	level       backpressure.Level
+	code        wire.CloseCode // why the connection ends; 0 while it doesn't
 
 	first    [2]entry // inline backing array of frames
 	watchers *watcher
@@ -93,7 +93,7 @@ func (q *Queue) Push(frames ...*Frame) (err error) {
 		all.needsWriter = all.needsWriter || one.needsWriter
 		all.charge += one.charge
 	}
-	q.pool.waiting.Add(int64(all.charge))
+	q.pool.queuedBytes.Add(int64(all.charge))
 	if all.needsWriter {
 		q.pool.writer().add(q)
 	}
@@ -130,7 +130,7 @@ func (q *Queue) push(f *Frame, now moment) (pushResult, error) {
 	if f.Message.Conflate != "" && len(q.frames) > 0 {
 		q.conflateLocked(f.Message)
 	}
-	if q.waiting+n > q.pool.opts.MaxQueuedBytes {
+	if q.queuedBytes+n > q.pool.opts.MaxQueuedBytes {
 		q.dropLocked(f)
 		return pushResult{needsWriter: q.closeLocked(wire.CloseSlowConsumer,
 			"too many bytes were waiting: reconnect and resume")}, ErrClosed
@@ -180,7 +180,7 @@ func (q *Queue) closeLocked(code wire.CloseCode, reason string) (needsWriter boo
 		f := newOwn(Closing, p)
 		charge := f.in(q.encoding).charge
 		q.appendLocked(f, charge, q.pool.now())
-		q.pool.waiting.Add(int64(charge))
+		q.pool.queuedBytes.Add(int64(charge))
 	}
 	q.sink.SetDeadline(time.Now().Add(q.pool.opts.CloseGrace))
 	return q.wakeLocked()
@@ -237,7 +237,7 @@ func (q *Queue) endLocked(writing ...entry) {
 		q.pool.opts.Meter.Lost(n + m)
 	}
 	q.emptyLocked()
-	q.chargeBothLocked(-q.waiting)
+	q.chargeBothLocked(-q.queuedBytes)
 	q.recoverLocked()
 	q.state = ended
 	q.sink.Close()
@@ -298,13 +298,13 @@ func count(entries []entry) (messages, charge int) {
 
 // chargeBothLocked adds n bytes to the account of the queue and of the pool.
 func (q *Queue) chargeBothLocked(n int) {
-	q.pool.waiting.Add(int64(n))
+	q.pool.queuedBytes.Add(int64(n))
 	q.chargeLocked(n)
 }
 
 // chargeLocked adds n bytes to the account of the queue alone.
 func (q *Queue) chargeLocked(n int) {
-	q.waiting += n
+	q.queuedBytes += n
 	q.levelLocked()
 }
 
@@ -313,16 +313,16 @@ func (q *Queue) Transport() string { return q.encoding.Transport }
 
 // Stats is the account of a queue.
 type Stats struct {
-	Messages uint64 // published events written to the socket
-	Bytes    uint64 // bytes written to the socket
-	Waiting  int    // bytes that wait, as they are charged
-	Slow     bool   // the oldest message has waited for longer than Options.SlowAfter
+	Messages    uint64 // published events written to the socket
+	Bytes       uint64 // bytes written to the socket
+	QueuedBytes int    // bytes that wait, as they are charged
+	Slow        bool   // the oldest message has waited for longer than Options.SlowAfter
 }
 
 // Stats returns the account as it stands.
 func (q *Queue) Stats() Stats {
 	q.mu.Lock()
-	waiting, slow := q.waiting, q.slow
+	waiting, slow := q.queuedBytes, q.slow
 	q.mu.Unlock()
-	return Stats{Messages: q.sent.Load(), Bytes: q.wrote.Load(), Waiting: waiting, Slow: slow}
+	return Stats{Messages: q.sent.Load(), Bytes: q.wrote.Load(), QueuedBytes: waiting, Slow: slow}
 }

@@ -28,11 +28,11 @@ func block(q *outbox.Queue) (lines int) {
 // blocked reports whether 48 KiB wait for a socket that is full for good, once the writer has
 // tried.
 func blocked(q *outbox.Queue) bool {
-	for !q.Stalled() && q.Stats().Waiting > 0 {
+	for !q.Stalled() && q.Stats().QueuedBytes > 0 {
 		runtime.Gosched()
 	}
 	before := q.Stats()
-	if !q.Stalled() || before.Waiting < 48<<10 {
+	if !q.Stalled() || before.QueuedBytes < 48<<10 {
 		return false
 	}
 	time.Sleep(250 * time.Millisecond) // the kernel may still move some of it to the other end, with its timer of 200 ms

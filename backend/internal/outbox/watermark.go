@@ -54,7 +54,7 @@ var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c
 // levelLocked follows a change of what the queue is charged.
 func (q *Queue) levelLocked() {
 	switch ready := q.level == backpressure.Ready; {
-	case ready && q.waiting > backpressure.HighWatermark(q.pool.opts.MaxQueuedBytes) && !q.closing:
+	case ready && q.queuedBytes > backpressure.HighWatermark(q.pool.opts.MaxQueuedBytes) && !q.closing:
 		q.moveLocked(q.behindLocked())
 	case !ready && (q.isLowLocked() || q.closing):
 		q.moveLocked(backpressure.Ready)
@@ -66,7 +66,7 @@ func (q *Queue) levelLocked() {
 }
 
 func (q *Queue) isLowLocked() bool {
-	return q.waiting <= backpressure.LowWatermark(q.pool.opts.MaxQueuedBytes)
+	return q.queuedBytes <= backpressure.LowWatermark(q.pool.opts.MaxQueuedBytes)
 }
 
 func (q *Queue) moveLocked(to backpressure.Level) {

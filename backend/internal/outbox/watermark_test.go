@@ -37,9 +37,9 @@ func TestRoomsLearnHowAQueueStandsBetweenItsWatermarks(t *testing.T) {
 				rooms = append(rooms, r)
 			}
 			waits := func() bool { return !rooms[0].IsOpen() }
-			for n := 1; q.Stats().Waiting <= backpressure.HighWatermark(bound); n++ {
+			for n := 1; q.Stats().QueuedBytes <= backpressure.HighWatermark(bound); n++ {
 				if waits() {
-					t.Fatalf("publishers wait at %d bytes", q.Stats().Waiting)
+					t.Fatalf("publishers wait at %d bytes", q.Stats().QueuedBytes)
 				}
 				q.Push(message(n))
 			}

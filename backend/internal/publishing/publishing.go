@@ -18,6 +18,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/backend/internal/tracing"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -30,9 +31,10 @@ type Request struct {
 	Retain         bool            `json:"retain"` // services only: a frame has no such field
 	Conflate       string          `json:"conflate"`
 	IdempotencyKey string          `json:"idempotencyKey"`
+	Traceparent    string          `json:"traceparent"`
 }
 
-// Options of a [Publisher]. All are needed.
+// Options of a [Publisher]. All but Tracer are needed.
 type Options struct {
 	// Hub takes what passed the checks; hub.Hub is one. It may make the caller wait.
 	Hub interface {
@@ -44,6 +46,8 @@ type Options struct {
 	Metrics *metrics.Metrics
 	// MaxDataBytes bounds the data of one publication.
 	MaxDataBytes int
+	// Tracer follows publications; nil for none.
+	Tracer *tracing.Tracer
 	// Rate is the quota of messages that a warehouse may be published to with, through this
 	// instance; zero for no limit.
 	Rate limit.Rate
@@ -69,6 +73,7 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 	if err != nil {
 		return wire.Position{}, p.Reject(via, err)
 	}
+	publication.Traceparent = r.Traceparent
 	return p.send(ctx, via, publication)
 }
 
@@ -78,7 +83,10 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 	if wait := p.rates.Spend(publication.Room.Warehouse, 1, began); wait > 0 {
 		return wire.Position{}, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.opts.Rate.Refill, wait))
 	}
+	ctx, span, carried := p.opts.Tracer.Publish(ctx, publication.Traceparent, via, publication.Room, publication.Event)
+	publication.Traceparent = carried
 	receipt, err := p.opts.Hub.Publish(ctx, publication)
+	span.End(receipt.Offset, err)
 	if err != nil {
 		if _, quota := errors.AsType[*broker.QuotaError](err); !quota { // the warehouse can't help it
 			p.rates.Return(publication.Room.Warehouse, 1)

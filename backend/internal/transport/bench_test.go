@@ -114,14 +114,14 @@ func BenchmarkDelivery(b *testing.B) {
 					if _, err := s.Hub.Publish(b.Context(), p); err != nil {
 						b.Fatal(err)
 					}
-					for s.pool.Waiting() > load.waiting {
+					for s.pool.QueuedBytes() > load.waiting {
 						if load.waiting == 0 {
 							time.Sleep(50 * time.Microsecond)
 						}
 						runtime.Gosched()
 					}
 				}
-				for s.pool.Waiting() > 0 {
+				for s.pool.QueuedBytes() > 0 {
 					time.Sleep(50 * time.Microsecond)
 				}
 				b.ReportMetric(float64((cpu(b)-began).Nanoseconds())/float64(b.N*clients), "cpu-ns/delivery")

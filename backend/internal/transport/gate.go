@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/chance"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
@@ -240,7 +240,7 @@ const (
 )
 
 // ReconnectDelay is when a client that is sent away should be back.
-func ReconnectDelay(spread time.Duration) time.Duration { return soonest + rand.N(spread-soonest) }
+func ReconnectDelay(spread time.Duration) time.Duration { return soonest + chance.N(spread-soonest) }
 
 // AskToReconnect closes a connection and tells its client when to connect again, here or elsewhere.
 func AskToReconnect(q *outbox.Queue, reason string, spread time.Duration) {

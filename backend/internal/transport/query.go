@@ -52,7 +52,8 @@ func ParseQuery(r *http.Request) (Query, error) {
 		q.add(p.Room)
 	}
 	for i, j := range q.Joins {
-		q.Joins[i].After = cursor.At(j.Room)
+		at := cursor.At(j.Room)
+		q.Joins[i].After, q.Joins[i].Retained = at.Offset, at.Retained > 0
 	}
 	if n := len(q.Joins); n > wire.RoomsPerConnection {
 		return Query{}, wire.Errorf(wire.CodeLimitReached, "the query names %d rooms: a connection may be in at most %d",
@@ -108,23 +109,11 @@ func (q *Query) add(room wire.Room) {
 }
 
 // Cursor returns where the client stands once it is told that it joined, when the rooms stood at
-// these offsets: where it said, or else at the newest message.
-func (q Query) Cursor(offsets []wire.Offset) wire.Cursor {
-	c := make(wire.Cursor, len(q.Joins))
+// these places: where it said, or else at the newest message. It has no retained events yet.
+func (q Query) Cursor(places wire.Cursor) wire.Cursor {
+	c := slices.Clone(places)
 	for i, j := range q.Joins {
-		c[i] = wire.Place{Room: j.Room, Offset: j.After}
-		if j.After.IsZero() {
-			c[i].Offset = offsets[i]
-		}
+		c[i].Offset = cmp.Or(j.After, c[i].Offset)
 	}
 	return c
-}
-
-// Positions are the rooms with the offsets at which they stand, for the frame connected.
-func (q Query) Positions(offsets []wire.Offset) []wire.Position {
-	all := make([]wire.Position, len(offsets))
-	for i, o := range offsets {
-		all[i] = wire.PositionOf(q.Joins[i].Room, o)
-	}
-	return all
 }

@@ -63,8 +63,12 @@ func (g *Gate) FrameLimits() *wire.Limits {
 	return &wire.Limits{FrameBytes: g.MaxFrameBytes, Frames: wire.Rate(g.Limits.Frames)}
 }
 
-// Connected is the first frame of a session.
-func (s *Session) Connected(rooms []wire.Position) *outbox.Frame {
+// Connected is the first frame of a session, which has joined rooms at these places.
+func (s *Session) Connected(places wire.Cursor) *outbox.Frame {
+	rooms := make([]wire.Position, len(places))
+	for i, p := range places {
+		rooms[i] = p.Position()
+	}
 	data := wire.Connected{ConnectionID: s.ID, Rooms: rooms, Node: s.gate.Node,
 		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Limits: s.gate.FrameLimits(), Broker: s.gate.Hub.BrokerState()}
 	return outbox.NewControl(wire.EventConnected, wire.AppendFrame(nil, wire.EventConnected, data))

@@ -72,9 +72,9 @@ func (h *toy) serve(c echo.Context) error {
 	s.Authorize(visit.Who)
 	ctx := c.Request().Context()
 	go func() {
-		err := s.Join(ctx, visit.Joins, func(offsets []wire.Offset) {
-			cursor.at = visit.Cursor(offsets)
-			s.Queue.Send(s.Connected(visit.Positions(offsets)))
+		err := s.Join(ctx, visit.Joins, func(places wire.Cursor) {
+			cursor.at = visit.Cursor(places)
+			s.Queue.Send(s.Connected(places))
 		})
 		if err != nil {
 			s.Queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")

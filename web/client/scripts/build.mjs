@@ -12,7 +12,7 @@ await rm('dist', { recursive: true, force: true });
 
 for (const format of ['esm', 'cjs']) {
   const { outputFiles } = await build({
-    entryPoints: ['src/index.ts', 'src/react.ts', 'src/rooms.ts', 'src/svelte.ts', 'src/tabs.ts', 'src/testing.ts', 'src/vue.ts', 'src/debug.ts'],
+    entryPoints: ['src/index.ts', 'src/react.ts', 'src/rooms.ts', 'src/offline.ts', 'src/svelte.ts', 'src/tabs.ts', 'src/testing.ts', 'src/vue.ts', 'src/debug.ts'],
     outdir: `dist/${format}`,
     bundle: true,
     minifySyntax: true,

@@ -25,6 +25,7 @@ const checks = [
   { what: 'the server for tests', content: await code('testing'), limit: 2048 },
   { what: 'the trace of a client', content: await code('debug'), limit: 1024 },
   { what: 'one connection for all tabs', content: await code('tabs'), limit: 3072 },
+  { what: 'the outbox', content: await code('offline'), limit: 2048 },
   { what: 'the handles of rooms', content: await code('rooms'), limit: 2048 },
   { what: 'the hooks for React, with them', content: await code('react'), limit: 2560 },
   { what: 'the composables for Vue, with them', content: await code('vue'), limit: 2560 },

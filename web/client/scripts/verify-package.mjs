@@ -33,7 +33,7 @@ for (const project of ['test/package', 'test/package/page'])
 const pack = ['pack', '--dry-run', '--json', '--ignore-scripts'];
 const [packed] = JSON.parse(execFileSync('npm', pack, { encoding: 'utf8' }));
 for (const { path } of packed.files) assert.match(path, /^(dist\/|package\.json$|README\.md$|LICENSE$)/);
-const built = ['index', 'react', 'rooms', 'svelte', 'tabs', 'testing', 'vue', 'debug'].flatMap((name) => [`${name}.js`, `${name}.d.ts`]);
+const built = ['index', 'react', 'rooms', 'offline', 'svelte', 'tabs', 'testing', 'vue', 'debug'].flatMap((name) => [`${name}.js`, `${name}.d.ts`]);
 const needed = ['esm', 'cjs'].flatMap((format) => built.map((name) => `dist/${format}/${name}`));
 for (const path of [...needed, 'README.md'])
   assert.ok(packed.files.some((file) => file.path === path), `${path} is not in the package`);

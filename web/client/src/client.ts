@@ -1,7 +1,7 @@
 import { backoff } from './backoff.js';
 import { CloseCode } from './close.js';
 import { connect, type Connection, type Loss, type Owner } from './connection.js';
-import { serverError, ZonecastError } from './errors.js';
+import { isPermanent, serverError, ZonecastError } from './errors.js';
 import type {
   AnyListener,
   Connected,
@@ -167,8 +167,11 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   const memberships = makeMemberships(settings);
   const listeners = makeListeners(onError, () => memberships.all().flatMap(({ kept }) => [...kept.values()]));
   const requests = makeRequests();
-  /** With a number behind it, an idempotency key that nobody else has. */
-  const keyPrefix = crypto.getRandomValues(new Uint32Array(4)).join('-');
+  /**
+   * With a number behind it, an idempotency key that the same user gives to no other message. React
+   * Native has no crypto.
+   */
+  const keyPrefix = `${Date.now()}-${Math.random()}`;
   let lastKey = 0;
 
   let state: State = { name: 'idle' };
@@ -213,8 +216,9 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   /** Whether there is a connection or one to come. */
   const active = () => connection || state.name === 'waiting';
 
+  /** What throws, rejects. */
   const watched = <T>(run: () => Promise<T>) =>
-    watch(run(), (error) => {
+    watch((async () => run())(), (error) => {
       // Whoever disconnects need not be told.
       if ((error as ZonecastError).code !== 'closed') onError(error);
     });
@@ -233,11 +237,6 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     errors = [];
     dial();
     setState({ name: wasConnected ? 'recovering' : 'connecting', attempt });
-  };
-
-  const dialNext = () => {
-    passedOver++;
-    dial();
   };
 
   const dial = () => {
@@ -288,16 +287,17 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   };
 
   /** Whether this try goes on with the next transport, since this one may be what does not work. */
-  const fallsBack = ({ delivered, terminal }: Loss) => {
-    // What delivered works, and a terminal answer would be the same over another transport.
-    if (delivered || terminal) return false;
+  const fallsBack = ({ answered, error }: Loss) => {
+    // What the server answers over works, and a permanent refusal would be the same over another one.
+    if (answered || isPermanent(error.code)) return false;
     // The network may just have gone for a moment, and with it all transports.
     if (wasConnected && attempt <= SAME_TRANSPORT_ATTEMPTS) return false;
     return passedOver + 1 < transports.length;
   };
 
   /** Moves the room's offset. Returns whether listeners are to get the frame. */
-  const admit = ({ event, room, offset, retained, data }: ServerFrame) => {
+  const admit = (frame: ServerFrame) => {
+    const { event, room, data } = frame;
     // Both say that the offsets up to `to` will not come: they are lost, or replaced by newer ones.
     if (event === 'gap' || event === 'conflated') {
       const { room, to } = (data ?? {}) as Gap;
@@ -306,8 +306,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     if (room === undefined) return true;
     const membership = memberships.get(room);
     if (!membership) return false; // the room was just left, or nobody asked for it
-    if (retained) return true;
-    const hole = membership.accept(offset);
+    const hole = membership.accept(frame);
     if (hole === 'duplicate') return false;
     if (hole) emit(hole, { event: 'gap' });
     return true;
@@ -357,10 +356,13 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       closeConnections();
       if (closeCode === CloseCode.too_big) requests.rejectAll(new ZonecastError('too_large', error.message, error));
       errors.push(error);
-      if (fallsBack(loss)) return dialNext();
+      if (fallsBack(loss)) {
+        passedOver++;
+        return dial();
+      }
       if (errors.length > 1) Object.assign(error, { errors });
       const renews = closeCode === CloseCode.unauthenticated && typeof token === 'function';
-      const terminal = loss.terminal && !(renews && ++refusedTokens < REFUSED_TOKENS);
+      const terminal = isPermanent(error.code) && !(renews && ++refusedTokens < REFUSED_TOKENS);
       if (terminal || !autoReconnect) return stop({ name: 'failed', error }, error);
       if (wasGood) {
         // What just breaks has no code, or that of no closing handshake.
@@ -418,18 +420,18 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       });
       return remove;
     },
-    off: (event, listener) => listeners.remove(event, listener as AnyListener),
+    off: listeners.remove as ZonecastClient['off'],
     onAny: (listener) => listeners.add(ANY, listener),
 
     subscribe: (warehouse, zone) =>
-      watched(async () => memberships.subscribe(makeRoom(warehouse, zone))),
+      watched(() => memberships.subscribe(makeRoom(warehouse, zone))),
 
-    unsubscribe: (warehouse, zone) => watched(async () => memberships.unsubscribe(makeRoom(warehouse, zone))),
+    unsubscribe: (warehouse, zone) => watched(() => memberships.unsubscribe(makeRoom(warehouse, zone))),
 
     publish: ({ warehouse, zone, ...message }, options) =>
-      watched(async () => {
+      watched(() => {
         const data = { ...makeRoom(warehouse, zone), idempotencyKey: `${keyPrefix}-${++lastKey}`, ...message };
-        return (await request('publish', data, options)) as Position;
+        return request('publish', data, options) as Promise<Position>;
       }),
 
     echo: (data = null, options) =>

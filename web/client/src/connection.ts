@@ -1,7 +1,7 @@
 import { backoff } from './backoff.js';
 import { nameOf } from './close.js';
 import { type ErrorDetails, isPermanent, isTransient, serverError, ZonecastError } from './errors.js';
-import type { Connected } from './events.js';
+import type { Connected, Limits } from './events.js';
 import { decodeFrame, encodeFrame, type ServerFrame } from './frame.js';
 import type { Memberships } from './memberships.js';
 import type { Settings } from './options.js';
@@ -50,10 +50,8 @@ export interface Owner {
 /** How a connection was lost, as far as it decides what the client does next. */
 export interface Loss {
   error: ZonecastError;
-  /** Something of the server's came over this transport, so the transport is not at fault. */
-  delivered: boolean;
-  /** It would end the same way again. */
-  terminal: boolean;
+  /** The server answered over this transport, so the transport is not at fault. */
+  answered: boolean;
   /** The milliseconds until the client may come back, if the server named them, else 0. */
   retryAfter: number;
   /** The server has already spread `retryAfter` over its clients. */
@@ -108,9 +106,10 @@ export function connect(
   let checking = false;
   /** What waits for the server's rate limit, in order. */
   const outgoing: [text: string, id: number][] = [];
-  let takeToken = makeBucket(DEFAULT_RATE);
   let flushing = false;
-  let maxFrameBytes = Infinity;
+  /** The server's limits, from `connected` on. */
+  let takeToken: () => number;
+  let maxFrameBytes: number;
 
   const connection: Connection = {
     transport,
@@ -205,8 +204,7 @@ export function connect(
     const error = failure(problem, details);
     const loss = {
       error,
-      delivered: established || !!refusal || !!returnAt,
-      terminal: isPermanent(error.code),
+      answered: established || !!refusal || !!returnAt,
       retryAfter: Math.max(0, returnAt - now),
       jittered: draining,
     };
@@ -269,16 +267,17 @@ export function connect(
     pending.delete(id);
     if (event === 'connected') return handleConnected(data as Connected);
     if (event === 'ack') return ack?.(data);
-    const error = serverError(data);
-    const { retryAfter = 0 } = error;
-    if (event === 'error') {
-      if (id) return fail?.(error);
-      if (!established) refusal = error;
+    const isError = event === 'error';
+    if (isError || event === 'drain') {
+      const error = serverError(data);
+      const { retryAfter = 0 } = error;
+      if (isError && id) return fail?.(error);
+      if (isError && !established) refusal = error;
       if (retryAfter) returnAt = performance.now() + retryAfter;
-    } else if (event === 'drain') {
-      draining = retryAfter > 0; // a server that is always leaving, at once, gets no more tries than others
-      returnAt = performance.now() + retryAfter;
-      after(retryAfter, () => lost('is leaving'));
+      if (!isError) {
+        draining = retryAfter > 0; // a server that is always leaving, at once, gets no more tries than others
+        after(retryAfter, () => lost('is leaving'));
+      }
     }
     owner.received(frame);
   };
@@ -288,9 +287,9 @@ export function connect(
       return lost('no rooms in "connected": is it another version?');
     if (established) return owner.joined(connection, connected);
     established = true;
-    const { limits } = connected;
-    maxFrameBytes = limits?.frameBytes ?? maxFrameBytes;
-    if (limits?.frames) takeToken = makeBucket(limits.frames);
+    const { frameBytes = Infinity, frames = DEFAULT_RATE } = (connected.limits ?? {}) as Partial<Limits>;
+    maxFrameBytes = frameBytes;
+    takeToken = makeBucket(frames);
     buffered = [];
     after(0, () => {
       const frames = buffered as ServerFrame[];

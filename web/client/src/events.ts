@@ -72,6 +72,8 @@ export interface WellKnownEvents {
 export interface Position {
   room: string;
   offset?: string;
+  /** How many retained events follow, when the server has just joined the client to the room. */
+  retained?: number;
 }
 
 /** The first frame of a connection. */

@@ -26,7 +26,7 @@ export function decodeFrame(input: unknown, parse: (text: string) => unknown): S
   } catch (error) {
     cause = error;
   }
-  throw new ZonecastError('bad_frame', 'the server sent no JSON object with an event', { cause });
+  throw new ZonecastError('bad_frame', 'no JSON object with an event', { cause });
 }
 
 /** Throws for what JSON would turn into null, {} or nothing without a word. */

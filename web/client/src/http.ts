@@ -1,6 +1,6 @@
 import { CloseCode } from './close.js';
 import { serverError } from './errors.js';
-import { decodeFrame, type ServerFrame } from './frame.js';
+import type { ServerFrame } from './frame.js';
 import type { OpenTransport, TransportHost } from './transport.js';
 
 /**
@@ -33,7 +33,7 @@ export async function dialHTTP(
   let sent = Promise.resolve();
   let reading = posts;
 
-  const fetchPath = async ({ signal }: AbortController, extra: string, body?: string) => {
+  const fetchPath = async ({ signal }: AbortController, extra: string, body: string | null = null) => {
     const token = await host.token();
     return fetch(host.url(path, { extra, subscribesByFrame: false }), {
       signal,
@@ -42,7 +42,8 @@ export async function dialHTTP(
         ...(token && { Authorization: `Bearer ${token}` }),
         ...(body && { 'Content-Type': 'application/json' }),
       },
-      ...(body && { method: 'POST', body }),
+      method: body ? 'POST' : 'GET',
+      body,
     });
   };
 
@@ -80,7 +81,7 @@ export async function dialHTTP(
         try {
           const response = await fetchPath(posts, '', text);
           const body = host.parse(await response.text()) as Record<string, unknown>;
-          answer = body.event ? decodeFrame(body, host.parse) : refused(problemOf(response, body).cause);
+          answer = body.event ? (body as unknown as ServerFrame) : refused(problemOf(response, body).cause);
         } catch (cause) {
           // A proxy answered, or nobody.
           answer = refused({ code: 'connection_lost', message: `POST ${path}: ${cause}` });

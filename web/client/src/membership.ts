@@ -1,4 +1,5 @@
 import type { Gap, Position } from './events.js';
+import type { ServerFrame } from './frame.js';
 import type { Kept } from './listeners.js';
 import { isAtOrBefore, type Offset, parseOffset } from './offset.js';
 import { makeWaiters } from './promise.js';
@@ -20,15 +21,18 @@ export interface Membership {
   joined: boolean;
   /** What late listeners get: the newest event of each name that ever came retained. */
   readonly kept: Map<string, Kept>;
-  /** Where to resume from; undefined before anything is known of the room. */
+  /**
+   * Where to resume from; undefined before anything is known of the room. It ends in ".retained" until
+   * all retained events have come.
+   */
   offset(): string | undefined;
   /** Resolves when the client is in the room. */
   whenJoined(): Promise<Position>;
   /**
-   * The server joined the client to the room; `newest` is the room's newest offset. A membership
-   * that has an offset keeps it: the messages after it are still to come.
+   * The server joined the client to the room, whose newest offset this is. A membership that has an
+   * offset keeps it: the messages after it are still to come.
    */
-  confirm(newest?: unknown): void;
+  confirm(newest: Partial<Position>): void;
   /** The client won't get in. Returns how many waited for it. */
   reject(error: Error): number;
   /**
@@ -37,11 +41,11 @@ export interface Membership {
    */
   skipTo(to: unknown): boolean;
   /**
-   * Moves the offset to that of a message, but for retained ones. Returns "duplicate" for one that
+   * Moves the offset to that of a message; of a retained one, notes that it came. Returns "duplicate" for one that
    * listeners had already; else the hole before it if there is one, which the server should have
    * announced itself.
    */
-  accept(offset: unknown): Gap | 'duplicate' | undefined;
+  accept(message: ServerFrame): Gap | 'duplicate' | undefined;
 }
 
 /** With a store, the offset is kept there for the next page. */
@@ -50,10 +54,13 @@ export function makeMembership(room: Room, store: Store | undefined): Membership
   const waiters = makeWaiters<Position>();
   /** Nothing up to here is owed to the client any more. */
   let current: Offset | undefined = parseOffset(store?.get(name));
+  /** How many retained events are still to come. */
+  let owed = 0;
 
-  const moveTo = (offset: Offset) => {
+  const moveTo = (offset: Offset | undefined) => {
     current = offset;
-    store?.set(name, offset.form);
+    // While retained events are owed this is no offset to the next page, which then joins anew.
+    store?.set(name, `${membership.offset()}`);
   };
 
   const membership: Membership = {
@@ -61,16 +68,17 @@ export function makeMembership(room: Room, store: Store | undefined): Membership
     name,
     joined: false,
     kept: new Map(),
-    offset: () => current?.form,
+    offset: () => current && current.form + (owed > 0 ? '.retained' : ''),
     whenJoined() {
       const joined = waiters.wait();
-      if (membership.joined) membership.confirm();
+      if (membership.joined) membership.confirm({ retained: owed });
       return joined;
     },
-    confirm(newest) {
+    confirm({ offset, retained = 0 }) {
       membership.joined = true;
-      if (!current) membership.skipTo(newest);
-      waiters.settle(current ? { room: name, offset: current.form } : { room: name });
+      owed = retained;
+      if (!current) membership.skipTo(offset);
+      waiters.settle({ room: name, offset: current?.form } as Position);
     },
     reject: (error) => waiters.settle(undefined, error),
     skipTo(to) {
@@ -79,7 +87,12 @@ export function makeMembership(room: Room, store: Store | undefined): Membership
       moveTo(offset);
       return true;
     },
-    accept(text) {
+    accept({ offset: text, retained }) {
+      if (retained) {
+        owed--;
+        moveTo(current);
+        return undefined;
+      }
       const offset = parseOffset(text);
       // What comes before the confirmation is left over from an earlier time in the room.
       if (!offset || !membership.joined) return undefined;

@@ -48,7 +48,7 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
   /** The connection that is established, if there is one. */
   let connection: Connection | undefined;
   /** Resolve the unsubscribes that wait for an answer, or for the end of the connection. */
-  let unsubscribing: (() => void)[] = [];
+  const unsubscribing: (() => void)[] = [];
 
   const add = (room: Room) => {
     const membership = makeMembership(room, keepOffsets ? store : undefined);
@@ -72,7 +72,7 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
     on.request(
       'subscribe',
       { ...room, offset: membership.offset() },
-      (data) => membership.confirm((data as Position | null)?.offset),
+      (data) => membership.confirm(Object(data)),
       (error) => {
         if (!on.retryTransient(error, () => join(membership)) && wanted()) forget(membership, error);
       },
@@ -108,9 +108,10 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
 
     joined(on, rooms) {
       connection = on;
-      for (const { room: name, offset } of rooms) {
+      for (const position of rooms) {
+        const name = position.room;
         const membership = memberships.get(name);
-        if (!membership?.joined) membership?.confirm(offset);
+        membership?.confirm(position);
         // It was unsubscribed from while the connection was being made.
         if (!membership && on.subscribesByFrame())
           on.request('unsubscribe', parseRoom(name), () => {}, () => {});
@@ -132,8 +133,7 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
 
     disconnected(error) {
       connection = undefined;
-      for (const done of unsubscribing) done();
-      unsubscribing = [];
+      for (const done of unsubscribing.splice(0)) done();
       for (const membership of memberships.values()) {
         membership.joined = false;
         if (error) membership.reject(error);
@@ -156,8 +156,8 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
       memberships.delete(name);
       store.delete(name);
       membership.reject(error);
-      connection?.repeatRequest();
       const on = connection;
+      on?.repeatRequest();
       if (!on?.subscribesByFrame()) return;
       await new Promise<void>((done, reject) => {
         unsubscribing.push(done);

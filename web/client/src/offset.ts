@@ -1,3 +1,5 @@
+import { matches } from './text.js';
+
 /**
  * The position of a message in its room, "{epoch}-{n}". Within an epoch n counts 1, 2, 3 … without
  * holes; n = 0 stands before the first message.
@@ -10,14 +12,14 @@ export interface Offset {
   readonly n: bigint;
 }
 
-const FORM = /^([a-z0-9]{1,32})-(0|[1-9]\d{0,18})$/;
+const FORM = /^[a-z0-9]{1,32}-(0|[1-9]\d{0,18})$/;
 
 /** Reads the text form; undefined for what is none. */
 export function parseOffset(text: unknown): Offset | undefined {
-  const [, epoch, digits] = (typeof text === 'string' && FORM.exec(text)) || [];
-  if (!epoch || !digits) return undefined;
+  if (!matches(text, FORM)) return undefined;
+  const [epoch, digits] = text.split('-') as [string, string];
   const n = BigInt(digits);
-  return n >> 63n ? undefined : { form: text as string, epoch, n };
+  return n >> 63n ? undefined : { form: text, epoch, n };
 }
 
 /** Whether `a` is `b` or before it. Offsets of different epochs have no order. */

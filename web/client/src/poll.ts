@@ -29,9 +29,11 @@ async function readAnswer(response: Response, { received, pause, parse }: Transp
   const { cursor, messages, serverTime, node, limits, retryAfter } = parse(await response.text()) as Answer;
   // Of a room that is new here and has messages already, these tell the offset. Else the cursor
   // does.
-  const rooms = [...cursor.matchAll(/([^,@]+)@([^,]+)/g)].map(([, room, offset]) =>
-    messages.some((message) => message.room === room && !message.retained) ? { room } : { room, offset },
-  );
+  const rooms = [...cursor.matchAll(/([^,@]+)@([^,]+)/g)].map(([, room, offset]) => {
+    const own = messages.filter((message) => message.room === room);
+    const retained = own.filter((message) => message.retained).length;
+    return { room, retained, ...(retained === own.length && { offset }) };
+  });
   const heartbeat = ANSWER_TIMEOUT / 2; // two missed ones end a connection
   received({ event: 'connected', data: { connectionId: '', rooms, heartbeat, serverTime, node, limits } });
   messages.forEach(received);

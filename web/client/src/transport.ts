@@ -10,7 +10,7 @@ export interface Transport {
   readonly name: string;
   /**
    * Dials. What goes wrong is a rejection, or told to the host. The host hears nothing before the
-   * promise resolved, and nothing after close() or abort().
+   * promise resolved, and ignores what it hears after close() or abort().
    * @internal
    */
   dial(host: TransportHost): Promise<OpenTransport>;

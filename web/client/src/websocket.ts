@@ -30,21 +30,11 @@ export const webSocket: Transport = {
     socket.onclose = ({ code, reason }: { code: number; reason: string }) =>
       lost(...closedByServer(code, reason, cause));
 
-    const hearNothing = () => {
-      // onerror stays: the package ws throws an error event that has no listener.
-      socket.onmessage = socket.onclose = null;
-    };
+    const close = () => socket.close(1000);
     return {
       send: (text) => socket.send(text),
-      close() {
-        hearNothing();
-        socket.close(1000);
-      },
-      abort() {
-        hearNothing();
-        if (socket.terminate) socket.terminate();
-        else socket.close(1000);
-      },
+      close,
+      abort: () => (socket.terminate ? socket.terminate() : close()),
     };
   },
 };

@@ -1,5 +1,5 @@
 import { vi } from 'vitest';
-import { type ClientOptions, createWebSocketClient, type State, webSocket } from '@zonecast/client';
+import { type ClientOptions, createWebSocketClient, type Position, type State, webSocket } from '@zonecast/client';
 
 export interface SentFrame {
   event: string;
@@ -39,7 +39,7 @@ export class FakeSocket {
     this.onmessage?.({ data: typeof frame === 'string' ? frame : JSON.stringify(frame) });
   }
 
-  saysConnected(rooms: { room: string; offset?: string }[] = [], heartbeat = 30_000): void {
+  saysConnected(rooms: Position[] = [], heartbeat = 30_000): void {
     const data = { connectionId: 'c-1', rooms, heartbeat, serverTime: 1_767_225_600_000, node: 'backend-1' };
     this.says({ event: 'connected', data });
   }
@@ -92,7 +92,7 @@ export function fakeClient(options: Partial<ClientOptions> = {}) {
     if (!newest) throw new Error('the client dialled nothing');
     return newest;
   };
-  const connect = async (rooms?: { room: string; offset?: string }[]): Promise<FakeSocket> => {
+  const connect = async (rooms?: Position[]): Promise<FakeSocket> => {
     void client.connect();
     await settle();
     socket().saysConnected(rooms);
@@ -100,7 +100,7 @@ export function fakeClient(options: Partial<ClientOptions> = {}) {
     return socket();
   };
   /** The connection breaks, and the next one stands. */
-  const reconnect = async (rooms?: { room: string; offset?: string }[]): Promise<FakeSocket> => {
+  const reconnect = async (rooms?: Position[]): Promise<FakeSocket> => {
     socket().closes(1006);
     await vi.advanceTimersToNextTimerAsync();
     socket().saysConnected(rooms);

@@ -141,6 +141,19 @@ describe.each(transports)('a steady server over $name', (transport) => {
     await eventually(() => expect(heard).toEqual(['retained']));
   });
 
+  test('delivers the retained message although the first connection ended before it came', async () => {
+    const zone = newZone();
+    await server.publish('w', zone, 'TICK', 'retained', true);
+    const { client } = clientOf(transport, server.url, { warehouse: 'w', zone });
+    const heard = record(client);
+    client.once('connected', () => {
+      client.disconnect();
+      void client.connect();
+    });
+    client.connect().catch(() => {}); // it was disconnected
+    await eventually(() => expect(heard).toEqual(['retained']));
+  });
+
   test('publishes once what is published twice with one key', async () => {
     const zone = newZone();
     const { client } = clientOf(transport, server.url, { warehouse: 'w', zone });

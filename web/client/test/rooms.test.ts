@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Gap } from '@zonecast/client';
 import { fakeClient, fakeTime, settle } from './fake-socket.js';
+import { memory } from './memory.js';
 
 fakeTime({ beforeEach, afterEach });
 
@@ -332,6 +333,35 @@ describe('offsets', () => {
     expect(metas.mock.calls).toEqual([['e-15', true], ['e-12', true], ['d-99', true], ['e-18', undefined]]);
     await reconnect();
     expect(socket().last('subscribe').data).toMatchObject({ offset: 'e-18' });
+  });
+
+  test('retained events that a connection still owed are asked for again, until all have come', async () => {
+    const { client, socket, connect, reconnect } = fakeClient({ warehouse: 'w', storage: memory(), keepOffsets: true });
+    const heard: unknown[] = [];
+    client.onAny((_, { event, offset, retained }) => event !== 'connected' && heard.push([event, offset, retained]));
+    const says = (event: string, offset: string) =>
+      socket().says({ event, room: 'warehouse:w', offset, time: 0, retained: true, data: {} });
+    const joined = [{ room: 'warehouse:w', offset: 'e-17', retained: 2 }];
+    await connect(joined);
+    says('A', 'e-3');
+    await reconnect(joined);
+    expect(socket().address.search).toBe('?cursor=warehouse:w@e-17.retained');
+    says('A', 'e-3');
+    says('B', 'e-5');
+    await reconnect([{ room: 'warehouse:w', offset: 'e-18' }]);
+    expect(socket().address.search).toBe('?cursor=warehouse:w@e-17');
+    socket().publishes('warehouse:w', 'e-18');
+    expect(heard).toEqual([
+      ['A', 'e-3', true],
+      ['A', 'e-3', true],
+      ['B', 'e-5', true],
+      ['ZONE_UPDATE', 'e-18', undefined],
+    ]);
+    const resubscribed = client.subscribe('w', 'z');
+    socket().acks('subscribe', { room: ROOM, offset: 'e-1', retained: 1 });
+    await expect(resubscribed).resolves.toEqual({ room: ROOM, offset: 'e-1' });
+    await reconnect([{ room: 'warehouse:w', offset: 'e-18' }]);
+    expect(socket().address.search).toBe('?cursor=warehouse:w@e-18,zone:w:z@e-1.retained');
   });
 
   test('what lies before the place where we joined is not for us', async () => {

@@ -107,15 +107,51 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         server = await self.start()
         await publish(server.url, "w", "a", "STATE", 1, retain=True)
         sub = Subscription(server.url, [ZONE])
-        async for event in sub:
+        await publish(server.url, "w", "a", "STATE", 2, retain=True)
+        await publish(server.url, "w", "a", "E", 3)
+        async for event in sub:  # which is left at this event: it counts as not handled
             self.assertTrue(event.retained)
             break
-        await publish(server.url, "w", "a", "E", 2)
+        await publish(server.url, "w", "a", "E", 4)
         got = []
         async for event in Subscription(server.url, [ZONE], cursor=sub.cursor):
             got.append((event.data, event.retained))
-            break
-        self.assertEqual(got, [(2, False)])
+            if event.data == 4:
+                break
+        self.assertEqual(got, [(2, True), (4, False)])
+
+    async def test_retained_events_survive_a_connection_that_breaks_before_they_came(self) -> None:
+        server = await self.start()
+        await publish(server.url, "w", "a", "STATE", 1, retain=True)
+        host, port = server.address.split(":")
+        cuts = 2  # connections that break right after connected
+
+        async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal cuts
+            up, down = await asyncio.open_connection(host, int(port))
+            down.write(await reader.readuntil(b"\r\n\r\n"))
+            if cuts:
+                cuts -= 1
+                writer.write(await up.readuntil(b"\r\n\r\n"))
+                writer.write(await up.readuntil(b"\n\n"))
+            else:
+                while part := await up.read(4096):
+                    writer.write(part)
+            writer.close()
+            down.close()
+
+        proxy = await asyncio.start_server(forward, "127.0.0.1", 0)
+        self.addAsyncCleanup(proxy.wait_closed)
+        self.addCleanup(proxy.close)
+        address = "http://%s:%d" % proxy.sockets[0].getsockname()
+        sub, events = Subscription(address, [ZONE], backoff=(0.01, 0.05)), []
+        self.follow(sub, events)
+        await self.until("the retained event came", lambda: len(events) == 1)
+        await publish(server.url, "w", "a", "E", 2)
+        await self.until("the message came", lambda: len(events) == 2)
+        self.assertEqual([(event.data, event.retained) for event in events], [(1, True), (2, False)])
+        self.assertEqual(cuts, 0)
+        await server.end()
 
     async def test_a_lost_history_is_told_as_a_gap(self) -> None:
         server = await self.start()

@@ -24,6 +24,7 @@ Token = str | Callable[[], str | Awaitable[str]]
 _ROOM = re.compile(r"(warehouse:[\w.-]{1,64}|zone:[\w.-]{1,64}:[\w.-]{1,64})", re.ASCII)
 _CONNECT_TIMEOUT = 10.0
 _MAX_REFUSALS = 3  # of tokens in a row
+_OWED = ".retained"  # ends the offset of a room whose retained events have not all come
 _FINAL = {4400, 4403, 4409}  # close codes after which the same end would come again
 
 
@@ -63,6 +64,7 @@ class Subscription:
     backoff: tuple[float, float] = (1.0, 30.0)  # seconds: the first ceiling, and the highest
     tls: ssl.SSLContext | None = None
     _offsets: dict[str, str] = field(default_factory=dict, init=False)
+    _owed: dict[str, int] = field(default_factory=dict, init=False)  # retained events that are still to come
 
     def __post_init__(self) -> None:
         self.url = check_base(self.url)
@@ -72,15 +74,18 @@ class Subscription:
             if not _ROOM.fullmatch(room):
                 raise ValueError(f"{room!r} is no room: write zone:warehouse-1:zone-a or warehouse:warehouse-1")
         for place in filter(None, self.cursor.split(",")):
-            room, _, offset = place.partition("@")
+            room, _, text = place.partition("@")
+            offset = text.removesuffix(_OWED)
             if not re.fullmatch(r"[a-z0-9]{1,32}-\d{1,19}", offset):
                 raise ValueError(f"the cursor's part {place!r} is none: give back what was read from .cursor")
             if room in self.rooms:
                 self._offsets[room] = offset
+                self._owed[room] = text.endswith(_OWED)
         self._note()
 
     def _note(self) -> None:
-        self.cursor = ",".join(f"{room}@{offset}" for room, offset in self._offsets.items())
+        places = ((room, offset, _OWED if self._owed.get(room, 0) > 0 else "") for room, offset in self._offsets.items())
+        self.cursor = ",".join(f"{room}@{offset}{owed}" for room, offset, owed in places)
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         attempt = refusals = 0
@@ -92,9 +97,12 @@ class Subscription:
                         attempt = refusals = 0
                         continue
                     yield event
-                    if not event.retained:
+                    if event.retained:
+                        self._owed[event.room] = self._owed.get(event.room, 0) - 1
+                    else:
                         self._offsets[event.room] = event.offset
-                        self._note()
+                        self._owed[event.room] = 0
+                    self._note()
                 raise ConnectionError("the stream ended")
             except ZonecastError as error:
                 refusals += error.code == "unauthenticated"
@@ -147,6 +155,7 @@ class Subscription:
                     patience = 2 * data["heartbeat"] / 1000
                     for place in data["rooms"]:
                         self._offsets.setdefault(place["room"], place["offset"])
+                        self._owed[place["room"]] = place.get("retained", 0)
                     self._note()
                     yield None
                 elif kind == "drain":

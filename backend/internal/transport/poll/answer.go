@@ -70,7 +70,10 @@ func (a *answer) Prefix(dst []byte, f *outbox.Frame) []byte {
 	if position, ok := f.Position(); ok {
 		a.moving.Move(position.Room, position.Offset)
 	}
-	a.retained = a.retained || f.Kind == outbox.Retained
+	if f.Kind == outbox.Retained {
+		a.retained = true
+		a.moving.GotRetained(f.Message.Room)
+	}
 	return dst
 }
 

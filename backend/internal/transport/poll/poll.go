@@ -74,8 +74,8 @@ func waitOf(r *http.Request) (time.Duration, error) {
 
 // collect joins the rooms and gathers what is there at once, or what comes first within wait.
 func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait time.Duration) (*answer, error) {
-	isNew := func(j hub.Join) bool { return j.After.IsZero() }
-	// Retained events, which are in no cursor, come first: a long replay can't crowd them out.
+	isNew := func(j hub.Join) bool { return j.After.IsZero() || j.Retained }
+	// Retained events come first: a long replay can't crowd them out.
 	slices.SortStableFunc(visit.Joins, func(x, y hub.Join) int { return order(isNew(x)) - order(isNew(y)) })
 	atOnce := len(visit.Joins) == 0 || isNew(visit.Joins[0])
 
@@ -90,9 +90,9 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait 
 	defer s.End()
 	s.Authorize(visit.Who)
 	announced := false
-	err := s.Join(joining, visit.Joins, func(offsets []wire.Offset) {
+	err := s.Join(joining, visit.Joins, func(places wire.Cursor) {
 		announced = true
-		a.begin(visit.Cursor(offsets))
+		a.begin(visit.Cursor(places))
 	})
 	if !announced {
 		return nil, err

@@ -125,6 +125,17 @@ func TestAPollWithoutACursorAnswersAtOnceWithWhatIsRetained(t *testing.T) {
 	}
 }
 
+// A poll whose client has not got the retained events says so, and is answered with them.
+func TestRetainedEventsThatAnotherTransportStillOwedComeWithThePoll(t *testing.T) {
+	s := start(t, transporttest.Options{})
+	s.Send(broker.Publication{Room: zone, Event: wire.EventShiftSnapshot, Data: []byte(`1`), Retain: true})
+	at := s.Publish(zone, "ZONE_UPDATE", "2")
+	a := s.poll("zone:w1:a@"+at.String()+".retained", "")
+	if len(a.frames) != 1 || !a.frames[0].Retained || a.Cursor != "zone:w1:a@"+at.String() {
+		t.Errorf("answered %s", a.body)
+	}
+}
+
 func TestAPollAnswersWithWhatWasMissedElseWithWhatComesElseAfterItsWait(t *testing.T) {
 	for name, through := range transporttest.Over {
 		t.Run(name, func(t *testing.T) {

@@ -106,7 +106,7 @@ func TestTheLineIsTheCursor(t *testing.T) {
 		l := newLine(framing, cursor)
 		for range 3000 {
 			p := wire.Place{Room: rooms[random.IntN(len(rooms))]}
-			p.Offset = wire.Offset{Epoch: "k3f9", N: l.cursor.At(p.Room).N + 1 + random.Uint64N(3)}
+			p.Offset = wire.Offset{Epoch: "k3f9", N: l.cursor.At(p.Room).Offset.N + 1 + random.Uint64N(3)}
 			switch random.IntN(200) {
 			case 0:
 				p.Offset = wire.Offset{Epoch: "m1x2abc", N: 0}

@@ -29,8 +29,8 @@ func (l *line) move(p wire.Place) {
 		if own.Room != p.Room {
 			continue
 		}
-		same := own.Offset.Epoch == p.Offset.Epoch && digits(own.Offset.N) == digits(p.Offset.N)
-		own.Offset = p.Offset
+		same := own.Retained == 0 && own.Offset.Epoch == p.Offset.Epoch && digits(own.Offset.N) == digits(p.Offset.N)
+		*own = p
 		if !same {
 			l.render()
 			return
@@ -38,6 +38,16 @@ func (l *line) move(p wire.Place) {
 		overwrite(l.text[:l.ends[i]], p.Offset.N)
 		return
 	}
+}
+
+// gotRetained notes that a retained event of a room is written. It reports whether that moves the
+// client: whoever has all of them need not ask for them again.
+func (l *line) gotRetained(room wire.Room) bool {
+	last := l.cursor.GotRetained(room)
+	if last {
+		l.render()
+	}
+	return last
 }
 
 // overwrite writes n over the digits at the end of p.

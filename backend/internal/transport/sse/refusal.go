@@ -3,13 +3,13 @@ package sse
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/chance"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/problem"
 	"github.com/zonecast/zonecast/backend/internal/transport"
@@ -54,7 +54,7 @@ func passes(e *wire.Error) bool {
 // comeBack is a stream that only says when to come back, which is spread over twice the time.
 func comeBack(e wire.Error) []byte {
 	after := min(retryMost, max(retryDefault, time.Duration(min(e.RetryAfter, retryMost.Milliseconds()))*time.Millisecond))
-	after += rand.N(after)
+	after += chance.N(after)
 	e.RetryAfter = after.Milliseconds()
 	p := appendData(appendRetry(nil, after), wire.AppendError(nil, 0, false, &e))
 	return append(append(p, '\n'), closing(transport.RefusalCode(&e), e.Message)...)
@@ -66,7 +66,7 @@ func appendRetry(dst []byte, after time.Duration) []byte {
 
 // reconnectTime is when an EventSource comes back that lost its connection without a word: about as
 // long as browsers wait by themselves. It takes back what an earlier refusal set.
-func reconnectTime() time.Duration { return 2*time.Second + rand.N(2*time.Second) }
+func reconnectTime() time.Duration { return 2*time.Second + chance.N(2*time.Second) }
 
 // refuse answers a request whose stream has not begun.
 func (h *Handler) refuse(c echo.Context, err error) error {

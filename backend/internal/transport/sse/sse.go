@@ -132,8 +132,11 @@ func (s *stream) Prefix(dst []byte, f *outbox.Frame) []byte {
 		s.head = nil
 	}
 	position, moves := f.Position()
-	if moves {
+	switch {
+	case moves:
 		s.line.move(position)
+	case f.Kind == outbox.Retained:
+		moves = s.line.gotRetained(f.Message.Room)
 	}
 	if moves || f.Event == wire.EventConnected {
 		dst = append(dst, s.line.text...)
@@ -148,10 +151,10 @@ func (s *stream) Prefix(dst []byte, f *outbox.Frame) []byte {
 func (s *stream) join(ctx context.Context, query transport.Query) (announced bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, transport.ActionTimeout)
 	defer cancel()
-	err = s.Join(ctx, query.Joins, func(offsets []wire.Offset) {
+	err = s.Join(ctx, query.Joins, func(places wire.Cursor) {
 		announced = true
-		s.line = newLine(s.framing, query.Cursor(offsets))
-		s.Queue.Send(s.Connected(query.Positions(offsets)))
+		s.line = newLine(s.framing, query.Cursor(places))
+		s.Queue.Send(s.Connected(places))
 	})
 	return announced, err
 }

@@ -77,7 +77,7 @@ var abuses = []abuse{
 		_, _ = r.Write(frame(compressed|text, bomb()))
 		r.repeat(frame(continuation, bomb()), ended)
 	}},
-	{name: "pings in a flood", code: wire.CloseLimit, refused: wire.Refusals + 1, do: func(r *raw, ended <-chan struct{}) {
+	{name: "pings in a flood", code: wire.CloseLimit, refused: wire.RefusalsBeforeClose + 1, do: func(r *raw, ended <-chan struct{}) {
 		r.repeat(bytes.Repeat(frame(final|ping, "x"), 100), ended)
 	}},
 	{name: "opens and closes in a loop", code: wire.CloseGoingAway, do: func(*raw, <-chan struct{}) {}},

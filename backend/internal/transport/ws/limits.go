@@ -17,7 +17,7 @@ func byteRate(frames limit.Rate, maxFrame int) limit.Rate {
 }
 
 // forgiven is how many refusals a client may meet: a little too fast now and then is no attack.
-var forgiven = limit.Rate{Tokens: wire.Refusals, Refill: wire.RefusalsForgiven}
+var forgiven = limit.Rate{Tokens: wire.RefusalsBeforeClose, Refill: wire.RefusalsForgiven}
 
 // allowFrame spends one frame of what the connection, its user and its address may send. Otherwise
 // it returns how long to wait, and ends the connection of a client that doesn't.

@@ -47,13 +47,13 @@ func TestAClientThatHammersIsClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := limited(t, transport.Limits{Frames: limit.Rate{Tokens: 3, Refill: 0.001}})
 			c, calm := s.dial(""), s.dial("")
-			for range 3 + wire.Refusals + 50 {
+			for range 3 + wire.RefusalsBeforeClose + 50 {
 				hammer(c)
 			}
 			c.wantClosed(wire.CloseLimit)
 			s.WantClosed(wire.CloseLimit, 1)
-			if got := s.Counter("zonecast_messages_dropped_total", "reason=rate_limited"); got <= wire.Refusals || got > wire.Refusals+50 {
-				t.Errorf("counted %v times, want a little more than %d", got, wire.Refusals)
+			if got := s.Counter("zonecast_messages_dropped_total", "reason=rate_limited"); got <= wire.RefusalsBeforeClose || got > wire.RefusalsBeforeClose+50 {
+				t.Errorf("counted %v times, want a little more than %d", got, wire.RefusalsBeforeClose)
 			}
 			calm.wantAlive()
 		})

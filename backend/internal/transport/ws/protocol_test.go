@@ -1,6 +1,7 @@
 package ws_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -62,6 +64,53 @@ func TestSubscribeWithAnOffsetResumes(t *testing.T) {
 	gaps := c.of(wire.EventGap)
 	if len(gaps) != 1 || !strings.HasPrefix(string(gaps[0].Data), `{"room":"zone:w1:a","from":"other-3","to":"`) {
 		t.Errorf("resuming from another epoch brought the gaps %+v, want one", gaps)
+	}
+}
+
+// Whoever comes back with the offset of connected, or of an ack, gets the retained events again,
+// beside what was missed, if it says that it has not got them.
+func TestRetainedEventsThatAConnectionStillOwedComeOnTheNext(t *testing.T) {
+	s := start(t, options{})
+	first := s.Send(broker.Publication{Room: zone, Event: "A", Data: []byte(`1`), Retain: true})
+	s.Publish(zone, "E", `2`)
+	last := s.Send(broker.Publication{Room: zone, Event: "B", Data: []byte(`3`), Retain: true})
+	for name, tt := range map[string]struct {
+		query     string
+		subscribe string
+		want      []string
+	}{
+		"by the query":  {query: fmt.Sprintf("cursor=zone:w1:a@%s.retained", first), want: []string{"A 1 true", "E 2 false", "B 3 false"}},
+		"by a frame":    {subscribe: fmt.Sprintf(`,"offset":"%s.retained"`, last), want: []string{"A 1 true", "B 3 true"}},
+		"without owing": {subscribe: fmt.Sprintf(`,"offset":%q`, first), want: []string{"E 2 false", "B 3 false"}},
+		"as a newcomer": {query: "room=zone:w1:a", want: []string{"A 1 true", "B 3 true"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := s.in(t).dial(tt.query)
+			var at wire.Position
+			if tt.subscribe != "" {
+				at = acked[wire.Position](c, wire.EventSubscribe, 1, `{"warehouse":"w1","zone":"a"`+tt.subscribe+`}`)
+			} else {
+				var connected wire.Connected
+				first := c.wait("connected", func(f wire.ServerFrame) bool { return f.Event == wire.EventConnected })
+				testkit.Must(t, json.Unmarshal(first.Data, &connected))
+				at = connected.Rooms[0]
+			}
+			c.wantAlive()
+			var got []string
+			retained := 0
+			for _, f := range c.seen() {
+				if f.Room == "" {
+					continue
+				}
+				got = append(got, fmt.Sprint(f.Event, " ", string(f.Data), " ", f.Retained))
+				if f.Retained {
+					retained++
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(tt.want) || at.Retained != retained {
+				t.Errorf("got %q after %+v, want %q", got, at, tt.want)
+			}
+		})
 	}
 }
 

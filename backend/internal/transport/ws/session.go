@@ -102,7 +102,7 @@ func (c *session) start() {
 	c.Authorize(c.who)
 	ctx, cancel := context.WithTimeout(context.Background(), transport.ActionTimeout)
 	defer cancel()
-	err := c.Join(ctx, c.query.Joins, func(offsets []wire.Offset) { c.queue.Send(c.Connected(c.query.Positions(offsets))) })
+	err := c.Join(ctx, c.query.Joins, func(places wire.Cursor) { c.queue.Send(c.Connected(places)) })
 	c.query.Joins = nil
 	if err != nil {
 		c.refuse(0, false, err)
@@ -227,15 +227,17 @@ func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 	}
 	join := hub.Join{Room: room}
 	if s.Offset != "" {
-		if join.After, err = wire.ParseOffset(s.Offset); err != nil {
+		from, err := wire.ParsePlace(room, s.Offset)
+		if err != nil {
 			return err
 		}
+		join.After, join.Retained = from.Offset, from.Retained > 0
 	}
 	announced := false
-	err = c.Join(ctx, []hub.Join{join}, func(offsets []wire.Offset) {
+	err = c.Join(ctx, []hub.Join{join}, func(places wire.Cursor) {
 		announced = true
 		if f.HasID {
-			c.send(wire.AppendAck(nil, f.ID, wire.PositionOf(room, offsets[0])))
+			c.send(wire.AppendAck(nil, f.ID, places[0].Position()))
 		}
 	})
 	if err != nil && announced {

@@ -14,6 +14,7 @@ import { traceClient } from '@zonecast/client/debug';
 import { useConnection, useConnectionState, useZone } from '@zonecast/client/react';
 import { withRooms } from '@zonecast/client/rooms';
 import { createSharedClient } from '@zonecast/client/tabs';
+import { createOutbox, memoryStore } from '@zonecast/client/offline';
 import { createTestServer } from '@zonecast/client/testing';
 import { WebSocket } from 'ws';
 
@@ -66,6 +67,8 @@ server.client<{ PICK_DONE: { sku: string } }>({ warehouse: 'w' }).on('PICK_DONE'
 server.refuse = ({ event }) => (event === 'publish' ? 'forbidden' : undefined);
 [server.publish('warehouse:w', 'PICK_DONE', { sku: '1' }).length, server.published[0]?.offset.length];
 
+const outbox = createOutbox(ws, { store: memoryStore(), onRefused: ({ code, message }) => [code, message.idempotencyKey] });
+[(await outbox.publish({ warehouse: 'w', event: 'SCAN' })).length, outbox.pending.toFixed()];
 // Events that an application declares for all its clients.
 declare module '@zonecast/client' {
   interface WellKnownEvents {

@@ -1,0 +1,401 @@
+package history
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// Check returns what of the promises was broken, in the order in which it was seen; nil for nothing.
+func Check(records []Record, limits Limits) []Violation {
+	c := &checker{limits: limits, rooms: map[string]*roomHistory{}, stands: map[place]*stand{}, keys: map[string]accepted{},
+		seenOnce: map[string]accepted{}, sent: map[string]Record{}}
+	for i, r := range records { // who was told ok may hear of it after those who received it
+		c.publications(i+1, r)
+	}
+	for i, r := range records {
+		c.line = i + 1
+		c.record(r)
+	}
+	c.atRest()
+	slices.SortStableFunc(c.found, func(a, b Violation) int { return a.Lines[0] - b.Lines[0] })
+	return c.found
+}
+
+type checker struct {
+	limits   Limits
+	line     int
+	losses   []loss
+	rooms    map[string]*roomHistory
+	stands   map[place]*stand
+	keys     map[string]accepted // by publisher, room and key
+	seenOnce map[string]accepted // by client, room and hash
+	sent     map[string]Record   // what was published, whatever became of it, by room and hash
+	found    []Violation
+}
+
+type place struct{ who, room string }
+
+type loss struct {
+	line int
+	room string // "" for all
+}
+
+type accepted struct {
+	line   int
+	offset wire.Offset
+}
+
+// A version is one message that stood at an offset.
+type version struct {
+	line int
+	Record
+	offset wire.Offset
+	seen   bool // by anyone
+}
+
+// A roomHistory is what is known of a room.
+type roomHistory struct {
+	versions map[wire.Offset][]*version
+	newest   wire.Offset // where it stands at rest
+	newestAt int
+	top      map[string]uint64 // the highest number known, by epoch
+}
+
+// A stand is how far a client is in a room.
+type stand struct {
+	at        wire.Offset
+	line      int
+	in        bool
+	since     int // the line since which it is in the room without interruption
+	conflated []version
+	ranges    [][2]wire.Offset // gaps and what was conflated
+	retained  map[string]wire.Offset
+	fresh     wire.Offset // where it joined afresh; zero after a resume
+	events    []version
+}
+
+func (c *checker) room(name string) *roomHistory {
+	r := c.rooms[name]
+	if r == nil {
+		r = &roomHistory{versions: map[wire.Offset][]*version{}, top: map[string]uint64{}}
+		c.rooms[name] = r
+	}
+	return r
+}
+
+func (c *checker) report(rule string, lines []int, format string, args ...any) {
+	c.found = append(c.found, Violation{rule, fmt.Sprintf(format, args...), lines})
+}
+
+// lossesBefore is how often messages of the room may have been lost between two lines.
+func (c *checker) lossesBetween(room string, from, to int) (n int) {
+	for _, l := range c.losses {
+		if l.line > from && l.line <= to && (l.room == "" || l.room == room) {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *checker) offset(text, what string) (wire.Offset, bool) {
+	o, err := wire.ParseOffset(text)
+	if err != nil {
+		c.report("protocol", []int{c.line}, "%s %q is not an offset", what, text)
+	}
+	return o, err == nil
+}
+
+// publications takes what was accepted, and when messages were lost.
+func (c *checker) publications(line int, r Record) {
+	c.line = line
+	if r.Kind == Publish {
+		c.sent[r.Room+" "+r.Hash] = r
+	}
+	switch {
+	case r.Kind == Lost:
+		c.losses = append(c.losses, loss{line, r.Room})
+	case r.Kind == Publish && r.Outcome == "ok":
+		at, ok := c.offset(r.Offset, "the offset of an answer")
+		if !ok {
+			return
+		}
+		if r.Key != "" {
+			key := r.Who + " " + r.Room + " " + r.Key
+			if first, known := c.keys[key]; known && first.offset != at && c.lossesBetween(r.Room, first.line, line) == 0 {
+				c.report("once", []int{first.line, line}, "%s was told %s and then %s for the key %s", r.Who, first.offset, at, r.Key)
+			}
+			c.keys[key] = accepted{line, at}
+		}
+		c.version(line, r, at, false)
+	}
+}
+
+// version takes a message that stood at an offset. There is one, and one more for each loss.
+func (c *checker) version(line int, r Record, at wire.Offset, seen bool) {
+	room := c.room(r.Room)
+	room.top[at.Epoch] = max(room.top[at.Epoch], at.N)
+	for _, v := range room.versions[at] {
+		if v.Hash == r.Hash && v.Event == r.Event {
+			v.seen = v.seen || seen
+			return
+		}
+	}
+	all := room.versions[at]
+	if sent, known := c.sent[r.Room+" "+r.Hash]; known {
+		r.Conflate, r.Retain = sent.Conflate, sent.Retain
+	}
+	room.versions[at] = append(all, &version{line, r, at, seen})
+	if len(all) > c.lossesBetween(r.Room, 0, math.MaxInt) {
+		c.report("same bytes", []int{all[0].line, line}, "%s of %s has two contents: %s %s and %s %s", at, r.Room, all[0].Event, all[0].Hash,
+			r.Event, r.Hash)
+	}
+}
+
+func (c *checker) stand(r Record) *stand {
+	p := place{r.Who, r.Room}
+	s := c.stands[p]
+	if s == nil {
+		s = new(stand)
+		c.stands[p] = s
+	}
+	return s
+}
+
+func (c *checker) record(r Record) {
+	switch r.Kind {
+	case Join:
+		if at, ok := c.offset(r.Offset, "the offset of a join"); ok {
+			*c.stand(r) = stand{at: at, line: c.line, in: true, since: c.line, fresh: at, retained: map[string]wire.Offset{}}
+		}
+	case Resume:
+		at, ok := c.offset(r.Offset, "the offset of a resume")
+		if s := c.stand(r); ok {
+			if s.in && s.at != at {
+				c.report("cursor", []int{s.line, c.line}, "%s has %s up to %s, but its cursor says %s", r.Who, r.Room, s.at, at)
+			}
+			s.at, s.in, s.line, s.fresh = at, true, c.line, wire.Offset{}
+			if s.since == 0 {
+				s.since = c.line
+			}
+		}
+	case Event:
+		c.event(r)
+	case Retained:
+		c.retained(r)
+	case Gap:
+		c.gap(r)
+	case Conflated:
+		c.conflated(r)
+	case Leave:
+		*c.stand(r) = stand{}
+	case Closed:
+		if r.Code == int(wire.CloseSlowConsumer) && r.Reading {
+			c.report("slow", []int{c.line}, "%s reads, and was closed as slow", r.Who)
+		}
+	case Newest:
+		if at, ok := c.offset(r.Offset, "the newest offset"); ok {
+			room := c.room(r.Room)
+			room.newest, room.newestAt = at, c.line
+		}
+	}
+}
+
+func (c *checker) event(r Record) {
+	at, ok := c.offset(r.Offset, "the offset of an event")
+	s := c.stand(r)
+	if !ok {
+		return
+	}
+	switch {
+	case !s.in:
+		c.report("member", []int{c.line}, "%s received %s of %s, where it is not", r.Who, at, r.Room)
+	case at.Epoch == s.at.Epoch && at.N <= s.at.N:
+		c.report("duplicate", []int{s.line, c.line}, "%s received %s of %s after %s", r.Who, at, r.Room, s.at)
+	case at != s.at.Next():
+		c.report("silent hole", []int{s.line, c.line}, "%s received %s of %s after %s, without a gap", r.Who, at, r.Room, s.at)
+	}
+	key := r.Who + " " + r.Room + " " + r.Hash
+	if first, known := c.seenOnce[key]; known && first.offset != at && c.lossesBetween(r.Room, 0, c.line) == 0 {
+		c.report("once", []int{first.line, c.line}, "%s received the same message of %s at %s and at %s", r.Who, r.Room, first.offset, at)
+	}
+	c.seenOnce[key] = accepted{c.line, at}
+	c.version(c.line, r, at, true)
+	r.Conflate = c.sent[r.Room+" "+r.Hash].Conflate
+	s.events = append(s.events, version{c.line, r, at, true})
+	s.at, s.line = at, c.line
+}
+
+func (c *checker) retained(r Record) {
+	at, ok := c.offset(r.Offset, "the offset of a retained event")
+	s := c.stand(r)
+	if !ok {
+		return
+	}
+	if !s.in {
+		c.report("member", []int{c.line}, "%s received a retained event of %s, where it is not", r.Who, r.Room)
+		return
+	}
+	if s.retained == nil {
+		s.retained = map[string]wire.Offset{}
+	}
+	if !s.fresh.IsZero() && at.Epoch == s.fresh.Epoch && at.N > s.fresh.N {
+		c.report("retained", []int{s.since, c.line}, "%s joined %s at %s and received %s as retained, which comes later", r.Who, r.Room, s.fresh, at)
+	}
+	s.retained[r.Event] = at
+	c.version(c.line, r, at, true)
+}
+
+// gap checks that there is a reason for it, and that it begins where the client is.
+func (c *checker) gap(r Record) {
+	from, ok1 := c.offset(r.From, "the beginning of a gap")
+	to, ok2 := c.offset(r.To, "the end of a gap")
+	s := c.stand(r)
+	if !ok1 || !ok2 {
+		return
+	}
+	lines := []int{c.line}
+	if s.line > 0 {
+		lines = []int{s.line, c.line}
+	}
+	switch {
+	case !s.in:
+		c.report("member", lines, "%s was told a gap of %s, where it is not", r.Who, r.Room)
+	case from != s.at:
+		c.report("gap", lines, "%s is at %s of %s, and the gap begins at %s", r.Who, s.at, r.Room, from)
+	case from == to:
+		c.report("gap", lines, "%s was told a gap of %s in which nothing is missing, at %s", r.Who, r.Room, to)
+	case c.lossesBetween(r.Room, 0, c.line) > 0: // whatever it is, it may be so
+	case to.Epoch != from.Epoch:
+		c.report("gap", lines, "%s was told of another epoch of %s, from %s to %s, though nothing was lost", r.Who, r.Room, from, to)
+	case to.N < from.N:
+		c.report("gap", lines, "%s was told that %s fell back from %s to %s, though nothing was lost", r.Who, r.Room, from, to)
+	case !c.expired(r, to):
+		c.report("gap", lines, "%s was told that what follows %s of %s is gone up to %s, though it is kept", r.Who, from, r.Room, to)
+	}
+	s.ranges = append(s.ranges, [2]wire.Offset{from, to})
+	s.at, s.line = to, c.line
+	s.fresh = wire.Offset{}
+}
+
+// expired reports whether the message at an offset need not be kept any more.
+func (c *checker) expired(r Record, at wire.Offset) bool {
+	room := c.room(r.Room)
+	if c.limits.Messages == 0 && c.limits.AgeMS == 0 {
+		return false
+	}
+	if c.limits.Messages > 0 && room.top[at.Epoch] >= at.N+uint64(c.limits.Messages) {
+		return true
+	}
+	for _, v := range room.versions[at] {
+		if c.limits.AgeMS > 0 && r.At-v.At >= c.limits.AgeMS-1000 {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) conflated(r Record) {
+	from, ok1 := c.offset(r.From, "the beginning of what was conflated")
+	to, ok2 := c.offset(r.To, "the end of what was conflated")
+	s := c.stand(r)
+	if !ok1 || !ok2 {
+		return
+	}
+	lines := []int{max(s.line, 1), c.line}
+	switch {
+	case !s.in:
+		c.report("member", lines[1:], "%s was told what was conflated in %s, where it is not", r.Who, r.Room)
+	case from != s.at || to.Epoch != from.Epoch || to.N <= from.N:
+		c.report("conflated", lines, "%s is at %s of %s, and was told that %s to %s were conflated", r.Who, s.at, r.Room, from, to)
+	}
+	for n := from.N + 1; n <= to.N && n-from.N < 1<<20; n++ {
+		at := wire.Offset{Epoch: to.Epoch, N: n}
+		s.conflated = append(s.conflated, version{line: c.line, Record: r, offset: at})
+	}
+	s.ranges = append(s.ranges, [2]wire.Offset{from, to})
+	s.at, s.line = to, c.line
+}
+
+// atRest checks what must hold in the end.
+func (c *checker) atRest() {
+	end := c.line
+	places := make([]place, 0, len(c.stands))
+	for p := range c.stands {
+		places = append(places, p)
+	}
+	slices.SortFunc(places, func(a, b place) int { return strings.Compare(a.who+" "+a.room, b.who+" "+b.room) })
+	for _, p := range places {
+		s, room := c.stands[p], c.room(p.room)
+		if !s.in {
+			continue
+		}
+		if room.newestAt > 0 && s.at != room.newest {
+			c.report("liveness", []int{s.line, room.newestAt}, "%s is at %s of %s and hears nothing, while the room is at %s", p.who, s.at,
+				p.room, room.newest)
+		}
+		c.replaced(p, s)
+		if room.newestAt > 0 && c.lossesBetween(p.room, 0, end) == 0 {
+			c.wantRetained(p, s)
+		}
+	}
+	c.acceptedIsThere(end)
+}
+
+// replaced checks that what was conflated has a newer message of its name, which the client has.
+func (c *checker) replaced(p place, s *stand) {
+	if c.lossesBetween(p.room, 0, c.line) > 0 {
+		return // which of several versions it was is not known
+	}
+	for _, gone := range s.conflated {
+		for _, v := range c.room(p.room).versions[gone.offset] {
+			if !slices.ContainsFunc(s.events, func(e version) bool {
+				return e.offset.Epoch == gone.offset.Epoch && e.offset.N > gone.offset.N && v.Conflate != "" && e.Conflate == v.Conflate
+			}) {
+				c.report("conflated", []int{gone.line, v.line}, "%s of %s was conflated away from %s, and nothing newer of %q came", gone.offset,
+					p.room, p.who, v.Conflate)
+			}
+		}
+	}
+}
+
+// wantRetained checks that a client that joined afresh was given the latest of each retained event.
+func (c *checker) wantRetained(p place, s *stand) {
+	if s.fresh.IsZero() {
+		return
+	}
+	latest := map[string]*version{}
+	for at, all := range c.room(p.room).versions {
+		for _, v := range all {
+			if was := latest[v.Event]; v.Retain && at.Epoch == s.fresh.Epoch && at.N <= s.fresh.N && (was == nil || was.offset.N < at.N) {
+				latest[v.Event] = v
+			}
+		}
+	}
+	for event, v := range latest {
+		if s.retained[event] != v.offset {
+			c.report("retained", []int{s.since, v.line}, "%s joined %s at %s and received %q as the retained %s, want %s", p.who, p.room, s.fresh,
+				s.retained[event].String(), event, v.offset)
+		}
+	}
+}
+
+// acceptedIsThere checks that rooms do not end before what was accepted.
+func (c *checker) acceptedIsThere(end int) {
+	for name, room := range c.rooms {
+		if room.newestAt == 0 {
+			continue
+		}
+		for at, all := range room.versions {
+			for _, v := range all {
+				beyond := at.Epoch != room.newest.Epoch || at.N > room.newest.N
+				if v.Kind == Publish && beyond && c.lossesBetween(name, 0, end) == 0 {
+					c.report("accepted", []int{v.line, room.newestAt}, "%s of %s was accepted, and the room is at %s", at, name, room.newest)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,111 @@
+// Package history decides whether what publishers and clients saw of a cluster keeps its promises.
+//
+//	simulator, tests, anybody's log ── Record, one JSON object a line ──▶ Check ──▶ Violation
+//
+// A record is what a client or a publisher saw, nothing that it concluded. They stand in the order in
+// which they happened; only the order of one client's own records matters for what it received.
+package history
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// The kinds of records.
+const (
+	// Publish is an answer to a publication: who, room, event, hash; outcome ok, refused or unknown,
+	// and with ok the offset. key is its idempotency key, if it has one.
+	Publish = "publish"
+	// Join says that a client stands in a room at offset without having asked for what it missed.
+	Join = "join"
+	// Resume says that a client came back and asked for what it missed after offset.
+	Resume = "resume"
+	// Event is a published event that arrived: room, offset, event, hash.
+	Event = "event"
+	// Retained is an event that arrived marked as retained.
+	Retained = "retained"
+	// Gap and Conflated have room, from and to.
+	Gap       = "gap"
+	Conflated = "conflated"
+	// Leave says that a client left the room: what comes next begins with a join.
+	Leave = "leave"
+	// Closed is a connection that the server ended with a close code. reading says that the client
+	// was reading all the time.
+	Closed = "closed"
+	// Lost says that something happened by which the server may have lost the latest messages, or all
+	// of them: a fork or a gap is true from here on. With unsure it is not known when it was.
+	Lost = "lost"
+	// Newest says, at rest, where a room stands: every client that is in it must stand there too.
+	Newest = "newest"
+)
+
+// A Record is one thing that was seen. Fields that don't belong to its kind are ignored.
+type Record struct {
+	Kind     string `json:"kind"`
+	At       int64  `json:"at,omitempty"` // ms, of one clock
+	Who      string `json:"who,omitempty"`
+	Room     string `json:"room,omitempty"`
+	Offset   string `json:"offset,omitempty"`
+	From     string `json:"from,omitempty"`
+	To       string `json:"to,omitempty"`
+	Event    string `json:"event,omitempty"`
+	Hash     string `json:"hash,omitempty"` // of the event's data; equal data has an equal hash
+	Key      string `json:"key,omitempty"`
+	Conflate string `json:"conflate,omitempty"`
+	Retain   bool   `json:"retain,omitempty"`
+	Outcome  string `json:"outcome,omitempty"`
+	Code     int    `json:"code,omitempty"`
+	Reading  bool   `json:"reading,omitempty"`
+}
+
+// Limits are what the server was set to keep. Zero is no limit.
+type Limits struct {
+	Messages int   // HISTORY_MESSAGES
+	AgeMS    int64 // HISTORY_AGE
+}
+
+// A Violation is a promise that was broken.
+type Violation struct {
+	Rule  string // its name, as in docs/simulation.md
+	Text  string
+	Lines []int // of the records concerned, from 1
+}
+
+func (v Violation) Error() string {
+	return fmt.Sprintf("%s: %s (line %s)", v.Rule, v.Text, strings.Trim(strings.ReplaceAll(fmt.Sprint(v.Lines), " ", ", "), "[]"))
+}
+
+var kinds = map[string]bool{Publish: true, Join: true, Resume: true, Event: true, Retained: true, Gap: true, Conflated: true,
+	Leave: true, Closed: true, Lost: true, Newest: true}
+
+// Read reads records, one JSON object a line. The error names the line and what was expected there.
+func Read(r io.Reader) (records []Record, err error) {
+	in := bufio.NewScanner(r)
+	in.Buffer(nil, 16<<20)
+	for n := 1; in.Scan(); n++ {
+		if strings.TrimSpace(in.Text()) == "" {
+			return nil, fmt.Errorf("line %d is empty: each line is a record, as JSON", n)
+		}
+		var one Record
+		d := json.NewDecoder(strings.NewReader(in.Text()))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&one); err != nil {
+			return nil, fmt.Errorf("line %d is not a record, like {\"kind\":\"event\",\"who\":\"c1\",\"room\":\"warehouse:w\",\"offset\":\"e-1\"}: %w", n, err)
+		}
+		if !kinds[one.Kind] {
+			return nil, fmt.Errorf("line %d: there is no kind %q of records", n, one.Kind)
+		}
+		records = append(records, one)
+	}
+	if err := in.Err(); err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	if len(records) == 0 {
+		return nil, errors.New("the history is empty: nothing was recorded")
+	}
+	return records, nil
+}

@@ -1,0 +1,476 @@
+package sim
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zonecast/zonecast/backend/internal/history"
+	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
+)
+
+// A client is what docs/protocol.md tells one to be, over one of three transports. The world calls
+// it; it records what it receives and concludes nothing.
+type client struct {
+	w     *world
+	name  string
+	kind  string // ws, sse or poll
+	rooms []string
+	rand  *rand.Rand
+
+	at     map[string]string // offsets, by room
+	peer   *peer             // nil while it is away
+	buf    []byte
+	head   bool // the response's head was read
+	body   []byte
+	frames wsframe.Reader
+	asked  map[string]string // offsets that the connection was asked to resume from
+	ids    map[int64]string  // rooms that were subscribed to by frame
+	nextID int64
+	heard  time.Time
+	next   time.Time // when to connect, or poll, again
+	tries  int
+	asleep bool // it has not read all the time
+	sse    struct {
+		id    string
+		event string
+		data  []string
+	}
+}
+
+const patience = 70 * time.Second // without a heartbeat
+
+func (c *client) logf(format string, args ...any) { c.w.logf(c.name, format, args...) }
+
+func (c *client) record(r history.Record) {
+	r.Who = c.name
+	c.w.record(r)
+}
+
+// act does what is due.
+func (c *client) act(now time.Time) {
+	switch {
+	case c.peer != nil && now.Sub(c.heard) > patience:
+		c.logf("hears nothing, and connects anew")
+		c.leave()
+	case c.peer == nil && !now.Before(c.next):
+		c.connect()
+	}
+}
+
+// leave gives the connection up, and comes back later.
+func (c *client) leave() {
+	if c.peer != nil {
+		c.peer.cut()
+	}
+	c.away(0)
+}
+
+func (c *client) away(after time.Duration) {
+	c.peer = nil
+	if after == 0 {
+		c.tries++
+		after = time.Duration(c.rand.Int64N(int64(min(5*time.Second, 250*time.Millisecond<<min(c.tries, 5)))))
+	}
+	c.next = time.Now().Add(after)
+}
+
+// connect connects to any instance.
+func (c *client) connect() {
+	in := c.w.pick(c.rand)
+	if in == nil {
+		c.away(0)
+		return
+	}
+	c.w.connections++
+	var p *peer
+	mine := func() bool { return c.peer == p }
+	end, p := c.w.net.connect(fmt.Sprintf("%s-%d", c.name, c.w.connections), c.w.scenario.Window,
+		func(b []byte) {
+			if mine() {
+				c.receive(b)
+			}
+		}, func(error) {
+			if mine() {
+				c.logf("is disconnected")
+				c.away(0)
+			}
+			p.cut()
+		})
+	in.peers = append(in.peers, p)
+	in.listener.waiting <- end
+	c.peer, c.buf, c.head, c.body, c.frames, c.heard, c.asleep = p, nil, false, nil, wsframe.Reader{}, time.Now(), false
+	c.asked, c.ids = map[string]string{}, map[int64]string{}
+	q := url.Values{}
+	var cursor []string
+	for i, room := range c.rooms {
+		switch at := c.at[room]; {
+		case c.kind == "ws" && i > 0: // by a frame
+		case at != "":
+			c.asked[room] = at
+			cursor = append(cursor, room+"@"+at)
+		default:
+			q.Add("room", room)
+		}
+	}
+	text := strings.Join(cursor, ",")
+	c.logf("connects to %s over %s%s", in.name, c.kind, c.w.text(prefixed(", at ", text)))
+	header := ""
+	switch {
+	case text == "":
+	case c.kind == "sse":
+		header = "Last-Event-ID: " + text + "\r\n"
+		for room := range c.asked {
+			q.Add("room", room)
+		}
+	default:
+		q.Set("cursor", text)
+	}
+	if c.kind == "ws" {
+		c.peer.send(wsframe.AppendRequest(nil, "zonecast", "/ws?"+q.Encode(), "", false))
+		return
+	}
+	if c.kind == "poll" {
+		q.Set("wait", "5000")
+	}
+	c.peer.send(fmt.Appendf(nil, "GET /%s?%s HTTP/1.1\r\nHost: zonecast\r\n%s\r\n", c.kind, q.Encode(), header))
+}
+
+func prefixed(prefix, text string) string {
+	if text == "" {
+		return ""
+	}
+	return prefix + text
+}
+
+func (c *client) receive(p []byte) {
+	c.heard = time.Now()
+	c.buf = append(c.buf, p...)
+	switch c.kind {
+	case "ws":
+		c.receiveWS()
+	case "sse":
+		c.receiveSSE()
+	default:
+		c.receivePoll()
+	}
+}
+
+func (c *client) receiveWS() {
+	if !c.head {
+		_, n, err := wsframe.ParseResponse(c.buf)
+		if err != nil {
+			c.logf("is refused: %.60s", c.buf)
+			c.leave()
+			return
+		}
+		if n == 0 {
+			return
+		}
+		c.head, c.buf = true, c.buf[n:]
+	}
+	for c.peer != nil {
+		m, n, err := c.frames.Next(c.buf)
+		if err != nil {
+			c.w.failf("%s: broken frame: %v", c.name, err)
+			c.leave()
+			return
+		}
+		if n == 0 {
+			return
+		}
+		payload := slices.Clone(m.Payload)
+		c.buf = c.buf[n:]
+		switch m.Op {
+		case wsframe.Text:
+			c.frame(payload)
+		case wsframe.Ping:
+			c.peer.send(wsframe.AppendMasked(nil, wsframe.Pong, [4]byte{}, payload))
+		case wsframe.Close:
+			code, reason := wsframe.CloseReason(payload)
+			c.closed(code, reason)
+		}
+	}
+}
+
+func (c *client) closed(code int, reason string) {
+	c.logf("is closed with %d: %s", code, reason)
+	c.record(history.Record{Kind: history.Closed, Code: code, Reading: !c.asleep})
+	later := c.next
+	c.leave()
+	if later.After(time.Now()) { // as drain said
+		c.next = later
+	}
+}
+
+// frame takes one frame of the protocol.
+func (c *client) frame(p []byte) {
+	f, err := wire.DecodeServer(p)
+	if err != nil {
+		c.w.failf("%s: %v: %s", c.name, err, p)
+		return
+	}
+	switch {
+	case f.Room != "":
+		c.event(f)
+	case f.Event == wire.EventConnected:
+		var d wire.Connected
+		c.decode(f.Data, &d)
+		c.connected(d)
+	case f.Event == wire.EventGap, f.Event == wire.EventConflated:
+		var g wire.Gap
+		c.decode(f.Data, &g)
+		kind := history.Gap
+		if f.Event == wire.EventConflated {
+			kind = history.Conflated
+		}
+		c.logf("is told %s of %s from %s to %s", kind, g.Room, c.w.text(g.From), c.w.text(g.To))
+		c.record(history.Record{Kind: kind, Room: g.Room, From: g.From, To: g.To})
+		c.at[g.Room] = g.To
+	case f.Event == wire.EventDrain:
+		var d wire.Drain
+		c.decode(f.Data, &d)
+		c.next = time.Now().Add(time.Duration(d.RetryAfter) * time.Millisecond)
+		c.logf("is asked to come back after %d ms", d.RetryAfter)
+	case f.Event == wire.EventAck:
+		c.ack(f)
+	case f.Event == wire.EventError:
+		c.refused(f)
+	}
+}
+
+func (c *client) decode(data json.RawMessage, into any) {
+	if err := json.Unmarshal(data, into); err != nil {
+		c.w.failf("%s: %v: %s", c.name, err, data)
+	}
+}
+
+func (c *client) event(f wire.ServerFrame) {
+	kind := history.Event
+	if f.Retained {
+		kind = history.Retained
+	} else {
+		c.at[f.Room] = f.Offset
+	}
+	c.logf("receives %s %s %s %s %s", kind, f.Room, c.w.text(f.Offset), f.Event, f.Data)
+	c.record(history.Record{Kind: kind, Room: f.Room, Offset: f.Offset, Event: f.Event, Hash: string(f.Data)})
+}
+
+func (c *client) connected(d wire.Connected) {
+	c.tries = 0
+	c.logf("is connected to %s", d.Node)
+	for _, r := range d.Rooms {
+		c.joined(r.Room, r.Offset, c.asked[r.Room])
+	}
+	if c.kind != "ws" {
+		return
+	}
+	for _, room := range c.rooms[1:] {
+		c.subscribe(room)
+	}
+}
+
+func (c *client) joined(room, offset, asked string) {
+	if asked == "" {
+		c.logf("joins %s at %s", room, c.w.text(offset))
+		c.at[room] = offset
+		c.record(history.Record{Kind: history.Join, Room: room, Offset: offset})
+		return
+	}
+	c.record(history.Record{Kind: history.Resume, Room: room, Offset: asked})
+}
+
+func (c *client) subscribe(name string) {
+	room, err := wire.ParseRoom(name)
+	if err != nil {
+		panic(err) // of the scenario
+	}
+	c.nextID++
+	c.ids[c.nextID] = name
+	c.asked[name] = c.at[name]
+	data := map[string]string{"warehouse": room.Warehouse}
+	if room.Zone != "" {
+		data["zone"] = room.Zone
+	}
+	if c.at[name] != "" {
+		data["offset"] = c.at[name]
+	}
+	p, err := json.Marshal(map[string]any{"event": "subscribe", "id": c.nextID, "data": data})
+	if err != nil {
+		panic(err)
+	}
+	c.peer.send(wsframe.AppendMasked(nil, wsframe.Text, [4]byte{}, p))
+}
+
+func (c *client) ack(f wire.ServerFrame) {
+	var d wire.Position
+	c.decode(f.Data, &d)
+	c.joined(d.Room, d.Offset, c.asked[d.Room])
+}
+
+func (c *client) refused(f wire.ServerFrame) {
+	var e wire.Error
+	c.decode(f.Data, &e)
+	c.logf("is refused: %s", e.Code)
+	switch room := c.ids[f.ID]; {
+	case room == "":
+	case e.Code == wire.CodeUnavailable || e.Code == wire.CodeInternal:
+		c.w.after(time.Second, func() {
+			if c.peer != nil && c.head && slices.Contains(c.rooms, room) {
+				c.subscribe(room)
+			}
+		})
+	default:
+		c.w.failf("%s: subscribe to %s is refused: %s", c.name, room, e.Code)
+	}
+}
+
+// receiveSSE reads the head, then the chunks of the body, then their lines.
+func (c *client) receiveSSE() {
+	if !c.head {
+		end := bytes.Index(c.buf, []byte("\r\n\r\n"))
+		if end < 0 {
+			return
+		}
+		if !bytes.HasPrefix(c.buf, []byte("HTTP/1.1 200")) {
+			c.logf("is refused: %.30s", c.buf)
+			c.leave()
+			return
+		}
+		c.head, c.buf = true, c.buf[end+4:]
+	}
+	for {
+		line := bytes.Index(c.buf, []byte("\r\n"))
+		if line < 0 {
+			break
+		}
+		size := 0
+		if _, err := fmt.Sscanf(string(c.buf[:line]), "%x", &size); err != nil {
+			c.w.failf("%s: broken chunk: %q", c.name, c.buf[:line])
+			c.leave()
+			return
+		}
+		if len(c.buf) < line+2+size+2 {
+			break
+		}
+		c.body = append(c.body, c.buf[line+2:line+2+size]...)
+		c.buf = c.buf[line+2+size+2:]
+	}
+	for c.peer != nil {
+		line, rest, ok := bytes.Cut(c.body, []byte("\n"))
+		if !ok {
+			return
+		}
+		c.body = rest
+		c.line(string(line))
+	}
+}
+
+func (c *client) line(line string) {
+	name, value, _ := strings.Cut(line, ": ")
+	e := &c.sse
+	switch name {
+	case "id":
+		e.id = value
+	case "event":
+		e.event = value
+	case "data":
+		e.data = append(e.data, value)
+	case "":
+		event, id, data := e.event, e.id, strings.Join(e.data, "\n")
+		e.id, e.event, e.data = "", "", nil
+		switch {
+		case event == "close":
+			var d struct {
+				Code   int
+				Reason string
+			}
+			c.decode(json.RawMessage(data), &d)
+			c.closed(d.Code, d.Reason)
+		case data != "":
+			c.frame([]byte(data))
+			if id != "" {
+				c.moveTo(id)
+			}
+		}
+	}
+}
+
+// moveTo takes the server's cursor, as clients over SSE and polls do.
+func (c *client) moveTo(cursor string) {
+	for part := range strings.SplitSeq(cursor, ",") {
+		room, at, _ := strings.Cut(part, "@")
+		c.at[room] = at
+	}
+}
+
+func (c *client) receivePoll() {
+	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(c.buf)), nil)
+	if err != nil {
+		return // not all of it yet
+	}
+	body, err := io.ReadAll(answer.Body)
+	_ = answer.Body.Close() // of bytes
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return
+	}
+	if answer.StatusCode != http.StatusOK {
+		c.logf("is refused with %d", answer.StatusCode)
+		c.leave()
+		return
+	}
+	var d struct {
+		Cursor     string
+		Messages   []json.RawMessage
+		RetryAfter int64
+	}
+	c.decode(body, &d)
+	c.tries = 0
+	now, err := wire.ParseCursor(d.Cursor)
+	if err != nil {
+		c.w.failf("%s: cursor %q: %v", c.name, d.Cursor, err)
+	}
+	first := map[string]string{}
+	for _, p := range d.Messages {
+		f, err := wire.DecodeServer(p)
+		if err == nil && f.Room != "" && !f.Retained && first[f.Room] == "" {
+			o, _ := wire.ParseOffset(f.Offset)
+			first[f.Room] = wire.Offset{Epoch: o.Epoch, N: o.N - 1}.String()
+		}
+	}
+	for _, p := range now {
+		room := p.Room.String()
+		at := p.Offset.String()
+		if first[room] != "" {
+			at = first[room]
+		}
+		c.joined(room, at, c.asked[room])
+	}
+	for _, p := range d.Messages {
+		c.frame(p)
+	}
+	c.moveTo(d.Cursor)
+	c.peer.cut()
+	c.away(max(time.Duration(d.RetryAfter)*time.Millisecond, time.Duration(c.rand.Int64N(int64(30*time.Millisecond)))+1))
+}
+
+// sleep stops the client from reading, or lets it go on.
+func (c *client) sleep(on bool) {
+	if c.peer == nil {
+		return
+	}
+	c.asleep = true
+	c.w.net.mu.Lock()
+	c.peer.out.held = on
+	c.w.net.mu.Unlock()
+}

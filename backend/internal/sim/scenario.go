@@ -1,0 +1,113 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Scenario is what happens in one simulation. It follows from a seed; parts of it can be left out.
+type Scenario struct {
+	Seed        uint64
+	Instances   int
+	Clients     []Actor
+	Publishers  []Actor
+	Faults      []Fault
+	History     int // messages kept of a room
+	QueuedBytes int // for one connection
+	Window      int // bytes that the kernel holds for one connection
+	Sharded     bool
+	Skew        time.Duration // of the clock of Redis
+	Length      time.Duration // until everything is healed
+}
+
+// An Actor is a client or a publisher.
+type Actor struct {
+	Name  string
+	Kind  string // of a client: ws, sse, poll; of a publisher: keys or plain
+	Rooms []string
+}
+
+// A Fault happens at a time, for a time.
+type Fault struct {
+	Name string
+	Kind string
+	At   time.Duration
+	For  time.Duration
+	N    int // which instance, client or connection, or how many writes are lost
+}
+
+// The kinds of faults. docs/simulation.md says how to add one.
+var faultKinds = []string{
+	"cut client", "sleep client", "half-open client", "kill instance", "drain instance", "cut pubsub", "lose pubsub", "double pubsub",
+	"slow pubsub", "freeze redis", "restart redis", "empty redis", "failover", "demote", "full redis", "cut instance from redis",
+}
+
+var roomNames = []string{"warehouse:w1", "zone:w1:a", "zone:w2:b"}
+
+// New returns the scenario of a seed.
+func New(seed uint64) *Scenario {
+	r := rand.New(rand.NewPCG(seed, 0))
+	s := &Scenario{Seed: seed, Instances: 2 + r.IntN(2), History: []int{1000, 1000, 30}[r.IntN(3)], QueuedBytes: 1 << 20, Window: 64 << 10,
+		Sharded: r.IntN(2) == 0, Skew: time.Duration(r.IntN(400)-200) * time.Millisecond, Length: 12 * time.Second}
+	if r.IntN(3) == 0 {
+		s.QueuedBytes, s.Window = 8<<10, 2<<10
+	}
+	rooms := roomNames[:1+r.IntN(len(roomNames))]
+	some := func() []string {
+		picked := slices.Clone(rooms)
+		r.Shuffle(len(picked), func(i, j int) { picked[i], picked[j] = picked[j], picked[i] })
+		return picked[:1+r.IntN(len(picked))]
+	}
+	for i := range 3 + r.IntN(3) {
+		s.Clients = append(s.Clients, Actor{fmt.Sprintf("c%d", i+1), []string{"ws", "ws", "sse", "poll"}[r.IntN(4)], some()})
+	}
+	for i := range 1 + r.IntN(2) {
+		s.Publishers = append(s.Publishers, Actor{fmt.Sprintf("p%d", i+1), []string{"keys", "keys", "plain"}[r.IntN(3)], some()})
+	}
+	for i := range r.IntN(6) {
+		at := time.Duration(r.Int64N(int64(s.Length - 2*time.Second)))
+		s.Faults = append(s.Faults, Fault{fmt.Sprintf("f%d", i+1), faultKinds[r.IntN(len(faultKinds))], at + time.Second,
+			time.Duration(100+r.IntN(4000)) * time.Millisecond, r.IntN(8)})
+	}
+	return s
+}
+
+// Without leaves actors and faults out by their names.
+func (s *Scenario) Without(names ...string) *Scenario {
+	less := *s
+	out := func(name string) bool { return slices.Contains(names, name) }
+	less.Clients = slices.DeleteFunc(slices.Clone(s.Clients), func(a Actor) bool { return out(a.Name) })
+	less.Publishers = slices.DeleteFunc(slices.Clone(s.Publishers), func(a Actor) bool { return out(a.Name) })
+	less.Faults = slices.DeleteFunc(slices.Clone(s.Faults), func(f Fault) bool { return out(f.Name) })
+	return &less
+}
+
+// names are those of all parts that can be left out.
+func (s *Scenario) names() (names []string) {
+	for _, f := range s.Faults {
+		names = append(names, f.Name)
+	}
+	for _, a := range slices.Concat(s.Clients, s.Publishers) {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+func (s *Scenario) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %d instances, history of %d, %d bytes queued, window %d, sharded %v, redis ahead %v\n", s.Seed, s.Instances, s.History,
+		s.QueuedBytes, s.Window, s.Sharded, s.Skew)
+	for _, a := range s.Clients {
+		fmt.Fprintf(&b, "  client %s over %s in %s\n", a.Name, a.Kind, strings.Join(a.Rooms, " "))
+	}
+	for _, a := range s.Publishers {
+		fmt.Fprintf(&b, "  publisher %s (%s) to %s\n", a.Name, a.Kind, strings.Join(a.Rooms, " "))
+	}
+	for _, f := range s.Faults {
+		fmt.Fprintf(&b, "  fault %s at %v for %v: %s %d\n", f.Name, f.At, f.For, f.Kind, f.N)
+	}
+	return b.String()
+}
