@@ -62,8 +62,11 @@ test-many: build ## Connect 19,000 clients to one instance; every message must r
 	bash deploy/many.sh bin $(MANY)
 
 .PHONY: stack
-stack: build deps ## Start Redis, three instances, nginx and Prometheus on this machine, without containers
-	cd backend && go run ./cmd/stack --root .. --bin ../bin/zonecast
+stack: build deps ## Start Redis, three instances, nginx and Prometheus on this machine, without containers (FIRST_PORT=18080; logs in bin/stack-logs)
+	cd backend && go build -o ../bin/stack ./cmd/stack
+	bin/stack --root . --bin bin/zonecast --first-port $(FIRST_PORT) --logs bin/stack-logs
+
+FIRST_PORT ?= 18080 # of make stack
 
 .PHONY: up
 up: ## Start the full stack with docker compose, on http://127.0.0.1:8080; its secrets are in .env

@@ -1,11 +1,13 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,7 +31,7 @@ func TestPromiseRollingRestart(t *testing.T) {
 		clients, zones, rate, most = 3000, 100, 500, 2*time.Second
 	}
 	s := stacktest.Start(t, stack.Options{Root: repository, Binary: binary(), Instances: 3, Redis: true, Nginx: true,
-		Settings: map[string]string{"DRAIN_DELAY": "500ms", "HISTORY_MESSAGES": "5000"}})
+		Settings: map[string]string{"DRAIN_DELAY": "3s", "HISTORY_MESSAGES": "5000"}})
 	through := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}}
 	last := make([]atomic.Pointer[wire.Offset], zones)
 	var failed, published atomic.Int64
@@ -96,7 +98,9 @@ func TestPromiseRollingRestart(t *testing.T) {
 		r.reset() // connecting is over: gaps count from here on
 	}
 	for _, i := range s.Instances {
-		testkit.Must(t, i.Restart(t.Context()))
+		if err := i.Restart(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 	stop()
 	time.Sleep(time.Second) // for the answers that are under way
@@ -118,6 +122,10 @@ func TestPromiseRollingRestart(t *testing.T) {
 		if st.wrong != "" {
 			t.Errorf("%s: %s", r.room, st.wrong)
 		}
+	}
+	slices.SortFunc(all, func(a, b *roller) int { return cmp.Compare(b.gap, a.gap) })
+	for _, r := range all[:5] {
+		t.Logf("longest in %s: %s", r.room, strings.Join(r.story, "; "))
 	}
 	slices.Sort(gaps)
 	longest := gaps[len(gaps)-1]
@@ -143,7 +151,18 @@ type roller struct {
 	got   uint64
 	at    time.Time     // of the last message
 	gap   time.Duration // longest between two
+	since []string      // what happened since the last message, for what took so long
+	story []string      // the same of the longest gap
 	wrong string
+}
+
+// note notes what happened, until the next message comes.
+func (r *roller) note(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.since) < 100 {
+		r.since = append(r.since, fmt.Sprint(time.Since(r.at).Round(time.Millisecond), " ")+fmt.Sprintf(format, args...))
+	}
 }
 
 type rollerState struct {
@@ -182,10 +201,10 @@ func (r *roller) take(f frame) (wait time.Duration) {
 			r.wrong = fmt.Sprintf("%s after %s", f.Offset, r.last)
 		}
 		now := time.Now()
-		if !r.at.IsZero() {
-			r.gap = max(r.gap, now.Sub(r.at))
+		if gap := now.Sub(r.at); !r.at.IsZero() && gap > r.gap {
+			r.gap, r.story = gap, append(r.since, fmt.Sprint(gap.Round(time.Millisecond), " ", f.Offset))
 		}
-		r.last, r.at = at, now
+		r.last, r.at, r.since = at, now, nil
 		r.got++
 	}
 	return 0
@@ -199,6 +218,7 @@ func (r *roller) cursor() string {
 func (r *roller) run(ctx context.Context, visit func(context.Context) error) {
 	for ctx.Err() == nil {
 		if err := visit(ctx); err != nil {
+			r.note("%v", err)
 			pauseIn(ctx, 50*time.Millisecond)
 		}
 	}
@@ -221,6 +241,7 @@ func (r *roller) webSocket(ctx context.Context) error {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	r.note("open")
 	s := wire.Subscribe{Target: wire.Target{Warehouse: r.room.Warehouse, Zone: r.room.Zone}, Offset: r.state().last.String()}
 	if err := conn.WriteJSON(map[string]any{"event": wire.EventSubscribe, "data": s}); err != nil {
 		return err
@@ -231,7 +252,9 @@ func (r *roller) webSocket(ctx context.Context) error {
 			return err
 		}
 		if wait := r.take(f); wait > 0 {
+			r.note("drain: back in %v", wait)
 			pauseIn(ctx, wait)
+			r.note("come back")
 			return nil
 		}
 	}
@@ -252,6 +275,7 @@ func (r *roller) sse(ctx context.Context) error {
 	if answer.StatusCode != http.StatusOK {
 		return &refusal{answer.StatusCode, ""}
 	}
+	r.note("open")
 	for events := transporttest.ReadEvents(answer.Body); ; {
 		e, err := events.Next()
 		if err != nil {
@@ -259,7 +283,9 @@ func (r *roller) sse(ctx context.Context) error {
 		}
 		wait := r.take(frame{Event: e.Frame.Event, Offset: e.Frame.Offset, Data: e.Frame.Data})
 		if wait > 0 {
+			r.note("drain: back in %v", wait)
 			pauseIn(ctx, wait)
+			r.note("come back")
 			return nil
 		}
 	}
@@ -288,6 +314,7 @@ func (r *roller) poll(ctx context.Context) error {
 	for _, f := range told.Messages {
 		r.take(f)
 	}
+	r.note("poll answered with %d, again in %d ms", len(told.Messages), told.RetryAfter)
 	pauseIn(ctx, time.Duration(told.RetryAfter)*time.Millisecond)
 	return nil
 }

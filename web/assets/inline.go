@@ -14,13 +14,13 @@ type Inlined struct {
 	Hash string
 }
 
-// Inline returns a script or a style sheet for a page. Other files that it names are named by their
-// full path. It panics when there is no such asset, as [Path] does.
-func Inline(name string) Inlined {
+// Inline returns a script or a style sheet for a page below a base path, like "/push". Other files that
+// it names are named by their full path. It panics when there is no such asset, as [Path] does.
+func Inline(name, base string) Inlined {
 	Path(name)
 	body := load().byName[name].body
 	for _, f := range load().byName {
-		body = bytes.ReplaceAll(body, []byte("url("+f.hashed+")"), []byte("url("+Prefix+f.hashed+")"))
+		body = bytes.ReplaceAll(body, []byte("url("+f.hashed+")"), []byte("url("+base+Prefix+f.hashed+")"))
 	}
 	sum := sha256.Sum256(body)
 	return Inlined{string(body), "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"}

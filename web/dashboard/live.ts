@@ -10,6 +10,7 @@
  * htmx does the drawing and the ordinary reconnecting. What it does not notice is a connection that says nothing without
  * being closed (a cable pulled, a server that hangs), and a first connection that could not be made: those are found here.
  */
+import { base } from '../base/base.js';
 
 /** The server sends something for every snapshot, at the latest every three seconds. In milliseconds. */
 const SILENCE = 6_000;
@@ -61,10 +62,11 @@ function reconnect(): void {
 
 /** Leads to the sign-in page, and from there back to this one, when the server is there but the session has ended. */
 async function signInAgain(): Promise<void> {
-  const answer = await fetch('/ui/events', { method: 'HEAD' }).catch(() => undefined);
+  const answer = await fetch(`${base}/ui/events`, { method: 'HEAD' }).catch(() => undefined);
   if (answer?.status !== 401) return;
-  const next = encodeURIComponent(location.pathname + location.search);
-  location.assign(`/ui/login?reason=ended&next=${next}`);
+  // The server adds the base to where it redirects.
+  const next = encodeURIComponent(location.pathname.slice(base.length) + location.search);
+  location.assign(`${base}/ui/login?reason=ended&next=${next}`);
 }
 
 function check(): void {

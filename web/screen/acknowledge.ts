@@ -1,3 +1,4 @@
+import { base } from '../base/base.js';
 import type { Words } from './words.js';
 import type { OpenAlert } from './zone.js';
 
@@ -36,7 +37,7 @@ export class Acknowledger {
 
   async #send({ id, scope }: OpenAlert, pin?: string): Promise<void> {
     const room = scope === 'zone' ? `${this.warehouse}/zones/${this.zone}` : this.warehouse;
-    const { ok, status } = await fetch(`/api/v1/warehouses/${room}/alerts/acknowledge`, {
+    const { ok, status } = await fetch(`${base}/api/v1/warehouses/${room}/alerts/acknowledge`, {
       method: 'POST',
       headers: {
         'Content-Type': 'application/json',

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/web/assets"
+	"github.com/zonecast/zonecast/web/base"
 	"github.com/zonecast/zonecast/web/internal/example"
 	"github.com/zonecast/zonecast/web/internal/headers"
 )
@@ -93,7 +94,7 @@ func (s screens) serveScreen(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set(BuildHeader, assets.Build())
-	style, script := assets.Inline("screen.css"), assets.Inline("screen.js")
+	style, script := assets.Inline("screen.css", base.Of(r.Context())), assets.Inline("screen.js", base.Of(r.Context()))
 	headers.Framed(w.Header(), script.Hash, style.Hash)
 	s.render(w, r, http.StatusOK, display(frame{
 		Warehouse:  warehouse,

@@ -8,6 +8,7 @@
  * It is made to run for months: everything it keeps is bounded, the client never gives up, and when the server has another
  * version of this page, the page loads itself anew.
  */
+import { base } from '../base/base.js';
 import { createWebSocketClient } from '../client/src/index.js';
 import { Acknowledger } from './acknowledge.js';
 import { Format } from './format.js';
@@ -50,7 +51,7 @@ let otherBuild: string | null = null;
 let refused: Refusal | undefined;
 
 const client = createWebSocketClient({
-  url: location.origin,
+  url: location.origin + base,
   warehouse,
   zone: zoneName,
   ...(token ? { token } : {}),

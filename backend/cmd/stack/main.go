@@ -34,6 +34,8 @@ type flags struct {
 	Root      string            `default:"." type:"existingdir" help:"The top folder of the repository, with nginx.conf and deploy/." placeholder:"FOLDER"`
 	Instances int               `default:"3" help:"How many instances run."`
 	Set       map[string]string `help:"A setting for every instance, like --set LOG_LEVEL=debug. Can be repeated." placeholder:"NAME=VALUE"`
+	FirstPort int               `default:"0" env:"FIRST_PORT" help:"Ports from this one on, the same at each start; 0 = any that are free."`
+	Logs      string            `default:"" env:"STACK_LOGS" help:"Keep the logs in this folder; those of the run before are replaced." placeholder:"FOLDER"`
 	Bare      bool              `help:"Redis and the instances alone, without nginx and Prometheus."`
 	Command   []string          `arg:"" optional:"" passthrough:"" help:"Run this while the stack is up, instead of waiting for an interrupt. WS_URL names the instances' WebSocket endpoints."`
 }
@@ -64,6 +66,7 @@ func main() {
 func run(ctx context.Context, restore func(), f flags) error {
 	options := stack.Full(f.Root, f.Bin)
 	options.Instances, options.Settings = f.Instances, f.Set
+	options.FirstPort, options.LogDir = f.FirstPort, f.Logs
 	if f.Bare {
 		options.Nginx, options.Prometheus = false, false
 	}
@@ -84,7 +87,11 @@ func run(ctx context.Context, restore func(), f flags) error {
 	<-ctx.Done()
 	restore()
 	fmt.Println("\nStopping: the instances take leave of their clients (Ctrl-C again does not wait for that).")
-	return errors.Join(settle(s), s.Close())
+	err = errors.Join(settle(s), s.Close())
+	if f.Logs != "" {
+		fmt.Println("The logs are in", s.LogDir())
+	}
+	return err
 }
 
 // during runs the command. An interrupt reaches it as well, and the stack stays up until it has
@@ -137,8 +144,9 @@ func describe(w io.Writer, s *stack.Stack) error {
 	if s.Prometheus != nil {
 		row("Prometheus", s.Prometheus.URL)
 	}
+	row("Grafana", "not here: make up has it")
 	row("Redis", s.Redis.URL)
-	row("logs", s.Dir())
+	row("logs", s.LogDir())
 	if err := table.Flush(); err != nil {
 		return err
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
@@ -22,6 +24,7 @@ type clientAddresses struct {
 	trusted []*net.IPNet
 	log     *slog.Logger
 	bare    atomic.Int64 // requests from trusted proxies without X-Forwarded-For
+	warned  sync.Map     // headers that could not be read, each of which was logged once
 }
 
 func newClientAddresses(c *config.Config, log *slog.Logger) *clientAddresses {
@@ -53,6 +56,7 @@ func (a *clientAddresses) of(r *http.Request) string {
 	for i := len(hops) - 1; i >= 0 && a.trusts(client); i-- {
 		hop, ok := parseAddress(strings.TrimSpace(hops[i]))
 		if !ok {
+			a.noteUnreadable(echo.HeaderXForwardedFor, hops[i], client)
 			break
 		}
 		client = hop
@@ -79,6 +83,15 @@ func (a *clientAddresses) noteBare(r *http.Request, from netip.Addr) {
 	if a.bare.Add(1) == suspicious {
 		a.log.Warn("requests come from TRUSTED_PROXIES without X-Forwarded-For: if these are clients, they can claim any address; "+
 			"list the proxies alone", "address", from, "requests", suspicious)
+	}
+}
+
+// noteUnreadable warns once of each header that a trusted proxy sends and nobody can read: what it
+// should tell is then not known.
+func (a *clientAddresses) noteUnreadable(header, value string, from netip.Addr) {
+	if _, had := a.warned.LoadOrStore(header, true); !had {
+		a.log.Warn("a trusted proxy sends a header that can't be read, so it is left out: see what the proxy is told to set",
+			"header", header, "value", fmt.Sprintf("%.60q", value), "address", from)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,14 +28,14 @@ type demoCommand struct {
 }
 
 // Run is called by kong.
-func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) error {
+func (c *demoCommand) Run(ctx context.Context, stdout io.Writer, settings reader) error {
 	if err := c.check(); err != nil {
 		return &startError{err}
 	}
 	if c.To != "" {
 		return c.play(ctx, c.To)
 	}
-	s, err := start(ctx, &c.Config)
+	s, err := start(ctx, &c.Config, settings)
 	if err != nil {
 		return err
 	}
@@ -68,6 +69,9 @@ func (c *demoCommand) check() error {
 		if c.HasTLS() {
 			err = errors.Join(err, errors.New("the demo can't verify its own certificate: leave TLS_CERT_FILE out, or serve, and use --to with its name"))
 		}
+		if !strings.Contains(c.Listen, ":") || strings.HasPrefix(c.Listen, "unix:") {
+			err = errors.Join(err, errors.New("the demo's clients connect over TCP: begin LISTEN with host:port"))
+		}
 		if len(c.PublishKeys) == 0 && (c.NeedsToken() || c.HasPublishKeys()) {
 			err = errors.Join(err, errors.New("the demo needs a key to publish with: set PUBLISH_KEYS beside AUTH_TOKEN_SECRET"))
 		}
@@ -95,7 +99,7 @@ func (c *demoCommand) play(ctx context.Context, url string) error {
 	if err != nil {
 		return &startError{fmt.Errorf("--to: %w", err)}
 	}
-	log := newLog(&c.Config)
+	log := newLog(&c.Config, new(slog.LevelVar))
 	together, ctx := errgroup.WithContext(ctx)
 	together.Go(func() error { return demo.RunCrowd(ctx, c.crowd(url, log)) })
 	together.Go(func() error {

@@ -3,11 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
@@ -20,9 +21,10 @@ import (
 
 // An adminFront is where operators and monitoring are, apart from the others.
 type adminFront struct {
-	listener, system net.Listener
-	http             *http.Server
-	graceful         *lameduck.Server
+	listener net.Listener
+	system   []net.Listener // under listener
+	http     *http.Server
+	graceful *lameduck.Server
 }
 
 // listen opens the addresses, within limits of their own: who fills one of them leaves the other
@@ -48,15 +50,14 @@ func (s *server) listen() (err error) {
 	return nil
 }
 
-// bounded opens an address, and returns the system's listener too.
-func (s *server) bounded(address, flag string, o edge.Options) (l, system net.Listener, err error) {
-	if system, err = net.Listen("tcp", address); err != nil {
-		return nil, nil, fmt.Errorf("cannot listen on %s: %w: choose another address with %s", address, err, flag)
+// bounded opens a list of addresses, and returns the system's listeners too.
+func (s *server) bounded(list, flag string, o edge.Options) (l net.Listener, system []net.Listener, err error) {
+	if system, err = listenOn(list, flag); err != nil {
+		return nil, nil, err
 	}
-	edge.SetReceiveBuffer(system, receiveBufferBytes)
 	o.SendBufferBytes, o.UserTimeout = s.config.SendBufferBytes, s.config.HeartbeatInterval+s.config.PongTimeout
 	o.Refused = s.metrics.RefuseConnection
-	bounded := edge.Listen(&acceptLogger{Listener: system, log: s.log, failed: s.metrics.AcceptFailures}, o)
+	bounded := edge.Listen(&acceptLogger{Listener: join(system), log: s.log, failed: s.metrics.AcceptFailures}, o)
 	s.edges = append(s.edges, bounded)
 	return bounded, system, nil
 }
@@ -97,11 +98,11 @@ func (s *server) aboutTLS() string {
 func (s *server) newHTTP(h http.Handler) {
 	s.http = s.newFront(h, access.Place{Hosts: s.config.Hosts(s.config.Listen), Public: s.admin != nil})
 	s.graceful = lameduck.New(s.http)
-	s.graceful.Listen(s.system)
+	s.graceful.Listen(s.system...)
 	if s.admin != nil {
 		s.admin.http = s.newFront(h, access.Place{Hosts: s.config.Hosts(s.config.AdminListen)})
 		s.admin.graceful = lameduck.New(s.admin.http)
-		s.admin.graceful.Listen(s.admin.system)
+		s.admin.graceful.Listen(s.admin.system...)
 	}
 }
 
@@ -130,27 +131,31 @@ func (s *server) serve(front *http.Server, l net.Listener) error {
 	return front.Serve(l)
 }
 
-// url is where this machine reaches an address of the server.
-func (s *server) urlOf(l net.Listener) string {
+// urlOf is where this machine reaches the first address over TCP, or else what there is.
+func (s *server) urlOf(system []net.Listener) string {
 	scheme := "http://"
 	if s.certs != nil {
 		scheme = "https://"
 	}
-	address := l.Addr().(*net.TCPAddr)
+	i := slices.IndexFunc(system, func(l net.Listener) bool { return l.Addr().Network() == "tcp" })
+	if i < 0 {
+		return strings.Join(addresses(system), ", ")
+	}
+	address := system[i].Addr().(*net.TCPAddr)
 	if address.IP.IsUnspecified() {
 		return scheme + "127.0.0.1:" + strconv.Itoa(address.Port)
 	}
 	return scheme + address.String()
 }
 
-func (s *server) url() string { return s.urlOf(s.listener) }
+func (s *server) url() string { return s.urlOf(s.system) }
 
 // adminURL is where operators and monitoring are.
 func (s *server) adminURL() string {
 	if s.admin == nil {
 		return s.url()
 	}
-	return s.urlOf(s.admin.listener)
+	return s.urlOf(s.admin.system)
 }
 
 // profiles serves the runtime's profiles (net/http/pprof), but for the command line, which may have

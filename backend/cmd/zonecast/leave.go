@@ -14,10 +14,15 @@ type publishRejecter interface{ RejectPublishes() }
 
 var _ publishRejecter = (*broker.Memory)(nil)
 
+// answerShare is what part of DRAIN_TIMEOUT is left, whatever clients do, to answer what services
+// have sent.
+const answerShare = 3
+
 // leave ends what clients and services see of this instance, after ctx has ended:
 //
 //	not ready, all is served   DRAIN_DELAY: balancers look elsewhere
 //	clients are sent away      half of DRAIN_TIMEOUT; each answer over HTTP ends its connection
+//	who is slow to go is cut   at two thirds of it
 //	nobody is heard any more   what was sent is answered; idle connections end
 //
 // It is an error when DRAIN_TIMEOUT was over before all was answered.
@@ -41,7 +46,9 @@ func (s *server) leave(ctx context.Context) error {
 	s.graceful.Leave()
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
-	moved, cut := s.gate.Drain(drain)
+	moving, stopMoving := context.WithTimeout(drain, s.config.DrainTimeout-s.config.DrainTimeout/answerShare)
+	moved, cut := s.gate.Drain(moving)
+	stopMoving()
 	err := s.graceful.Shutdown(drain)
 	if s.admin != nil { // last, so that operators see the others off
 		s.admin.graceful.Leave()

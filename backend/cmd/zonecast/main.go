@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -70,7 +71,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // the second signal ends the program at once
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.BindTo(stdout, (*io.Writer)(nil))
-	command.Bind(stderrWriter{stderr})
+	command.Bind(stderrWriter{stderr}, newReader(args))
 	err = command.Run()
 	var start *startError
 	switch {
@@ -109,8 +110,8 @@ func complain(w io.Writer, err error, code int) int {
 }
 
 // Run is called by kong.
-func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
-	s, err := start(ctx, &c.Config)
+func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, settings reader) error {
+	s, err := start(ctx, &c.Config, settings)
 	if err != nil {
 		return err
 	}
@@ -120,14 +121,15 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
 	return s.run(ctx)
 }
 
-// start checks the settings and wires a server.
-func start(ctx context.Context, c *config.Config) (*server, error) {
+// start checks the settings and wires a server. It reads them again with settings, which may be nil.
+func start(ctx context.Context, c *config.Config, settings reader) (*server, error) {
+	given := *c
 	connections, err := c.Connections(descriptors())
 	if err := errors.Join(c.Check(), err); err != nil {
 		return nil, &startError{err}
 	}
 	if connections < config.DefaultConnections && c.MaxConnections == 0 {
-		newLog(c).Warn("the limit of open files leaves fewer connections than usual: raise it (ulimit -Hn)",
+		newLog(c, new(slog.LevelVar)).Warn("the limit of open files leaves fewer connections than usual: raise it (ulimit -Hn)",
 			"connections", connections, "usual", config.DefaultConnections)
 	}
 	c.MaxConnections = connections
@@ -135,6 +137,7 @@ func start(ctx context.Context, c *config.Config) (*server, error) {
 	if err != nil {
 		return nil, &startError{err}
 	}
+	s.reloading.read, s.reloading.current = settings, given
 	return s, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +31,6 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/edge"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/lameduck"
-	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
@@ -65,7 +65,7 @@ type server struct {
 	admin     *adminFront         // nil without ADMIN_LISTEN
 	edges     []*edge.Listener    // of both
 	certs     *certs.Certificates // nil without TLS
-	system    net.Listener        // under listener
+	system    []net.Listener      // under listener
 	graceful  *lameduck.Server    // http, leaving
 	hub       *hub.Hub
 	pool      *outbox.Pool
@@ -85,6 +85,7 @@ type server struct {
 	balancer    *rebalance.Balancer
 	tracer      *tracing.Tracer // nil for none
 	hangup      <-chan os.Signal
+	reloading   reloading
 }
 
 // newServer wires a server and listens. Its errors tell the operator what to change.
@@ -93,7 +94,8 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		host, _ := os.Hostname()
 		c.NodeName = host + "-" + rand.Text()[:4]
 	}
-	s := &server{config: c, log: newLog(c), metrics: metrics.New(version), started: time.Now(), hangup: catchHangup()}
+	level := new(slog.LevelVar)
+	s := &server{config: c, log: newLog(c, level), reloading: reloading{level: level}, metrics: metrics.New(version), started: time.Now(), hangup: catchHangup()}
 	var err error
 	if err = s.openAudit(); err != nil {
 		return nil, err
@@ -139,12 +141,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.balancer = s.newBalancer()
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
-		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: transport.Limits{
-			Connections: c.MaxConnections, ConnectionsPerUser: c.MaxConnectionsPerUser, ReplaceOldest: c.ReplacesOldest(),
-			ConnectionsPerAddress: c.MaxConnectionsPerAddress,
-			Frames:                limit.Rate{Tokens: c.RateLimitTokens, Refill: c.RateLimitRefill},
-			UserFrames:            limit.Rate{Tokens: c.UserRateLimitTokens, Refill: c.UserRateLimitRefill},
-			AddressFrames:         limit.Rate{Tokens: c.AddressRateLimitTokens, Refill: c.AddressRateLimitRefill}}})
+		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: gateLimits(c)})
 	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer})
 	s.gauges()
 	s.newHTTP(s.routes())
@@ -189,7 +186,9 @@ func redisOptions(c *config.Config, log *slog.Logger) redisconn.Options {
 
 func (s *server) routes() http.Handler {
 	e := echo.New()
-	e.IPExtractor = newClientAddresses(s.config, s.log).extractor()
+	clients := newClientAddresses(s.config, s.log)
+	e.IPExtractor = clients.extractor()
+	e.Pre(clients.below(s.config.BasePath))
 	e.HTTPErrorHandler = api.Problem(s.log)
 	routes := access.New(e, s.operators)
 	e.Use(count(s.metrics), access.Headers, access.Hosts, routes.HideInternal, timeAnswers)
@@ -235,9 +234,9 @@ func (s *server) proxies() []*net.IPNet {
 	return all
 }
 
-func newLog(c *config.Config) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.LogLevel)) // one of the four that the configuration permits
+// newLog returns a log of the level that c says, until level is set to another.
+func newLog(c *config.Config, level *slog.LevelVar) *slog.Logger {
+	level.Set(logLevel(c))
 	o := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(os.Stderr, o))
@@ -297,7 +296,7 @@ func (s *server) run(ctx context.Context) error {
 	for _, w := range s.config.Warnings() {
 		s.log.Warn(w)
 	}
-	s.log.Info("listening", "addr", s.listener.Addr().String(), "node", s.config.NodeName, "broker", s.brokerKind(),
+	s.log.Info("listening", "addr", strings.Join(addresses(s.system), ", "), "node", s.config.NodeName, "broker", s.brokerKind(),
 		"tls", s.aboutTLS())
 	s.log.Info("access", s.config.Access()...)
 	var running sync.WaitGroup
@@ -318,7 +317,7 @@ func (s *server) run(ctx context.Context) error {
 		running.Go(func() { s.certs.Run(beating) })
 	}
 	if s.admin != nil {
-		s.log.Info("listening for operators and monitoring", "addr", s.admin.listener.Addr().String())
+		s.log.Info("listening for operators and monitoring", "addr", strings.Join(addresses(s.admin.system), ", "))
 		running.Go(func() { failed <- s.serve(s.admin.http, s.admin.listener) })
 	}
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -21,11 +23,15 @@ import (
 func serving(t *testing.T, flags ...string) *server {
 	t.Helper()
 	var p program
-	command, err := kong.Must(&p).Parse(append([]string{"--listen=127.0.0.1:0", "--drain-delay=0s", "--drain-timeout=100ms", "--log-level=error"}, flags...))
+	args := append([]string{"--listen=127.0.0.1:0", "--drain-delay=0s", "--drain-timeout=100ms"}, flags...)
+	if !slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--settings-file=") }) { // which says it itself
+		args = append(args, "--log-level=error")
+	}
+	command, err := config.Parse(&p, args)
 	if err != nil || command.Command() != "serve" {
 		t.Fatal(err)
 	}
-	s, err := start(t.Context(), &p.Serve.Config)
+	s, err := start(t.Context(), &p.Serve.Config, newReader(args))
 	testkit.Must(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -152,7 +158,7 @@ func TestAServerThatCantServeEnds(t *testing.T) {
 	var p program
 	_, err := kong.Must(&p).Parse([]string{"--listen=127.0.0.1:0", "--drain-timeout=100ms", "--log-level=error"})
 	testkit.Must(t, err)
-	s, err := start(t.Context(), &p.Serve.Config)
+	s, err := start(t.Context(), &p.Serve.Config, nil)
 	testkit.Must(t, err)
 	testkit.Must(t, s.listener.Close())
 	ended := make(chan error, 1)

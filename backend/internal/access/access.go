@@ -21,6 +21,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/web/base"
 )
 
 // A Rule says who may call a route.
@@ -176,7 +177,7 @@ func RefuseLogin(c echo.Context, err error) error {
 	}
 	challenge := `Basic realm="Zonecast", charset="UTF-8"`
 	if r := c.Request(); r.Header.Get("Authorization") == "" && (r.Header.Get("Sec-Fetch-Mode") != "" || r.Header.Get("Cookie") != "") {
-		challenge = `Cookie realm="Zonecast", form-action="` + SignInPath + `"`
+		challenge = `Cookie realm="Zonecast", form-action="` + base.Path(r.Context(), SignInPath) + `"`
 	}
 	c.Response().Header().Set("WWW-Authenticate", challenge)
 	return err

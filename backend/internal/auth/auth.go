@@ -134,6 +134,17 @@ func (g *Guard) Reload() {
 	}
 }
 
+// SetSecrets puts other secrets of tokens in force. Who is connected stays so, as long as the token
+// says. It has no effect where none were set at first.
+func (g *Guard) SetSecrets(all []string) {
+	if g.tokens != nil {
+		g.tokens.setSecrets(all)
+	}
+}
+
+// SetPublishKeys puts other PUBLISH_KEYS in force. It has no effect on whether a key is needed.
+func (g *Guard) SetPublishKeys(all []string) { g.keys.set(all) }
+
 // Close stops watching.
 func (g *Guard) Close() { g.stop() }
 

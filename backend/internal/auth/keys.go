@@ -147,19 +147,26 @@ func (k *PublishKey) permit() error {
 
 // publishKeys are those that are in force. It is safe for concurrent use.
 type publishKeys struct {
-	static []*PublishKey // of PUBLISH_KEYS, which may publish anything
+	static atomic.Pointer[[]*PublishKey] // of PUBLISH_KEYS, which may publish anything
 	file   atomic.Pointer[[]*PublishKey]
 }
 
 func newPublishKeys(plain []string) *publishKeys {
 	k := new(publishKeys)
+	k.set(plain)
+	return k
+}
+
+// set takes over PUBLISH_KEYS.
+func (k *publishKeys) set(plain []string) {
+	static := make([]*PublishKey, 0, len(plain))
 	for _, key := range plain {
 		hash := sha256.Sum256([]byte(key))
 		name := fmt.Sprintf("PUBLISH_KEYS-%x", hash[:4]) // the same at all instances, in whatever order
-		k.static = append(k.static, &PublishKey{Name: name, hash: hash,
+		static = append(static, &PublishKey{Name: name, hash: hash,
 			identity: Identity{Key: name, join: everything, publish: everything, retain: everything}})
 	}
-	return k
+	k.static.Store(&static)
 }
 
 // use takes over the lines of PUBLISH_KEYS_FILE.
@@ -203,7 +210,7 @@ func (k *publishKeys) find(given string) (found *PublishKey) {
 			}
 		}
 	}
-	compare(k.static)
+	compare(*k.static.Load())
 	if file := k.file.Load(); file != nil {
 		compare(*file)
 	}

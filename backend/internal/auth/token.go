@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/MicahParks/jwkset"
@@ -58,10 +59,11 @@ type TokenOptions struct {
 
 // A verifier verifies tokens. It is safe for concurrent use.
 type verifier struct {
+	secrets atomic.Pointer[jwt.VerificationKeySet] // replaced as a whole
+
 	// Static after construction.
 	options TokenOptions
 	parser  *jwt.Parser
-	secrets jwt.VerificationKeySet
 	public  *publicKeys // nil without a file
 	issuer  *issuerKeys // nil without a URL
 }
@@ -71,10 +73,8 @@ type verifier struct {
 func newVerifier(o TokenOptions, public *publicKeys, issuer *issuerKeys) *verifier {
 	v := &verifier{options: o, public: public, issuer: issuer}
 	var algorithms []string
-	for _, s := range o.Secrets {
-		v.secrets.Keys = append(v.secrets.Keys, []byte(s))
-	}
-	if len(v.secrets.Keys) > 0 {
+	v.setSecrets(o.Secrets)
+	if len(o.Secrets) > 0 {
 		algorithms = append(algorithms, hs256)
 	}
 	if public != nil || issuer != nil {
@@ -97,6 +97,14 @@ func newVerifier(o TokenOptions, public *publicKeys, issuer *issuerKeys) *verifi
 	return v
 }
 
+func (v *verifier) setSecrets(all []string) {
+	var keys jwt.VerificationKeySet
+	for _, s := range all {
+		keys.Keys = append(keys.Keys, []byte(s))
+	}
+	v.secrets.Store(&keys)
+}
+
 // verify returns whose token this is. The error is a *wire.Error of wire.CodeUnauthenticated.
 func (v *verifier) verify(token string) (*Identity, error) {
 	var c claims
@@ -117,7 +125,7 @@ func (v *verifier) key(t *jwt.Token) (any, error) {
 	}
 	switch {
 	case t.Method.Alg() == hs256:
-		return v.secrets, nil
+		return *v.secrets.Load(), nil
 	case v.issuer != nil:
 		return v.issuer.key(t)
 	}
@@ -172,7 +180,7 @@ func (v *verifier) why(err error) string {
 // signing names the keys that are configured.
 func (v *verifier) signing() string {
 	switch {
-	case len(v.secrets.Keys) == 0:
+	case len(v.secrets.Load().Keys) == 0:
 		return "a key that this server trusts: RS256, ES256 or EdDSA"
 	case v.public == nil && v.issuer == nil:
 		return "HS256 and the secret of this server"

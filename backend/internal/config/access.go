@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 )
 
@@ -22,10 +21,9 @@ type AccessSettings struct {
 // minKeyBytes is the least length of a publisher's key.
 const minKeyBytes = 16
 
-// Hosts are the names that requests at an address may have as their Host; see access.Hosts.
+// Hosts are the names that requests at a list of addresses may have as their Host; see access.Hosts.
 func (c *Config) Hosts(address string) []string {
-	host, _, _ := net.SplitHostPort(address)
-	if len(c.AllowedHosts) == 0 && !access.IsLoopback(host) {
+	if len(c.AllowedHosts) == 0 && !local(address) {
 		return []string{"*"}
 	}
 	return c.AllowedHosts

@@ -21,7 +21,7 @@ import (
 
 // Config has the settings of the server. The tags are the documentation.
 type Config struct {
-	Listen        string `env:"LISTEN" default:"127.0.0.1:3001" help:"Address to listen on, host:port. Port 0 picks a free one."`
+	Listen        string `env:"LISTEN" default:"127.0.0.1:3001" help:"Addresses to listen on, comma-separated: host:port (port 0 picks a free one), unix:/path for a socket that any user of this machine can open, systemd for the sockets that it hands over (systemd:NAME for those of this FileDescriptorName)."`
 	RedisURL      string `env:"REDIS_URL" placeholder:"URL" help:"Redis shared by all instances, e.g. redis://127.0.0.1:6379/0; rediss:// for TLS; any server of a Redis Cluster; Sentinels with ?master_name=. Without it there is one instance, which keeps everything in memory."`
 	RedisCAFile   string `env:"REDIS_CA_FILE" placeholder:"FILE" help:"CA certificates (PEM) to verify Redis with. Default: those of the system."`
 	RedisCertFile string `env:"REDIS_CERT_FILE" placeholder:"FILE" help:"Client certificate (PEM) for Redis."`
@@ -45,6 +45,7 @@ type Config struct {
 	TLS
 	Admin
 	Tracing
+	Base
 
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages kept per room for clients that reconnect."`
 	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"Maximum age of kept messages."`
@@ -78,6 +79,7 @@ type Config struct {
 	Edge
 	Users
 	Alerts
+	File
 }
 
 // DefaultListen is the address that the server listens on by default.
@@ -210,7 +212,7 @@ func (c *Config) Check() error {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
 	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
-	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(), c.Alerts.mistakes())
+	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(), c.Alerts.mistakes(), c.Base.mistakes())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

@@ -51,7 +51,7 @@ func (o *OperatorSettings) mistakes() (all []error) {
 	if u, err := url.Parse(o.OIDCIssuer); err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !access.IsLoopback(u.Hostname())) {
 		bad("OIDC_ISSUER is no address that can be trusted: write it like https://login.example (http only on this machine)")
 	}
-	if u, err := url.Parse(o.OIDCRedirectURL); o.OIDCRedirectURL != "" && (err != nil || u.Host == "" || u.Path != operator.CallbackPath) {
+	if u, err := url.Parse(o.OIDCRedirectURL); o.OIDCRedirectURL != "" && (err != nil || u.Host == "" || !strings.HasSuffix(u.Path, operator.CallbackPath)) {
 		bad("OIDC_REDIRECT_URL must be an address like https://push.example%s", operator.CallbackPath)
 	}
 	if o.OIDCRoleClaim == "" {

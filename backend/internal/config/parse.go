@@ -16,13 +16,15 @@ import (
 // become defaults, so that the context can still be checked for more.
 func Parse(grammar any, args []string, options ...kong.Option) (*kong.Context, error) {
 	var values mistakes
-	parser, err := kong.New(grammar, append(options, values.collect(), secretsFromFiles(&values))...)
+	given := newLookup(args, &values)
+	parser, err := kong.New(grammar, append(options, values.collect(), given.option(), secretsFromFiles(&values, given))...)
 	if err != nil {
 		return nil, err
 	}
 	unknown := secretsGivenTwice(parser.Model.Node, args)
 	for {
 		values = nil
+		given.file = nil
 		command, err := parser.Parse(args)
 		if err == nil {
 			return command, errors.Join(append(unknown, values...)...)

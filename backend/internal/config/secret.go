@@ -38,11 +38,11 @@ func secretFile(flag *kong.Flag, all []*kong.Flag) string {
 
 // secretsFromFiles makes kong read secrets from the files that the environment names. Mistakes are
 // added to those of the other values.
-func secretsFromFiles(m *mistakes) kong.Option {
+func secretsFromFiles(m *mistakes, given *lookup) kong.Option {
 	read := map[string]bool{} // variables that were reported; several commands have the same settings
 	return kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 		name := secretFile(flag, parent.Flags)
-		path := os.Getenv(name)
+		path := given.value(name, parent.Flags)
 		if name == "" || path == "" {
 			return nil, nil
 		}

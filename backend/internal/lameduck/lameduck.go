@@ -65,13 +65,12 @@ func New(s *http.Server) *Server {
 	return l
 }
 
-// Listen remembers a listener, to end it with Shutdown. It has to be the system's own, whatever is
-// served from it.
-func (s *Server) Listen(l net.Listener) net.Listener {
+// Listen remembers listeners, to end them with Shutdown. They have to be the system's own, whatever
+// is served from them.
+func (s *Server) Listen(all ...net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.listeners = append(s.listeners, l)
-	return l
+	s.listeners = append(s.listeners, all...)
 }
 
 func (s *Server) observe(c net.Conn, state http.ConnState) {

@@ -38,7 +38,8 @@ func serve(t *testing.T, h http.HandlerFunc) server {
 	})}
 	s.Server = lameduck.New(web)
 	var running sync.WaitGroup
-	running.Go(func() { _ = web.Serve(s.Listen(listener)) })
+	s.Listen(listener)
+	running.Go(func() { _ = web.Serve(listener) })
 	t.Cleanup(func() { _ = web.Close(); running.Wait() })
 	return s
 }

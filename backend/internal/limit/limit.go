@@ -7,6 +7,7 @@ package limit
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,23 +56,26 @@ func (b *Bucket) full(r Rate, now time.Time) bool {
 // Keyed has a bucket for each key that was seen lately. Its methods may be called by several
 // goroutines.
 type Keyed struct {
-	rate Rate
+	unlimited atomic.Bool // without a limit nobody waits for mu
 
 	mu      sync.Mutex
+	rate    Rate
 	buckets map[string]*Bucket
 	sweepAt int // how many buckets there may be before the full ones are forgotten
 }
 
 // NewKeyed returns an empty one.
 func NewKeyed(r Rate) *Keyed {
-	return &Keyed{rate: r, buckets: map[string]*Bucket{}, sweepAt: leastSweep}
+	k := &Keyed{buckets: map[string]*Bucket{}, sweepAt: leastSweep}
+	k.SetRate(r)
+	return k
 }
 
 const leastSweep = 1024
 
 // Spend is Bucket.Spend for the bucket of key. The empty key has no limit.
 func (k *Keyed) Spend(key string, n float64, now time.Time) (wait time.Duration) {
-	if key == "" || k.rate.Unlimited() {
+	if key == "" || k.unlimited.Load() {
 		return 0
 	}
 	k.mu.Lock()
@@ -83,6 +87,21 @@ func (k *Keyed) Spend(key string, n float64, now time.Time) (wait time.Duration)
 		k.buckets[key] = b
 	}
 	return b.Spend(k.rate, n, now)
+}
+
+// SetRate puts another rate in force. What was spent stays spent.
+func (k *Keyed) SetRate(r Rate) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.rate = r
+	k.unlimited.Store(r.Unlimited())
+}
+
+// Rate is the one in force.
+func (k *Keyed) Rate() Rate {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.rate
 }
 
 // Return gives back n tokens that were spent, for what turned out to be free.
@@ -111,26 +130,40 @@ func (k *Keyed) sweep(now time.Time) {
 // A Count counts how many there are of each key, up to Most. Its methods may be called by several
 // goroutines.
 type Count struct {
-	most int
+	most atomic.Int64
 
 	mu     sync.Mutex
 	counts map[string]int
 }
 
 // NewCount returns an empty one; 0 is no limit.
-func NewCount(most int) *Count { return &Count{most: most, counts: map[string]int{}} }
+func NewCount(most int) *Count {
+	c := &Count{counts: map[string]int{}}
+	c.most.Store(int64(most))
+	return c
+}
+
+// SetMost puts another limit in force for those to come, and reports whether it could: without a limit
+// nobody was counted, so there can't be one from now on, nor none.
+func (c *Count) SetMost(most int) bool {
+	if (c.most.Load() == 0) != (most == 0) {
+		return false
+	}
+	c.most.Store(int64(most))
+	return true
+}
 
 // Most is the limit; 0 is none.
-func (c *Count) Most() int { return c.most }
+func (c *Count) Most() int { return int(c.most.Load()) }
 
 // Enter counts one in, unless that is one too many. The empty key has no limit.
 func (c *Count) Enter(key string) bool {
-	if key == "" || c.most == 0 {
+	if key == "" || c.Most() == 0 {
 		return true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.counts[key] >= c.most {
+	if c.counts[key] >= c.Most() {
 		return false
 	}
 	c.counts[key]++
@@ -139,7 +172,7 @@ func (c *Count) Enter(key string) bool {
 
 // Leave counts out one that entered.
 func (c *Count) Leave(key string) {
-	if key == "" || c.most == 0 {
+	if key == "" || c.Most() == 0 {
 		return
 	}
 	c.mu.Lock()

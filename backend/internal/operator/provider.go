@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/web/base"
 )
 
 // ProviderOptions are those of an OpenID provider (OpenID Connect Core 1.0) whose users can be
@@ -127,7 +128,7 @@ func (o *Operators) redirectURL(r *http.Request) string {
 	if o.secure(r) {
 		scheme = "https://"
 	}
-	return cmp.Or(o.opts.Provider.RedirectURL, scheme+r.Host+CallbackPath)
+	return cmp.Or(o.opts.Provider.RedirectURL, scheme+r.Host+base.Path(r.Context(), CallbackPath))
 }
 
 // FinishSignIn returns who comes back from the OpenID provider, and the path that StartSignIn was

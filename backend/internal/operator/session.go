@@ -15,6 +15,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/web/base"
 )
 
 // SessionOptions are those of sessions, which browsers have instead of HTTP Basic.
@@ -36,9 +37,11 @@ type SessionOptions struct {
 const (
 	// sessionCookie and signInCookie name the cookies of a session, and of a sign-in at an OpenID
 	// provider that is under way. Over TLS they begin with hostPrefix: then browsers keep other
-	// hosts, and plain HTTP, from setting them (RFC 6265bis section 4.1.3.2).
+	// hosts, and plain HTTP, from setting them (RFC 6265bis section 4.1.3.2). Below a path that
+	// other programs of the host are not to see them at, securePrefix has to do: plain HTTP can't
+	// set them.
 	sessionCookie, signInCookie = "zonecast_session", "zonecast_signin"
-	hostPrefix                  = "__Host-"
+	hostPrefix, securePrefix    = "__Host-", "__Secure-"
 
 	// renewals is how often a session in use is renewed within its idle timeout.
 	renewals = 10
@@ -244,16 +247,19 @@ func (o *Operators) secure(r *http.Request) bool {
 }
 
 func (o *Operators) cookieName(r *http.Request, name string) string {
-	if o.secure(r) {
-		return hostPrefix + name
+	switch {
+	case !o.secure(r):
+		return name
+	case base.Of(r.Context()) != "":
+		return securePrefix + name
 	}
-	return name
+	return hostPrefix + name
 }
 
 // cookie is one that ends with the browser. It is sent along with links from elsewhere, as that of an
 // OpenID provider back to here, and with nothing else that other sites send.
 func (o *Operators) cookie(r *http.Request, name, value string) *http.Cookie {
-	return &http.Cookie{Name: o.cookieName(r, name), Value: value, Path: "/", HttpOnly: true, Secure: o.secure(r),
+	return &http.Cookie{Name: o.cookieName(r, name), Value: value, Path: base.Path(r.Context(), "/"), HttpOnly: true, Secure: o.secure(r),
 		SameSite: http.SameSiteLaxMode}
 }
 

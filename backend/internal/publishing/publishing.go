@@ -60,6 +60,9 @@ type Publisher struct {
 	rates  *limit.Keyed // by warehouse
 }
 
+// SetRate puts another quota of messages in force.
+func (p *Publisher) SetRate(r limit.Rate) { p.rates.SetRate(r) }
+
 // New returns a publisher.
 func New(opts Options) *Publisher {
 	return &Publisher{opts: opts, recent: newRecentZones(), rates: limit.NewKeyed(opts.Rate)}
@@ -81,7 +84,7 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 func (p *Publisher) send(ctx context.Context, via string, publication broker.Publication) (wire.Position, error) {
 	began := time.Now()
 	if wait := p.rates.Spend(publication.Room.Warehouse, 1, began); wait > 0 {
-		return wire.Position{}, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.opts.Rate.Refill, wait))
+		return wire.Position{}, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.rates.Rate().Refill, wait))
 	}
 	ctx, span, carried := p.opts.Tracer.Publish(ctx, publication.Traceparent, via, publication.Room, publication.Event)
 	publication.Traceparent = carried

@@ -17,7 +17,8 @@ type port struct {
 	number int
 }
 
-func holdPort() (*port, error) {
+// holdPort holds a port of this number; 0 is any that is free.
+func holdPort(number int) (*port, error) {
 	syscall.ForkLock.RLock()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err == nil {
@@ -27,7 +28,7 @@ func holdPort() (*port, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold a port: socket: %w", err)
 	}
-	number, err := bindLoopback(fd)
+	number, err = bindLoopback(fd, number)
 	if err != nil {
 		syscall.Close(fd)
 		return nil, fmt.Errorf("hold a port: %w", err)
@@ -35,12 +36,12 @@ func holdPort() (*port, error) {
 	return &port{fd: fd, number: number}, nil
 }
 
-func bindLoopback(fd int) (int, error) {
+func bindLoopback(fd, number int) (int, error) {
 	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
 		return 0, fmt.Errorf("set SO_REUSEADDR: %w", err)
 	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		return 0, fmt.Errorf("bind to 127.0.0.1: %w", err)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: number, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return 0, fmt.Errorf("bind to 127.0.0.1:%d: %w: end what uses it, or choose other ports", number, err)
 	}
 	address, err := syscall.Getsockname(fd)
 	if err != nil {

@@ -2,13 +2,16 @@ package stack
 
 import (
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
 func TestHeldPortCanBeListenedOnAgainAndAgain(t *testing.T) {
-	p, err := holdPort()
+	p, err := holdPort(0)
 	testkit.Must(t, err)
 	defer p.release()
 	for range 3 {
@@ -26,8 +29,30 @@ func TestHeldPortCanBeListenedOnAgainAndAgain(t *testing.T) {
 	}
 }
 
+// The ports that were asked for are those of each stack, and one that is taken is said.
+func TestPortsAreTheSameAtEachStart(t *testing.T) {
+	free, err := holdPort(0)
+	testkit.Must(t, err)
+	testkit.Must(t, free.release())
+	options := played("instance", Options{Instances: 1, FirstPort: free.number, LogDir: t.TempDir()})
+	for range 2 {
+		s, err := Start(t.Context(), options)
+		testkit.Must(t, err)
+		if s.Instances[0].Address != free.address() {
+			t.Errorf("the instance is at %s, want %s", s.Instances[0].Address, free.address())
+		}
+		if second, err := Start(t.Context(), options); err == nil || !strings.Contains(err.Error(), "end what uses it, or choose other ports") {
+			t.Errorf("on a port that is taken: %v, %v", second, err)
+		}
+		testkit.Must(t, s.Close())
+		if _, err := os.Stat(filepath.Join(options.LogDir, "backend-1.log")); err != nil {
+			t.Errorf("the log is not kept: %v", err)
+		}
+	}
+}
+
 func TestHeldPortGoesToNobodyElse(t *testing.T) {
-	p, err := holdPort()
+	p, err := holdPort(0)
 	testkit.Must(t, err)
 	defer p.release()
 	// More listeners at a time than leave it to chance whether a free port would be met.

@@ -127,7 +127,9 @@ func (p *Process) watch(cmd *exec.Cmd, l *life) {
 	l.err = cmd.Wait()
 	// Whatever the program left in its group goes with it.
 	_ = syscall.Kill(-l.pid, syscall.SIGKILL)
-	if !l.wasAsked() {
+	if l.wasAsked() {
+		p.logger.Info("process ended", "process", p.recipe.name, "pid", l.pid, "error", l.err)
+	} else {
 		p.logger.Warn("process ended by itself", "process", p.recipe.name, "pid", l.pid, "error", l.err, "log", p.recipe.log)
 	}
 	close(l.ended)

@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +19,8 @@ type NginxPlace struct {
 	Backends []string
 	// Dir is a folder for its pid, its logs and what it buffers on disk.
 	Dir string
+	// Logs is a folder for its logs; Dir if it is empty.
+	Logs string
 	// TLS is the path of deploy/nginx-tls.conf, rewritten by RewriteNginxTLS; empty for no TLS.
 	TLS string
 }
@@ -41,8 +44,8 @@ func RewriteNginx(config string, place NginxPlace) (string, error) {
 	edited, err := edit(config,
 		replace(`(?m)^user nginx;$`, user),
 		replace(`(?m)^pid /run/nginx\.pid;$`, "pid "+place.Dir+"/nginx.pid;"),
-		replace(`(?m)^error_log /dev/stderr `, "error_log "+place.Dir+"/error.log "),
-		replace(`(?m)^    access_log /dev/stdout `, "    access_log "+place.Dir+"/access.log "),
+		replace(`(?m)^error_log /dev/stderr `, "error_log "+cmp.Or(place.Logs, place.Dir)+"/error.log "),
+		replace(`(?m)^    access_log /dev/stdout `, "    access_log "+cmp.Or(place.Logs, place.Dir)+"/access.log "),
 		replace(`(?m)^http \{$`, "http {\n"+temporaryPaths(place.Dir)),
 		replace(`(?m)^        listen 80 `, "        listen "+place.Listen+" "),
 		atMost(`(?m)^worker_rlimit_nofile (\d+);$`, limit),

@@ -74,6 +74,12 @@ func (s *Stack) startNginx(ctx context.Context) (*Server, error) {
 		return nil, err
 	}
 	place := NginxPlace{Listen: at.port.address(), Backends: s.backends(), Dir: at.dir}
+	if s.options.LogDir != "" {
+		place.Logs = filepath.Join(s.options.LogDir, "nginx")
+		if err := os.MkdirAll(place.Logs, 0o755); err != nil {
+			return nil, err
+		}
+	}
 	if s.options.TLS {
 		if place.TLS, err = s.prepareNginxTLS(at.dir); err != nil {
 			return nil, err

@@ -36,6 +36,12 @@ type Options struct {
 	// Settings are environment variables for every instance, like "HISTORY_MESSAGES". They come
 	// after the stack's own ones (LISTEN, NODE_NAME, REDIS_URL) and so override them.
 	Settings map[string]string
+	// FirstPort makes the ports the same in each stack of these options: this one and those after it, in
+	// the order in which processes start. 0 takes free ones.
+	FirstPort int
+	// LogDir is a folder that keeps the log of each process after the stack was closed; those of the
+	// stack before are replaced. Empty keeps none.
+	LogDir string
 	// ReadyWithin bounds the wait for each process to become ready; 0 means 30 s.
 	ReadyWithin time.Duration
 	// Logger hears of processes that end by themselves; nil means nobody does.
@@ -77,6 +83,9 @@ func (o Options) check() error {
 	}
 	if (o.Redis || o.Nginx || o.Prometheus) && o.Root == "" {
 		errs = append(errs, errors.New("Root is empty: the configuration files are read from there"))
+	}
+	if o.FirstPort < 0 || o.FirstPort > 65000 {
+		errs = append(errs, fmt.Errorf("FirstPort is %d: give 1 to 65000, or 0 for free ports", o.FirstPort))
 	}
 	return errors.Join(errs...)
 }
@@ -125,6 +134,12 @@ func Start(ctx context.Context, options Options) (*Stack, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the stack: %w", err)
 	}
+	if options.LogDir != "" {
+		options.LogDir, err = filepath.Abs(options.LogDir)
+		if err := cmp.Or(err, os.MkdirAll(options.LogDir, 0o755)); err != nil {
+			return nil, errors.Join(fmt.Errorf("start the stack: %w", err), os.Remove(dir))
+		}
+	}
 	s := &Stack{dir: dir, options: options, logger: logger}
 	if err := s.startAll(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the stack: %w", err), s.Close())
@@ -159,9 +174,11 @@ func (s *Stack) startAll(ctx context.Context) error {
 	return nil
 }
 
-// Dir is the stack's folder: a log for each process, the rewritten configuration, the data of Redis
-// and Prometheus.
+// Dir is the stack's folder: the rewritten configuration, the data of Redis and Prometheus.
 func (s *Stack) Dir() string { return s.dir }
+
+// LogDir is the folder with a log for each process.
+func (s *Stack) LogDir() string { return cmp.Or(s.options.LogDir, s.dir) }
 
 // Processes lists every process in the order in which they were started.
 func (s *Stack) Processes() []*Process {
@@ -183,8 +200,8 @@ func processes[Part interface{ process() *Process }](parts []Part) (all []*Proce
 	return all
 }
 
-// Close stops every process, those that depend on others first and the instances side by side,
-// gives the ports back and removes the folder. It goes on when something fails, and its error says
+// Close stops every process, the instances side by side and before nginx, through which their clients
+// are told, gives the ports back and removes the folder. It goes on when something fails, and its error says
 // all that did: a process that left with another exit code than 0, or before it was asked to. A
 // stack is closed once.
 func (s *Stack) Close() error {
@@ -192,10 +209,11 @@ func (s *Stack) Close() error {
 	if s.Prometheus != nil {
 		errs = append(errs, stopAll(s.Prometheus.Process))
 	}
+	var doors []*Process
 	if s.Nginx != nil {
-		errs = append(errs, stopAll(s.Nginx.Process))
+		doors = append(doors, s.Nginx.Process)
 	}
-	for _, some := range [][]*Process{processes(s.Instances), processes(s.Sentinels), processes(s.Redises)} {
+	for _, some := range [][]*Process{processes(s.Instances), doors, processes(s.Sentinels), processes(s.Redises)} {
 		errs = append(errs, stopAll(some...))
 	}
 	for _, p := range s.ports {
@@ -221,7 +239,11 @@ func stopAll(processes ...*Process) error {
 
 // hold reserves a port until the stack is closed.
 func (s *Stack) hold() (*port, error) {
-	p, err := holdPort()
+	number := s.options.FirstPort
+	if number > 0 {
+		number += len(s.ports)
+	}
+	p, err := holdPort(number)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +271,10 @@ func (s *Stack) place(name, executable string) (p place, err error) {
 
 // start starts a process of the stack. The recipe's log, times and defaults are filled in.
 func (s *Stack) start(ctx context.Context, r recipe) (*Process, error) {
-	r.log = filepath.Join(s.dir, r.name+".log")
+	r.log = filepath.Join(s.LogDir(), r.name+".log")
+	if err := os.Remove(r.log); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("start %s: %w", r.name, err)
+	}
 	r.env = environment(r.env...)
 	r.readyWithin = s.options.ReadyWithin
 	r.orphaned = cmp.Or(r.orphaned, syscall.SIGKILL)

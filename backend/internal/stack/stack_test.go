@@ -2,9 +2,11 @@ package stack
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -229,4 +231,31 @@ func fetch(t *testing.T, url string) string {
 		t.Fatalf("GET %s: %s, %v", url, response.Status, err)
 	}
 	return strings.TrimSpace(string(body))
+}
+
+// Clients are told by their instances, through nginx, so it ends after them; and each end of a process
+// is logged.
+func TestInstancesEndBeforeNginx(t *testing.T) {
+	options := played("instance", Full(repository, ""))
+	testkit.NeedProgram(t, options.Programs()...)
+	var log bytes.Buffer
+	options.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	s, err := Start(t.Context(), options)
+	testkit.Must(t, err)
+	testkit.Must(t, s.Close())
+	at := func(process string) int {
+		i := strings.Index(log.String(), `msg="process ended" process=`+process+" ")
+		if i < 0 {
+			t.Errorf("the end of %s is not logged:\n%s", process, &log)
+		}
+		return i
+	}
+	for _, instance := range []string{"backend-1", "backend-2", "backend-3"} {
+		if at(instance) > at("nginx") {
+			t.Errorf("%s ended after nginx:\n%s", instance, &log)
+		}
+	}
+	if at("nginx") > at("redis") || at("prometheus") < 0 {
+		t.Errorf("in this order:\n%s", &log)
+	}
 }

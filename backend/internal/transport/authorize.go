@@ -73,7 +73,7 @@ func (s *Session) Authorize(who *auth.Identity) {
 	s.expireAt(who.Until())
 	if who.HasToken() {
 		s.gate.holders.set(s.Session, who)
-		if s.gate.Limits.ReplaceOldest {
+		if s.gate.Options.Limits.ReplaceOldest {
 			s.gate.userSessions.add(who.User, s.Session)
 		}
 		// Whoever revokes it from here on finds the session; who did before is found here.

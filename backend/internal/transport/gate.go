@@ -71,6 +71,7 @@ type Gate struct {
 	sessions                  sync.Map // of *atomic.Int64: open sessions by transport
 	holders                   holders
 	userSessions              userSessions
+	adjustable
 
 	mu          sync.Mutex
 	leaving     bool
@@ -81,9 +82,13 @@ type Gate struct {
 // NewGate returns a gate that is open.
 func NewGate(o Options) *Gate {
 	o.PongTimeout = cmp.Or(o.PongTimeout, wire.PongTimeout)
-	return &Gate{Options: o, userSessions: userSessions{limit: o.Limits.ConnectionsPerUser},
+	g := &Gate{Options: o,
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
+	g.userSessions.limit.Store(int64(o.Limits.ConnectionsPerUser))
+	g.limits.Store(&o.Limits)
+	g.SetOrigins(o.Origins)
+	return g
 }
 
 // AddTransport makes a transport known to the metrics, before the first client comes.
@@ -111,7 +116,7 @@ func (g *Gate) Enter(address string) error {
 	switch {
 	case g.leaving:
 		return g.RefuseAs("draining", errLeaving)
-	case g.Limits.Connections > 0 && g.connections >= g.Limits.Connections:
+	case g.Options.Limits.Connections > 0 && g.connections >= g.Options.Limits.Connections:
 		return g.RefuseAs(string(wire.CodeLimitReached), &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryWhenFull,
 			Message: "connection limit reached (MAX_CONNECTIONS): connect to another instance, or later"})
 	case !g.addresses.Enter(address):
@@ -168,7 +173,7 @@ var errLeaving = &wire.Error{Code: wire.CodeUnavailable, Message: "this instance
 // EnterUser counts a connection of a user in, or refuses it; someone without a name is never
 // refused, nor anybody where the newest connection replaces the oldest. Without an error, LeaveUser has to follow.
 func (g *Gate) EnterUser(user string) error {
-	if g.Limits.ReplaceOldest || g.users.Enter(user) {
+	if g.Options.Limits.ReplaceOldest || g.users.Enter(user) {
 		return nil
 	}
 	return &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
@@ -177,7 +182,7 @@ func (g *Gate) EnterUser(user string) error {
 
 // LeaveUser counts it out.
 func (g *Gate) LeaveUser(user string) {
-	if !g.Limits.ReplaceOldest {
+	if !g.Options.Limits.ReplaceOldest {
 		g.users.Leave(user)
 	}
 }
@@ -234,7 +239,7 @@ func ErrRateLimited(wait time.Duration) error {
 // Clients that are sent away come back at random within these times: those that leave one after the
 // other soon, so that what they miss meanwhile is little; those that leave at once over a longer time.
 const (
-	SpreadWhenPaced  = time.Second
+	SpreadWhenPaced  = 500 * time.Millisecond
 	SpreadWhenAtOnce = 2 * time.Second
 	soonest          = 100 * time.Millisecond
 )
@@ -248,12 +253,20 @@ func AskToReconnect(q *outbox.Queue, reason string, spread time.Duration) {
 	q.Close(wire.CloseRestart, reason)
 }
 
-// lastWait is how long connections have to end after they were hung up.
-const lastWait = time.Second
+const (
+	// lastWait is how long connections have to end after they were hung up.
+	lastWait = time.Second
+	// lookAgain is between two looks at the connections that are left.
+	lookAgain = 20 * time.Millisecond
+)
+
+// spreadShare is the part of the time to drain over which clients are sent away; the rest is for
+// those that are slow to go.
+const spreadShare = 0.75
 
 // Drain lets nobody in any more, tells each client to come back elsewhere and closes the
-// connections, spread over half of the time that ctx gives. It returns how many clients were told, and how
-// many connections had to be cut at the end of that time.
+// connections, spread over three quarters of the time that ctx gives. It returns how many clients were
+// told, and how many connections had to be cut at the end of that time.
 func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	g.mu.Lock()
 	g.leaving = true
@@ -263,9 +276,14 @@ func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	if !ok {
 		until = time.Now()
 	}
-	pause := time.Until(until) / 2 / time.Duration(len(sessions)+1)
-	for _, s := range sessions {
+	pause := time.Duration(spreadShare * float64(time.Until(until)) / float64(len(sessions)+1))
+	told := make(map[*hub.Session]bool, len(sessions))
+	tell := func(s *hub.Session) {
+		told[s] = true
 		AskToReconnect(s.Queue, "restart: reconnect", SpreadWhenPaced)
+	}
+	for _, s := range sessions {
+		tell(s)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -273,19 +291,28 @@ func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	}
 	gone := make(chan struct{})
 	go func() { g.open.Wait(); close(gone) }()
-	select {
-	case <-gone:
-	case <-ctx.Done():
-		left := g.Hub.Sessions()
-		for _, s := range left {
-			s.Queue.Hangup(wire.CloseRestart)
-		}
-		cut = len(left)
+	for over := false; !over; {
 		select {
 		case <-gone:
-		case <-time.After(lastWait): // what a connection is in the middle of may take ActionTimeout
-			g.Log.Warn("connections are left behind, in the middle of something", "connections", g.Hub.Connections())
+			return len(told), 0
+		case <-ctx.Done():
+			over = true
+		case <-time.After(lookAgain):
+			for _, s := range g.Hub.Sessions() { // who was let in just before, and opened since
+				if !told[s] {
+					tell(s)
+				}
+			}
 		}
 	}
-	return len(sessions), cut
+	left := g.Hub.Sessions()
+	for _, s := range left {
+		s.Queue.Hangup(wire.CloseRestart)
+	}
+	select {
+	case <-gone:
+	case <-time.After(lastWait): // what a connection is in the middle of may take ActionTimeout
+		g.Log.Warn("connections are left behind, in the middle of something", "connections", g.Hub.Connections())
+	}
+	return len(told), len(left)
 }

@@ -22,14 +22,14 @@ const anyOrigin = "*"
 func (g *Gate) CheckOrigin(r *http.Request) error {
 	origin := r.Header.Get("Origin")
 	switch {
-	case slices.Contains(g.Origins, anyOrigin):
+	case slices.Contains(g.Origins(), anyOrigin):
 		return nil
 	case origin == "":
 		if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 			return wire.Errorf(wire.CodeForbidden, "pages of other sites may not connect without saying which they are (Origin)")
 		}
 		return nil
-	case slices.ContainsFunc(g.Origins, func(allowed string) bool { return originMatches(allowed, origin) }):
+	case slices.ContainsFunc(g.Origins(), func(allowed string) bool { return originMatches(allowed, origin) }):
 		return nil
 	}
 	own := g.scheme(r) + "://" + r.Host
@@ -77,7 +77,7 @@ func (g *Gate) crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 			return g.Refuse(err)
 		}
 		switch origin := c.Request().Header.Get("Origin"); {
-		case slices.Contains(g.Origins, anyOrigin):
+		case slices.Contains(g.Origins(), anyOrigin):
 			h.Set("Access-Control-Allow-Origin", "*")
 		case origin != "":
 			h.Set("Access-Control-Allow-Origin", origin)

@@ -60,7 +60,7 @@ func (s *Session) End() {
 
 // FrameLimits is what clients are told of the limits of their frames.
 func (g *Gate) FrameLimits() *wire.Limits {
-	return &wire.Limits{FrameBytes: g.MaxFrameBytes, Frames: wire.Rate(g.Limits.Frames)}
+	return &wire.Limits{FrameBytes: g.MaxFrameBytes, Frames: wire.Rate(g.Limits().Frames)}
 }
 
 // Connected is the first frame of a session, which has joined rooms at these places.

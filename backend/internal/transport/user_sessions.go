@@ -3,6 +3,7 @@ package transport
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -11,7 +12,7 @@ import (
 // userSessions knows the open sessions of each user, over all transports, where the newest replaces the
 // oldest: one whose network dropped silently keeps nobody out.
 type userSessions struct {
-	limit int // of one user; 0 is no limit
+	limit atomic.Int64 // of one user; 0 is no limit
 
 	mu     sync.Mutex
 	byUser map[string][]*hub.Session // oldest first
@@ -19,7 +20,8 @@ type userSessions struct {
 
 // add adds a session, once, and ends those that are too many.
 func (u *userSessions) add(user string, s *hub.Session) {
-	if u.limit == 0 || user == "" {
+	limit := int(u.limit.Load())
+	if limit == 0 || user == "" {
 		return
 	}
 	u.mu.Lock()
@@ -29,7 +31,7 @@ func (u *userSessions) add(user string, s *hub.Session) {
 		return
 	}
 	all = append(all, s)
-	replaced := slices.Clone(all[:max(0, len(all)-u.limit)])
+	replaced := slices.Clone(all[:max(0, len(all)-limit)])
 	if u.byUser == nil {
 		u.byUser = map[string][]*hub.Session{}
 	}
@@ -42,7 +44,7 @@ func (u *userSessions) add(user string, s *hub.Session) {
 
 // remove removes a session that has ended.
 func (u *userSessions) remove(user string, s *hub.Session) {
-	if u.limit == 0 || user == "" {
+	if u.limit.Load() == 0 || user == "" {
 		return
 	}
 	u.mu.Lock()

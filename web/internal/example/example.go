@@ -7,22 +7,24 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/zonecast/zonecast/web/base"
 )
 
 // hostShape is what a Host may look like to be shown in a command that people paste into a shell.
 var hostShape = regexp.MustCompile(`^[A-Za-z0-9.\-:\[\]]{1,255}$`)
 
 // Origin is how the sender of the request reached the server, behind a proxy too:
-// "http://host:port".
+// "http://host:port", and a path that the proxy shows it below.
 func Origin(r *http.Request) string {
 	scheme := "http"
 	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
 		scheme = "https"
 	}
 	if !hostShape.MatchString(r.Host) {
-		return scheme + "://localhost"
+		return scheme + "://localhost" + base.Of(r.Context())
 	}
-	return scheme + "://" + r.Host
+	return scheme + "://" + r.Host + base.Of(r.Context())
 }
 
 // Broadcast is a command that publishes body, JSON without a single quote, to a zone. With

@@ -64,7 +64,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		if c.session.IsOpen() {
 			c.session.ReceivedBytes(n)
 		}
-		if c.read.Spend(c.session.handler.byteRate, float64(n), now) > 0 {
+		if c.read.Spend(c.session.handler.byteRate(), float64(n), now) > 0 {
 			c.queue.Close(wire.CloseLimit, "too many bytes were sent")
 			return 0, errTooManyBytes
 		}

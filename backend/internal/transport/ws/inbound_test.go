@@ -18,6 +18,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/backend/wsframe"
 )
@@ -64,7 +65,7 @@ func (s *stream) SetWriteDeadline(time.Time) error { return nil }
 
 // incoming is a connection on which these bytes come in.
 func incoming(give []byte, chunk, limit int, deflate bool) *conn {
-	return &conn{Conn: &stream{rest: bytes.Clone(give), chunk: chunk}, session: &session{handler: new(Handler)}, queue: new(outbox.Queue),
+	return &conn{Conn: &stream{rest: bytes.Clone(give), chunk: chunk}, session: &session{handler: &Handler{Gate: transport.NewGate(transport.Options{})}}, queue: new(outbox.Queue),
 		in: inbound{limit: limit, deflate: deflate}}
 }
 

@@ -10,10 +10,11 @@ import (
 	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
-// byteRate is how fast bytes may come in, given how fast frames may: a client that fragments
-// forever, or sends frames that never reach a handler, is bounded too.
-func byteRate(frames limit.Rate, maxFrame int) limit.Rate {
-	return limit.Rate{Tokens: frames.Tokens * float64(maxFrame), Refill: frames.Refill * float64(maxFrame)}
+// byteRate is how fast the bytes of one connection may come in, given how fast frames may: a client
+// that fragments forever, or sends frames that never reach a handler, is bounded too.
+func (h *Handler) byteRate() limit.Rate {
+	frames, most := h.Limits().Frames, float64(h.MaxFrameBytes)
+	return limit.Rate{Tokens: frames.Tokens * most, Refill: frames.Refill * most}
 }
 
 // forgiven is how many refusals a client may meet: a little too fast now and then is no attack.
@@ -23,7 +24,7 @@ var forgiven = limit.Rate{Tokens: wire.RefusalsBeforeClose, Refill: wire.Refusal
 // it returns how long to wait, and ends the connection of a client that doesn't.
 func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 	h := c.handler
-	if wait = c.frames.Spend(h.Limits.Frames, 1, now); wait == 0 {
+	if wait = c.frames.Spend(h.Limits().Frames, 1, now); wait == 0 {
 		wait = h.Allow(c.counted, c.address, 1, now)
 	}
 	if wait == 0 {

@@ -24,7 +24,6 @@ import (
 	"github.com/olahol/melody"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
-	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -45,13 +44,11 @@ type Handler struct {
 	pool     *outbox.Pool
 	melody   *melody.Melody
 	deflated *outbox.Encoding // nil when nothing is compressed
-	byteRate limit.Rate       // in which one connection may send
 }
 
 // New returns a handler.
 func New(o Options) *Handler {
-	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New(),
-		byteRate: byteRate(o.Gate.Limits.Frames, o.Gate.MaxFrameBytes)}
+	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New()}
 	o.Gate.AddTransport(transport.WebSocket)
 	if o.DeflateFrom > 0 {
 		h.deflated = deflated(o.DeflateFrom)
