@@ -7,6 +7,7 @@ PATH=$PATH:/usr/sbin:/sbin
 missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need redis-server redis-server
+need valkey-server valkey-server # knows WAITAOF, as Redis does from 7.2 on
 need nginx nginx-light
 need prometheus prometheus
 need promtool prometheus
@@ -29,4 +30,9 @@ fi
 # The packages' own services must not start: the tests start what they need on free ports.
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 apt-get update -qq
+# Debian 12 has Valkey in its backports, which nothing else is taken from.
+if [[ " ${missing[*]} " == *" valkey-server "* ]] && ! apt-cache policy valkey-server | grep -q 'Candidate: [0-9]'; then
+  echo "deb http://deb.debian.org/debian bookworm-backports main" >/etc/apt/sources.list.d/bookworm-backports.list
+  apt-get update -qq
+fi
 $install

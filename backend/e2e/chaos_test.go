@@ -103,6 +103,29 @@ var faults = []fault{
 			l.goOn(t)
 		}
 	}},
+	{name: "an instance is frozen for a minute", // the rooms keep all that it misses
+		options: stack.Options{Settings: map[string]string{"HISTORY_MESSAGES": "20000"}},
+		happen:  func(t *testing.T, s *stack.Stack, l *load) { freeze(t, s.Instances[1].Process, time.Minute) }},
+	{name: "subscribers are left at a demoted master", options: stack.Options{Kind: stack.Watched}, loses: true,
+		happen: func(t *testing.T, s *stack.Stack, l *load) {
+			demoted, err := s.Master(t.Context())
+			testkit.Must(t, err)
+			_, err = s.Sentinels[0].Command(t.Context(), "SENTINEL FAILOVER zonecast")
+			testkit.Must(t, err)
+			testkit.Succeeds(t, "another server is the master", func() error {
+				if now, err := s.Master(t.Context()); err != nil || now == demoted {
+					return fmt.Errorf("%v, %v", now, err)
+				}
+				return nil
+			})
+			// It lives on and follows nobody, so that nothing that is published reaches who listens there;
+			// the Sentinels mend that again and again.
+			for end := time.Now().Add(long(5*time.Second, 30*time.Second)); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+				_, err := demoted.Command(t.Context(), "REPLICAOF 127.0.0.1 1")
+				testkit.Must(t, err)
+			}
+			l.goOn(t)
+		}},
 	{name: "clocks jump", options: stack.Options{Clock: true}, happen: func(t *testing.T, s *stack.Stack, l *load) {
 		// That of Redis, the only one that others are compared with: so it is the instances' clocks
 		// that are behind and ahead.

@@ -28,6 +28,7 @@ func TestDeployedStack(t *testing.T) {
 	t.Run("the dashboard's events flow at once", func(t *testing.T) { eventsFlow(t, s) })
 	t.Run("streams flow event by event", func(t *testing.T) { streamsFlow(t, s) })
 	t.Run("polls are answered", func(t *testing.T) { pollsAnswer(t, s) })
+	t.Run("the protocol is kept through nginx", func(t *testing.T) { protocolIsKept(t, s) })
 	t.Run("metrics stay inside", func(t *testing.T) { metricsStayInside(t, s) })
 	t.Run("a body over the limit is a problem", func(t *testing.T) { largeBodyIsRefused(t, s) })
 	t.Run("the health check of the containers", func(t *testing.T) { healthCheckTells(t, s) })
@@ -103,6 +104,15 @@ func stream(t *testing.T, url string) io.Reader {
 		t.Fatalf("GET %s: %s, Content-Type %q, Content-Encoding %q", url, response.Status, kind, encoding)
 	}
 	return response.Body
+}
+
+// protocolIsKept runs what others can run against their servers: with three instances behind nginx,
+// each connection and each poll may reach another one.
+func protocolIsKept(t *testing.T, s *stack.Stack) {
+	judge := exec.Command(binary(), "conformance", "--url", s.Nginx.URL, "--timeout", "60s")
+	if output, err := judge.CombinedOutput(); err != nil {
+		t.Errorf("conformance: %v\n%s", err, output)
+	}
 }
 
 func metricsStayInside(t *testing.T, s *stack.Stack) {

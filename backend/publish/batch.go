@@ -158,7 +158,7 @@ type refusal wire.Error
 func (r *refusal) asError() *Error {
 	after := min(max(r.RetryAfter, 0), int64(24*time.Hour/time.Millisecond))
 	return &Error{Code: wire.ErrorCode(clip(string(r.Code))), Detail: clip(r.Message),
-		RetryAfter: time.Duration(after) * time.Millisecond}
+		RetryAfter: time.Duration(after) * time.Millisecond, Accepted: r.Accepted}
 }
 
 // postBatch sends one request. The answers are as many as the items.

@@ -27,6 +27,8 @@ type Error struct {
 	Detail string
 	// RetryAfter is how long the server asks to wait; 0 when it does not say.
 	RetryAfter time.Duration
+	// Accepted is where the message stands that was accepted, with wire.CodeNotDurable; else nil.
+	Accepted *wire.Position
 }
 
 func (e *Error) Error() string {
@@ -92,10 +94,12 @@ func readError(res *http.Response, body []byte) *Error {
 			Title  string         `json:"title"`
 			Detail string         `json:"detail"`
 			Code   wire.ErrorCode `json:"code"`
+			// Accepted is the room and the offset of a message that was accepted all the same.
+			Accepted *wire.Position `json:"accepted"`
 		}
 		if json.Unmarshal(body, &problem) == nil {
 			*e = Error{Type: clip(problem.Type), Title: clip(problem.Title), Detail: clip(problem.Detail),
-				Code: wire.ErrorCode(clip(string(problem.Code)))}
+				Code: wire.ErrorCode(clip(string(problem.Code))), Accepted: problem.Accepted}
 		}
 	}
 	// Not the body's: a proxy may have changed it, and the header is what counts.

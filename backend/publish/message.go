@@ -35,6 +35,10 @@ type Message struct {
 	// key are published once. The client makes one for each message that has none; set it when a
 	// process that was restarted may publish the same event again.
 	IdempotencyKey string
+	// Durable asks the server to answer only when Redis has the message on disk or on replicas, as its
+	// settings say. An [Error] with wire.CodeNotDurable says that it was accepted, and is not known
+	// to be; with wire.CodeDurableUnsupported that it was not, since the server can't promise that.
+	Durable bool
 }
 
 // A Result says where an event stands.
@@ -54,6 +58,7 @@ type envelope struct {
 	retain   bool
 	conflate string
 	key      string
+	durable  bool
 }
 
 func seal(m Message) (envelope, error) {
@@ -74,7 +79,8 @@ func seal(m Message) (envelope, error) {
 		return envelope{}, fmt.Errorf("the idempotency key must be 1 to %d visible ASCII characters",
 			wire.MaxIdempotencyKeyLen)
 	}
-	return envelope{room: room, event: m.Event, data: data, retain: m.Retain, conflate: m.Conflate, key: key}, nil
+	return envelope{room: room, event: m.Event, data: data, retain: m.Retain, conflate: m.Conflate, key: key,
+		durable: m.Durable}, nil
 }
 
 // checkPath refuses names that proxies and servers resolve away in a URL's path (RFC 3986 section
@@ -142,6 +148,9 @@ func (e *envelope) appendEvent(dst []byte) []byte {
 	if e.conflate != "" {
 		dst = append(dst, `,"conflate":`...)
 		dst = strconv.AppendQuote(dst, e.conflate)
+	}
+	if e.durable {
+		dst = append(dst, `,"durable":true`...)
 	}
 	return dst
 }

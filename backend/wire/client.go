@@ -99,6 +99,8 @@ type Publish struct {
 	// Traceparent, if given, is the trace that the publication is part of (W3C Trace Context). Like
 	// the header of that name, one that is not valid counts for nothing.
 	Traceparent string `json:"traceparent,omitempty"`
+	// Durable asks for an answer only when the event is kept as the server's settings say.
+	Durable bool `json:"durable,omitempty"`
 }
 
 // Authenticate is the data of an authenticate.

@@ -108,6 +108,8 @@ const (
 	CodeIdempotencyConflict ErrorCode = "idempotency_conflict" // key used for another message
 	CodeQuotaExceeded       ErrorCode = "quota_exceeded"       // the warehouse keeps all it may
 	CodeReplaced            ErrorCode = "replaced"             // a newer connection of the user took its place
+	CodeNotDurable          ErrorCode = "not_durable"          // accepted and sent, but not confirmed as kept; see Accepted
+	CodeDurableUnsupported  ErrorCode = "durable_unsupported"  // nothing here can confirm it; nothing was sent
 	CodeInternal            ErrorCode = "internal"             // a fault of the server; see its log
 )
 
@@ -117,6 +119,8 @@ type Error struct {
 	Message string    `json:"message"`
 	// RetryAfter is in milliseconds; 0 when trying again does not help.
 	RetryAfter int64 `json:"retryAfter,omitempty"`
+	// Accepted is set with CodeNotDurable alone: where the event that was accepted stands.
+	Accepted *Position `json:"accepted,omitempty"`
 }
 
 // Errorf returns an *[Error] without RetryAfter. The message tells the caller what to change.

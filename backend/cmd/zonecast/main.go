@@ -36,6 +36,7 @@ type program struct {
 	Account      accountCommand      `cmd:"" help:"Make the line of OPERATORS_FILE for an operator. The password comes from the terminal or standard input."`
 	CheckHistory checkHistoryCommand `cmd:"" help:"Check what publishers and clients saw against the promises of the protocol; exit code 0 if all were kept, 1 if not."`
 	Quit         kong.VersionFlag    `name:"version" help:"Show the version."`
+	Conformance  conformanceCommand  `cmd:"" help:"Hold any server to the protocol, over all transports; a line per promise, exit code 0 if all are kept, 1 if not, 2 if it is no such server."`
 }
 
 type serveCommand struct{ config.Config }

@@ -132,7 +132,8 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
 	s.census.count = s.hub.Counts
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
-	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c), Tracer: s.tracer})
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c),
+		Durable: c.PublishDurable, Tracer: s.tracer})
 	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.closeListeners())
@@ -163,7 +164,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc,
-		Pace: s.hub.WaitForCapacity}, s.hub)
+		Pace: s.hub.WaitForCapacity, Durability: durability(s.config), OnDurable: s.onDurable()}, s.hub)
 	if err != nil {
 		return err
 	}

@@ -69,14 +69,24 @@ func (a *API) batch(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]any{"results": results})
 }
 
-// publishInOrder publishes the items with these indexes one after the other.
+// publishInOrder publishes the items with these indexes one after the other. Those that are durable
+// wait together, after the last one.
 func (a *API) publishInOrder(ctx context.Context, who *auth.Identity, items []publishing.Request, indexes []int, results []result) {
-	for _, i := range indexes {
-		position, err := a.Publisher.Publish(ctx, via, who, items[i])
+	confirms := make([]func(context.Context) error, len(indexes))
+	for n, i := range indexes {
+		position, confirm, err := a.Publisher.Accept(ctx, via, who, items[i])
 		if err != nil {
 			results[i].Error = wire.AsError(err)
 			continue
 		}
-		results[i].Position = &position
+		results[i].Position, confirms[n] = &position, confirm
+	}
+	for n, i := range indexes {
+		if confirms[n] == nil {
+			continue
+		}
+		if err := confirms[n](ctx); err != nil {
+			results[i] = result{Error: wire.AsError(err)}
+		}
 	}
 }

@@ -35,6 +35,9 @@ type Publication struct {
 	// Traceparent is the trace that the message is part of; empty for none. It is delivered with the
 	// message, and not kept.
 	Traceparent string
+	// Durable asks for Receipt.Confirm. It is refused with wire.CodeDurableUnsupported, and nothing
+	// is sent, where that can't be had.
+	Durable bool
 }
 
 // A Receipt answers a publication that was accepted.
@@ -42,6 +45,9 @@ type Receipt struct {
 	Offset wire.Offset
 	// Duplicate is true when the idempotency key was known and nothing was sent again.
 	Duplicate bool
+	// Confirm waits until the message is kept as [Durability] asks, or returns an error of
+	// wire.CodeNotDurable; the message stays accepted. nil unless the publication is durable.
+	Confirm func(context.Context) error
 }
 
 // A Message is one that the broker accepted.

@@ -182,6 +182,9 @@ func (b *Memory) forget(room wire.Room) {
 
 // Publish implements [Broker].
 func (b *Memory) Publish(_ context.Context, p Publication) (Receipt, error) {
+	if p.Durable {
+		return Receipt{}, errDurableUnsupported("this server keeps everything in memory alone: give it a Redis (REDIS_URL)")
+	}
 	receipt, over, err := b.publish(p)
 	if over {
 		b.evict()

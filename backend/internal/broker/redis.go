@@ -46,6 +46,10 @@ type RedisOptions struct {
 	MaxDataBytes int
 	// OnRefuse, if not nil, is called when something in Redis is not what an instance would write.
 	OnRefuse func(bus.Kind, bus.Refusal)
+	// Durability is what durable publications wait for (default: the disk, for 3 s).
+	Durability Durability
+	// OnDurable, if not nil, is called when a durable publication was confirmed, or not, after so long.
+	OnDurable func(result DurableResult, waited time.Duration)
 }
 
 // RedisTimings are the waits of the Redis broker. Zero values mean the defaults.
@@ -102,6 +106,7 @@ type Redis struct {
 	dialect     dialect
 	handler     Handler
 	committer   *committer
+	durable     *durable
 	usage       *usages
 	repairSlots chan struct{}   // holds a token for each repair that reads its history
 	ctx         context.Context // ends with Close
@@ -136,7 +141,7 @@ const (
 // OpenRedis begins to receive. It fails if the subscriptions can't be served.
 func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis, error) {
 	opts.Limits, opts.Timings, opts.Prefix = opts.Limits.withDefaults(), opts.Timings.withDefaults(), cmp.Or(opts.Prefix, redisconn.DefaultPrefix)
-	opts.MaxDataBytes = cmp.Or(opts.MaxDataBytes, wire.QueuedBytes)
+	opts.MaxDataBytes, opts.Durability = cmp.Or(opts.MaxDataBytes, wire.QueuedBytes), opts.Durability.withDefaults()
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -148,7 +153,7 @@ func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis,
 		b.dialect = sharded
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.committer, b.usage = newCommitter(b), newUsages(b)
+	b.committer, b.usage, b.durable = newCommitter(b), newUsages(b), newDurable(b)
 	if b.cluster == nil {
 		if _, err := b.readEmptyEpoch(ctx, wire.Room{}); err != nil {
 			return nil, errors.Join(fmt.Errorf("Redis at %s: %w", opts.Target, err), b.Close())
@@ -183,6 +188,11 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	if err := b.refuseIfSuspended(ctx, k.meta); err != nil {
 		return Receipt{}, b.unavailable("publish to "+p.Room.String(), err)
 	}
+	if p.Durable {
+		if err := b.durable.refuse(ctx, p.Room); err != nil {
+			return Receipt{}, err
+		}
+	}
 	names := []string{k.meta, k.stream, k.retained}
 	digest, key := "", ""
 	if p.IdempotencyKey != "" {
@@ -196,7 +206,7 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 			retainText(p.Retain), l.Messages, l.Age.Milliseconds(), l.Bytes, retention.most(l), wire.IdempotencyWindow.Milliseconds(),
 			b.attributes(&p), b.dialect.publish, digest, key, l.RetainAge.Milliseconds(),
 			left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents,
-			retention.Name, lines(retention.Drops), retention.keepsText(), retention.endsText(), retention.Expires)
+			retention.Name, lines(retention.Drops), retention.keepsText(), retention.endsText(), retention.Expires, p.Durable)
 	}
 	answer, err := commit(emptyEpoch)
 	if answer == askEmptyEpoch {
@@ -208,6 +218,11 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 		return Receipt{}, b.unavailable("publish to "+p.Room.String(), err)
 	}
 	parts := strings.Fields(answer)
+	var confirm func(context.Context) error
+	if p.Durable && len(parts) > 3 { // new or again
+		last := len(parts) - 1
+		confirm, parts = b.durable.begin(p.Room, parts[last]), parts[:last]
+	}
 	switch {
 	case len(parts) == 1 && parts[0] == "full":
 		return Receipt{}, retention.full(l, p.Room)
@@ -218,7 +233,7 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 		if err == nil && parts[3] != digest {
 			return Receipt{}, errOtherMessage(o)
 		}
-		return Receipt{Offset: o, Duplicate: true}, err
+		return Receipt{Offset: o, Duplicate: true, Confirm: confirm}, err
 	case len(parts) != 9:
 		return Receipt{}, fmt.Errorf("publish to %s: Redis answered %q", p.Room, answer)
 	}
@@ -234,7 +249,7 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 		before.Rooms = 1
 	}
 	b.usage.published(p.Room, before, after, false)
-	return Receipt{Offset: o}, nil
+	return Receipt{Offset: o, Confirm: confirm}, nil
 }
 
 // unavailable turns an error of Redis into one that the caller can read, and logs the cause.
@@ -356,7 +371,7 @@ func (b *Redis) Close() error {
 		c.reconnect() // ends its receiving; it makes no new connection
 	}
 	b.running.Wait()
-	return errors.Join(b.committer.close(), b.client.Close())
+	return errors.Join(b.committer.close(), b.durable.close(), b.client.Close())
 }
 
 // spawn runs f on a goroutine that Close waits for. After Close it does nothing and reports false.

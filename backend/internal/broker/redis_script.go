@@ -45,7 +45,8 @@ local function number(value) return tonumber(value or 0) end
 
 // publishScript accepts one message. It answers "new epoch n" and, before and after, the cost of
 // the history, the bytes and the number of retained events; "again epoch n digest" for an
-// idempotency key that is known; "full" when no further event may be retained in the room; or
+// idempotency key that is known, both with the id of Redis's replication history behind them when
+// that is asked for; "full" when no further event may be retained in the room; or
 // "quota name".
 //
 // The stream's entries have the id n-µs, and the event in the field e, or r when it is retained.
@@ -59,17 +60,19 @@ local function number(value) return tonumber(value or 0) end
 // window in ms, attributes, PUBLISH or SPUBLISH, digest, idempotency key, age of retained events in
 // ms (0 for any); then what the warehouse has left: rooms, history, retained bytes, retained
 // events; then what [Retention] says: the name, the names that it drops, those that it keeps ("-"
-// without Resets), each with a line break before and after; 0, or 1 and the id where an alert ends; when it expires in ms, 0
-// for never. Then the time in µs from which on nothing is done and "late µs" answered, 0 for never. What
-// is published and retained is "epoch n µs retain attributes event\ndata"; see
-// decodePayload.
+// without Resets), each with a line break before and after; 0, or 1 and the id where an alert ends;
+// when it expires in ms, 0 for never. Then whether the answer needs the id of the history, and the time
+// in µs from which on nothing is done and "late µs" answered, 0 for never. What is published and
+// retained is "epoch n µs retain attributes event\ndata"; see decodePayload.
 var publishScript = redis.NewScript(roomPreamble + `
-if ARGV[26] ~= '0' and tonumber(us) > tonumber(ARGV[26]) then return 'late ' .. us end
+if ARGV[27] ~= '0' and tonumber(us) > tonumber(ARGV[27]) then return 'late ' .. us end
+local history = ''
+if ARGV[26] == '1' then history = ' ' .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') end
 local window, key = tonumber(ARGV[11]), ARGV[15]
 local keyed = key ~= ''
 if keyed then
   local at, first = string.match(redis.call('HGET', KEYS[4], key) or '', '^(%d+) (.*)$')
-  if at and ms - at < window then return 'again ' .. first end
+  if at and ms - at < window then return 'again ' .. first .. history end
 end
 local event, data, retain = ARGV[4], ARGV[5], ARGV[6] == '1'
 local messages, age, most = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -183,7 +186,7 @@ if retain then
 end
 redis.call(ARGV[13], ARGV[3], message)
 return table.concat({'new', position, text(before), text(cost), text(rbytesBefore), text(rbytes), text(rcountBefore),
-  text(rcount)}, ' ')
+  text(rcount)}, ' ') .. history
 `)
 
 // positionScript answers {epoch, n, id of the last entry or nothing, how often retained events were

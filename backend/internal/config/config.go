@@ -54,6 +54,7 @@ type Config struct {
 	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time over which connections are closed on shutdown."`
 	Drain
 	Rebalance
+	Durable
 
 	MaxConnections           int           `env:"MAX_CONNECTIONS" default:"0" help:"Maximum connections; 0 = 19000 or what RLIMIT_NOFILE allows."`
 	MaxConnectionsPerUser    int           `env:"MAX_CONNECTIONS_PER_USER" default:"0" help:"Maximum connections of one user (the token's subject); 0 = unlimited."`
@@ -212,7 +213,8 @@ func (c *Config) Check() error {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
 	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
-	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(), c.Alerts.mistakes(), c.Base.mistakes())
+	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(),
+		c.Base.mistakes(), c.Alerts.mistakes(), c.Durable.mistakes(c.RedisURL))
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

@@ -28,6 +28,8 @@ type Problem struct {
 	Code wire.ErrorCode
 	// RetryAfter is in milliseconds; 0 when trying again does not help.
 	RetryAfter int64
+	// Accepted is where the event stands that was accepted all the same; nil for none.
+	Accepted *wire.Position
 }
 
 // status is the HTTP status of each code that the protocol has; the others are 400.
@@ -36,7 +38,8 @@ var status = map[wire.ErrorCode]int{
 	wire.CodeTooLarge: http.StatusRequestEntityTooLarge, wire.CodeLimitReached: http.StatusTooManyRequests,
 	wire.CodeRateLimited: http.StatusTooManyRequests, wire.CodeUnavailable: http.StatusServiceUnavailable,
 	wire.CodeIdempotencyConflict: http.StatusConflict, wire.CodeReplaced: http.StatusConflict, wire.CodeInternal: http.StatusInternalServerError,
-	wire.CodeQuotaExceeded: http.StatusInsufficientStorage,
+	wire.CodeQuotaExceeded: http.StatusInsufficientStorage, wire.CodeNotDurable: http.StatusGatewayTimeout,
+	wire.CodeDurableUnsupported: http.StatusNotImplemented,
 }
 
 // Of returns the problem of an error: a *wire.Error or an *echo.HTTPError; any other is the
@@ -47,7 +50,7 @@ func Of(err error) Problem {
 		return Problem{Status: refused.Code, Detail: fmt.Sprint(refused.Message)}
 	}
 	e := wire.AsError(err)
-	p := Problem{Status: http.StatusBadRequest, Detail: e.Message, Code: e.Code, RetryAfter: e.RetryAfter}
+	p := Problem{Status: http.StatusBadRequest, Detail: e.Message, Code: e.Code, RetryAfter: e.RetryAfter, Accepted: e.Accepted}
 	if s, ok := status[e.Code]; ok {
 		p.Status = s
 	}
@@ -66,6 +69,9 @@ func (p Problem) JSON() []byte {
 	fields := map[string]any{"title": http.StatusText(p.Status), "status": p.Status, "detail": p.Detail}
 	if p.Code != "" {
 		fields["code"] = p.Code
+	}
+	if p.Accepted != nil {
+		fields["accepted"] = p.Accepted
 	}
 	text, _ := json.Marshal(fields) // texts and a number
 	return text

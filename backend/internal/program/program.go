@@ -12,11 +12,12 @@ import (
 
 // debianPackage says which Debian package brings a program.
 var debianPackage = map[string]string{
-	"redis-server": "redis-server",
-	"nginx":        "nginx",
-	"prometheus":   "prometheus",
-	"promtool":     "prometheus",
-	"gcc":          "gcc libc6-dev",
+	"redis-server":  "redis-server",
+	"valkey-server": "valkey-server (on Debian 12 from bookworm-backports)",
+	"nginx":         "nginx",
+	"prometheus":    "prometheus",
+	"promtool":      "prometheus",
+	"gcc":           "gcc libc6-dev",
 }
 
 // systemFolders hold servers on Debian, and are not in everyone's PATH.

@@ -64,6 +64,10 @@ func (p *Publisher) tell(ctx context.Context, via string, room wire.Room, event 
 	if err != nil {
 		return fmt.Errorf("tell %s of %s: %w", room, event, err)
 	}
-	_, err = p.send(ctx, via, broker.Publication{Room: room, Event: event, Data: text, Retain: true, Caller: by})
-	return err
+	_, confirm, err := p.send(ctx, via, broker.Publication{Room: room, Event: event, Data: text, Retain: true, Caller: by,
+		Durable: p.opts.Durable})
+	if err != nil {
+		return err
+	}
+	return confirm(ctx)
 }

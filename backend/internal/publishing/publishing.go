@@ -32,6 +32,7 @@ type Request struct {
 	Conflate       string          `json:"conflate"`
 	IdempotencyKey string          `json:"idempotencyKey"`
 	Traceparent    string          `json:"traceparent"`
+	Durable        bool            `json:"durable"`
 }
 
 // Options of a [Publisher]. All but Tracer are needed.
@@ -51,6 +52,8 @@ type Options struct {
 	// Rate is the quota of messages that a warehouse may be published to with, through this
 	// instance; zero for no limit.
 	Rate limit.Rate
+	// Durable makes every publication durable.
+	Durable bool
 }
 
 // A Publisher checks, passes on and counts publications. It is safe for concurrent use.
@@ -69,22 +72,37 @@ func New(opts Options) *Publisher {
 }
 
 // Publish publishes what who asks for, and returns its place in the room. via is the way it came, a
-// label of the metrics. The duration is that of accepted publications, duplicates included, from
-// the end of the checks to the offset. The error is a *wire.Error, or the broker's.
+// label of the metrics. The error is a *wire.Error, or the broker's.
 func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity, r Request) (wire.Position, error) {
+	position, confirm, err := p.Accept(ctx, via, who, r)
+	if err == nil {
+		err = confirm(ctx)
+	}
+	if err != nil {
+		return wire.Position{}, err
+	}
+	return position, nil
+}
+
+// Accept is Publish without the wait of a durable publication: that is confirm, which returns at
+// once for others, and must be called. So several can wait together. The duration that is measured
+// is that of accepted publications, duplicates included, from the end of the checks to the offset.
+func (p *Publisher) Accept(ctx context.Context, via string, who *auth.Identity, r Request) (
+	_ wire.Position, confirm func(context.Context) error, _ error) {
 	publication, err := p.check(who, r)
 	if err != nil {
-		return wire.Position{}, p.Reject(via, err)
+		return wire.Position{}, nil, p.Reject(via, err)
 	}
 	publication.Traceparent = r.Traceparent
 	return p.send(ctx, via, publication)
 }
 
-// send publishes what was checked.
-func (p *Publisher) send(ctx context.Context, via string, publication broker.Publication) (wire.Position, error) {
+// send is Accept of what was checked.
+func (p *Publisher) send(ctx context.Context, via string, publication broker.Publication) (
+	_ wire.Position, confirm func(context.Context) error, _ error) {
 	began := time.Now()
 	if wait := p.rates.Spend(publication.Room.Warehouse, 1, began); wait > 0 {
-		return wire.Position{}, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.rates.Rate().Refill, wait))
+		return wire.Position{}, nil, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.rates.Rate().Refill, wait))
 	}
 	ctx, span, carried := p.opts.Tracer.Publish(ctx, publication.Traceparent, via, publication.Room, publication.Event)
 	publication.Traceparent = carried
@@ -94,7 +112,7 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 		if _, quota := errors.AsType[*broker.QuotaError](err); !quota { // the warehouse can't help it
 			p.rates.Return(publication.Room.Warehouse, 1)
 		}
-		return wire.Position{}, p.Reject(via, err)
+		return wire.Position{}, nil, p.Reject(via, err)
 	}
 	accepted := time.Now()
 	p.opts.Metrics.PublishDuration.Observe(accepted.Sub(began).Seconds())
@@ -104,7 +122,17 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 		p.opts.Metrics.PublishResult(via, metrics.ResultOK)
 		p.recent.note(publication.Room, accepted)
 	}
-	return wire.PositionOf(publication.Room, receipt.Offset), nil
+	position := wire.PositionOf(publication.Room, receipt.Offset)
+	return position, func(ctx context.Context) error {
+		if receipt.Confirm == nil {
+			return nil
+		}
+		err := receipt.Confirm(ctx)
+		if e, ok := errors.AsType[*wire.Error](err); ok {
+			e.Accepted = &position
+		}
+		return err
+	}, nil
 }
 
 // Reject counts a publication that err keeps from being published, and returns err. Callers use it
@@ -139,7 +167,7 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 	}
 	retain := r.Retain || broker.IsImplicit(r.Event, r.Data)
 	return broker.Publication{Room: room, Event: r.Event, Data: r.Data, Retain: retain, Conflate: r.Conflate,
-		IdempotencyKey: r.IdempotencyKey, Caller: who.Caller()}, nil
+		IdempotencyKey: r.IdempotencyKey, Caller: who.Caller(), Durable: r.Durable || p.opts.Durable}, nil
 }
 
 // DeleteRetained deletes what is retained of an event, if who may publish to the room. It reports

@@ -1,6 +1,7 @@
 package redisconn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ func (t *Target) greet(ctx context.Context, prefix string, log *slog.Logger) err
 		return fmt.Errorf("version %s is too old: 6.2 or newer is needed", version)
 	}
 	t.Sharded = major >= 7
-	switch mode := info["Server"]["redis_mode"]; {
+	switch mode := cmp.Or(info["Server"]["redis_mode"], info["Server"]["server_mode"]); { // Valkey's name
 	case mode == "sentinel":
 		return errors.New("this is a Sentinel: add ?master_name= with the name of what it watches")
 	case mode == "cluster" && t.single != nil:

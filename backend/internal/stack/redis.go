@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,12 +87,12 @@ func (s *Stack) startServer(ctx context.Context, name string, secret *secret, ar
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	return s.startProgram(ctx, name, secret, &s.Redises, append([]string{config, "--logfile", ""}, args...)...)
+	return s.startProgram(ctx, name, secret, &s.Redises, slices.Concat([]string{config, "--logfile", ""}, args, s.options.RedisArgs)...)
 }
 
 // startProgram starts redis-server as whatever the arguments make of it, at a port of its own.
 func (s *Stack) startProgram(ctx context.Context, name string, secret *secret, list *[]*Redis, args ...string) (*Redis, error) {
-	at, err := s.place(name, "redis-server")
+	at, err := s.place(name, s.options.redisProgram())
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,10 @@ type Options struct {
 	TLS bool
 	// Kind is the kind of Redis; one server unless it says otherwise.
 	Kind Kind
+	// RedisProgram is the server that is run as Redis (default redis-server); valkey-server speaks
+	// the same. RedisArgs are added to its arguments, like "--appendfsync", "always".
+	RedisProgram string
+	RedisArgs    []string
 	// Clock lets SetClock set the wall clocks of the Redis servers.
 	Clock bool
 	// Settings are environment variables for every instance, like "HISTORY_MESSAGES". They come
@@ -59,13 +63,15 @@ func (o Options) Programs() []string {
 	for _, p := range []struct {
 		name   string
 		needed bool
-	}{{"redis-server", o.Redis}, {"gcc", o.Clock}, {"nginx", o.Nginx}, {"prometheus", o.Prometheus}} {
+	}{{o.redisProgram(), o.Redis}, {"gcc", o.Clock}, {"nginx", o.Nginx}, {"prometheus", o.Prometheus}} {
 		if p.needed {
 			all = append(all, p.name)
 		}
 	}
 	return all
 }
+
+func (o Options) redisProgram() string { return cmp.Or(o.RedisProgram, "redis-server") }
 
 func (o Options) check() error {
 	var errs []error

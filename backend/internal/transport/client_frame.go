@@ -85,5 +85,5 @@ func (g *Gate) Publish(ctx context.Context, via string, who *auth.Identity, f wi
 		return wire.Position{}, g.Publisher.Reject(via, err)
 	}
 	return g.Publisher.Publish(ctx, via, who, publishing.Request{Warehouse: p.Warehouse, Zone: p.Zone, Event: p.Event,
-		Data: slices.Clone(p.Data), Conflate: p.Conflate, IdempotencyKey: p.IdempotencyKey, Traceparent: p.Traceparent})
+		Data: slices.Clone(p.Data), Conflate: p.Conflate, IdempotencyKey: p.IdempotencyKey, Durable: p.Durable, Traceparent: p.Traceparent})
 }

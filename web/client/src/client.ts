@@ -41,6 +41,11 @@ export interface Message<Data = unknown, Name extends string = string> {
    * makes one by itself.
    */
   idempotencyKey?: string;
+  /**
+   * The answer comes when Redis has it on disk or on replicas, as the server is set up. The error
+   * not_durable says that it was published, and that this is not known.
+   */
+  durable?: boolean;
 }
 
 export interface RequestOptions {

@@ -11,6 +11,8 @@ export type ServerErrorCode =
   | 'idempotency_conflict'
   | 'limit_reached'
   | 'quota_exceeded'
+  | 'not_durable'
+  | 'durable_unsupported'
   | 'rate_limited'
   | 'unauthenticated'
   | 'forbidden'

@@ -17,20 +17,24 @@ _TEMPORARY = {429, 502, 503, 504}
 
 
 async def publish(url: str, warehouse: str, zone: str | None, event: str, data: Any = None, *, key: str = "",
-                  retain: bool = False, idempotency_key: str = "", within: float = 30,
+                  retain: bool = False, durable: bool = False, idempotency_key: str = "", within: float = 30,
                   tls: ssl.SSLContext | None = None) -> dict[str, str]:
     """Publishes an event to a zone, or without a zone to the warehouse's own room.
 
     Returns {"room": …, "offset": …}. It tries again for `within` seconds, always with the same
     idempotency key: the event is published once however often it tries. Raises ZonecastError when
     the server refuses, ValueError for arguments that can't be sent, and OSError or TimeoutError
-    when there was no answer: then the event may have been published or not.
+    when there was no answer: then the event may have been published or not. With `durable` it
+    returns when Redis has the event on disk or on replicas, as the server is set up; an error with
+    the code not_durable says that it was published and that this is not known.
     """
     room = f"{quote(warehouse, safe='')}" + (f"/zones/{quote(zone, safe='')}" if zone else "")
     target = f"{check_base(url)}/api/v1/warehouses/{room}/broadcast"
     message: dict[str, Any] = {"event": event, "data": data}
     if retain:
         message["retain"] = True
+    if durable:
+        message["durable"] = True
     body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
     headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
     if key:
