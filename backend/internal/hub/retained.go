@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -61,7 +60,8 @@ func (h *Hub) RetainedIn(ctx context.Context, name wire.Room) ([]*wire.Message, 
 	}
 	defer h.release(r)
 	var all []*wire.Message
-	for _, f := range h.retainedUpTo(r, wire.Offset{N: math.MaxUint64}) {
+	_, frames := h.place(r, Join{})
+	for _, f := range frames {
 		frame, err := wire.DecodeServer(f.JSON)
 		if err != nil {
 			return nil, fmt.Errorf("read what is retained in %s: %w", name, err)
