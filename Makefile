@@ -24,7 +24,7 @@ demo: ## Start the server with a simulated shift (DEMO_SPEED=60, DEMO_SEED=2, DE
 .PHONY: build
 build: ## Build bin/zonecast and bin/loadtest
 	cd backend && go build -ldflags "-X main.version=$(VERSION)" -o ../bin/zonecast ./cmd/zonecast
-	cd loadtest && go build -o ../bin/loadtest .
+	cd loadtest && go build -ldflags "-X main.version=$(VERSION)" -o ../bin/loadtest .
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -71,7 +71,11 @@ FIRST_PORT ?= 18080 # of make stack
 .PHONY: up
 up: ## Start the full stack with docker compose, on http://127.0.0.1:8080; its secrets are in .env
 	@bash deploy/secrets.sh .env
-	VERSION=$(VERSION) docker compose up --build --wait
+	docker compose up --build --wait
+
+.PHONY: test-compose
+test-compose: ## Build the image, run the compose file in a container engine, restart and kill an instance under load (root, 10 minutes)
+	bash deploy/test-compose.sh
 
 .PHONY: pin
 pin: ## Add the digests of the images to docker-compose.yml and deploy/Dockerfile (needs docker and a registry)
@@ -164,6 +168,11 @@ vuln: ## Look for published weaknesses in all dependencies (govulncheck, npm aud
 .PHONY: sbom
 sbom: ## Write what everything is made of to bin/sbom (CycloneDX JSON)
 	@bash deploy/sbom.sh bin/sbom
+
+.PHONY: release
+release: ## Make the archives, checksums and SBOM of a release in bin/release (VERSION=1.2.0)
+	bash deploy/release.sh $(VERSION) bin/release
+	bash deploy/sbom.sh bin/release/sbom
 
 .PHONY: lint
 lint: ## Check formatting and run go vet

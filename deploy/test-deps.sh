@@ -15,6 +15,7 @@ need chromium chromium
 need ss iproute2
 need python3 python3
 need curl curl
+need systemd-analyze systemd
 need gcc "gcc libc6-dev" # the race detector and a clock that jumps
 
 for tool in go node npm; do

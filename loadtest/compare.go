@@ -57,6 +57,11 @@ func compare(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "loadtest compare:", err)
 		return exitUsage
 	}
+	if limit > 0 && len(c.Differences) > 0 {
+		fmt.Fprintf(stderr, "loadtest compare: these runs are not alike (%s), so --worse can't judge them: compare runs of the same settings\n",
+			strings.Join(c.Differences, "; "))
+		return exitUsage
+	}
 	if limit > 0 && c.Worse(limit/100) {
 		return exitMissed
 	}

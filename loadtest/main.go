@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -42,10 +43,21 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second Ctrl-C ends the program at once
+	ctx, stop := interruptible(context.Background())
+	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
+
+// interruptible returns a context that ends with the first signal to end, so that what was measured is
+// reported, also when a terminal goes away. The second one ends the program at once.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// version is set by the build.
+var version = "dev"
 
 // run is the program: everything but the signals and the exit.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -55,6 +67,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return compare(args[1:], stdout, stderr)
 		case "worker":
 			return runWorker(ctx, args[1:], stderr)
+		case "--version":
+			fmt.Fprintln(stdout, "loadtest", version, runtime.Version())
+			return exitGood
 		}
 	}
 	return measure(ctx, args, stdout, stderr)
@@ -102,15 +117,7 @@ func spawn() *exec.Cmd {
 }
 
 func exitCode(r *report.Result) int {
-	switch {
-	case r.Invalid != "":
-		return exitInvalid
-	case len(r.Failures) > 0:
-		return exitFailed
-	case r.Missed() > 0:
-		return exitMissed
-	}
-	return exitGood
+	return map[string]int{report.Passed: exitGood, report.Failed: exitFailed, report.Missed: exitMissed, report.Invalid: exitInvalid}[r.Verdict]
 }
 
 // printUsage writes each mistake on a line of its own.

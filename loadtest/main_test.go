@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,6 +82,27 @@ func TestExitCodes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A run that is ended, also because its terminal went away, reports what was measured.
+func TestAHangupInterrupts(t *testing.T) {
+	ctx, stop := interruptible(t.Context())
+	defer stop()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(10 * time.Second):
+		t.Error("SIGHUP does not end the run")
+	}
+}
+
+func TestVersionIsSaid(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"--version"}, &stdout, &stderr); code != exitGood || !strings.HasPrefix(stdout.String(), "loadtest "+version) {
+		t.Errorf("exit code %d, %q, %q", code, stdout.String(), stderr.String())
 	}
 }
 
@@ -238,12 +260,15 @@ func TestCompare(t *testing.T) {
 		}
 		return path
 	}
-	r := report.Result{Schema: report.Schema, Latency: report.Times{Count: 1, P95: 10, P99: 20}}
+	r := report.Result{Schema: report.Schema, Settings: report.Settings{Connections: 5}, Latency: report.Times{Count: 1, P95: 10, P99: 20}}
 	before := write("before.json", r)
-	r.Latency.P95, r.Latency.P99, r.Settings.Connections = 15, 10, 5
+	r.Latency.P95, r.Latency.P99 = 15, 10
 	after := write("after.json", r)
 	r.Latency.P95, r.Latency.P99, r.Failures = 10, 20, []string{"the run ended early: interrupted"}
 	failed := write("failed.json", r)
+	unlike := r
+	unlike.Settings.Connections, unlike.Failures = 6, nil
+	unalike := write("unlike.json", unlike)
 	r.Schema++
 	newer := write("newer.json", r)
 	other := filepath.Join(folder, "other.txt")
@@ -255,7 +280,9 @@ func TestCompare(t *testing.T) {
 		want int
 		says []string
 	}{
-		{[]string{before, after}, exitGood, []string{"+50.0 %  worse", "-50.0 %  better", "not the same run: connections: 0 and 5"}},
+		{[]string{before, after}, exitGood, []string{"+50.0 %  worse", "-50.0 %  better"}},
+		{[]string{after, unalike}, exitGood, []string{"not the same run: connections: 5 and 6", "-33.3 %\n"}},
+		{[]string{"--worse=10%", after, unalike}, exitUsage, []string{"these runs are not alike (connections: 5 and 6)"}},
 		{[]string{"--worse=10%", before, after}, exitMissed, []string{"worse"}},
 		{[]string{"--worse=60%", before, after}, exitGood, nil},
 		{[]string{before, after, "--worse", "10%"}, exitMissed, []string{"worse"}},

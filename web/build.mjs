@@ -57,6 +57,8 @@ async function copies() {
     'plex-license.txt': join(plex, 'LICENSE'),
     'htmx-license.txt': join(packageOf('htmx.org'), 'LICENSE'),
     'mark.svg': join(here, 'assets', 'mark.svg'),
+    'mark-degraded.svg': join(here, 'assets', 'mark-degraded.svg'),
+    'mark-down.svg': join(here, 'assets', 'mark-down.svg'),
   };
   return Promise.all(Object.entries(sources).map(async ([name, from]) => [name, await readFile(from)]));
 }

@@ -21,14 +21,17 @@ import (
 type composeFile struct {
 	Services map[string]composeService `yaml:"services"`
 	Volumes  map[string]any            `yaml:"volumes"`
-	Networks map[string]struct {
+	// NotPassed names the settings that the instances can't be given alone.
+	NotPassed []string `yaml:"x-not-passed"`
+	Networks  map[string]struct {
 		Internal bool `yaml:"internal"`
 	} `yaml:"networks"`
 }
 
 type composeService struct {
-	Image string `yaml:"image"`
-	Build *struct {
+	Image      string `yaml:"image"`
+	PullPolicy string `yaml:"pull_policy"`
+	Build      *struct {
 		Context    string            `yaml:"context"`
 		Dockerfile string            `yaml:"dockerfile"`
 		Args       map[string]string `yaml:"args"`
@@ -72,6 +75,9 @@ func TestComposeNamesOnlyWhatExists(t *testing.T) {
 		t.Errorf("services are %v, want %v", serviceNames(compose), want)
 	}
 	for name, service := range compose.Services {
+		if len(service.Healthcheck.Test) == 0 {
+			t.Errorf("%s has no health check", name)
+		}
 		for dependency, how := range service.DependsOn {
 			other, ok := compose.Services[dependency]
 			if !ok {
@@ -148,7 +154,7 @@ func TestComposeRunsForLong(t *testing.T) {
 		if service.Deploy.Resources.Limits.Memory == "" {
 			t.Errorf("%s has no limit of memory", name)
 		}
-		if service.Build == nil && !pinned.MatchString(service.Image) {
+		if !slices.Contains(backends, name) && !pinned.MatchString(service.Image) {
 			t.Errorf("%s: the image %s names no exact version", name, service.Image)
 		}
 	}
@@ -218,6 +224,49 @@ func TestSettingsExist(t *testing.T) {
 		if !slices.Contains(runtime, variable) && !strings.Contains(documented, "`"+variable+"`") {
 			t.Errorf("%s uses %s, which docs/configuration.md does not know", file, variable)
 		}
+	}
+}
+
+// Every setting of the program can be set from outside of the compose file, or is named there as one
+// that can't be passed on alone.
+func TestComposePassesEverySettingOn(t *testing.T) {
+	compose := readCompose(t)
+	known := map[string]bool{}
+	for _, name := range regexp.MustCompile("(?m)^\\| (`[A-Z_`, ]+`) \\|").FindAllStringSubmatch(readFile(t, "docs/configuration.md"), -1) {
+		for setting := range strings.SplitSeq(name[1], ", ") {
+			known[strings.Trim(setting, "`")] = true
+		}
+	}
+	if len(known) < 60 {
+		t.Fatalf("docs/configuration.md has %d settings", len(known))
+	}
+	for setting := range known {
+		_, passed := compose.Services["backend-1"].Environment[setting]
+		if passed == slices.Contains(compose.NotPassed, setting) {
+			t.Errorf("%s: passed on %v, named under x-not-passed %v: want one of them", setting, passed, !passed)
+		}
+	}
+	for _, setting := range compose.NotPassed {
+		if !known[setting] {
+			t.Errorf("x-not-passed names %s, which is no setting", setting)
+		}
+	}
+}
+
+// All three instances are one image, built once: three builds of one tag at once fail on some
+// engines. The version is the same whoever starts the stack.
+func TestTheImageIsBuiltOnce(t *testing.T) {
+	compose := readCompose(t)
+	for name, service := range compose.Services {
+		if got, want := service.Build != nil, name == "backend-1"; got != want {
+			t.Errorf("%s is built: %v, want %v", name, got, want)
+		}
+		if slices.Contains(backends, name) && (service.Image != compose.Services["backend-1"].Image || service.PullPolicy != "never") {
+			t.Errorf("%s has the image %s, pulled %q", name, service.Image, service.PullPolicy)
+		}
+	}
+	if strings.Contains(readFile(t, "Makefile"), "VERSION) docker compose up") {
+		t.Error("make up gives another VERSION than docker compose up takes")
 	}
 }
 
@@ -309,9 +358,8 @@ func plain(service composeService) any {
 		}
 	}
 	service.Environment = nil
-	build := service.Build
 	service.Build = nil
-	return []any{service, fmt.Sprintf("%+v", *build), variables}
+	return []any{service, variables}
 }
 
 func value(given *string) string {

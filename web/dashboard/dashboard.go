@@ -29,6 +29,10 @@ const Prefix = "/ui/"
 // serves: it shares the connections out among the instances, and leads back to Prefix.
 const RebalancePath = Prefix + "rebalance"
 
+// DismissPath is what the button of an instance that is gone is posted to, with its id, which whoever
+// mounts the dashboard serves: the instance is forgotten, and it leads back to Prefix.
+const DismissPath = Prefix + "dismiss"
+
 // maxViewers is how many event streams are open at once; one more is answered 503.
 const maxViewers = 100
 
@@ -68,6 +72,8 @@ type Viewer struct {
 	Name string
 	// CanSignOut says that there is a session that can be ended.
 	CanSignOut bool
+	// CanDismiss says that instances that are gone may be dismissed.
+	CanDismiss bool
 	// CanRebalance says that the button for it is of use.
 	CanRebalance bool
 	// Limited says that only rooms of Warehouses are shown.

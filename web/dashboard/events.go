@@ -25,6 +25,10 @@ type section struct {
 // few seconds takes the server for lost.
 func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead { // which asks for the header alone, and would wait for the end of the stream
+		if d.viewers.Load() >= maxViewers {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Cache-Control", "no-store")
 		return
@@ -50,9 +54,15 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	head.Set("X-Content-Type-Options", "nosniff")
 
 	sent := map[string][]byte{}
+	var rank map[Zone]int
 	for {
 		f, changed := d.next()
-		if err := d.send(r.Context(), w, d.viewOf(f, r), sent); err != nil {
+		v := d.viewOf(f, r)
+		if v.busiest && rank == nil {
+			rank = v.ranks()
+		}
+		v.rank = rank
+		if err := d.send(r.Context(), w, v, sent); err != nil {
 			d.opts.Log.Debug("dashboard viewer left", "error", err)
 			return
 		}

@@ -279,7 +279,7 @@ func TestAViewerWhoIsLimitedSeesTheRoomsOfTheirWarehouses(t *testing.T) {
 			t.Errorf("the page lacks %s", shown)
 		}
 	}
-	if f := d.latest.Load(); len(f.Warehouses) != 2 || len(f.Zones) != 2 {
+	if f := d.latest.Load(); len(f.Warehouses) != 2 || len(f.Zones) != 3 {
 		t.Error("the figures of all have changed")
 	}
 }

@@ -40,6 +40,26 @@ function enter(link: 'connecting' | 'live' | 'lost'): void {
   document.title = link === 'lost' ? `Connection lost – ${title}` : title;
 }
 
+/** Title and icon of the tab say what the verdict says, unless the page does not know. */
+function showVerdict(): void {
+  const level = document.getElementById('verdict')?.dataset.level ?? 'ok';
+  const live = page.dataset.link === 'live';
+  if (live) document.title = level === 'ok' ? title : `${level === 'down' ? 'Down' : 'Degraded'} – ${title}`;
+  const icon = document.getElementById('icon');
+  const address = icon?.dataset[live ? level : 'down'];
+  if (icon && address && icon.getAttribute('href') !== address) icon.setAttribute('href', address);
+}
+
+/** The build that this page is of. */
+const build = document.getElementById('asof')?.dataset.build;
+
+/** Offers to load the page anew when the server has another version of it. */
+function compareBuild(): void {
+  const now = document.getElementById('asof')?.dataset.build;
+  const place = document.getElementById('renew');
+  if (place) place.hidden = !now || now === build;
+}
+
 function say(id: string, text: string, hidden: boolean): void {
   const place = document.getElementById(id);
   if (!place) return;
@@ -51,6 +71,11 @@ function heard(): void {
   heardAt = listeningSince = performance.now();
   heardWhen = new Date();
   enter('live');
+  // htmx has put the message in its place by then.
+  requestAnimationFrame(() => {
+    showVerdict();
+    compareBuild();
+  });
 }
 
 /** Opens the stream anew: by ending what hangs, or where nothing is under way, by beginning. */
@@ -60,9 +85,17 @@ function reconnect(): void {
   else document.getElementById('stream')?.dispatchEvent(new CustomEvent('zonecast:reconnect'));
 }
 
-/** Leads to the sign-in page, and from there back to this one, when the server is there but the session has ended. */
-async function signInAgain(): Promise<void> {
-  const answer = await fetch(`${base}/ui/events`, { method: 'HEAD' }).catch(() => undefined);
+/** Why the stream ended, by what the server answers; other answers and none are a connection that is lost. */
+const REFUSALS: Record<number, string> = {
+  403: 'You may not see this page any more: sign in as somebody who may. What stands below was true before.',
+  503: 'Too many dashboards are open, or the server is leaving: close some of them. What stands below was true before.',
+};
+
+/** Leads to the sign-in page and back when the session has ended; else says why the server refuses the stream. */
+async function explainRefusal(): Promise<void> {
+  const answer = await fetch(`${base}/ui/events`, { method: 'HEAD', signal: AbortSignal.timeout(3_000) }).catch(() => undefined);
+  const refusal = REFUSALS[answer?.status ?? 0];
+  if (refusal && page.dataset.link === 'lost') say('lost', refusal, false);
   if (answer?.status !== 401) return;
   // The server adds the base to where it redirects.
   const next = encodeURIComponent(location.pathname.slice(base.length) + location.search);
@@ -85,7 +118,8 @@ document.addEventListener('htmx:sse:close', (event) => {
 document.addEventListener('htmx:sse:after:message', heard);
 document.addEventListener('htmx:sse:error', () => {
   enter('lost');
-  void signInAgain();
+  showVerdict();
+  void explainRefusal();
 });
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) return;

@@ -1,6 +1,9 @@
 package dashboard
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 const (
 	// rateWindow is what the rates on the page are an average of: short enough to follow, long
@@ -48,11 +51,14 @@ type reading struct {
 	Instance
 }
 
+// key is what an instance is followed by.
+func (i Instance) key() string { return cmp.Or(i.ID, i.Name) }
+
 // observe adds a snapshot.
 func (m *meter) observe(at time.Time, s Snapshot) {
 	now := sample{at: at, connections: s.Connections}
 	for _, inst := range s.Instances {
-		was, known := m.before[inst.Name]
+		was, known := m.before[inst.key()]
 		elapsed := at.Sub(was.at).Seconds()
 		if !known || !was.UpSince.Equal(inst.UpSince) || elapsed <= 0 {
 			continue
@@ -83,7 +89,7 @@ func (m *meter) remember(at time.Time, s Snapshot) {
 		}
 	}
 	for _, inst := range s.Instances {
-		m.before[inst.Name] = reading{at: at, Instance: inst}
+		m.before[inst.key()] = reading{at: at, Instance: inst}
 	}
 }
 

@@ -2,8 +2,8 @@ package dashboard
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/zonecast/zonecast/web/internal/example"
@@ -24,10 +24,13 @@ func (d *Dashboard) viewOf(f *figures, r *http.Request) view {
 		filter = filter[:maxFilterLen]
 	}
 	viewer := d.opts.Viewer(r)
+	number, _ := strconv.Atoi(r.URL.Query().Get("page")) // one that is none is the first
 	return view{
 		figures:     f.shownTo(viewer),
 		viewer:      viewer,
 		filter:      strings.ToValidUTF8(filter, ""),
+		busiest:     r.URL.Query().Get("sort") == "connections",
+		page:        number,
 		origin:      example.Origin(r),
 		keyRequired: d.opts.KeyRequired,
 	}
@@ -58,10 +61,7 @@ func (v view) limitText() string {
 
 // eventsAddress is the event stream of this view.
 func (v view) eventsAddress() string {
-	if v.filter == "" {
-		return Prefix + "events"
-	}
-	return Prefix + "events?filter=" + url.QueryEscape(v.filter)
+	return v.address(Prefix+"events", v.busiest, v.page)
 }
 
 // welcomeExample is a command that publishes to the zone whose screen the welcome names.

@@ -9,6 +9,12 @@ type Snapshot struct {
 	Instances []Instance
 	// Missing names the instances that should have answered and did not.
 	Missing []string
+	// Gone are the instances that stopped without taking leave, those in Missing included, in any
+	// order, until they are back or someone dismisses them.
+	Gone []Gone
+	// LastKnown is how many of Connections, and of the rooms', are what instances that can't be asked
+	// said last: while the broker is away.
+	LastKnown int
 	// Incomplete says why instances may be missing, those that nobody knows of included. The
 	// figures are complete when it is empty.
 	Incomplete string
@@ -26,6 +32,15 @@ type Snapshot struct {
 	Broker string
 }
 
+// A Gone is an instance that stopped without taking leave.
+type Gone struct {
+	// ID is what it is dismissed by.
+	ID, Name string
+	Since    time.Time
+	// Connections is how many it held; -1 when that is not known.
+	Connections int
+}
+
 // A Warehouse is the room of a whole warehouse.
 type Warehouse struct {
 	Name        string
@@ -41,7 +56,8 @@ type Zone struct {
 
 // An Instance is one running server.
 type Instance struct {
-	// Name is unique in the cluster.
+	// ID is the running process's own; Name should be, too.
+	ID      string
 	Name    string
 	Version string
 	UpSince time.Time

@@ -1,8 +1,10 @@
 package dashboard
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,6 +26,10 @@ type view struct {
 	*figures
 	viewer Viewer
 	filter string
+	// busiest sorts the zones by their connections; rank is the order that a stream began with.
+	busiest bool
+	rank    map[Zone]int
+	page    int // of the zones, from 1
 	// origin is the address that the viewer reached the server at, "http://host:port".
 	origin      string
 	keyRequired bool
@@ -32,8 +38,12 @@ type view struct {
 // waiting reports whether there were no figures yet at all.
 func (v view) waiting() bool { return v.taken.IsZero() }
 
-// empty reports whether a running system waits for its first client.
-func (v view) empty() bool { return !v.waiting() && v.Connections == 0 && len(v.Missing) == 0 }
+// empty reports whether a running system waits for its first client: nobody was ever here.
+func (v view) empty() bool {
+	served := func(i Instance) bool { return i.Delivered > 0 }
+	return !v.waiting() && v.Connections == 0 && len(v.Gone)+len(v.Missing) == 0 && v.busy.Until.IsZero() &&
+		!slices.ContainsFunc(v.Instances, served)
+}
 
 // withoutSubscribers reports whether events are published that nobody is connected to see.
 func (v view) withoutSubscribers() bool {
@@ -54,6 +64,7 @@ func (v view) recentRows() []roomRow {
 func (v view) sections() []section {
 	return []section{
 		{"asof", asOf(v)},
+		{"verdict", verdictLine(v)},
 		{"notices", notices(v)},
 		{"totals", totals(v)},
 		{"welcome", welcome(v)},
@@ -138,16 +149,40 @@ func unitOf(r rate) string {
 	return "/s"
 }
 
-// instanceRows are the instances that the table shows, and missingRows the silent ones, which come
+// instanceRows are the instances that the table shows, and goneRows the silent ones, which come
 // after them.
 func (v view) instanceRows() []Instance { return v.Instances[:min(len(v.Instances), maxInstanceRows)] }
 
-func (v view) missingRows() []string {
-	return v.Missing[:min(len(v.Missing), maxInstanceRows-len(v.instanceRows()))]
+func (v view) goneRows() []Gone {
+	all := v.gone()
+	return all[:min(len(all), maxInstanceRows)]
+}
+
+// gone are those that are gone, and those that are missed without having been seen.
+func (v view) gone() []Gone {
+	all := slices.Clone(v.Gone)
+	for _, name := range v.Missing {
+		if !slices.ContainsFunc(all, func(g Gone) bool { return g.Name == name }) {
+			all = append(all, Gone{Name: name, Connections: -1})
+		}
+	}
+	return all
+}
+
+// text says since when an instance does not answer, and what it held.
+func (g Gone) text() string {
+	text := "no answer"
+	if !g.Since.IsZero() {
+		text += " since " + clock(g.Since)
+	}
+	if g.Connections >= 0 {
+		text += ", held " + plural(g.Connections, "client")
+	}
+	return text
 }
 
 func (v view) hiddenInstances() int {
-	return v.expected() - len(v.instanceRows()) - len(v.missingRows())
+	return len(v.Instances) + len(v.gone()) - len(v.instanceRows()) - len(v.goneRows())
 }
 
 // instanceCount is "3", or "2 of 3 answered".
@@ -167,6 +202,11 @@ type roomRow struct {
 
 func (r roomRow) shareText() string { return strconv.Itoa(r.Share) }
 
+// id is the row's own, so that it is the same row after a change.
+func (r roomRow) id() string {
+	return "zone-" + url.PathEscape(r.Warehouse) + "/" + url.PathEscape(r.Zone)
+}
+
 // screen is the address of the wall display of a zone.
 func (r roomRow) screen() string {
 	return "/screen/" + url.PathEscape(r.Warehouse) + "/" + url.PathEscape(r.Zone)
@@ -174,7 +214,7 @@ func (r roomRow) screen() string {
 
 // filterAddress is this page with the zones of one warehouse.
 func (r roomRow) filterAddress() string {
-	return Prefix + "?filter=" + url.QueryEscape(r.Warehouse)
+	return Prefix + "?filter=" + url.QueryEscape(warehouseWord+r.Warehouse)
 }
 
 // A list is what a table of rooms shows.
@@ -182,40 +222,113 @@ type list struct {
 	Rows  []roomRow
 	Found int // that the filter lets through
 	Total int
+	Page  int // from 1
+	Pages int
 }
 
 // more is how many rows did not fit.
 func (l list) more() int { return l.Found - len(l.Rows) }
 
+// warehouses are those with a zone that the filter lets through, or whose name it does.
 func (v view) warehouses() list {
-	rows := make([]roomRow, 0, min(len(v.Warehouses), maxWarehouseRows))
-	for _, w := range v.Warehouses[:min(len(v.Warehouses), maxWarehouseRows)] {
-		rows = append(rows, roomRow{Warehouse: w.Name, Connections: w.Connections})
-	}
-	return list{Rows: withShares(rows), Found: len(v.Warehouses), Total: len(v.Warehouses)}
-}
-
-func (v view) zones() list {
-	l := list{Total: len(v.Zones)}
-	words := strings.Fields(strings.ToLower(v.filter))
+	l := list{Total: len(v.Warehouses), Page: 1, Pages: 1}
+	words := v.words()
+	found := map[string]bool{}
 	for _, z := range v.Zones {
-		if !matches(z, words) {
+		found[z.Warehouse] = found[z.Warehouse] || matches(z, words)
+	}
+	for _, w := range v.Warehouses {
+		if !found[w.Name] && !matches(Zone{Warehouse: w.Name}, words) {
 			continue
 		}
 		l.Found++
-		if len(l.Rows) < maxZoneRows {
-			l.Rows = append(l.Rows, roomRow{Warehouse: z.Warehouse, Zone: z.Name, Connections: z.Connections})
+		if len(l.Rows) < maxWarehouseRows {
+			l.Rows = append(l.Rows, roomRow{Warehouse: w.Name, Connections: w.Connections})
 		}
 	}
 	l.Rows = withShares(l.Rows)
 	return l
 }
 
-// matches reports whether each word stands somewhere in the name of the warehouse or of the zone.
+func (v view) zones() list {
+	l := list{Total: len(v.Zones)}
+	words := v.words()
+	found := slices.DeleteFunc(slices.Clone(v.Zones), func(z Zone) bool { return !matches(z, words) })
+	if v.rank != nil {
+		slices.SortStableFunc(found, func(a, b Zone) int { return cmp.Compare(v.rankOf(a), v.rankOf(b)) })
+	} else if v.busiest {
+		slices.SortStableFunc(found, busiestFirst)
+	}
+	l.Found, l.Pages = len(found), max(1, (len(found)+maxZoneRows-1)/maxZoneRows)
+	l.Page = min(max(v.page, 1), l.Pages)
+	for _, z := range found[(l.Page-1)*maxZoneRows : min(l.Page*maxZoneRows, len(found))] {
+		l.Rows = append(l.Rows, roomRow{Warehouse: z.Warehouse, Zone: z.Name, Connections: z.Connections})
+	}
+	l.Rows = withShares(l.Rows)
+	return l
+}
+
+func busiestFirst(a, b Zone) int { return cmp.Compare(b.Connections, a.Connections) }
+
+// ranks returns the zones' places, the busiest first, so that a stream can keep to them: rows that
+// moved each second could not be clicked.
+func (v view) ranks() map[Zone]int {
+	rank := map[Zone]int{}
+	for i, z := range slices.SortedStableFunc(slices.Values(v.Zones), busiestFirst) {
+		rank[Zone{Warehouse: z.Warehouse, Name: z.Name}] = i
+	}
+	return rank
+}
+
+// rankOf is a zone's place; those that came since follow.
+func (v view) rankOf(z Zone) int {
+	if rank, ok := v.rank[Zone{Warehouse: z.Warehouse, Name: z.Name}]; ok {
+		return rank
+	}
+	return len(v.rank)
+}
+
+// address is this page, or the stream of it, with what the viewer chose: in this order, at this page.
+func (v view) address(at string, busiest bool, page int) string {
+	query := url.Values{}
+	if v.filter != "" {
+		query.Set("filter", v.filter)
+	}
+	if busiest {
+		query.Set("sort", "connections")
+	}
+	if page > 1 {
+		query.Set("page", strconv.Itoa(page))
+	}
+	if len(query) == 0 {
+		return at
+	}
+	return at + "?" + query.Encode()
+}
+
+// sortedBy says whether a column is what the rows are sorted by, as aria-sort does.
+func sortedBy(on bool, direction string) string {
+	if on {
+		return direction
+	}
+	return "none"
+}
+
+func (v view) words() []string { return strings.Fields(v.filter) }
+
+// warehouseWord, before a name, lets exactly this warehouse through.
+const warehouseWord = "warehouse:"
+
+// matches reports whether each word stands somewhere in the name of the warehouse or of the zone,
+// or is warehouse: and the warehouse's name.
 func matches(z Zone, words []string) bool {
 	name := strings.ToLower(z.Warehouse + "/" + z.Name)
 	for _, w := range words {
-		if !strings.Contains(name, w) {
+		if exact, ok := strings.CutPrefix(w, warehouseWord); ok {
+			if z.Warehouse != exact {
+				return false
+			}
+		} else if !strings.Contains(name, strings.ToLower(w)) {
 			return false
 		}
 	}
@@ -236,10 +349,9 @@ func withShares(rows []roomRow) []roomRow {
 // zoneCount says what the list of zones left out.
 func zoneCount(l list) string {
 	switch {
-	case l.more() > 0 && l.Found < l.Total:
-		return fmt.Sprintf("and %s more of %s that match", grouped(int64(l.more())), grouped(int64(l.Found)))
-	case l.more() > 0:
-		return fmt.Sprintf("and %s more: filter to find them", grouped(int64(l.more())))
+	case l.Pages > 1:
+		first := (l.Page-1)*maxZoneRows + 1
+		return fmt.Sprintf("%s to %s of %s", grouped(int64(first)), grouped(int64(first+len(l.Rows)-1)), plural(l.Found, "zone"))
 	case l.Found < l.Total:
 		return fmt.Sprintf("%s of %s match", grouped(int64(l.Found)), plural(l.Total, "zone"))
 	}

@@ -25,6 +25,7 @@ function keepAwake(): void {
   ask();
 }
 
+/** Until someone points at something, the page has neither a pointer nor buttons, which take room from what alerts say. */
 function hidePointer(): void {
   const { documentElement: page } = document;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -33,6 +34,6 @@ function hidePointer(): void {
     clearTimeout(timer);
     timer = setTimeout(() => page.setAttribute('data-idle', ''), IDLE);
   };
-  addEventListener('pointermove', moved);
-  moved();
+  for (const event of ['pointermove', 'pointerdown', 'keydown']) addEventListener(event, moved);
+  page.setAttribute('data-idle', '');
 }

@@ -17,10 +17,23 @@ type checkCommand struct {
 	Connect bool `help:"Connect to Redis as well."`
 }
 
+// checkNamed finds what is wrong with what the settings name: files of keys, the URL of Redis and its
+// certificates.
+func (c *checkCommand) checkNamed() error {
+	options := c.AuthOptions()
+	err := options.CheckFiles()
+	if c.RedisURL != "" {
+		if wrong := redisconn.Check(redisOptions(&c.Config, nil)); wrong != nil {
+			err = errors.Join(err, fmt.Errorf("REDIS_URL: %w", wrong))
+		}
+	}
+	return err
+}
+
 // Run is called by kong.
 func (c *checkCommand) Run(ctx context.Context, stdout io.Writer) error {
 	_, err := c.Connections(descriptors())
-	if err := errors.Join(c.Check(), err); err != nil {
+	if err := errors.Join(c.Check(), err, c.checkNamed()); err != nil {
 		return &startError{err}
 	}
 	where := c.Listen
@@ -47,7 +60,7 @@ func (c *checkCommand) Run(ctx context.Context, stdout io.Writer) error {
 	}
 	target, err := redisconn.Find(ctx, redisOptions(&c.Config, nil))
 	if err == nil {
-		err = target.CheckChannels(ctx, c.RedisPrefix)
+		err = errors.Join(target.CheckChannels(ctx, c.RedisPrefix), target.CheckFormat(ctx, c.RedisPrefix))
 	}
 	if err != nil {
 		return &startError{fmt.Errorf("REDIS_URL: %w", err)}

@@ -41,9 +41,23 @@ func rooms(census hub.Counts) cluster.Rooms {
 // snapshot is what the dashboard shows of the cluster.
 func (s *server) snapshot() dashboard.Snapshot {
 	view := s.cluster.View()
-	totals := view.Totals()
-	out := dashboard.Snapshot{Broker: s.brokerKind(), Missing: view.Silent, Incomplete: view.Incomplete,
-		Connections: totals.Connections}
+	out := dashboard.Snapshot{Broker: s.brokerKind(), Missing: view.Silent, Incomplete: view.Incomplete}
+	for _, g := range view.Gone {
+		gone := dashboard.Gone{ID: g.ID, Name: g.Name, Since: g.Since, Connections: -1}
+		if g.Last != nil {
+			gone.Connections = g.Last.Connections
+		}
+		out.Gone = append(out.Gone, gone)
+	}
+	known := view
+	for _, g := range view.Gone { // the clients of those that went with Redis are where they were, as far as anyone knows
+		if g.WithRedis && g.Last != nil && slices.Contains(view.Silent, g.Name) {
+			known.Nodes = append(known.Nodes, *g.Last)
+			out.LastKnown += g.Last.Connections
+		}
+	}
+	totals := known.Totals()
+	out.Connections = totals.Connections
 	for _, n := range view.Nodes {
 		out.Instances = append(out.Instances, instance(n))
 	}
@@ -68,7 +82,7 @@ func distinct(rooms []wire.Room) []wire.Room {
 }
 
 func instance(n cluster.Node) dashboard.Instance {
-	i := dashboard.Instance{Name: n.Name, Version: n.Version, UpSince: n.Started,
+	i := dashboard.Instance{ID: n.ID, Name: n.Name, Version: n.Version, UpSince: n.Started,
 		Connections: n.Connections, QueueBytes: n.QueueBytes,
 		Broker:    dashboard.BrokerLink{Up: n.Reason == "", DownSince: n.BrokerDownSince, Detail: n.Reason},
 		Published: n.Published, Delivered: n.Delivered, Latency: dashboard.Histogram(n.Latency)}

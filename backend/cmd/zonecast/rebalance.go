@@ -21,6 +21,23 @@ func (s *server) newBalancer() *rebalance.Balancer {
 		Rate: s.config.RebalanceRate, Interval: s.config.RebalanceInterval, Log: s.log, OnMove: s.metrics.Rebalanced.Inc})
 }
 
+// addDismissForm adds what the button of an instance that is gone sends.
+func (s *server) addDismissForm(routes *access.Table) {
+	routes.Action(audit.Dismiss, []string{http.MethodPost}, dashboard.DismissPath)
+	routes.Add(access.Operator, []string{http.MethodPost}, dashboard.DismissPath, func(c echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), 2*time.Second)
+		defer cancel()
+		dismissed, err := s.cluster.Dismiss(ctx, c.FormValue("id"))
+		switch {
+		case err != nil:
+			return err
+		case !dismissed:
+			return echo.NewHTTPError(http.StatusNotFound, "no instance of this id is gone: it is back, or was dismissed before")
+		}
+		return c.Redirect(http.StatusSeeOther, dashboard.Prefix)
+	})
+}
+
 // addRebalanceForm adds what the dashboard's button sends. It leads back to the page.
 func (s *server) addRebalanceForm(routes *access.Table) {
 	routes.Action(audit.Rebalance, []string{http.MethodPost}, dashboard.RebalancePath)

@@ -160,6 +160,9 @@ func (s *server) connect(ctx context.Context) (err error) {
 		s.audit.Use(audit.NewMemory(), nil)
 		return nil
 	}
+	if err := s.target.CheckFormat(ctx, s.config.RedisPrefix); err != nil {
+		return err
+	}
 	signer := bus.New(s.config.ClusterSecret)
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
@@ -217,6 +220,7 @@ func (s *server) routes() http.Handler {
 	signin.AddRoutes(routes, signin.Options{Operators: s.operators, Render: s.renderSignIn})
 	read(access.WarehouseViewer, "/ui/*", echo.WrapHandler(s.whileSignedIn(s.ui)))
 	s.addRebalanceForm(routes)
+	s.addDismissForm(routes)
 	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(dashboard.Audit(s.listAudit, s.log)))
 	if s.config.HasProfiles() {
 		read(access.Admin, "/debug/pprof/*", echo.WrapHandler(profiles()))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/web/base"
 )
 
 // ndjson is one JSON text a line.
@@ -37,7 +38,7 @@ func (a *API) auditLog(c echo.Context) error {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Vary", "Accept")
 	if page.Next != "" {
-		next := url.URL{Path: c.Request().URL.Path}
+		next := url.URL{Path: base.Path(c.Request().Context(), c.Request().URL.Path)}
 		values := c.Request().URL.Query()
 		values.Set("before", page.Next)
 		next.RawQuery = values.Encode()

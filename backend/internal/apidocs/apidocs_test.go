@@ -28,6 +28,7 @@ import (
 
 type document struct {
 	Channels map[string]struct {
+		Address    string
 		Messages   map[string]any
 		CloseCodes map[string]struct {
 			Name      string
@@ -109,7 +110,9 @@ func TestAsyncAPIHasEachFrame(t *testing.T) {
 	var sent []string
 	for _, operation := range d.Operations {
 		for _, message := range operation.Messages {
-			sent = append(sent, strings.TrimPrefix(message["$ref"], "#/channels/ws/messages/"))
+			if name, ok := strings.CutPrefix(message["$ref"], "#/channels/ws/messages/"); ok {
+				sent = append(sent, name)
+			}
 		}
 	}
 	slices.Sort(sent)
@@ -121,6 +124,33 @@ func TestAsyncAPIHasEachFrame(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: frames are %v, want %v", place, got, want)
 		}
+	}
+}
+
+// Each channel is an address that clients connect to, and each of its frames is in an operation of
+// its own direction.
+func TestAsyncAPIHasEachTransport(t *testing.T) {
+	d := read(t)
+	var addresses []string
+	for name, channel := range d.Channels {
+		addresses = append(addresses, channel.Address)
+		for message := range channel.Messages {
+			uses := 0
+			for _, operation := range d.Operations {
+				for _, m := range operation.Messages {
+					if m["$ref"] == "#/channels/"+name+"/messages/"+message {
+						uses++
+					}
+				}
+			}
+			if uses != 1 || d.Components.Messages[message] == nil {
+				t.Errorf("%s of the channel %s is in %d operations", message, name, uses)
+			}
+		}
+	}
+	slices.Sort(addresses)
+	if want := []string{"/poll", "/sse", "/ws", "/{transport}"}; !slices.Equal(addresses, want) {
+		t.Errorf("channels are at %v, want %v", addresses, want)
 	}
 }
 
@@ -137,22 +167,39 @@ func TestAsyncAPIHasEachCloseCode(t *testing.T) {
 	}
 }
 
-func schemas(t *testing.T) func(name string) *jsonschema.Schema {
+// compiler returns a function for the schema at a JSON pointer of a YAML file.
+func compiler(t *testing.T, text []byte) func(pointer string) *jsonschema.Schema {
 	t.Helper()
 	var tree any
-	testkit.Must(t, yaml.Unmarshal(apidocs.AsyncAPI, &tree))
-	text, err := json.Marshal(tree)
-	testkit.Must(t, err)
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	testkit.Must(t, err)
-	compiler := jsonschema.NewCompiler()
-	testkit.Must(t, compiler.AddResource("asyncapi.json", doc))
-	return func(name string) *jsonschema.Schema {
+	testkit.Must(t, yaml.Unmarshal(text, &tree))
+	c := jsonschema.NewCompiler()
+	testkit.Must(t, c.AddResource("api.json", plain(t, tree)))
+	return func(pointer string) *jsonschema.Schema {
 		t.Helper()
-		s, err := compiler.Compile("asyncapi.json#/components/schemas/" + name)
+		s, err := c.Compile("api.json#" + strings.NewReplacer("{", "%7B", "}", "%7D").Replace(pointer))
 		testkit.Must(t, err)
 		return s
 	}
+}
+
+// plain is a value of YAML as one of JSON.
+func plain(t *testing.T, value any) any {
+	t.Helper()
+	text, err := json.Marshal(value)
+	testkit.Must(t, err)
+	decoded, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	testkit.Must(t, err)
+	return decoded
+}
+
+func schemas(t *testing.T) func(name string) *jsonschema.Schema {
+	t.Helper()
+	at := compiler(t, apidocs.AsyncAPI)
+	return func(name string) *jsonschema.Schema { return at("/components/schemas/" + name) }
+}
+
+func openAPISchemas(t *testing.T) func(pointer string) *jsonschema.Schema {
+	return compiler(t, apidocs.OpenAPI)
 }
 
 func TestGoldenFramesAreValidByAsyncAPI(t *testing.T) {

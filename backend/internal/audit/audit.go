@@ -36,8 +36,9 @@ const (
 	Rebalance      = "rebalance"
 	Acknowledge    = "acknowledge" // an alert
 	ClearAlert     = "clear_alert"
-	Reload         = "reload" // of a file that settings name
-	Login          = "login"  // of an operator
+	Dismiss        = "dismiss" // an instance that is gone
+	Reload         = "reload"  // of a file that settings name
+	Login          = "login"   // of an operator
 	Logout         = "logout"
 	PublishKey     = "publish_key" // of a service
 )

@@ -99,6 +99,24 @@ func Open(ctx context.Context, o Options) (*Guard, error) {
 	return g, nil
 }
 
+// CheckFiles finds what is wrong with the files of keys. The error says which setting names them.
+func (o Options) CheckFiles() error {
+	var errs []error
+	for _, f := range []struct {
+		setting, path string
+		use           func([]byte) error
+	}{
+		{"PUBLISH_KEYS_FILE", o.PublishKeysFile, new(publishKeys).use},
+		{"AUTH_PUBLIC_KEY_FILE", o.Tokens.PublicKeyFile, new(publicKeys).use},
+	} {
+		if f.path != "" {
+			_, err := filewatch.Open(filewatch.Options{Setting: f.setting, Path: f.path, Use: f.use, Log: slog.New(slog.DiscardHandler)})
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (g *Guard) open(ctx context.Context, o Options) error {
 	file := func(setting, path string, use func([]byte) error) error {
 		f, err := filewatch.Open(filewatch.Options{Setting: setting, Path: path, Use: use, Log: o.Log, OnReload: o.OnReload})

@@ -5,8 +5,8 @@
 //	api (operators) ── Ask ──▶ Cluster ── pub/sub zonecast:questions ──▶ Answerer of every instance
 //	       ▲── Answers ──────────────────── list zonecast:answers:… ─────────┘
 //
-// An instance that has not announced itself for 4 s is stale, and removed after a minute. One that
-// leaves retracts its announcement.
+// An instance that has not announced itself for 4 s is silent. It is waited for during a minute, and
+// remembered for a day, unless it takes leave, comes back or is dismissed.
 package cluster
 
 import (
@@ -69,8 +69,23 @@ type View struct {
 	// Silent names the instances that stopped announcing themselves without taking leave, in the
 	// last minute; while Redis is away, those that were there before.
 	Silent []string
+	// Gone are the instances that stopped announcing themselves without taking leave, those in
+	// Silent included, until they are back or dismissed; by name.
+	Gone []Gone
+	// Away says that Redis is not available: nothing is known of others but what they said before.
+	Away bool
 	// Incomplete says why others may be missing; empty when none are.
 	Incomplete string
+}
+
+// A Gone is an instance that stopped announcing itself without taking leave.
+type Gone struct {
+	ID, Name string
+	Since    time.Time // of its last announcement, about
+	// Last is what it announced; nil when this instance has not heard it.
+	Last *Node
+	// WithRedis says that it was there when Redis went: it may be well.
+	WithRedis bool
 }
 
 // A Cluster knows its instances. Run keeps it up to date.
@@ -80,6 +95,9 @@ type Cluster interface {
 	// Ask puts a question to all instances, this one included, and waits until all that live have
 	// answered or ctx ends. A question may reach an instance whose answer comes too late.
 	Ask(ctx context.Context, q Question) Answers
+	// Dismiss forgets an instance that is gone, and reports whether there was one. ID is that of
+	// [Gone]. It needs Redis.
+	Dismiss(ctx context.Context, id string) (bool, error)
 	// Run announces this instance until ctx ends, and retracts the announcement then.
 	Run(ctx context.Context)
 	// Close gives up the connections. Call it after Run has returned.
@@ -103,6 +121,9 @@ func (a Alone) Ask(ctx context.Context, q Question) Answers {
 	answers.add(a.Answer.answer(ctx, a.Self().Name, q))
 	return answers
 }
+
+// Dismiss implements [Cluster].
+func (a Alone) Dismiss(context.Context, string) (bool, error) { return false, nil }
 
 // Run implements [Cluster].
 func (a Alone) Run(ctx context.Context) { <-ctx.Done() }

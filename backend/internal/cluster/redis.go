@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,16 +19,17 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // nodesKey, after the prefix, is a hash: id, a space and the name ─▶ "{time of the announcement,
 // ms} {JSON}".
 const nodesKey = ":nodes"
 
-// announceScript announces a node and answers {the JSON of all that live, the fields of the stale
-// ones}. Those that are stale for long are removed. The first announcement of a process replaces
-// those of the same name, which are of its earlier runs; another process of that name that lives
-// announces itself again within a second. The clock is Redis's.
+// announceScript announces a node and answers {the JSON of all that live, of the stale ones their
+// age in ms, a space and the field}. Those that are stale for long are removed. The first
+// announcement of a process replaces those of the same name, which are of its earlier runs; another
+// process of that name that lives announces itself again within a second. The clock is Redis's.
 //
 // ARGV: field, JSON, age in ms at which one is stale, and removed, 1 for the first time. Without
 // JSON the announcement is retracted.
@@ -53,7 +55,7 @@ for i = 1, #all, 2 do
   if not age or age >= tonumber(ARGV[4]) then
     redis.call('HDEL', KEYS[1], all[i])
   elseif age >= tonumber(ARGV[3]) then
-    table.insert(stale, all[i])
+    table.insert(stale, string.format('%.0f', age) .. ' ' .. all[i])
   else
     table.insert(live, json)
   end
@@ -62,9 +64,9 @@ redis.call('PEXPIRE', KEYS[1], 86400000)
 return {live, stale}
 `)
 
-// evenWhenFull begins the scripts that must work when Redis is out of memory: instances have to hear
-// of one another and of revocations just then. Redis asks for room only before a script's first
-// write, and this one needs none. What the scripts write is small and bounded.
+// evenWhenFull begins the scripts that must work when Redis is out of memory: instances have to
+// hear of one another and of revocations just then. Redis asks for room only before a script's
+// first write, and this one needs none. What the scripts write is small and bounded.
 const evenWhenFull = `redis.call('PERSIST', KEYS[1])
 `
 
@@ -88,11 +90,12 @@ type Redis struct {
 
 	mu          sync.Mutex
 	others      []Node
-	stale       []string  // names
-	refreshedAt time.Time // when others was read
+	known       map[string]Node // by ID: those that live, and the last announcement of those that are gone
+	gone        []Gone          // that Redis remembers
+	refreshedAt time.Time       // when others was read
 	// graceUntil is when all that live have had time to announce themselves, since Redis is back.
 	graceUntil time.Time
-	lost       []string // names of those that were there before Redis went, and have not come back
+	lost       []Gone // those that were there before Redis went, and have not come back
 	// duplicateName says that another instance of this name lives.
 	duplicateName bool
 	err           error // of the last announcement
@@ -101,8 +104,9 @@ type Redis struct {
 var _ Cluster = (*Redis)(nil)
 
 const (
-	// After so many intervals without an announcement an instance is stale, and removed.
-	staleIntervals, removeIntervals = 4, 60
+	// After so many intervals without an announcement an instance is silent, not waited for any
+	// more, and forgotten.
+	staleIntervals, silentIntervals, goneIntervals = 4, 60, 24 * 3600
 	// graceIntervals is how long others may take to announce themselves after Redis came back.
 	graceIntervals = 3
 	// commandTimeout bounds each command.
@@ -146,24 +150,46 @@ func (c *Redis) View() View {
 	me := c.node()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v := View{Nodes: append([]Node{me}, c.others...), Silent: slices.Concat(c.stale, c.lost)}
+	v := View{Nodes: append([]Node{me}, c.others...), Gone: slices.Concat(c.gone, c.lost)}
 	slices.SortFunc(v.Nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	switch age := time.Since(c.refreshedAt); {
 	case c.refreshedAt.IsZero() && c.err == nil:
 		v.Incomplete = "other instances have not been asked yet"
 	case c.err != nil || age > staleIntervals*c.interval: // the second when this process was frozen
 		v.Incomplete = "Redis is not available, so other instances were not asked"
-		for _, n := range c.others {
-			v.Silent = append(v.Silent, n.Name)
-		}
-		v.Nodes = []Node{me}
-	case len(v.Silent) > 0:
-		v.Incomplete = "not heard of any more: " + strings.Join(v.Silent, ", ")
+		v.Gone = append(v.Gone, c.goneLocked(c.others)...)
+		v.Nodes, v.Away = []Node{me}, true
+	case len(c.silentLocked(v)) > 0:
+		v.Incomplete = "not heard of any more: " + strings.Join(c.silentLocked(v), ", ")
 	case time.Now().Before(c.graceUntil):
 		v.Incomplete = "other instances may not have announced themselves yet"
 	}
-	slices.Sort(v.Silent)
+	slices.SortFunc(v.Gone, func(a, b Gone) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	v.Silent = c.silentLocked(v)
 	return v
+}
+
+// silentLocked returns the names of those that are gone and still waited for.
+func (c *Redis) silentLocked(v View) (names []string) {
+	for _, g := range v.Gone {
+		until := g.Since.Add(silentIntervals * c.interval)
+		if slices.ContainsFunc(c.lost, func(l Gone) bool { return l.ID == g.ID }) {
+			until = c.graceUntil
+		}
+		if v.Away || time.Now().Before(until) {
+			names = append(names, g.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// goneLocked returns nodes as gone, since the last announcements were read.
+func (c *Redis) goneLocked(nodes []Node) (gone []Gone) {
+	for _, n := range nodes {
+		gone = append(gone, Gone{ID: n.ID, Name: n.Name, Since: c.refreshedAt, Last: &n, WithRedis: true})
+	}
+	return gone
 }
 
 // Run implements [Cluster].
@@ -193,17 +219,12 @@ func (c *Redis) recordOutcome(ctx context.Context, err error) {
 		if c.err == nil {
 			c.log.Warn("announcement failed: other instances do not see this one", "error", err)
 		}
-		for _, n := range c.others {
-			c.lost = append(c.lost, n.Name)
-		}
+		c.lost = append(c.lost, c.goneLocked(c.others)...)
 		c.others = nil
 		c.graceUntil = time.Time{}
 	}
 	if err == nil && c.graceUntil.IsZero() {
 		c.graceUntil = time.Now().Add(graceIntervals * c.interval)
-	}
-	if err == nil && time.Now().After(c.graceUntil) {
-		c.lost = nil
 	}
 	c.err = err
 }
@@ -229,16 +250,33 @@ func (c *Redis) announce(ctx context.Context) error {
 			others = append(others, n)
 		}
 	}
-	for i, field := range stale {
-		_, stale[i], _ = strings.Cut(field, " ")
-	}
 	lives := func(name string) bool {
 		return name == me.Name || slices.ContainsFunc(others, func(n Node) bool { return n.Name == name })
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.others, c.stale, c.refreshedAt = others, stale, time.Now()
-	c.lost = slices.DeleteFunc(c.lost, lives)
+	now, known := time.Now(), map[string]Node{}
+	for _, n := range others {
+		known[n.ID] = n
+	}
+	c.gone = nil
+	for _, text := range stale {
+		age, field, _ := strings.Cut(text, " ")
+		ms, err := strconv.ParseInt(age, 10, 64)
+		g := Gone{Since: now.Add(-time.Duration(ms) * time.Millisecond)}
+		var ok bool
+		if g.ID, g.Name, ok = strings.Cut(field, " "); err != nil || !ok || len(c.gone) == maxNodes {
+			continue
+		}
+		if last, heard := c.known[g.ID]; heard {
+			g.Last, known[g.ID] = &last, last
+		}
+		c.gone = append(c.gone, g)
+	}
+	c.others, c.known, c.refreshedAt = others, known, now
+	c.lost = slices.DeleteFunc(c.lost, func(l Gone) bool {
+		return lives(l.Name) || now.Sub(l.Since) > goneIntervals*c.interval || slices.ContainsFunc(c.gone, func(g Gone) bool { return g.ID == l.ID })
+	})
 	duplicate := slices.ContainsFunc(others, func(n Node) bool { return n.Name == me.Name })
 	if duplicate && !c.duplicateName {
 		c.log.Error("another instance has the same name: give each one its own NODE_NAME", "node", me.Name)
@@ -257,7 +295,7 @@ func (c *Redis) runAnnounce(ctx context.Context, name, json string) (live, stale
 	}
 	c.mu.Unlock()
 	answer, err := announceScript.Run(ctx, c.client, []string{c.prefix + nodesKey}, c.id+" "+name, json,
-		staleIntervals*c.interval.Milliseconds(), removeIntervals*c.interval.Milliseconds(), first).Slice()
+		staleIntervals*c.interval.Milliseconds(), goneIntervals*c.interval.Milliseconds(), first).Slice()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -279,6 +317,24 @@ func (c *Redis) retract() {
 	if _, _, err := c.runAnnounce(context.Background(), c.self().Name, ""); err != nil {
 		c.log.Debug("announcement not retracted", "error", err)
 	}
+}
+
+// Dismiss implements [Cluster].
+func (c *Redis) Dismiss(ctx context.Context, id string) (bool, error) {
+	is := func(g Gone) bool { return g.ID == id }
+	gone := c.View().Gone
+	i := slices.IndexFunc(gone, is)
+	if i < 0 {
+		return false, nil
+	}
+	if err := c.client.HDel(ctx, c.prefix+nodesKey, id+" "+gone[i].Name).Err(); err != nil {
+		return false, &wire.Error{Code: wire.CodeUnavailable, RetryAfter: c.interval.Milliseconds(),
+			Message: "Redis is not available, where instances are remembered: dismiss " + gone[i].Name + " when it is back"}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone, c.lost = slices.DeleteFunc(c.gone, is), slices.DeleteFunc(c.lost, is)
+	return true, nil
 }
 
 // Close implements [Cluster].

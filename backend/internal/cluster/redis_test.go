@@ -127,6 +127,47 @@ func TestAnInstanceThatDiesIsMissed(t *testing.T) {
 	})
 }
 
+// An instance that died is remembered, with what it held, until it is back or dismissed.
+func TestAnInstanceThatDiedIsRememberedUntilItIsDismissed(t *testing.T) {
+	server, a, b := joinTwo(t)
+	b.connections.Store(47)
+	awaitView(t, "b has announced its clients", a, func(v cluster.View) bool { return len(v.Nodes) == 2 && v.Nodes[1].Connections == 47 })
+	died := time.Now()
+	b.vanish()
+	remembered := func(v cluster.View) bool {
+		return v.Incomplete == "" && len(v.Silent) == 0 && len(v.Gone) == 1 && v.Gone[0].Name == "b" &&
+			v.Gone[0].Last != nil && v.Gone[0].Last.Connections == 47
+	}
+	awaitView(t, "b is not waited for any longer, and remembered", a, remembered)
+	if since := a.View().Gone[0].Since; since.After(died.Add(time.Second)) || since.Before(died.Add(-5*time.Second)) {
+		t.Errorf("gone since %v, died at %v", since, died)
+	}
+	testkit.Must(t, server.Kill())
+	awaitView(t, "Redis is missed", a, func(v cluster.View) bool { return v.Away })
+	testkit.Must(t, server.Start(t.Context()))
+	_, err := server.Command(t.Context(), "FLUSHALL")
+	testkit.Must(t, err)
+	c := join(t, server.URL, "c")
+	awaitView(t, "both see each other", c, func(v cluster.View) bool { return names(v) == "a c" })
+
+	c.vanish()
+	awaitView(t, "c is gone", a, func(v cluster.View) bool { return len(v.Gone) > 0 && v.Gone[len(v.Gone)-1].Name == "c" })
+	gone := a.View().Gone
+	id := gone[len(gone)-1].ID
+	if ok, err := a.Dismiss(t.Context(), id); !ok || err != nil {
+		t.Fatalf("dismiss: %v %v", ok, err)
+	}
+	if ok, _ := a.Dismiss(t.Context(), id); ok {
+		t.Error("it was dismissed twice")
+	}
+	for range 5 { // it does not come back with the next announcement
+		time.Sleep(50 * time.Millisecond)
+		if v := a.View(); slices.ContainsFunc(v.Gone, func(g cluster.Gone) bool { return g.ID == id }) {
+			t.Fatalf("c is there again: %+v", v.Gone)
+		}
+	}
+}
+
 func TestWithoutRedisTheFiguresAreIncomplete(t *testing.T) {
 	server, a, b := joinTwo(t)
 	testkit.Must(t, server.Kill())

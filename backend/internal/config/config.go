@@ -69,7 +69,7 @@ type Config struct {
 	UserRateLimitRefill      float64       `env:"USER_RATE_LIMIT_REFILL" default:"100" help:"Refill rate in frames per second."`
 	AddressRateLimitTokens   float64       `env:"ADDRESS_RATE_LIMIT_TOKENS" default:"0" help:"Burst of frames per address, counted like those of a user; 0 = unlimited."`
 	AddressRateLimitRefill   float64       `env:"ADDRESS_RATE_LIMIT_REFILL" default:"0" help:"Refill rate in frames per second."`
-	TrustedProxies           []string      `env:"TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Comma-separated networks of proxies whose X-Forwarded-For is trusted, e.g. 10.0.0.0/8."`
+	TrustedProxies           []string      `env:"TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Comma-separated networks of proxies whose X-Forwarded-For and X-Forwarded-Prefix are trusted, e.g. 10.0.0.0/8."`
 	MaxFrameBytes            int           `name:"max-inbound-frame-bytes" env:"MAX_INBOUND_FRAME_BYTES" default:"65536" help:"Maximum size in bytes of a frame from a client, and of the data of a message from a service."`
 
 	DeflateFrom int `env:"DEFLATE_FROM" default:"1024" help:"Minimum size in bytes of frames to compress (per-message deflate); 0 = no compression."`

@@ -90,6 +90,12 @@ func Find(ctx context.Context, opts Options) (*Target, error) {
 	return t, nil
 }
 
+// Check finds what is wrong with the options themselves, without connecting.
+func Check(opts Options) error {
+	_, err := parse(opts)
+	return err
+}
+
 func parse(opts Options) (*Target, error) {
 	t := new(Target)
 	query := ""

@@ -45,7 +45,7 @@ func Compare(before, after *Result) *Comparison {
 	}{
 		{"scenario", a.Scenario, b.Scenario}, {"protocol", a.Protocol, b.Protocol}, {"transport", a.Transport, b.Transport},
 		{"connections", a.Connections, b.Connections}, {"messages/s", a.MsgPerSec, b.MsgPerSec}, {"rooms", a.Rooms, b.Rooms},
-		{"payload bytes", a.PayloadBytes, b.PayloadBytes}, {"addresses", len(a.WSURLs), len(b.WSURLs)},
+		{"payload bytes", a.PayloadBytes, b.PayloadBytes}, {"publishers", a.Publishers, b.Publishers}, {"Zipf's exponent", a.Zipf, b.Zipf}, {"addresses", len(a.WSURLs), len(b.WSURLs)},
 	} {
 		if s.a != s.b {
 			c.Differences = append(c.Differences, fmt.Sprintf("%s: %v and %v", s.name, s.a, s.b))
@@ -114,6 +114,7 @@ func (c *Comparison) WriteText(w io.Writer, before, after string) error {
 	for _, r := range c.Rows {
 		mark := ""
 		switch change := -float64(r.Better) * r.Change(); {
+		case len(c.Differences) > 0: // neither, of runs that are not alike
 		case change > 0.05:
 			mark = "  worse"
 		case change < -0.05:

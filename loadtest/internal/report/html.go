@@ -54,6 +54,9 @@ func (v view) Verdict() string {
 	return "passed"
 }
 
+// ConnectedAtEnd is how many members were there when the run ended.
+func (v view) ConnectedAtEnd() int { return v.Connections.Joined - v.Connections.Lost }
+
 // When is when the first message was due.
 func (v view) When() string {
 	if v.StartedAt.IsZero() {

@@ -51,6 +51,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	p.linef("")
 	r.errors(p)
 	r.thresholds(p)
+	r.summary(p)
 	r.verdict(p)
 	_, err := w.Write(b.Bytes())
 	return err
@@ -165,6 +166,14 @@ func (r *Result) counts(p printer) {
 	}
 	p.row("throughput", "%s sent/s, %s received/s", decimal(r.Throughput.Sent), decimal(r.Throughput.Received))
 	p.row("success rate", "%s", Share(m.Received, m.Expected))
+}
+
+// summary says the totals under the names that parsers of such reports look for.
+func (r *Result) summary(p printer) {
+	p.linef("")
+	p.linef("Messages Sent: %d", r.Messages.Sent)
+	p.linef("Messages Received: %d", r.Messages.Received)
+	p.linef("Concurrent Connections: %d", r.Connections.Joined-r.Connections.Lost)
 }
 
 func (r *Result) errors(p printer) {

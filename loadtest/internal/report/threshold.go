@@ -175,6 +175,7 @@ func joinText(a, b string) string {
 // Scenario ramp is good when a step held its thresholds; that the last ones fail is its purpose.
 func Evaluate(r *Result, thresholds []Threshold) {
 	r.Thresholds, r.Failures = []Outcome{}, []string{}
+	defer func() { r.Verdict = r.judge() }()
 	if r.Stopped != "" {
 		r.Failures = append(r.Failures, "the run ended early: "+r.Stopped)
 	}
@@ -195,6 +196,26 @@ func Evaluate(r *Result, thresholds []Threshold) {
 			r.Failures = append(r.Failures, text)
 		}
 	}
+}
+
+// The verdicts of a run.
+const (
+	Passed  = "passed"
+	Failed  = "failed"
+	Missed  = "missed"  // thresholds, and nothing else
+	Invalid = "invalid" // the figures are not the server's
+)
+
+func (r *Result) judge() string {
+	switch {
+	case r.Invalid != "":
+		return Invalid
+	case len(r.Failures) > 0:
+		return Failed
+	case r.Missed() > 0:
+		return Missed
+	}
+	return Passed
 }
 
 func evaluateRamp(r *Result) {

@@ -95,6 +95,29 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// A ramp ends where it was told to, though the server held more.
+func TestRampEndsAtItsHighestRate(t *testing.T) {
+	t.Parallel()
+	limit, err := report.ParseThreshold("lost==0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, plan := start(t, fake.Faults{}, onePublisher, func(p *settings.Plan) {
+		p.Scenario, p.Step, p.Rate, p.RampFactor, p.RampMax, p.MaxErrors = settings.Ramp, 100*time.Millisecond, 100, 2, 300, 0
+		p.Thresholds = []report.Threshold{limit}
+	})
+	got := do(t, plan)
+	last := got.Ramp[len(got.Ramp)-1]
+	for _, step := range got.Ramp {
+		if step.MsgPerSec > 300 {
+			t.Errorf("a step of %v messages/s", step.MsgPerSec)
+		}
+	}
+	if last.Held && last.MsgPerSec != 300 {
+		t.Errorf("it ended at %v messages/s, which were held", last.MsgPerSec)
+	}
+}
+
 func TestMixed(t *testing.T) {
 	asMixed := func(p *settings.Plan) { p.Scenario, p.EchoShare = settings.Mixed, 0.5 }
 	for _, transport := range []string{settings.WebSocket, settings.SSE} {
@@ -127,7 +150,7 @@ func TestRamp(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, plan := start(t, tt.faults, onePublisher, func(p *settings.Plan) {
-				p.Scenario, p.Step, p.Rate, p.RampFactor, p.MaxErrors = settings.Ramp, 200*time.Millisecond, 200, 2, 0
+				p.Scenario, p.Step, p.Rate, p.RampFactor, p.RampMax, p.MaxErrors = settings.Ramp, 200*time.Millisecond, 200, 2, 100_000, 0
 				p.Thresholds = []report.Threshold{limit}
 			})
 			got := do(t, plan)

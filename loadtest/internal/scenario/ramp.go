@@ -54,8 +54,10 @@ func (r *Run) ramp(ctx context.Context, cancel context.CancelCauseFunc, t *total
 			missed = min(missed, r.rate)
 		}
 		switch {
+		case held >= r.plan.RampMax:
+			return "", nil // which was as fast as was asked for
 		case math.IsInf(missed, 1):
-			r.rate *= r.plan.RampFactor
+			r.rate = min(r.rate*r.plan.RampFactor, r.plan.RampMax)
 		case held == 0:
 			return "", nil // the first step was too much
 		default:

@@ -132,6 +132,7 @@ func (p *Plan) numbers(wrong *mistakes) {
 		{"churn-rate (CHURN_RATE)", p.ChurnRate, 0, maxPerSecond},
 		{"slow-bytes (SLOW_BYTES)", float64(p.SlowBytes), 0, 1 << 30},
 		{"ramp-factor (RAMP_FACTOR)", p.RampFactor, 1, 100},
+		{"ramp-max (RAMP_MAX)", p.RampMax, 0, maxPerSecond},
 		{"window (WINDOW)", float64(p.Window), 0, 1_000_000},
 	} {
 		if !(n.value > n.above && n.value <= n.most) {
@@ -298,6 +299,9 @@ func (p *Plan) combinations(wrong *mistakes) {
 	}
 	if p.Scenario == Flaky && p.Offline >= p.Every {
 		wrong.addf("--offline (OFFLINE) is %v of every %v: make it shorter than --every (EVERY)", p.Offline, p.Every)
+	}
+	if p.Scenario == Ramp && p.Rate > p.RampMax {
+		wrong.addf("--ramp-max (RAMP_MAX) is %s, less than the %s of --msg-per-sec, where the ramp begins: raise it", formatNumber(p.RampMax), formatNumber(p.Rate))
 	}
 	if p.Scenario == Ramp && len(p.Thresholds) == 0 {
 		wrong.addf("scenario ramp needs to know what must hold: give a --threshold, like latency.p99<250ms")

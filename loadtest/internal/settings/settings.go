@@ -86,6 +86,7 @@ type Plan struct {
 	ChurnRate     float64       `env:"CHURN_RATE" default:"10" help:"churn: members that leave and are replaced, per second."`
 	SlowBytes     int           `env:"SLOW_BYTES" default:"4096" help:"slow: bytes that a slow member reads per second."`
 	RampFactor    float64       `env:"RAMP_FACTOR" default:"1.5" help:"ramp: factor of the rate from one step to the next."`
+	RampMax       float64       `env:"RAMP_MAX" default:"100000" help:"ramp: highest rate that is tried."`
 	Step          time.Duration `env:"STEP" default:"10s" help:"ramp: how long a step takes."`
 	Window        int           `env:"WINDOW" default:"64" help:"flood: unacknowledged messages per publisher."`
 
@@ -130,7 +131,8 @@ func Parse(args []string, out io.Writer) (Plan, error) {
 	parser, err := kong.New(&p,
 		kong.Name("loadtest"),
 		kong.Description("Load test of a Zonecast server: what it delivers, how fast, and whether all of it.\n\n"+
-			"loadtest compare A.json B.json compares two results. loadtest worker --listen HOST:PORT waits for work from another machine.\n\n"+
+			"loadtest compare A.json B.json compares two results. loadtest worker --listen HOST:PORT waits for work from another machine. "+
+			"loadtest --version says which one this is.\n\n"+
 			"Exit codes: 0 good; 1 the run failed; 2 bad settings or no server there; 3 the load tester was the bottleneck, so "+
 			"the figures are not the server's; 99 a threshold was missed."),
 		kong.Writers(out, out), kong.Exit(func(int) { helped = true }), kong.Resolvers(file), readValues())

@@ -5,13 +5,14 @@
 //
 // The data looks like what a warehouse sends, a JSON object with lines of an order, so that deflate
 // has what it would have in earnest. Its last field is the stamp: which run, which message of which
-// stream, and when it was meant to be sent. All else is the same in every message of a run, so each
+// stream, when it was meant to be sent, and a checksum of these. All else is the same in every message of a run, so each
 // one that arrives is compared byte for byte.
 package stamp
 
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"strconv"
 )
@@ -28,7 +29,7 @@ const (
 // RunLen is how many characters the name of a run has, Len how many a stamp has.
 const (
 	RunLen = 8
-	Len    = RunLen + streamDigits + seqDigits + atDigits
+	Len    = RunLen + streamDigits + seqDigits + atDigits + sumDigits
 )
 
 const (
@@ -39,6 +40,7 @@ const (
 	streamDigits = 6
 	seqDigits    = 8
 	atDigits     = 16
+	sumDigits    = 8
 	end          = `"}`
 )
 
@@ -122,9 +124,11 @@ func line(rng *rand.Rand) string {
 // Append appends the data of a message to dst.
 func (t *Template) Append(dst []byte, s Stamp) []byte {
 	dst = append(dst, t.head...)
+	from := len(dst) - RunLen
 	dst = hex(dst, uint64(s.Stream), streamDigits)
 	dst = hex(dst, uint64(s.Seq), seqDigits)
 	dst = hex(dst, s.At, atDigits)
+	dst = hex(dst, uint64(crc32.Checksum(dst[from:], castagnoli)), sumDigits)
 	return append(dst, end...)
 }
 
@@ -134,7 +138,7 @@ func (t *Template) Read(data []byte) (Stamp, bool) {
 	if !ok || len(data) != t.size || string(rest[Len-RunLen:]) != end {
 		return Stamp{}, false
 	}
-	return parse(rest[:Len-RunLen])
+	return parse(data[len(t.head)-RunLen:][:Len])
 }
 
 // FromRun reports whether data that Read does not take was made from a message of the run.
@@ -148,10 +152,19 @@ func Find(data []byte) (Stamp, bool) {
 	if i < 0 || len(data) < i+len(stampHead)+Len {
 		return Stamp{}, false
 	}
-	return parse(data[i+len(stampHead)+RunLen:][:Len-RunLen])
+	return parse(data[i+len(stampHead):][:Len])
 }
 
+// castagnoli is a checksum that processors compute (RFC 3720 section 12.1).
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// parse reads a stamp, and false where its checksum is not that of the rest.
 func parse(p []byte) (Stamp, bool) {
+	sum, ok := unhex(p[Len-sumDigits:])
+	if !ok || uint32(sum) != crc32.Checksum(p[:Len-sumDigits], castagnoli) {
+		return Stamp{}, false
+	}
+	p = p[RunLen : Len-sumDigits]
 	stream, ok1 := unhex(p[:streamDigits])
 	seq, ok2 := unhex(p[streamDigits:][:seqDigits])
 	at, ok3 := unhex(p[streamDigits+seqDigits:])

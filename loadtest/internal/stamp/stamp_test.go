@@ -58,6 +58,24 @@ func TestADifferentByteIsNoticed(t *testing.T) {
 	}
 }
 
+// A damaged digit of the stamp is noticed wherever it is, and not taken for another message.
+func TestADamagedDigitIsNoticed(t *testing.T) {
+	tmpl := template(t, 128)
+	data := tmpl.Append(nil, Stamp{Stream: 3, Seq: 4, At: 5})
+	for i := len(data) - len(end) - (Len - RunLen); i < len(data)-len(end); i++ {
+		damaged := bytes.Clone(data)
+		if damaged[i]++; damaged[i] == '9'+1 || damaged[i] == 'f'+1 {
+			damaged[i] = '0'
+		}
+		if s, ok := tmpl.Read(damaged); ok {
+			t.Errorf("digit %d: taken for %+v", i, s)
+		}
+		if s, ok := Find(damaged); ok {
+			t.Errorf("digit %d: found %+v", i, s)
+		}
+	}
+}
+
 func TestSizesAndNamesThatCanNotBe(t *testing.T) {
 	for _, size := range []int{0, MinBytes - 1, MaxBytes + 1} {
 		if _, err := New(run, size); err == nil {

@@ -29,6 +29,11 @@ for (const hooks of [await import('@zonecast/client/react'), required])
 for (const project of ['test/package', 'test/package/page'])
   execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--noEmit', '--project', project], { stdio: 'inherit' });
 
+// Projects with "moduleResolution": "node" don't read exports: they find the types by typesVersions.
+const { exports, typesVersions } = createRequire(import.meta.url)('@zonecast/client/package.json');
+for (const path of Object.keys(exports).filter((path) => !/^\.$|\.json$/.test(path)))
+  assert.deepEqual(typesVersions['*'][path.slice(2)], [exports[path].require.types], `typesVersions lacks ${path}`);
+
 // What would be published: the built files, and nothing of the sources or tests.
 const pack = ['pack', '--dry-run', '--json', '--ignore-scripts'];
 const [packed] = JSON.parse(execFileSync('npm', pack, { encoding: 'utf8' }));

@@ -314,12 +314,11 @@ export function connect(
       WebSocket,
       parse,
       url(path, { extra, subscribesByFrame }) {
-        const url = new URL(base);
-        url.pathname = url.pathname.replace(/\/?$/, path);
+        // By hand: the URL of React Native can only be read.
+        const [address, given] = base.href.split(/\/?(?:\?(.*))?$/);
         const user = `${new URLSearchParams(userId ? { userId } : {})}`;
-        const query = [url.search, ...memberships.query(subscribesByFrame), user, extra];
-        url.search = query.filter(Boolean).join('&');
-        return url.href;
+        const query = [given, ...memberships.query(subscribesByFrame), user, extra];
+        return `${address}${path}?${query.filter(Boolean).join('&')}`;
       },
       async token() {
         if (typeof givenToken !== 'function') return givenToken;

@@ -25,7 +25,7 @@ describe('connect', () => {
     const { client, socket } = fakeClient();
     void client.connect();
     await settle();
-    expect(socket().address.href).toBe('ws://localhost:3001/ws');
+    expect(socket().address.href).toBe('ws://localhost:3001/ws?');
   });
 
   test('called twice dials once', async () => {
