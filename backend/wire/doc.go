@@ -50,7 +50,8 @@
 //
 //	connected     first: {"connectionId","rooms":[{"room","offset"}],"heartbeat","serverTime",
 //	              "node"}
-//	heartbeat     {"connections","time"}, every "heartbeat" ms, beside a WebSocket ping
+//	heartbeat     {"connections","time","broker"?}, every "heartbeat" ms, beside a WebSocket ping, and
+//	              at once when the broker goes away ("broker":"unavailable") or comes back
 //	gap           {"room","from","to"}: the messages after from, up to and including to, cannot be
 //	              recovered. The next message of the room, if there is one, has the offset that
 //	              follows to. To may be behind from in the same epoch, when from is ahead of the

@@ -28,6 +28,8 @@ const (
 	EventShiftSnapshot = "SHIFT_SNAPSHOT"
 	EventZoneUpdate    = "ZONE_UPDATE"
 	EventAlert         = "ALERT"
+	// EventAlertAcknowledged tells that someone has seen to an alert: {"id","by","at"}.
+	EventAlertAcknowledged = "ALERT_ACKNOWLEDGED"
 )
 
 // MaxEventLen is the most characters that the name of an event may have.

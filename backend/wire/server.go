@@ -70,7 +70,12 @@ type Connected struct {
 	Node       string `json:"node"`
 	// Limits is what the server takes from the connection; nil when it does not say.
 	Limits *Limits `json:"limits,omitempty"`
+	// Broker is BrokerUnavailable while nothing that is published reaches this instance; else empty.
+	Broker string `json:"broker,omitempty"`
 }
+
+// BrokerUnavailable says that the broker is away: what is published does not arrive before it is back.
+const BrokerUnavailable = "unavailable"
 
 // Limits are what a server takes from one connection.
 type Limits struct {
@@ -91,6 +96,9 @@ type Heartbeat struct {
 	// Connections is how many connections this instance holds.
 	Connections int   `json:"connections"`
 	Time        int64 `json:"time"`
+	// Broker is BrokerUnavailable while nothing that is published reaches this instance; else empty.
+	// A change is told at once, by a heartbeat beyond the regular ones.
+	Broker string `json:"broker,omitempty"`
 }
 
 // Gap is the data of a gap: the messages after From, up to and including To, are lost to this

@@ -9,10 +9,11 @@ import (
 
 // Handler serves the assets under [Prefix], to GET and HEAD.
 //
-// A name with the right hash may be kept by the browser for good. A name without a hash, or with
-// that of another version, gets the present content, to be asked for again next time: while a new
-// version rolls out, a page from one instance may ask another instance for its files, and a
-// slightly different file is better than a broken page.
+// A name with the right hash may be kept by the browser for good. A name without a hash gets the
+// present content, to be asked for again next time. A name with the hash of another version is not
+// found: its page would get another file than it was made for, and keep it. While a new version rolls
+// out, a page from one instance may ask another one for its files; a proxy asks the next instance
+// then (nginx.conf), and screens ask for none.
 func Handler() http.Handler { return handler{load()} }
 
 // client is the TypeScript client for pages without a bundler. Its address without a hash is meant to
@@ -29,6 +30,7 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f, exact := h.find(path.Base(r.URL.Path))
 	if f == nil {
+		w.Header().Set("Cache-Control", "no-store")
 		http.NotFound(w, r)
 		return
 	}
@@ -51,7 +53,7 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body := f.body
-	if f.gzipped != nil && acceptsGzip(r) {
+	if f.gzipped != nil && AcceptsGzip(r) {
 		body = f.gzipped
 		head.Set("Content-Encoding", "gzip")
 	}
@@ -67,16 +69,11 @@ func (h handler) find(name string) (f *file, exact bool) {
 	if f = h.byHashed[name]; f != nil {
 		return f, true
 	}
-	if f = h.byName[name]; f != nil {
-		return f, false
-	}
-	ext := path.Ext(name)
-	stem := strings.TrimSuffix(name, ext)
-	stem = strings.TrimSuffix(stem, path.Ext(stem)) // the other version's hash
-	return h.byName[stem+ext], false
+	return h.byName[name], false
 }
 
-func acceptsGzip(r *http.Request) bool {
+// AcceptsGzip reports whether the answer to a request may be compressed.
+func AcceptsGzip(r *http.Request) bool {
 	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
 		if name == "gzip" {

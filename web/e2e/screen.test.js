@@ -102,7 +102,7 @@ test('the shift, its updates and its alerts are shown as they come', async () =>
   await server.publish('warehouse-1', 'zone-a', alert('warning', 'Cartons run low', { detail: '' }));
   await server.publish('warehouse-1', 'zone-a', alert('critical', 'Conveyor 3 stopped'));
   await server.publish('warehouse-1', undefined, alert('info', 'Fire drill at 14:00'));
-  await assertText(page, '#alerts li:nth-child(1)', /^Critical ?Conveyor 3 stopped ?Station 14 ?for \d+ min$/);
+  await assertText(page, '#alerts li:nth-child(1)', /^Critical ?Conveyor 3 stopped ?Station 14 ?for \d+ min( ?I see to it)?$/);
   await assertText(page, '#alerts li:nth-child(2) .title', 'Cartons run low');
   await assertText(page, '#alerts li:nth-child(3) .title', 'Fire drill at 14:00');
   assert.equal(await page.locator('html[data-critical]').count(), 1);
@@ -268,6 +268,21 @@ test('what a screen missed while its server was away is shown when it is back', 
     for (const instance of [own, other, successor]) await instance?.kill();
     await redis.stop();
   }
+});
+
+test('an unattended screen keeps the display on and hides the pointer', async () => {
+  const context = await browser.newContext();
+  await context.addInitScript(() => {
+    Object.defineProperty(navigator, 'wakeLock', { value: { request: (kind) => Promise.resolve((document.documentElement.dataset.lock = kind)) } });
+  });
+  const page = await context.newPage();
+  await page.goto(`${server.url}/screen/warehouse-1/zone-kiosk`);
+  await assertRoot(page, 'data-lock', 'screen');
+  await assertRoot(page, 'data-idle', '');
+  assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector('h1')).cursor), 'none');
+  await page.mouse.move(10, 10);
+  await page.locator('html:not([data-idle])').waitFor({ state: 'attached' });
+  await context.close();
 });
 
 test('a screen loads itself anew when the server has a newer page', async () => {

@@ -14,13 +14,16 @@ export class Server {
   #process;
   url = '';
 
-  /** Starts a server; with the address of an earlier one it takes that one's place. Settings are environment variables. */
-  static async start(address = '127.0.0.1:0', settings = {}) {
-    await access(program, constants.X_OK).catch(() => {
-      throw new Error(`there is no program ${program}: build the server first, or name it in ZONECAST_BIN`);
+  /**
+   * Starts a server; with the address of an earlier one it takes that one's place. Settings are environment variables. `run`
+   * is another build of the program.
+   */
+  static async start(address = '127.0.0.1:0', settings = {}, run = program) {
+    await access(run, constants.X_OK).catch(() => {
+      throw new Error(`there is no program ${run}: build the server first, or name it in ZONECAST_BIN`);
     });
     const server = new Server();
-    server.#process = spawn(program, [], {
+    server.#process = spawn(run, [], {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, LISTEN: address, NODE_NAME: 'e2e-node', LOG_FORMAT: 'text', ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

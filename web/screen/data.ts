@@ -36,7 +36,17 @@ export interface Alert {
   title: string;
   detail: string;
   raisedAt?: number;
+  /** When it ends without being cleared. */
+  expiresAt?: number;
   cleared: boolean;
+}
+
+/** Someone has seen to an alert. */
+export interface Acknowledgement {
+  id: string;
+  /** Empty where nobody has to say who it is. */
+  by: string;
+  at?: number;
 }
 
 export type Severity = 'critical' | 'warning' | 'info';
@@ -100,8 +110,15 @@ export function readAlert(data: unknown): Alert | undefined {
     title: title ?? id,
     detail: text('detail', fields.detail).detail ?? '',
     ...time('raisedAt', fields.raisedAt),
+    ...time('expiresAt', fields.expiresAt),
     cleared: fields.cleared === true || (typeof ended === 'number' && ended > 0),
   };
+}
+
+export function readAcknowledgement(data: unknown): Acknowledgement | undefined {
+  const fields = record(data);
+  const { id } = text('id', fields?.id);
+  return fields && id !== undefined ? { id, by: text('by', fields.by).by ?? '', ...time('at', fields.at) } : undefined;
 }
 
 /** A word that is not ours is no reason to hide an alert. */

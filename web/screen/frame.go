@@ -2,6 +2,8 @@ package screen
 
 import (
 	"cmp"
+	"compress/gzip"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/a-h/templ"
 
+	"github.com/zonecast/zonecast/web/assets"
 	"github.com/zonecast/zonecast/web/internal/example"
 	"github.com/zonecast/zonecast/web/internal/headers"
 )
@@ -19,6 +22,7 @@ type frame struct {
 	StaleAfter      time.Duration
 	Address         string // of this screen
 	Example         string
+	Style, Script   string // which stand in the page
 }
 
 // A problem is why there is no screen at an address.
@@ -61,11 +65,23 @@ func (s screens) serveProblem(w http.ResponseWriter, r *http.Request, status int
 }
 
 func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
+	w.Header().Set("Vary", "Accept-Encoding")
+	packed := assets.AcceptsGzip(r)
+	if packed {
+		w.Header().Set("Content-Encoding", "gzip")
+	}
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
 		return
 	}
-	if err := c.Render(r.Context(), w); err != nil {
+	var err error
+	if packed {
+		zw := gzip.NewWriter(w)
+		err = errors.Join(c.Render(r.Context(), zw), zw.Close())
+	} else {
+		err = c.Render(r.Context(), w)
+	}
+	if err != nil {
 		s.Log.Debug("screen page was not delivered", "error", err)
 	}
 }

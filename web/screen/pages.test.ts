@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { Alert, Severity } from './data.js';
+import type { Severity } from './data.js';
 import { pageOf, TURN } from './pages.js';
+import type { OpenAlert } from './zone.js';
 
-const some = (n: number, severity: Severity, detail = ''): Alert[] =>
-  Array.from({ length: n }, (_, i) => ({ id: `${severity} ${i}`, severity, priority: 0, title: `${severity} ${i}`, detail, cleared: false }));
+const some = (n: number, severity: Severity, detail = ''): OpenAlert[] =>
+  Array.from({ length: n }, (_, i) => ({ id: `${severity} ${i}`, severity, priority: 0, title: `${severity} ${i}`, detail, cleared: false, scope: 'zone' }));
 
 /** The alerts of each page, in the order of their turns. */
-function turns(alerts: Alert[]): string[][] {
+function turns(alerts: OpenAlert[]): string[][] {
   const { pages } = pageOf(alerts, 0);
   return Array.from({ length: pages }, (_, turn) => pageOf(alerts, turn * TURN).alerts.map(({ id }) => id));
 }

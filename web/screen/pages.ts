@@ -1,4 +1,4 @@
-import type { Alert } from './data.js';
+import type { OpenAlert } from './zone.js';
 
 /** How many lines of alerts there is room for beside the figures. */
 const LINES = 5;
@@ -9,7 +9,7 @@ export const TURN = 8_000;
 
 /** The alerts that are shown at one moment. */
 export interface Page {
-  alerts: Alert[];
+  alerts: OpenAlert[];
   /** From 1 on. */
   page: number;
   pages: number;
@@ -19,10 +19,10 @@ export interface Page {
  * All alerts are shown, if not at once then in turns, in the order of their importance. Critical ones stay on every page
  * while they leave room for others.
  */
-export function pageOf(alerts: Alert[], now: number): Page {
+export function pageOf(alerts: OpenAlert[], now: number): Page {
   const critical = alerts.filter(({ severity }) => severity === 'critical');
   const pinned = lines(critical) <= PINNED ? critical : [];
-  const pages: Alert[][] = [];
+  const pages: OpenAlert[][] = [];
   let room = 0;
   for (const alert of alerts.slice(pinned.length)) {
     if (pages.length === 0 || lines([alert]) > room) {
@@ -36,7 +36,7 @@ export function pageOf(alerts: Alert[], now: number): Page {
   return { alerts: [...pinned, ...(pages[page] ?? [])], page: page + 1, pages: Math.max(1, pages.length) };
 }
 
-/** The lines that alerts take: a title, and a detail where there is one. */
-function lines(alerts: Alert[]): number {
-  return alerts.reduce((sum, { detail }) => sum + (detail ? 2 : 1), 0);
+/** The lines that alerts take: a title, and a detail or who has seen to it where there is one. */
+function lines(alerts: OpenAlert[]): number {
+  return alerts.reduce((sum, { detail, acknowledged }) => sum + (detail || acknowledged ? 2 : 1), 0);
 }

@@ -2,11 +2,15 @@
 // work, is read from ten metres and runs unattended for months.
 //
 //	GET /screen/w1/zone-a ──▶ the page, empty ──▶ screen.js ──WebSocket /ws──▶ zone:w1:zone-a, warehouse:w1
-//	                                              (assets/)   SHIFT_SNAPSHOT, ZONE_UPDATE, ALERT ──▶ figures
+//	                                              (within)    SHIFT_SNAPSHOT, ZONE_UPDATE, ALERT ──▶ figures
 //
 // The server sends the frame of the page alone; all figures come over the socket, and all of them
 // are put into the page as text, never as HTML: whoever may publish must not be able to run
 // anything on a wall.
+//
+// Script and style sheet stand in the page, which is thus of one version whatever instance answers.
+// Each screen asks twice a minute which version the server has, and loads itself anew at a quiet moment
+// when that is another one.
 //
 // A picture must never look live when it is not. The page shows its connection at all times, and
 // greys the figures when it is lost, when nothing was heard for Options.StaleAfter, or when
@@ -20,6 +24,7 @@ import (
 	"time"
 
 	"github.com/zonecast/zonecast/web/assets"
+	"github.com/zonecast/zonecast/web/base"
 	"github.com/zonecast/zonecast/web/internal/example"
 	"github.com/zonecast/zonecast/web/internal/headers"
 )
@@ -89,13 +94,16 @@ func (s screens) serveScreen(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set(BuildHeader, assets.Build())
-	headers.Framed(w.Header())
+	style, script := assets.Inline("screen.css", base.Of(r.Context())), assets.Inline("screen.js", base.Of(r.Context()))
+	headers.Framed(w.Header(), script.Hash, style.Hash)
 	s.render(w, r, http.StatusOK, display(frame{
 		Warehouse:  warehouse,
 		Zone:       zone,
 		StaleAfter: s.StaleAfter,
 		Address:    example.Origin(r) + Prefix + warehouse + "/" + zone,
 		Example:    shiftExample(r, warehouse, zone, s.KeyRequired, time.Now()),
+		Style:      style.Text,
+		Script:     script.Text,
 	}))
 }
 

@@ -5,12 +5,14 @@
  *                      ─ state ──▶ Facts ┼─▶ View, at once and each second
  *                        the clock ──────┘
  *
- * It is made to run for months: everything it keeps is bounded, the client never gives up, and when the server has a newer
+ * It is made to run for months: everything it keeps is bounded, the client never gives up, and when the server has another
  * version of this page, the page loads itself anew.
  */
 import { base } from '../base/base.js';
 import { createWebSocketClient } from '../client/src/index.js';
+import { Acknowledger } from './acknowledge.js';
 import { Format } from './format.js';
+import { kiosk } from './kiosk.js';
 import { type Refusal, refusal } from './refusal.js';
 import { settings } from './settings.js';
 import { status } from './status.js';
@@ -22,8 +24,8 @@ import { type Scope, Zone } from './zone.js';
 
 /** How long after a refusal (a token that ran out, say) the screen asks again. In milliseconds. */
 const ASK_AGAIN = 60_000;
-/** The screens of a building reload within this time, not all at once. In milliseconds. */
-const RELOAD_SPREAD = 10_000;
+/** How often the screen asks which version of the page the server has, about. In milliseconds. */
+const ASK_VERSION = 15_000;
 
 const { warehouse = '', zone: zoneName = '', build = '', staleAfter = '60000' } = document.documentElement.dataset;
 const token = tokenOf(location);
@@ -35,11 +37,16 @@ Object.assign(document.documentElement, { lang: chosen.language });
 if (chosen.theme) choose(chosen.theme);
 if (chosen.scale) document.documentElement.style.setProperty('--scale', String(chosen.scale));
 const zone = new Zone();
-const view = new View(zoneName, say, format);
+const acknowledger = new Acknowledger(warehouse, zoneName, token, say);
+const view = new View(zoneName, say, format, (alert) => acknowledger.acknowledge(alert), chosen.escalateAfter ?? Infinity);
 
 /** What has to be added to this machine's clock to get the server's, in milliseconds. */
 let clockSkew = 0;
 let wasConnected = false;
+/** Whether the instance says that its broker is away: what is published does not reach it. */
+let brokerAway = false;
+/** The version that the server had when it was last asked. */
+let otherBuild: string | null = null;
 /** Why the server does not let this screen in; it stands until the server is heard to have changed its mind, or is away. */
 let refused: Refusal | undefined;
 
@@ -65,6 +72,7 @@ function show(): void {
         now,
         updatedAt: zone.updatedAt,
         outdated: zone.outdated,
+        brokerAway,
         staleAfter: chosen.staleAfter ?? zone.usualInterval.staleAfter(Number(staleAfter)),
       },
       say,
@@ -77,21 +85,39 @@ function connect(): void {
   client.connect().catch(() => {}); // the state tells the same, also when a connection that was good is refused later
 }
 
-/** A screen that was away asks whether the server still has the page that it runs. */
+/**
+ * Loads the page anew when the server has another version of it. While that is rolled out each answer may be of another
+ * instance: a version counts when two answers in a row have it. The moment is quiet when nobody is about to enter a PIN.
+ */
 async function reloadWhenOutdated(): Promise<void> {
-  const answer = await fetch(location.pathname, { cache: 'no-store' });
-  const present = answer.headers.get('Zonecast-Build');
-  if (answer.ok && present && present !== build) setTimeout(() => location.reload(), Math.random() * RELOAD_SPREAD);
+  const answer = await fetch(location.pathname, { method: 'HEAD', cache: 'no-store' });
+  const present = answer.ok ? answer.headers.get('Zonecast-Build') : null;
+  const confirmed = present !== null && present !== build && present === otherBuild;
+  otherBuild = present;
+  if (confirmed && !acknowledger.busy) location.reload();
+}
+
+function noteBroker({ broker }: { broker?: string }): void {
+  brokerAway = broker === 'unavailable';
+}
+
+function askVersion(): void {
+  setTimeout(() => reloadWhenOutdated().catch(() => {}).finally(askVersion), ASK_VERSION * (0.75 + Math.random() / 2));
 }
 
 function scopeOf(room: string | undefined): Scope {
   return room === `warehouse:${warehouse}` ? 'warehouse' : 'zone';
 }
 
-client.on('connected', ({ serverTime }) => {
+client.on('connected', (connected) => {
+  const { serverTime } = connected;
+  noteBroker(connected);
   clockSkew = serverTime - Date.now();
-  if (wasConnected) reloadWhenOutdated().catch(() => {}); // the next connection asks again
   wasConnected = true;
+  show();
+});
+client.on('heartbeat', (heartbeat) => {
+  noteBroker(heartbeat);
   show();
 });
 client.on('gap', ({ room }) => {
@@ -118,4 +144,6 @@ document.fonts.ready.then(show, () => {});
 
 show();
 setInterval(show, 1_000);
+askVersion();
+kiosk();
 connect();

@@ -1,6 +1,8 @@
 package screen
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -24,6 +26,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // hashes differ with each change of a style sheet, which is no change of the page.
 var hashes = regexp.MustCompile(`(/assets/[a-z-]+\.|data-build=")[0-9a-f]{10}`)
 
+// inlined are the style sheet and the script of a screen.
+var inlined = regexp.MustCompile(`(?s)<(style|script)>.*?</(?:style|script)>`)
+
 func TestGolden(t *testing.T) {
 	pages := map[string]templ.Component{
 		"display": display(frame{Warehouse: "warehouse-1", Zone: "zone-a", StaleAfter: time.Minute,
@@ -39,7 +44,7 @@ func TestGolden(t *testing.T) {
 			if err := c.Render(t.Context(), &html); err != nil {
 				t.Fatal(err)
 			}
-			got := hashes.ReplaceAllString(strings.ReplaceAll(html.String(), "><", ">\n<"), "${1}HASH") + "\n"
+			got := hashes.ReplaceAllString(strings.ReplaceAll(inlined.ReplaceAllString(html.String(), "<$1></$1>"), "><", ">\n<"), "${1}HASH") + "\n"
 			golden := filepath.Join("testdata", name+".golden.html")
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -116,14 +121,33 @@ func TestFrame(t *testing.T) {
 	if got := w.Header().Get(BuildHeader); got != assets.Build() {
 		t.Errorf("%s: %q", BuildHeader, got)
 	}
-	if got := w.Header().Get("Content-Security-Policy"); !strings.HasSuffix(got, "frame-ancestors 'self'") {
+	script, style := doc.Find("script"), doc.Find("style")
+	if got := w.Header().Get("Content-Security-Policy"); !strings.HasSuffix(got,
+		"frame-ancestors 'self'; script-src "+hashOf(script)+"; style-src "+hashOf(style)) {
 		t.Errorf("Content-Security-Policy: %q", got)
 	}
-	if n := doc.Find("script:not([src]), style, [style]").Length(); n != 0 {
-		t.Errorf("%d elements that a strict policy refuses", n)
+	if script.Length() != 1 || style.Length() != 1 || doc.Find("[style], script[src], link[rel=stylesheet]").Length() != 0 {
+		t.Error("the page loads what may be of another version, or has what a strict policy refuses")
 	}
 	if doc.Find("#board[hidden]").Length() != 1 || doc.Find("#waiting[hidden]").Length() != 0 {
 		t.Error("a screen without data does not wait")
+	}
+}
+
+func hashOf(element *goquery.Selection) string {
+	sum := sha256.Sum256([]byte(element.Text()))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// What a cold start loads is little: the page with all that it has, and the font.
+func TestAScreenIsThereWithNinetyKiB(t *testing.T) {
+	r := httptest.NewRequest("GET", "/screen/w1/zone-a", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	page, font := httptest.NewRecorder(), httptest.NewRecorder()
+	New(Options{}).ServeHTTP(page, r)
+	assets.Handler().ServeHTTP(font, httptest.NewRequest("GET", assets.Path("plex-latin.woff2"), nil))
+	if n := page.Body.Len() + font.Body.Len(); page.Header().Get("Content-Encoding") != "gzip" || n > 90<<10 {
+		t.Errorf("%d bytes, of which the page has %d", n, page.Body.Len())
 	}
 }
 

@@ -11,6 +11,8 @@ export interface Settings {
   scale?: number;
   /** For how long figures count as live without news, in milliseconds. */
   staleAfter?: number;
+  /** After how long an alert stands out that nobody has seen to, in milliseconds. */
+  escalateAfter?: number;
   /** What was not understood, for the console. */
   mistakes: string[];
 }
@@ -34,6 +36,7 @@ export function settings(search: string, languages: readonly string[]): Settings
   const theme = read('theme', (text) => (text === 'light' || text === 'dark' ? text : undefined), 'light or dark');
   const scale = read('scale', between(0.5, 3), 'a number from 0.5 to 3');
   const stale = read('stale', between(1, 86_400), 'a number of seconds from 1 to 86400');
+  const escalate = read('escalate', between(1, 1440), 'a number of minutes from 1 to 1440');
   return {
     language,
     locale: languages.find((tag) => known(tag) === language) ?? (language === 'de' ? 'de-DE' : 'en-GB'),
@@ -41,6 +44,7 @@ export function settings(search: string, languages: readonly string[]): Settings
     ...(theme && { theme }),
     ...(scale && { scale }),
     ...(stale && { staleAfter: stale * 1000 }),
+    ...(escalate && { escalateAfter: escalate * 60_000 }),
     mistakes,
   };
 }

@@ -3,7 +3,7 @@ import { Format } from './format.js';
 import { type Facts, status } from './status.js';
 import { words } from './words.js';
 
-const live: Facts = { link: 'connected', wasConnected: true, now: 100_000, updatedAt: 98_000, outdated: false, staleAfter: 60_000 };
+const live: Facts = { link: 'connected', wasConnected: true, now: 100_000, updatedAt: 98_000, outdated: false, brokerAway: false, staleAfter: 60_000 };
 
 describe('status', () => {
   it.each<[string, Partial<Facts>, string, string]>([
@@ -18,6 +18,7 @@ describe('status', () => {
     ['lost', { link: 'connecting' }, 'lost', ', 2 s ago'],
     ['lost before the first update', { link: 'connecting', updatedAt: undefined }, 'lost', 'nothing received yet'],
     ['not connected yet', { link: 'connecting', wasConnected: false, updatedAt: undefined }, 'connecting', 'nothing received yet'],
+    ['cut off from the broker', { brokerAway: true }, 'stale', ', 2 s ago'],
     ['refused', { link: 'refused' }, 'refused', 'asks again'],
   ])('%s', (_, given, state, detail) => {
     const got = status({ ...live, ...given }, words.en, new Format('en-GB', 'UTC'));

@@ -10,6 +10,8 @@ export interface Facts {
   /** When the server accepted the last event of the zone; undefined before the first. */
   updatedAt: number | undefined;
   outdated: boolean;
+  /** The instance hears nothing of what is published. */
+  brokerAway: boolean;
   /** For how long the figures count as live without news, in milliseconds. */
   staleAfter: number;
 }
@@ -22,7 +24,7 @@ export interface Status {
 }
 
 export function status(facts: Facts, say: Words, format: Format): Status {
-  const { link, now, updatedAt, outdated, staleAfter, wasConnected } = facts;
+  const { link, now, updatedAt, outdated, staleAfter, wasConnected, brokerAway } = facts;
   const age = updatedAt === undefined ? 0 : Math.max(0, now - updatedAt);
   const last = updatedAt === undefined ? say.nothingYet : say.lastUpdate(format.clock(updatedAt), span(age));
   if (link === 'refused') return { state: 'refused', headline: say.noAccess, detail: say.asksAgain };
@@ -31,6 +33,7 @@ export function status(facts: Facts, say: Words, format: Format): Status {
       ? { state: 'lost', headline: say.lost, detail: last }
       : { state: 'connecting', headline: say.connecting, detail: last };
   }
+  if (brokerAway) return { state: 'stale', headline: say.brokerAway, detail: last };
   if (updatedAt === undefined) return { state: 'waiting', headline: say.connected, detail: last };
   if (age > staleAfter) return { state: 'stale', headline: say.noNews, detail: last };
   if (outdated) return { state: 'outdated', headline: say.missed, detail: say.nextSnapshot };

@@ -1,4 +1,3 @@
-import type { Alert } from './data.js';
 import { fit } from './fit.js';
 import { age, type Format, minutes } from './format.js';
 import { pageOf } from './pages.js';
@@ -6,7 +5,7 @@ import { level, progress } from './progress.js';
 import type { Refusal } from './refusal.js';
 import type { Status } from './status.js';
 import type { PageWord, Words } from './words.js';
-import type { Zone } from './zone.js';
+import type { OpenAlert, Zone } from './zone.js';
 
 /**
  * Puts the zone into the page. All that was published goes in as text or as a number, never as HTML; the shapes are those
@@ -26,6 +25,9 @@ export class View {
     zoneName: string,
     private readonly say: Words,
     private readonly format: Format,
+    private readonly acknowledge: (alert: OpenAlert) => void,
+    /** For how long an alert may be open before it is made to stand out, if nobody has seen to it. In milliseconds. */
+    private readonly escalateAfter: number,
   ) {
     this.#name = zoneName;
     for (const root of [document, ...[...document.querySelectorAll('template')].map(({ content }) => content)])
@@ -126,21 +128,29 @@ export class View {
     return ahead > 0 ? this.say.ahead(this.format.whole(ahead)) : this.say.behind(this.format.whole(-ahead));
   }
 
-  #alerts({ alerts, doubtful }: Zone, now: number): void {
+  #alerts({ alerts: all, doubtful }: Zone, now: number): void {
     const { format, say } = this;
+    const alerts = all.filter(({ expiresAt = Infinity }) => expiresAt > now);
     const critical = alerts.filter(({ severity }) => severity === 'critical').length;
     const { alerts: shown, page, pages } = pageOf(alerts, now);
     const state = JSON.stringify(shown);
     if (state !== this.#shownAlerts) {
       this.#shownAlerts = state;
       place('alerts').replaceChildren(...shown.map(alertItem));
+      [...place('alerts').querySelectorAll('button')].forEach((button, i) => {
+        const alert = shown[i];
+        if (alert) button.addEventListener('click', () => this.acknowledge(alert));
+      });
     }
     this.#critical = critical;
     this.#page.toggleAttribute('data-critical', critical > 0);
     place('alerts-panel').hidden = alerts.length === 0 && doubtful.size === 0;
     [...place('alerts').children].forEach((item, i) => {
-      const { raisedAt } = shown[i] ?? {};
+      const { raisedAt, acknowledged } = shown[i] ?? {};
       fill(item, 'since', raisedAt === undefined ? '' : say.since(age(now - raisedAt)));
+      fill(item, 'seen', acknowledged ? say.seen(acknowledged.by, acknowledged.at === undefined ? '' : format.hour(acknowledged.at)) : '');
+      item.classList.toggle('acknowledged', acknowledged !== undefined);
+      item.classList.toggle('escalated', !acknowledged && raisedAt !== undefined && now - raisedAt >= this.escalateAfter);
     });
     write('alerts-more', pages > 1 ? `${say.counted(format.whole(alerts.length), format.whole(critical))} · ${say.page(page, pages)}` : '');
     write('alerts-doubt', doubtful.has('zone') ? say.doubt : doubtful.has('warehouse') ? say.doubtBuilding : '');
@@ -149,7 +159,7 @@ export class View {
   }
 
   /** Says each alert once, to those who hear the page, however often its page comes round. */
-  #announce(alerts: Alert[]): void {
+  #announce(alerts: OpenAlert[]): void {
     const keys = new Set(alerts.map(({ id, severity }) => `${severity} ${id}`));
     const fresh = alerts.filter(({ id, severity }) => !this.#said.has(`${severity} ${id}`));
     this.#said = keys;
@@ -157,7 +167,7 @@ export class View {
   }
 }
 
-function alertItem({ severity, title, detail }: Alert): Node {
+function alertItem({ severity, title, detail }: OpenAlert): Node {
   const template = place(`alert-${severity}`) as HTMLTemplateElement;
   const item = template.content.cloneNode(true) as DocumentFragment;
   fill(item, 'title', title);

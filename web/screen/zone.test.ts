@@ -148,4 +148,20 @@ describe('Zone', () => {
     zone.apply('ALERT', 'zone', { id: 'x', severity: 'catastrophe' }, 1);
     expect(zone.alerts[0]).toMatchObject({ severity: 'warning', title: 'x', detail: '' });
   });
+
+  it('knows who has seen to an alert, until it is over', () => {
+    const zone = new Zone();
+    const seen = () => zone.alerts.map(({ id, acknowledged }) => `${id} ${acknowledged?.by ?? '–'}`);
+    zone.apply('ALERT_ACKNOWLEDGED', 'zone', { id: 7, by: 'Anna', at: DAY }, 1); // the publisher told of the alert again since
+    zone.apply('ALERT', 'zone', alert('7', 'warning', DAY), 2);
+    zone.apply('ALERT', 'zone', alert('8', 'warning', DAY + 1), 2);
+    zone.apply('ALERT_ACKNOWLEDGED', 'warehouse', { id: '8', by: 'Ben' }, 3); // of another room
+    expect(seen()).toEqual(['8 –', '7 Anna']); // what nobody has seen to comes first
+    zone.apply('SHIFT_SNAPSHOT', 'zone', { alerts: [alert('7', 'warning', DAY)] }, 4);
+    expect(seen()).toEqual(['7 Anna']);
+    zone.apply('ALERT', 'zone', alert('7', 'warning', DAY, DAY + 1), 5);
+    zone.apply('ALERT', 'zone', alert('7', 'warning', DAY + 2), 6);
+    zone.apply('ALERT_ACKNOWLEDGED', 'zone', 'nonsense', 7);
+    expect(seen()).toEqual(['7 –']);
+  });
 });

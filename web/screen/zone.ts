@@ -1,9 +1,12 @@
-import { type Alert, type Figures, type Plan, readAlert, readSnapshot, readUpdate, type Severity, type Update } from './data.js';
+import { type Acknowledgement, type Alert, type Figures, type Plan, readAcknowledgement, readAlert, readSnapshot, readUpdate, type Severity, type Update } from './data.js';
 import { UsualInterval } from './usual-interval.js';
 import { Trend } from './trend.js';
 
 /** Where an event was published: to the zone of this screen, or to the whole building. */
 export type Scope = 'zone' | 'warehouse';
+
+/** An alert that is open, and who has seen to it. */
+export type OpenAlert = Alert & { scope: Scope; acknowledged?: Acknowledgement };
 
 /** How many open alerts are kept of each scope; the least important go first. */
 const MAX_OPEN = 1000;
@@ -30,10 +33,13 @@ export class Zone {
   /** What has to be added to the server's clock to get the publisher's, in ms: 0 unless its events have a `now`. */
   #offset = 0;
   readonly #open: Record<Scope, Map<string, Alert>> = { zone: new Map(), warehouse: new Map() };
+  /** May come before their alerts, which a publisher may have told of again since. */
+  readonly #acknowledged: Record<Scope, Map<string, Acknowledgement>> = { zone: new Map(), warehouse: new Map() };
 
   /** Takes an event in; `time` is when the server accepted it. */
   apply(event: string, scope: Scope, data: unknown, time: number): void {
     if (event === 'ALERT') this.#alert(scope, data);
+    else if (event === 'ALERT_ACKNOWLEDGED') this.#acknowledge(scope, data, time);
     else if (event === 'SHIFT_SNAPSHOT') this.#snapshot(scope, data, time);
     else if (event === 'ZONE_UPDATE' && scope === 'zone') this.#update(data, time);
   }
@@ -48,9 +54,16 @@ export class Zone {
     return serverTime + this.#offset;
   }
 
-  /** The open alerts, the most important first; of two alike, the one that is open for longer. */
-  get alerts(): Alert[] {
-    return [...this.#open.zone.values(), ...this.#open.warehouse.values()].sort(byImportance);
+  /** The open alerts, the most important first; of two alike, the one that nobody has seen to, or that is open for longer. */
+  get alerts(): OpenAlert[] {
+    return [...this.#of('zone'), ...this.#of('warehouse')].sort(byImportance);
+  }
+
+  #of(scope: Scope): OpenAlert[] {
+    return [...this.#open[scope].values()].map((alert) => {
+      const acknowledged = this.#acknowledged[scope].get(alert.id);
+      return { ...alert, scope, ...(acknowledged && { acknowledged }) };
+    });
   }
 
   #snapshot(scope: Scope, data: unknown, time: number): void {
@@ -59,6 +72,8 @@ export class Zone {
     if (snapshot.alerts) {
       this.#open[scope].clear();
       for (const alert of snapshot.alerts) this.#note(scope, alert);
+      for (const id of this.#acknowledged[scope].keys())
+        if (!this.#open[scope].has(id)) this.#acknowledged[scope].delete(id);
       this.doubtful.delete(scope);
     }
     if (scope === 'warehouse') return; // its figures are those of the building
@@ -87,10 +102,18 @@ export class Zone {
     if (alert) this.#note(scope, alert);
   }
 
+  #acknowledge(scope: Scope, data: unknown, time: number): void {
+    const acknowledgement = readAcknowledgement(data);
+    const known = this.#acknowledged[scope];
+    if (!acknowledgement || (known.size >= MAX_OPEN && !known.has(acknowledgement.id))) return;
+    known.set(acknowledgement.id, { at: time, ...acknowledgement });
+  }
+
   #note(scope: Scope, alert: Alert): void {
     const open = this.#open[scope];
     if (alert.cleared) {
       open.delete(alert.id);
+      this.#acknowledged[scope].delete(alert.id);
       return;
     }
     open.set(alert.id, alert);
@@ -100,10 +123,11 @@ export class Zone {
   }
 }
 
-function byImportance(a: Alert, b: Alert): number {
+function byImportance(a: Partial<OpenAlert> & Alert, b: Partial<OpenAlert> & Alert): number {
   return (
     RANK[a.severity] - RANK[b.severity] ||
     b.priority - a.priority ||
+    Number(a.acknowledged !== undefined) - Number(b.acknowledged !== undefined) ||
     (a.raisedAt ?? Infinity) - (b.raisedAt ?? Infinity) ||
     (a.id < b.id ? -1 : 1)
   );

@@ -9,7 +9,7 @@ import (
 
 // brokerLimits is what the broker may keep.
 func brokerLimits(c *config.Config) broker.Limits {
-	return broker.Limits{Messages: c.HistoryMessages, Age: c.HistoryAge, RetainAge: c.RetainAge, Total: c.MemoryBytes,
+	return broker.Limits{Messages: c.HistoryMessages, Age: c.HistoryAge, RetainAge: c.RetainAge, Total: c.MemoryBytes, Alerts: c.AlertsPerRoom,
 		Warehouse: broker.Quota{Rooms: c.QuotaRooms, HistoryBytes: c.QuotaHistoryBytes,
 			RetainedBytes: c.QuotaRetainedBytes, RetainedEvents: c.QuotaRetainedEvents}}
 }
@@ -30,4 +30,9 @@ func (s *server) usage() map[string]metrics.WarehouseUsage {
 			broker.QuotaRetainedBytes: u.RetainedBytes, broker.QuotaRetainedEvents: u.RetainedEvents}
 	}
 	return all
+}
+
+func (s *server) pins() map[string]string {
+	pins, _ := s.config.Pins() // checked already
+	return pins
 }

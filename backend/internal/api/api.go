@@ -10,6 +10,7 @@ package api
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -24,6 +25,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
+	ratelimit "github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/problem"
@@ -59,12 +61,16 @@ type Options struct {
 	MaxDataBytes int
 	// RoomsForOperators keeps the rooms in the health figures from everybody else.
 	RoomsForOperators bool
+	// Pins are the names of who may acknowledge alerts by a PIN.
+	Pins map[string]string
 }
 
 // An API serves its routes; see [AddRoutes].
 type API struct {
 	Options
-	census cluster.Census
+	census  cluster.Census
+	pins    map[[sha256.Size]byte]string // names, by the digest of the PIN
+	guesses *ratelimit.Keyed             // of PINs, by address
 }
 
 // AddRoutes adds the routes.
@@ -82,6 +88,7 @@ func AddRoutes(routes *access.Table, o Options) {
 		routes.Action(audit.DeleteRetained, remove, room+"/retained/:event")
 		routes.Action(audit.DeleteRoom, remove, room)
 	}
+	a.addAlertRoutes(routes)
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)

@@ -110,7 +110,7 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	routes.Audit(entries)
 	api.AddRoutes(routes, api.Options{Audit: entries, Monitoring: access.Public, Operators: operators,
 		Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
-		Guard: auth.New(guard), MaxDataBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}})
+		Guard: auth.New(guard), MaxDataBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}, Pins: map[string]string{"480231": "Anna"}})
 	return s
 }
 

@@ -34,6 +34,8 @@ const (
 	DeleteRoom     = "delete_room"
 	DeleteRetained = "delete_retained"
 	Rebalance      = "rebalance"
+	Acknowledge    = "acknowledge" // an alert
+	ClearAlert     = "clear_alert"
 	Dismiss        = "dismiss" // an instance that is gone
 	Reload         = "reload"  // of a file that settings name
 	Login          = "login"   // of an operator

@@ -30,6 +30,7 @@ type Identity struct {
 	join      grant
 	publish   grant
 	retain    grant
+	seesTo    grant    // may acknowledge alerts there
 	events    []string // that may be published; nil for all
 }
 
@@ -88,6 +89,16 @@ func (i *Identity) MayRetain(room wire.Room) error {
 		return wire.Errorf(wire.CodeForbidden, "the key %s does not permit retain in %s: leave retain out, or add it to the key's line", i.Key, room)
 	}
 	return wire.Errorf(wire.CodeForbidden, "the token does not permit retain in %s: leave retain out, or use a token with the claim retain", room)
+}
+
+// MayAcknowledge tells whether alerts may be acknowledged. Who may publish that somebody did may do
+// so too. It returns nil, or a *wire.Error of wire.CodeForbidden.
+func (i *Identity) MayAcknowledge(room wire.Room) error {
+	if i.seesTo.permits(room) || i.MayPublish(room) == nil && i.MayPublishEvent(wire.EventAlertAcknowledged) == nil {
+		return nil
+	}
+	return wire.Errorf(wire.CodeForbidden, "acknowledging alerts of %s is not permitted: sign in as an operator, send a PIN in the header Zonecast-Pin, "+
+		"or use a token with the claim acknowledge", room)
 }
 
 // Permissions describes the identity to people.

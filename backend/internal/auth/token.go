@@ -204,6 +204,7 @@ type claims struct {
 	audience                   jwt.ClaimStrings
 	expires, notBefore, issued *jwt.NumericDate
 	join, publish, retain      grant
+	acknowledge                grant
 }
 
 var _ jwt.Claims = (*claims)(nil)
@@ -272,13 +273,18 @@ func (c *claims) permissions(all map[string]json.RawMessage) (err error) {
 			return err
 		}
 	}
+	if raw, ok := all["acknowledge"]; ok {
+		if c.acknowledge, err = parseAction("acknowledge", raw, c.join); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // identity returns who the claims are of, if they are not too old. The error is a *wire.Error of
 // wire.CodeUnauthenticated.
 func (c *claims) identity(o TokenOptions, now time.Time) (*Identity, error) {
-	i := &Identity{User: c.subject, TokenID: c.id, join: c.join, publish: c.publish, retain: c.retain}
+	i := &Identity{User: c.subject, TokenID: c.id, join: c.join, publish: c.publish, retain: c.retain, seesTo: c.acknowledge}
 	if c.expires != nil {
 		i.Expires = c.expires.Time
 	}

@@ -22,6 +22,9 @@ type Limits struct {
 	Age      time.Duration // of kept messages (default wire.HistoryAge)
 	Bytes    int           // of data kept of each room (default 4 MiB); the oldest go first
 	Retained int           // events retained of each room (default 32); a new one is refused then
+	// Alerts is how many alerts and acknowledgements are kept of each room (default 1000). More are
+	// refused, but for critical ones, which have a quarter of that for themselves.
+	Alerts int
 	// RetainAge is how long events are retained (default for ever).
 	RetainAge time.Duration
 	// Warehouse is what each warehouse may keep (default no limit).
@@ -42,6 +45,7 @@ func (l Limits) withDefaults() Limits {
 	l.Age = cmp.Or(l.Age, wire.HistoryAge)
 	l.Bytes = cmp.Or(l.Bytes, 4<<20)
 	l.Retained = cmp.Or(l.Retained, 32)
+	l.Alerts = cmp.Or(l.Alerts, 1000)
 	l.Total = cmp.Or(l.Total, DefaultTotal)
 	l.Keys = cmp.Or(l.Keys, 1_000_000)
 	return l
@@ -212,7 +216,8 @@ func (b *Memory) publish(p Publication) (_ Receipt, over bool, _ error) {
 	if p.Retain {
 		r.expireRetained(b.limits, now)
 	}
-	allowed, err := b.refuse(r, p, key)
+	retention := RetentionOf(p.Event, p.Data, p.Retain)
+	allowed, err := b.refuse(r, p, retention, key)
 	if err != nil {
 		b.forgetUnused(r)
 		return Receipt{}, false, err
@@ -225,7 +230,7 @@ func (b *Memory) publish(p Publication) (_ Receipt, over bool, _ error) {
 		Retain:   p.Retain,
 		Conflate: p.Conflate,
 	}
-	r.keep(m)
+	r.keep(m, retention, b.limits)
 	r.expire(b.limits, allowed, now)
 	over = b.ledger.settle(r, r.keeps(), true, b.limits.Total)
 	if key != "" {
@@ -238,29 +243,43 @@ func (b *Memory) publish(p Publication) (_ Receipt, over bool, _ error) {
 	return Receipt{Offset: m.Offset}, over, nil
 }
 
-// keep adds m to the history.
-func (r *memoryRoom) keep(m *Message) {
-	if m.Retain {
+// keep adds m to the history, and does what it does to what is retained.
+func (r *memoryRoom) keep(m *Message, retention Retention, l Limits) {
+	if retention.Name != "" {
 		if r.retained == nil {
 			r.retained = map[string]*Message{}
 		}
-		r.unretain(m.Event)
-		r.retained[m.Event] = m
-		r.retainedBytes += retainedCost(m.Event, m.Data)
+		r.unretain(retention.Removal())
+		snapshot := r.retained[wire.EventShiftSnapshot]
+		if !retention.Ends || snapshot != nil && retention.IsListedIn(snapshot.Data) && r.count(isKeyed) < retention.most(l) {
+			r.retained[retention.Name] = m
+			r.retainedBytes += retainedCost(retention.Name, m.Data)
+		}
 	}
 	r.history = append(r.history, m)
 	r.bytes += len(m.Data)
 }
 
-// unretain takes away what is retained of an event, and reports whether there was something.
-func (r *memoryRoom) unretain(event string) bool {
-	m := r.retained[event]
-	if m == nil {
-		return false
+// unretain takes away what is retained under certain names, and reports whether there was something.
+func (r *memoryRoom) unretain(gone func(name string) bool) (some bool) {
+	for name, m := range r.retained {
+		if gone(name) {
+			r.retainedBytes -= retainedCost(name, m.Data)
+			delete(r.retained, name)
+			some = true
+		}
 	}
-	r.retainedBytes -= retainedCost(event, m.Data)
-	delete(r.retained, event)
-	return true
+	return some
+}
+
+// count returns how many of the retained names are of a kind.
+func (r *memoryRoom) count(kind func(name string) bool) (n int) {
+	for name := range r.retained {
+		if kind(name) {
+			n++
+		}
+	}
+	return n
 }
 
 // keeps is what the room keeps now.
@@ -286,14 +305,13 @@ func (r *memoryRoom) expire(l Limits, allowed int, now time.Time) {
 
 // expireRetained forgets what is retained for too long.
 func (r *memoryRoom) expireRetained(l Limits, now time.Time) {
-	if l.RetainAge == 0 {
-		return
-	}
-	for event, m := range r.retained {
-		if now.Sub(m.Accepted.Time()) >= l.RetainAge {
-			r.unretain(event)
+	r.unretain(func(name string) bool {
+		m := r.retained[name]
+		if l.RetainAge > 0 && now.Sub(m.Accepted.Time()) >= l.RetainAge {
+			return true
 		}
-	}
+		return isKeyed(name) && m.RetentionOf().isExpired(now)
+	})
 }
 
 // Subscribe implements [Broker].

@@ -19,7 +19,7 @@ func (b *Memory) DeleteRetained(_ context.Context, room wire.Room, event string)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.unretain(event) {
+	if !r.unretain(func(name string) bool { return isOf(name, event) }) {
 		return false, nil
 	}
 	b.ledger.settle(r, r.keeps(), false, 0)

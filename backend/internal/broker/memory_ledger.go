@@ -3,8 +3,6 @@ package broker
 import (
 	"container/list"
 	"sync"
-
-	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // A ledger is what all rooms of a Memory keep: by warehouse, and together. It knows which rooms
@@ -93,7 +91,7 @@ func (l *ledger) usage() map[string]Usage {
 
 // refuse returns the error of a publication that is beyond a quota, or else what the room's history
 // may cost at most. key is the idempotency key as it is kept, if there is one.
-func (b *Memory) refuse(r *memoryRoom, p Publication, key string) (allowed int, err error) {
+func (b *Memory) refuse(r *memoryRoom, p Publication, retention Retention, key string) (allowed int, err error) {
 	q := b.limits.Warehouse
 	used, retained := b.ledger.of(p.Room.Warehouse)
 	left := q.left(used)
@@ -106,17 +104,18 @@ func (b *Memory) refuse(r *memoryRoom, p Publication, key string) (allowed int, 
 		return 0, q.exceeded(QuotaRooms, p.Room.Warehouse)
 	case len(p.Data)+messageCost > allowed:
 		return 0, q.exceeded(QuotaHistoryBytes, p.Room.Warehouse)
-	case !p.Retain:
+	case retention.Name == "", retention.Ends: // which makes room
 		return allowed, nil
 	}
-	more, events := retainedCost(p.Event, p.Data), 1
-	if old := r.retained[p.Event]; old != nil {
-		more, events = more-retainedCost(old.Event, old.Data), 0
+	name := retention.Name
+	more, events := retainedCost(name, p.Data), 1
+	if old := r.retained[name]; old != nil {
+		more, events = more-retainedCost(name, old.Data), 0
 	}
+	sameKind := func(other string) bool { return isKeyed(other) == isKeyed(name) }
 	switch most := b.limits.Total / 2; {
-	case events > 0 && len(r.retained) >= b.limits.Retained:
-		return 0, wire.Errorf(wire.CodeLimitReached, "%d events are retained in %s already: reuse one of their names, or delete one",
-			b.limits.Retained, p.Room)
+	case events > 0 && r.count(sameKind) >= retention.most(b.limits):
+		return 0, retention.full(b.limits, p.Room)
 	case more > 0 && more > left.RetainedBytes:
 		return 0, q.exceeded(QuotaRetainedBytes, p.Room.Warehouse)
 	case events > left.RetainedEvents:

@@ -202,11 +202,13 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	}
 	names, emptyEpoch := b.withEmptyEpoch(p.Room, names...)
 	l, left := b.opts.Limits, b.usage.left(ctx, p.Room.Warehouse)
+	retention := RetentionOf(p.Event, p.Data, p.Retain)
 	commit := func(emptyEpoch string) (string, error) {
 		return b.committer.commit(ctx, p.Room.Warehouse, len(p.Data), names, NewEpoch(), emptyEpoch, k.channel, p.Event, []byte(p.Data),
-			retainText(p.Retain), l.Messages, l.Age.Milliseconds(), l.Bytes, l.Retained, wire.IdempotencyWindow.Milliseconds(),
+			retainText(p.Retain), l.Messages, l.Age.Milliseconds(), l.Bytes, retention.most(l), wire.IdempotencyWindow.Milliseconds(),
 			b.attributes(&p), b.dialect.publish, digest, key, l.RetainAge.Milliseconds(),
-			left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents, p.Durable)
+			left.Rooms, left.HistoryBytes, left.RetainedBytes, left.RetainedEvents,
+			retention.Name, lines(retention.Drops), retention.keepsText(), retention.endsText(), retention.Expires, p.Durable)
 	}
 	answer, err := commit(emptyEpoch)
 	if answer == askEmptyEpoch {
@@ -225,8 +227,7 @@ func (b *Redis) Publish(ctx context.Context, p Publication) (Receipt, error) {
 	}
 	switch {
 	case len(parts) == 1 && parts[0] == "full":
-		return Receipt{}, wire.Errorf(wire.CodeLimitReached,
-			"%d events are retained in %s already: reuse one of their names, or delete one", l.Retained, p.Room)
+		return Receipt{}, retention.full(l, p.Room)
 	case len(parts) == 2 && parts[0] == "quota":
 		return Receipt{}, l.Warehouse.exceeded(parts[1], p.Room.Warehouse)
 	case len(parts) == 4 && parts[0] == "again":

@@ -59,14 +59,15 @@ local function number(value) return tonumber(value or 0) end
 // ARGV[3…]: channel, event, data, retain, messages, age in ms, bytes, retained events, idempotency
 // window in ms, attributes, PUBLISH or SPUBLISH, digest, idempotency key, age of retained events in
 // ms (0 for any); then what the warehouse has left: rooms, history, retained bytes, retained
-// events; whether the answer needs the id of the history; then the time in µs from which on nothing is
-// done and "late µs" answered, 0 for never. What
-// is published and retained is "epoch n µs retain attributes event\ndata"; see
-// decodePayload.
+// events; then what [Retention] says: the name, the names that it drops, those that it keeps ("-"
+// without Resets), each with a line break before and after; 0, or 1 and the id where an alert ends;
+// when it expires in ms, 0 for never. Then whether the answer needs the id of the history, and the time
+// in µs from which on nothing is done and "late µs" answered, 0 for never. What is published and
+// retained is "epoch n µs retain attributes event\ndata"; see decodePayload.
 var publishScript = redis.NewScript(roomPreamble + `
-if ARGV[22] ~= '0' and tonumber(us) > tonumber(ARGV[22]) then return 'late ' .. us end
+if ARGV[27] ~= '0' and tonumber(us) > tonumber(ARGV[27]) then return 'late ' .. us end
 local history = ''
-if ARGV[21] == '1' then history = ' ' .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') end
+if ARGV[26] == '1' then history = ' ' .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') end
 local window, key = tonumber(ARGV[11]), ARGV[15]
 local keyed = key ~= ''
 if keyed then
@@ -92,37 +93,52 @@ if keyed then keys = keys + 1 end
 local allowed = cost + tonumber(ARGV[18])
 if #data + 128 + 384 * keys > allowed then return 'quota history_bytes' end
 
-local rbytes, rcount, stale = number(meta[5]), number(meta[6]), {}
+local name, drops, keeps, ends, expires = ARGV[21], ARGV[22], ARGV[23], ARGV[24] ~= '0', tonumber(ARGV[25])
+local function isKeyed(other) return string.find(other, ' ', 1, true) ~= nil end
+local function isRemoved(other)
+  local line = '\n' .. other .. '\n'
+  return string.find(drops, line, 1, true) or keeps ~= '-' and isKeyed(other) and not string.find(keeps, line, 1, true)
+end
+local rbytes, rcount, stale, alike, exists = number(meta[5]), number(meta[6]), {}, 0, false
 local rbytesBefore, rcountBefore = rbytes, rcount
 if known and (retain or rcount > 0 and n % 16 == 0) then
   rbytes, rcount = 0, 0
   local fields = redis.call('HGETALL', KEYS[1])
   for i = 1, #fields, 2 do
-    local name = string.match(fields[i], '^r:(.*)$')
-    if name then
+    local other = string.match(fields[i], '^r:(.*)$')
+    if other then
       local at, size = string.match(fields[i + 1], '^(%d+) (%d+)$')
-      if retainAge > 0 and ms - at >= retainAge then
-        table.insert(stale, name)
-      elseif not retain or name ~= event then
+      if retainAge > 0 and ms - at >= retainAge or retain and isRemoved(other) then
+        table.insert(stale, other)
+      elseif retain and other == name then
+        exists = true
+      else
         rbytes, rcount = rbytes + size, rcount + 1
+        if isKeyed(other) == isKeyed(name) then alike = alike + 1 end
       end
     end
   end
 end
+local full = not exists and alike >= tonumber(ARGV[10])
+if retain and ends then
+  local snapshot = known and redis.call('HGET', KEYS[3], 'SHIFT_SNAPSHOT') or ''
+  if full or not (string.find(snapshot, '"alerts"', 1, true) and string.find(snapshot, string.sub(ARGV[24], 2), 1, true)) then
+    retain = false
+    if exists then table.insert(stale, name) end
+  end
+end
 if retain then
   rbytes, rcount = rbytes + #message, rcount + 1
-  if known and redis.call('HEXISTS', KEYS[3], event) == 0 and redis.call('HLEN', KEYS[3]) - #stale > tonumber(ARGV[10]) then
-    return 'full'
-  end
-  if rbytes > rbytesBefore and rbytes - rbytesBefore > tonumber(ARGV[19]) then return 'quota retained_bytes' end
-  if rcount > rcountBefore and rcount - rcountBefore > tonumber(ARGV[20]) then return 'quota retained_events' end
+  if full then return 'full' end
+  if not ends and rbytes > rbytesBefore and rbytes - rbytesBefore > tonumber(ARGV[19]) then return 'quota retained_bytes' end
+  if not ends and rcount > rcountBefore and rcount - rcountBefore > tonumber(ARGV[20]) then return 'quota retained_events' end
 end
 
 if not known then
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'n', 0)
   redis.call('DEL', KEYS[2], KEYS[3])
 end
-redis.call('XADD', KEYS[2], text(n + 1) .. '-' .. us, retain and 'r' or 'e', event, 'd', data)
+redis.call('XADD', KEYS[2], text(n + 1) .. '-' .. us, ARGV[6] == '1' and 'r' or 'e', event, 'd', data)
 if n == 0 then redis.call('PERSIST', KEYS[1]) end
 if n % 16 == 0 then redis.call('HSETNX', KEYS[3], '', '') end
 n, length, bytes = n + 1, length + 1, bytes + #data
@@ -157,13 +173,15 @@ end
 redis.call('PEXPIRE', KEYS[2], age)
 redis.call('HSET', KEYS[1], 'n', text(n), 'bytes', text(bytes), 'at', text(ms), 'rbytes', text(rbytes),
   'rcount', text(rcount), 'keys', text(keys))
-for _, name in ipairs(stale) do
-  redis.call('HDEL', KEYS[1], 'r:' .. name)
-  redis.call('HDEL', KEYS[3], name)
+for _, other in ipairs(stale) do
+  redis.call('HDEL', KEYS[1], 'r:' .. other)
+  redis.call('HDEL', KEYS[3], other)
 end
 if retain then
-  redis.call('HSET', KEYS[1], 'r:' .. event, text(ms) .. ' ' .. text(#message))
-  redis.call('HSET', KEYS[3], event, message)
+  local at = ms -- what expires sooner counts as retained for longer
+  if expires > 0 and retainAge > 0 then at = math.max(0, math.min(ms, expires - retainAge)) end
+  redis.call('HSET', KEYS[1], 'r:' .. name, text(at) .. ' ' .. text(#message))
+  redis.call('HSET', KEYS[3], name, message)
   if retainAge > 0 then redis.call('PEXPIRE', KEYS[3], retainAge) else redis.call('PERSIST', KEYS[3]) end
 end
 redis.call(ARGV[13], ARGV[3], message)
@@ -240,20 +258,29 @@ until #entries > 0 or #found < limit
 return {epoch, text(n), entries, forked, deleted}
 `)
 
-// deleteRetainedScript deletes the retained event ARGV[3], and tells the subscribers: ARGV[4] is
+// deleteRetainedScript deletes what is retained of the event ARGV[3], and tells the subscribers: ARGV[4] is
 // PUBLISH or SPUBLISH, ARGV[5] the channel, ARGV[6] the message, the last one the deadline in µs,
 // after which nothing is done and -1 answered; 0 for none. It answers {whether there was one,
 // rbytes and rcount before and after}.
 var deleteRetainedScript = redis.NewScript(roomPreamble + `
 if ARGV[7] ~= '0' and tonumber(us) > tonumber(ARGV[7]) then return {-1} end
-if not known or redis.call('HDEL', KEYS[3], ARGV[3]) == 0 then return {0} end
-local size = string.match(redis.call('HGET', KEYS[1], 'r:' .. ARGV[3]) or '', ' (%d+)$')
-redis.call('HDEL', KEYS[1], 'r:' .. ARGV[3])
-local rbytes, rcount = number(meta[5]), number(meta[6])
-if size then redis.call('HSET', KEYS[1], 'rbytes', text(rbytes - size), 'rcount', text(rcount - 1)) end
+if not known then return {0} end
+local rbytes, rcount, bytes, count, found = number(meta[5]), number(meta[6]), 0, 0, 0
+local of = ARGV[3] .. ' '
+for _, name in ipairs(redis.call('HKEYS', KEYS[3])) do
+  if name == ARGV[3] or string.sub(name, 1, #of) == of then
+    local size = string.match(redis.call('HGET', KEYS[1], 'r:' .. name) or '', ' (%d+)$')
+    if size then bytes, count = bytes + size, count + 1 end
+    redis.call('HDEL', KEYS[3], name)
+    redis.call('HDEL', KEYS[1], 'r:' .. name)
+    found = 1
+  end
+end
+if found == 0 then return {0} end
+if count > 0 then redis.call('HSET', KEYS[1], 'rbytes', text(rbytes - bytes), 'rcount', text(rcount - count)) end
 redis.call('HINCRBY', KEYS[1], 'deleted', 1)
 redis.call(ARGV[4], ARGV[5], ARGV[6])
-return {1, rbytes, rbytes - (size or 0), rcount, rcount - (size and 1 or 0)}
+return {1, rbytes, rbytes - bytes, rcount, rcount - count}
 `)
 
 // deleteRoomScript deletes all that is kept of a room, and tells the subscribers, as

@@ -22,6 +22,7 @@ type controlled struct {
 	rooms      map[wire.Room]string // "subscribing" or "subscribed"
 	subscribes int
 	histories  int
+	health     error // in place of the broker's
 	// Set before use; an error takes the place of the broker's answer.
 	beforeSubscribe func(ctx context.Context, room wire.Room) error
 	beforeHistory   func(ctx context.Context, room wire.Room) error
@@ -31,6 +32,19 @@ func newControlled(t testing.TB, limits broker.Limits, h *hub.Hub) *controlled {
 	c := &controlled{t: t, tap: &tap{hub: h}, rooms: map[wire.Room]string{}}
 	c.Memory = broker.NewMemory(limits, c.tap)
 	return c
+}
+
+func (c *controlled) Health() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.health
+}
+
+// fail makes the broker say that it is away, or with nil that it is back.
+func (c *controlled) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.health = err
 }
 
 func (c *controlled) become(room wire.Room, from, to string) {

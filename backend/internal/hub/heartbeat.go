@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,13 +50,51 @@ func (b *heartbeats) due(slot int) []*Session {
 	return due
 }
 
+// brokerLook is the time between two looks at the broker's health.
+const brokerLook = 250 * time.Millisecond
+
+// lookAtBroker tells all sessions at once when the broker went away or came back.
+func (h *Hub) lookAtBroker() {
+	away := h.broker.Health() != nil
+	if h.away.Swap(away) == away {
+		return
+	}
+	beat := h.heartbeat(time.Now())
+	beat.Urgent = true
+	h.mu.Lock()
+	sessions := slices.Collect(maps.Keys(h.sessions))
+	h.mu.Unlock()
+	for _, s := range sessions {
+		s.Queue.Push(beat)
+	}
+}
+
+// BrokerState is what clients are told of the broker: wire.BrokerUnavailable, or nothing.
+func (h *Hub) BrokerState() string {
+	if h.away.Load() {
+		return wire.BrokerUnavailable
+	}
+	return ""
+}
+
+func (h *Hub) heartbeat(now time.Time) *outbox.Frame {
+	return outbox.NewControl(wire.EventHeartbeat, wire.AppendFrame(nil, wire.EventHeartbeat,
+		wire.Heartbeat{Connections: h.Connections(), Time: now.UnixMilli(), Broker: h.BrokerState()}))
+}
+
 // Run sends heartbeats until ctx ends.
 func (h *Hub) Run(ctx context.Context) {
+	look := time.NewTicker(brokerLook)
+	defer look.Stop()
 	tick := time.NewTicker(h.opts.Heartbeat / heartbeatSlots)
 	defer tick.Stop()
 	for slot := 0; ; slot = (slot + 1) % heartbeatSlots {
 		select {
 		case <-tick.C:
+		case <-look.C:
+			h.lookAtBroker()
+			slot = (slot + heartbeatSlots - 1) % heartbeatSlots // it is still the same one's turn
+			continue
 		case <-ctx.Done():
 			return
 		}
@@ -63,8 +103,7 @@ func (h *Hub) Run(ctx context.Context) {
 			continue
 		}
 		now := time.Now()
-		beat := outbox.NewControl(wire.EventHeartbeat, wire.AppendFrame(nil, wire.EventHeartbeat,
-			wire.Heartbeat{Connections: h.Connections(), Time: now.UnixMilli()}))
+		beat := h.heartbeat(now)
 		for _, s := range due {
 			if s.ping == nil {
 				s.Queue.Push(beat)

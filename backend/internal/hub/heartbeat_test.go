@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -136,4 +137,30 @@ func TestAConnectionIsTracked(t *testing.T) {
 		got.RTT < time.Second || got.RTT > time.Minute {
 		t.Errorf("got %+v", got)
 	}
+}
+
+// Who waits for news hears at once that none will come, and that it will again.
+func TestSessionsAreToldAtOnceThatTheBrokerIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := build(t, options{beat: time.Hour, overPipe: true})
+		defer h.run()()
+		member, visitor := h.member("member", room("a")), h.guest("visitor")
+		for i, tt := range []struct {
+			health error
+			want   string
+		}{{errors.New("away"), wire.BrokerUnavailable}, {nil, ""}, {errors.New("away"), wire.BrokerUnavailable}} {
+			h.broker.fail(tt.health)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			for _, g := range []*guest{member, visitor} {
+				if n := count(g, wire.EventHeartbeat); n != i+1 {
+					t.Fatalf("%s got %d heartbeats, want %d", g.ID, n, i+1)
+				}
+				frames := g.seen()
+				if got := decode[wire.Heartbeat](t, frames[len(frames)-1].Data).Broker; got != tt.want || h.BrokerState() != tt.want {
+					t.Errorf("%s is told %q, want %q", g.ID, got, tt.want)
+				}
+			}
+		}
+	})
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +61,7 @@ type Hub struct {
 	idleRooms   atomic.Int64 // rooms that linger without
 	recentBytes atomic.Int64 // what the recent frames of all rooms cost
 	replays     *replays
+	away        atomic.Bool // the broker is, as the sessions know
 
 	deferred atomic.Int64   // bytes in all rooms
 	resuming sync.WaitGroup // goroutines that hand on what is deferred
@@ -133,7 +135,7 @@ type room struct {
 	recent   []recentFrame // the latest frames, without holes up to offset
 	bytes    int           // what they cost
 	retained []retainedFrame
-	kept     *broker.Snapshot // when retained events were deleted last; nil for never
+	kept     *keptNames // when retained events were deleted last; nil for never
 	deferred deferred
 }
 
@@ -162,10 +164,11 @@ type recentFrame struct {
 }
 
 type retainedFrame struct {
-	event string
-	n     uint64
-	time  int64 // when the broker accepted it, in ms since 1970
-	frame *outbox.Frame
+	name    string // see [broker.Retention]
+	n       uint64
+	time    int64 // when the broker accepted it, in ms since 1970
+	expires int64 // in ms since 1970; 0 for never
+	frame   *outbox.Frame
 }
 
 // acquire returns the room, subscribed to, and counts the caller in. Each needs a release.
@@ -223,14 +226,16 @@ func (r *room) retain(m *broker.Message) {
 	if r.wasDeleted(m) {
 		return
 	}
-	f := retainedFrame{m.Event, m.Offset.N, m.Time, outbox.NewRetained(&m.Message)}
-	for i := range r.retained {
-		if r.retained[i].event == m.Event {
-			r.retained = append(r.retained[:i], r.retained[i+1:]...)
-			break
-		}
+	retention := m.RetentionOf()
+	gone := retention.Removal()
+	r.retained = slices.DeleteFunc(r.retained, func(f retainedFrame) bool { return gone(f.name) })
+	listed := func(f retainedFrame) bool {
+		return f.name == wire.EventShiftSnapshot && retention.IsListedIn(f.frame.JSON)
 	}
-	r.retained = append(r.retained, f)
+	if retention.Ends && !slices.ContainsFunc(r.retained, listed) {
+		return
+	}
+	r.retained = append(r.retained, retainedFrame{retention.Name, m.Offset.N, m.Time, retention.Expires, outbox.NewRetained(&m.Message)})
 }
 
 func (h *Hub) release(r *room) {

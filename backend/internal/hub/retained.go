@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,23 +25,51 @@ func (h *Hub) Retained(name wire.Room, s broker.Snapshot) {
 
 // keepRetained forgets what was deleted. It is called with the room's mutex held.
 func (r *room) keepRetained(s *broker.Snapshot) {
-	r.kept = s
-	r.retained = slices.DeleteFunc(r.retained, func(f retainedFrame) bool { return f.isDeleted(s) })
+	r.kept = &keptNames{s.Offset, make(map[string]bool, len(s.Retained))}
+	for _, m := range s.Retained {
+		r.kept.names[m.RetentionOf().Name] = true
+	}
+	r.retained = slices.DeleteFunc(r.retained, func(f retainedFrame) bool { return r.kept.isDeleted(f.name, f.n) })
+}
+
+// keptNames is what is retained of the messages up to an offset.
+type keptNames struct {
+	offset wire.Offset
+	names  map[string]bool
 }
 
 // wasDeleted reports whether a message that is delivered now was retained, and is not any more.
 func (r *room) wasDeleted(m *broker.Message) bool {
-	return r.kept != nil && r.kept.Offset.Epoch == m.Offset.Epoch && retainedFrame{event: m.Event, n: m.Offset.N}.isDeleted(r.kept)
+	return r.kept != nil && r.kept.offset.Epoch == m.Offset.Epoch && r.kept.isDeleted(m.RetentionOf().Name, m.Offset.N)
 }
 
-// isDeleted reports whether an event is not among those that were retained.
-func (f retainedFrame) isDeleted(s *broker.Snapshot) bool {
-	return f.n <= s.Offset.N && !slices.ContainsFunc(s.Retained, func(m *broker.Message) bool { return m.Event == f.event })
-}
+// isDeleted reports whether a message is not among those that were retained.
+func (k *keptNames) isDeleted(name string, n uint64) bool { return n <= k.offset.N && !k.names[name] }
 
 // isExpired reports whether an event is retained for too long.
 func (h *Hub) isExpired(f retainedFrame, now time.Time) bool {
-	return h.opts.RetainAge > 0 && now.Sub(time.UnixMilli(f.time)) >= h.opts.RetainAge
+	return f.expires > 0 && now.UnixMilli() >= f.expires || h.opts.RetainAge > 0 && now.Sub(time.UnixMilli(f.time)) >= h.opts.RetainAge
+}
+
+// RetainedIn returns what a room retains now, in the order of the offsets. Errors are those of
+// [broker.Broker.Subscribe].
+func (h *Hub) RetainedIn(ctx context.Context, name wire.Room) ([]*wire.Message, error) {
+	r, err := h.acquire(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer h.release(r)
+	var all []*wire.Message
+	_, frames := h.place(r, Join{})
+	for _, f := range frames {
+		frame, err := wire.DecodeServer(f.JSON)
+		if err != nil {
+			return nil, fmt.Errorf("read what is retained in %s: %w", name, err)
+		}
+		m := &wire.Message{Room: name, Event: frame.Event, Offset: f.Message.Offset, Time: frame.Time, Data: frame.Data}
+		all = append(all, m)
+	}
+	return all, nil
 }
 
 // DeleteRetained implements [broker.Deleter].

@@ -16,7 +16,9 @@ type Frame struct {
 	// Event is the frame's event; empty for answers to a client, Raw and Closing.
 	Event string
 	Kind  Kind
-	own   bool // for one connection alone, and encoded already
+	// Urgent says that a long poll is answered with it, although it is a Control.
+	Urgent bool
+	own    bool // for one connection alone, and encoded already
 	// RetryAfter is when a client that is told to leave should connect again; 0 in other frames.
 	RetryAfter time.Duration
 	// Accepted is when the broker accepted the message, in microseconds since 1970; it feeds the

@@ -41,6 +41,8 @@ type Options struct {
 	Hub interface {
 		Publish(context.Context, broker.Publication) (broker.Receipt, error)
 		broker.Deleter
+		// RetainedIn returns what a room retains, in the order of the offsets.
+		RetainedIn(context.Context, wire.Room) ([]*wire.Message, error)
 	}
 	Metrics *metrics.Metrics
 	// MaxDataBytes bounds the data of one publication.
@@ -91,11 +93,18 @@ func (p *Publisher) Accept(ctx context.Context, via string, who *auth.Identity, 
 	if err != nil {
 		return wire.Position{}, nil, p.Reject(via, err)
 	}
+	publication.Traceparent = r.Traceparent
+	return p.send(ctx, via, publication)
+}
+
+// send is Accept of what was checked.
+func (p *Publisher) send(ctx context.Context, via string, publication broker.Publication) (
+	_ wire.Position, confirm func(context.Context) error, _ error) {
 	began := time.Now()
 	if wait := p.rates.Spend(publication.Room.Warehouse, 1, began); wait > 0 {
 		return wire.Position{}, nil, p.Reject(via, broker.RateExceeded(publication.Room.Warehouse, p.rates.Rate().Refill, wait))
 	}
-	ctx, span, carried := p.opts.Tracer.Publish(ctx, r.Traceparent, via, publication.Room, r.Event)
+	ctx, span, carried := p.opts.Tracer.Publish(ctx, publication.Traceparent, via, publication.Room, publication.Event)
 	publication.Traceparent = carried
 	receipt, err := p.opts.Hub.Publish(ctx, publication)
 	span.End(receipt.Offset, err)
@@ -157,7 +166,8 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 	if err != nil {
 		return broker.Publication{}, err
 	}
-	return broker.Publication{Room: room, Event: r.Event, Data: r.Data, Retain: r.Retain, Conflate: r.Conflate,
+	retain := r.Retain || broker.IsImplicit(r.Event, r.Data)
+	return broker.Publication{Room: room, Event: r.Event, Data: r.Data, Retain: retain, Conflate: r.Conflate,
 		IdempotencyKey: r.IdempotencyKey, Caller: who.Caller(), Durable: r.Durable || p.opts.Durable}, nil
 }
 

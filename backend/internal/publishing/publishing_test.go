@@ -36,6 +36,8 @@ func (a *answering) Publish(context.Context, broker.Publication) (broker.Receipt
 	return a.receipt, a.err
 }
 
+func (*answering) RetainedIn(context.Context, wire.Room) ([]*wire.Message, error) { return nil, nil }
+
 func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 	offset := wire.Offset{Epoch: "k", N: 7}
 	valid := Request{Warehouse: "w", Zone: "a", Event: "E", Data: json.RawMessage(`1`)}

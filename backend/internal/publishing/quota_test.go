@@ -24,6 +24,8 @@ type keeping struct {
 	all []broker.Publication
 }
 
+func (*keeping) RetainedIn(context.Context, wire.Room) ([]*wire.Message, error) { return nil, nil }
+
 func (k *keeping) Publish(_ context.Context, p broker.Publication) (broker.Receipt, error) {
 	k.all = append(k.all, p)
 	return broker.Receipt{Offset: wire.Offset{Epoch: "k", N: uint64(len(k.all))}}, nil

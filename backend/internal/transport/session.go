@@ -70,6 +70,6 @@ func (s *Session) Connected(places wire.Cursor) *outbox.Frame {
 		rooms[i] = p.Position()
 	}
 	data := wire.Connected{ConnectionID: s.ID, Rooms: rooms, Node: s.gate.Node,
-		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Limits: s.gate.FrameLimits()}
+		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Limits: s.gate.FrameLimits(), Broker: s.gate.Hub.BrokerState()}
 	return outbox.NewControl(wire.EventConnected, wire.AppendFrame(nil, wire.EventConnected, data))
 }

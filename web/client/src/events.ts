@@ -89,6 +89,8 @@ export interface Connected {
   node: string;
   /** What the server takes; a server that is older does not say. */
   limits?: Limits;
+  /** The instance hears nothing of what is published. */
+  broker?: 'unavailable';
 }
 
 export interface Limits {
@@ -108,7 +110,7 @@ export interface Gap {
 /** The events of the protocol itself. Nobody can publish them. */
 export interface ProtocolEvents {
   connected: Connected;
-  heartbeat: { connections: number; time: number };
+  heartbeat: { connections: number; time: number; broker?: 'unavailable' };
   gap: Gap;
   /**
    * The messages after `from`, up to and including `to`, were replaced by newer ones that follow.

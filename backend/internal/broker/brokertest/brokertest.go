@@ -41,6 +41,11 @@ func Run(t *testing.T, open func(t *testing.T, limits broker.Limits, h broker.Ha
 		{"a snapshot has the latest of each retained event in order", retainedInOrder},
 		{"what is retained outlives the history", retainedOutlives},
 		{"no more events are retained than the limit", retainedLimit},
+		{"an alert is kept by its id until it is cleared", alertsByID},
+		{"a snapshot that lists alerts takes the place of those before it", alertsListed},
+		{"an alert that a snapshot lists is cleared for newcomers as well", alertsListedAndCleared},
+		{"no more alerts are kept than the limit, but for critical ones", alertsLimit},
+		{"an alert that has expired makes room", alertsExpire},
 		{"what is retained for longer than the limit is gone", retainedAge},
 
 		{"a deleted event is not retained any more", deleteRetained},

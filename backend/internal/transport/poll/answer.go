@@ -12,11 +12,11 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// encoding is how frames stand in an answer: in a list, with a comma before each. Heartbeats and
-// drain are for those who stay.
+// encoding is how frames stand in an answer: in a list, with a comma before each. Heartbeats, but for
+// those that tell news, and drain are for those who stay.
 var encoding = &outbox.Encoding{Transport: transport.Poll, Final: true,
 	Append: func(dst []byte, f *outbox.Frame) []byte {
-		if f.Kind == outbox.Control {
+		if f.Kind == outbox.Control && !f.Urgent {
 			return dst
 		}
 		return append(append(slices.Grow(dst, 1+len(f.JSON)), ','), f.JSON...)

@@ -1,0 +1,178 @@
+package api
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/alert"
+	"github.com/zonecast/zonecast/backend/internal/audit"
+	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/body"
+	ratelimit "github.com/zonecast/zonecast/backend/internal/limit"
+	"github.com/zonecast/zonecast/backend/internal/operator"
+	"github.com/zonecast/zonecast/backend/wire"
+)
+
+// pinHeader has the PIN of who acknowledges an alert at a wall screen.
+const pinHeader = "Zonecast-Pin"
+
+// pinGuesses is how many wrong PINs an address has, and how fast it gets more.
+var pinGuesses = ratelimit.Rate{Tokens: 10, Refill: 0.1}
+
+func (a *API) addAlertRoutes(routes *access.Table) {
+	a.guesses = ratelimit.NewKeyed(pinGuesses)
+	a.pins = map[[sha256.Size]byte]string{}
+	for pin, name := range a.Pins {
+		a.pins[sha256.Sum256([]byte(pin))] = name
+	}
+	post := []string{http.MethodPost}
+	for _, room := range []string{"/api/v1/warehouses/:warehouse", "/api/v1/warehouses/:warehouse/zones/:zone"} {
+		routes.Add(access.Client, access.Reading, room+"/alerts", a.alerts)
+		routes.Add(access.Publisher, post, room+"/alerts/acknowledge", a.acknowledge, routes.Audited)
+		routes.Add(access.Publisher, post, room+"/alerts/clear", a.clear, routes.Audited)
+		routes.Action(audit.Acknowledge, post, room+"/alerts/acknowledge")
+		routes.Action(audit.ClearAlert, post, room+"/alerts/clear")
+	}
+}
+
+// alerts answers with the alerts that are open in a room, for who may join it.
+func (a *API) alerts(c echo.Context) error {
+	room, err := roomOf(c)
+	if err != nil {
+		return err
+	}
+	if _, err = a.caller(c, room, operator.Viewer, (*auth.Identity).MayJoin); err != nil {
+		return err
+	}
+	open, err := a.Publisher.OpenAlerts(c.Request().Context(), room)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "no-store")
+	return c.JSON(http.StatusOK, struct {
+		Room   string       `json:"room"`
+		Alerts []alert.Open `json:"alerts"`
+	}{room.String(), open})
+}
+
+func (a *API) acknowledge(c echo.Context) error {
+	return a.change(c, (*auth.Identity).MayAcknowledge, func(room wire.Room, id, by string) (*alert.Open, error) {
+		return a.Publisher.Acknowledge(c.Request().Context(), via, room, id, by)
+	})
+}
+
+func (a *API) clear(c echo.Context) error {
+	may := func(who *auth.Identity, room wire.Room) error {
+		if err := who.MayPublish(room); err != nil {
+			return err
+		}
+		return who.MayPublishEvent(wire.EventAlert)
+	}
+	return a.change(c, may, func(room wire.Room, id, by string) (*alert.Open, error) {
+		return a.Publisher.Clear(c.Request().Context(), via, room, id, by)
+	})
+}
+
+// maxAlertRequest is the most bytes of a request to change an alert.
+const maxAlertRequest = 8 << 10
+
+// change does something to the alert that the body names, if the caller may.
+func (a *API) change(c echo.Context, may func(*auth.Identity, wire.Room) error,
+	do func(room wire.Room, id, by string) (*alert.Open, error)) error {
+	entry := access.Entry(c)
+	room, err := roomOf(c)
+	if err != nil {
+		return err
+	}
+	by, err := a.caller(c, room, operator.Operator, may)
+	if err != nil {
+		return err
+	}
+	entry.Who = by
+	if err := checkContent(c.Request().Header); err != nil {
+		return err
+	}
+	p, err := body.Read(c.Response(), c.Request(), maxAlertRequest)
+	if err != nil {
+		return err
+	}
+	var request struct {
+		ID string `json:"id"`
+		By string `json:"by"` // counts where nothing else says who it is
+	}
+	if err := decodeBody(p, &request); err != nil {
+		return err
+	}
+	if by == "" {
+		by = strings.TrimSpace(string([]rune(request.By)[:min(len([]rune(request.By)), maxName)]))
+	}
+	entry.Target = room.String() + " " + request.ID
+	changed, err := do(room, request.ID, by)
+	switch {
+	case err != nil:
+		return err
+	case changed == nil:
+		return echo.NewHTTPError(http.StatusNotFound, "no alert of this id is open in "+room.String())
+	}
+	return c.JSON(http.StatusOK, changed)
+}
+
+// maxName is the most characters of a name that somebody gives.
+const maxName = 64
+
+// caller returns the name of who sends the request, empty where nobody has to have one: by the PIN of
+// a wall screen, which is for acknowledging alone; a key or a token, if may permits it; or the login of
+// an operator of this role in the warehouse.
+func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may func(*auth.Identity, wire.Room) error) (string, error) {
+	r := c.Request()
+	if pin := r.Header.Get(pinHeader); pin != "" && strings.HasSuffix(c.Path(), "/acknowledge") {
+		return a.pinned(c, pin)
+	}
+	who, err := a.Guard.Service(r)
+	if err == nil {
+		err = may(who, room)
+	}
+	if err != nil {
+		client, clientErr := a.Guard.Client(r, auth.Visit{Address: c.RealIP(), Rooms: []wire.Room{room}})
+		if clientErr == nil && may(client, room) == nil {
+			who, err = client, nil
+		}
+	}
+	if err == nil {
+		return cmp.Or(who.User, who.Key), a.spendRate(c, who, 1)
+	}
+	if a.Operators.Open() || r.Header.Get("Cookie") == "" && !isBasic(r) {
+		c.Response().Header().Set("WWW-Authenticate", "Bearer")
+		return "", err
+	}
+	person, loginErr := a.Operators.Identify(r, c.RealIP())
+	if loginErr == nil {
+		loginErr = person.RequireIn(role, room.Warehouse)
+	}
+	return person.Name, loginErr
+}
+
+func isBasic(r *http.Request) bool {
+	_, _, ok := r.BasicAuth()
+	return ok
+}
+
+// pinned returns whose PIN it is.
+func (a *API) pinned(c echo.Context, pin string) (string, error) {
+	now := time.Now()
+	if wait := a.guesses.Spend(c.RealIP(), 1, now); wait > 0 {
+		return "", &wire.Error{Code: wire.CodeRateLimited, RetryAfter: wait.Milliseconds(), Message: "too many wrong PINs from this address: wait"}
+	}
+	name, ok := a.pins[sha256.Sum256([]byte(pin))]
+	if !ok {
+		return "", wire.Errorf(wire.CodeForbidden, "this PIN is none of ACKNOWLEDGE_PINS: check it, or sign in as an operator")
+	}
+	a.guesses.Return(c.RealIP(), 1)
+	return name, nil
+}
