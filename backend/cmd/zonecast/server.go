@@ -29,6 +29,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/edge"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/lameduck"
+	"github.com/zonecast/zonecast/backend/internal/logging"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
@@ -240,11 +241,7 @@ func (s *server) proxies() []*net.IPNet {
 // newLog returns a log of the level that c says, until level is set to another.
 func newLog(c *config.Config, level *slog.LevelVar) *slog.Logger {
 	level.Set(logLevel(c))
-	o := &slog.HandlerOptions{Level: level}
-	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, o))
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, o))
+	return logging.New(os.Stderr, c.LogFormat, level)
 }
 
 func (s *server) brokerKind() string {

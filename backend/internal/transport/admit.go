@@ -6,6 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/outbox"
 )
 
 // An Admission is a request that was let in. Leave has to follow.
@@ -14,6 +15,11 @@ type Admission struct {
 	Who     *auth.Identity
 	gate    *Gate
 	address string
+}
+
+// Open begins the session of who was let in. End has to follow.
+func (a *Admission) Open(queue *outbox.Queue) Session {
+	return a.gate.Open(a.User, a.address, queue, nil)
 }
 
 // Admit lets in who asks for a stream or a poll, or refuses the request over HTTP: its query, its

@@ -16,6 +16,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/chance"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
+	"github.com/zonecast/zonecast/backend/internal/logging"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
@@ -71,6 +72,7 @@ type Gate struct {
 	sessions                  sync.Map // of *atomic.Int64: open sessions by transport
 	holders                   holders
 	userSessions              userSessions
+	closedLog, refusedLog     *slog.Logger
 	adjustable
 
 	mu          sync.Mutex
@@ -82,7 +84,7 @@ type Gate struct {
 // NewGate returns a gate that is open.
 func NewGate(o Options) *Gate {
 	o.PongTimeout = cmp.Or(o.PongTimeout, wire.PongTimeout)
-	g := &Gate{Options: o,
+	g := &Gate{Options: o, closedLog: logging.Sampled(o.Log, "connection closed"), refusedLog: logging.Sampled(o.Log, "connection refused"),
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
 	g.userSessions.limit.Store(int64(o.Limits.ConnectionsPerUser))
@@ -190,6 +192,7 @@ func (g *Gate) LeaveUser(user string) {
 // RefuseAs counts a connection that is refused before it is open, by reason, and returns the error.
 func (g *Gate) RefuseAs(reason string, err error) error {
 	g.Metrics.RefuseConnection(reason)
+	g.refusedLog.Info("connection refused", "reason", reason, "error", err)
 	return err
 }
 

@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"context"
 	"crypto/rand"
+	"log/slog"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/hub"
@@ -12,13 +14,14 @@ import (
 // A Session is one client's connection to the hub, with what all transports do for it.
 type Session struct {
 	*hub.Session
-	gate   *Gate
-	expiry *time.Timer
+	gate    *Gate
+	address string
+	expiry  *time.Timer
 }
 
 // Open begins a session; ping, if not nil, goes beside each heartbeat. End has to follow.
-func (g *Gate) Open(user string, queue *outbox.Queue, ping *outbox.Frame) Session {
-	s := Session{Session: g.Hub.Open("c-"+rand.Text()[:16], user, queue, ping), gate: g}
+func (g *Gate) Open(user, address string, queue *outbox.Queue, ping *outbox.Frame) Session {
+	s := Session{Session: g.Hub.Open("c-"+rand.Text()[:16], user, queue, ping), gate: g, address: address}
 	g.counter(queue.Transport()).Add(1)
 	g.Metrics.Opened.WithLabelValues(queue.Transport()).Inc()
 	return s
@@ -52,11 +55,27 @@ func (s *Session) End() {
 	code := queue.Code()
 	g.Metrics.Closed.WithLabelValues(queue.Transport(), code.String()).Inc() // first, so that who sees it gone sees why
 	g.counter(queue.Transport()).Add(-1)
+	level := slog.LevelInfo
+	if queue.Transport() == Poll {
+		level = slog.LevelDebug // its connection goes on
+	}
+	if !g.closedLog.Enabled(context.Background(), level) {
+		s.Close()
+		return
+	}
+	rooms, t := s.Rooms(), s.SessionStats()
 	s.Close()
-	t := s.SessionStats()
-	g.Log.Debug("connection closed", "connection", s.ID, "transport", queue.Transport(), "code", uint16(code), "reason", code.String(),
-		"after", t.Duration, "received", t.Received, "sent", t.Messages, "bytes", t.Bytes, "rtt", t.RTT)
+	var names []string
+	for _, room := range rooms[:min(len(rooms), maxRoomsLogged)] {
+		names = append(names, room.String())
+	}
+	g.closedLog.Log(context.Background(), level, "connection closed", "connection", s.ID, "transport", queue.Transport(),
+		"code", uint16(code), "reason", code.String(), "user", s.User, "address", s.address, "rooms", names,
+		"more_rooms", len(rooms)-len(names), "after", t.Duration, "received", t.Received, "sent", t.Messages, "bytes", t.Bytes, "rtt", t.RTT)
 }
+
+// maxRoomsLogged is how many rooms the line of a closed connection names.
+const maxRoomsLogged = 8
 
 // FrameLimits is what clients are told of the limits of their frames.
 func (g *Gate) FrameLimits() *wire.Limits {

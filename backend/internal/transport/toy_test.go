@@ -67,7 +67,7 @@ func (h *toy) serve(c echo.Context) error {
 	defer visit.Leave()
 	r, w := io.Pipe()
 	cursor := new(toyCursor)
-	s := h.gate.Open(visit.User, h.pool.NewQueue(toySink{w}, toyEncoding, cursor), nil)
+	s := visit.Open(h.pool.NewQueue(toySink{w}, toyEncoding, cursor))
 	defer s.End()
 	s.Authorize(visit.Who)
 	ctx := c.Request().Context()
@@ -173,7 +173,7 @@ func TestATransportThatWasNotAddedIsCounted(t *testing.T) {
 		Routes: func(_ *echo.Echo, gate *transport.Gate, pool *outbox.Pool) {
 			by := &outbox.Encoding{Transport: "unknown", Append: toyEncoding.Append, Closing: toyEncoding.Closing}
 			r, w := io.Pipe()
-			session := gate.Open("", pool.NewQueue(toySink{w}, by, nil), nil)
+			session := gate.Open("", "", pool.NewQueue(toySink{w}, by, nil), nil)
 			if n := gate.Connections("unknown"); n != 1 {
 				t.Errorf("%d connections are counted", n)
 			}

@@ -86,7 +86,7 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait 
 		a.limit = h.pool.MaxQueuedBytes()
 	}
 	queue := h.pool.NewQueue(a, encoding, a)
-	s := h.gate.Open(visit.User, queue, nil)
+	s := visit.Open(queue)
 	defer s.End()
 	s.Authorize(visit.Who)
 	announced := false

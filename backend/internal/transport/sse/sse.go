@@ -70,7 +70,7 @@ func (h *Handler) takeOver(c echo.Context, visit *transport.Admission) error {
 	}
 	s := &stream{framing: framing, head: head(c, framing)}
 	queue := h.pool.NewQueue(conn, framing.Encoding, s)
-	s.Session = h.gate.Open(visit.User, queue, nil)
+	s.Session = visit.Open(queue)
 	s.Authorize(visit.Who)
 	early := buffered.Reader.Buffered() > 0
 	go func() {

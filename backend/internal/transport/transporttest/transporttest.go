@@ -77,6 +77,7 @@ type Options struct {
 	Proxies   []*net.IPNet
 	History   int // messages of a room
 	Linger    time.Duration
+	Log       *slog.Logger // default: none
 	// Transport is the one whose connections are counted.
 	Transport string
 }
@@ -104,7 +105,7 @@ func Start(t testing.TB, o Options) *Server {
 	s.Hub = hub.New(hub.Options{Pool: pool, Heartbeat: o.Heartbeat, OnGap: s.Metrics.Gaps.Inc, Linger: o.Linger})
 	s.Broker = &Fragile{Memory: broker.NewMemory(broker.Limits{Messages: cmp.Or(o.History, 100_000), Bytes: 1 << 30}, s.Hub)}
 	s.Hub.Use(s.Broker)
-	log := slog.New(slog.DiscardHandler)
+	log := cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	guard, err := auth.Open(context.Background(), o.Guard)
 	testkit.Must(t, err)
 	s.Gate = transport.NewGate(transport.Options{Hub: s.Hub, Metrics: s.Metrics, Log: log, Node: "node-1",

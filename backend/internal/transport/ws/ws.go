@@ -242,7 +242,7 @@ func (h *Handler) connect(s *melody.Session) {
 }
 
 func (h *Handler) begin(c *session) {
-	c.Session = h.Open(c.query.User, c.queue, pingFrame)
+	c.Session = h.Open(c.query.User, c.address, c.queue, pingFrame)
 	c.start()
 }
 
