@@ -15,14 +15,16 @@ type Message struct {
 	Time int64
 	// Retained marks the copy that a new member gets of a message from before it came.
 	Retained bool
-	// Traceparent is the trace that the message is part of (W3C Trace Context), if it is traced.
-	Traceparent string
 	// Data is the publisher's JSON, byte for byte; nil stands for null.
 	Data json.RawMessage
 }
 
-// AppendMessage appends m's frame to dst. Room, event, offset and traceparent are taken as valid.
-func AppendMessage(dst []byte, m *Message) []byte {
+// AppendMessage appends m's frame to dst. Room, event and offset are taken as valid.
+func AppendMessage(dst []byte, m *Message) []byte { return AppendTraced(dst, m, "") }
+
+// AppendTraced is AppendMessage for a message that is part of a trace (W3C Trace Context), which is
+// taken as valid; empty for none.
+func AppendTraced(dst []byte, m *Message, traceparent string) []byte {
 	dst = append(dst, `{"event":"`...)
 	dst = append(dst, m.Event...)
 	dst = append(dst, `","room":"`...)
@@ -34,9 +36,9 @@ func AppendMessage(dst []byte, m *Message) []byte {
 	if m.Retained {
 		dst = append(dst, `,"retained":true`...)
 	}
-	if m.Traceparent != "" {
+	if traceparent != "" {
 		dst = append(dst, `,"traceparent":"`...)
-		dst = append(dst, m.Traceparent...)
+		dst = append(dst, traceparent...)
 		dst = append(dst, '"')
 	}
 	dst = append(dst, `,"data":`...)

@@ -27,7 +27,13 @@ func (s *server) addDismissForm(routes *access.Table) {
 	routes.Add(access.Operator, []string{http.MethodPost}, dashboard.DismissPath, func(c echo.Context) error {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), 2*time.Second)
 		defer cancel()
-		dismissed, err := s.cluster.Dismiss(ctx, c.FormValue("id"))
+		id := c.FormValue("id")
+		for _, g := range s.cluster.View().Gone {
+			if g.ID == id {
+				access.Entry(c).Target = g.Name
+			}
+		}
+		dismissed, err := s.cluster.Dismiss(ctx, id)
 		switch {
 		case err != nil:
 			return err

@@ -62,7 +62,7 @@ func TestBroadcast(t *testing.T) {
 			}
 			m := all[0]
 			if got != wire.PositionOf(tt.room, m.Offset) || m.Event != "ALERT" || string(m.Data) != tt.wantData || m.Retain != tt.wantRetain ||
-				m.Conflate != tt.wantConflate {
+				m.Conflate() != tt.wantConflate {
 				t.Errorf("answered %+v, kept %s %s %.80s retain=%v; want the data %.80s", got, m.Offset, m.Event, m.Data, m.Retain, tt.wantData)
 			}
 			if n := s.counted("zonecast_publishes_total", "result=ok", "via=http"); n != 1 {

@@ -54,12 +54,36 @@ type Receipt struct {
 type Message struct {
 	wire.Message
 	// Accepted is the time of acceptance; Message.Time is the same in milliseconds.
-	Accepted wire.Micros
-	// Retain and Conflate are the publication's. History may leave Conflate out: what is read from
-	// it was missed, and is not to be replaced.
-	Retain     bool
-	clockAhead int32 // µs
-	Conflate   string
+	Accepted   wire.Micros
+	Retain     bool        // the publication's
+	clockAhead int32       // µs
+	live       *attributes // nil for none
+}
+
+// attributes are what few messages have, and none that was read from the history: that was missed.
+// Apart they cost the others nothing.
+type attributes struct{ conflate, traceparent string }
+
+// Conflate returns the publication's name of that kind.
+func (m *Message) Conflate() string {
+	if m.live == nil {
+		return ""
+	}
+	return m.live.conflate
+}
+
+// Traceparent returns the trace that the message is part of.
+func (m *Message) Traceparent() string {
+	if m.live == nil {
+		return ""
+	}
+	return m.live.traceparent
+}
+
+func (m *Message) setAttributes(conflate, traceparent string) {
+	if conflate != "" || traceparent != "" {
+		m.live = &attributes{conflate, traceparent}
+	}
 }
 
 // ClockAhead returns how far the clock that Accepted is of was ahead of this machine's, up to half

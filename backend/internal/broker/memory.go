@@ -225,11 +225,11 @@ func (b *Memory) publish(p Publication) (_ Receipt, over bool, _ error) {
 	r.n++
 	m := &Message{
 		Message: wire.Message{Room: p.Room, Event: p.Event, Offset: wire.Offset{Epoch: r.epoch, N: r.n},
-			Time: now.UnixMilli(), Data: p.Data, Traceparent: p.Traceparent},
+			Time: now.UnixMilli(), Data: p.Data},
 		Accepted: wire.MicrosOf(now),
 		Retain:   p.Retain,
-		Conflate: p.Conflate,
 	}
+	m.setAttributes(p.Conflate, p.Traceparent)
 	r.keep(m, retention, b.limits)
 	r.expire(b.limits, allowed, now)
 	over = b.ledger.settle(r, r.keeps(), true, b.limits.Total)

@@ -34,7 +34,7 @@ func (b *Redis) decodeLive(room wire.Room, payload string) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m, b.opts.Signer.Verify(signature, bus.Message, room.String(), m.Event, retainText(m.Retain), m.Conflate,
+	return m, b.opts.Signer.Verify(signature, bus.Message, room.String(), m.Event, retainText(m.Retain), m.Conflate(),
 		string(m.Data))
 }
 
@@ -58,17 +58,16 @@ func decodePayload(room wire.Room, payload string, most int) (_ *Message, signat
 		return nil, "", fmt.Errorf("payload of %s is not one of Zonecast", room)
 	}
 	m := &Message{Retain: parts[3] == "1"}
-	var attributes string
-	m.Conflate, attributes, _ = strings.Cut(parts[4], ",")
-	signature, trace, _ := strings.Cut(attributes, ",")
-	if err := wire.CheckConflate(m.Conflate); err != nil {
+	conflate, rest, _ := strings.Cut(parts[4], ",")
+	signature, trace, _ := strings.Cut(rest, ",")
+	if err := wire.CheckConflate(conflate); err != nil {
 		return nil, "", fmt.Errorf("payload of %s: %w", room, err)
 	}
-	err := m.fill(room, parts[0], parts[1], parts[2], parts[5], data, most)
-	if isTraceparent(trace) {
-		m.Traceparent = trace
+	if !isTraceparent(trace) {
+		trace = ""
 	}
-	return m, signature, err
+	m.setAttributes(conflate, trace)
+	return m, signature, m.fill(room, parts[0], parts[1], parts[2], parts[5], data, most)
 }
 
 // isTraceparent reports whether the text is a traceparent header of version 00. It becomes part of

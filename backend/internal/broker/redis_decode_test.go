@@ -51,7 +51,7 @@ func checkMessage(t *testing.T, m *Message, most int) {
 	if err := wire.CheckEvent(m.Event); err != nil {
 		t.Error(err)
 	}
-	if err := wire.CheckConflate(m.Conflate); err != nil {
+	if err := wire.CheckConflate(m.Conflate()); err != nil {
 		t.Error(err)
 	}
 	if len(m.Data) > most || m.Accepted < 0 {

@@ -288,14 +288,14 @@ func (h *Hub) deliverMessage(r *room, m *broker.Message) {
 		return // the snapshot or the history had it
 	}
 	accepted, began := int64(m.Accepted)-m.ClockAhead().Microseconds(), time.Now()
-	f := outbox.Broadcast(&m.Message, accepted, m.Conflate)
+	f := outbox.BroadcastTraced(&m.Message, accepted, m.Conflate(), m.Traceparent())
 	f.FannedOut = began.UnixMicro()
 	r.offset = m.Offset
 	h.remember(r, f)
 	if m.Retain {
 		r.retain(m)
 	}
-	traced := h.opts.Tracer.Deliver(m.Traceparent, m.Room, m.Offset, time.UnixMicro(f.Accepted))
+	traced := h.opts.Tracer.Deliver(m.Traceparent(), m.Room, m.Offset, time.UnixMicro(f.Accepted))
 	if traced != nil {
 		f.OnWritten = traced.Written
 	}

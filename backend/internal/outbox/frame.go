@@ -69,8 +69,13 @@ type Identity struct {
 // Broadcast returns the frame of a published event, which the broker accepted at that time in
 // microseconds since 1970.
 func Broadcast(m *wire.Message, accepted int64, conflate string) *Frame {
+	return BroadcastTraced(m, accepted, conflate, "")
+}
+
+// BroadcastTraced is Broadcast for a message that is part of a trace; traceparent is empty for none.
+func BroadcastTraced(m *wire.Message, accepted int64, conflate, traceparent string) *Frame {
 	const around = 160 // bytes of a usual frame around its data; longer ones grow
-	buf := wire.AppendMessage(make([]byte, headroom, headroom+around+len(m.Data)), m)
+	buf := wire.AppendTraced(make([]byte, headroom, headroom+around+len(m.Data)), m, traceparent)
 	return &Frame{Kind: Message, Event: m.Event, JSON: buf[headroom:], buf: buf, Accepted: accepted,
 		Message: Identity{Room: m.Room, Offset: m.Offset, Conflate: conflate}}
 }
@@ -79,7 +84,7 @@ func Broadcast(m *wire.Message, accepted int64, conflate string) *Frame {
 // before.
 func NewRetained(m *wire.Message) *Frame {
 	marked := *m
-	marked.Retained, marked.Traceparent = true, ""
+	marked.Retained = true
 	return &Frame{Kind: Retained, Event: m.Event, JSON: wire.AppendMessage(nil, &marked),
 		Message: Identity{Room: m.Room, Offset: m.Offset}}
 }

@@ -110,8 +110,8 @@ func conflateNames(t *testing.T, open Open) {
 		publish(t, b, broker.Publication{Room: room, Event: "E", Conflate: name})
 	}
 	for i, m := range r.WantExactly(room, 1, uint64(len(names))) {
-		if m.Conflate != names[i] {
-			t.Errorf("message %d arrived with the name %q, want %q", i+1, m.Conflate, names[i])
+		if m.Conflate() != names[i] {
+			t.Errorf("message %d arrived with the name %q, want %q", i+1, m.Conflate(), names[i])
 		}
 	}
 }
