@@ -14,9 +14,9 @@ import (
 // forwardedPrefix is how a proxy tells the path below which it shows the server.
 const forwardedPrefix = "X-Forwarded-Prefix"
 
-// below serves what a proxy shows below a path, whether it takes the path away or not: routes are
-// found without it, and browsers are told addresses with it. The path is BASE_PATH, or what a
-// trusted proxy says in X-Forwarded-Prefix.
+// below serves what a proxy shows below a path: routes are found without it, and browsers are told
+// addresses with it. The path is BASE_PATH, which the proxy may pass on or take off, or what a
+// trusted proxy that has taken it off says in X-Forwarded-Prefix.
 func (a *clientAddresses) below(basePath string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -27,7 +27,9 @@ func (a *clientAddresses) below(basePath string) echo.MiddlewareFunc {
 			if prefix == "" {
 				return next(c)
 			}
-			takeOff(prefix, c.Request().URL) // in place: Echo looks routes up by the request that came
+			if basePath != "" { // who names a path in a header has taken it off; else strangers could get past the proxy's rules
+				takeOff(prefix, c.Request().URL) // in place: Echo looks routes up by the request that came
+			}
 			c.SetRequest(c.Request().WithContext(base.With(c.Request().Context(), prefix)))
 			c.Response().Before(func() {
 				h := c.Response().Header()
@@ -67,7 +69,8 @@ func takeOff(prefix string, u *url.URL) {
 	}
 	u.Path = "/" + strings.TrimPrefix(rest, "/")
 	if u.RawPath != "" {
-		// The prefix has no character that is ever escaped; who escapes one all the same finds nothing.
+		// The prefix has no character that is ever escaped; who escapes one all the same finds
+		// nothing.
 		u.RawPath = "/" + strings.TrimPrefix(strings.TrimPrefix(u.RawPath, prefix), "/")
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/body"
 	ratelimit "github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/operator"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -166,13 +167,14 @@ func isBasic(r *http.Request) bool {
 // pinned returns whose PIN it is.
 func (a *API) pinned(c echo.Context, pin string) (string, error) {
 	now := time.Now()
-	if wait := a.guesses.Spend(c.RealIP(), 1, now); wait > 0 {
+	address := transport.Address(c)
+	if wait := a.guesses.Spend(address, 1, now); wait > 0 {
 		return "", &wire.Error{Code: wire.CodeRateLimited, RetryAfter: wait.Milliseconds(), Message: "too many wrong PINs from this address: wait"}
 	}
 	name, ok := a.pins[sha256.Sum256([]byte(pin))]
 	if !ok {
 		return "", wire.Errorf(wire.CodeForbidden, "this PIN is none of ACKNOWLEDGE_PINS: check it, or sign in as an operator")
 	}
-	a.guesses.Return(c.RealIP(), 1)
+	a.guesses.Return(address, 1)
 	return name, nil
 }

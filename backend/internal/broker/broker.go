@@ -32,6 +32,8 @@ type Publication struct {
 	Conflate string
 	// Retain keeps the message as the room's latest of its event, for members that come later.
 	Retain bool
+	// Implicit says that Retain was not asked for: the event is about an alert.
+	Implicit bool
 	// Traceparent is the trace that the message is part of; empty for none. It is delivered with the
 	// message, and not kept.
 	Traceparent string

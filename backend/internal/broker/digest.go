@@ -18,7 +18,7 @@ func (p *Publication) digest() string {
 		head = append(binary.AppendUvarint(head, uint64(len(s))), s...)
 	}
 	retain := byte(0)
-	if p.Retain && !IsImplicit(p.Event, p.Data) {
+	if p.Retain && !p.Implicit {
 		retain = 1
 	}
 	h.Write(append(head, retain))

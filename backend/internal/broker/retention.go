@@ -41,11 +41,12 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 	case wire.EventAlert:
 		if a, ok := alert.Read(data); ok {
 			r.Name, r.Ends, r.Expires, r.Urgent = nameOf(event, a.ID), a.Cleared, a.ExpiresAt, a.Severity == "critical"
+			r.Drops = []string{event} // as servers of before retained the latest alert, whatever its id
 			if a.Cleared {
 				if strings.IndexFunc(a.ID, mayBeEscaped) < 0 {
 					r.id = a.ID
 				}
-				r.Drops = []string{nameOf(wire.EventAlertAcknowledged, a.ID)}
+				r.Drops = append(r.Drops, nameOf(wire.EventAlertAcknowledged, a.ID))
 			}
 		}
 	case wire.EventAlertAcknowledged:

@@ -214,7 +214,7 @@ func (h *Hub) startDelivery(r *room, s broker.Snapshot) {
 	r.offset, r.retained, r.kept = s.Offset, nil, nil
 	r.load.Delivered(s.Offset, 0)
 	for _, m := range s.Retained {
-		r.retain(m)
+		h.retain(r, m)
 	}
 	for _, a := range r.early {
 		h.deliver(r, a)
@@ -222,13 +222,15 @@ func (h *Hub) startDelivery(r *room, s broker.Snapshot) {
 	r.begun, r.early = true, nil
 }
 
-func (r *room) retain(m *broker.Message) {
+// retain notes a message for members that come later, instead of those that it replaces and those
+// that are expired.
+func (h *Hub) retain(r *room, m *broker.Message) {
 	if r.wasDeleted(m) {
 		return
 	}
 	retention := m.RetentionOf()
-	gone := retention.Removal()
-	r.retained = slices.DeleteFunc(r.retained, func(f retainedFrame) bool { return gone(f.name) })
+	gone, now := retention.Removal(), time.Now()
+	r.retained = slices.DeleteFunc(r.retained, func(f retainedFrame) bool { return gone(f.name) || h.isExpired(f, now) })
 	listed := func(f retainedFrame) bool {
 		return f.name == wire.EventShiftSnapshot && retention.IsListedIn(f.frame.JSON)
 	}
@@ -293,7 +295,7 @@ func (h *Hub) deliverMessage(r *room, m *broker.Message) {
 	r.offset = m.Offset
 	h.remember(r, f)
 	if m.Retain {
-		r.retain(m)
+		h.retain(r, m)
 	}
 	traced := h.opts.Tracer.Deliver(m.Traceparent(), m.Room, m.Offset, time.UnixMicro(f.Accepted))
 	if traced != nil {
@@ -373,7 +375,7 @@ func (h *Hub) deliverGap(r *room, gap broker.Gap, retained []*broker.Message) {
 	r.offset, r.retained, r.kept = gap.To, nil, nil
 	r.load.Delivered(gap.To, 0)
 	for _, m := range retained {
-		r.retain(m)
+		h.retain(r, m)
 	}
 	h.opts.Pool.Fanout(h.gapFrame(r.name, gap), r.queues)
 }

@@ -107,6 +107,10 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 	ctx, span, carried := p.opts.Tracer.Publish(ctx, publication.Traceparent, via, publication.Room, publication.Event)
 	publication.Traceparent = carried
 	receipt, err := p.opts.Hub.Publish(ctx, publication)
+	if publication.Implicit && isFull(err) { // nobody asked to keep it: it is delivered, and not there for newcomers
+		publication.Retain, publication.Implicit = false, false
+		receipt, err = p.opts.Hub.Publish(ctx, publication)
+	}
 	span.End(receipt.Offset, err)
 	if err != nil {
 		if _, quota := errors.AsType[*broker.QuotaError](err); !quota { // the warehouse can't help it
@@ -135,6 +139,9 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 		return err
 	}, nil
 }
+
+// isFull reports whether nothing more is retained in the room, or kept of its warehouse.
+func isFull(err error) bool { return err != nil && wire.AsError(err).Code == wire.CodeLimitReached }
 
 // Reject counts a publication that err keeps from being published, and returns err. Callers use it
 // for what they can't decode.
@@ -166,8 +173,8 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 	if err != nil {
 		return broker.Publication{}, err
 	}
-	retain := r.Retain || broker.IsImplicit(r.Event, r.Data)
-	return broker.Publication{Room: room, Event: r.Event, Data: r.Data, Retain: retain, Conflate: r.Conflate,
+	implicit := !r.Retain && broker.IsImplicit(r.Event, r.Data)
+	return broker.Publication{Room: room, Event: r.Event, Data: r.Data, Retain: r.Retain || implicit, Implicit: implicit, Conflate: r.Conflate,
 		IdempotencyKey: r.IdempotencyKey, Caller: who.Caller(), Durable: r.Durable || p.opts.Durable}, nil
 }
 

@@ -9,24 +9,26 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Format is the version of what instances write to Redis: keys, streams and channels. It rises when an
-// instance of before would misread what one of now has written.
+// Format is the version of what instances write to Redis: keys, streams and channels. It rises when
+// an instance of before would misread what one of now has written.
 const Format = 1
 
 // CheckFormat makes sure that what Redis keeps under the prefix is of a format that this instance
-// reads, and marks it with its own where nothing is marked: instances of before did not. The error says
-// what to do.
+// reads, and marks it with its own where nothing is marked: instances of before did not. The error
+// says what to do.
 func (t *Target) CheckFormat(ctx context.Context, prefix string) error {
 	client := t.Client(Tuning{Timeout: timeout, PoolSize: 1})
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	key := prefix + ":format"
-	// A Redis that is full refuses the mark, and still serves: whoever comes next marks it.
+	// A Redis that takes no writes now refuses the mark, and still serves: whoever comes next marks
+	// it.
 	markErr := client.SetArgs(ctx, key, Format, redis.SetArgs{Mode: "NX"}).Err()
 	text, err := client.Get(ctx, key).Result()
 	if errors.Is(err, redis.Nil) {
-		if markErr != nil && !errors.Is(markErr, redis.Nil) && !redis.HasErrorPrefix(markErr, "OOM") {
+		var answered redis.Error
+		if markErr != nil && !errors.As(markErr, &answered) {
 			return fmt.Errorf("mark the format in Redis (%s): %w", key, markErr)
 		}
 		return nil
