@@ -90,10 +90,10 @@ test: deps lint stale test-go test-python test-client test-web test-e2e ## Run a
 
 .PHONY: test-go
 test-go: ## Run the Go tests of all modules, with -race; the outbox without it, too, where it writes past the scheduler
-	cd backend && go test -race -p 2 -timeout 10m $$(go list ./... | grep -v /e2e)
-	cd backend && go test -timeout 10m ./internal/outbox
-	for module in $(filter-out backend,$(MODULES)); do (cd $$module && go test -race -p 2 -timeout 10m ./...); done
-	cd loadtest/peers && GOWORK=off go test -race -p 2 -timeout 10m ./...
+	cd backend && go test -race -p 2 -timeout 20m $$(go list ./... | grep -v /e2e)
+	cd backend && go test -timeout 20m ./internal/outbox
+	for module in $(filter-out backend,$(MODULES)); do (cd $$module && go test -race -p 2 -timeout 20m ./...); done
+	cd loadtest/peers && GOWORK=off go test -race -p 2 -timeout 20m ./...
 
 .PHONY: test-python
 test-python: build ## Test the Python client against a server
