@@ -18,10 +18,7 @@ import (
 // that it is conflated by, the signature, if there is a key, and its trace, if there is one.
 func (b *Redis) attributes(p *Publication) string {
 	signature := b.opts.Signer.Sign(bus.Message, p.Room.String(), p.Event, retainText(p.Retain), p.Conflate, string(p.Data))
-	if signature != "" { // instances of before take all that follows for the signature
-		return p.Conflate + "," + signature
-	}
-	return strings.TrimRight(p.Conflate+",,"+p.Traceparent, ",")
+	return strings.TrimRight(p.Conflate+","+signature+","+p.Traceparent, ",")
 }
 
 func retainText(retain bool) string {

@@ -84,6 +84,9 @@ type Gate struct {
 // NewGate returns a gate that is open.
 func NewGate(o Options) *Gate {
 	o.PongTimeout = cmp.Or(o.PongTimeout, wire.PongTimeout)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	g := &Gate{Options: o, closedLog: logging.Sampled(o.Log, "connection closed"), refusedLog: logging.Sampled(o.Log, "connection refused"),
 		users: limit.NewCount(o.Limits.ConnectionsPerUser), addresses: limit.NewCount(o.Limits.ConnectionsPerAddress),
 		userFrames: limit.NewKeyed(o.Limits.UserFrames), addressFrames: limit.NewKeyed(o.Limits.AddressFrames)}
