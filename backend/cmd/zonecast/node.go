@@ -14,7 +14,7 @@ import (
 
 // node is what this instance announces, for the other instances, the health figures and the pages.
 func (s *server) node() cluster.Node {
-	census, totals, status := s.census.get(), s.metrics.Totals(), s.readiness.Status()
+	census, totals, status := s.census.Get(), s.metrics.Totals(), s.readiness.Status()
 	n := cluster.Node{Name: s.config.NodeName, Version: version, Started: s.started,
 		State: status.State, BrokerDownSince: status.BrokerDownSince,
 		Connections: census.Connections, Rooms: rooms(census).Largest(), Transports: census.Transports,

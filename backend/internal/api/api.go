@@ -17,7 +17,6 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/audit"
@@ -108,7 +107,7 @@ func AddRoutes(routes *access.Table, o Options) {
 	routes.Add(access.Public, access.Reading, "/readyz", a.ready)
 	routes.Add(o.Monitoring, access.Reading, "/health/websocket/metrics", a.health)
 	routes.Add(o.Monitoring, access.Reading, "/metrics",
-		echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
+		echo.WrapHandler(o.Metrics.Handler()))
 	routes.Internal("/health/websocket/metrics", "/metrics")
 }
 
