@@ -78,7 +78,7 @@ type server struct {
 	ui        *dashboard.Dashboard
 	started   time.Time
 	readiness *cluster.Readiness
-	census    *limit.Costly[hub.Counts]
+	census    *limit.Costly[census]
 
 	revocations *revocation.Service
 	audit       *audit.Log
@@ -130,7 +130,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, Meter: m, OnGap: m.Gaps.Inc, OnWait: m.PublishWaits.Inc,
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
-	s.census = limit.NewCostly(s.hub.Counts)
+	s.census = limit.NewCostly(s.takeCensus)
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
 	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c),
 		Durable: c.PublishDurable, Tracer: s.tracer})
@@ -152,7 +152,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
-	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.Get()) }, s.answer(connections))
+	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.Get().Counts) }, s.answer(connections))
 	limits := brokerLimits(s.config)
 	if s.target == nil {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}

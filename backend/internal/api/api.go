@@ -68,6 +68,7 @@ type Options struct {
 type API struct {
 	Options
 	census  cluster.Census
+	figures *ratelimit.Costly[[]byte]    // of health, for strangers
 	pins    map[[sha256.Size]byte]string // names, by the digest of the PIN
 	guesses *ratelimit.Keyed             // of PINs, by address
 }
@@ -75,6 +76,7 @@ type API struct {
 // AddRoutes adds the routes.
 func AddRoutes(routes *access.Table, o Options) {
 	a := &API{Options: o, census: cluster.Census{Cluster: o.Cluster}}
+	a.figures = ratelimit.NewCostly(a.publicFigures)
 	post, remove := []string{http.MethodPost}, []string{http.MethodDelete}
 	routes.Add(access.Publisher, post, "/api/v1/warehouses/:warehouse/broadcast", a.broadcast)
 	routes.Add(access.Publisher, post, "/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
