@@ -18,6 +18,7 @@
 package screen
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"regexp"
@@ -88,7 +89,7 @@ func (s screens) serveScreen(w http.ResponseWriter, r *http.Request) {
 			s.serveProblem(w, r, http.StatusBadRequest, problem{
 				Title: "No " + n.what + " can have this name",
 				Text:  "A name has 1 to 64 characters of A-Z a-z 0-9 . _ - and this one does not fit:",
-				Name:  n.name,
+				Name:  shorten(n.name),
 			})
 			return
 		}
@@ -112,6 +113,9 @@ func (s screens) serveLost(w http.ResponseWriter, r *http.Request) {
 	s.serveProblem(w, r, http.StatusNotFound, problem{
 		Title: "A screen shows one zone of one warehouse",
 		Text:  "Its address is /screen/{warehouse}/{zone}, which is not:",
-		Name:  r.URL.Path,
+		Name:  shorten(r.URL.Path),
 	})
 }
+
+// shorten cuts off what strangers make long: a page does not repeat all of it.
+func shorten(text string) string { return fmt.Sprintf("%.100s", text) }

@@ -11,6 +11,7 @@ package api
 import (
 	"cmp"
 	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -226,7 +227,7 @@ func Problem(log *slog.Logger) echo.HTTPErrorHandler {
 		switch p.Status {
 		case http.StatusNotFound:
 			if p.Detail == http.StatusText(http.StatusNotFound) { // else a handler says what there is not
-				p.Detail = "there is nothing at " + c.Request().URL.Path
+				p.Detail = fmt.Sprintf("there is nothing at %.100s", c.Request().URL.Path)
 			}
 		case http.StatusMethodNotAllowed:
 			p.Detail = "send " + strings.ReplaceAll(c.Response().Header().Get("Allow"), "OPTIONS, ", "")

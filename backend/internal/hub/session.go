@@ -3,7 +3,6 @@ package hub
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -220,7 +219,7 @@ func (s *Session) pushAll(ctx context.Context, frames []*outbox.Frame) error {
 			return err
 		}
 		if s.Queue.Push(f) != nil {
-			return errSessionClosed
+			return ErrSessionClosed
 		}
 	}
 	return nil
@@ -282,7 +281,7 @@ func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, lacking in
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false, 0, errSessionClosed
+		return false, 0, ErrSessionClosed
 	}
 	for _, f := range missed {
 		s.Queue.Push(f.frame.Replay())
@@ -295,7 +294,9 @@ func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, lacking in
 	return true, lacking, nil
 }
 
-var errSessionClosed = errors.New("hub: the session is closed")
+// ErrSessionClosed is why a session could not join: it has ended meanwhile, as when the client hung up. It
+// is nobody's fault.
+var ErrSessionClosed = &wire.Error{Code: wire.CodeUnavailable, Message: "the connection is closing: reconnect and resume", RetryAfter: 1000}
 
 func (s *Session) findLocked(name wire.Room) *membership {
 	for _, m := range s.rooms {

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -242,7 +243,9 @@ func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 	})
 	if err != nil && announced {
 		// The ack can't be taken back: only a new connection tells the client where it stands.
-		c.handler.Log.Warn("replay failed", "connection", c.ID, "room", room, "error", err)
+		if !errors.Is(err, hub.ErrSessionClosed) {
+			c.handler.Log.Warn("replay failed", "connection", c.ID, "room", room, "error", err)
+		}
 		c.queue.Close(wire.CloseRestart, "the replay failed: reconnect and resume")
 		return nil
 	}
