@@ -325,3 +325,23 @@ func TestWithoutADecisionNobodyIsLetInAndMayComeBack(t *testing.T) {
 		}
 	}
 }
+
+// An idempotency key is its caller's, whatever way it comes: who publishes again gets the offset of the
+// first time, and another who uses the same key publishes, and learns nothing of the other's event.
+func TestAnIdempotencyKeyOfAnotherCallerReplaysNothingOverAnyWay(t *testing.T) {
+	s := startAll(t, auth.Options{TokenSecret: transporttest.Secret})
+	publisher := func(user string) string {
+		return transporttest.Token(t, jwt.MapClaims{"sub": user, "warehouses": []string{"w1"}, "publish": true})
+	}
+	anna, bert := publisher("anna"), publisher("bert")
+	for name, try := range send {
+		message := fmt.Sprintf(`{"warehouse":"w1","zone":"a","event":"E","idempotencyKey":%q}`, strings.ReplaceAll(name, " ", "-"))
+		first, again, other := try(t, s, message, anna), try(t, s, message, anna), try(t, s, message, bert)
+		if first.offset == "" || again.offset != first.offset {
+			t.Errorf("%s: anna got %+v and then %+v", name, first, again)
+		}
+		if other.offset == "" || other.offset == first.offset {
+			t.Errorf("%s: anna got %s, and bert with the same key %+v", name, first.offset, other)
+		}
+	}
+}
