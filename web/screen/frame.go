@@ -1,12 +1,16 @@
 package screen
 
 import (
+	"bytes"
 	"cmp"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/a-h/templ"
@@ -76,14 +80,34 @@ func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c te
 	}
 	var err error
 	if packed {
-		zw := gzip.NewWriter(w)
-		err = errors.Join(c.Render(r.Context(), zw), zw.Close())
+		err = writeGzipped(r.Context(), w, c)
 	} else {
 		err = c.Render(r.Context(), w)
 	}
 	if err != nil {
 		s.Log.Debug("screen page was not delivered", "error", err)
 	}
+}
+
+// compressors are reused: each takes much more memory than a page, and more time to make. Strangers may
+// ask for pages, so it is a level that costs little and still saves almost as much as the best one.
+var compressors = sync.Pool{New: func() any {
+	zw, _ := gzip.NewWriterLevel(io.Discard, 4) // of 1 to 9
+	return zw
+}}
+
+// writeGzipped compresses a page before it writes it: who does not read holds the bytes of the page alone.
+func writeGzipped(ctx context.Context, w io.Writer, c templ.Component) error {
+	var page bytes.Buffer
+	zw := compressors.Get().(*gzip.Writer)
+	zw.Reset(&page)
+	err := errors.Join(c.Render(ctx, zw), zw.Close())
+	zw.Reset(io.Discard)
+	compressors.Put(zw)
+	if err == nil {
+		_, err = w.Write(page.Bytes())
+	}
+	return err
 }
 
 // shiftExample is a command that publishes a shift to this very screen: it began two hours ago and
