@@ -129,6 +129,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, Meter: m, OnGap: m.Gaps.Inc, OnWait: m.PublishWaits.Inc,
+		InstanceRooms: c.MaxRooms, WarehouseRooms: c.MaxRoomsPerWarehouse, OnRoomRefused: func(limit string) { m.RoomRefusals.WithLabelValues(limit).Inc() },
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
 	s.census = limit.NewCostly(s.takeCensus)
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })

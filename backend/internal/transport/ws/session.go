@@ -107,7 +107,11 @@ func (c *session) start() {
 	c.query.Joins = nil
 	if err != nil {
 		c.refuse(0, false, err)
-		c.queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
+		code := wire.CloseRestart
+		if wire.AsError(err).Code == wire.CodeLimitReached { // coming back at once is no use
+			code = wire.CloseLimit
+		}
+		c.queue.Close(code, "the rooms could not be joined: reconnect")
 	}
 }
 
