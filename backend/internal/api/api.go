@@ -10,7 +10,6 @@ package api
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -24,7 +23,6 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
-	ratelimit "github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/problem"
@@ -67,9 +65,8 @@ type Options struct {
 // An API serves its routes; see [AddRoutes].
 type API struct {
 	Options
-	census  cluster.Census
-	pins    map[[sha256.Size]byte]string // names, by the digest of the PIN
-	guesses *ratelimit.Keyed             // of PINs, by address
+	census cluster.Census
+	pins   *pins
 }
 
 // AddRoutes adds the routes.

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// What is spent on costly work: a tenth of the time, and a second at once before that.
+// What is spent on costly work: a tenth of the time, and three seconds at once before that.
 const (
 	costlyShare = 0.1
-	costlyBurst = time.Second
+	costlyBurst = 3 * time.Second
 )
 
 // A Budget is the time that costly work may take which strangers can ask for as often as they like.
