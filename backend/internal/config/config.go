@@ -144,6 +144,7 @@ func (c *Config) Check() error {
 		{"--max-connections-per-user", 0, int64(c.MaxConnectionsPerUser), "0"},
 		{"--max-connections-per-address", 0, int64(c.MaxConnectionsPerAddress), "0"},
 		{"--deflate-from", 0, int64(c.DeflateFrom), "0"},
+		{"--send-buffer-bytes", 0, int64(c.SendBufferBytes), "0"},
 		{"--slow-after", int64(10 * time.Millisecond), int64(c.SlowAfter), "10ms"},
 		{"--publish-wait", int64(time.Millisecond), int64(c.PublishWait), "1ms"},
 		{"--max-inbound-frame-bytes", 1024, int64(c.MaxFrameBytes), "1024"},
