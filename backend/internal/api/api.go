@@ -10,6 +10,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/alertlog"
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
@@ -58,6 +60,10 @@ type Options struct {
 	MaxDataBytes int
 	// RoomsForOperators keeps the rooms in the health figures from everybody else.
 	RoomsForOperators bool
+	// Zones returns the zones of a warehouse that were published to, by name.
+	Zones func(ctx context.Context, warehouse string) ([]string, error)
+	// AlertLog has what became of alerts.
+	AlertLog *alertlog.Log
 	// Pins are the names of who may acknowledge alerts by a PIN.
 	Pins map[string]string
 }
@@ -85,6 +91,7 @@ func AddRoutes(routes *access.Table, o Options) {
 		routes.Action(audit.DeleteRoom, remove, room)
 	}
 	a.addAlertRoutes(routes)
+	a.addZoneRoutes(routes)
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)

@@ -40,6 +40,7 @@ type Metrics struct {
 	refused          *prometheus.CounterVec // connections, by reason
 	loginFailures    *prometheus.CounterVec // of operators, by reason
 	publishes        *prometheus.CounterVec // by via and result
+	unreadable       *prometheus.CounterVec // by event
 	delivered, bytes *prometheus.CounterVec // by transport
 	written          map[string]written     // the same, of the transports that were added
 	dropped          *prometheus.CounterVec // messages to clients, by reason
@@ -90,6 +91,7 @@ func New(version string) *Metrics {
 	m.loginFailures = counters("zonecast_login_failures_total", "Failed logins of operators.", "reason")
 	atZero(m.loginFailures, "wrong", "throttled")
 
+	m.addUnreadable()
 	m.publishes = counters("zonecast_publishes_total", "Publications, by origin and result.", "via", "result")
 	m.PublishDuration = factory.NewHistogram(prometheus.HistogramOpts{Name: "zonecast_publish_duration_seconds",
 		Help:    "Time from a valid publication to its offset; accepted publications only.",
