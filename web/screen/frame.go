@@ -9,66 +9,116 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/a-h/templ"
 
 	"github.com/zonecast/zonecast/web/assets"
+	"github.com/zonecast/zonecast/web/base"
 	"github.com/zonecast/zonecast/web/internal/example"
 	"github.com/zonecast/zonecast/web/internal/headers"
 )
 
 // A frame is what the server knows of a screen; the figures come over the socket.
 type frame struct {
-	Warehouse, Zone string
+	Warehouse, Zone string // no zone: the whole warehouse
 	StaleAfter      time.Duration
 	Address         string // of this screen
 	Example         string
 	Style, Script   string // which stand in the page
 }
 
+// place names what the screen is of.
+func (f frame) place() string {
+	if f.Zone == "" {
+		return f.Warehouse
+	}
+	return f.Zone + " · " + f.Warehouse
+}
+
+// name is what the screen is of, until the publisher says how people call it.
+func (f frame) name() string { return cmp.Or(f.Zone, f.Warehouse) }
+
 // A problem is why there is no screen at an address.
 type problem struct {
 	Title, Text string
 	Name        string // what was asked for, shown as it is
+	Retry       int    // after how many seconds the page tries again; 0 for never
 }
 
 // A listing is what the index page knows of zones.
 type listing struct {
 	Incomplete bool
+	Query      string // that the zones were searched for
+	Total      int    // zones that there are
 	Zones      []Zone
-	Hidden     int // that did not fit
+	Hidden     int // that were found and did not fit
+	Unreadable []Unreadable
+}
+
+func (l listing) count() string {
+	if found := len(l.Zones) + l.Hidden; found < l.Total {
+		return fmt.Sprintf("%d of %d", found, l.Total)
+	}
+	return strconv.Itoa(l.Total)
 }
 
 // maxIndexRows bounds the index page.
-const maxIndexRows = 500
+const maxIndexRows = 2000
 
-func (s screens) serveIndex(w http.ResponseWriter, r *http.Request) {
+func (s *Screens) serveIndex(w http.ResponseWriter, r *http.Request) {
 	headers.Page(w.Header())
 	s.render(w, r, http.StatusOK, index(s.list(r)))
 }
 
-// list returns the zones that the sender of the request may see, in the order of their names.
-func (s screens) list(r *http.Request) listing {
+// list returns the zones that the sender of the request may see and searches for, in the order of
+// their names.
+func (s *Screens) list(r *http.Request) listing {
 	if s.Zones == nil {
 		return listing{}
 	}
 	zones, complete := s.Zones(r)
-	zones = slices.SortedFunc(slices.Values(zones), func(a, b Zone) int {
+	var unreadable []Unreadable
+	if s.Unreadable != nil {
+		unreadable = s.Unreadable(r)
+	}
+	l := listing{Unreadable: unreadable, Incomplete: !complete, Query: r.URL.Query().Get("q"), Total: len(zones)}
+	words := strings.Fields(strings.ToLower(l.Query))
+	for _, z := range zones {
+		if name := strings.ToLower(z.Warehouse + " " + z.Name); !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(name, word) }) {
+			l.Zones = append(l.Zones, z)
+		}
+	}
+	slices.SortFunc(l.Zones, func(a, b Zone) int {
 		return cmp.Or(cmp.Compare(a.Warehouse, b.Warehouse), cmp.Compare(a.Name, b.Name))
 	})
-	shown := min(len(zones), maxIndexRows)
-	return listing{Incomplete: !complete, Zones: zones[:shown], Hidden: len(zones) - shown}
+	shown := min(len(l.Zones), maxIndexRows)
+	l.Zones, l.Hidden = l.Zones[:shown], len(l.Zones)-shown
+	return l
 }
 
-func (s screens) serveProblem(w http.ResponseWriter, r *http.Request, status int, p problem) {
+// screenAddress is where a browser finds the screen of a warehouse, or of one of its zones.
+func screenAddress(ctx context.Context, names ...string) string {
+	for i, name := range names {
+		names[i] = url.PathEscape(name)
+	}
+	return base.Path(ctx, Prefix+strings.Join(names, "/"))
+}
+
+func (s *Screens) serveProblem(w http.ResponseWriter, r *http.Request, status int, p problem) {
 	headers.Page(w.Header())
+	if p.Retry > 0 {
+		w.Header().Set("Refresh", strconv.Itoa(p.Retry))
+	}
 	s.render(w, r, status, problemPage(p))
 }
 
-func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
+func (s *Screens) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
 	w.Header().Set("Vary", "Accept-Encoding")
 	packed := assets.AcceptsGzip(r)
 	if packed {
@@ -80,7 +130,7 @@ func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c te
 	}
 	var err error
 	if packed {
-		err = writeGzipped(r.Context(), w, c)
+		err = s.writeGzipped(r.Context(), w, c)
 	} else {
 		err = c.Render(r.Context(), w)
 	}
@@ -89,21 +139,30 @@ func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c te
 	}
 }
 
-// compressors are reused: each takes much more memory than a page, and more time to make. Strangers may
-// ask for pages, so it is a level that costs little and still saves almost as much as the best one.
-var compressors = sync.Pool{New: func() any {
-	zw, _ := gzip.NewWriterLevel(io.Discard, 4) // of 1 to 9
-	return zw
-}}
+// compressors are reused: each takes much more memory than a page, and more time to make.
+func compressors(level int) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		zw, _ := gzip.NewWriterLevel(io.Discard, level) // a level that there is
+		return zw
+	}}
+}
 
-// writeGzipped compresses a page before it writes it: who does not read holds the bytes of the page alone.
-func writeGzipped(ctx context.Context, w io.Writer, c templ.Component) error {
+var thorough, fast = compressors(gzip.BestCompression), compressors(gzip.BestSpeed)
+
+// writeGzipped compresses a page before it writes it: who does not read holds the bytes of the page alone. It
+// does so thoroughly, for screens on bad networks, as long as Options.Afford lets it.
+func (s *Screens) writeGzipped(ctx context.Context, w io.Writer, c templ.Component) (err error) {
 	var page bytes.Buffer
-	zw := compressors.Get().(*gzip.Writer)
-	zw.Reset(&page)
-	err := errors.Join(c.Render(ctx, zw), zw.Close())
-	zw.Reset(io.Discard)
-	compressors.Put(zw)
+	compress := func(with *sync.Pool) {
+		zw := with.Get().(*gzip.Writer)
+		zw.Reset(&page)
+		err = errors.Join(c.Render(ctx, zw), zw.Close())
+		zw.Reset(io.Discard)
+		with.Put(zw)
+	}
+	if !s.Afford(func() { compress(thorough) }) {
+		compress(fast)
+	}
 	if err == nil {
 		_, err = w.Write(page.Bytes())
 	}

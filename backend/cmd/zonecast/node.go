@@ -2,14 +2,12 @@ package main
 
 import (
 	"cmp"
-	"net/http"
 	"slices"
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/web/dashboard"
-	"github.com/zonecast/zonecast/web/screen"
 )
 
 // A census is what this instance's connections are in.
@@ -36,6 +34,9 @@ func (s *server) node() cluster.Node {
 	}
 	for _, room := range s.publisher.RecentZones() {
 		n.RecentZones = append(n.RecentZones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone})
+	}
+	for _, u := range s.publisher.Unreadable() {
+		n.Unreadable = append(n.Unreadable, cluster.Unreadable{Warehouse: u.Room.Warehouse, Zone: u.Room.Zone, Count: u.Count, Last: u.Last})
 	}
 	return n
 }
@@ -104,20 +105,4 @@ func instance(n cluster.Node) dashboard.Instance {
 		i.State = dashboard.Draining
 	}
 	return i
-}
-
-// zones are those whose wall screens are worth opening: with members, or published to lately, in
-// warehouses that who sends the request may see.
-func (s *server) zones(r *http.Request) (zones []screen.Zone, complete bool) {
-	view, may := s.cluster.View(), mayView(r)
-	totals := view.Totals()
-	for _, room := range totals.RecentZones {
-		totals.Zones[room] += 0
-	}
-	for room, count := range totals.Zones {
-		if may(room.Warehouse) {
-			zones = append(zones, screen.Zone{Warehouse: room.Warehouse, Name: room.Zone, Connections: count})
-		}
-	}
-	return zones, view.Incomplete == ""
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/alertlog"
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/apidocs"
 	"github.com/zonecast/zonecast/backend/internal/audit"
@@ -78,7 +79,9 @@ type server struct {
 	ui        *dashboard.Dashboard
 	started   time.Time
 	readiness *cluster.Readiness
+	alerts    *alertlog.Log
 	census    *limit.Costly[census]
+	rooms     cluster.Census // of all instances
 
 	revocations *revocation.Service
 	audit       *audit.Log
@@ -133,13 +136,15 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
 	s.census = limit.NewCostly(s.takeCensus)
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
+	s.alerts = alertlog.New(s.log)
 	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c),
-		Durable: c.PublishDurable, Tracer: s.tracer})
+		Durable: c.PublishDurable, Tracer: s.tracer, Alerts: s.alerts, Unreadable: unreadableEvents(c)})
 	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.closeListeners())
 	}
 	s.hub.Use(s.broker)
+	s.rooms.Cluster = s.cluster
 	s.balancer = s.newBalancer()
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
@@ -159,6 +164,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
 		s.revocations = s.newRevocations(nil)
 		s.audit.Use(audit.NewMemory(), nil)
+		s.alerts.Use(new(alertlog.Memory), nil)
 		return nil
 	}
 	if err := s.target.CheckFormat(ctx, s.config.RedisPrefix); err != nil {
@@ -177,6 +183,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	s.cluster = shared
 	s.revocations = s.newRevocations(shared)
 	s.audit.Use(shared, signer)
+	s.alerts.Use(cluster.AlertStore{Redis: shared}, signer)
 	s.hub.Share(shared)
 	if err := s.revocations.Load(ctx); err != nil {
 		return errors.Join(err, shared.Close(), s.broker.Close())
@@ -194,7 +201,9 @@ func (s *server) routes() http.Handler {
 	clients := newClientAddresses(s.config, s.log)
 	e.IPExtractor = clients.extractor()
 	e.Pre(clients.below(s.config.BasePath))
-	e.HTTPErrorHandler = api.Problem(s.log)
+	wallScreens := screen.New(screen.Options{Zones: s.zones, Unreadable: s.unreadable, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(),
+		Afford: limit.Within()})
+	e.HTTPErrorHandler = s.htmlErrors(wallScreens, api.Problem(s.log))
 	routes := access.New(e, s.operators)
 	e.Use(count(s.metrics), access.Headers, access.Hosts, routes.HideInternal, timeAnswers)
 	s.access = routes
@@ -210,7 +219,7 @@ func (s *server) routes() http.Handler {
 	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
 		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Rebalance: rebalance.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard,
 		Operators: s.operators, Log: s.log, Allow: s.gate.AllowRequest, MaxDataBytes: s.config.MaxFrameBytes,
-		RoomsForOperators: s.config.HealthRooms == config.Operators, Pins: s.pins()})
+		RoomsForOperators: s.config.HealthRooms == config.Operators, Pins: s.pins(), Zones: s.broker.Zones, AlertLog: s.alerts})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
@@ -228,7 +237,7 @@ func (s *server) routes() http.Handler {
 	}
 	read(access.Public, "/assets/*", echo.WrapHandler(assets.Handler()))
 	read(access.Public, "/screen", to(screen.Prefix))
-	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
+	screens := echo.WrapHandler(wallScreens)
 	read(access.WarehouseViewer, "/screen/", screens) // it names the zones that there are
 	read(access.Public, "/screen/*", screens)
 	routes.Internal("/", "/ui", "/screen", "/ui/login", "/ui/logout", "/ui/login/oidc", operator.CallbackPath)
@@ -277,6 +286,8 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.cluster.Run(beating) })
 	running.Go(func() { s.revocations.Run(beating) })
 	running.Go(func() { s.audit.Run(beating) })
+	escalator := publishing.Escalator{Publisher: s.publisher, After: s.config.AlertEscalateAfter, Rooms: s.hub.AlertRooms, Log: s.log}
+	running.Go(func() { escalator.Run(beating) })
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
 	running.Go(func() { s.balancer.Run(serving) }) // which ends before clients are sent away

@@ -10,7 +10,7 @@ package api
 
 import (
 	"cmp"
-	"crypto/sha256"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -20,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/alertlog"
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
@@ -61,6 +62,10 @@ type Options struct {
 	MaxDataBytes int
 	// RoomsForOperators keeps the rooms in the health figures from everybody else.
 	RoomsForOperators bool
+	// Zones returns the zones of a warehouse that were published to, by name.
+	Zones func(ctx context.Context, warehouse string) ([]string, error)
+	// AlertLog has what became of alerts.
+	AlertLog *alertlog.Log
 	// Pins are the names of who may acknowledge alerts by a PIN.
 	Pins map[string]string
 }
@@ -69,9 +74,8 @@ type Options struct {
 type API struct {
 	Options
 	census  cluster.Census
-	figures *ratelimit.Costly[[]byte]    // of health, for strangers
-	pins    map[[sha256.Size]byte]string // names, by the digest of the PIN
-	guesses *ratelimit.Keyed             // of PINs, by address
+	figures *ratelimit.Costly[[]byte] // of health, for strangers
+	pins    *pins
 }
 
 // AddRoutes adds the routes.
@@ -91,6 +95,7 @@ func AddRoutes(routes *access.Table, o Options) {
 		routes.Action(audit.DeleteRoom, remove, room)
 	}
 	a.addAlertRoutes(routes)
+	a.addZoneRoutes(routes)
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)

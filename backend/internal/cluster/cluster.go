@@ -35,6 +35,8 @@ type Node struct {
 	Transports map[string]int `json:"transports,omitempty"` // connections by transport
 	// RecentZones were published to lately, through this instance; without their connections.
 	RecentZones []Zone `json:"recentZones,omitempty"`
+	// Unreadable are the rooms with the most events that no screen can show, through this instance.
+	Unreadable []Unreadable `json:"unreadable,omitempty"`
 	// Sent is how many messages the open connections were sent, Lived the sum of their ages.
 	Sent  uint64        `json:"sent"`
 	Lived time.Duration `json:"lived"`

@@ -82,6 +82,7 @@ type Config struct {
 	Users
 	Rooms
 	Alerts
+	Events
 	File
 }
 
@@ -145,6 +146,7 @@ func (c *Config) Check() error {
 		{"--max-connections-per-user", 0, int64(c.MaxConnectionsPerUser), "0"},
 		{"--max-connections-per-address", 0, int64(c.MaxConnectionsPerAddress), "0"},
 		{"--deflate-from", 0, int64(c.DeflateFrom), "0"},
+		{"--send-buffer-bytes", 0, int64(c.SendBufferBytes), "0"},
 		{"--slow-after", int64(10 * time.Millisecond), int64(c.SlowAfter), "10ms"},
 		{"--publish-wait", int64(time.Millisecond), int64(c.PublishWait), "1ms"},
 		{"--max-inbound-frame-bytes", 1024, int64(c.MaxFrameBytes), "1024"},
@@ -216,7 +218,7 @@ func (c *Config) Check() error {
 	}
 	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Metrics.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
 	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(),
-		c.Base.mistakes(), c.Alerts.mistakes(), c.Durable.mistakes(c.RedisURL), c.Rooms.mistakes())
+		c.Base.mistakes(), c.Alerts.mistakes(), c.Events.mistakes(), c.Durable.mistakes(c.RedisURL), c.Rooms.mistakes())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// What is spent on costly work: a tenth of the time, and a second at once before that.
+// What is spent on costly work: a tenth of the time, and three seconds at once before that.
 const (
 	costlyShare = 0.1
-	costlyBurst = time.Second
+	costlyBurst = 3 * time.Second
 )
 
 // A Budget is the time that costly work may take which strangers can ask for as often as they like.
@@ -29,6 +29,18 @@ func (b *Budget) Do(work func()) bool {
 	work()
 	b.spent += time.Since(began)
 	return true
+}
+
+// Within returns what does costly work within a [Budget] of its own, for one goroutine at a time, and reports
+// whether it did.
+func Within() func(work func()) bool {
+	var mu sync.Mutex
+	var b Budget
+	return func(work func()) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.Do(work)
+	}
 }
 
 // A Costly value is computed anew when it is asked for, within a [Budget]; who asks beyond that gets

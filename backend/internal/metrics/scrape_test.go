@@ -44,7 +44,7 @@ func TestAFloodOfScrapesTakesATenthOfTheTime(t *testing.T) {
 				scrapeOf(h, http.Header{"Accept": {accept}})
 			}
 		}
-		if s.collected < 250 || s.collected > 320 { // 1 s at once, and a tenth of 20 s
+		if s.collected < 450 || s.collected > 520 { // 3 s at once, and a tenth of 20 s
 			t.Errorf("collected %d times in 20 s", s.collected)
 		}
 	})

@@ -73,6 +73,7 @@ type Gate struct {
 	holders                   holders
 	userSessions              userSessions
 	closedLog, refusedLog     *slog.Logger
+	refusedOrigins            refusedOrigins
 	adjustable
 
 	mu          sync.Mutex

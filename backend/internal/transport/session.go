@@ -89,6 +89,7 @@ func (s *Session) Connected(places wire.Cursor) *outbox.Frame {
 		rooms[i] = p.Position()
 	}
 	data := wire.Connected{ConnectionID: s.ID, Rooms: rooms, Node: s.gate.Node,
-		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Limits: s.gate.FrameLimits(), Broker: s.gate.Hub.BrokerState()}
+		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Limits: s.gate.FrameLimits(), Broker: s.gate.Hub.BrokerState(),
+		Protocol: wire.ProtocolVersion}
 	return outbox.NewControl(wire.EventConnected, wire.AppendFrame(nil, wire.EventConnected, data))
 }
