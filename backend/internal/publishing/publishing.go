@@ -154,7 +154,7 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 	}, nil
 }
 
-// isFull reports whether nothing more is retained in the room, or kept of its warehouse.
+// isFull reports whether nothing more is retained in the room.
 func isFull(err error) bool { return err != nil && wire.AsError(err).Code == wire.CodeLimitReached }
 
 // Reject counts a publication that err keeps from being published, and returns err. Callers use it

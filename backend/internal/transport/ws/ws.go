@@ -1,7 +1,7 @@
 // Package ws serves clients over WebSocket.
 //
 //	GET /ws ──▶ Handler ── Upgrade ──▶ melody (reading, the life cycle) ──▶ Session of the hub
-//	hub ──▶ outbox ──▶ conn, which melody's own control frames go through as well
+//	hub ──▶ outbox ──▶ the connection that conn took over; what melody writes after the upgrade is dropped
 //
 // melody never writes data: each broadcast is one prepared frame in the outbox.
 package ws
