@@ -231,7 +231,10 @@ func measuredNames(t *testing.T) func(string) bool {
 }
 
 // A query is one expression, with the place where it stands.
-type query struct{ where, expr, legend string }
+type query struct {
+	where, expr, legend string
+	alert               bool // not a panel
+}
 
 func readQueries(t *testing.T) []query {
 	t.Helper()
@@ -239,12 +242,12 @@ func readQueries(t *testing.T) []query {
 	for _, board := range readDashboards(t) {
 		for _, panel := range board.Panels {
 			for _, target := range panel.Targets {
-				queries = append(queries, query{board.UID + ": the panel " + panel.Title, target.Expr, target.LegendFormat})
+				queries = append(queries, query{board.UID + ": the panel " + panel.Title, target.Expr, target.LegendFormat, false})
 			}
 		}
 	}
 	for _, alert := range readAlerts(t) {
-		queries = append(queries, query{"the alert " + alert.name, alert.expr, ""})
+		queries = append(queries, query{"the alert " + alert.name, alert.expr, "", true})
 	}
 	if len(queries) < 20 {
 		t.Fatalf("only %d queries were found in the dashboard and the alerts", len(queries))

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,6 +91,28 @@ func TestRedisOfTheStackAsksForThePassword(t *testing.T) {
 	} {
 		if (tt.err == nil) != tt.ok {
 			t.Errorf("%s: %v, want it permitted: %v", tt.what, tt.err, tt.ok)
+		}
+	}
+}
+
+// Each test that docs/security.md names for a threat is there.
+func TestThreatsNameTestsThatExist(t *testing.T) {
+	var sources strings.Builder
+	testkit.Must(t, filepath.WalkDir(filepath.Join(repository, "backend"), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		p, err := os.ReadFile(path)
+		sources.Write(p)
+		return err
+	}))
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(readFile(t, "docs/security.md"), -1)
+	if len(named) < 40 {
+		t.Fatalf("only %d tests are named", len(named))
+	}
+	for _, name := range named {
+		if !strings.Contains(sources.String(), "func "+name[1]+"(") {
+			t.Errorf("docs/security.md names %s, which does not exist", name[1])
 		}
 	}
 }

@@ -81,6 +81,7 @@ type Config struct {
 	Edge
 	Users
 	Alerts
+	Events
 	File
 }
 
@@ -216,7 +217,7 @@ func (c *Config) Check() error {
 	}
 	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Metrics.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
 	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(),
-		c.Base.mistakes(), c.Alerts.mistakes(), c.Durable.mistakes(c.RedisURL))
+		c.Base.mistakes(), c.Alerts.mistakes(), c.Events.mistakes(), c.Durable.mistakes(c.RedisURL))
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

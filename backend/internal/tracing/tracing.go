@@ -82,7 +82,7 @@ func New(o Options) (*Tracer, error) {
 	if o.Log != nil {
 		log := logging.Sampled(o.Log, "traces not sent")
 		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-			log.Warn("traces not sent: is the collector there?", "endpoint", o.Endpoint, "error", err)
+			log.Warn("traces not sent: is the collector there?", "endpoint", logging.URL(o.Endpoint), "error", logging.WithoutURL(err))
 		}))
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(spans),
