@@ -122,7 +122,7 @@ rolling: build deps ## Restart three instances under 3,000 clients of all transp
 	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 10m -v -run TestPromiseRollingRestart ./e2e -full
 
 .PHONY: test-client
-test-client: build web/client/node_modules ## Check types, size, package and behaviour of the TypeScript client
+test-client: build web/client/node_modules web/client/test/node-versions/node_modules ## Check types, size, package and behaviour of the TypeScript client
 	cd web/client && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm run check
 
 .PHONY: test-web
@@ -130,6 +130,11 @@ test-web: build web/node_modules web/e2e/node_modules web/client/node_modules ##
 	cd web && npm run typecheck && npm test
 	cd web/client && npm run build
 	cd web/e2e && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm test
+
+.PHONY: test-field
+test-field: build web/e2e/node_modules web/client/node_modules ## Let Chromium go offline, sleep past its token, meet restarts and prefixes; print a table (5 minutes)
+	cd web/client && npm run build
+	cd web/e2e && ZONECAST_BIN=$(CURDIR)/bin/zonecast node field-table.js
 
 .PHONY: generate
 generate: web/node_modules ## Make templ's Go code, the assets and docs/configuration.md anew
