@@ -75,6 +75,7 @@ var wrongTexts = map[string][]wrongSetting{
 	"TLS_CLIENT_CA_FILE": {{give: "FILE"}, {give: "TEXT"}},
 	"TLS_KEY_FILE":       {{give: "FILE"}, {give: "TEXT"}},
 	"TRUSTED_PROXIES":    {{give: "10.0.0.1"}},
+	"UNREADABLE_EVENTS":  {{give: "perhaps"}},
 	"USER_LIMIT_POLICY":  {{give: "perhaps"}},
 }
 

@@ -33,7 +33,7 @@ type session struct {
 
 	frames   limit.Bucket
 	prepaid  int // frames that were spent before they were inflated
-	address  string
+	peer     hub.Peer
 	counted  string       // the token's user, under whom connections and frames are counted; or empty
 	refusals limit.Bucket // frames that were refused because they came too early
 }
@@ -97,6 +97,7 @@ func (c *session) answerClose(code int) {
 func (c *session) start() {
 	if c.refused != nil {
 		c.refuse(0, false, c.refused)
+		c.Explain(c.refused.Error())
 		c.queue.Close(transport.RefusalCode(c.refused), c.refused.Error())
 		return
 	}
@@ -107,6 +108,7 @@ func (c *session) start() {
 	c.query.Joins = nil
 	if err != nil {
 		c.refuse(0, false, err)
+		c.Explain("its rooms could not be joined: " + wire.AsError(err).Message)
 		code := wire.CloseRestart
 		if wire.AsError(err).Code == wire.CodeLimitReached { // coming back at once is no use
 			code = wire.CloseLimit
