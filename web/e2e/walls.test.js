@@ -89,6 +89,8 @@ test('the screen of a warehouse shows all its zones to the shift lead', async ()
   await server.kill();
   await assertRoot(page, 'data-state', 'lost');
   assert.match(await page.locator('link[rel=icon]').getAttribute('href'), /mark-down/);
+  const colours = await page.locator('#wall td').evaluateAll((cells) => [...new Set(cells.map((cell) => getComputedStyle(cell).color))]);
+  assert.equal(colours.length, 1, `figures of a lost connection have the colours ${colours.join(' ')}`);
   await picture(page, 'wall-lost');
   server = await Server.start(address);
   await page.context().close();
