@@ -24,11 +24,13 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/internal/certs"
+	"github.com/zonecast/zonecast/backend/internal/closures"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/edge"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/incidents"
 	"github.com/zonecast/zonecast/backend/internal/lameduck"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/logging"
@@ -77,6 +79,9 @@ type server struct {
 	metrics   *metrics.Metrics
 	gate      *transport.Gate
 	ui        *dashboard.Dashboard
+	closures  *closures.Ring
+	incidents *incidents.Log
+	watcher   *incidents.Watcher
 	started   time.Time
 	readiness *cluster.Readiness
 	alerts    *alertlog.Log
@@ -99,6 +104,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	}
 	level := new(slog.LevelVar)
 	s := &server{config: c, log: newLog(c, level), reloading: reloading{level: level}, metrics: metrics.New(version), started: time.Now(), hangup: catchHangup()}
+	s.closures = closures.NewRing(c.NodeName, s.onRefused)
 	var err error
 	if err = s.openAudit(); err != nil {
 		return nil, err
@@ -131,12 +137,12 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	}
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
-	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, Meter: m, OnGap: m.Gaps.Inc, OnWait: m.PublishWaits.Inc,
+	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, Meter: m, OnGap: s.onGap, OnWait: m.PublishWaits.Inc,
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
 	s.census = limit.NewCostly(s.hub.Counts)
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
 	s.alerts = alertlog.New(s.log)
-	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c),
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c), OnQuota: s.onQuota,
 		Durable: c.PublishDurable, Tracer: s.tracer, Alerts: s.alerts, Unreadable: unreadableEvents(c)})
 	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
@@ -147,8 +153,8 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.balancer = s.newBalancer()
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
-		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: gateLimits(c)})
-	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer})
+		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: gateLimits(c), Closures: s.closures})
+	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer, Sources: s.sources()})
 	s.gauges()
 	s.newHTTP(s.routes())
 	return s, nil
@@ -162,8 +168,10 @@ func (s *server) connect(ctx context.Context) (err error) {
 	if s.target == nil {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
 		s.revocations = s.newRevocations(nil)
-		s.audit.Use(audit.NewMemory(), nil)
+		store := audit.NewMemory()
+		s.audit.Use(store, nil)
 		s.alerts.Use(new(alertlog.Memory), nil)
+		s.openIncidents(store, nil, "")
 		return nil
 	}
 	if err := s.target.CheckFormat(ctx, s.config.RedisPrefix); err != nil {
@@ -172,7 +180,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	signer := bus.New(s.config.ClusterSecret)
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
-		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc, OnProbe: s.metrics.RedisProbes(),
+		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.onFork, OnProbe: s.metrics.RedisProbes(),
 		Pace: s.hub.WaitForCapacity, Durability: durability(s.config), OnDurable: s.onDurable()}, s.hub)
 	if err != nil {
 		return err
@@ -183,6 +191,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	s.revocations = s.newRevocations(shared)
 	s.audit.Use(shared, signer)
 	s.alerts.Use(cluster.AlertStore{Redis: shared}, signer)
+	s.openIncidents(shared, signer, shared.ID())
 	s.hub.Share(shared)
 	if err := s.revocations.Load(ctx); err != nil {
 		return errors.Join(err, shared.Close(), s.broker.Close())
@@ -229,7 +238,10 @@ func (s *server) routes() http.Handler {
 	read(access.WarehouseViewer, "/ui/*", echo.WrapHandler(s.whileSignedIn(s.ui)))
 	s.addRebalanceForm(routes)
 	s.addDismissForm(routes)
-	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(dashboard.Audit(s.listAudit, s.log)))
+	s.addClientForms(routes)
+	s.addEventExport(routes)
+	sources := s.sources()
+	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(sources.Audit(s.listAudit, s.log)))
 	if s.config.HasProfiles() {
 		read(access.Admin, "/debug/pprof/*", echo.WrapHandler(profiles()))
 	}
@@ -286,8 +298,10 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.audit.Run(beating) })
 	escalator := publishing.Escalator{Publisher: s.publisher, After: s.config.AlertEscalateAfter, Rooms: s.hub.AlertRooms, Log: s.log}
 	running.Go(func() { escalator.Run(beating) })
+	running.Go(func() { s.incidents.Run(beating) })
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
+	running.Go(func() { s.watcher.Run(serving) })
 	running.Go(func() { s.balancer.Run(serving) }) // which ends before clients are sent away
 	running.Go(func() { s.reloadOnHangup(beating) })
 	running.Go(func() { s.ui.Run(beating) })

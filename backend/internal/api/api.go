@@ -34,7 +34,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Options of an [API]. All are needed.
+// Options of an [API]. All are needed but Allow.
 type Options struct {
 	Publisher *publishing.Publisher
 	Readiness *cluster.Readiness

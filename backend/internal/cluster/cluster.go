@@ -76,6 +76,8 @@ type View struct {
 	Gone []Gone
 	// Away says that Redis is not available: nothing is known of others but what they said before.
 	Away bool
+	// Unasked says that nothing is known of others, since this instance has not heard of any yet.
+	Unasked bool
 	// Incomplete says why others may be missing; empty when none are.
 	Incomplete string
 }

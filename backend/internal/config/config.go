@@ -52,7 +52,7 @@ type Config struct {
 	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"Maximum age of kept messages."`
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" default:"30s" help:"Interval of heartbeats on each connection."`
 	PongTimeout       time.Duration `env:"PONG_TIMEOUT" default:"10s" help:"Timeout of the answer to a heartbeat's ping. A dead peer is detected within HEARTBEAT_INTERVAL + PONG_TIMEOUT."`
-	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time over which connections are closed on shutdown."`
+	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time that leaving takes at most. Clients are asked to reconnect over half of it."`
 	Drain
 	Rebalance
 	Durable

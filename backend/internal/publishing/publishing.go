@@ -36,7 +36,7 @@ type Request struct {
 	Durable        bool            `json:"durable"`
 }
 
-// Options of a [Publisher]. All but Tracer are needed.
+// Options of a [Publisher]. All but Tracer and OnQuota are needed.
 type Options struct {
 	// Hub takes what passed the checks; hub.Hub is one. It may make the caller wait.
 	Hub interface {
@@ -59,6 +59,8 @@ type Options struct {
 	Unreadable Unreadable
 	// Alerts is told what becomes of alerts; nil for nobody.
 	Alerts *alertlog.Log
+	// OnQuota, if not nil, is told the quota of each publication that one refuses.
+	OnQuota func(quota string)
 }
 
 // A Publisher checks, passes on and counts publications. It is safe for concurrent use.
@@ -152,7 +154,7 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 	}, nil
 }
 
-// isFull reports whether nothing more is retained in the room, or kept of its warehouse.
+// isFull reports whether nothing more is retained in the room.
 func isFull(err error) bool { return err != nil && wire.AsError(err).Code == wire.CodeLimitReached }
 
 // Reject counts a publication that err keeps from being published, and returns err. Callers use it
@@ -160,6 +162,9 @@ func isFull(err error) bool { return err != nil && wire.AsError(err).Code == wir
 func (p *Publisher) Reject(via string, err error) error {
 	if quota, ok := errors.AsType[*broker.QuotaError](err); ok {
 		p.opts.Metrics.QuotaRefusals.WithLabelValues(quota.Quota).Inc()
+		if p.opts.OnQuota != nil {
+			p.opts.OnQuota(quota.Quota)
+		}
 	}
 	p.opts.Metrics.PublishResult(via, string(wire.AsError(err).Code))
 	return err

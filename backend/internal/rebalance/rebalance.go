@@ -163,7 +163,8 @@ func (b *Balancer) move(ctx context.Context) {
 		if now = b.share(); moved >= began.Moving || now.Moving == 0 {
 			break
 		}
-		transport.AskToReconnect(s.Queue, "rebalancing: reconnect", transport.SpreadWhenPaced)
+		s.Explain("connections were shared out again")
+		transport.AskToReconnect(s, "rebalancing: reconnect", transport.SpreadWhenPaced)
 		moved++
 		if b.OnMove != nil {
 			b.OnMove()
