@@ -391,6 +391,14 @@ func (b *Memory) History(_ context.Context, room wire.Room, after wire.Offset, l
 // Usage implements [Broker].
 func (b *Memory) Usage() map[string]Usage { return b.ledger.usage() }
 
+// Zones implements [Broker].
+func (b *Memory) Zones(_ context.Context, warehouse string) ([]string, error) {
+	if err := b.Health(); err != nil {
+		return nil, err
+	}
+	return b.ledger.zones(warehouse), nil
+}
+
 // RejectPublishes refuses publications from now on: the process is about to end, and they would be
 // lost with it.
 func (b *Memory) RejectPublishes() { b.rejecting.Store(true) }

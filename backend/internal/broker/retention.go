@@ -46,10 +46,10 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 				if strings.IndexFunc(a.ID, mayBeEscaped) < 0 {
 					r.id = a.ID
 				}
-				r.Drops = append(r.Drops, nameOf(wire.EventAlertAcknowledged, a.ID))
+				r.Drops = append(r.Drops, nameOf(wire.EventAlertAcknowledged, a.ID), nameOf(wire.EventAlertEscalated, a.ID))
 			}
 		}
-	case wire.EventAlertAcknowledged:
+	case wire.EventAlertAcknowledged, wire.EventAlertEscalated:
 		if a, ok := alert.ReadAcknowledgement(data); ok {
 			r.Name, r.Urgent = nameOf(event, a.ID), true
 		}
@@ -57,7 +57,7 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 		var listed []alert.Alert
 		listed, r.Resets = alert.Listed(data)
 		for _, a := range listed {
-			r.Keeps = append(r.Keeps, nameOf(wire.EventAlertAcknowledged, a.ID))
+			r.Keeps = append(r.Keeps, nameOf(wire.EventAlertAcknowledged, a.ID), nameOf(wire.EventAlertEscalated, a.ID))
 		}
 	}
 	return r
@@ -80,7 +80,7 @@ func IsImplicit(event string, data []byte) bool {
 	case wire.EventAlert:
 		_, ok := alert.Read(data)
 		return ok
-	case wire.EventAlertAcknowledged:
+	case wire.EventAlertAcknowledged, wire.EventAlertEscalated:
 		_, ok := alert.ReadAcknowledgement(data)
 		return ok
 	}

@@ -136,7 +136,7 @@ func (h *Handler) write(c echo.Context, a *answer) error {
 	limits, _ := json.Marshal(h.gate.FrameLimits())
 	before := append(a.cursor.Append([]byte(`{"cursor":"`)), `","messages":`...)
 	messages := a.messages() // byte for byte: json.Marshal would compact them
-	after := fmt.Appendf(nil, `],"node":%s,"serverTime":%d,"limits":%s`, node, time.Now().UnixMilli(), limits)
+	after := fmt.Appendf(nil, `],"node":%s,"serverTime":%d,"limits":%s,"protocol":%d`, node, time.Now().UnixMilli(), limits, wire.ProtocolVersion)
 	if a.why == wire.CloseRestart {
 		after = fmt.Appendf(after, `,"retryAfter":%d`, transport.ReconnectDelay(transport.SpreadWhenPaced).Milliseconds())
 	}
