@@ -139,7 +139,7 @@ func TestOnlyWhoMayDisconnectIsOfferedIt(t *testing.T) {
 func TestDisconnectingAsksFirst(t *testing.T) {
 	s := newSomeClients()
 	doc, code := get(t, s, operatorViewer, DisconnectPath+"?id=c-1&id=c-2&search=x")
-	if code != 200 || fmt.Sprint(s.asked.IDs) != "[c-1 c-2]" || s.asked.Search != "" {
+	if code != 200 || fmt.Sprint(s.asked.IDs) != "[c-1 c-2]" || s.asked.Search != "" || !s.asked.ToDisconnect {
 		t.Errorf("%d, asked for %+v", code, s.asked)
 	}
 	if got := text(doc.Find("#confirm-title")); got != "Disconnect 130 clients?" {

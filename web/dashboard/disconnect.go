@@ -31,7 +31,9 @@ func (d *Dashboard) serveDisconnect(w http.ResponseWriter, r *http.Request) {
 	case query.SelectsAll():
 		v.problem, status = "Nobody is chosen. Go back and choose clients, or filter them first: all of them at once can't be disconnected here.", http.StatusBadRequest
 	default:
-		found := d.clientsView(r.Context(), r, query.chosen())
+		chosen := query.chosen()
+		chosen.ToDisconnect = true
+		found := d.clientsView(r.Context(), r, chosen)
 		v.ClientPage = found.ClientPage
 		if found.problem != "" {
 			v.problem, status = found.problem, http.StatusServiceUnavailable
@@ -101,7 +103,7 @@ func doneText(values url.Values) string {
 	}
 	text := plural(n, "client") + " disconnected."
 	if n == 0 {
-		text = "Nobody was disconnected: they had left before, or somebody else disconnected them."
+		text = "Nobody was disconnected: they had left before, somebody else disconnected them, or they are in a warehouse too that is not yours."
 	}
 	if values.Get("partly") != "" {
 		text += " Not all instances answered in time: those may have disconnected more, or none."

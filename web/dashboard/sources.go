@@ -48,6 +48,8 @@ type ClientQuery struct {
 	Limit int
 	// Show asks for these, instead of a page of those that are selected, which are only counted.
 	Show []string
+	// ToDisconnect selects only those whom who asks may disconnect.
+	ToDisconnect bool
 }
 
 // SelectsAll reports whether the query leaves nobody out.

@@ -68,7 +68,7 @@ test('an operator finds a client over all instances, watches it, and disconnects
   const closed = once(wall, 'close');
   await page.getByRole('button', { name: 'Disconnect 1 client' }).click();
   await page.waitForURL(/done=1/);
-  await assertText(page, '.notice[role=status]', '1 client disconnected.');
+  await assertText(page, 'main .notice[role=status]', '1 client disconnected.');
   assert.equal((await closed)[0], 1012);
 
   await connect(instances[1], 'wall-7'); // it comes back, elsewhere
@@ -102,7 +102,7 @@ test('without JavaScript the same can be done', async () => {
   await page.getByRole('link', { name: 'Disconnect all that match…' }).click();
   await assertText(page, '#confirm-title', 'Disconnect 1 client?');
   await page.getByRole('button', { name: 'Disconnect 1 client' }).click();
-  await assertText(page, '.notice[role=status]', '1 client disconnected.');
+  await assertText(page, 'main .notice[role=status]', '1 client disconnected.');
   await closeCalm(page);
 });
 

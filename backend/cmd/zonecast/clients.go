@@ -72,7 +72,11 @@ func (s *server) listClients(ctx context.Context, q dashboard.ClientQuery) (out 
 	if err != nil {
 		return out, err
 	}
-	wanted.Within = within(ctx, operator.Viewer)
+	need := operator.Viewer
+	if q.ToDisconnect {
+		need = operator.Operator
+	}
+	wanted.Within = within(ctx, need)
 	page, fanOut, err := connadmin.Client{Cluster: s.cluster}.List(ctx, wanted)
 	if err != nil {
 		return out, err
