@@ -95,6 +95,41 @@ func TestRedisOfTheStackAsksForThePassword(t *testing.T) {
 	}
 }
 
+// Each module and each package of the repository is looked at for weaknesses, and has a list of what it is
+// made of: tools, comparisons and tests run on somebody's machine, too.
+func TestEveryModuleAndPackageIsLookedAt(t *testing.T) {
+	stubs, calls := t.TempDir(), filepath.Join(t.TempDir(), "calls")
+	for _, program := range []string{"go", "npm"} {
+		script := "#!/bin/sh\necho \"$PWD $*\" >>'" + calls + "'\n"
+		testkit.Must(t, os.WriteFile(filepath.Join(stubs, program), []byte(script), 0o755))
+	}
+	for _, script := range [][]string{{"deploy/vuln.sh"}, {"deploy/sbom.sh", t.TempDir()}} {
+		testkit.Must(t, os.WriteFile(calls, nil, 0o600))
+		command := exec.Command("bash", script...)
+		command.Dir, command.Env = repository, append(os.Environ(), "PATH="+stubs+":"+os.Getenv("PATH"))
+		if text, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", script[0], err, text)
+		}
+		text, err := os.ReadFile(calls)
+		testkit.Must(t, err)
+		testkit.Must(t, filepath.WalkDir(repository, func(path string, entry fs.DirEntry, err error) error {
+			switch name := entry.Name(); {
+			case err != nil:
+				return err
+			case entry.IsDir() && (name == "node_modules" || name == "bin" || name == ".git"):
+				return fs.SkipDir
+			case name != "go.mod" && name != "package-lock.json":
+				return nil
+			}
+			folder, err := filepath.Rel(repository, filepath.Dir(path))
+			if err == nil && !regexp.MustCompile(`(?m)(/| )`+regexp.QuoteMeta(folder)+` `).Match(text) {
+				t.Errorf("%s leaves out %s", script[0], folder)
+			}
+			return err
+		}))
+	}
+}
+
 // Each test that docs/security.md names for a threat is there.
 func TestThreatsNameTestsThatExist(t *testing.T) {
 	var sources strings.Builder

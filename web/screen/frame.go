@@ -1,16 +1,19 @@
 package screen
 
 import (
+	"bytes"
 	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/a-h/templ"
@@ -127,14 +130,43 @@ func (s *Screens) render(w http.ResponseWriter, r *http.Request, status int, c t
 	}
 	var err error
 	if packed {
-		zw, _ := gzip.NewWriterLevel(w, gzip.BestCompression) // a level that there is
-		err = errors.Join(c.Render(r.Context(), zw), zw.Close())
+		err = s.writeGzipped(r.Context(), w, c)
 	} else {
 		err = c.Render(r.Context(), w)
 	}
 	if err != nil {
 		s.Log.Debug("screen page was not delivered", "error", err)
 	}
+}
+
+// compressors are reused: each takes much more memory than a page, and more time to make.
+func compressors(level int) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		zw, _ := gzip.NewWriterLevel(io.Discard, level) // a level that there is
+		return zw
+	}}
+}
+
+var thorough, fast = compressors(gzip.BestCompression), compressors(gzip.BestSpeed)
+
+// writeGzipped compresses a page before it writes it: who does not read holds the bytes of the page alone. It
+// does so thoroughly, for screens on bad networks, as long as Options.Afford lets it.
+func (s *Screens) writeGzipped(ctx context.Context, w io.Writer, c templ.Component) (err error) {
+	var page bytes.Buffer
+	compress := func(with *sync.Pool) {
+		zw := with.Get().(*gzip.Writer)
+		zw.Reset(&page)
+		err = errors.Join(c.Render(ctx, zw), zw.Close())
+		zw.Reset(io.Discard)
+		with.Put(zw)
+	}
+	if !s.Afford(func() { compress(thorough) }) {
+		compress(fast)
+	}
+	if err == nil {
+		_, err = w.Write(page.Bytes())
+	}
+	return err
 }
 
 // shiftExample is a command that publishes a shift to this very screen: it began two hours ago and

@@ -21,6 +21,7 @@
 package screen
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -72,6 +73,9 @@ type Options struct {
 	// StaleAfter is how long a screen waits for the next message of its zone before it says that
 	// the figures are old (default 60 s).
 	StaleAfter time.Duration
+	// Afford does what takes some milliseconds for a page that strangers may ask for, and reports whether
+	// it did; if it did not, something cheaper has to do. nil always does it.
+	Afford func(work func()) bool
 }
 
 // Screens is the handler for everything under [Prefix].
@@ -87,6 +91,12 @@ func New(opts Options) *Screens {
 	}
 	if opts.StaleAfter <= 0 {
 		opts.StaleAfter = time.Minute
+	}
+	if opts.Afford == nil {
+		opts.Afford = func(work func()) bool {
+			work()
+			return true
+		}
 	}
 	s := &Screens{opts, http.NewServeMux()}
 	s.mux.HandleFunc("GET "+Prefix+"{$}", s.serveIndex)
@@ -112,7 +122,7 @@ func (s *Screens) serveScreen(w http.ResponseWriter, r *http.Request) {
 			s.serveProblem(w, r, http.StatusBadRequest, problem{
 				Title: "No " + n.what + " can have this name",
 				Text:  "A name has 1 to 64 characters of A-Z a-z 0-9 . _ - and this one does not fit:",
-				Name:  n.name,
+				Name:  shorten(n.name),
 			})
 			return
 		}
@@ -143,10 +153,13 @@ func (s *Screens) serveLost(w http.ResponseWriter, r *http.Request) {
 	s.serveProblem(w, r, http.StatusNotFound, problem{
 		Title: "A screen shows a warehouse or one of its zones",
 		Text:  "Its address is /screen/{warehouse} or /screen/{warehouse}/{zone}, which is not:",
-		Name:  r.URL.Path,
+		Name:  shorten(r.URL.Path),
 		Retry: retryLost,
 	})
 }
+
+// shorten cuts off what strangers make long: a page does not repeat all of it.
+func shorten(text string) string { return fmt.Sprintf("%.100s", text) }
 
 // After how many seconds a page tries again that says why there is no screen: while a new version is
 // rolled out an instance may lack what others have.

@@ -3,10 +3,18 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/testkit"
+	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // Each route of the server declares who may call it, and answers a stranger so, whatever is set.
@@ -16,6 +24,11 @@ func TestEveryRouteAnswersAsItsAccessRuleSays(t *testing.T) {
 		keys     = "--publish-keys=0123456789abcdef"
 		password = "--operator-password=correct horse"
 	)
+	folder := t.TempDir()
+	operatorsFile(t, filepath.Join(folder, "operators"), "ann:admin")
+	publicKey, _, _ := testkit.NewAuthority(t).IssueFiles(t, folder)
+	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	t.Cleanup(application.Close)
 	modes := []struct {
 		name                               string
 		give                               []string
@@ -25,6 +38,11 @@ func TestEveryRouteAnswersAsItsAccessRuleSays(t *testing.T) {
 		{"token secret", []string{token}, 401, 401, 403, 0},
 		{"keys", []string{keys}, 0, 401, 403, 0},
 		{"operator", []string{password}, 0, 0, 401, 0},
+		{"operators of a file", []string{"--operators-file=" + filepath.Join(folder, "operators")}, 0, 0, 401, 0},
+		{"an application that decides", []string{"--auth-url=" + application.URL}, 401, 401, 403, 0},
+		{"public keys", []string{"--auth-public-key-file=" + publicKey}, 401, 401, 403, 0},
+		{"rooms for operators", []string{password, "--health-rooms=operators"}, 0, 0, 401, 0},
+		{"monitoring for operators", []string{password, "--metrics-auth"}, 0, 0, 401, 401},
 		{"all", []string{token, keys, password, "--metrics-auth"}, 401, 401, 401, 401},
 	}
 	for _, mode := range modes {
@@ -48,10 +66,16 @@ func TestEveryRouteAnswersAsItsAccessRuleSays(t *testing.T) {
 						t.Errorf("%s is %s", r.Path, rule)
 					}
 				}
-				if r.Path == "/ws" || rule == access.Form {
-					continue // these refuse by themselves: TestRefusalsAreToldAndCounted, TestPagesOfOtherSitesSignNobodyInOrOut
+				if rule == access.Form {
+					continue // which refuse by themselves: TestPagesOfOtherSitesChangeNothing
 				}
-				path := strings.NewReplacer(":warehouse", "w", ":zone", "a", ":id", "c-1", ":event", "E", "*", "w/a").Replace(r.Path)
+				if r.Path == "/ws" { // which tells it over the connection
+					if let := s.letsIn(t); let != (mode.client == 0) {
+						t.Errorf("a stranger is let in over WebSocket: %v", let)
+					}
+					continue
+				}
+				path := filled(r.Path)
 				if rule == access.Client && r.Method == http.MethodGet {
 					path += "?warehouse=w&zone=a&timeout=1"
 				}
@@ -62,6 +86,17 @@ func TestEveryRouteAnswersAsItsAccessRuleSays(t *testing.T) {
 			}
 		})
 	}
+}
+
+// letsIn reports whether a stranger is let in over WebSocket.
+func (s *server) letsIn(t *testing.T) bool {
+	t.Helper()
+	c, _, err := s.dial()
+	testkit.Must(t, err)
+	defer c.Close()
+	var f struct{ Event string }
+	testkit.Must(t, c.ReadJSON(&f))
+	return f.Event == wire.EventConnected
 }
 
 func stranger(t *testing.T, url, method, path string) int {
@@ -127,22 +162,73 @@ func TestEveryAnswerForbidsGuessingAndEmbedding(t *testing.T) {
 	}
 }
 
-// Browsers send HTTP Basic along by themselves, so what changes something has to come from here.
+// Browsers send HTTP Basic and cookies along by themselves, so what changes something has to come from
+// here: every route that there is.
 func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
-	s := serving(t, "--operator-password=correct horse")
-	for _, header := range [][2]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}} {
-		for _, c := range [][2]string{{http.MethodDelete, "/api/v1/connections?warehouse=w"}, {http.MethodPost, "/api/v1/broadcast"}} {
-			r := httptest.NewRequest(c[0], s.url()+c[1], http.NoBody)
-			r.RequestURI = ""
-			r.SetBasicAuth("operator", "correct horse")
-			r.Header.Set(header[0], header[1])
-			answer, err := http.DefaultTransport.RoundTrip(r)
-			if err != nil {
-				t.Fatal(err)
+	s, _ := guarded(t, []string{"ann:admin"})
+	session := s.browser(t).signIn("ann")
+	logins := map[string]func(*http.Request){
+		"HTTP Basic": func(r *http.Request) { r.SetBasicAuth("ann", "ann's password") },
+		"a session":  func(r *http.Request) { r.AddCookie(session) },
+	}
+	changing := 0
+	for _, route := range s.access.Routes() {
+		if rule, _ := s.access.Rule(route.Method, route.Path); slices.Contains(access.Reading, route.Method) || rule == access.Client || rule == access.Public {
+			continue
+		}
+		changing++
+		for _, header := range [][2]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}} {
+			for login, logIn := range logins {
+				r, err := http.NewRequestWithContext(t.Context(), route.Method, s.url()+filled(route.Path), http.NoBody)
+				testkit.Must(t, err)
+				logIn(r)
+				r.Header.Set(header[0], header[1])
+				answer, err := http.DefaultTransport.RoundTrip(r)
+				testkit.Must(t, err)
+				answer.Body.Close()
+				if answer.StatusCode != http.StatusForbidden {
+					t.Errorf("%s %s with %s and %v: %s, want 403", route.Method, route.Path, login, header, answer.Status)
+				}
 			}
-			answer.Body.Close()
-			if answer.StatusCode != http.StatusForbidden {
-				t.Errorf("%v with %v: %s, want 403", c, header, answer.Status)
+		}
+	}
+	if changing < 20 {
+		t.Errorf("only %d routes change something", changing)
+	}
+}
+
+// filled is the path of a route, with names where it has parameters.
+func filled(path string) string {
+	return strings.NewReplacer(":warehouse", "w", ":zone", "a", ":id", "c-1", ":event", "E", "*", "w/a").Replace(path)
+}
+
+// Alerts and what is retained are no way around tokens.
+func TestWrongTokensChangeNoAlertsAndDeleteNothing(t *testing.T) {
+	s := serving(t, "--auth-token-secret="+transporttest.Secret)
+	claims := jwt.MapClaims{"sub": "u", "warehouses": []string{"w"}, "publish": true, "retain": true, "acknowledge": true}
+	good := transporttest.Token(t, claims)
+	claims["exp"] = time.Now().Add(-time.Minute).Unix()
+	for token, refused := range map[string]bool{good: false, transporttest.Token(t, claims): true} {
+		for _, route := range s.access.Routes() {
+			change := strings.Contains(route.Path, "/alerts/")
+			if !change && !strings.HasSuffix(route.Path, "/alerts") && !strings.Contains(route.Path, "/retained/") {
+				continue
+			}
+			ways := [][2]string{{"", "Bearer " + token}}
+			if !strings.Contains(route.Path, "/retained/") { // for services, which have a header
+				ways = append(ways, [2]string{"?token=" + token})
+			}
+			for _, way := range ways {
+				r, err := http.NewRequestWithContext(t.Context(), route.Method, s.url()+filled(route.Path)+way[0], strings.NewReader(`{"id":"x"}`))
+				testkit.Must(t, err)
+				r.Header.Set("Authorization", way[1])
+				r.Header.Set("Content-Type", "application/json")
+				answer, err := http.DefaultTransport.RoundTrip(r)
+				testkit.Must(t, err)
+				answer.Body.Close()
+				if (answer.StatusCode == http.StatusUnauthorized) != refused || answer.StatusCode == http.StatusForbidden {
+					t.Errorf("%s %s, token in the address: %v: %s, want refused: %v", route.Method, route.Path, way[0] != "", answer.Status, refused)
+				}
 			}
 		}
 	}

@@ -99,6 +99,10 @@ func (s *server) newHTTP(h http.Handler) {
 	}
 }
 
+// maxStreams is how many requests one HTTP/2 connection may have at once, so that what it costs is bounded
+// as that of an HTTP/1.1 connection is. Proxies with more clients open more connections.
+const maxStreams = 32
+
 // newFront returns a server of an address. Its ReadHeaderTimeout bounds the handshake of TLS too.
 func (s *server) newFront(h http.Handler, place access.Place) *http.Server {
 	protocols := new(http.Protocols)
@@ -106,7 +110,7 @@ func (s *server) newFront(h http.Handler, place access.Place) *http.Server {
 	front := &http.Server{Handler: body.Timed(h), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 48 << 10, ErrorLog: httpLog(s.log, s.refuse),
 		BaseContext: func(net.Listener) context.Context { return place.In(context.Background()) },
-		HTTP2:       &http.HTTP2Config{SendPingTimeout: s.config.HeartbeatInterval, PingTimeout: s.config.PongTimeout, WriteByteTimeout: answerTimeout}}
+		HTTP2:       &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: s.config.HeartbeatInterval, PingTimeout: s.config.PongTimeout, WriteByteTimeout: answerTimeout}}
 	if s.certs == nil {
 		protocols.SetUnencryptedHTTP2(true) // TLS is the proxy's
 		return front

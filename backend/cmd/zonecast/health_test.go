@@ -67,3 +67,27 @@ func TestHealthShowsRoomsToWhoMaySeeThem(t *testing.T) {
 		})
 	}
 }
+
+// Listing the largest rooms is costly where there are many: who asks beyond a budget gets what the one
+// before got.
+func TestWhatIsAnnouncedOfManyRoomsIsCountedWithinABudget(t *testing.T) {
+	s := serving(t)
+	for c := range 10 {
+		rooms := url.Values{}
+		for z := range 100 {
+			rooms.Add("room", fmt.Sprintf("zone:w%d:z%d", c, z))
+		}
+		answer, err := http.Get(s.url() + "/sse?" + rooms.Encode())
+		testkit.Must(t, err)
+		defer answer.Body.Close()
+	}
+	testkit.Eventually(t, "all have joined", func() bool { return len(s.node().Zones)+s.node().NotListed == 1000 })
+	testkit.Eventually(t, "two share a list", func() bool {
+		for range 100 {
+			if &s.node().Zones[0] == &s.node().Zones[0] {
+				return true
+			}
+		}
+		return false
+	})
+}

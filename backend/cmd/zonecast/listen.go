@@ -76,9 +76,6 @@ func inheritedListeners(name string) (all []net.Listener, _ error) {
 // the next instance.
 type inherited struct{ net.Listener }
 
-// Accept implements net.Listener.
-func (l inherited) Accept() (net.Conn, error) { return asLocal(l.Listener.Accept()) }
-
 // listenUnix takes the place of a socket that nobody listens on any more.
 func listenUnix(path string) (net.Listener, error) {
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
@@ -101,23 +98,8 @@ func listenUnix(path string) (net.Listener, error) {
 	return unixListener{l}, nil
 }
 
+// unixListener keeps its socket as it is when this process leaves (lameduck finds no descriptor).
 type unixListener struct{ net.Listener }
-
-// Accept implements net.Listener.
-func (l unixListener) Accept() (net.Conn, error) { return asLocal(l.Listener.Accept()) }
-
-// A localConn is a connection over a Unix socket. Its peer has no address: it is this machine.
-type localConn struct{ *net.UnixConn }
-
-// RemoteAddr implements net.Conn.
-func (localConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
-
-func asLocal(c net.Conn, err error) (net.Conn, error) {
-	if unix, ok := c.(*net.UnixConn); ok {
-		return localConn{unix}, err
-	}
-	return c, err
-}
 
 // joined accepts from several listeners, so that limits count all of them together.
 type joined struct {

@@ -20,6 +20,9 @@ func (s *server) gauges() {
 	if c.MaxConnections > 0 {
 		limits["connections"] = float64(c.MaxConnections)
 	}
+	if c.MaxRooms > 0 {
+		limits["rooms"] = float64(c.MaxRooms)
+	}
 	quotas := map[string]float64{}
 	for quota, most := range map[string]int{broker.QuotaRooms: c.QuotaRooms, broker.QuotaHistoryBytes: c.QuotaHistoryBytes,
 		broker.QuotaRetainedBytes: c.QuotaRetainedBytes, broker.QuotaRetainedEvents: c.QuotaRetainedEvents} {

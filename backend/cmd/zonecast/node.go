@@ -10,12 +10,23 @@ import (
 	"github.com/zonecast/zonecast/web/dashboard"
 )
 
+// A census is what this instance's connections are in.
+type census struct {
+	hub.Counts
+	largest cluster.Rooms // which are announced
+}
+
+func (s *server) takeCensus() census {
+	counts := s.hub.Counts()
+	return census{counts, rooms(counts).Largest()}
+}
+
 // node is what this instance announces, for the other instances, the health figures and the pages.
 func (s *server) node() cluster.Node {
 	census, totals, status := s.census.Get(), s.metrics.Totals(), s.readiness.Status()
 	n := cluster.Node{Name: s.config.NodeName, Version: version, Started: s.started,
 		State: status.State, BrokerDownSince: status.BrokerDownSince,
-		Connections: census.Connections, Rooms: rooms(census).Largest(), Transports: census.Transports,
+		Connections: census.Connections, Rooms: census.largest, Transports: census.Transports,
 		Sent: census.Sent, Lived: census.Lived, QueueBytes: s.pool.QueuedBytes(),
 		Published: totals.Published, Delivered: totals.Delivered, Latency: cluster.Histogram(totals.Latency)}
 	if status.Broker != nil {
@@ -31,9 +42,9 @@ func (s *server) node() cluster.Node {
 }
 
 // rooms are all that this instance has members in.
-func rooms(census hub.Counts) cluster.Rooms {
-	r := cluster.Rooms{Warehouses: census.Warehouses}
-	for room, count := range census.Zones {
+func rooms(counts hub.Counts) cluster.Rooms {
+	r := cluster.Rooms{Warehouses: counts.Warehouses}
+	for room, count := range counts.Zones {
 		r.Zones = append(r.Zones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone, Connections: count})
 	}
 	return r

@@ -85,7 +85,7 @@ type server struct {
 	started   time.Time
 	readiness *cluster.Readiness
 	alerts    *alertlog.Log
-	census    *limit.Costly[hub.Counts]
+	census    *limit.Costly[census]
 	rooms     cluster.Census // of all instances
 
 	revocations *revocation.Service
@@ -138,8 +138,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, Meter: m, OnGap: s.onGap, OnWait: m.PublishWaits.Inc,
+		InstanceRooms: c.MaxRooms, WarehouseRooms: c.MaxRoomsPerWarehouse, OnRoomRefused: func(limit string) { m.RoomRefusals.WithLabelValues(limit).Inc() },
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
-	s.census = limit.NewCostly(s.hub.Counts)
+	s.census = limit.NewCostly(s.takeCensus)
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
 	s.alerts = alertlog.New(s.log)
 	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c), OnQuota: s.onQuota,
@@ -163,7 +164,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
-	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.Get()) }, s.answer(connections))
+	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.Get().Counts) }, s.answer(connections))
 	limits := brokerLimits(s.config)
 	if s.target == nil {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
@@ -209,7 +210,8 @@ func (s *server) routes() http.Handler {
 	clients := newClientAddresses(s.config, s.log)
 	e.IPExtractor = clients.extractor()
 	e.Pre(clients.below(s.config.BasePath))
-	wallScreens := screen.New(screen.Options{Zones: s.zones, Unreadable: s.unreadable, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
+	wallScreens := screen.New(screen.Options{Zones: s.zones, Unreadable: s.unreadable, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(),
+		Afford: limit.Within()})
 	e.HTTPErrorHandler = s.htmlErrors(wallScreens, api.Problem(s.log))
 	routes := access.New(e, s.operators)
 	e.Use(count(s.metrics), access.Headers, access.Hosts, routes.HideInternal, timeAnswers)

@@ -11,6 +11,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -25,6 +26,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
+	ratelimit "github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/problem"
@@ -71,13 +73,15 @@ type Options struct {
 // An API serves its routes; see [AddRoutes].
 type API struct {
 	Options
-	census cluster.Census
-	pins   *pins
+	census  cluster.Census
+	figures *ratelimit.Costly[[]byte] // of health, for strangers
+	pins    *pins
 }
 
 // AddRoutes adds the routes.
 func AddRoutes(routes *access.Table, o Options) {
 	a := &API{Options: o, census: cluster.Census{Cluster: o.Cluster}}
+	a.figures = ratelimit.NewCostly(a.publicFigures)
 	post, remove := []string{http.MethodPost}, []string{http.MethodDelete}
 	routes.Add(access.Publisher, post, "/api/v1/warehouses/:warehouse/broadcast", a.broadcast)
 	routes.Add(access.Publisher, post, "/api/v1/warehouses/:warehouse/zones/:zone/broadcast", a.broadcast)
@@ -228,7 +232,7 @@ func Problem(log *slog.Logger) echo.HTTPErrorHandler {
 		switch p.Status {
 		case http.StatusNotFound:
 			if p.Detail == http.StatusText(http.StatusNotFound) { // else a handler says what there is not
-				p.Detail = "there is nothing at " + c.Request().URL.Path
+				p.Detail = fmt.Sprintf("there is nothing at %.100s", c.Request().URL.Path)
 			}
 		case http.StatusMethodNotAllowed:
 			p.Detail = "send " + strings.ReplaceAll(c.Response().Header().Get("Allow"), "OPTIONS, ", "")

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -52,32 +53,6 @@ type NodeHealth struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// roomsFor returns the figures with the rooms that the caller may see: the largest, all that
-// operators ask for, or none, which is hidden.
-func (a *API) roomsFor(c echo.Context, view *cluster.View) (_ cluster.Totals, hidden bool, _ error) {
-	totals := view.Totals()
-	who, login := a.Operators.Identify(c.Request(), c.RealIP())
-	if login == nil {
-		login = who.RequireAnywhere(operator.Viewer)
-	}
-	switch wanted := c.QueryParam("rooms"); {
-	case wanted != "" && wanted != "all":
-		return totals, false, wire.Errorf(wire.CodeInvalidData, "rooms=%.40q is not known: write rooms=all, or leave it out", wanted)
-	case wanted == "all" && login != nil:
-		return totals, false, access.RefuseLogin(c, login)
-	case wanted == "all":
-		all, incomplete := a.census.Totals(c.Request().Context())
-		view.Incomplete = cmp.Or(view.Incomplete, incomplete)
-		return all, limit(&all, who), nil
-	case a.RoomsForOperators && login != nil:
-		totals.Warehouses, totals.Zones, totals.NotListed = map[string]int{}, nil, 0
-		return totals, true, nil
-	case a.RoomsForOperators:
-		return totals, limit(&totals, who), nil
-	}
-	return totals, false, nil
-}
-
 // limit leaves the rooms of the warehouses that an operator may look at, and reports whether it left
 // any out.
 func limit(t *cluster.Totals, who operator.Identity) (hidden bool) {
@@ -92,12 +67,50 @@ func limit(t *cluster.Totals, who operator.Identity) (hidden bool) {
 	return len(t.Warehouses)+len(t.Zones) < before
 }
 
+// health answers strangers with figures that they share: what those cost is bounded, however many ask.
+// Operators may ask for all rooms, of the warehouses that they may look at.
 func (a *API) health(c echo.Context) error {
-	view := a.Cluster.View()
-	totals, hidden, err := a.roomsFor(c, &view)
-	if err != nil {
-		return err
+	wanted := c.QueryParam("rooms")
+	if wanted != "" && wanted != "all" {
+		return wire.Errorf(wire.CodeInvalidData, "rooms=%.40q is not known: write rooms=all, or leave it out", wanted)
 	}
+	if wanted == "" && !a.RoomsForOperators {
+		return c.JSONBlob(http.StatusOK, a.figures.Get())
+	}
+	who, login := a.Operators.Identify(c.Request(), c.RealIP())
+	if login == nil {
+		login = who.RequireAnywhere(operator.Viewer)
+	}
+	switch {
+	case login != nil && wanted == "all":
+		return access.RefuseLogin(c, login)
+	case login != nil:
+		return c.JSONBlob(http.StatusOK, a.figures.Get())
+	}
+	view := a.Cluster.View()
+	totals := view.Totals()
+	if wanted == "all" {
+		var incomplete string
+		totals, incomplete = a.census.Totals(c.Request().Context())
+		view.Incomplete = cmp.Or(view.Incomplete, incomplete)
+	}
+	hidden := limit(&totals, who)
+	return c.JSON(http.StatusOK, healthOf(view, totals, hidden))
+}
+
+// publicFigures are those for strangers, as JSON.
+func (a *API) publicFigures() []byte {
+	view := a.Cluster.View()
+	totals := view.Totals()
+	if a.RoomsForOperators {
+		totals.Warehouses, totals.Zones, totals.NotListed = map[string]int{}, nil, 0
+	}
+	p, _ := json.Marshal(healthOf(view, totals, a.RoomsForOperators)) // texts and numbers can't fail
+	return p
+}
+
+// healthOf lists the figures; hidden says that rooms were left out.
+func healthOf(view cluster.View, totals cluster.Totals, hidden bool) Health {
 	h := Health{RoomsComplete: totals.NotListed == 0 && !hidden, RoomsNotListed: totals.NotListed,
 		TotalConnections: totals.Connections, ConnectionsByWarehouse: totals.Warehouses, ConnectionsByZone: map[string]int{},
 		ConnectionsByRoom: map[string]int{}, ConnectionsByTransport: totals.Transports, Nodes: []NodeHealth{},
@@ -114,5 +127,5 @@ func (a *API) health(c echo.Context) error {
 		h.AvgMessagesPerConnection = totals.Sent / uint64(n)
 		h.AvgConnectionDuration = totals.Lived.Milliseconds() / int64(n)
 	}
-	return c.JSON(http.StatusOK, h)
+	return h
 }

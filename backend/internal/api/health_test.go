@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
@@ -223,5 +224,26 @@ func TestMetricsAreAnExposition(t *testing.T) {
 	}
 	if n := len(families["zonecast_publishes_total"].GetMetric()); n != 2 {
 		t.Errorf("%d results of publishing, want ok and invalid_event", n)
+	}
+}
+
+// However often strangers ask, figures that are costly are counted a few times, and readiness needs
+// none.
+func TestStrangersShareTheCostOfTheFigures(t *testing.T) {
+	s := start(t, auth.Options{}, func() cluster.View {
+		time.Sleep(time.Second)
+		return cluster.View{Nodes: []cluster.Node{{Name: "one", Connections: 7}}}
+	})
+	for range 12 {
+		if h := wantJSON[api.Health](t, s.get(health), http.StatusOK); h.TotalConnections != 7 {
+			t.Errorf("%d connections, want 7", h.TotalConnections)
+		}
+	}
+	if s.views > 5 {
+		t.Errorf("counted %d times for 12 answers", s.views)
+	}
+	before := s.views
+	if answer := s.get("/readyz"); answer.StatusCode != http.StatusOK || s.views != before {
+		t.Errorf("readiness: %s, counted %d times", answer.Status, s.views-before)
 	}
 }

@@ -47,7 +47,7 @@ func components(s cluster.Status, incomplete string) []component {
 
 func (a *API) ready(c echo.Context) error {
 	status := a.Readiness.Status()
-	answer := map[string]any{"status": "ready", "components": components(status, a.Cluster.View().Incomplete)}
+	answer := map[string]any{"status": "ready", "components": components(status, a.Cluster.Incomplete())}
 	if warnings := status.Warnings(); len(warnings) > 0 {
 		answer["warnings"] = warnings
 	}

@@ -41,6 +41,7 @@ type server struct {
 	metrics   *metrics.Metrics
 	readiness *cluster.Readiness
 	log       *bytes.Buffer
+	views     int // how often the cluster was counted
 }
 
 // fragile is the memory broker, which can be told what to answer to the publications that follow.
@@ -112,7 +113,7 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	routes := access.New(s.echo, operators)
 	routes.Audit(entries)
 	api.AddRoutes(routes, api.Options{Audit: entries, Monitoring: access.Public, Operators: operators,
-		Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
+		Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view, &s.views}, Metrics: s.metrics, Log: log,
 		Guard: auth.New(guard), MaxDataBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}, Pins: map[string]string{"480231": "Anna"},
 		Zones: s.broker.Zones, AlertLog: alerts})
 	return s
@@ -121,10 +122,16 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 // shows is a cluster that shows what it is told to.
 type shows struct {
 	cluster.Alone
-	view func() cluster.View
+	view  func() cluster.View
+	views *int
 }
 
-func (s shows) View() cluster.View { return s.view() }
+func (s shows) View() cluster.View {
+	*s.views++
+	return s.view()
+}
+
+func (s shows) Incomplete() string { return s.view().Incomplete }
 
 // node is what an instance says about itself.
 func (s *server) node() cluster.Node {

@@ -94,8 +94,10 @@ type Gone struct {
 
 // A Cluster knows its instances. Run keeps it up to date.
 type Cluster interface {
-	// View never blocks on the network.
+	// View never blocks on the network. It counts this instance's connections.
 	View() View
+	// Incomplete is that of a View, without counting anything.
+	Incomplete() string
 	// Ask puts a question to all instances, this one included, and waits until all that live have
 	// answered or ctx ends. A question may reach an instance whose answer comes too late.
 	Ask(ctx context.Context, q Question) Answers
@@ -118,6 +120,9 @@ var _ Cluster = Alone{}
 
 // View implements [Cluster].
 func (a Alone) View() View { return View{Nodes: []Node{a.Self()}} }
+
+// Incomplete implements [Cluster].
+func (a Alone) Incomplete() string { return "" }
 
 // Ask implements [Cluster].
 func (a Alone) Ask(ctx context.Context, q Question) Answers {

@@ -149,8 +149,13 @@ func (c *Redis) node() Node {
 }
 
 // View implements [Cluster].
-func (c *Redis) View() View {
-	me := c.node()
+func (c *Redis) View() View { return c.view(c.node()) }
+
+// Incomplete implements [Cluster].
+func (c *Redis) Incomplete() string { return c.view(Node{}).Incomplete }
+
+// view is what is known, with this instance as it is given.
+func (c *Redis) view(me Node) View {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := View{Nodes: append([]Node{me}, c.others...), Gone: slices.Concat(c.gone, c.lost)}

@@ -80,6 +80,7 @@ type Config struct {
 
 	Edge
 	Users
+	Rooms
 	Alerts
 	Events
 	File
@@ -217,7 +218,7 @@ func (c *Config) Check() error {
 	}
 	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Metrics.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
 	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(),
-		c.Base.mistakes(), c.Alerts.mistakes(), c.Events.mistakes(), c.Durable.mistakes(c.RedisURL))
+		c.Base.mistakes(), c.Alerts.mistakes(), c.Events.mistakes(), c.Durable.mistakes(c.RedisURL), c.Rooms.mistakes())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

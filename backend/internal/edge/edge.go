@@ -1,6 +1,6 @@
-// Package edge bounds what TCP connections cost, before HTTP sees the first byte of them.
+// Package edge bounds what connections cost, over TCP and Unix sockets, before HTTP sees the first byte of them.
 //
-//	accept(2) ──▶ Listener ── over a limit: reset, counted ──▶ gone
+//	accept(2) ──▶ Listener ── over a limit: reset or closed, counted ──▶ gone
 //	                 └─▶ conn, with a bounded send buffer and a user timeout ──▶ net/http ──▶ transports
 //	conn.Close ── what the peer does not take in time is dropped by a reset
 //
@@ -49,10 +49,18 @@ func Listen(l net.Listener, o Options) *Listener {
 	return &Listener{Listener: l, opts: o, addresses: map[netip.Addr]int{}}
 }
 
-// Accept implements net.Listener. Connections over a limit are reset and never returned.
+// Accept implements net.Listener. Connections over a limit are reset, or closed on a Unix socket, and never returned.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		accepted, err := l.Listener.Accept()
+		if local, ok := accepted.(*net.UnixConn); ok {
+			if reason := l.enter(netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.Addr{}); reason != "" {
+				_ = local.Close() // the peer sees the end of it
+				l.opts.Refused(reason)
+				continue
+			}
+			return &localConn{local, sync.OnceFunc(func() { l.leave(netip.Addr{}) })}, nil
+		}
 		tcp, ok := accepted.(*net.TCPConn)
 		if err != nil || !ok {
 			return accepted, err
@@ -181,6 +189,22 @@ func (c *conn) linger(left int, moved, over time.Time, step time.Duration) {
 			c.linger(n, moved, over, min(2*step, time.Second))
 		}
 	})
+}
+
+// A localConn is a connection over a Unix socket, counted until it is closed. Its peer has no address: it
+// is this machine, where a proxy may stand for many clients, so there is no limit by address.
+type localConn struct {
+	*net.UnixConn
+	leave func() // once
+}
+
+// RemoteAddr implements net.Conn.
+func (*localConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// Close implements net.Conn.
+func (c *localConn) Close() error {
+	defer c.leave()
+	return c.UnixConn.Close()
 }
 
 func (c *conn) end(how func() error) error {

@@ -3,6 +3,8 @@ package edge_test
 import (
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -25,6 +27,11 @@ func start(t *testing.T, o edge.Options) *server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	testkit.Must(t, err)
+	return startOn(t, l, o)
+}
+
+func startOn(t *testing.T, l net.Listener, o edge.Options) *server {
+	t.Helper()
 	s := &server{accepted: make(chan net.Conn, 100), refused: map[string]int{}}
 	o.Refused = func(reason string) {
 		s.mu.Lock()
@@ -47,7 +54,7 @@ func start(t *testing.T, o edge.Options) *server {
 
 func (s *server) dial(t *testing.T) net.Conn {
 	t.Helper()
-	c, err := net.Dial("tcp", s.Addr().String())
+	c, err := net.Dial(s.Addr().Network(), s.Addr().String())
 	testkit.Must(t, err)
 	t.Cleanup(func() { c.Close() })
 	testkit.Must(t, c.SetDeadline(time.Now().Add(testkit.Patience)))
@@ -57,7 +64,7 @@ func (s *server) dial(t *testing.T) net.Conn {
 // wantReset fails unless a further connection is reset, which may be before dialing returns.
 func (s *server) wantReset(t *testing.T) {
 	t.Helper()
-	c, err := net.Dial("tcp", s.Addr().String())
+	c, err := net.Dial(s.Addr().Network(), s.Addr().String())
 	if err == nil {
 		defer c.Close()
 		testkit.Must(t, c.SetDeadline(time.Now().Add(testkit.Patience)))
@@ -100,6 +107,39 @@ func TestConnectionsAreBoundedInTotalButAFewOfThisMachine(t *testing.T) {
 	}
 	s.wantReset(t)
 	testkit.Eventually(t, "it is counted", func() bool { return s.count("tcp_limit") == 1 })
+}
+
+// Connections over a Unix socket count as those over TCP do, and keep what a Unix connection can do.
+func TestConnectionsOverAUnixSocketAreBoundedInTotal(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "http.sock"))
+	testkit.Must(t, err)
+	s := startOn(t, l, edge.Options{Connections: 3, ConnectionsPerAddress: 1})
+	const all = 3 + 32 // a few of this machine
+	var first net.Conn
+	for range all {
+		s.dial(t)
+		first = <-s.accepted
+	}
+	if n, err := s.dial(t).Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("one too many: %v, want its end", err)
+	}
+	testkit.Eventually(t, "it is counted", func() bool { return s.count("tcp_limit") == 1 })
+	if n := s.Open(); n != all {
+		t.Errorf("%d are open, want %d", n, all)
+	}
+	if _, ok := first.(interface {
+		syscall.Conn
+		CloseWrite() error
+	}); !ok || first.RemoteAddr().String() != "127.0.0.1:0" {
+		t.Errorf("%T of %v", first, first.RemoteAddr())
+	}
+	testkit.Must(t, first.Close())
+	_ = first.Close() // again: it was counted out already
+	if n := s.Open(); n != all-1 {
+		t.Errorf("%d are open, want %d", n, all-1)
+	}
+	s.dial(t)
+	<-s.accepted
 }
 
 // A proxy stands for many clients.

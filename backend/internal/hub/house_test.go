@@ -89,8 +89,12 @@ type house struct {
 }
 
 type options struct {
-	limits   broker.Limits
-	rooms    int // per session
+	limits broker.Limits
+	rooms  int // per session
+	// rooms of all sessions together, and of one warehouse
+	instanceRooms, warehouseRooms int
+	onRoomRefused                 func(limit string)
+
 	bytes    int // per queue
 	beat     time.Duration
 	overPipe bool          // connections in memory, for tests with a clock of their own
@@ -115,7 +119,8 @@ func build(t testing.TB, o options) *house {
 	}
 	meter := cmp.Or[outbox.Meter](o.meter, quiet{})
 	h.pool = outbox.NewPool(outbox.Options{Meter: meter, MaxQueuedBytes: o.bytes, SlowAfter: o.slow})
-	h.Hub = hub.New(hub.Options{Pool: h.pool, Meter: o.hubMeter, Heartbeat: o.beat, MaxRooms: o.rooms, OnGap: func() { h.gaps.Add(1) },
+	h.Hub = hub.New(hub.Options{Pool: h.pool, Meter: o.hubMeter, Heartbeat: o.beat, MaxRooms: o.rooms, InstanceRooms: o.instanceRooms, WarehouseRooms: o.warehouseRooms,
+		OnRoomRefused: o.onRoomRefused, OnGap: func() { h.gaps.Add(1) },
 		PublishWait: o.wait, RetainAge: o.limits.RetainAge, Linger: o.linger, StallTimeout: o.stall, Signal: o.signal, OnWait: func() { h.waits.Add(1) }})
 	h.broker = newControlled(t, o.limits, h.Hub)
 	h.Use(h.broker)

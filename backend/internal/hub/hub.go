@@ -22,6 +22,10 @@ type Options struct {
 	Heartbeat time.Duration
 	// MaxRooms is the most rooms of one session (default wire.RoomsPerConnection).
 	MaxRooms int
+	// InstanceRooms is the most rooms of all sessions together, WarehouseRooms that of one warehouse
+	// (default no limit). OnRoomRefused, if not nil, is told which one a room was refused for.
+	InstanceRooms, WarehouseRooms int
+	OnRoomRefused                 func(limit string)
 	// Linger is how long a room stays subscribed to at the broker after its last member has left,
 	// so that members that come and go, as long polls do, don't subscribe anew each time (default
 	// not at all).
@@ -55,6 +59,7 @@ type Hub struct {
 	broker      broker.Broker
 	seed        maphash.Seed
 	rooms       [shards]shard
+	kept        roomCount
 	heartbeats  heartbeats
 	count       atomic.Int64
 	activeRooms atomic.Int64 // rooms with members
@@ -95,6 +100,7 @@ func New(opts Options) *Hub {
 		opts.StallTimeout = wire.SlowAfter
 	}
 	h := &Hub{opts: opts, seed: maphash.MakeSeed(), sessions: map[*Session]struct{}{},
+		kept: roomCount{warehouses: map[string]int{}},
 		control: &backpressure.Control{MaxQueuedBytes: opts.Pool.MaxQueuedBytes(), PublishWait: opts.PublishWait,
 			StallTimeout: opts.StallTimeout, OnWait: opts.OnWait, Signal: opts.Signal}}
 	for i := range h.rooms {
@@ -177,6 +183,10 @@ func (h *Hub) acquire(ctx context.Context, name wire.Room) (*room, error) {
 	s.mu.Lock()
 	r := s.rooms[name]
 	if r == nil {
+		if err := h.addRoom(name); err != nil {
+			s.mu.Unlock()
+			return nil, err
+		}
 		r = &room{name: name, load: h.control.NewLoad(name), subscribing: make(turn, 1)}
 		s.rooms[name] = r
 	}

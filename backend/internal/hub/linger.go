@@ -58,8 +58,9 @@ func (h *Hub) unsubscribe(r *room) {
 	s := h.shard(r.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.refs == 0 {
+	if r.refs == 0 && s.rooms[r.name] == r {
 		delete(s.rooms, r.name)
+		h.dropRoom(r.name)
 	}
 }
 

@@ -3,8 +3,8 @@ package hub
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,7 +227,7 @@ func (s *Session) pushAll(ctx context.Context, frames []*outbox.Frame) error {
 			return err
 		}
 		if s.Queue.Push(f) != nil {
-			return errSessionClosed
+			return ErrSessionClosed
 		}
 	}
 	return nil
@@ -289,7 +289,7 @@ func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, lacking in
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false, 0, errSessionClosed
+		return false, 0, ErrSessionClosed
 	}
 	for _, f := range missed {
 		s.Queue.Push(f.frame.Replay())
@@ -302,7 +302,9 @@ func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, lacking in
 	return true, lacking, nil
 }
 
-var errSessionClosed = errors.New("hub: the session is closed")
+// ErrSessionClosed is why a session could not join: it has ended meanwhile, as when the client hung up. It
+// is nobody's fault.
+var ErrSessionClosed = &wire.Error{Code: wire.CodeUnavailable, Message: "the connection is closing: reconnect and resume", RetryAfter: 1000}
 
 func (s *Session) findLocked(name wire.Room) *membership {
 	for _, m := range s.rooms {
@@ -456,6 +458,11 @@ func (h *Hub) Counts() Counts {
 		}
 	}
 	return c
+}
+
+// OldestFirst puts sessions into the order in which they were opened: one that repeats.
+func OldestFirst(all []*Session) {
+	slices.SortFunc(all, func(a, b *Session) int { return cmp.Or(a.Opened.Compare(b.Opened), strings.Compare(a.ID, b.ID)) })
 }
 
 // Sessions returns the sessions that are open now, in no order.

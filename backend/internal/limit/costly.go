@@ -31,6 +31,18 @@ func (b *Budget) Do(work func()) bool {
 	return true
 }
 
+// Within returns what does costly work within a [Budget] of its own, for one goroutine at a time, and reports
+// whether it did.
+func Within() func(work func()) bool {
+	var mu sync.Mutex
+	var b Budget
+	return func(work func()) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.Do(work)
+	}
+}
+
 // A Costly value is computed anew when it is asked for, within a [Budget]; who asks beyond that gets
 // the last value.
 type Costly[T any] struct {

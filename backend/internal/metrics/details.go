@@ -35,7 +35,7 @@ var details = map[string]string{
 	"zonecast_http_requests_total":           "`route` is the pattern, never the path; a `/ws` that was upgraded counts as 101",
 	"zonecast_limit": "`connections` (`MAX_CONNECTIONS`; beside it `zonecast_connections`), `tcp_connections` " +
 		"(`MAX_TCP_CONNECTIONS`; `zonecast_tcp_connections`), `queued_bytes` (`MAX_QUEUED_BYTES`; " +
-		"`zonecast_queued_bytes`)",
+		"`zonecast_queued_bytes`), `rooms` (`MAX_ROOMS`; `zonecast_rooms`)",
 	"zonecast_login_failures_total": "`wrong`, or `throttled` after too many; at an OpenID provider " +
 		"`provider` (it did not answer or refused; the log says why), `forged`, `no_role`",
 	"zonecast_messages_delivered_total": "live, retained, or read from the history",
@@ -53,7 +53,8 @@ var details = map[string]string{
 	"zonecast_quota_limit": "beside it `zonecast_warehouse_usage`",
 	"zonecast_quota_refusals_total": "see [quotas](publishing.md#quotas): `rooms`, `history_bytes`, " +
 		"`retained_bytes`, `retained_events`, `publish_rate`, or `memory_bytes` of the memory broker",
-	"zonecast_room_joins_total": "`how`: `fresh`, or `resumed` from an offset. A poll with a cursor resumes each time",
+	"zonecast_room_joins_total":    "`how`: `fresh`, or `resumed` from an offset. A poll with a cursor resumes each time",
+	"zonecast_room_refusals_total": "`limit`: `instance` (`MAX_ROOMS`) or `warehouse` (`MAX_ROOMS_PER_WAREHOUSE`)",
 	"zonecast_warehouse_connections": "the warehouses with the most, as many as `METRICS_PLACES`, and `(others)` together. A connection in " +
 		"several rooms of one counts once",
 	"zonecast_warehouse_publishes_total": "a name keeps its place for as long as the instance runs",

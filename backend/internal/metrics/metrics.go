@@ -27,6 +27,7 @@ type Metrics struct {
 	PublishDuration  prometheus.Histogram     // seconds, of accepted publications
 	PublishWaits     prometheus.Counter       // publications that had to wait for their room
 	QuotaRefusals    *prometheus.CounterVec   // publications, by quota
+	RoomRefusals     *prometheus.CounterVec   // joins, by limit
 	Gaps             prometheus.Counter
 	Rebalanced       prometheus.Counter // clients that were asked to connect again
 	PongTimeouts     prometheus.Counter
@@ -99,6 +100,7 @@ func New(version string) *Metrics {
 	m.PublishWaits = counter("zonecast_publish_waits_total",
 		"Publications that waited for their room: its members were behind, here or at another instance, or too much was in flight to them.")
 
+	m.RoomRefusals = counters("zonecast_room_refusals_total", "Joins refused because clients are in as many rooms as they may, by limit.", "limit")
 	m.QuotaRefusals = counters("zonecast_quota_refusals_total", "Publications refused because a warehouse is at a quota.", "quota")
 	atZero(m.QuotaRefusals, "rooms", "history_bytes", "retained_bytes", "retained_events", "publish_rate")
 

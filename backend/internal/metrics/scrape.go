@@ -52,10 +52,17 @@ type form struct {
 	encoding string // of the content
 }
 
+// maxAccept is the most bytes of Accept that are read: scrapers send some 300, and parsing what strangers
+// send is not within the budget.
+const maxAccept = 1 << 10
+
 func formOf(h http.Header) form {
 	encoding := "identity"
 	if strings.Contains(h.Get("Accept-Encoding"), "gzip") {
 		encoding = "gzip"
+	}
+	if len(h.Get("Accept")) > maxAccept {
+		h = nil
 	}
 	return form{expfmt.Negotiate(h), encoding}
 }

@@ -126,7 +126,14 @@ func sign(claims jwt.Claims, keys []jwt.VerificationKey) (string, error) {
 	return text, nil
 }
 
+// maxCookie is the most bytes of a cookie that browsers keep (RFC 6265 section 6.1). Longer ones, which
+// strangers send, are not decoded.
+const maxCookie = 4 << 10
+
 func verify(text string, claims jwt.Claims, keys func() ([]jwt.VerificationKey, error), audiences ...string) error {
+	if len(text) > maxCookie {
+		return errors.New("longer than any cookie")
+	}
 	_, err := jwt.ParseWithClaims(text, claims, func(*jwt.Token) (any, error) {
 		all, err := keys()
 		return jwt.VerificationKeySet{Keys: all}, err

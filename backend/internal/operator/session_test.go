@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
@@ -174,4 +176,24 @@ func TestWhatIsUnderWayKnowsWhetherItIsStillLetIn(t *testing.T) {
 	}
 	write(t, file, "bob:"+hash(t, "bob's")+":viewer")
 	testkit.Eventually(t, "a changed password ends what is under way by HTTP Basic", func() bool { return !o.StillValid(byBasic) })
+}
+
+// What strangers send is not decoded, however long it is; browsers keep no cookies of this length either.
+func TestCookiesThatAreTooLongAreNotDecoded(t *testing.T) {
+	secret := []byte("0123456789abcdef0123456789abcdef")
+	for length, accepted := range map[int]bool{1 << 10: true, 4 << 10: false} {
+		claims := jwt.RegisteredClaims{ID: strings.Repeat("i", length), Audience: jwt.ClaimStrings{ofAccount},
+			ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour))}
+		keys := []jwt.VerificationKey{secret}
+		text, err := sign(claims, keys)
+		testkit.Must(t, err)
+		decoded := false
+		err = verify(text, &jwt.RegisteredClaims{}, func() ([]jwt.VerificationKey, error) {
+			decoded = true
+			return keys, nil
+		}, ofAccount)
+		if decoded != accepted || (err == nil) != accepted {
+			t.Errorf("%d bytes are decoded: %v, %v", len(text), decoded, err)
+		}
+	}
 }

@@ -25,12 +25,20 @@ type Query struct {
 // maxUser is the most bytes of ?userId=, which operators see and the connection keeps.
 const maxUser = 128
 
+// maxParameters is the most parameters of a query, which strangers send: all rooms that a connection
+// may be in, twice.
+const maxParameters = 2 * wire.RoomsPerConnection
+
 // ParseQuery reads ?warehouse=&zone=&userId=&room=&cursor=, and the header Last-Event-ID, which
 // counts more than the cursor: a browser's EventSource that comes back by itself sends it to the
 // address of the beginning. Polyfills that can't set a header send it as a parameter, lastEventId or
 // Last-Event-ID in any case of letters, which counts less than the header. The error is a
 // *wire.Error.
 func ParseQuery(r *http.Request) (Query, error) {
+	if n := strings.Count(r.URL.RawQuery, "&") + 1; n > maxParameters {
+		return Query{}, wire.Errorf(wire.CodeLimitReached, "the query has %d parameters: at most %d are allowed, and a connection may be in at most %d rooms",
+			n, maxParameters, wire.RoomsPerConnection)
+	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return Query{}, wire.Errorf(wire.CodeInvalidData, "the query can't be read: write it as ?warehouse=…&zone=…, percent-encoded")
@@ -49,15 +57,13 @@ func ParseQuery(r *http.Request) (Query, error) {
 		return Query{}, err
 	}
 	for _, p := range cursor {
-		q.add(p.Room)
+		if err := q.add(p.Room); err != nil {
+			return Query{}, err
+		}
 	}
 	for i, j := range q.Joins {
 		at := cursor.At(j.Room)
 		q.Joins[i].After, q.Joins[i].Retained = at.Offset, at.Retained > 0
-	}
-	if n := len(q.Joins); n > wire.RoomsPerConnection {
-		return Query{}, wire.Errorf(wire.CodeLimitReached, "the query names %d rooms: a connection may be in at most %d",
-			n, wire.RoomsPerConnection)
 	}
 	return q, nil
 }
@@ -79,13 +85,13 @@ func (q *Query) addNamed(values url.Values) error {
 		if err != nil {
 			return err
 		}
-		q.add(whole)
+		_ = q.add(whole) // the first two are not too many
 		if zone != "" {
 			part, err := wire.NewRoom(warehouse, zone)
 			if err != nil {
 				return err
 			}
-			q.add(part)
+			_ = q.add(part)
 			q.implied = whole
 		}
 	}
@@ -94,18 +100,26 @@ func (q *Query) addNamed(values url.Values) error {
 		if err != nil {
 			return err
 		}
-		q.add(room)
+		if err := q.add(room); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (q *Query) add(room wire.Room) {
+// add adds a room, once, or refuses it, so that no query costs more than a connection may be in.
+func (q *Query) add(room wire.Room) error {
 	if room == q.implied {
 		q.implied = wire.Room{} // it is named as well
 	}
-	if !slices.ContainsFunc(q.Joins, func(j hub.Join) bool { return j.Room == room }) {
-		q.Joins = append(q.Joins, hub.Join{Room: room})
+	switch {
+	case slices.ContainsFunc(q.Joins, func(j hub.Join) bool { return j.Room == room }):
+		return nil
+	case len(q.Joins) == wire.RoomsPerConnection:
+		return wire.Errorf(wire.CodeLimitReached, "the query names more than %[1]d rooms: a connection may be in at most %[1]d", wire.RoomsPerConnection)
 	}
+	q.Joins = append(q.Joins, hub.Join{Room: room})
+	return nil
 }
 
 // Cursor returns where the client stands once it is told that it joined, when the rooms stood at

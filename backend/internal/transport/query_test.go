@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -66,6 +68,9 @@ func TestAQueryThatCanNotBeReadSaysWhatToChange(t *testing.T) {
 		{"a cursor", "cursor=k3f9-17", wire.CodeInvalidOffset, "as you received it"},
 		{"an offset in a cursor", "cursor=warehouse:w@k3f9-017", wire.CodeInvalidOffset, "does not end with an offset"},
 		{"too many rooms", many.Encode(), wire.CodeLimitReached, "at most 128"},
+		{"too many rooms of room and cursor", "cursor=warehouse:x@k-1&" + many.Encode()[:strings.LastIndex(many.Encode(), "&")],
+			wire.CodeLimitReached, "at most 128"},
+		{"too many parameters", strings.Repeat("a&", 256), wire.CodeLimitReached, "at most 256"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -75,6 +80,46 @@ func TestAQueryThatCanNotBeReadSaysWhatToChange(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Strangers are read too: what the longest query costs is in proportion to its length, whatever is in it.
+func TestLongQueriesAreRefusedBeforeTheyCost(t *testing.T) {
+	const length = 48 << 10 // of the whole header, at most
+	rooms := make([]string, length/len("room=warehouse:w1000&"))
+	for i := range rooms {
+		rooms[i] = fmt.Sprint("room=warehouse:w", 1000+i)
+	}
+	distinct := strings.Join(rooms, "&")
+	for name, query := range map[string]string{
+		"distinct rooms": distinct,
+		"a room of 128 again and again": strings.Join(rooms[:wire.RoomsPerConnection], "&") +
+			strings.Repeat("&"+rooms[wire.RoomsPerConnection-1], len(rooms)-wire.RoomsPerConnection),
+	} {
+		r := request(query)
+		reading, parsing := fastest(func() { _, _ = url.ParseQuery(query) }), fastest(func() { _, _ = transport.ParseQuery(r) })
+		if parsing > 2*reading {
+			t.Errorf("%s: it takes %v, and only %v to read it", name, parsing, reading)
+		}
+	}
+	s := startAll(t, auth.Options{})
+	for name, try := range connect {
+		for _, query := range []string{distinct + "&room=none", strings.Repeat("&room=warehouse:w", 256)} {
+			if got := try(t, s, query, ""); got.code != wire.CodeLimitReached || !strings.Contains(got.message, "at most 128 rooms") {
+				t.Errorf("%s: a query of %d bytes: %+v", name, len(query), got)
+			}
+		}
+	}
+}
+
+// fastest is what f takes when nobody is in its way.
+func fastest(f func()) time.Duration {
+	best := time.Hour
+	for range 20 {
+		began := time.Now()
+		f()
+		best = min(best, time.Since(began))
+	}
+	return best
 }
 
 // Whatever a stranger writes into the address is refused with a sentence, or names valid rooms,

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/gorilla/websocket"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
@@ -80,6 +81,7 @@ func TestWrongTokensLetNobodyInOverAnyTransport(t *testing.T) {
 		"publish as a text":     hs(m{"publish": "yes"}),
 		"retain as a number":    hs(m{"retain": 1}),
 		"retain as null":        hs(m{"retain": nullClaim}),
+		"acknowledge as a text": hs(m{"acknowledge": "yes"}),
 		"zones as a text":       hs(m{"warehouses": m{"w1": "a"}}),
 		"zones of numbers":      hs(m{"warehouses": m{"w1": []int{1}}}),
 		"a warehouse in a list": hs(m{"warehouses": [][]string{{"w1"}}}),
@@ -121,6 +123,58 @@ func TestWrongTokensLetNobodyInOverAnyTransport(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A token is judged alike, however it is carried: in the address, as a WebSocket subprotocol, in an
+// authenticate frame.
+func TestWrongTokensAreRefusedHoweverTheyAreCarried(t *testing.T) {
+	s := startAll(t, auth.Options{TokenSecret: transporttest.Secret})
+	claims := jwt.MapClaims{"sub": "u", "warehouses": []string{"w1"}}
+	good := transporttest.Token(t, claims)
+	claims["exp"] = time.Now().Add(-time.Minute).Unix()
+	expired := transporttest.Token(t, claims)
+	for token, want := range map[string]wire.ErrorCode{good: "", expired: wire.CodeUnauthenticated} {
+		for name, try := range connect {
+			got := try(t, s, "warehouse=w1&token="+token, "")
+			if got.code != want {
+				t.Errorf("%s with ?token=: %+v, want %q", name, got, want)
+			}
+			if got.stream != nil {
+				got.stream.close()
+			}
+		}
+		address := "ws" + strings.TrimPrefix(s.URL, "http") + "/ws?warehouse=w1"
+		dialer := websocket.Dialer{Subprotocols: []string{auth.Subprotocol, token}}
+		c, _, err := dialer.Dial(address, nil)
+		testkit.Must(t, err)
+		if code, _ := nextOf(t, c); code != want {
+			t.Errorf("in the subprotocol: %q, want %q", code, want)
+		}
+		testkit.Must(t, c.Close())
+
+		c, _, err = websocket.DefaultDialer.Dial(address, bearer(good))
+		testkit.Must(t, err)
+		nextOf(t, c) // connected
+		testkit.Must(t, c.WriteMessage(websocket.TextMessage, []byte(`{"event":"authenticate","id":1,"data":{"token":"`+token+`"}}`)))
+		if code, f := nextOf(t, c); code != want || f.ID != 1 {
+			t.Errorf("in an authenticate frame: %q, want %q", code, want)
+		}
+		testkit.Must(t, c.Close())
+	}
+}
+
+// nextOf reads the next frame of a connection, and the code if it is an error.
+func nextOf(t *testing.T, c *websocket.Conn) (wire.ErrorCode, wire.ServerFrame) {
+	t.Helper()
+	_, p, err := c.ReadMessage()
+	testkit.Must(t, err)
+	f, err := wire.DecodeServer(p)
+	testkit.Must(t, err)
+	var e wire.Error
+	if f.Event == wire.EventError {
+		testkit.Must(t, json.Unmarshal(f.Data, &e))
+	}
+	return e.Code, f
 }
 
 // Whoever may be in a zone hears nothing of the warehouse, whatever they ask for.
@@ -322,6 +376,26 @@ func TestWithoutADecisionNobodyIsLetInAndMayComeBack(t *testing.T) {
 			if got := try(t, s, `{"warehouse":"w1","event":"E","data":1}`, token); got.code != tt.want {
 				t.Errorf("%s, %d: %+v, want %s", name, tt.status, got, tt.want)
 			}
+		}
+	}
+}
+
+// An idempotency key is its caller's, whatever way it comes: who publishes again gets the offset of the
+// first time, and another who uses the same key publishes, and learns nothing of the other's event.
+func TestAnIdempotencyKeyOfAnotherCallerReplaysNothingOverAnyWay(t *testing.T) {
+	s := startAll(t, auth.Options{TokenSecret: transporttest.Secret})
+	publisher := func(user string) string {
+		return transporttest.Token(t, jwt.MapClaims{"sub": user, "warehouses": []string{"w1"}, "publish": true})
+	}
+	anna, bert := publisher("anna"), publisher("bert")
+	for name, try := range send {
+		message := fmt.Sprintf(`{"warehouse":"w1","zone":"a","event":"E","idempotencyKey":%q}`, strings.ReplaceAll(name, " ", "-"))
+		first, again, other := try(t, s, message, anna), try(t, s, message, anna), try(t, s, message, bert)
+		if first.offset == "" || again.offset != first.offset {
+			t.Errorf("%s: anna got %+v and then %+v", name, first, again)
+		}
+		if other.offset == "" || other.offset == first.offset {
+			t.Errorf("%s: anna got %s, and bert with the same key %+v", name, first.offset, other)
 		}
 	}
 }

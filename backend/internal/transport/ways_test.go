@@ -48,12 +48,13 @@ func startLimited(t *testing.T, guard auth.Options, limits transport.Limits) *tr
 		}})
 }
 
-// A result is what became of someone who came with a token: the error's code and message, or the
-// rooms that they are in.
+// A result is what became of someone who came with a token: the error's code and message, the rooms that
+// they are in, or where the event that they published stands.
 type result struct {
 	code    wire.ErrorCode
 	message string
 	rooms   []string
+	offset  string
 	stream  *stream // of who stays
 }
 
@@ -135,13 +136,15 @@ var send = map[string]func(t *testing.T, s *transporttest.Server, message, token
 		var r struct {
 			Warehouse, Zone, Event string
 			Retain                 bool
+			IdempotencyKey         string
 		}
 		testkit.Must(t, json.Unmarshal([]byte(m), &r))
 		path := "/api/v1/warehouses/" + url.PathEscape(r.Warehouse)
 		if r.Zone != "" {
 			path += "/zones/" + url.PathEscape(r.Zone)
 		}
-		return postJSON(t, s, path+"/broadcast", fmt.Sprintf(`{"event":%q,"retain":%v}`, r.Event, r.Retain), token)
+		return postJSON(t, s, path+"/broadcast", fmt.Sprintf(`{"event":%q,"retain":%v}`, r.Event, r.Retain), token,
+			"Idempotency-Key", r.IdempotencyKey)
 	},
 	"a batch": func(t *testing.T, s *transporttest.Server, m, token string) result {
 		return postJSON(t, s, "/api/v1/broadcast", `{"messages":[`+m+`]}`, token)
@@ -156,11 +159,17 @@ func bearer(token string) http.Header {
 	return h
 }
 
-func do(t *testing.T, through *http.Client, method, address, body, token string) *http.Response {
+// do sends a request with these names and values in its header; an empty value is none.
+func do(t *testing.T, through *http.Client, method, address, body, token string, header ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
 	testkit.Must(t, err)
 	r.Header = bearer(token)
+	for i := 0; i+1 < len(header); i += 2 {
+		if header[i+1] != "" {
+			r.Header.Set(header[i], header[i+1])
+		}
+	}
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -225,26 +234,28 @@ func roomsOf(t *testing.T, f wire.ServerFrame) (rooms []string) {
 // problemOf reads an error: a problem over HTTP, the data of an error frame, or that of a batch.
 func problemOf(t *testing.T, ok bool, p []byte) result {
 	t.Helper()
-	if ok {
-		return result{}
-	}
 	var e struct {
-		Code            wire.ErrorCode
-		Detail, Message string
-		Data            struct {
-			Code    wire.ErrorCode
-			Message string
+		Code                    wire.ErrorCode
+		Detail, Message, Offset string
+		Data                    struct {
+			Code            wire.ErrorCode
+			Message, Offset string
 		}
-		Results []struct{ Error *wire.Error }
+		Results []struct {
+			Offset string
+			Error  *wire.Error
+		}
 	}
 	testkit.Must(t, json.Unmarshal(p, &e))
 	switch {
+	case ok:
+		return result{offset: e.Offset + e.Data.Offset}
 	case e.Data.Code != "":
 		return refused(e.Data.Code, e.Data.Message)
 	case len(e.Results) == 1 && e.Results[0].Error != nil:
 		return refused(e.Results[0].Error.Code, e.Results[0].Error.Message)
 	case len(e.Results) == 1:
-		return result{}
+		return result{offset: e.Results[0].Offset}
 	}
 	return refused(e.Code, e.Detail+e.Message)
 }
@@ -254,8 +265,8 @@ func posted(t *testing.T, s *transporttest.Server, path, message, token string) 
 	return problemOf(t, answer.StatusCode == http.StatusOK, all(t, answer.Body))
 }
 
-func postJSON(t *testing.T, s *transporttest.Server, path, body, token string) result {
-	answer := do(t, http.DefaultClient, http.MethodPost, s.URL+path, body, token)
+func postJSON(t *testing.T, s *transporttest.Server, path, body, token string, header ...string) result {
+	answer := do(t, http.DefaultClient, http.MethodPost, s.URL+path, body, token, header...)
 	p := all(t, answer.Body)
 	return problemOf(t, answer.StatusCode == http.StatusOK && !strings.Contains(string(p), `"results"`), p)
 }

@@ -43,15 +43,15 @@ func New(gate *transport.Gate, pool *outbox.Pool) *Handler {
 
 // Serve is the handler of GET /poll.
 func (h *Handler) Serve(c echo.Context) error {
-	wait, err := waitOf(c.Request())
-	if err != nil {
-		return h.gate.Refuse(err)
-	}
 	visit, err := h.gate.Admit(c)
 	if err != nil {
 		return err
 	}
 	defer visit.Leave()
+	wait, err := waitOf(c.Request())
+	if err != nil {
+		return h.gate.Refuse(err)
+	}
 	a, err := h.collect(c.Request().Context(), visit, wait)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -108,7 +109,11 @@ func (c *session) start() {
 	if err != nil {
 		c.refuse(0, false, err)
 		c.Explain("its rooms could not be joined: " + wire.AsError(err).Message)
-		c.queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
+		code := wire.CloseRestart
+		if wire.AsError(err).Code == wire.CodeLimitReached { // coming back at once is no use
+			code = wire.CloseLimit
+		}
+		c.queue.Close(code, "the rooms could not be joined: reconnect")
 	}
 }
 
@@ -244,7 +249,9 @@ func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 	})
 	if err != nil && announced {
 		// The ack can't be taken back: only a new connection tells the client where it stands.
-		c.handler.Log.Warn("replay failed", "connection", c.ID, "room", room, "error", err)
+		if !errors.Is(err, hub.ErrSessionClosed) {
+			c.handler.Log.Warn("replay failed", "connection", c.ID, "room", room, "error", err)
+		}
 		c.queue.Close(wire.CloseRestart, "the replay failed: reconnect and resume")
 		return nil
 	}
