@@ -89,6 +89,8 @@ test('the screen of a warehouse shows all its zones to the shift lead', async ()
   await server.kill();
   await assertRoot(page, 'data-state', 'lost');
   assert.match(await page.locator('link[rel=icon]').getAttribute('href'), /mark-down/);
+  const colours = await page.locator('#wall td').evaluateAll((cells) => [...new Set(cells.map((cell) => getComputedStyle(cell).color))]);
+  assert.equal(colours.length, 1, `figures of a lost connection have the colours ${colours.join(' ')}`);
   await picture(page, 'wall-lost');
   server = await Server.start(address);
   await page.context().close();
@@ -101,7 +103,9 @@ test('the screen of a warehouse shows how long the alerts of the shift took', as
   await tell('ALERT', { id: 'jam', cleared: true });
   await tell('ALERT', { id: 'paper', severity: 'warning', title: 'Cartons run low', raisedAt: Date.now() - 10 * 60_000 });
   const page = await openPage(browser, `${server.url}/screen/w-history`);
-  await page.locator('.history').waitFor({ timeout: 40_000 });
+  await assertText(page, '#wall-note', /^[12]\/2$/); // in turns with the zones
+  await server.publish('w-history', undefined, layout({ main: [{ tiles: [{ kind: 'history' }] }] }));
+  await page.locator('.history').waitFor();
   assert.deepEqual(await page.locator('.history tbody tr').evaluateAll((rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent).filter((_, i) => i !== 3).join(' | '))),
     ['Cartons run low | Warning | zone-a | – | open', 'Conveyor 3 stopped | Critical | zone-a | 5 min Anna | 30 min']);
   await assertAccessible(page);

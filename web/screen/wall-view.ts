@@ -68,7 +68,7 @@ export class WallView {
       wall.replaceChildren(...content);
     }
     const notes = [mistake && this.#wallSay.badLayout(mistake), hidden > 0 && this.#wallSay.more(this.#format.whole(hidden)),
-      views.length > 1 && this.#wallSay.page(turn + 1, views.length)];
+      views.length > 1 && this.#say.page(turn + 1, views.length)];
     write('wall-note', notes.filter(Boolean).join(' · '));
   }
 
@@ -116,7 +116,7 @@ export class WallView {
     const page = Math.floor(now / TURN) % pages;
     const rows = all.slice(page * room, (page + 1) * room).map(([name, zone]) => this.#row(name, this.#summary(name, zone, now)));
     const table = make('table', '', make('thead', '', make('tr', '', ...head.map(headCell))), make('tbody', '', ...rows));
-    return make('section', 'tile zones', table, ...(pages > 1 ? [make('p', 'turn', say.page(page + 1, pages))] : []));
+    return make('section', 'tile zones', table, ...(pages > 1 ? [make('p', 'turn', this.#say.page(page + 1, pages))] : []));
   }
 
   /** What became of the shift's alerts. */
