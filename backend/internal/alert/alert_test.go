@@ -59,6 +59,13 @@ func TestAStateIsWhatIsOpenAndWhoHasSeenToIt(t *testing.T) {
 	tell(wire.EventShiftSnapshot, `{"alerts":[{"id":"door"}]}`)
 	tell(wire.EventAlert, `{"id":"fire","severity":"critical"}`) // another one
 	want("fire 8  0", "door 7  0")
+	at = 1767225600000 - 10
+	tell(wire.EventShiftSnapshot, `{"alerts":[{"id":"fire","expiresAt":1767225599995}]}`)
+	tell(wire.EventAlertAcknowledged, `{"id":"fire","by":"Anna"}`)
+	want()
+	at += 10
+	tell(wire.EventAlert, `{"id":"fire"}`) // raised again
+	want("fire 1767225600003  0")
 }
 
 func FuzzRead(f *testing.F) {

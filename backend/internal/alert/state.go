@@ -61,6 +61,9 @@ func (s *State) note(m *wire.Message, a Alert) {
 		delete(s.acknowledged, a.ID)
 		return
 	}
+	if was := s.open[a.ID]; was.ExpiresAt != 0 && was.ExpiresAt <= m.Time {
+		delete(s.acknowledged, a.ID) // it is another one
+	}
 	a.RaisedAt = cmp.Or(a.RaisedAt, m.Time)
 	s.open[a.ID] = Open{Alert: a, Room: m.Room.String()}
 }

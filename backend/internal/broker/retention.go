@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"strings"
-	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/alert"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -18,7 +17,10 @@ type Retention struct {
 	// Ends says that the alert is over. The message is retained then only where the room retains a
 	// SHIFT_SNAPSHOT that lists the alert still, see IsListedIn.
 	Ends bool
-	id   string // of the alert that ends; empty for one that may be written in several ways
+	id   string // of the alert; empty for one that may be written in several ways
+	// Acknowledgement is the name of the alert's acknowledgement. It is of the alert that was open: it
+	// ends where none is, or an expired one.
+	Acknowledgement string
 	// Drops are names that end with it.
 	Drops []string
 	// Resets says that the message lists all open alerts: what is retained of alerts by now ends,
@@ -41,12 +43,13 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 	case wire.EventAlert:
 		if a, ok := alert.Read(data); ok {
 			r.Name, r.Ends, r.Expires, r.Urgent = nameOf(event, a.ID), a.Cleared, a.ExpiresAt, a.Severity == "critical"
+			r.Acknowledgement = nameOf(wire.EventAlertAcknowledged, a.ID)
 			r.Drops = []string{event} // as servers of before retained the latest alert, whatever its id
+			if strings.IndexFunc(a.ID, mayBeEscaped) < 0 {
+				r.id = a.ID
+			}
 			if a.Cleared {
-				if strings.IndexFunc(a.ID, mayBeEscaped) < 0 {
-					r.id = a.ID
-				}
-				r.Drops = append(r.Drops, nameOf(wire.EventAlertAcknowledged, a.ID))
+				r.Drops = append(r.Drops, r.Acknowledgement)
 			}
 		}
 	case wire.EventAlertAcknowledged:
@@ -66,7 +69,7 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 // mayBeEscaped reports whether JSON has several ways to write a character.
 func mayBeEscaped(c rune) bool { return c < ' ' || c > '~' || strings.ContainsRune(`"\/<>&`, c) }
 
-// IsListedIn reports whether a SHIFT_SNAPSHOT may list the alert that the message ends.
+// IsListedIn reports whether a SHIFT_SNAPSHOT may list the alert.
 func (r Retention) IsListedIn(snapshot []byte) bool {
 	return bytes.Contains(snapshot, []byte(`"alerts"`)) && bytes.Contains(snapshot, []byte(r.id))
 }
@@ -89,6 +92,13 @@ func IsImplicit(event string, data []byte) bool {
 
 func nameOf(event, id string) string { return event + " " + alert.Key(id) }
 
+// AcknowledgementOf returns the name of the acknowledgement of what is retained as name; it is not ok
+// unless that is an alert.
+func AcknowledgementOf(name string) (string, bool) {
+	key, ok := strings.CutPrefix(name, wire.EventAlert+" ")
+	return wire.EventAlertAcknowledged + " " + key, ok
+}
+
 // isKeyed reports whether a name is that of an alert: no event has a space.
 func isKeyed(name string) bool { return strings.Contains(name, " ") }
 
@@ -105,11 +115,6 @@ func (r Retention) Removal() func(name string) bool {
 		kept[name] = true
 	}
 	return func(name string) bool { return gone[name] || r.Resets && isKeyed(name) && !kept[name] }
-}
-
-// isExpired reports whether the message is not retained any more.
-func (r Retention) isExpired(now time.Time) bool {
-	return r.Expires > 0 && now.UnixMilli() >= r.Expires
 }
 
 // most is how many names of its kind the room may retain with this one.
@@ -144,10 +149,10 @@ func (r Retention) keepsText() string {
 	return lines(r.Keeps)
 }
 
-// endsText is what a script is told of Ends.
+// endsText is what a script is told of Ends, with the id of the alert behind it.
 func (r Retention) endsText() string {
 	if !r.Ends {
-		return "0"
+		return "0" + r.id
 	}
 	return "1" + r.id
 }
