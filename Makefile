@@ -86,7 +86,7 @@ down: ## Stop what make up started
 	docker compose down
 
 .PHONY: test
-test: deps lint stale test-go test-python test-client test-web test-e2e ## Run all tests; install what they need first
+test: deps lint stale test-go test-python test-client test-web test-deploy test-e2e ## Run all tests; install what they need first
 
 .PHONY: test-go
 test-go: ## Run the Go tests of all modules, with -race; the outbox without it, too, where it writes past the scheduler
@@ -98,6 +98,10 @@ test-go: ## Run the Go tests of all modules, with -race; the outbox without it, 
 .PHONY: test-python
 test-python: build ## Test the Python client against a server
 	cd web/python && ZONECAST_BIN=$(CURDIR)/bin/zonecast python3 -B -W error -m unittest discover -s tests
+
+.PHONY: test-deploy
+test-deploy: build ## Hold docker-compose.yml and the Helm chart to all that they name
+	for module in compose helm; do (cd deploy/tools/$$module && GOWORK=off ZONECAST_BIN=$(CURDIR)/bin/zonecast LOADTEST_BIN=$(CURDIR)/bin/loadtest go test -count 1 .); done
 
 .PHONY: test-e2e
 test-e2e: build ## Test the deployment files and every promise over real processes
@@ -118,7 +122,7 @@ rolling: build deps ## Restart three instances under 3,000 clients of all transp
 	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 10m -v -run TestPromiseRollingRestart ./e2e -full
 
 .PHONY: test-client
-test-client: build web/client/node_modules ## Check types, size, package and behaviour of the TypeScript client
+test-client: build web/client/node_modules web/client/test/node-versions/node_modules ## Check types, size, package and behaviour of the TypeScript client
 	cd web/client && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm run check
 
 .PHONY: test-web
@@ -126,6 +130,11 @@ test-web: build web/node_modules web/e2e/node_modules web/client/node_modules ##
 	cd web && npm run typecheck && npm test
 	cd web/client && npm run build
 	cd web/e2e && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm test
+
+.PHONY: test-field
+test-field: build web/e2e/node_modules web/client/node_modules ## Let Chromium go offline, sleep past its token, meet restarts and prefixes; print a table (5 minutes)
+	cd web/client && npm run build
+	cd web/e2e && ZONECAST_BIN=$(CURDIR)/bin/zonecast node field-table.js
 
 .PHONY: generate
 generate: web/node_modules ## Make templ's Go code, the assets and docs/configuration.md anew
@@ -182,9 +191,9 @@ release: ## Make the archives, checksums and SBOM of a release in bin/release (V
 
 .PHONY: lint
 lint: ## Check formatting and run go vet
-	@test -z "$$(gofmt -l backend web loadtest)" || { echo "not formatted, run gofmt -w on:"; gofmt -l backend web loadtest; exit 1; }
+	@test -z "$$(gofmt -l backend web loadtest deploy)" || { echo "not formatted, run gofmt -w on:"; gofmt -l backend web loadtest deploy; exit 1; }
 	for module in $(MODULES); do (cd $$module && go vet ./...); done
-	cd loadtest/peers && GOWORK=off go vet ./...
+	for module in loadtest/peers deploy/tools/compose deploy/tools/helm; do (cd $$module && GOWORK=off go vet .); done
 
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/arm64 windows/amd64
 

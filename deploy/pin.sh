@@ -3,7 +3,7 @@
 # Needs docker buildx and the registry. An image that has a digest gets the present one.
 set -eu -o pipefail
 for file in "$@"; do
-	sed -n -E 's/^ *(image:|FROM( --platform=[^ ]+)?) ([a-z][a-z0-9./-]*:[a-zA-Z0-9._-]+)(@sha256:[0-9a-f]+)?( .*)?$/\3/p' "$file" | sort -u |
+	sed -n -E 's/^ *(image:|FROM( --platform=[^ ]+)?) ([a-z][a-z0-9._/-]*:[a-zA-Z0-9._-]+)(@sha256:[0-9a-f]+)?( .*)?$/\3/p' "$file" | sort -u |
 		while read -r image; do
 			digest=$(docker buildx imagetools inspect --format '{{json .Manifest.Digest}}' "$image" | tr -d '"') ||
 				{ echo "the registry does not tell the digest of $image: is there a network?" >&2; exit 1; }

@@ -20,12 +20,12 @@ context=$work/context
 mkdir "$context"
 export DOCKER_BUILDKIT=0 # which the oldest engines have without a plugin
 
-images=$(sed -n -E 's/^ *(image:|FROM( --platform=[^ ]+)?) ([a-z][a-z0-9./-]*:v?[0-9][a-zA-Z0-9._-]+)(@sha256:[0-9a-f]+)?( .*)?$/\3\4/p' "$@" | sort -u)
+images=$(sed -n -E 's/^ *(image:|FROM( --platform=[^ ]+)?) ([a-z][a-z0-9._/-]*:v?[0-9][a-zA-Z0-9._-]+)(@sha256:[0-9a-f]+)?( .*)?$/\3\4/p' "$@" | sort -u)
 for image in $images; do
 	! docker image inspect "$image" >/dev/null 2>&1 || continue
 	! timeout 60 docker pull -q "$image" >/dev/null 2>&1 || continue
 	if ! docker image inspect $base >/dev/null 2>&1; then
-		debootstrap --variant=minbase --include=redis-server,nginx-light,prometheus,wget,busybox,ca-certificates \
+		debootstrap --variant=minbase --include=redis-server,nginx-light,prometheus,prometheus-alertmanager,prometheus-redis-exporter,prometheus-nginx-exporter,wget,busybox,ca-certificates \
 			sid "$work/root" http://deb.debian.org/debian >"$work/log" 2>&1 || { tail -5 "$work/log" >&2; exit 1; }
 		# The packages' own settings must not be what makes it work.
 		rm -rf "$work"/root/etc/nginx/* "$work"/root/etc/redis "$work"/root/etc/prometheus "$work"/root/var/cache/apt/archives/*
@@ -37,6 +37,10 @@ for image in $images; do
 		'CMD ["nginx", "-g", "daemon off;"]' ;;
 	prom/prometheus:*) make "$image" "RUN mkdir /prometheus && chown nobody:nogroup /prometheus" "USER nobody" "VOLUME /prometheus" \
 		'ENTRYPOINT ["/usr/bin/prometheus"]' ;;
+	prom/alertmanager:*) make "$image" "RUN mkdir /alertmanager && chown nobody:nogroup /alertmanager" "USER nobody" "VOLUME /alertmanager" \
+		'ENTRYPOINT ["/usr/bin/prometheus-alertmanager"]' ;;
+	oliver006/redis_exporter:*) make "$image" "USER nobody" 'ENTRYPOINT ["/usr/bin/prometheus-redis-exporter"]' ;;
+	nginx/nginx-prometheus-exporter:*) make "$image" "USER nobody" 'ENTRYPOINT ["/usr/bin/prometheus-nginx-exporter"]' ;;
 	grafana/grafana:*) make "$image" "RUN mkdir -p /srv/api && echo '{\"database\":\"ok\"}' >/srv/api/health" "USER 472" \
 		'CMD ["busybox", "httpd", "-f", "-p", "3000", "-h", "/srv"]' ;;
 	golang:*)

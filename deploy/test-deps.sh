@@ -11,6 +11,7 @@ need valkey-server valkey-server # knows WAITAOF, as Redis does from 7.2 on
 need nginx nginx-light
 need prometheus prometheus
 need promtool prometheus
+need amtool prometheus-alertmanager
 need chromium chromium
 need ss iproute2
 need python3 python3

@@ -25,9 +25,15 @@ import (
 // runShort runs the program against a server for a fraction of a second.
 func runShort(t *testing.T, s *fake.Server, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	return runAt(t, s.WSURL(), args...)
+}
+
+// runAt is runShort with an address.
+func runAt(t *testing.T, at string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
 	args = append([]string{
-		"--ws-url", s.WSURL(), "--connections=20", "--msg-per-sec=200", "--duration=250ms", "--connect-rate=1000",
+		"--ws-url", at, "--connections=20", "--msg-per-sec=200", "--duration=250ms", "--connect-rate=1000",
 		"--settle=200ms", "--publishers=1", "--max-lag=1h",
 	}, args...)
 	code = run(t.Context(), args, &out, &errs)

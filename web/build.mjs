@@ -1,6 +1,6 @@
 // Builds assets/dist, which is committed and embedded into the server:
 //
-//   dashboard/*.ts, screen/*.ts (with client/src) ─ esbuild ─▶ dashboard.js, screen.js
+//   dashboard/*.ts, screen/*.ts (with client/src) ─ esbuild ─▶ dashboard.js, screen.js, wall.js, worker.js, zones.js
 //   client/src/iife.ts ─────────────────────────── esbuild ─▶ zonecast.js, the client for pages without a bundler
 //   dashboard/*.css, screen/*.css ───────────────── esbuild ─▶ dashboard.css, screen.css
 //   htmx.org with its extension hx-sse ──────────── joined ──▶ htmx.js
@@ -43,8 +43,12 @@ async function bundles() {
   const pages = {
     dashboard: 'dashboard/live.ts',
     screen: 'screen/screen.ts',
+    zones: 'screen/zones.ts',
+    wall: 'screen/wall.ts',
+    worker: 'screen/worker.ts',
     'dashboard-style': 'dashboard/dashboard.css',
     'screen-style': 'screen/screen.css',
+    'wall-style': 'screen/wall.css',
   };
   return [...(await bundle(pages)), ...(await bundle({ zonecast: 'client/src/iife.ts' }, 'Zonecast'))];
 }
@@ -59,6 +63,7 @@ async function copies() {
     'mark.svg': join(here, 'assets', 'mark.svg'),
     'mark-degraded.svg': join(here, 'assets', 'mark-degraded.svg'),
     'mark-down.svg': join(here, 'assets', 'mark-down.svg'),
+    'mark-alarm.svg': join(here, 'assets', 'mark-alarm.svg'),
   };
   return Promise.all(Object.entries(sources).map(async ([name, from]) => [name, await readFile(from)]));
 }

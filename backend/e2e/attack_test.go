@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
+	"compress/flate"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +25,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
+	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
 // What floods of strangers, of a tenant and of guessers do to honest clients. The figures depend on
@@ -64,36 +67,25 @@ var attacks = []attack{
 		step: func(ctx context.Context, i *stack.Server, _, _ int, hold func(io.Closer)) error {
 			return sendAndHold(ctx, i, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: "+i.Address+"\r\n\r\n", 500), hold)
 		}},
-	{name: "compressed bombs without a token", workers: workers(2, 8), pause: time.Millisecond,
+	{name: "compressed bombs without a token", workers: workers(2, 8), pause: 5 * time.Millisecond,
 		step: func(ctx context.Context, i *stack.Server, _, _ int, _ func(io.Closer)) error {
-			dialer := websocket.Dialer{EnableCompression: true, NetDialContext: attackers.DialContext}
-			conn, _, err := dialer.DialContext(ctx, i.WebSocket(), nil)
+			conn, err := attackers.DialContext(ctx, "tcp", i.Address)
 			if err != nil {
 				return err
 			}
 			defer conn.Close()
-			bomb := append(append([]byte(`{"event":"echo","data":"`), make([]byte, 64_000)...), `"}`...)
-			for n := range bomb[24 : len(bomb)-2] {
-				bomb[24+n] = 'x'
-			}
-			if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+			if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
 				return err
 			}
-			for range 200 {
-				if err := conn.WriteMessage(websocket.TextMessage, bomb); err != nil {
-					return err
-				}
+			if _, err := conn.Write(slices.Concat(wsframe.AppendRequest(nil, i.Address, "/ws", "", true), bombs())); err != nil {
+				return err
 			}
-			return nil
+			_, err = io.Copy(io.Discard, conn) // until the server has had enough
+			return err
 		}},
 	{name: "connects with a wrong token", workers: workers(4, 32), pause: 10 * time.Millisecond, // 3,200/s at most
-		step: func(ctx context.Context, i *stack.Server, worker, n int, _ func(io.Closer)) error {
-			dialer := websocket.Dialer{NetDialContext: attackers.DialContext}
-			conn, _, err := dialer.DialContext(ctx, i.WebSocket(), http.Header{"Authorization": {fmt.Sprintf("Bearer wrong.%d.%d", worker, n)}})
-			if err != nil {
-				return err
-			}
-			return conn.Close()
+		step: func(ctx context.Context, i *stack.Server, _, _ int, _ func(io.Closer)) error {
+			return connectWrongly(ctx, i.Address)
 		}},
 	{name: "rooms without end by a token that may only read", workers: workers(4, 16),
 		step: func(ctx context.Context, i *stack.Server, worker, n int, _ func(io.Closer)) error {
@@ -120,6 +112,19 @@ var attacks = []attack{
 			return answered(attackClient.Do(r))
 		}},
 }
+
+// bombs are 200 compressed frames of 64 kB each, made once: an attacker shares the cores with the server.
+var bombs = sync.OnceValue(func() (all []byte) {
+	var deflated bytes.Buffer
+	w, _ := flate.NewWriter(&deflated, flate.BestSpeed) // which is a level that there is
+	_, _ = io.WriteString(w, `{"event":"echo","data":"`+strings.Repeat("x", 64_000)+`"}`)
+	_ = w.Flush()
+	frame := wsframe.Header{Op: wsframe.Text, Final: true, Deflated: true, Masked: true, Key: [4]byte{1, 2, 3, 4}}
+	for range 200 {
+		all = frame.AppendFrame(all, bytes.TrimSuffix(deflated.Bytes(), []byte{0, 0, 0xff, 0xff}))
+	}
+	return all
+})
 
 // Attackers come from another address than honest clients, so that limits by address are theirs.
 var (
@@ -190,12 +195,14 @@ func TestHonestClientsOutlastAttacks(t *testing.T) {
 			defer stop()
 			var flooding sync.WaitGroup
 			var done, failed atomic.Int64
+			cpu, began := cpuTime(t, i), time.Now()
 			flooding.Go(func() { done.Store(int64(a.run(ctx, i, &failed))) })
 			during := p.measure(length)
 			stop()
 			flooding.Wait()
 			t.Logf("%d steps of the attack, %d of them refused or cut off", done.Load(), failed.Load())
 			t.Logf("before: %v", before)
+			t.Logf("the server used %.2f of a core during the attack", (cpuTime(t, i)-cpu).Seconds()/time.Since(began).Seconds())
 			t.Logf("during: %v; p99 %.1f times that of before", during, float64(during.p99)/float64(max(before.p99, 1)))
 			p.wantAll(t)
 		})

@@ -76,25 +76,6 @@ func TestImageIsSmallAndHasNoRights(t *testing.T) {
 	}
 }
 
-func TestImageDeclaresWhatComposeGives(t *testing.T) {
-	compose := readCompose(t)
-	declared := readDockerfile(t)[0].all("ARG")
-	for argument := range compose.Services["backend-1"].Build.Args {
-		found := false
-		for _, line := range declared {
-			name, _, _ := strings.Cut(line, "=")
-			found = found || name == argument
-		}
-		if !found {
-			t.Errorf("docker-compose.yml gives the build argument %s, and deploy/Dockerfile declares %v", argument, declared)
-		}
-	}
-	build := compose.Services["backend-1"].Build
-	if _, err := os.Stat(filepath.Join(repository, build.Context, build.Dockerfile)); err != nil {
-		t.Error(err)
-	}
-}
-
 // The steps of the build stage are done here, one by one, in an empty folder: what they copy must
 // be enough, and what they run must make a static program that knows its version.
 func TestImageBuilds(t *testing.T) {

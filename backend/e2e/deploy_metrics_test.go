@@ -69,6 +69,24 @@ func TestPrometheusAcceptsItsConfiguration(t *testing.T) {
 	runProgram(t, "promtool", "test", "rules", filepath.Join(folder, "rules_test.yml"), filepath.Join(folder, "rules_slow_test.yml"))
 }
 
+// Alertmanager takes the example of who is told, which knows every severity and no alert that there
+// is not.
+func TestAlertsFindWhoIsTold(t *testing.T) {
+	config := filepath.Join(repository, "deploy", "alertmanager", "alertmanager.yml")
+	runProgram(t, "amtool", "check-config", config)
+	for severity, want := range map[string]string{"critical": "on-call", "warning": "working-hours", "none": "watchdog"} {
+		if got := runProgram(t, "amtool", "config", "routes", "test", "--config.file", config, "severity="+severity); !strings.HasSuffix(strings.TrimSpace(got), want) {
+			t.Errorf("who is told of %s: %q, want %s", severity, got, want)
+		}
+	}
+	alerts := readAlerts(t)
+	for _, name := range regexp.MustCompile(`\bZonecast[A-Z]\w+`).FindAllString(readFile(t, "deploy/alertmanager/alertmanager.yml"), -1) {
+		if !slices.ContainsFunc(alerts, func(a alert) bool { return a.name == name }) {
+			t.Errorf("alertmanager.yml names %s, which is no alert", name)
+		}
+	}
+}
+
 func TestEveryAlertHasATest(t *testing.T) {
 	tests := readFile(t, "deploy/prometheus/rules_test.yml") + readFile(t, "deploy/prometheus/rules_slow_test.yml")
 	for _, alert := range readAlerts(t) {
@@ -213,7 +231,10 @@ func measuredNames(t *testing.T) func(string) bool {
 }
 
 // A query is one expression, with the place where it stands.
-type query struct{ where, expr, legend string }
+type query struct {
+	where, expr, legend string
+	alert               bool // not a panel
+}
 
 func readQueries(t *testing.T) []query {
 	t.Helper()
@@ -221,12 +242,12 @@ func readQueries(t *testing.T) []query {
 	for _, board := range readDashboards(t) {
 		for _, panel := range board.Panels {
 			for _, target := range panel.Targets {
-				queries = append(queries, query{board.UID + ": the panel " + panel.Title, target.Expr, target.LegendFormat})
+				queries = append(queries, query{board.UID + ": the panel " + panel.Title, target.Expr, target.LegendFormat, false})
 			}
 		}
 	}
 	for _, alert := range readAlerts(t) {
-		queries = append(queries, query{"the alert " + alert.name, alert.expr, ""})
+		queries = append(queries, query{"the alert " + alert.name, alert.expr, "", true})
 	}
 	if len(queries) < 20 {
 		t.Fatalf("only %d queries were found in the dashboard and the alerts", len(queries))
@@ -283,22 +304,6 @@ func provisionedSource(t *testing.T) string {
 		t.Fatalf("data sources are %+v, want one of the type prometheus with a uid", file.Datasources)
 	}
 	return file.Datasources[0].UID
-}
-
-// provisionedDashboards is the folder in the container that Grafana reads dashboards from.
-func provisionedDashboards(t *testing.T) string {
-	t.Helper()
-	file := readYAML[struct {
-		Providers []struct {
-			Options struct {
-				Path string `yaml:"path"`
-			} `yaml:"options"`
-		} `yaml:"providers"`
-	}](t, "grafana/provisioning/dashboards/zonecast.yml")
-	if len(file.Providers) != 1 {
-		t.Fatalf("there are %d providers of dashboards, want 1", len(file.Providers))
-	}
-	return file.Providers[0].Options.Path
 }
 
 func overlap(a, b dashboardPanel) bool {

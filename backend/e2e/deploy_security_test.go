@@ -1,12 +1,11 @@
 package e2e_test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -14,69 +13,6 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
-
-// No service of the stack can write into its image, gain rights, or reach those that it has nothing
-// to do with.
-func TestComposeGivesNoRights(t *testing.T) {
-	compose := readCompose(t)
-	needed := map[string][]string{"nginx": {"CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"}}
-	for name, service := range compose.Services {
-		if !service.ReadOnly || !slices.Equal(service.CapDrop, []string{"ALL"}) ||
-			!slices.Equal(service.SecurityOpt, []string{"no-new-privileges:true"}) {
-			t.Errorf("%s: read_only %v, cap_drop %v, security_opt %v", name, service.ReadOnly, service.CapDrop, service.SecurityOpt)
-		}
-		if !slices.Equal(service.CapAdd, needed[name]) {
-			t.Errorf("%s: cap_add %v, want %v", name, service.CapAdd, needed[name])
-		}
-		if len(service.Networks) == 0 {
-			t.Errorf("%s is on the network that all share", name)
-		}
-		for _, network := range service.Networks {
-			if _, ok := compose.Networks[network]; !ok {
-				t.Errorf("%s is on %s, which is not declared", name, network)
-			}
-		}
-	}
-	meet := func(a, b string) bool {
-		return slices.ContainsFunc(compose.Services[a].Networks, func(n string) bool { return slices.Contains(compose.Services[b].Networks, n) })
-	}
-	for _, tt := range []struct {
-		a, b string
-		want bool
-	}{
-		{"backend-1", "redis", true}, {"backend-1", "nginx", true}, {"backend-1", "prometheus", true}, {"prometheus", "grafana", true},
-		{"nginx", "redis", false}, {"prometheus", "redis", false}, {"grafana", "redis", false}, {"nginx", "prometheus", false},
-		{"nginx", "grafana", false},
-	} {
-		if got := meet(tt.a, tt.b); got != tt.want {
-			t.Errorf("%s reaches %s: %v, want %v", tt.a, tt.b, got, tt.want)
-		}
-	}
-	if !compose.Networks["back"].Internal {
-		t.Error("Redis has a way to the world")
-	}
-}
-
-// The image of Redis is of a line without its published remote code executions (CVE-2025-49844,
-// CVE-2026-23479, CVE-2026-81934).
-func TestComposeTakesAFixedRedis(t *testing.T) {
-	image := readCompose(t).Services["redis"].Image
-	parts := regexp.MustCompile(`^redis:(\d+)\.(\d+)\.(\d+)-`).FindStringSubmatch(image)
-	if parts == nil {
-		t.Fatalf("the image is %s", image)
-	}
-	var version [3]int
-	for i := range version {
-		version[i], _ = strconv.Atoi(parts[i+1])
-	}
-	// The first fixed version of each line.
-	fixed := [][3]int{{6, 2, 24}, {7, 2, 16}, {7, 4, 11}, {8, 2, 9}, {8, 4, 6}, {8, 6, 6}, {8, 8, 2}, {8, 10, 1}}
-	newest := fixed[len(fixed)-1]
-	if !slices.ContainsFunc(fixed, func(f [3]int) bool { return f[0] == version[0] && f[1] == version[1] && version[2] >= f[2] }) &&
-		slices.Compare(version[:], newest[:]) < 0 {
-		t.Errorf("%s is not of a fixed line", image)
-	}
-}
 
 // The secrets of make up are made once, differ, are long, and nobody else can read them. What is
 // there stays as it is, and the environment counts.
@@ -131,7 +67,7 @@ func TestRedisOfTheStackAsksForThePassword(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
-	zonecast, probe := as("zonecast", "right"), as("probe", "any")
+	zonecast, probe, exporter := as("zonecast", "right"), as("probe", "any"), as("exporter", "none")
 	testkit.Succeeds(t, "Redis is there", func() error { return probe.Ping(t.Context()).Err() })
 	for _, tt := range []struct {
 		what string
@@ -146,12 +82,37 @@ func TestRedisOfTheStackAsksForThePassword(t *testing.T) {
 		{"the instances list all keys", zonecast.Keys(t.Context(), "*").Err(), false},
 		{"the instances change users", zonecast.Do(t.Context(), "ACL", "LIST").Err(), false},
 		{"the probe reads", probe.HGet(t.Context(), "k", "a").Err(), false},
+		{"the exporter asks for figures", exporter.Info(t.Context()).Err(), true},
+		{"the exporter reads", exporter.HGet(t.Context(), "k", "a").Err(), false},
+		{"the exporter sees what others do", exporter.Do(t.Context(), "SLOWLOG", "GET").Err(), false},
 		{"nobody pings", as("", "").Ping(t.Context()).Err(), false},
 		{"a wrong password pings", as("zonecast", "wrong").Ping(t.Context()).Err(), false},
 		{"the default user pings", as("default", "right").Ping(t.Context()).Err(), false},
 	} {
 		if (tt.err == nil) != tt.ok {
 			t.Errorf("%s: %v, want it permitted: %v", tt.what, tt.err, tt.ok)
+		}
+	}
+}
+
+// Each test that docs/security.md names for a threat is there.
+func TestThreatsNameTestsThatExist(t *testing.T) {
+	var sources strings.Builder
+	testkit.Must(t, filepath.WalkDir(filepath.Join(repository, "backend"), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		p, err := os.ReadFile(path)
+		sources.Write(p)
+		return err
+	}))
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`").FindAllStringSubmatch(readFile(t, "docs/security.md"), -1)
+	if len(named) < 40 {
+		t.Fatalf("only %d tests are named", len(named))
+	}
+	for _, name := range named {
+		if !strings.Contains(sources.String(), "func "+name[1]+"(") {
+			t.Errorf("docs/security.md names %s, which does not exist", name[1])
 		}
 	}
 }

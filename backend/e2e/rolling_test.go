@@ -24,14 +24,15 @@ import (
 
 // Three instances are restarted one after the other, behind nginx, under clients of all transports
 // and steady publishing: no publish fails, each client gets each message once and in order, and is
-// without news for less than 2 s. With -full as many clients and publishes as at a large site.
+// without news for less than 2 s. With -full as many clients and publishes as at a large site, whose
+// connections are even again within a minute.
 func TestPromiseRollingRestart(t *testing.T) {
 	clients, zones, rate, most := 300, 10, 100, 30*time.Second // a busy machine is slow
 	if *full {
 		clients, zones, rate, most = 3000, 100, 500, 2*time.Second
 	}
 	s := stacktest.Start(t, stack.Options{Root: repository, Binary: binary(), Instances: 3, Redis: true, Nginx: true,
-		Settings: map[string]string{"DRAIN_DELAY": "3s", "HISTORY_MESSAGES": "5000"}})
+		Settings: map[string]string{"DRAIN_DELAY": "3s", "HISTORY_MESSAGES": "5000", "REBALANCE_INTERVAL": "10s"}})
 	through := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}}
 	last := make([]atomic.Pointer[wire.Offset], zones)
 	var failed, published atomic.Int64
@@ -102,6 +103,9 @@ func TestPromiseRollingRestart(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if *full {
+		wantEven(t, s.Instances, time.Minute)
+	}
 	stop()
 	time.Sleep(time.Second) // for the answers that are under way
 	var gaps []time.Duration
@@ -134,6 +138,26 @@ func TestPromiseRollingRestart(t *testing.T) {
 	if failed.Load() > 0 || longest > most {
 		t.Errorf("%d publishes failed, and a client was without news for %v; want 0 and less than %v", failed.Load(), longest, most)
 	}
+}
+
+// wantEven waits until each instance has as many streams as the mean, give or take a fifth.
+func wantEven(t *testing.T, instances []*stack.Server, within time.Duration) {
+	t.Helper()
+	var each []float64
+	for began := time.Now(); time.Since(began) < within; time.Sleep(time.Second) {
+		each = each[:0]
+		var sum float64
+		for _, i := range instances {
+			n := metric(t, i.URL, `zonecast_connections{transport="websocket"}`) + metric(t, i.URL, `zonecast_connections{transport="sse"}`)
+			each, sum = append(each, n), sum+n
+		}
+		mean := sum / float64(len(each))
+		if slices.Max(each) <= 1.2*mean && slices.Min(each) >= 0.8*mean {
+			t.Logf("streams by instance after %v: %v", time.Since(began).Round(time.Second), each)
+			return
+		}
+	}
+	t.Errorf("streams by instance after %v: %v", within, each)
 }
 
 func rollingPost(through *http.Client, base string, zone, n int) (wire.Offset, error) {

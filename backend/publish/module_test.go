@@ -13,23 +13,29 @@ import (
 	"testing"
 )
 
-// version is that of both modules, as publish/go.mod asks for it.
+// version is that of all modules, as publish/go.mod asks for it.
 const version = "v0.1.0"
 
-// Whoever uses this package gets it and wire, and nothing else: no other module, and no newer Go
-// than these need.
-func TestADependentGetsTwoModulesAndKeepsItsGo(t *testing.T) {
+// Whoever publishes and subscribes gets these two packages and wire, and nothing else: no other
+// module, and no newer Go than these need.
+func TestADependentGetsTheseModulesAloneAndKeepsItsGo(t *testing.T) {
 	proxy := t.TempDir()
-	for _, folder := range []string{".", "../wire"} {
+	for _, folder := range []string{".", "../subscribe", "../wire"} {
 		must(t, serveModule(proxy, folder))
 	}
 	app := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(app, "go.mod"), []byte("module example.com/app\n\ngo 1.24\n"), 0o600))
 	must(t, os.WriteFile(filepath.Join(app, "main.go"), []byte(`package main
 
-import "github.com/zonecast/zonecast/backend/publish"
+import (
+	"github.com/zonecast/zonecast/backend/publish"
+	"github.com/zonecast/zonecast/backend/subscribe"
+)
 
-func main() { _, _ = publish.New("http://127.0.0.1:3001") }
+func main() {
+	_, _ = publish.New("http://127.0.0.1:3001")
+	_, _ = subscribe.New("http://127.0.0.1:3001", []string{"warehouse:w"})
+}
 `), 0o600))
 	run := func(args ...string) string {
 		t.Helper()
@@ -43,10 +49,14 @@ func main() { _, _ = publish.New("http://127.0.0.1:3001") }
 		}
 		return string(out)
 	}
-	run("get", "github.com/zonecast/zonecast/backend/publish@"+version)
+	const modules = "github.com/zonecast/zonecast/backend/"
+	run("get", modules+"publish@"+version, modules+"subscribe@"+version)
 	run("build", "./...")
 	run("mod", "tidy")
-	want := "example.com/app\ngithub.com/zonecast/zonecast/backend/publish " + version + "\ngithub.com/zonecast/zonecast/backend/wire " + version + "\n"
+	want := "example.com/app\n"
+	for _, name := range []string{"publish", "subscribe", "wire"} {
+		want += modules + name + " " + version + "\n"
+	}
 	if got := run("list", "-m", "all"); got != want {
 		t.Errorf("modules:\n%swant:\n%s", got, want)
 	}

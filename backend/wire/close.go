@@ -7,7 +7,7 @@ type CloseCode uint16
 
 // The ways a connection ends.
 const (
-	// CloseGoingAway: the peer left, or was not heard of any more, or an operator disconnected it.
+	// CloseGoingAway: the peer left, or was not heard of any more.
 	CloseGoingAway CloseCode = 1001
 	// CloseTooBig: the client sent a frame over the limit.
 	CloseTooBig CloseCode = 1009

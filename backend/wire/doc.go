@@ -49,7 +49,7 @@
 // What the server sends without being asked:
 //
 //	connected     first: {"connectionId","rooms":[{"room","offset"}],"heartbeat","serverTime",
-//	              "node"}
+//	              "node","limits"?,"broker"?,"protocol"?}
 //	heartbeat     {"connections","time","broker"?}, every "heartbeat" ms, beside a WebSocket ping, and
 //	              at once when the broker goes away ("broker":"unavailable") or comes back
 //	gap           {"room","from","to"}: the messages after from, up to and including to, cannot be

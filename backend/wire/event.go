@@ -30,6 +30,8 @@ const (
 	EventAlert         = "ALERT"
 	// EventAlertAcknowledged tells that someone has seen to an alert: {"id","by","at"}.
 	EventAlertAcknowledged = "ALERT_ACKNOWLEDGED"
+	// EventAlertEscalated tells that nobody has seen to an alert for too long: {"id","at"}.
+	EventAlertEscalated = "ALERT_ESCALATED"
 )
 
 // MaxEventLen is the most characters that the name of an event may have.

@@ -67,10 +67,13 @@ func TestGoldenServerFramesAreEncodedToTheByte(t *testing.T) {
 		ServerTime: 1767225600000, Node: "backend-1"}
 	joined := connected
 	joined.Rooms = []wire.Position{wire.PositionOf(whole, k(0)), wire.PositionOf(zoneA, k(17))}
+	versioned := connected
+	versioned.Protocol = wire.ProtocolVersion
 
 	got := map[string][]byte{
 		"connected":               wire.AppendFrame(nil, wire.EventConnected, joined),
 		"connected without rooms": wire.AppendFrame(nil, wire.EventConnected, connected),
+		"connected with the version of the protocol": wire.AppendFrame(nil, wire.EventConnected, versioned),
 		"zone update": wire.AppendMessage(nil, &wire.Message{Room: zoneA, Event: wire.EventZoneUpdate, Offset: k(18),
 			Time: 1767225600123, Data: json.RawMessage(`{"pickRate":1402,"unitsDone":5250}`)}),
 		"retained": wire.AppendMessage(nil, &wire.Message{Room: zoneA, Event: wire.EventShiftSnapshot, Offset: k(9),

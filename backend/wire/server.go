@@ -74,7 +74,13 @@ type Connected struct {
 	Limits *Limits `json:"limits,omitempty"`
 	// Broker is BrokerUnavailable while nothing that is published reaches this instance; else empty.
 	Broker string `json:"broker,omitempty"`
+	// Protocol is ProtocolVersion; 0 of a server that does not say.
+	Protocol int `json:"protocol,omitempty"`
 }
+
+// ProtocolVersion is raised when a server takes something new from clients, which they have to know
+// before they use it. What servers send only grows, without a new number.
+const ProtocolVersion = 1
 
 // BrokerUnavailable says that the broker is away: what is published does not arrive before it is back.
 const BrokerUnavailable = "unavailable"

@@ -13,7 +13,7 @@ import (
 	"github.com/zonecast/zonecast/web/internal/headers"
 )
 
-// AuditPath is where [Audit] expects to be mounted. It is no part of a [Dashboard], since fewer may
+// AuditPath is where [Sources.Audit] expects to be mounted. It is no part of a [Dashboard], since fewer may
 // see it.
 const AuditPath = Prefix + "audit"
 
@@ -42,10 +42,11 @@ type AuditEntries struct {
 // An AuditSource returns entries. The error is shown.
 type AuditSource func(context.Context, AuditQuery) (AuditEntries, error)
 
-// Audit returns the page of the audit log, which works without JavaScript.
-func Audit(source AuditSource, log *slog.Logger) http.Handler {
+// Audit returns the page of the audit log, which works without JavaScript. Its navigation names the
+// pages of these sources.
+func (s *Sources) Audit(source AuditSource, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := auditView{query: r.URL.Query(), now: time.Now()}
+		v := auditView{query: r.URL.Query(), pages: s.pages(), now: time.Now()}
 		status := http.StatusOK
 		var err error
 		if v.AuditEntries, err = source(r.Context(), v.parse()); err != nil {
@@ -70,9 +71,14 @@ var auditActions = []string{"disconnect", "ban", "revoke", "lift", "delete_room"
 
 type auditView struct {
 	AuditEntries
+	pages   []pageLink
 	query   url.Values
 	problem string
 	now     time.Time
+}
+
+func (v auditView) layout() layout {
+	return layout{Path: AuditPath, Pages: v.pages, Skip: "entries", SkipText: "the entries"}
 }
 
 // parse reads the query. What it can't read does not matter.

@@ -57,7 +57,7 @@ func TestAuditPageGolden(t *testing.T) {
 // What strangers chose as their name, and operators wrote as their reason, is text and nothing else.
 func TestAuditPageShowsHostileTextAsText(t *testing.T) {
 	var asked AuditQuery
-	page := Audit(func(_ context.Context, q AuditQuery) (AuditEntries, error) {
+	page := new(Sources).Audit(func(_ context.Context, q AuditQuery) (AuditEntries, error) {
 		asked = q
 		return AuditEntries{Entries: auditEntries(), Next: "1-2o"}, nil
 	}, slog.New(slog.DiscardHandler))
@@ -86,7 +86,7 @@ func TestAuditPageShowsHostileTextAsText(t *testing.T) {
 }
 
 func TestAuditPageSaysWhyThereIsNothing(t *testing.T) {
-	page := Audit(func(context.Context, AuditQuery) (AuditEntries, error) {
+	page := new(Sources).Audit(func(context.Context, AuditQuery) (AuditEntries, error) {
 		return AuditEntries{}, errors.New("Redis is away")
 	}, slog.New(slog.DiscardHandler))
 	w := httptest.NewRecorder()

@@ -49,6 +49,9 @@ type Options struct {
 	// Viewer returns who sends a request; nil: everybody sees everything.
 	Viewer func(*http.Request) Viewer
 
+	// Sources are what the other pages ask.
+	Sources
+
 	// Interval is the time between two snapshots while someone looks (default 1 s), IdleInterval
 	// while nobody does (default 5 s), so that the trend is there for whoever opens the page.
 	Interval, IdleInterval time.Duration
@@ -72,6 +75,8 @@ type Viewer struct {
 	Name string
 	// CanSignOut says that there is a session that can be ended.
 	CanSignOut bool
+	// CanDisconnect says that clients may be disconnected.
+	CanDisconnect bool
 	// CanDismiss says that instances that are gone may be dismissed.
 	CanDismiss bool
 	// CanRebalance says that the button for it is of use.
@@ -91,8 +96,10 @@ type Dashboard struct {
 	// Safe for all.
 	latest  atomic.Pointer[figures] // written by the sampler alone; never nil
 	viewers atomic.Int64            // open event streams
+	streams atomic.Uint64           // numbers those that share nothing
 	arrived chan struct{}           // tells the sampler that someone looks now; holds one
 
+	feeds     feeds
 	closeOnce sync.Once
 
 	mu      sync.Mutex
@@ -113,6 +120,7 @@ func New(opts Options) *Dashboard {
 	d.latest.Store(&figures{})
 	d.mux.HandleFunc("GET "+Prefix+"{$}", d.servePage)
 	d.mux.HandleFunc("GET "+Prefix+"events", d.serveEvents)
+	d.addPages()
 	return d
 }
 

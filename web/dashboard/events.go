@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/a-h/templ"
@@ -20,10 +21,19 @@ type section struct {
 	component templ.Component
 }
 
-// serveEvents sends every section at once, then each one as it changes, until the viewer leaves.
+// serveEvents is the stream of the overview.
+func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
+	key := d.feedKey(r)
+	if r.URL.Query().Get("sort") == "connections" { // in the order in which this viewer found them
+		key += "\x00" + strconv.FormatUint(d.streams.Add(1), 10)
+	}
+	d.stream(w, r, key, d.loadOverview(r))
+}
+
+// stream sends every section at once, then each one as it changes, until the viewer leaves.
 // Something is sent for every snapshot, if only the time of it: a viewer that hears nothing for a
 // few seconds takes the server for lost.
-func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
+func (d *Dashboard) stream(w http.ResponseWriter, r *http.Request, key string, load loader) {
 	if r.Method == http.MethodHead { // which asks for the header alone, and would wait for the end of the stream
 		if d.viewers.Load() >= maxViewers {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -53,18 +63,19 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	head.Set("X-Accel-Buffering", "no") // nginx passes each event on at once
 	head.Set("X-Content-Type-Options", "nosniff")
 
+	one := d.feeds.watch(r.Context(), key, load)
+	if one == nil {
+		return
+	}
+	defer d.feeds.leave(one)
 	sent := map[string][]byte{}
-	var rank map[Zone]int
 	for {
-		f, changed := d.next()
-		v := d.viewOf(f, r)
-		if v.busiest && rank == nil {
-			rank = v.ranks()
-		}
-		v.rank = rank
-		if err := d.send(r.Context(), w, v, sent); err != nil {
-			d.opts.Log.Debug("dashboard viewer left", "error", err)
-			return
+		all, changed := one.next()
+		if all != nil {
+			if err := send(w, all, sent); err != nil {
+				d.opts.Log.Debug("dashboard viewer left", "error", err)
+				return
+			}
 		}
 		select {
 		case <-changed:
@@ -76,26 +87,34 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// loadOverview is the loader of the overview that a request asks for.
+func (d *Dashboard) loadOverview(r *http.Request) loader {
+	var rank map[Zone]int
+	return func(context.Context) ([]section, <-chan struct{}) {
+		f, changed := d.next()
+		v := d.viewOf(f, r)
+		if v.busiest && rank == nil {
+			rank = v.ranks()
+		}
+		v.rank = rank
+		return v.sections(), changed
+	}
+}
+
 // send writes one event with the sections that differ from what this viewer got before.
-func (d *Dashboard) send(ctx context.Context, w http.ResponseWriter, v view, sent map[string][]byte) error {
+func send(w http.ResponseWriter, all []rendered, sent map[string][]byte) error {
 	var event bytes.Buffer
-	for _, s := range v.sections() {
-		var html bytes.Buffer
-		if err := s.component.Render(ctx, &html); err != nil {
-			return fmt.Errorf("render %s: %w", s.id, err)
-		}
-		if bytes.Equal(sent[s.id], html.Bytes()) {
-			continue
-		}
-		sent[s.id] = html.Bytes()
-		if err := partial(s).Render(ctx, &event); err != nil {
-			return fmt.Errorf("render %s: %w", s.id, err)
+	for _, s := range all {
+		if !bytes.Equal(sent[s.id], s.html) {
+			sent[s.id] = s.html
+			event.Write(s.event)
 		}
 	}
+	event.WriteByte('\n')
 	out := http.NewResponseController(w)
 	// A writer that knows no deadlines (a middleware's, a test's) goes without.
 	_ = out.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, err := w.Write(message(event.Bytes())); err != nil {
+	if _, err := w.Write(event.Bytes()); err != nil {
 		return fmt.Errorf("write event: %w", err)
 	}
 	if err := out.Flush(); err != nil {
@@ -104,8 +123,8 @@ func (d *Dashboard) send(ctx context.Context, w http.ResponseWriter, v view, sen
 	return nil
 }
 
-// message writes an unnamed event of the event stream format (HTML standard, 9.2.6): a data line
-// for each line.
+// message writes what belongs to an unnamed event of the event stream format (HTML standard, 9.2.6):
+// a data line for each line.
 func message(html []byte) []byte {
 	var b bytes.Buffer
 	for line := range bytes.Lines(html) {
@@ -113,6 +132,5 @@ func message(html []byte) []byte {
 		b.Write(bytes.TrimRight(line, "\r\n"))
 		b.WriteByte('\n')
 	}
-	b.WriteByte('\n')
 	return b.Bytes()
 }

@@ -127,3 +127,14 @@ document.addEventListener('visibilitychange', () => {
   if (page.dataset.link !== 'lost' && performance.now() - heardAt > SILENCE) enter('connecting');
 });
 setInterval(check, 1_000);
+
+/** The key / leads to the page's search, unless something is being written. */
+document.addEventListener('keydown', (event) => {
+  const writing = event.target instanceof Element && event.target.closest('input, select, textarea');
+  if (event.key !== '/' || event.ctrlKey || event.metaKey || event.altKey || writing) return;
+  const search = document.querySelector<HTMLInputElement>('input[type=search]');
+  if (!search) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+});

@@ -28,6 +28,7 @@ func (d *Dashboard) viewOf(f *figures, r *http.Request) view {
 	return view{
 		figures:     f.shownTo(viewer),
 		viewer:      viewer,
+		pages:       d.opts.pages(),
 		filter:      strings.ToValidUTF8(filter, ""),
 		busiest:     r.URL.Query().Get("sort") == "connections",
 		page:        number,

@@ -25,6 +25,7 @@ type figures struct {
 // Run takes a snapshot about once a second while someone looks and every few seconds otherwise,
 // until ctx ends or the dashboard is closed. It is called once.
 func (d *Dashboard) Run(ctx context.Context) {
+	defer d.feeds.close()
 	defer d.Close()
 	var m meter
 	for {
@@ -67,6 +68,7 @@ func (d *Dashboard) sample(m *meter) *figures {
 		}
 	}
 	next.verdict.Level, next.verdict.Why = judge(snapshot, next.busy)
+	next.verdict.LostClients = lostClients(snapshot, next.busy)
 	next.verdict.Since = last.verdict.Since
 	if next.verdict.Level != last.verdict.Level || next.verdict.Since.IsZero() {
 		next.verdict.Since = next.taken

@@ -21,6 +21,16 @@ type verdict struct {
 	Level level
 	Why   string // empty while it is OK
 	Since time.Time
+	// LostClients says that nobody is connected any more.
+	LostClients bool
+}
+
+// page is where more is told about it.
+func (v verdict) page() pageLink {
+	if v.LostClients {
+		return pageLink{ClosedPath, "Why they left"}
+	}
+	return pageLink{LogPath, "What happened"}
 }
 
 // A busy is when clients were connected last, and how many in the minutes before.
@@ -35,7 +45,7 @@ func judge(s Snapshot, last busy) (level, string) {
 	switch {
 	case len(s.Instances) > 0 && len(down) == len(s.Instances):
 		return levelDown, "the broker (" + s.Broker + ") can't be reached"
-	case s.Connections == 0 && !last.Until.IsZero():
+	case lostClients(s, last):
 		return levelDown, fmt.Sprintf("no client is connected; %s until %s", was(last.Connections), clock(last.Until))
 	case len(down) > 0:
 		return levelDegraded, fmt.Sprintf("%s can't reach the broker", instanceNames(down))
@@ -54,6 +64,9 @@ func judge(s Snapshot, last busy) (level, string) {
 	}
 	return levelOK, ""
 }
+
+// lostClients reports whether all clients are gone.
+func lostClients(s Snapshot, last busy) bool { return s.Connections == 0 && !last.Until.IsZero() }
 
 func was(n int) string {
 	if n == 1 {

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ const maxFilterLen = 129
 type view struct {
 	*figures
 	viewer Viewer
+	pages  []pageLink
 	filter string
 	// busiest sorts the zones by their connections; rank is the order that a stream began with.
 	busiest bool
@@ -33,6 +35,12 @@ type view struct {
 	// origin is the address that the viewer reached the server at, "http://host:port".
 	origin      string
 	keyRequired bool
+}
+
+// layout is what is around the overview.
+func (v view) layout() layout {
+	return layout{Path: Prefix, Pages: v.pages, Skip: "totals", SkipText: "the figures", Stream: v.eventsAddress(),
+		Self: v.address(Prefix, v.busiest, v.page), Viewer: v.viewer}
 }
 
 // waiting reports whether there were no figures yet at all.
@@ -63,8 +71,8 @@ func (v view) recentRows() []roomRow {
 // the page.
 func (v view) sections() []section {
 	return []section{
-		{"asof", asOf(v)},
-		{"verdict", verdictLine(v)},
+		{"asof", asOf(v.taken, v.number)},
+		{"verdict", verdictLine(v.verdict)},
 		{"notices", notices(v)},
 		{"totals", totals(v)},
 		{"welcome", welcome(v)},
@@ -103,6 +111,22 @@ func (v view) brokerReason() string {
 		}
 	}
 	return ""
+}
+
+// versionsText says how many instances have which version; empty while all have the same.
+func (v view) versionsText() string {
+	counts := map[string]int{}
+	for _, inst := range v.Instances {
+		counts[inst.Version]++
+	}
+	if len(counts) < 2 {
+		return ""
+	}
+	var texts []string
+	for _, version := range slices.SortedFunc(maps.Keys(counts), natural) {
+		texts = append(texts, fmt.Sprintf("%s on %s", version, plural(counts[version], "instance")))
+	}
+	return strings.Join(texts, ", ")
 }
 
 // missingText says what the figures lack.
@@ -215,6 +239,16 @@ func (r roomRow) screen() string {
 // filterAddress is this page with the zones of one warehouse.
 func (r roomRow) filterAddress() string {
 	return Prefix + "?filter=" + url.QueryEscape(warehouseWord+r.Warehouse)
+}
+
+// clientsAddress lists who is in the zone.
+func (r roomRow) clientsAddress() string {
+	return withQuery(ClientsPath, url.Values{"warehouse": {r.Warehouse}, "zone": {r.Zone}})
+}
+
+// listsClients reports whether there is a page of the clients.
+func (v view) listsClients() bool {
+	return slices.ContainsFunc(v.pages, func(p pageLink) bool { return p.Path == ClientsPath })
 }
 
 // A list is what a table of rooms shows.

@@ -34,9 +34,12 @@ function chromiumPath() {
   throw new Error('there is no Chromium in the PATH: install it (Debian: apt-get install chromium) or name it in CHROMIUM');
 }
 
-/** Opens a page. `complaints` collects what the console, the scripts and the security policy complain of. */
+/**
+ * Opens a page, without its service worker: what that answers can't be changed by a test. `complaints` collects what the console, the scripts and the security policy
+ * complain of.
+ */
 export async function openPage(browser, url, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1920, height: 1080 }, colorScheme: 'dark', ...options });
+  const context = await browser.newContext({ viewport: { width: 1920, height: 1080 }, colorScheme: 'dark', serviceWorkers: 'block', ...options });
   const page = await context.newPage();
   page.complaints = [];
   page.on('console', (message) => {

@@ -54,7 +54,7 @@ const open = (zone, options) => openPage(browser, `${server.url}/screen/warehous
 test('a screen without data says what to publish, and what it says works', async () => {
   const page = await open('zone-new', { viewport: { width: 1280, height: 720 } });
   await assertRoot(page, 'data-state', 'waiting');
-  await assertText(page, '#waiting-title', 'Waiting for the first update');
+  await assertText(page, '#waiting-title', 'Nobody ever published to zone-new');
   assert.equal(await page.locator('#waiting code').isVisible(), false, 'the floor is shown a command');
   await page.locator('#waiting summary').click();
   const command = await page.locator('#waiting code').innerText();

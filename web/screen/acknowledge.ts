@@ -35,8 +35,8 @@ export class Acknowledger {
     this.#send(alert).catch(() => this.#ask(this.say.notSent));
   }
 
-  async #send({ id, scope }: OpenAlert, pin?: string): Promise<void> {
-    const room = scope === 'zone' ? `${this.warehouse}/zones/${this.zone}` : this.warehouse;
+  async #send({ id, scope, zone = this.zone }: OpenAlert, pin?: string): Promise<void> {
+    const room = scope === 'zone' ? `${this.warehouse}/zones/${zone}` : this.warehouse;
     const { ok, status } = await fetch(`${base}/api/v1/warehouses/${room}/alerts/acknowledge`, {
       method: 'POST',
       headers: {

@@ -39,6 +39,11 @@ export class Format {
     return n === undefined ? '–' : this.#whole.format(n);
   }
 
+  /** -18.5: up to one decimal. */
+  decimal(n: number): string {
+    return new Intl.NumberFormat(this.#locale, { maximumFractionDigits: 1 }).format(n);
+  }
+
   /** 11.6 k, where 11,600 has no room. */
   short(n: number | undefined): string {
     const large = UNITS.find(({ from }) => n !== undefined && n >= from);
@@ -54,6 +59,13 @@ export class Format {
   /** The time of day with seconds. */
   clock(at: number): string {
     return this.#clock.format(at);
+  }
+
+  /** The minute of the day. */
+  minuteOfDay(at: number): number {
+    const parts = new Intl.DateTimeFormat('en', { hour: 'numeric', minute: 'numeric', hourCycle: 'h23', ...(this.#timeZone && { timeZone: this.#timeZone }) }).formatToParts(at);
+    const of = (type: string) => Number(parts.find((part) => part.type === type)?.value ?? 0);
+    return of('hour') * 60 + of('minute');
   }
 
   /** The time of day without seconds. */

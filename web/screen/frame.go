@@ -3,68 +3,119 @@ package screen
 import (
 	"cmp"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
 
 	"github.com/zonecast/zonecast/web/assets"
+	"github.com/zonecast/zonecast/web/base"
 	"github.com/zonecast/zonecast/web/internal/example"
 	"github.com/zonecast/zonecast/web/internal/headers"
 )
 
 // A frame is what the server knows of a screen; the figures come over the socket.
 type frame struct {
-	Warehouse, Zone string
+	Warehouse, Zone string // no zone: the whole warehouse
 	StaleAfter      time.Duration
 	Address         string // of this screen
 	Example         string
 	Style, Script   string // which stand in the page
 }
 
+// place names what the screen is of.
+func (f frame) place() string {
+	if f.Zone == "" {
+		return f.Warehouse
+	}
+	return f.Zone + " · " + f.Warehouse
+}
+
+// name is what the screen is of, until the publisher says how people call it.
+func (f frame) name() string { return cmp.Or(f.Zone, f.Warehouse) }
+
 // A problem is why there is no screen at an address.
 type problem struct {
 	Title, Text string
 	Name        string // what was asked for, shown as it is
+	Retry       int    // after how many seconds the page tries again; 0 for never
 }
 
 // A listing is what the index page knows of zones.
 type listing struct {
 	Incomplete bool
+	Query      string // that the zones were searched for
+	Total      int    // zones that there are
 	Zones      []Zone
-	Hidden     int // that did not fit
+	Hidden     int // that were found and did not fit
+	Unreadable []Unreadable
+}
+
+func (l listing) count() string {
+	if found := len(l.Zones) + l.Hidden; found < l.Total {
+		return fmt.Sprintf("%d of %d", found, l.Total)
+	}
+	return strconv.Itoa(l.Total)
 }
 
 // maxIndexRows bounds the index page.
-const maxIndexRows = 500
+const maxIndexRows = 2000
 
-func (s screens) serveIndex(w http.ResponseWriter, r *http.Request) {
+func (s *Screens) serveIndex(w http.ResponseWriter, r *http.Request) {
 	headers.Page(w.Header())
 	s.render(w, r, http.StatusOK, index(s.list(r)))
 }
 
-// list returns the zones that the sender of the request may see, in the order of their names.
-func (s screens) list(r *http.Request) listing {
+// list returns the zones that the sender of the request may see and searches for, in the order of
+// their names.
+func (s *Screens) list(r *http.Request) listing {
 	if s.Zones == nil {
 		return listing{}
 	}
 	zones, complete := s.Zones(r)
-	zones = slices.SortedFunc(slices.Values(zones), func(a, b Zone) int {
+	var unreadable []Unreadable
+	if s.Unreadable != nil {
+		unreadable = s.Unreadable(r)
+	}
+	l := listing{Unreadable: unreadable, Incomplete: !complete, Query: r.URL.Query().Get("q"), Total: len(zones)}
+	words := strings.Fields(strings.ToLower(l.Query))
+	for _, z := range zones {
+		if name := strings.ToLower(z.Warehouse + " " + z.Name); !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(name, word) }) {
+			l.Zones = append(l.Zones, z)
+		}
+	}
+	slices.SortFunc(l.Zones, func(a, b Zone) int {
 		return cmp.Or(cmp.Compare(a.Warehouse, b.Warehouse), cmp.Compare(a.Name, b.Name))
 	})
-	shown := min(len(zones), maxIndexRows)
-	return listing{Incomplete: !complete, Zones: zones[:shown], Hidden: len(zones) - shown}
+	shown := min(len(l.Zones), maxIndexRows)
+	l.Zones, l.Hidden = l.Zones[:shown], len(l.Zones)-shown
+	return l
 }
 
-func (s screens) serveProblem(w http.ResponseWriter, r *http.Request, status int, p problem) {
+// screenAddress is where a browser finds the screen of a warehouse, or of one of its zones.
+func screenAddress(ctx context.Context, names ...string) string {
+	for i, name := range names {
+		names[i] = url.PathEscape(name)
+	}
+	return base.Path(ctx, Prefix+strings.Join(names, "/"))
+}
+
+func (s *Screens) serveProblem(w http.ResponseWriter, r *http.Request, status int, p problem) {
 	headers.Page(w.Header())
+	if p.Retry > 0 {
+		w.Header().Set("Refresh", strconv.Itoa(p.Retry))
+	}
 	s.render(w, r, status, problemPage(p))
 }
 
-func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
+func (s *Screens) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
 	w.Header().Set("Vary", "Accept-Encoding")
 	packed := assets.AcceptsGzip(r)
 	if packed {
@@ -76,7 +127,7 @@ func (s screens) render(w http.ResponseWriter, r *http.Request, status int, c te
 	}
 	var err error
 	if packed {
-		zw := gzip.NewWriter(w)
+		zw, _ := gzip.NewWriterLevel(w, gzip.BestCompression) // a level that there is
 		err = errors.Join(c.Render(r.Context(), zw), zw.Close())
 	} else {
 		err = c.Render(r.Context(), w)

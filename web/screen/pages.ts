@@ -36,7 +36,7 @@ export function pageOf(alerts: OpenAlert[], now: number): Page {
   return { alerts: [...pinned, ...(pages[page] ?? [])], page: page + 1, pages: Math.max(1, pages.length) };
 }
 
-/** The lines that alerts take: a title, and a detail or who has seen to it where there is one. */
+/** The lines that alerts take: a title, and a detail or who has seen to it, or that nobody does, where there is one. */
 function lines(alerts: OpenAlert[]): number {
-  return alerts.reduce((sum, { detail, acknowledged }) => sum + (detail || acknowledged ? 2 : 1), 0);
+  return alerts.reduce((sum, { detail, acknowledged, escalated }) => sum + (detail || acknowledged || escalated ? 2 : 1), 0);
 }

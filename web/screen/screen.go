@@ -1,8 +1,11 @@
-// Package screen is the wall display of a zone: /screen/{warehouse}/{zone}. It hangs where people
-// work, is read from ten metres and runs unattended for months.
+// Package screen is the wall displays: /screen/{warehouse}/{zone} and /screen/{warehouse}. They hang
+// where people work, are read from ten metres and run unattended for months.
 //
 //	GET /screen/w1/zone-a ──▶ the page, empty ──▶ screen.js ──WebSocket /ws──▶ zone:w1:zone-a, warehouse:w1
 //	                                              (within)    SHIFT_SNAPSHOT, ZONE_UPDATE, ALERT ──▶ figures
+//	GET /screen/w1 ──▶ the page, empty ──▶ wall.js ──WebSocket /ws──▶ warehouse:w1 and its zones
+//	                                       (within)    LAYOUT ──▶ which tiles
+//	GET /screen/worker.js ──▶ the service worker, which keeps the page for when no server answers
 //
 // The server sends the frame of the page alone; all figures come over the socket, and all of them
 // are put into the page as text, never as HTML: whoever may publish must not be able to run
@@ -18,9 +21,11 @@
 package screen
 
 import (
+	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/zonecast/zonecast/web/assets"
@@ -32,16 +37,24 @@ import (
 // Prefix is the path under which the handler of [New] expects to be mounted.
 const Prefix = "/screen/"
 
-// BuildHeader tells, in each answer to /screen/{warehouse}/{zone}, which version of the page's
+// BuildHeader tells, in each answer that is a screen, which version of the page's
 // files the server has. A screen that comes back after a lost connection compares it and reloads
 // itself when it is older.
 const BuildHeader = "Zonecast-Build"
 
-// A Zone is listed on the page that leads to the screens: it has connections, or got events lately.
+// A Zone is listed on the page that leads to the screens.
 type Zone struct {
 	Warehouse   string
 	Name        string
 	Connections int
+	Published   bool // whether anything was published to it
+}
+
+// An Unreadable is a room that got events which no screen can show.
+type Unreadable struct {
+	Warehouse, Zone string // no zone: the room of the warehouse
+	Count           int
+	Last            string // what is wrong with the last one
 }
 
 // Options says what the screens work with. The zero value is fine.
@@ -50,6 +63,9 @@ type Options struct {
 	// Zones returns the zones that the index page lists for who sends the request, in any order, and
 	// whether those are all; nil lists none.
 	Zones func(*http.Request) (zones []Zone, complete bool)
+	// Unreadable returns the rooms with events that no screen can show, for who sends the request; nil
+	// for none.
+	Unreadable func(*http.Request) []Unreadable
 	// KeyRequired says that publishing needs an API key; the example on an empty screen then shows
 	// where it goes.
 	KeyRequired bool
@@ -58,33 +74,41 @@ type Options struct {
 	StaleAfter time.Duration
 }
 
-// New returns the handler for everything under [Prefix].
-func New(opts Options) http.Handler {
+// Screens is the handler for everything under [Prefix].
+type Screens struct {
+	Options
+	mux *http.ServeMux
+}
+
+// New returns the handler.
+func New(opts Options) *Screens {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	if opts.StaleAfter <= 0 {
 		opts.StaleAfter = time.Minute
 	}
-	s := screens{opts}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+Prefix+"{$}", s.serveIndex)
-	mux.HandleFunc("GET "+Prefix+"{warehouse}/{zone}", s.serveScreen)
-	mux.HandleFunc("GET "+Prefix, s.serveLost)
-	return mux
+	s := &Screens{opts, http.NewServeMux()}
+	s.mux.HandleFunc("GET "+Prefix+"{$}", s.serveIndex)
+	s.mux.HandleFunc("GET "+Prefix+"worker.js", serveWorker)
+	s.mux.HandleFunc("GET "+Prefix+"{warehouse}", s.serveScreen)
+	s.mux.HandleFunc("GET "+Prefix+"{warehouse}/{zone}", s.serveScreen)
+	s.mux.HandleFunc("GET "+Prefix, s.serveLost)
+	return s
 }
 
-type screens struct{ Options }
+func (s *Screens) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // nameShape is what the protocol allows as the name of a warehouse or a zone. The server refuses
 // others as well; this only says so to a person, before a screen goes up that can never show
 // anything.
 var nameShape = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-func (s screens) serveScreen(w http.ResponseWriter, r *http.Request) {
-	warehouse, zone := r.PathValue("warehouse"), r.PathValue("zone")
-	for _, n := range []struct{ what, name string }{{"warehouse", warehouse}, {"zone", zone}} {
-		if !nameShape.MatchString(n.name) {
+// serveScreen serves the screen of a zone, or without one that of a warehouse.
+func (s *Screens) serveScreen(w http.ResponseWriter, r *http.Request) {
+	f := frame{Warehouse: r.PathValue("warehouse"), Zone: r.PathValue("zone"), StaleAfter: s.StaleAfter}
+	for _, n := range []struct{ what, name string }{{"warehouse", f.Warehouse}, {"zone", f.Zone}} {
+		if !nameShape.MatchString(n.name) && (n.name != "" || n.what != "zone") {
 			s.serveProblem(w, r, http.StatusBadRequest, problem{
 				Title: "No " + n.what + " can have this name",
 				Text:  "A name has 1 to 64 characters of A-Z a-z 0-9 . _ - and this one does not fit:",
@@ -93,25 +117,46 @@ func (s screens) serveScreen(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	page, files := display, "screen"
+	if f.Zone == "" {
+		page, files = wall, "wall"
+	}
 	w.Header().Set(BuildHeader, assets.Build())
-	style, script := assets.Inline("screen.css", base.Of(r.Context())), assets.Inline("screen.js", base.Of(r.Context()))
+	style, script := assets.Inline(files+".css", base.Of(r.Context())), assets.Inline(files+".js", base.Of(r.Context()))
 	headers.Framed(w.Header(), script.Hash, style.Hash)
-	s.render(w, r, http.StatusOK, display(frame{
-		Warehouse:  warehouse,
-		Zone:       zone,
-		StaleAfter: s.StaleAfter,
-		Address:    example.Origin(r) + Prefix + warehouse + "/" + zone,
-		Example:    shiftExample(r, warehouse, zone, s.KeyRequired, time.Now()),
-		Style:      style.Text,
-		Script:     script.Text,
-	}))
+	f.Style, f.Script = style.Text, script.Text
+	f.Address = strings.TrimSuffix(example.Origin(r)+Prefix+f.Warehouse+"/"+f.Zone, "/")
+	f.Example = shiftExample(r, f.Warehouse, f.Zone, s.KeyRequired, time.Now())
+	s.render(w, r, http.StatusOK, page(f))
+}
+
+// serveWorker serves the service worker of all screens.
+func serveWorker(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = io.WriteString(w, assets.Inline("worker.js", base.Of(r.Context())).Text) // whoever went away gets none
 }
 
 // serveLost answers every other address under Prefix.
-func (s screens) serveLost(w http.ResponseWriter, r *http.Request) {
+func (s *Screens) serveLost(w http.ResponseWriter, r *http.Request) {
 	s.serveProblem(w, r, http.StatusNotFound, problem{
-		Title: "A screen shows one zone of one warehouse",
-		Text:  "Its address is /screen/{warehouse}/{zone}, which is not:",
+		Title: "A screen shows a warehouse or one of its zones",
+		Text:  "Its address is /screen/{warehouse} or /screen/{warehouse}/{zone}, which is not:",
 		Name:  r.URL.Path,
+		Retry: retryLost,
 	})
+}
+
+// After how many seconds a page tries again that says why there is no screen: while a new version is
+// rolled out an instance may lack what others have.
+const (
+	retryLost  = 60
+	retryError = 10
+)
+
+// ServeError answers a request for a page under [Prefix] that the server could not serve. Nobody
+// stands before a screen who could try again, so the page does.
+func (s *Screens) ServeError(w http.ResponseWriter, r *http.Request, status int, detail string) {
+	s.serveProblem(w, r, status, problem{Title: http.StatusText(status), Text: detail, Retry: retryError})
 }

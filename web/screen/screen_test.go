@@ -33,10 +33,11 @@ func TestGolden(t *testing.T) {
 	pages := map[string]templ.Component{
 		"display": display(frame{Warehouse: "warehouse-1", Zone: "zone-a", StaleAfter: time.Minute,
 			Address: "http://localhost:3001/screen/warehouse-1/zone-a", Example: "curl … 'data'"}),
-		"index": index(listing{Incomplete: true, Hidden: 7,
-			Zones: []Zone{{"warehouse-1", "zone-a", 12}, {"warehouse-1", "zone-b", 3}}}),
+		"wall": wall(frame{Warehouse: "warehouse-1", StaleAfter: time.Minute, Address: "http://localhost:3001/screen/warehouse-1"}),
+		"index": index(listing{Unreadable: []Unreadable{{"warehouse-1", "zone-a", 3, "ZONE_UPDATE: <b> is not a number"}}, Incomplete: true, Hidden: 7, Total: 20, Query: `"a`,
+			Zones: []Zone{{"warehouse-1", "zone-a", 12, true}, {"warehouse-1", "zone-b", 3, false}}}),
 		"nobody":  index(listing{}),
-		"problem": problemPage(problem{Title: "No zone can have this name", Text: "It does not fit:", Name: "<b>"}),
+		"problem": problemPage(problem{Title: "No zone can have this name", Text: "It does not fit:", Name: "<b>", Retry: 60}),
 	}
 	for name, c := range pages {
 		t.Run(name, func(t *testing.T) {
@@ -85,9 +86,10 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/screen/w1/zone-a?token=abc", 200, "zone-a"},
 		{"GET", "/screen/W_1.x/Z-9", 200, "Z-9"},
 		{"HEAD", "/screen/w1/zone-a", 200, ""},
-		{"GET", "/screen/w1", 404, "A screen shows one zone of one warehouse"},
-		{"GET", "/screen/w1/", 404, "A screen shows one zone of one warehouse"},
-		{"GET", "/screen/w1/a/b", 404, "A screen shows one zone of one warehouse"},
+		{"GET", "/screen/w1", 200, "w1"},
+		{"GET", "/screen/w%201", 400, "No warehouse can have this name"},
+		{"GET", "/screen/w1/", 404, "A screen shows a warehouse or one of its zones"},
+		{"GET", "/screen/w1/a/b", 404, "A screen shows a warehouse or one of its zones"},
 		{"GET", "/screen/w%201/a", 400, "No warehouse can have this name"},
 		{"GET", "/screen/w1/a%2Fb", 400, "No zone can have this name"},
 		{"GET", "/screen/w1/%3Cscript%3E", 400, "No zone can have this name"},
@@ -123,7 +125,7 @@ func TestFrame(t *testing.T) {
 	}
 	script, style := doc.Find("script"), doc.Find("style")
 	if got := w.Header().Get("Content-Security-Policy"); !strings.HasSuffix(got,
-		"frame-ancestors 'self'; script-src "+hashOf(script)+"; style-src "+hashOf(style)) {
+		"frame-ancestors 'self'; worker-src 'self'; script-src "+hashOf(script)+"; style-src "+hashOf(style)) {
 		t.Errorf("Content-Security-Policy: %q", got)
 	}
 	if script.Length() != 1 || style.Length() != 1 || doc.Find("[style], script[src], link[rel=stylesheet]").Length() != 0 {
@@ -141,35 +143,63 @@ func hashOf(element *goquery.Selection) string {
 
 // What a cold start loads is little: the page with all that it has, and the font.
 func TestAScreenIsThereWithNinetyKiB(t *testing.T) {
-	r := httptest.NewRequest("GET", "/screen/w1/zone-a", nil)
-	r.Header.Set("Accept-Encoding", "gzip")
-	page, font := httptest.NewRecorder(), httptest.NewRecorder()
-	New(Options{}).ServeHTTP(page, r)
-	assets.Handler().ServeHTTP(font, httptest.NewRequest("GET", assets.Path("plex-latin.woff2"), nil))
-	if n := page.Body.Len() + font.Body.Len(); page.Header().Get("Content-Encoding") != "gzip" || n > 90<<10 {
-		t.Errorf("%d bytes, of which the page has %d", n, page.Body.Len())
+	for _, path := range []string{"/screen/w1/zone-a", "/screen/w1"} {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Header.Set("Accept-Encoding", "gzip")
+		page, font := httptest.NewRecorder(), httptest.NewRecorder()
+		New(Options{}).ServeHTTP(page, r)
+		assets.Handler().ServeHTTP(font, httptest.NewRequest("GET", assets.Path("plex-latin.woff2"), nil))
+		if n := page.Body.Len() + font.Body.Len(); page.Header().Get("Content-Encoding") != "gzip" || n > 90<<10 {
+			t.Errorf("%s: %d bytes, of which the page has %d", path, n, page.Body.Len())
+		}
 	}
 }
 
-// Every place that view.ts writes to has to be there: it looks them up by these names.
+// The service worker is a script of its own, which browsers look at each time.
+func TestTheServiceWorkerIsServed(t *testing.T) {
+	w, _ := ask(t, Options{}, "GET", "/screen/worker.js")
+	if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/javascript") || w.Header().Get("Cache-Control") != "no-cache" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+// What a server could not serve is a page that tries again: nobody stands there who could.
+func TestAnErrorIsAPageThatTriesAgain(t *testing.T) {
+	w := httptest.NewRecorder()
+	New(Options{}).ServeError(w, httptest.NewRequest("GET", "/screen/w1/zone-a", nil), 503, "wait <a> moment")
+	if w.Code != 503 || w.Header().Get("Refresh") != "10" || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") ||
+		!strings.Contains(w.Body.String(), "wait &lt;a&gt; moment") {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+}
+
+// Every place that a program writes to has to be in its page: it looks them up by these names.
 func TestFrameHasThePlacesOfTheProgram(t *testing.T) {
-	source, err := os.ReadFile("view.ts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, doc := ask(t, Options{}, "GET", "/screen/w1/zone-a")
-	names := regexp.MustCompile(`(?:place|write|set)\('([a-z-]+)'`).FindAllStringSubmatch(string(source), -1)
-	if len(names) < 20 {
-		t.Fatalf("only %d places found in view.ts", len(names))
-	}
-	for _, m := range names {
-		if doc.Find("#"+m[1]).Length() != 1 {
-			t.Errorf("view.ts writes to #%s, which the page lacks", m[1])
+	for path, programs := range map[string][]string{
+		"/screen/w1/zone-a": {"view.ts", "alerts-panel.ts", "page.ts", "nearest.ts"},
+		"/screen/w1":        {"wall-view.ts", "alerts-panel.ts", "page.ts"},
+	} {
+		_, doc := ask(t, Options{}, "GET", path)
+		found := 0
+		for _, program := range programs {
+			source, err := os.ReadFile(program)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(`(?:place|write|set|#number)\('([a-z-]+)'`).FindAllStringSubmatch(string(source), -1) {
+				found++
+				if doc.Find("#"+m[1]).Length() != 1 {
+					t.Errorf("%s writes to #%s, which %s lacks", program, m[1], path)
+				}
+			}
 		}
-	}
-	for _, severity := range []string{"critical", "warning", "info"} {
-		if doc.Find("template#alert-"+severity).Length() != 1 {
-			t.Errorf("no template for %s alerts", severity)
+		if found < 10 {
+			t.Errorf("only %d places found in %v", found, programs)
+		}
+		for _, severity := range []string{"critical", "warning", "info"} {
+			if doc.Find("template#alert-"+severity).Length() != 1 {
+				t.Errorf("%s: no template for %s alerts", path, severity)
+			}
 		}
 	}
 }
@@ -200,25 +230,28 @@ func TestExamplePublishesAShiftThatRuns(t *testing.T) {
 func TestIndex(t *testing.T) {
 	var many []Zone
 	for i := range maxIndexRows + 7 {
-		many = append(many, Zone{"w", fmt.Sprintf("zone-%03d", i), 1})
+		many = append(many, Zone{"w", fmt.Sprintf("zone-%04d", i), 1, true})
 	}
 	tests := []struct {
 		name     string
+		query    string
 		give     []Zone
 		complete bool
 		wantRows int
 		wantMore string
 		wantNote bool
 	}{
-		{"nobody is connected", nil, true, 0, "", false},
-		{"in order", []Zone{{"w2", "a", 1}, {"w1", "b", 2}, {"w1", "a", 3}}, true, 3, "", false},
-		{"too many", many, true, maxIndexRows, "and 7 more", false},
-		{"not everyone answered", []Zone{{"w1", "a", 1}}, false, 1, "", true},
+		{"nobody is connected", "", nil, true, 0, "", false},
+		{"in order", "", []Zone{{"w2", "a", 1, true}, {"w1", "b", 2, true}, {"w1", "a", 3, false}}, true, 3, "", false},
+		{"too many", "", many, true, maxIndexRows, "and 7 more: type a part of the name, and Enter", false},
+		{"one of many", "W+2006", many, true, 1, "", false},
+		{"none of many", "nothing", many, true, 0, "", false},
+		{"not everyone answered", "", []Zone{{"w1", "a", 1, true}}, false, 1, "", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			list := func(*http.Request) ([]Zone, bool) { return tt.give, tt.complete }
-			_, doc := ask(t, Options{Zones: list}, "GET", "/screen/")
+			_, doc := ask(t, Options{Zones: list}, "GET", "/screen/?q="+tt.query)
 			if n := doc.Find("tbody tr").Length(); n != tt.wantRows {
 				t.Errorf("%d rows, want %d", n, tt.wantRows)
 			}

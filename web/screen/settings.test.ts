@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { settings } from './settings.js';
+import { isWithin, settings } from './settings.js';
 
 it.each([
   ['nothing', '', ['fr-FR', 'de-AT', 'en-US'], { language: 'de', locale: 'de-AT', mistakes: [] }],
@@ -29,4 +29,12 @@ it.each([
   ],
 ])('the address of a screen sets how it looks: %s', (_, search, languages, want) => {
   expect(settings(search, languages)).toEqual(want);
+});
+
+it('night is a span of the day, which may include midnight', () => {
+  const { night = [0, 0], mistakes } = settings('?night=22:00-06:30&dim=0.3', ['en']);
+  expect([night, mistakes]).toEqual([[1320, 390], []]);
+  expect([1319, 1320, 1439, 0, 389, 390].map((minute) => isWithin(night, minute))).toEqual([false, true, true, true, true, false]);
+  expect([539, 540, 1079, 1080].map((minute) => isWithin([540, 1080], minute))).toEqual([false, true, true, false]);
+  expect(settings('?night=25:00-06:00', ['en']).mistakes).toHaveLength(1);
 });

@@ -13,6 +13,12 @@ export interface Settings {
   staleAfter?: number;
   /** After how long an alert stands out that nobody has seen to, in milliseconds. */
   escalateAfter?: number;
+  /** When the display is darker, in minutes of the day at the warehouse: from, to. */
+  night?: readonly [number, number];
+  /** How bright it is then, from 0 to 1. */
+  dim?: number;
+  /** Which of the walls of a layout is shown. */
+  wall?: string;
   /** What was not understood, for the console. */
   mistakes: string[];
 }
@@ -37,6 +43,9 @@ export function settings(search: string, languages: readonly string[]): Settings
   const scale = read('scale', between(0.5, 3), 'a number from 0.5 to 3');
   const stale = read('stale', between(1, 86_400), 'a number of seconds from 1 to 86400');
   const escalate = read('escalate', between(1, 1440), 'a number of minutes from 1 to 1440');
+  const night = read('night', hours, 'the hours of the night, like 22:00-06:00');
+  const dim = read('dim', between(0.1, 1), 'a number from 0.1 to 1');
+  const wall = query.get('wall');
   return {
     language,
     locale: languages.find((tag) => known(tag) === language) ?? (language === 'de' ? 'de-DE' : 'en-GB'),
@@ -45,8 +54,23 @@ export function settings(search: string, languages: readonly string[]): Settings
     ...(scale && { scale }),
     ...(stale && { staleAfter: stale * 1000 }),
     ...(escalate && { escalateAfter: escalate * 60_000 }),
+    ...(night && { night }),
+    ...(dim && { dim }),
+    ...(wall && { wall }),
     mistakes,
   };
+}
+
+/** Reads 22:00-06:00 as minutes of the day. */
+function hours(text: string): [number, number] | undefined {
+  const [, fromHour, fromMinute, toHour, toMinute] = (/^(\d{1,2}):(\d\d)-(\d{1,2}):(\d\d)$/.exec(text) ?? []).map(Number);
+  if (fromHour === undefined || fromMinute === undefined || toHour === undefined || toMinute === undefined) return undefined;
+  return fromHour < 24 && toHour < 24 && fromMinute < 60 && toMinute < 60 ? [fromHour * 60 + fromMinute, toHour * 60 + toMinute] : undefined;
+}
+
+/** Whether a minute of the day is in a span of them, which may include midnight. */
+export function isWithin([from, to]: readonly [number, number], minute: number): boolean {
+  return from <= to ? minute >= from && minute < to : minute >= from || minute < to;
 }
 
 function known(tag: string): Language | undefined {

@@ -1,53 +1,29 @@
+import { type AlertsOptions, AlertsPanel } from './alerts-panel.js';
+import { place, set, write } from './dom.js';
 import { fit } from './fit.js';
-import { age, type Format, minutes } from './format.js';
-import { pageOf } from './pages.js';
+import { type Format, minutes } from './format.js';
 import { level, progress } from './progress.js';
-import type { Refusal } from './refusal.js';
-import type { Status } from './status.js';
-import type { PageWord, Words } from './words.js';
-import type { OpenAlert, Zone } from './zone.js';
+import type { Words } from './words.js';
+import type { Zone } from './zone.js';
 
 /**
  * Puts the zone into the page. All that was published goes in as text or as a number, never as HTML; the shapes are those
  * of the page's own templates.
  */
 export class View {
-  readonly #page = document.documentElement;
-  /** What the alerts in the page show, to leave them alone while nothing changes. */
-  #shownAlerts = '';
-  /** The alerts that were said to those who hear the page. */
-  #said = new Set<string>();
-  #headline = '';
-  #name: string;
-  #critical = 0;
+  /** What people call the zone. */
+  name: string;
+  /** How many critical alerts are open. */
+  critical = 0;
+  readonly #alerts: AlertsPanel;
+  readonly say: Words;
+  readonly format: Format;
 
-  constructor(
-    zoneName: string,
-    private readonly say: Words,
-    private readonly format: Format,
-    private readonly acknowledge: (alert: OpenAlert) => void,
-    /** For how long an alert may be open before it is made to stand out, if nobody has seen to it. In milliseconds. */
-    private readonly escalateAfter: number,
-  ) {
-    this.#name = zoneName;
-    for (const root of [document, ...[...document.querySelectorAll('template')].map(({ content }) => content)])
-      for (const element of root.querySelectorAll<HTMLElement>('[data-word]'))
-        element.textContent = say[element.dataset.word as PageWord];
-    place('alerts-panel').setAttribute('aria-label', say.openAlerts);
-  }
-
-  status({ state, headline, detail }: Status): void {
-    if (this.#page.dataset.state !== state) this.#page.dataset.state = state;
-    write('status-headline', headline);
-    write('status-detail', detail);
-    this.#headline = state === 'live' ? '' : headline;
-    this.#title();
-  }
-
-  /** The style sheet shows it in the state `refused`. */
-  refusal({ title, reason }: Refusal): void {
-    write('refused-title', title);
-    write('refused-reason', reason);
+  constructor(zoneName: string, options: AlertsOptions) {
+    this.name = zoneName;
+    this.say = options.say;
+    this.format = options.format;
+    this.#alerts = new AlertsPanel(options);
   }
 
   /** Shows the zone as it is at this time of the server, in ms since 1970. */
@@ -57,20 +33,14 @@ export class View {
     write('clock', this.format.hour(now));
     place('board').hidden = !known;
     place('waiting').hidden = known;
-    this.#alerts(zone, now);
+    this.critical = this.#alerts.show(zone.alerts, zone.doubtful, now);
     if (!known) return;
-    this.#name = zone.plan.name ?? this.#name;
-    write('name', this.#name);
+    this.name = zone.plan.name ?? this.name;
+    write('name', this.name);
     this.#rate(zone);
     this.#shift(zone, now);
     this.#number('orders', zone.figures.ordersOpen);
     this.#number('workers', zone.figures.workers);
-  }
-
-  #title(): void {
-    const alarm = this.#critical > 0 ? `⚠ ${this.#critical} ${this.say.critical}` : '';
-    const title = [this.#headline, alarm, this.#name].filter(Boolean).join(' · ');
-    if (document.title !== title) document.title = title;
   }
 
   #number(id: string, n: number | undefined): void {
@@ -127,77 +97,4 @@ export class View {
     if (ahead === 0) return this.say.onPlan;
     return ahead > 0 ? this.say.ahead(this.format.whole(ahead)) : this.say.behind(this.format.whole(-ahead));
   }
-
-  #alerts({ alerts: all, doubtful }: Zone, now: number): void {
-    const { format, say } = this;
-    const alerts = all.filter(({ expiresAt = Infinity }) => expiresAt > now);
-    const critical = alerts.filter(({ severity }) => severity === 'critical').length;
-    const { alerts: shown, page, pages } = pageOf(alerts, now);
-    const state = JSON.stringify(shown);
-    if (state !== this.#shownAlerts) {
-      this.#shownAlerts = state;
-      place('alerts').replaceChildren(...shown.map(alertItem));
-      [...place('alerts').querySelectorAll('button')].forEach((button, i) => {
-        const alert = shown[i];
-        if (alert) button.addEventListener('click', () => this.acknowledge(alert));
-      });
-    }
-    this.#critical = critical;
-    this.#page.toggleAttribute('data-critical', critical > 0);
-    place('alerts-panel').hidden = alerts.length === 0 && doubtful.size === 0;
-    [...place('alerts').children].forEach((item, i) => {
-      const { raisedAt, acknowledged } = shown[i] ?? {};
-      fill(item, 'since', raisedAt === undefined ? '' : say.since(age(now - raisedAt)));
-      fill(item, 'seen', acknowledged ? say.seen(acknowledged.by, acknowledged.at === undefined ? '' : format.hour(acknowledged.at)) : '');
-      item.classList.toggle('acknowledged', acknowledged !== undefined);
-      item.classList.toggle('escalated', !acknowledged && raisedAt !== undefined && now - raisedAt >= this.escalateAfter);
-    });
-    write('alerts-more', pages > 1 ? `${say.counted(format.whole(alerts.length), format.whole(critical))} · ${say.page(page, pages)}` : '');
-    write('alerts-doubt', doubtful.has('zone') ? say.doubt : doubtful.has('warehouse') ? say.doubtBuilding : '');
-    this.#announce(alerts);
-    this.#title();
-  }
-
-  /** Says each alert once, to those who hear the page, however often its page comes round. */
-  #announce(alerts: OpenAlert[]): void {
-    const keys = new Set(alerts.map(({ id, severity }) => `${severity} ${id}`));
-    const fresh = alerts.filter(({ id, severity }) => !this.#said.has(`${severity} ${id}`));
-    this.#said = keys;
-    if (fresh.length > 0) write('alerts-said', fresh.map(({ severity, title }) => `${this.say[severity]}: ${title}`).slice(0, 3).join('. '));
-  }
-}
-
-function alertItem({ severity, title, detail }: OpenAlert): Node {
-  const template = place(`alert-${severity}`) as HTMLTemplateElement;
-  const item = template.content.cloneNode(true) as DocumentFragment;
-  fill(item, 'title', title);
-  fill(item, 'detail', detail);
-  return item;
-}
-
-function fill(item: ParentNode, part: string, text: string): void {
-  const element = item.querySelector(`.${part}`);
-  if (element && element.textContent !== text) element.textContent = text;
-}
-
-/** The elements are looked up once: the page's frame never changes. */
-const places = new Map<string, HTMLElement>();
-
-function place(id: string): HTMLElement {
-  let element = places.get(id);
-  if (!element) {
-    element = document.getElementById(id) ?? undefined;
-    if (!element) throw new Error(`the page has no element #${id}`);
-    places.set(id, element);
-  }
-  return element;
-}
-
-function write(id: string, text: string): void {
-  const element = place(id);
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function set(id: string, attribute: string, value: string): void {
-  place(id).setAttribute(attribute, value);
 }

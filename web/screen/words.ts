@@ -19,6 +19,9 @@ const en = {
   cancel: 'Cancel',
   waitingTitle: 'Waiting for the first update',
   waitingText: 'Nobody has published anything for this zone yet. The figures appear here as soon as somebody does.',
+  waitingKnown: 'The figures appear here with the next update.',
+  neverTitle: (zone: string) => `Nobody ever published to ${zone}`,
+  nearest: 'Zones with a similar name:',
   askForHelp: 'Ask whoever set this screen up: its address needs a valid token for this warehouse.',
   // Why there is nothing to see.
   needsToken: 'This screen needs a token',
@@ -57,13 +60,14 @@ const en = {
   // The alerts.
   since: (age: string) => `for ${age}`,
   seen: (by: string, at: string) => ['seen', by && `by ${by}`, at].filter(Boolean).join(' '),
+  escalated: 'nobody sees to it',
   wrongPin: 'This PIN is not known',
   manyPins: 'Too many wrong PINs: wait a minute',
   notSent: 'The server did not take it: try again',
   counted: (open: string, critical: string) => `${open} alerts open, ${critical} critical`,
   page: (page: number, pages: number) => `${page}/${pages}`,
-  doubt: 'Messages were missed: an alert may be lacking here, or may have ended',
-  doubtBuilding: 'Messages were missed: an alert of the whole building may be lacking here, or may have ended',
+  doubt: 'Messages were missed: alerts may be lacking, or over',
+  doubtBuilding: 'Messages were missed: an alert of the whole building may be lacking, or over',
 };
 
 const de: typeof en = {
@@ -83,6 +87,9 @@ const de: typeof en = {
   cancel: 'Abbrechen',
   waitingTitle: 'Wartet auf die erste Nachricht',
   waitingText: 'Für diesen Bereich wurde noch nichts gemeldet. Die Zahlen erscheinen hier, sobald es so weit ist.',
+  waitingKnown: 'Die Zahlen erscheinen hier mit der nächsten Nachricht.',
+  neverTitle: (zone) => `Für ${zone} wurde noch nie etwas gemeldet`,
+  nearest: 'Bereiche mit ähnlichem Namen:',
   askForHelp: 'Bitte wenden Sie sich an die Technik: die Adresse dieser Anzeige braucht ein gültiges Token für dieses Lager.',
   needsToken: 'Diese Anzeige braucht ein Token',
   badToken: 'Dieses Token ist nicht gültig',
@@ -117,13 +124,14 @@ const de: typeof en = {
   next: (at) => `, nächste ${at}`,
   since: (age) => `seit ${age}`,
   seen: (by, at) => ['gesehen', by && `von ${by}`, at].filter(Boolean).join(' '),
+  escalated: 'niemand kümmert sich',
   wrongPin: 'Diese PIN ist nicht bekannt',
   manyPins: 'Zu viele falsche PINs: bitte eine Minute warten',
   notSent: 'Der Server hat es nicht angenommen: noch einmal versuchen',
   counted: (open, critical) => `${open} Meldungen offen, ${critical} kritisch`,
   page: (page, pages) => `${page}/${pages}`,
-  doubt: 'Nachrichten fehlen: hier kann eine Meldung fehlen oder schon beendet sein',
-  doubtBuilding: 'Nachrichten fehlen: eine Meldung für das ganze Gebäude kann fehlen oder schon beendet sein',
+  doubt: 'Nachrichten fehlen: Meldungen können fehlen oder beendet sein',
+  doubtBuilding: 'Nachrichten fehlen: eine Meldung für das ganze Gebäude kann fehlen oder beendet sein',
 };
 
 export type Words = typeof en;

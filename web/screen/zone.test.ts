@@ -164,4 +164,17 @@ describe('Zone', () => {
     zone.apply('ALERT_ACKNOWLEDGED', 'zone', 'nonsense', 7);
     expect(seen()).toEqual(['7 –']);
   });
+
+  it('an alert that the server escalated comes before its likes, until someone sees to it', () => {
+    const zone = new Zone();
+    zone.apply('ALERT', 'zone', alert('old', 'warning', DAY), DAY);
+    zone.apply('ALERT', 'zone', alert('late', 'warning', DAY + 1), DAY);
+    zone.apply('ALERT_ESCALATED', 'zone', { id: 'late', at: DAY + 2 }, DAY);
+    expect(zone.alerts.map(({ id, escalated }) => [id, escalated])).toEqual([['late', true], ['old', undefined]]);
+    zone.apply('ALERT_ACKNOWLEDGED', 'zone', { id: 'late', by: 'Anna' }, DAY);
+    expect(zone.alerts.map(({ id, escalated }) => [id, escalated])).toEqual([['old', undefined], ['late', undefined]]);
+    zone.apply('ALERT', 'zone', { id: 'late', cleared: true }, DAY);
+    zone.apply('ALERT', 'zone', alert('late', 'warning', DAY + 3), DAY);
+    expect(zone.alerts.map(({ id, escalated }) => [id, escalated])).toEqual([['old', undefined], ['late', undefined]]);
+  });
 });

@@ -6,7 +6,15 @@ import { Trend } from './trend.js';
 export type Scope = 'zone' | 'warehouse';
 
 /** An alert that is open, and who has seen to it. */
-export type OpenAlert = Alert & { scope: Scope; acknowledged?: Acknowledgement };
+export type OpenAlert = Alert & {
+  scope: Scope;
+  /** Its zone, by its name and as people call it; of a screen that shows several. */
+  zone?: string;
+  where?: string;
+  acknowledged?: Acknowledgement;
+  /** Nobody has seen to it for too long, the server says. */
+  escalated?: boolean;
+};
 
 /** How many open alerts are kept of each scope; the least important go first. */
 const MAX_OPEN = 1000;
@@ -35,11 +43,13 @@ export class Zone {
   readonly #open: Record<Scope, Map<string, Alert>> = { zone: new Map(), warehouse: new Map() };
   /** May come before their alerts, which a publisher may have told of again since. */
   readonly #acknowledged: Record<Scope, Map<string, Acknowledgement>> = { zone: new Map(), warehouse: new Map() };
+  readonly #escalated: Record<Scope, Map<string, Acknowledgement>> = { zone: new Map(), warehouse: new Map() };
 
   /** Takes an event in; `time` is when the server accepted it. */
   apply(event: string, scope: Scope, data: unknown, time: number): void {
     if (event === 'ALERT') this.#alert(scope, data);
-    else if (event === 'ALERT_ACKNOWLEDGED') this.#acknowledge(scope, data, time);
+    else if (event === 'ALERT_ACKNOWLEDGED') noteIn(this.#acknowledged[scope], data, time);
+    else if (event === 'ALERT_ESCALATED') noteIn(this.#escalated[scope], data, time);
     else if (event === 'SHIFT_SNAPSHOT') this.#snapshot(scope, data, time);
     else if (event === 'ZONE_UPDATE' && scope === 'zone') this.#update(data, time);
   }
@@ -62,7 +72,7 @@ export class Zone {
   #of(scope: Scope): OpenAlert[] {
     return [...this.#open[scope].values()].map((alert) => {
       const acknowledged = this.#acknowledged[scope].get(alert.id);
-      return { ...alert, scope, ...(acknowledged && { acknowledged }) };
+      return { ...alert, scope, ...(acknowledged && { acknowledged }), ...(!acknowledged && this.#escalated[scope].has(alert.id) && { escalated: true }) };
     });
   }
 
@@ -72,8 +82,8 @@ export class Zone {
     if (snapshot.alerts) {
       this.#open[scope].clear();
       for (const alert of snapshot.alerts) this.#note(scope, alert);
-      for (const id of this.#acknowledged[scope].keys())
-        if (!this.#open[scope].has(id)) this.#acknowledged[scope].delete(id);
+      for (const noted of [this.#acknowledged[scope], this.#escalated[scope]])
+        for (const id of noted.keys()) if (!this.#open[scope].has(id)) noted.delete(id);
       this.doubtful.delete(scope);
     }
     if (scope === 'warehouse') return; // its figures are those of the building
@@ -102,18 +112,12 @@ export class Zone {
     if (alert) this.#note(scope, alert);
   }
 
-  #acknowledge(scope: Scope, data: unknown, time: number): void {
-    const acknowledgement = readAcknowledgement(data);
-    const known = this.#acknowledged[scope];
-    if (!acknowledgement || (known.size >= MAX_OPEN && !known.has(acknowledgement.id))) return;
-    known.set(acknowledgement.id, { at: time, ...acknowledgement });
-  }
-
   #note(scope: Scope, alert: Alert): void {
     const open = this.#open[scope];
     if (alert.cleared) {
       open.delete(alert.id);
       this.#acknowledged[scope].delete(alert.id);
+      this.#escalated[scope].delete(alert.id);
       return;
     }
     open.set(alert.id, alert);
@@ -123,10 +127,17 @@ export class Zone {
   }
 }
 
-function byImportance(a: Partial<OpenAlert> & Alert, b: Partial<OpenAlert> & Alert): number {
+/** Keeps what was told of an alert, by its id. */
+function noteIn(known: Map<string, Acknowledgement>, data: unknown, time: number): void {
+  const told = readAcknowledgement(data);
+  if (told && (known.size < MAX_OPEN || known.has(told.id))) known.set(told.id, { at: time, ...told });
+}
+
+export function byImportance(a: Partial<OpenAlert> & Alert, b: Partial<OpenAlert> & Alert): number {
   return (
     RANK[a.severity] - RANK[b.severity] ||
     b.priority - a.priority ||
+    Number(b.escalated ?? false) - Number(a.escalated ?? false) ||
     Number(a.acknowledged !== undefined) - Number(b.acknowledged !== undefined) ||
     (a.raisedAt ?? Infinity) - (b.raisedAt ?? Infinity) ||
     (a.id < b.id ? -1 : 1)

@@ -47,7 +47,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "stack: %v (see stack --help)\n", err)
 		os.Exit(2)
 	}
-	interrupted, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	interrupted, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // also when its terminal goes
 	err := run(interrupted, restore, f)
 	restore()
 	if err == nil {

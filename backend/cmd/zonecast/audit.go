@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
 	"github.com/zonecast/zonecast/backend/internal/audit"
+	"github.com/zonecast/zonecast/backend/internal/incidents"
 	"github.com/zonecast/zonecast/web/dashboard"
 )
 
@@ -22,6 +24,7 @@ func (s *server) recordReload(setting string, err error) {
 		e.Result, e.Detail = audit.Failed, err.Error()
 	}
 	s.audit.Record(e)
+	s.incidents.Record(incidents.Incident{Kind: incidents.Settings, Detail: strings.TrimSpace(setting + " " + e.Result + " " + e.Detail)})
 }
 
 // addAudit has what goes through the routes recorded.

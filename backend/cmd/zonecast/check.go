@@ -23,7 +23,11 @@ func (c *checkCommand) checkNamed() error {
 	options := c.AuthOptions()
 	err := options.CheckFiles()
 	if c.RedisURL != "" {
-		if wrong := redisconn.Check(redisOptions(&c.Config, nil)); wrong != nil {
+		o := redisOptions(&c.Config, nil)
+		if o.CertFile == "" || o.KeyFile == "" {
+			o.CertFile, o.KeyFile = "", "" // Config.Check reports one without the other
+		}
+		if wrong := redisconn.Check(o); wrong != nil {
 			err = errors.Join(err, fmt.Errorf("REDIS_URL: %w", wrong))
 		}
 	}

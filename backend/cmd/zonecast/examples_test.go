@@ -18,28 +18,46 @@ func TestExamplesPublish(t *testing.T) {
 	s := serving(t, "--publish-keys="+key)
 	testkit.NeedProgram(t, "curl", "python3")
 	folder := filepath.Join("..", "..", "..", "docs", "examples")
-	for _, words := range [][]string{{"sh", "publish.sh"}, {"python3", "publish.py"}, {"java", "Publish.java"}, {"php", "publish.php"}} {
-		if _, err := exec.LookPath(words[0]); err != nil {
-			t.Logf("%s is not run: %v", words[1], err)
+	program := filepath.Join(t.TempDir(), "publish.exe")
+	for _, example := range []struct {
+		file         string
+		compile, run []string
+	}{
+		{"publish.sh", nil, []string{"sh", "publish.sh"}},
+		{"publish.py", nil, []string{"python3", "publish.py"}},
+		{"Publish.java", nil, []string{"java", "Publish.java"}},
+		{"publish.php", nil, []string{"php", "publish.php"}},
+		{"Publish.cs", []string{"mcs", "-r:System.Net.Http", "-out:" + program, "Publish.cs"}, []string{"mono", program}},
+	} {
+		if _, err := exec.LookPath(example.run[0]); err != nil {
+			t.Logf("%s is not run: %v", example.file, err)
 			continue
 		}
-		publish := func(key string) (string, error) {
-			command := exec.Command(words[0], words[1:]...)
+		if example.compile != nil {
+			command := exec.Command(example.compile[0], example.compile[1:]...)
 			command.Dir = folder
-			command.Env = append(os.Environ(), "ZONECAST_URL="+s.url(), "PUBLISH_KEY="+key, "EVENT_ID="+words[1])
+			if output, err := command.CombinedOutput(); err != nil {
+				t.Errorf("%s does not compile: %v\n%s", example.file, err, output)
+				continue
+			}
+		}
+		publish := func(key string) (string, error) {
+			command := exec.Command(example.run[0], example.run[1:]...)
+			command.Dir = folder
+			command.Env = append(os.Environ(), "ZONECAST_URL="+s.url(), "PUBLISH_KEY="+key, "EVENT_ID="+example.file)
 			output, err := command.CombinedOutput()
 			return string(output), err
 		}
 		var first, second struct{ Room, Offset string }
 		output, err := publish(key)
 		if json.Unmarshal([]byte(output), &first) != nil || err != nil || first.Room != "zone:warehouse-1:zone-a" {
-			t.Errorf("%s prints %s, %v", words[1], output, err)
+			t.Errorf("%s prints %s, %v", example.file, output, err)
 		}
 		if output, err = publish(key); json.Unmarshal([]byte(output), &second) != nil || second != first {
-			t.Errorf("%s prints %s the second time, %v; want %v again", words[1], output, err, first)
+			t.Errorf("%s prints %s the second time, %v; want %v again", example.file, output, err, first)
 		}
 		if output, err = publish("another-key-than-that"); err == nil || !strings.Contains(output, `"status":401`) {
-			t.Errorf("%s with a wrong key prints %s, %v", words[1], output, err)
+			t.Errorf("%s with a wrong key prints %s, %v", example.file, output, err)
 		}
 	}
 }

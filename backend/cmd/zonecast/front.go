@@ -50,7 +50,7 @@ func (s *server) bounded(list, flag string, o edge.Options) (l net.Listener, sys
 		return nil, nil, err
 	}
 	o.SendBufferBytes, o.UserTimeout = s.config.SendBufferBytes, s.config.HeartbeatInterval+s.config.PongTimeout
-	o.Refused = s.metrics.RefuseConnection
+	o.Refused = s.refuse
 	bounded := edge.Listen(&acceptLogger{Listener: join(system), log: s.log, failed: s.metrics.AcceptFailures}, o)
 	s.edges = append(s.edges, bounded)
 	return bounded, system, nil
@@ -104,7 +104,7 @@ func (s *server) newFront(h http.Handler, place access.Place) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	front := &http.Server{Handler: body.Timed(h), Protocols: protocols, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 48 << 10, ErrorLog: httpLog(s.log, s.metrics.RefuseConnection),
+		MaxHeaderBytes: 48 << 10, ErrorLog: httpLog(s.log, s.refuse),
 		BaseContext: func(net.Listener) context.Context { return place.In(context.Background()) },
 		HTTP2:       &http.HTTP2Config{SendPingTimeout: s.config.HeartbeatInterval, PingTimeout: s.config.PongTimeout, WriteByteTimeout: answerTimeout}}
 	if s.certs == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/closures"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/rebalance"
@@ -36,6 +37,7 @@ func (s *server) newRevocations(store revocation.Store) *revocation.Service {
 
 // answer answers the questions of other instances.
 func (s *server) answer(connections *connadmin.Handler) cluster.Answerer {
+	ended := &closures.Handler{Ring: s.closures, Sessions: s.hub.Sessions, Next: connections.Answer}
 	return func(ctx context.Context, q cluster.Question) (any, error) {
 		if q.Kind == revocation.Kind {
 			return s.revocations.Answer(ctx, q)
@@ -43,6 +45,6 @@ func (s *server) answer(connections *connadmin.Handler) cluster.Answerer {
 		if q.Kind == rebalance.Kind {
 			return s.balancer.Start(), nil
 		}
-		return connections.Answer(ctx, q)
+		return ended.Answer(ctx, q)
 	}
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/incidents"
 )
 
 // A publishRejecter is a broker that keeps its messages in this process: it refuses publications
@@ -37,6 +39,7 @@ func (s *server) leave(ctx context.Context) error {
 	}
 	s.log.Info("leaving: not ready any more", "why", why, "connections", s.hub.Connections(), "serving_for", delay)
 	s.readiness.Leave()
+	s.incidents.Record(incidents.Incident{Kind: incidents.DrainBegun, Detail: fmt.Sprintf("%d clients, %s", s.hub.Connections(), why)})
 	time.Sleep(delay) // a second signal ends the process
 
 	if b, ok := s.broker.(publishRejecter); ok {
@@ -57,6 +60,8 @@ func (s *server) leave(ctx context.Context) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		s.log.Warn("requests were still under way at the end of the drain time, and were cut off")
 	}
+	s.incidents.Record(incidents.Incident{Kind: incidents.Left, Lasted: time.Since(began).Milliseconds(),
+		Detail: fmt.Sprintf("%d clients were sent elsewhere, %d cut off", moved, cut)})
 	s.log.Info("left", "why", why, "moved", moved, "cut", cut, "after", time.Since(began).Round(time.Millisecond))
 	return err
 }

@@ -59,7 +59,7 @@ func (s *server) queuedBytes() []int {
 
 // places is how many connections are in the rooms of each warehouse and zone.
 func (s *server) places() map[metrics.Place]int {
-	census := s.census.get()
+	census := s.census.Get()
 	all := make(map[metrics.Place]int, len(census.Warehouses)+len(census.Zones))
 	for warehouse, n := range census.Warehouses {
 		all[metrics.Place{Warehouse: warehouse}] = n

@@ -26,9 +26,9 @@ func TestCheckFindsWhatIsWrongInWhatSettingsName(t *testing.T) {
 		{"--settings-file=" + damaged, "SETTINGS_FILE: " + damaged + ", line 1 is not NAME=VALUE"},
 		{"--redis-url=localhost", "REDIS_URL: the URL is not one of Redis"},
 		{"--redis-url=redis://127.0.0.1:1 --redis-ca-file=" + missing, "REDIS_URL: certificates are given, but the URL does not ask for TLS"},
-		{"--redis-url=rediss://127.0.0.1:1 --redis-ca-file=" + missing, "read the certificates to trust: open " + missing},
+		{"--redis-url=rediss://127.0.0.1:1 --redis-ca-file=" + missing, "REDIS_CA_FILE: open " + missing},
 		{"--redis-url=rediss://127.0.0.1:1 --redis-ca-file=" + damaged, damaged + " holds no certificate in PEM form"},
-		{"--redis-url=rediss://127.0.0.1:1 --redis-cert-file=" + damaged + " --redis-key-file=" + damaged, "read the certificate to show to Redis"},
+		{"--redis-url=rediss://127.0.0.1:1 --redis-cert-file=" + damaged + " --redis-key-file=" + damaged, "REDIS_CERT_FILE, REDIS_KEY_FILE: "},
 		{"--audit-log=" + folder, "AUDIT_LOG " + folder + " is no regular file"},
 		{"--tls-cert-file=" + damaged + " --tls-key-file=" + damaged, "TLS_CERT_FILE"},
 	} {

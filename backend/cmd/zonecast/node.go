@@ -2,19 +2,17 @@ package main
 
 import (
 	"cmp"
-	"net/http"
 	"slices"
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/web/dashboard"
-	"github.com/zonecast/zonecast/web/screen"
 )
 
 // node is what this instance announces, for the other instances, the health figures and the pages.
 func (s *server) node() cluster.Node {
-	census, totals, status := s.census.get(), s.metrics.Totals(), s.readiness.Status()
+	census, totals, status := s.census.Get(), s.metrics.Totals(), s.readiness.Status()
 	n := cluster.Node{Name: s.config.NodeName, Version: version, Started: s.started,
 		State: status.State, BrokerDownSince: status.BrokerDownSince,
 		Connections: census.Connections, Rooms: rooms(census).Largest(), Transports: census.Transports,
@@ -25,6 +23,9 @@ func (s *server) node() cluster.Node {
 	}
 	for _, room := range s.publisher.RecentZones() {
 		n.RecentZones = append(n.RecentZones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone})
+	}
+	for _, u := range s.publisher.Unreadable() {
+		n.Unreadable = append(n.Unreadable, cluster.Unreadable{Warehouse: u.Room.Warehouse, Zone: u.Room.Zone, Count: u.Count, Last: u.Last})
 	}
 	return n
 }
@@ -93,20 +94,4 @@ func instance(n cluster.Node) dashboard.Instance {
 		i.State = dashboard.Draining
 	}
 	return i
-}
-
-// zones are those whose wall screens are worth opening: with members, or published to lately, in
-// warehouses that who sends the request may see.
-func (s *server) zones(r *http.Request) (zones []screen.Zone, complete bool) {
-	view, may := s.cluster.View(), mayView(r)
-	totals := view.Totals()
-	for _, room := range totals.RecentZones {
-		totals.Zones[room] += 0
-	}
-	for room, count := range totals.Zones {
-		if may(room.Warehouse) {
-			zones = append(zones, screen.Zone{Warehouse: room.Warehouse, Name: room.Zone, Connections: count})
-		}
-	}
-	return zones, view.Incomplete == ""
 }

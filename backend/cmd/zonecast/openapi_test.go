@@ -74,6 +74,8 @@ func TestAnswersAreAsOpenAPISays(t *testing.T) {
 		{"post", "/api/v1/warehouses/{warehouse}/zones/{zone}/alerts/acknowledge", "/api/v1/warehouses/w/zones/a/alerts/acknowledge", `{"id":"7","by":"Anna"}`, 200},
 		{"post", "/api/v1/warehouses/{warehouse}/zones/{zone}/alerts/clear", "/api/v1/warehouses/w/zones/a/alerts/clear", `{"id":"7"}`, 200},
 		{"post", "/api/v1/warehouses/{warehouse}/zones/{zone}/alerts/clear", "/api/v1/warehouses/w/zones/a/alerts/clear", `{"id":"7"}`, 404},
+		{"get", "/api/v1/warehouses/{warehouse}/alerts/history", "/api/v1/warehouses/w/alerts/history?since=0", "", 200},
+		{"get", "/api/v1/warehouses/{warehouse}/zones", "/api/v1/warehouses/w/zones?near=b", "", 200},
 		{"get", "/api/v1/connections", "/api/v1/connections", "", 200},
 		{"delete", "/api/v1/connections", "/api/v1/connections?warehouse=w", "", 200},
 		{"delete", "/api/v1/connections/{id}", "/api/v1/connections/c-1", "", 404},

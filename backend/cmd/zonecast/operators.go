@@ -79,7 +79,8 @@ func viewer(r *http.Request) dashboard.Viewer {
 	who := operator.From(r.Context())
 	names, all := who.Warehouses(operator.Viewer)
 	return dashboard.Viewer{Name: who.Name, CanSignOut: who.HasSession(), CanRebalance: who.Require(operator.Admin) == nil,
-		CanDismiss: who.Require(operator.Operator) == nil, Limited: !all, Warehouses: names}
+		CanDisconnect: who.RequireAnywhere(operator.Operator) == nil,
+		CanDismiss:    who.Require(operator.Operator) == nil, Limited: !all, Warehouses: names}
 }
 
 // mayView reports whether who sends the request may see the rooms of a warehouse.

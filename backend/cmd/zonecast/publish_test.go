@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gorilla/websocket"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
@@ -150,12 +151,19 @@ func TestOnlyHTTPRetains(t *testing.T) {
 	}
 }
 
-// scrape returns the values of /metrics by the name with its labels.
+// scrape returns the values of the metrics by the name with its labels. Those of /metrics may be a moment
+// old where they are asked for as often as here.
 func (s *server) scrape(t *testing.T) map[string]float64 {
 	t.Helper()
-	_, body := s.ask(t, http.MethodGet, "/metrics")
+	families, err := s.metrics.Registry.Gather()
+	testkit.Must(t, err)
+	var text strings.Builder
+	for _, f := range families {
+		_, err = expfmt.MetricFamilyToText(&text, f)
+		testkit.Must(t, err)
+	}
 	values := map[string]float64{}
-	for line := range strings.Lines(string(body)) {
+	for line := range strings.Lines(text.String()) {
 		line = strings.TrimSpace(line)
 		if i := strings.LastIndexByte(line, ' '); i > 0 && line[0] != '#' {
 			name, value := line[:i], line[i+1:]

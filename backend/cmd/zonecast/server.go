@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/alertlog"
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/apidocs"
 	"github.com/zonecast/zonecast/backend/internal/audit"
@@ -23,12 +24,15 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/bus"
 	"github.com/zonecast/zonecast/backend/internal/certs"
+	"github.com/zonecast/zonecast/backend/internal/closures"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/edge"
 	"github.com/zonecast/zonecast/backend/internal/hub"
+	"github.com/zonecast/zonecast/backend/internal/incidents"
 	"github.com/zonecast/zonecast/backend/internal/lameduck"
+	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/logging"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
@@ -75,9 +79,14 @@ type server struct {
 	metrics   *metrics.Metrics
 	gate      *transport.Gate
 	ui        *dashboard.Dashboard
+	closures  *closures.Ring
+	incidents *incidents.Log
+	watcher   *incidents.Watcher
 	started   time.Time
 	readiness *cluster.Readiness
-	census    costly[hub.Counts]
+	alerts    *alertlog.Log
+	census    *limit.Costly[hub.Counts]
+	rooms     cluster.Census // of all instances
 
 	revocations *revocation.Service
 	audit       *audit.Log
@@ -95,6 +104,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	}
 	level := new(slog.LevelVar)
 	s := &server{config: c, log: newLog(c, level), reloading: reloading{level: level}, metrics: metrics.New(version), started: time.Now(), hangup: catchHangup()}
+	s.closures = closures.NewRing(c.NodeName, s.onRefused)
 	var err error
 	if err = s.openAudit(); err != nil {
 		return nil, err
@@ -127,22 +137,24 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	}
 	m := s.metrics
 	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
-	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, Meter: m, OnGap: m.Gaps.Inc, OnWait: m.PublishWaits.Inc,
+	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, Meter: m, OnGap: s.onGap, OnWait: m.PublishWaits.Inc,
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
-	s.census.count = s.hub.Counts
+	s.census = limit.NewCostly(s.hub.Counts)
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
-	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c),
-		Durable: c.PublishDurable, Tracer: s.tracer})
+	s.alerts = alertlog.New(s.log)
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c), OnQuota: s.onQuota,
+		Durable: c.PublishDurable, Tracer: s.tracer, Alerts: s.alerts, Unreadable: unreadableEvents(c)})
 	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.closeListeners())
 	}
 	s.hub.Use(s.broker)
+	s.rooms.Cluster = s.cluster
 	s.balancer = s.newBalancer()
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
-		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: gateLimits(c)})
-	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer})
+		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: gateLimits(c), Closures: s.closures})
+	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer, Sources: s.sources()})
 	s.gauges()
 	s.newHTTP(s.routes())
 	return s, nil
@@ -151,12 +163,15 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
-	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.get()) }, s.answer(connections))
+	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.Get()) }, s.answer(connections))
 	limits := brokerLimits(s.config)
 	if s.target == nil {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
 		s.revocations = s.newRevocations(nil)
-		s.audit.Use(audit.NewMemory(), nil)
+		store := audit.NewMemory()
+		s.audit.Use(store, nil)
+		s.alerts.Use(new(alertlog.Memory), nil)
+		s.openIncidents(store, nil, "")
 		return nil
 	}
 	if err := s.target.CheckFormat(ctx, s.config.RedisPrefix); err != nil {
@@ -165,7 +180,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	signer := bus.New(s.config.ClusterSecret)
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
-		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.metrics.BrokerForks.Inc, OnProbe: s.metrics.RedisProbes(),
+		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.onFork, OnProbe: s.metrics.RedisProbes(),
 		Pace: s.hub.WaitForCapacity, Durability: durability(s.config), OnDurable: s.onDurable()}, s.hub)
 	if err != nil {
 		return err
@@ -175,6 +190,8 @@ func (s *server) connect(ctx context.Context) (err error) {
 	s.cluster = shared
 	s.revocations = s.newRevocations(shared)
 	s.audit.Use(shared, signer)
+	s.alerts.Use(cluster.AlertStore{Redis: shared}, signer)
+	s.openIncidents(shared, signer, shared.ID())
 	s.hub.Share(shared)
 	if err := s.revocations.Load(ctx); err != nil {
 		return errors.Join(err, shared.Close(), s.broker.Close())
@@ -192,7 +209,8 @@ func (s *server) routes() http.Handler {
 	clients := newClientAddresses(s.config, s.log)
 	e.IPExtractor = clients.extractor()
 	e.Pre(clients.below(s.config.BasePath))
-	e.HTTPErrorHandler = api.Problem(s.log)
+	wallScreens := screen.New(screen.Options{Zones: s.zones, Unreadable: s.unreadable, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()})
+	e.HTTPErrorHandler = s.htmlErrors(wallScreens, api.Problem(s.log))
 	routes := access.New(e, s.operators)
 	e.Use(count(s.metrics), access.Headers, access.Hosts, routes.HideInternal, timeAnswers)
 	s.access = routes
@@ -208,7 +226,7 @@ func (s *server) routes() http.Handler {
 	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
 		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Rebalance: rebalance.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard,
 		Operators: s.operators, Log: s.log, Allow: s.gate.AllowRequest, MaxDataBytes: s.config.MaxFrameBytes,
-		RoomsForOperators: s.config.HealthRooms == config.Operators, Pins: s.pins()})
+		RoomsForOperators: s.config.HealthRooms == config.Operators, Pins: s.pins(), Zones: s.broker.Zones, AlertLog: s.alerts})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
@@ -220,13 +238,16 @@ func (s *server) routes() http.Handler {
 	read(access.WarehouseViewer, "/ui/*", echo.WrapHandler(s.whileSignedIn(s.ui)))
 	s.addRebalanceForm(routes)
 	s.addDismissForm(routes)
-	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(dashboard.Audit(s.listAudit, s.log)))
+	s.addClientForms(routes)
+	s.addEventExport(routes)
+	sources := s.sources()
+	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(sources.Audit(s.listAudit, s.log)))
 	if s.config.HasProfiles() {
 		read(access.Admin, "/debug/pprof/*", echo.WrapHandler(profiles()))
 	}
 	read(access.Public, "/assets/*", echo.WrapHandler(assets.Handler()))
 	read(access.Public, "/screen", to(screen.Prefix))
-	screens := echo.WrapHandler(screen.New(screen.Options{Zones: s.zones, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey()}))
+	screens := echo.WrapHandler(wallScreens)
 	read(access.WarehouseViewer, "/screen/", screens) // it names the zones that there are
 	read(access.Public, "/screen/*", screens)
 	routes.Internal("/", "/ui", "/screen", "/ui/login", "/ui/logout", "/ui/login/oidc", operator.CallbackPath)
@@ -275,8 +296,12 @@ func (s *server) run(ctx context.Context) error {
 	running.Go(func() { s.cluster.Run(beating) })
 	running.Go(func() { s.revocations.Run(beating) })
 	running.Go(func() { s.audit.Run(beating) })
+	escalator := publishing.Escalator{Publisher: s.publisher, After: s.config.AlertEscalateAfter, Rooms: s.hub.AlertRooms, Log: s.log}
+	running.Go(func() { escalator.Run(beating) })
+	running.Go(func() { s.incidents.Run(beating) })
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
+	running.Go(func() { s.watcher.Run(serving) })
 	running.Go(func() { s.balancer.Run(serving) }) // which ends before clients are sent away
 	running.Go(func() { s.reloadOnHangup(beating) })
 	running.Go(func() { s.ui.Run(beating) })

@@ -87,6 +87,18 @@ func TestAnOperatorOfAWarehouseSeesAndEndsNothingElsewhere(t *testing.T) {
 	if strings.Contains(body, "w2") {
 		t.Errorf("the list names the other warehouse: %s", body)
 	}
+	eve := s.browser(t)
+	eve.signIn("eve")
+	testkit.Eventually(t, "pages list the rooms of both warehouses, to who may see them", func() bool {
+		_, overview := eve.get("/ui/")
+		_, screens := eve.get("/screen/")
+		return strings.Contains(overview, "w2") && strings.Contains(screens, "w2")
+	})
+	for _, path := range []string{"/ui/", "/screen/", "/health/websocket/metrics?rooms=all"} {
+		if answer, page := ann.get(path); answer.StatusCode != http.StatusOK || strings.Contains(page, "w2") || !strings.Contains(page, "w1") {
+			t.Errorf("%s shows rooms of the other warehouse: %s\n%s", path, answer.Status, page)
+		}
+	}
 	for _, c := range []struct {
 		method, path string
 		status       int
@@ -115,19 +127,6 @@ func TestAnOperatorOfAWarehouseSeesAndEndsNothingElsewhere(t *testing.T) {
 		"/api/v1/warehouses/w1/zones/a": http.StatusNotFound, "/api/v1/warehouses/w%32/zones/a": http.StatusForbidden} {
 		if answer, body := bob.send(http.MethodDelete, path, nil); answer.StatusCode != want {
 			t.Errorf("%s: %s %s, want %d", path, answer.Status, body, want)
-		}
-	}
-
-	eve := s.browser(t)
-	eve.signIn("eve")
-	testkit.Eventually(t, "pages list the rooms of both warehouses, to who may see them", func() bool {
-		_, overview := eve.get("/ui/")
-		_, screens := eve.get("/screen/")
-		return strings.Contains(overview, "w2") && strings.Contains(screens, "w2")
-	})
-	for _, path := range []string{"/ui/", "/screen/", "/health/websocket/metrics?rooms=all"} {
-		if answer, page := ann.get(path); answer.StatusCode != http.StatusOK || strings.Contains(page, "w2") || !strings.Contains(page, "w1") {
-			t.Errorf("%s shows rooms of the other warehouse: %s\n%s", path, answer.Status, page)
 		}
 	}
 }

@@ -21,6 +21,9 @@ func (p Place) In(ctx context.Context) context.Context {
 	return context.WithValue(ctx, placeKey{}, p)
 }
 
+// IsPublic reports whether a request came in at a place that has nothing internal.
+func IsPublic(c echo.Context) bool { return placeOf(c).Public }
+
 func placeOf(c echo.Context) Place {
 	p, _ := c.Request().Context().Value(placeKey{}).(Place)
 	return p
@@ -37,7 +40,7 @@ func (t *Table) Internal(paths ...string) {
 // method.
 func (t *Table) HideInternal(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if t.internal[c.Path()] && placeOf(c).Public {
+		if t.internal[c.Path()] && IsPublic(c) {
 			return echo.ErrNotFound
 		}
 		return next(c)

@@ -1,6 +1,7 @@
 // Package alert reads the well-known events that are about alerts, as leniently as a wall screen
-// does (web/screen/data.ts).
+// does (web/screen/data.ts), and tells what a screen can't show of any well-known event.
 //
+//	publishing ── Check ──▶ which field of an event no screen can show
 //	publishing, broker, hub ── Read ──▶ which alert a message is about, and whether it ends it
 //	api ── State.Apply, message by message ──▶ the alerts that are open in a room
 package alert
@@ -26,7 +27,10 @@ type Alert struct {
 	RaisedAt int64  `json:"raisedAt,omitempty"`
 	// ExpiresAt is when it ends without being cleared.
 	ExpiresAt int64 `json:"expiresAt,omitempty"`
-	Cleared   bool  `json:"-"`
+	// EscalateAfter is for how long it may be open until someone has to see to it, in ms; 0 for as
+	// long as others, negative for ever.
+	EscalateAfter int64 `json:"escalateAfter,omitempty"`
+	Cleared       bool  `json:"-"`
 }
 
 // maxText bounds what is read of a text, in characters, as screens do.
@@ -47,6 +51,7 @@ func Read(data []byte) (Alert, bool) {
 	if a.Title == "" {
 		a.Title = a.ID
 	}
+	a.EscalateAfter = minutes(fields["escalateAfter"])
 	a.Cleared = string(fields["cleared"]) == "true" || isPast(fields["clearedAt"])
 	return a, a.ID != ""
 }
@@ -148,6 +153,18 @@ func moment(raw json.RawMessage) int64 {
 		return 0
 	}
 	return ms
+}
+
+// minutes reads a span in minutes, up to a week. 0 or less is for ever, which is -1.
+func minutes(raw json.RawMessage) int64 {
+	n, err := strconv.ParseFloat(text(raw), 64)
+	switch {
+	case err != nil || n > 7*24*60:
+		return 0
+	case n <= 0:
+		return -1
+	}
+	return int64(n * 60_000)
 }
 
 // isPast reports whether there is a time, of any kind.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"net/http"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
-	ratelimit "github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -23,15 +21,8 @@ import (
 // pinHeader has the PIN of who acknowledges an alert at a wall screen.
 const pinHeader = "Zonecast-Pin"
 
-// pinGuesses is how many wrong PINs an address has, and how fast it gets more.
-var pinGuesses = ratelimit.Rate{Tokens: 10, Refill: 0.1}
-
 func (a *API) addAlertRoutes(routes *access.Table) {
-	a.guesses = ratelimit.NewKeyed(pinGuesses)
-	a.pins = map[[sha256.Size]byte]string{}
-	for pin, name := range a.Pins {
-		a.pins[sha256.Sum256([]byte(pin))] = name
-	}
+	a.pins = newPins(a.Options.Pins)
 	post := []string{http.MethodPost}
 	for _, room := range []string{"/api/v1/warehouses/:warehouse", "/api/v1/warehouses/:warehouse/zones/:zone"} {
 		routes.Add(access.Client, access.Reading, room+"/alerts", a.alerts)
@@ -129,11 +120,14 @@ const maxName = 64
 
 // caller returns the name of who sends the request, empty where nobody has to have one: by the PIN of
 // a wall screen, which is for acknowledging alone; a key or a token, if may permits it; or the login of
-// an operator of this role in the warehouse.
+// an operator of this role in the warehouse, where operators belong.
 func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may func(*auth.Identity, wire.Room) error) (string, error) {
 	r := c.Request()
 	if pin := r.Header.Get(pinHeader); pin != "" && strings.HasSuffix(c.Path(), "/acknowledge") {
-		return a.pinned(c, pin)
+		if err := a.spendRate(c, new(auth.Identity), 1); err != nil {
+			return "", err
+		}
+		return a.pins.owner(transport.Address(c), pin, time.Now())
 	}
 	who, err := a.Guard.Service(r)
 	if err == nil {
@@ -148,7 +142,7 @@ func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may fun
 	if err == nil {
 		return cmp.Or(who.User, who.Key), a.spendRate(c, who, 1)
 	}
-	if a.Operators.Open() || r.Header.Get("Cookie") == "" && !isBasic(r) {
+	if a.Operators.Open() || access.IsPublic(c) || r.Header.Get("Cookie") == "" && !isBasic(r) {
 		c.Response().Header().Set("WWW-Authenticate", "Bearer")
 		return "", err
 	}
@@ -162,19 +156,4 @@ func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may fun
 func isBasic(r *http.Request) bool {
 	_, _, ok := r.BasicAuth()
 	return ok
-}
-
-// pinned returns whose PIN it is.
-func (a *API) pinned(c echo.Context, pin string) (string, error) {
-	now := time.Now()
-	address := transport.Address(c)
-	if wait := a.guesses.Spend(address, 1, now); wait > 0 {
-		return "", &wire.Error{Code: wire.CodeRateLimited, RetryAfter: wait.Milliseconds(), Message: "too many wrong PINs from this address: wait"}
-	}
-	name, ok := a.pins[sha256.Sum256([]byte(pin))]
-	if !ok {
-		return "", wire.Errorf(wire.CodeForbidden, "this PIN is none of ACKNOWLEDGE_PINS: check it, or sign in as an operator")
-	}
-	a.guesses.Return(address, 1)
-	return name, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/zonecast/zonecast/backend/internal/alert"
+	"github.com/zonecast/zonecast/backend/internal/alertlog"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -126,4 +127,42 @@ func TestAnAlertIsAcknowledgedByWhoMay(t *testing.T) {
 		last = s.do(request{path: room + "alerts/acknowledge", body: `{"id":"1"}`, header: map[string]string{"Zonecast-Pin": "000000"}})
 	}
 	wantProblem(t, last, http.StatusTooManyRequests, wire.CodeRateLimited, "too many wrong PINs")
+}
+
+// The history has the alerts of the rooms that the caller may join.
+func TestTheHistoryOfAlertsIsForWhoMayJoin(t *testing.T) {
+	const secret = "0123456789abcdef0123456789abcdef"
+	s := startWith(t, auth.Options{TokenSecret: secret, PublishKeys: []string{"key"}}, nil, 0, 0, "secret")
+	for _, path := range []string{toZone, toWarehouse} {
+		for _, data := range []string{`{"id":"fire","severity":"critical"}`, `{"id":"fire","cleared":true}`} {
+			s.do(request{path: path, body: `{"event":"ALERT","data":` + data + `}`, header: map[string]string{"Authorization": "Bearer key"}})
+		}
+	}
+	token := func(warehouses any) string {
+		signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"warehouses": warehouses, "exp": 4102444800}).SignedString([]byte(secret))
+		testkit.Must(t, err)
+		return "Bearer " + signed
+	}
+	ask := func(query, authorization string) *http.Response {
+		return s.do(request{method: http.MethodGet, path: "/api/v1/warehouses/w1/alerts/history" + query, header: map[string]string{"Authorization": authorization}})
+	}
+	for _, tt := range []struct {
+		query, authorization string
+		want                 int
+	}{
+		{"", token([]string{"w1"}), 2}, {"", token(map[string][]string{"w1": {"a"}}), 1}, {"", token(map[string][]string{"w1": {"other"}}), 0},
+		{"", "Basic b3BlcmF0b3I6c2VjcmV0", 2}, {"?since=4102444800000", token([]string{"w1"}), 0},
+	} {
+		answer := wantJSON[struct {
+			Warehouse string
+			Since     int64
+			Complete  bool
+			Alerts    []alertlog.Record
+		}](t, ask(tt.query, tt.authorization), http.StatusOK)
+		if len(answer.Alerts) != tt.want || !answer.Complete || tt.want > 0 && (answer.Alerts[0].ID != "fire" || answer.Alerts[0].Ended != "cleared") {
+			t.Errorf("%s %.30s: %+v, want %d", tt.query, tt.authorization, answer, tt.want)
+		}
+	}
+	wantProblem(t, ask("", ""), http.StatusUnauthorized, wire.CodeUnauthenticated, "token")
+	wantProblem(t, ask("?since=yesterday", token([]string{"w1"})), http.StatusBadRequest, wire.CodeInvalidData, "since")
 }

@@ -10,22 +10,21 @@ package api
 
 import (
 	"cmp"
-	"crypto/sha256"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/alertlog"
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
-	ratelimit "github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/problem"
@@ -35,7 +34,7 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Options of an [API]. All are needed.
+// Options of an [API]. All are needed but Allow.
 type Options struct {
 	Publisher *publishing.Publisher
 	Readiness *cluster.Readiness
@@ -61,6 +60,10 @@ type Options struct {
 	MaxDataBytes int
 	// RoomsForOperators keeps the rooms in the health figures from everybody else.
 	RoomsForOperators bool
+	// Zones returns the zones of a warehouse that were published to, by name.
+	Zones func(ctx context.Context, warehouse string) ([]string, error)
+	// AlertLog has what became of alerts.
+	AlertLog *alertlog.Log
 	// Pins are the names of who may acknowledge alerts by a PIN.
 	Pins map[string]string
 }
@@ -68,9 +71,8 @@ type Options struct {
 // An API serves its routes; see [AddRoutes].
 type API struct {
 	Options
-	census  cluster.Census
-	pins    map[[sha256.Size]byte]string // names, by the digest of the PIN
-	guesses *ratelimit.Keyed             // of PINs, by address
+	census cluster.Census
+	pins   *pins
 }
 
 // AddRoutes adds the routes.
@@ -89,6 +91,7 @@ func AddRoutes(routes *access.Table, o Options) {
 		routes.Action(audit.DeleteRoom, remove, room)
 	}
 	a.addAlertRoutes(routes)
+	a.addZoneRoutes(routes)
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)
@@ -108,7 +111,7 @@ func AddRoutes(routes *access.Table, o Options) {
 	routes.Add(access.Public, access.Reading, "/readyz", a.ready)
 	routes.Add(o.Monitoring, access.Reading, "/health/websocket/metrics", a.health)
 	routes.Add(o.Monitoring, access.Reading, "/metrics",
-		echo.WrapHandler(promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{})))
+		echo.WrapHandler(o.Metrics.Handler()))
 	routes.Internal("/health/websocket/metrics", "/metrics")
 }
 

@@ -3,10 +3,9 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -64,7 +63,7 @@ func (a *API) disconnectMany(c echo.Context) error {
 		return err
 	}
 	if wanted.SelectsAll() {
-		return wire.Errorf(wire.CodeInvalidData, "this would end every connection: say which, with warehouse, zone, userId, node or slow")
+		return wire.Errorf(wire.CodeInvalidData, "this would end every connection: say which, with warehouse, zone, userId, node, slow, transport, address, userAgent, minQueued or search")
 	}
 	return a.disconnect(c, wanted)
 }
@@ -93,7 +92,7 @@ func (a *API) disconnect(c echo.Context, wanted connadmin.Selection) error {
 	if err != nil {
 		return err
 	}
-	entry.Detail = reached(n, fanOut)
+	entry.Detail = connadmin.Reached(n, fanOut)
 	if wanted.ID != "" && n == 0 && fanOut.Complete {
 		return echo.NewHTTPError(http.StatusNotFound, errors.New("no connection has this id: it may have ended already"))
 	}
@@ -114,15 +113,6 @@ func limitTo(c echo.Context, need operator.Role, wanted *connadmin.Selection) er
 		return who.RequireIn(need, name)
 	}
 	return nil
-}
-
-// reached says what was done, for the audit log.
-func reached(disconnected int, f connadmin.FanOut) string {
-	text := fmt.Sprintf("%d disconnected", disconnected)
-	if len(f.Missing) > 0 {
-		text += "; no answer from " + strings.Join(f.Missing, ", ")
-	}
-	return text
 }
 
 // requestTimeout returns a context that ends when the caller does not want to wait any longer for
@@ -152,6 +142,21 @@ func parseSelection(c echo.Context) (s connadmin.Selection, err error) {
 	if text := c.QueryParam("slow"); text != "" {
 		if s.Slow, err = strconv.ParseBool(text); err != nil {
 			return s, wire.Errorf(wire.CodeInvalidData, "slow is %.20q: say true, or leave it out", text)
+		}
+	}
+	s.Filter = connadmin.Filter{Text: c.QueryParam("search"), Transport: c.QueryParam("transport"), Address: c.QueryParam("address"),
+		Agent: c.QueryParam("userAgent"), Sort: connadmin.Sort(c.QueryParam("sort"))}
+	if !slices.Contains(connadmin.Sorts(), s.Sort) {
+		return s, wire.Errorf(wire.CodeInvalidData, "sort is %.20q: say oldest, newest, queued, rtt or sent, or leave it out", s.Sort)
+	}
+	if text := c.QueryParam("minQueued"); text != "" {
+		if s.MinQueued, err = strconv.Atoi(text); err != nil || s.MinQueued < 0 {
+			return s, wire.Errorf(wire.CodeInvalidData, "minQueued is %.20q: give bytes, 0 or more", text)
+		}
+	}
+	if text := c.QueryParam("afterValue"); text != "" {
+		if s.AfterValue, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return s, wire.Errorf(wire.CodeInvalidData, "afterValue is %.20q: give the nextValue of the page before", text)
 		}
 	}
 	if text := c.QueryParam("limit"); text != "" {

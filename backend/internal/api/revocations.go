@@ -61,7 +61,7 @@ func (a *API) revoke(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	entry.Detail = revocation.ID + ", " + reached(closed, fanOut)
+	entry.Detail = revocation.ID + ", " + connadmin.Reached(closed, fanOut)
 	return c.JSON(http.StatusOK, struct {
 		auth.Revocation
 		Disconnected int `json:"disconnected"`

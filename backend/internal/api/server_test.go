@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/alertlog"
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/auth"
@@ -100,7 +101,9 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	s.echo.HTTPErrorHandler = api.Problem(log)
 	connections := &connadmin.Handler{Node: "node-1", Sessions: s.hub.Sessions, Log: log}
 	alone := cluster.Alone{Self: s.node, Answer: connections.Answer}
-	publisher := publishing.New(publishing.Options{Hub: s.hub, Metrics: s.metrics, MaxDataBytes: dataLimit})
+	alerts := alertlog.New(log)
+	alerts.Use(new(alertlog.Memory), nil)
+	publisher := publishing.New(publishing.Options{Hub: s.hub, Metrics: s.metrics, MaxDataBytes: dataLimit, Alerts: alerts})
 	operators, err := operator.New(operator.Options{Password: password, Log: log})
 	testkit.Must(t, err)
 	entries, err := audit.Open(audit.Options{Log: log})
@@ -110,7 +113,8 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	routes.Audit(entries)
 	api.AddRoutes(routes, api.Options{Audit: entries, Monitoring: access.Public, Operators: operators,
 		Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view}, Metrics: s.metrics, Log: log,
-		Guard: auth.New(guard), MaxDataBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}, Pins: map[string]string{"480231": "Anna"}})
+		Guard: auth.New(guard), MaxDataBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}, Pins: map[string]string{"480231": "Anna"},
+		Zones: s.broker.Zones, AlertLog: alerts})
 	return s
 }
 

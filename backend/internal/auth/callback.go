@@ -5,24 +5,27 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/expirable"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/zonecast/zonecast/backend/internal/logging"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 const (
 	// maxCallbacks bounds the requests to the application at once; more wait, for the timeout.
 	maxCallbacks = 64
-	// maxDecisions bounds the decisions that are remembered.
+	// maxCallbacksOfOne bounds those for clients of one address, so that nobody takes all of them.
+	maxCallbacksOfOne = 16
+	// maxDecisions bounds the decisions that are remembered: those that let somebody in, and apart
+	// from them those that did not, which strangers can have as many of as they like.
 	maxDecisions = 10_000
 	// maxAnswerBytes bounds what is read of an answer.
 	maxAnswerBytes = 64 << 10
@@ -51,9 +54,11 @@ type callback struct {
 	options   CallbackOptions
 	client    *http.Client
 	slots     chan struct{}
+	addresses addressSlots
 	decisions *expirable.LRU[[sha256.Size]byte, decision]
+	refusals  *expirable.LRU[[sha256.Size]byte, decision]
 	asking    singleflight.Group
-	log       *slog.Logger
+	log       *slog.Logger // of failures
 }
 
 // A decision is what the application said: who it is, or why not.
@@ -83,11 +88,14 @@ func newCallback(o CallbackOptions, log *slog.Logger) *callback {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = maxCallbacks
-	return &callback{options: o, log: log, slots: make(chan struct{}, maxCallbacks),
+	remember := func() *expirable.LRU[[sha256.Size]byte, decision] {
+		return expirable.NewLRU[[sha256.Size]byte, decision](maxDecisions, nil, o.CacheFor)
+	}
+	return &callback{options: o, log: logging.Sampled(log, "application not asked"), slots: make(chan struct{}, maxCallbacks),
 		// A redirect would carry the token to an address that nobody configured.
 		client: &http.Client{Transport: transport, Timeout: o.Timeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		decisions: expirable.NewLRU[[sha256.Size]byte, decision](maxDecisions, nil, o.CacheFor)}
+		addresses: addressSlots{waiting: map[string]*addressSlot{}}, decisions: remember(), refusals: remember()}
 }
 
 // identify returns who it is that the question is about. The error is a *wire.Error of
@@ -98,13 +106,19 @@ func (c *callback) identify(q question) (*Identity, error) {
 		return nil, err
 	}
 	hash := sha256.Sum256(body) // no token is kept
-	if d, ok := c.decisions.Get(hash); ok {
-		c.options.OnResult("cached")
-		return d.fresh()
+	for _, remembered := range []*expirable.LRU[[sha256.Size]byte, decision]{c.decisions, c.refusals} {
+		if d, ok := remembered.Get(hash); ok {
+			c.options.OnResult("cached")
+			return d.fresh()
+		}
 	}
 	d, err, _ := c.asking.Do(string(hash[:]), func() (any, error) {
-		d, err := c.ask(body)
-		if err == nil {
+		d, err := c.ask(q.Address, body)
+		switch {
+		case err != nil:
+		case d.err != nil:
+			c.refusals.Add(hash, d)
+		default:
 			c.decisions.Add(hash, d)
 		}
 		return d, err
@@ -124,9 +138,13 @@ func (d decision) fresh() (*Identity, error) {
 }
 
 // ask asks the application. An error means that it has not decided.
-func (c *callback) ask(body []byte) (decision, error) {
+func (c *callback) ask(address string, body []byte) (decision, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.options.Timeout)
 	defer cancel()
+	if !c.addresses.enter(ctx, address) {
+		return decision{}, c.fail(fmt.Errorf("%d requests of the address %s were under way all the time", maxCallbacksOfOne, address))
+	}
+	defer c.addresses.leave(address)
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -178,12 +196,61 @@ func (c *callback) ask(body []byte) (decision, error) {
 
 // fail logs why there is no decision, and returns the error for the client, which does not tell it.
 func (c *callback) fail(err error) error {
-	var request *url.Error
-	if errors.As(err, &request) {
-		err = request.Err // without the URL, which may have a secret in it
-	}
 	c.options.OnResult("failed")
-	c.log.Error("application not asked: nobody is let in without its answer", "setting", "AUTH_URL", "error", err)
+	c.log.Error("application not asked: nobody is let in without its answer", "setting", "AUTH_URL", "error", logging.WithoutURL(err))
 	return &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryCallback,
 		Message: "the application that decides who may connect does not answer: try again later"}
+}
+
+// addressSlots hold the requests for one address to [maxCallbacksOfOne]; the others wait for them.
+type addressSlots struct {
+	mu      sync.Mutex
+	waiting map[string]*addressSlot
+}
+
+type addressSlot struct {
+	taken chan struct{}
+	users int // that hold the slot or wait for it
+}
+
+// enter waits for a slot, and reports whether there was one before ctx ended. Then leave has to follow.
+// Where the address is not known, as in the renewal of an open connection, there is no limit.
+func (s *addressSlots) enter(ctx context.Context, address string) bool {
+	if address == "" {
+		return true
+	}
+	s.mu.Lock()
+	slot := s.waiting[address]
+	if slot == nil {
+		slot = &addressSlot{taken: make(chan struct{}, maxCallbacksOfOne)}
+		s.waiting[address] = slot
+	}
+	slot.users++
+	s.mu.Unlock()
+	select {
+	case slot.taken <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		s.release(address)
+		return false
+	}
+}
+
+func (s *addressSlots) leave(address string) {
+	if address == "" {
+		return
+	}
+	s.mu.Lock()
+	slot := s.waiting[address]
+	s.mu.Unlock()
+	<-slot.taken
+	s.release(address)
+}
+
+func (s *addressSlots) release(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting[address].users--; s.waiting[address].users == 0 {
+		delete(s.waiting, address)
+	}
 }

@@ -180,3 +180,46 @@ func TestTheApplicationIsNotOverrun(t *testing.T) {
 		t.Errorf("%d questions were open at once", most.Load())
 	}
 }
+
+// A stranger who asks for one thing after another from one address takes a quarter of the application's
+// time at most, and displaces no decision that let somebody in.
+func TestAFloodFromOneAddressKeepsNobodyElseOut(t *testing.T) {
+	release := make(chan struct{})
+	var flooding atomic.Int64
+	a := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var asked struct{ Address, UserAgent string }
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			t.Error(err)
+		}
+		if asked.Address == "192.0.2.66" {
+			flooding.Add(1)
+			<-release
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = w.Write([]byte(`{"sub":"u"}`))
+	}))
+	defer a.Close()
+	g := auth.New(auth.Options{Callback: auth.CallbackOptions{URL: a.URL, Timeout: testkit.Patience}})
+	ask := func(address, agent string) error {
+		r := httptest.NewRequest(http.MethodGet, "/ws", nil)
+		r.Header.Set("User-Agent", agent)
+		_, err := g.Client(r, auth.Visit{Address: address})
+		return err
+	}
+	var flood sync.WaitGroup
+	for n := range 200 {
+		flood.Go(func() { _ = ask("192.0.2.66", strings.Repeat("x", n)) })
+	}
+	testkit.Eventually(t, "the flood has what it gets", func() bool { return flooding.Load() == 16 })
+	for n := range 50 {
+		if err := ask("192.0.2.1", strings.Repeat("y", n)); err != nil {
+			t.Fatalf("an honest client got %v", err)
+		}
+	}
+	if n := flooding.Load(); n != 16 {
+		t.Errorf("%d questions of one address were open at once", n)
+	}
+	close(release)
+	flood.Wait()
+}

@@ -17,6 +17,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
+
+	"github.com/zonecast/zonecast/backend/internal/logging"
 )
 
 // maxPublicKeys bounds the keys of one file: each may be tried for a token.
@@ -99,7 +101,7 @@ type issuerKeys struct {
 func openIssuer(ctx context.Context, url string, log *slog.Logger) (*issuerKeys, error) {
 	client := &http.Client{Transport: boundedBodies{http.DefaultTransport, maxJWKSBytes}}
 	refused := func(_ context.Context, err error) {
-		log.Warn("keys of the issuer not fetched: those from before stay in force", "setting", "AUTH_JWKS_URL", "error", err)
+		log.Warn("keys of the issuer not fetched: those from before stay in force", "setting", "AUTH_JWKS_URL", "error", logging.WithoutURL(err))
 	}
 	var store jwkset.Storage
 	for until, wait := time.Now().Add(jwksStart), 250*time.Millisecond; ; wait *= 2 {
@@ -113,9 +115,9 @@ func openIssuer(ctx context.Context, url string, log *slog.Logger) (*issuerKeys,
 		}
 		stop()
 		if time.Now().Add(wait).After(until) || ctx.Err() != nil {
-			return nil, fmt.Errorf("AUTH_JWKS_URL: no keys from %s within %v: %w: check the URL, and that its server runs", url, jwksStart, err)
+			return nil, fmt.Errorf("AUTH_JWKS_URL: no keys from %s within %v: %w: check the URL, and that its server runs", logging.URL(url), jwksStart, logging.WithoutURL(err))
 		}
-		log.Warn("keys of the issuer not fetched: trying again", "setting", "AUTH_JWKS_URL", "error", err)
+		log.Warn("keys of the issuer not fetched: trying again", "setting", "AUTH_JWKS_URL", "error", logging.WithoutURL(err))
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

@@ -166,6 +166,9 @@ type Broker interface {
 	Deleter
 	// Usage returns what each warehouse keeps that was published to through this instance lately.
 	Usage() map[string]Usage
+	// Zones returns the zones of a warehouse that were published to and not deleted since, by name.
+	// What is published through other instances is there after seconds.
+	Zones(ctx context.Context, warehouse string) ([]string, error)
 	// Health returns nil while the broker works, otherwise why it doesn't. It answers at once. An
 	// error with the method Everywhere is the same for all instances.
 	Health() error

@@ -257,11 +257,11 @@ func (r *memoryRoom) keep(m *Message, retention Retention, l Limits) {
 			r.retained = map[string]retainedMessage{}
 		}
 		snapshot, some := r.retained[wire.EventShiftSnapshot]
-		listed := some && retention.Acknowledgement != "" && retention.IsListedIn(snapshot.Data)
+		listed := some && len(retention.About) > 0 && retention.IsListedIn(snapshot.Data)
 		_, open := r.retained[retention.Name]
 		removed := retention.Removal()
 		r.unretain(func(name string) bool {
-			return removed(name) || name == retention.Acknowledgement && !open && !listed
+			return removed(name) || !open && !listed && slices.Contains(retention.About, name)
 		})
 		if !retention.Ends || listed && r.count(isKeyed) < retention.most(l) {
 			r.retained[retention.Name] = retainedMessage{m, retention.Expires}
@@ -315,7 +315,7 @@ func (r *memoryRoom) expire(l Limits, allowed int, now time.Time) {
 	}
 }
 
-// expireRetained forgets what is retained for too long; with an alert, that somebody has seen to it.
+// expireRetained forgets what is retained for too long; with an alert, what is told about it.
 func (r *memoryRoom) expireRetained(l Limits, now time.Time) {
 	ms := now.UnixMilli()
 	var gone map[string]bool
@@ -327,8 +327,8 @@ func (r *memoryRoom) expireRetained(l Limits, now time.Time) {
 			gone = map[string]bool{}
 		}
 		gone[name] = true
-		if acknowledgement, ok := AcknowledgementOf(name); ok {
-			gone[acknowledgement] = true
+		for _, about := range AboutAlert(name) {
+			gone[about] = true
 		}
 	}
 	if gone != nil {
@@ -412,6 +412,14 @@ func (b *Memory) History(_ context.Context, room wire.Room, after wire.Offset, l
 
 // Usage implements [Broker].
 func (b *Memory) Usage() map[string]Usage { return b.ledger.usage() }
+
+// Zones implements [Broker].
+func (b *Memory) Zones(_ context.Context, warehouse string) ([]string, error) {
+	if err := b.Health(); err != nil {
+		return nil, err
+	}
+	return b.ledger.zones(warehouse), nil
+}
 
 // RejectPublishes refuses publications from now on: the process is about to end, and they would be
 // lost with it.

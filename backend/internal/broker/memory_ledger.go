@@ -2,6 +2,7 @@ package broker
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 )
 
@@ -87,6 +88,19 @@ func (l *ledger) usage() map[string]Usage {
 		all[name] = u
 	}
 	return all
+}
+
+// zones returns those of a warehouse that were published to, by name.
+func (l *ledger) zones(warehouse string) (names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := l.rooms.Front(); e != nil; e = e.Next() {
+		if room := e.Value.(*memoryRoom).name; room.Warehouse == warehouse && room.Zone != "" {
+			names = append(names, room.Zone)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // refuse returns the error of a publication that is beyond a quota, or else what the room's history

@@ -112,12 +112,15 @@ if known and (retain or rcount > 0 and n % 16 == 0) then
     if kind == 'r' then entries[other] = fields[i + 1] elseif kind then expiry[other] = fields[i + 1] end
   end
   local over, ended = {}, {}
+  local function endAbout(alert)
+    ended['ALERT_ACKNOWLEDGED ' .. alert], ended['ALERT_ESCALATED ' .. alert] = true, true
+  end
   for other, entry in pairs(entries) do
     local at, of = string.match(expiry[other] or '', '^(%d+) (.*)$')
     if retainAge > 0 and ms - string.match(entry, '^%d+') >= retainAge or of == entry and ms >= tonumber(at) then
       over[other] = true
       local alert = string.match(other, '^ALERT (.*)$')
-      if alert then ended['ALERT_ACKNOWLEDGED ' .. alert] = true end
+      if alert then endAbout(alert) end
     end
   end
   exists = retain and entries[name] and not over[name]
@@ -125,7 +128,7 @@ if known and (retain or rcount > 0 and n % 16 == 0) then
   if alert then
     local snapshot = redis.call('HGET', KEYS[3], 'SHIFT_SNAPSHOT') or ''
     listed = string.find(snapshot, '"alerts"', 1, true) and string.find(snapshot, id, 1, true)
-    if not exists and not listed then ended['ALERT_ACKNOWLEDGED ' .. alert] = true end
+    if not exists and not listed then endAbout(alert) end
   end
   for other, entry in pairs(entries) do
     if over[other] or ended[other] or retain and isRemoved(other) then

@@ -3,7 +3,10 @@ package broker
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -303,6 +306,35 @@ func (b *Redis) Usage() map[string]Usage {
 		all[name] = w.total
 	}
 	return all
+}
+
+// Zones implements [Broker]: the index of the warehouse has them, and what was published here since
+// it was brought there.
+func (b *Redis) Zones(ctx context.Context, warehouse string) ([]string, error) {
+	if b.ctx.Err() != nil {
+		return nil, errClosed()
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.opts.Timings.Command)
+	defer cancel()
+	fields, err := b.client.HKeys(ctx, b.usageKey(warehouse)).Result()
+	if err != nil {
+		return nil, b.unavailable("list the zones of "+warehouse, err)
+	}
+	there := map[string]bool{}
+	for _, field := range fields {
+		if zone, ok := strings.CutPrefix(field, "z:"); ok {
+			there[zone] = true
+		}
+	}
+	b.usage.mu.Lock()
+	defer b.usage.mu.Unlock()
+	if w := b.usage.warehouses[warehouse]; w != nil {
+		for zone, r := range w.changed {
+			there[zone] = !r.deleted
+		}
+	}
+	maps.DeleteFunc(there, func(zone string, is bool) bool { return zone == "" || !is })
+	return slices.Sorted(maps.Keys(there)), nil
 }
 
 // parseUsage reads what the publish script answers of the room: cost, retained bytes and events,

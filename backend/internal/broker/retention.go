@@ -18,9 +18,9 @@ type Retention struct {
 	// SHIFT_SNAPSHOT that lists the alert still, see IsListedIn.
 	Ends bool
 	id   string // of the alert; empty for one that may be written in several ways
-	// Acknowledgement is the name of the alert's acknowledgement. It is of the alert that was open: it
-	// ends where none is, or an expired one.
-	Acknowledgement string
+	// About are the names of what is told about the alert, see [AboutAlert]. That is of the alert that
+	// was open: it ends where none is, or an expired one.
+	About []string
 	// Drops are names that end with it.
 	Drops []string
 	// Resets says that the message lists all open alerts: what is retained of alerts by now ends,
@@ -43,16 +43,16 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 	case wire.EventAlert:
 		if a, ok := alert.Read(data); ok {
 			r.Name, r.Ends, r.Expires, r.Urgent = nameOf(event, a.ID), a.Cleared, a.ExpiresAt, a.Severity == "critical"
-			r.Acknowledgement = nameOf(wire.EventAlertAcknowledged, a.ID)
+			r.About = AboutAlert(r.Name)
 			r.Drops = []string{event} // as servers of before retained the latest alert, whatever its id
 			if strings.IndexFunc(a.ID, mayBeEscaped) < 0 {
 				r.id = a.ID
 			}
 			if a.Cleared {
-				r.Drops = append(r.Drops, r.Acknowledgement)
+				r.Drops = append(r.Drops, r.About...)
 			}
 		}
-	case wire.EventAlertAcknowledged:
+	case wire.EventAlertAcknowledged, wire.EventAlertEscalated:
 		if a, ok := alert.ReadAcknowledgement(data); ok {
 			r.Name, r.Urgent = nameOf(event, a.ID), true
 		}
@@ -60,7 +60,7 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 		var listed []alert.Alert
 		listed, r.Resets = alert.Listed(data)
 		for _, a := range listed {
-			r.Keeps = append(r.Keeps, nameOf(wire.EventAlertAcknowledged, a.ID))
+			r.Keeps = append(r.Keeps, nameOf(wire.EventAlertAcknowledged, a.ID), nameOf(wire.EventAlertEscalated, a.ID))
 		}
 	}
 	return r
@@ -83,7 +83,7 @@ func IsImplicit(event string, data []byte) bool {
 	case wire.EventAlert:
 		_, ok := alert.Read(data)
 		return ok
-	case wire.EventAlertAcknowledged:
+	case wire.EventAlertAcknowledged, wire.EventAlertEscalated:
 		_, ok := alert.ReadAcknowledgement(data)
 		return ok
 	}
@@ -92,11 +92,14 @@ func IsImplicit(event string, data []byte) bool {
 
 func nameOf(event, id string) string { return event + " " + alert.Key(id) }
 
-// AcknowledgementOf returns the name of the acknowledgement of what is retained as name; it is not ok
-// unless that is an alert.
-func AcknowledgementOf(name string) (string, bool) {
+// AboutAlert returns the names of what is told about the alert that is retained as name: that somebody
+// has seen to it, that nobody has; none unless it is an alert.
+func AboutAlert(name string) []string {
 	key, ok := strings.CutPrefix(name, wire.EventAlert+" ")
-	return wire.EventAlertAcknowledged + " " + key, ok
+	if !ok {
+		return nil
+	}
+	return []string{wire.EventAlertAcknowledged + " " + key, wire.EventAlertEscalated + " " + key}
 }
 
 // isKeyed reports whether a name is that of an alert: no event has a space.

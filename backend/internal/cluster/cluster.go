@@ -35,6 +35,8 @@ type Node struct {
 	Transports map[string]int `json:"transports,omitempty"` // connections by transport
 	// RecentZones were published to lately, through this instance; without their connections.
 	RecentZones []Zone `json:"recentZones,omitempty"`
+	// Unreadable are the rooms with the most events that no screen can show, through this instance.
+	Unreadable []Unreadable `json:"unreadable,omitempty"`
 	// Sent is how many messages the open connections were sent, Lived the sum of their ages.
 	Sent  uint64        `json:"sent"`
 	Lived time.Duration `json:"lived"`
@@ -74,6 +76,8 @@ type View struct {
 	Gone []Gone
 	// Away says that Redis is not available: nothing is known of others but what they said before.
 	Away bool
+	// Unasked says that nothing is known of others, since this instance has not heard of any yet.
+	Unasked bool
 	// Incomplete says why others may be missing; empty when none are.
 	Incomplete string
 }

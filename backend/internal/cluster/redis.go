@@ -139,6 +139,9 @@ func OpenRedis(o Options) *Redis {
 		overload: newOverload(), signer: o.Signer, onRefuse: o.OnRefuse}
 }
 
+// ID is that of this instance among the nodes of a view.
+func (c *Redis) ID() string { return c.id }
+
 func (c *Redis) node() Node {
 	n := c.self()
 	n.ID = c.id
@@ -154,7 +157,7 @@ func (c *Redis) View() View {
 	slices.SortFunc(v.Nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	switch age := time.Since(c.refreshedAt); {
 	case c.refreshedAt.IsZero() && c.err == nil:
-		v.Incomplete = "other instances have not been asked yet"
+		v.Incomplete, v.Unasked = "other instances have not been asked yet", true
 	case c.err != nil || age > staleIntervals*c.interval: // the second when this process was frozen
 		v.Incomplete = "Redis is not available, so other instances were not asked"
 		v.Gone = append(v.Gone, c.goneLocked(c.others)...)

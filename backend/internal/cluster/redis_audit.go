@@ -31,11 +31,15 @@ func (c *Redis) Append(ctx context.Context, list audit.List, values []string) er
 
 // Before implements [audit.Store].
 func (c *Redis) Before(ctx context.Context, list audit.List, place audit.Place, orAt bool, n int) ([]audit.Stored, error) {
+	return c.before(ctx, c.prefix+auditKey+string(list), place, orAt, n)
+}
+
+func (c *Redis) before(ctx context.Context, key string, place audit.Place, orAt bool, n int) ([]audit.Stored, error) {
 	end := fmt.Sprintf("%d-%d", place.MS, place.Seq)
 	if !orAt {
 		end = "(" + end
 	}
-	entries, err := c.client.XRevRangeN(ctx, c.prefix+auditKey+string(list), end, "-", int64(n)).Result()
+	entries, err := c.client.XRevRangeN(ctx, key, end, "-", int64(n)).Result()
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +47,7 @@ func (c *Redis) Before(ctx context.Context, list audit.List, place audit.Place, 
 	for _, e := range entries {
 		s := audit.Stored{}
 		if _, err := fmt.Sscanf(e.ID, "%d-%d", &s.Place.MS, &s.Place.Seq); err != nil {
-			return nil, fmt.Errorf("ID %.40q of an audit entry: %w", e.ID, err)
+			return nil, fmt.Errorf("ID %.40q of an entry: %w", e.ID, err)
 		}
 		s.Value, _ = e.Values[auditField].(string)
 		found = append(found, s)

@@ -102,6 +102,11 @@ func (n *Node) check() error {
 			return fmt.Errorf("no count of a transport: %d by %.80q", count, transport)
 		}
 	}
+	for _, u := range n.Unreadable {
+		if err := u.check(); err != nil {
+			return err
+		}
+	}
 	return errors.Join(n.Rooms.check(), Rooms{Zones: n.RecentZones}.check())
 }
 

@@ -52,7 +52,7 @@ type Config struct {
 	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"Maximum age of kept messages."`
 	HeartbeatInterval time.Duration `env:"HEARTBEAT_INTERVAL" default:"30s" help:"Interval of heartbeats on each connection."`
 	PongTimeout       time.Duration `env:"PONG_TIMEOUT" default:"10s" help:"Timeout of the answer to a heartbeat's ping. A dead peer is detected within HEARTBEAT_INTERVAL + PONG_TIMEOUT."`
-	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time over which connections are closed on shutdown."`
+	DrainTimeout      time.Duration `env:"DRAIN_TIMEOUT" default:"10s" help:"Time that leaving takes at most. Clients are asked to reconnect over half of it."`
 	Drain
 	Rebalance
 	Durable
@@ -81,6 +81,7 @@ type Config struct {
 	Edge
 	Users
 	Alerts
+	Events
 	File
 }
 
@@ -144,6 +145,7 @@ func (c *Config) Check() error {
 		{"--max-connections-per-user", 0, int64(c.MaxConnectionsPerUser), "0"},
 		{"--max-connections-per-address", 0, int64(c.MaxConnectionsPerAddress), "0"},
 		{"--deflate-from", 0, int64(c.DeflateFrom), "0"},
+		{"--send-buffer-bytes", 0, int64(c.SendBufferBytes), "0"},
 		{"--slow-after", int64(10 * time.Millisecond), int64(c.SlowAfter), "10ms"},
 		{"--publish-wait", int64(time.Millisecond), int64(c.PublishWait), "1ms"},
 		{"--max-inbound-frame-bytes", 1024, int64(c.MaxFrameBytes), "1024"},
@@ -215,7 +217,7 @@ func (c *Config) Check() error {
 	}
 	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Metrics.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
 	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(),
-		c.Base.mistakes(), c.Alerts.mistakes(), c.Durable.mistakes(c.RedisURL))
+		c.Base.mistakes(), c.Alerts.mistakes(), c.Events.mistakes(), c.Durable.mistakes(c.RedisURL))
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

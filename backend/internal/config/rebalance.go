@@ -8,7 +8,7 @@ import (
 // Rebalance has the settings of sharing connections out again.
 type Rebalance struct {
 	RebalanceRate     float64       `env:"REBALANCE_RATE" default:"50" help:"Clients that an instance asks to connect again in a second, when it has more than its share of the connections (POST /api/v1/rebalance, the dashboard, or REBALANCE_INTERVAL)."`
-	RebalanceInterval time.Duration `env:"REBALANCE_INTERVAL" default:"0s" help:"Interval at which an instance with 20 % more connections than the mean shares them out by itself; 0s = only when told to. At least 10s."`
+	RebalanceInterval time.Duration `env:"REBALANCE_INTERVAL" default:"0s" help:"Interval at which connections are shared out without being told to, when an instance has 20 % more or fewer than the mean; 0s = only when told to. At least 10s."`
 }
 
 func (r *Rebalance) mistakes() error {

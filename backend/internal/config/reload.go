@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/zonecast/zonecast/backend/internal/logging"
 )
 
 // A Change is a setting that has another value than before.
@@ -72,7 +74,7 @@ func (c *Config) merge(read *Config) (_ *Config, changed, restart []Change) {
 		}
 		change := Change{Name: f.Envs[0]}
 		if !slices.ContainsFunc(f.Envs, isSecret) {
-			change.what = fmt.Sprintf(": %v → %v", before, value)
+			change.what = fmt.Sprintf(": %v → %v", shown(before), shown(value))
 		}
 		if possible, ok := reloadable[f.Envs[0]]; ok && (possible == nil || possible(c, read)) {
 			target[i].Target.Set(then[i].Target)
@@ -82,6 +84,14 @@ func (c *Config) merge(read *Config) (_ *Config, changed, restart []Change) {
 		}
 	}
 	return &merged, changed, restart
+}
+
+// shown is a value as it may be logged.
+func shown(value any) any {
+	if text, ok := value.(string); ok {
+		return logging.URL(text)
+	}
+	return value
 }
 
 func equal(a, b any) bool {

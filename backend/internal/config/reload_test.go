@@ -1,9 +1,11 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +33,9 @@ func TestEachChangedSettingIsTakenOverOrNamed(t *testing.T) {
 			read := *before
 			change(t, kong.Must(&read).Model.Flags[i].Target)
 			after, changed, restart := before.Merge(&read)
+			if said := fmt.Sprint(changed, restart); secretName.MatchString(f.Envs[0]) && regexp.MustCompile("0123|fedc").MatchString(said) {
+				t.Errorf("%s tells the secret", said)
+			}
 			if slices.Contains(reloadable, f.Envs[0]) {
 				if len(changed) != 1 || changed[0].Name != f.Envs[0] || len(restart) > 0 || !reflect.DeepEqual(*after, read) {
 					t.Errorf("changed %v, restart %v; want it taken over", changed, restart)
@@ -41,6 +46,20 @@ func TestEachChangedSettingIsTakenOverOrNamed(t *testing.T) {
 				t.Errorf("changed %v, restart %v; want it named as one that needs a restart", changed, restart)
 			}
 		})
+	}
+}
+
+// secretName is that of a setting whose values nobody is told.
+var secretName = regexp.MustCompile(`(SECRETS?|PASSWORD|KEYS|PINS)$|^REDIS_URL$`)
+
+// A change of a URL is told without what may be a secret in it.
+func TestChangedURLsAreToldWithoutLoginAndQuery(t *testing.T) {
+	before, read := new(config.Config), new(config.Config)
+	read.AuthURL, read.AuthJWKSURL, read.TracesEndpoint = "https://u:hush@a/p?key=hush", "https://u:hush@b/p", "https://u:hush@c?k=hush"
+	_, _, restart := before.Merge(read)
+	said := fmt.Sprint(restart)
+	if len(restart) != 3 || strings.Contains(said, "hush") || !strings.Contains(said, "https://a/p") {
+		t.Errorf("got %s", said)
 	}
 }
 

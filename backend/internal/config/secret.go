@@ -17,7 +17,7 @@ const maxSecretFile = 64 << 10
 // isSecret reports whether what a variable of the environment holds is nobody's business, which its
 // name tells. Each such setting can be read from the file that NAME_FILE names as well.
 func isSecret(env string) bool {
-	return env == "REDIS_URL" || slices.ContainsFunc([]string{"_SECRET", "_SECRETS", "_PASSWORD", "_KEYS"}, func(end string) bool {
+	return env == "REDIS_URL" || slices.ContainsFunc([]string{"_SECRET", "_SECRETS", "_PASSWORD", "_KEYS", "_PINS"}, func(end string) bool {
 		return strings.HasSuffix(env, end)
 	})
 }

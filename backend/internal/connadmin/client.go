@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 )
@@ -26,7 +27,7 @@ type FanOut struct {
 // List returns a page of the connections of all instances.
 func (c Client) List(ctx context.Context, wanted Selection) (Page, FanOut, error) {
 	pages, fanOut, err := Ask[Page](ctx, c.Cluster, wanted.kind(kindList), wanted)
-	return merge(pages, wanted.Limit), fanOut, err
+	return merge(pages, wanted), fanOut, err
 }
 
 // Disconnect closes connections, wherever they are, and returns how many. With ban their clients
@@ -38,6 +39,15 @@ func (c Client) Disconnect(ctx context.Context, wanted Selection, ban bool) (int
 		n += a.Disconnected
 	}
 	return n, fanOut, err
+}
+
+// Reached says what was done, for the audit log.
+func Reached(disconnected int, f FanOut) string {
+	text := fmt.Sprintf("%d disconnected", disconnected)
+	if len(f.Missing) > 0 {
+		text += "; no answer from " + strings.Join(f.Missing, ", ")
+	}
+	return text
 }
 
 // Ask puts a question to all instances and decodes what they say.

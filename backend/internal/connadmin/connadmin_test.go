@@ -23,7 +23,7 @@ type instance struct {
 	sessions map[string]*hub.Session
 }
 
-// newInstance returns an instance with these sessions: "ID user room".
+// newInstance returns an instance with these sessions: "ID user room", and maybe "address agent".
 func newInstance(t *testing.T, node string, sessions ...string) *instance {
 	t.Helper()
 	pool := outbox.NewPool(outbox.Options{})
@@ -38,7 +38,11 @@ func newInstance(t *testing.T, node string, sessions ...string) *instance {
 	for _, text := range sessions {
 		part := strings.Fields(text)
 		server, client := net.Pipe()
-		s := h.Open(part[0], part[1], pool.NewQueue(server, encoding, nil), nil)
+		var peer hub.Peer
+		if len(part) == 5 {
+			peer = hub.NewPeer(part[3], part[4])
+		}
+		s := h.OpenFrom(peer, part[0], part[1], pool.NewQueue(server, encoding, nil), nil)
 		t.Cleanup(func() { s.Close(); s.Queue.Hangup(wire.CloseGoingAway); client.Close() })
 		room, err := wire.ParseRoom(part[2])
 		testkit.Must(t, err)

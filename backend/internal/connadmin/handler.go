@@ -21,10 +21,17 @@ const (
 	// limited, after one of them, is the question with a limit to warehouses: an older instance that
 	// knows none must not answer it without.
 	limited = " within warehouses"
+	// filtered, before that, is the question with a Filter, for the same reason.
+	filtered = " filtered"
+	// kindDetail asks for one connection in detail.
+	kindDetail = "connection"
 )
 
 // kind is the name of a question about this selection.
 func (w Selection) kind(question string) string {
+	if !w.Filter.isZero() {
+		question += filtered
+	}
 	if len(w.Within) > 0 {
 		return question + limited
 	}
@@ -54,13 +61,14 @@ type disconnected struct {
 
 // Answer implements [cluster.Answerer].
 func (h *Handler) Answer(_ context.Context, q cluster.Question) (any, error) {
-	switch strings.TrimSuffix(q.Kind, limited) {
+	switch strings.TrimSuffix(strings.TrimSuffix(q.Kind, limited), filtered) {
 	case kindList:
 		var wanted Selection
 		if err := json.Unmarshal(q.Data, &wanted); err != nil {
 			return nil, fmt.Errorf("not readable: %w", err)
 		}
 		wanted.Limit = min(max(wanted.Limit, 1), MaxPage)
+		wanted.Show = wanted.Show[:min(len(wanted.Show), MaxIDs)]
 		return list(h.Node, h.Sessions(), wanted), nil
 	case kindDisconnect:
 		var wanted disconnection
@@ -68,6 +76,12 @@ func (h *Handler) Answer(_ context.Context, q cluster.Question) (any, error) {
 			return nil, fmt.Errorf("not readable: %w", err)
 		}
 		return h.disconnect(wanted), nil
+	case kindDetail:
+		var wanted Selection
+		if err := json.Unmarshal(q.Data, &wanted); err != nil {
+			return nil, fmt.Errorf("not readable: %w", err)
+		}
+		return h.detail(wanted), nil
 	}
 	return nil, fmt.Errorf("%q is not known to this version", q.Kind)
 }
@@ -78,10 +92,12 @@ func (h *Handler) disconnect(wanted disconnection) disconnected {
 	selected = slices.DeleteFunc(selected, func(s *hub.Session) bool { return !wanted.wholly(s) })
 	for _, s := range selected {
 		if wanted.Ban {
+			s.Explain("an operator told it not to come back")
 			s.Queue.Close(wire.CloseForbidden, "disconnected by an operator")
 			continue
 		}
-		transport.AskToReconnect(s.Queue, "disconnected by an operator: reconnect", transport.SpreadWhenAtOnce)
+		s.Explain("disconnected by an operator")
+		transport.AskToReconnect(s, "disconnected by an operator: reconnect", transport.SpreadWhenAtOnce)
 	}
 	if len(selected) > 0 {
 		h.Log.Info("connections ended by an operator", "count", len(selected), "connection", wanted.ID, "room", wanted.Room, "ban", wanted.Ban)

@@ -221,7 +221,7 @@ func (h *Hub) startDelivery(r *room, s broker.Snapshot) {
 }
 
 // retain notes a message for members that come later, instead of those that it replaces and those
-// that are expired; with an alert goes that somebody has seen to it.
+// that are expired; with an alert goes what is told about it.
 func (h *Hub) retain(r *room, m *broker.Message) {
 	if r.wasDeleted(m) {
 		return
@@ -232,17 +232,19 @@ func (h *Hub) retain(r *room, m *broker.Message) {
 	for _, f := range r.retained {
 		switch {
 		case h.isExpired(f, now):
-			if acknowledgement, ok := broker.AcknowledgementOf(f.name); ok {
-				ended[acknowledgement] = true
+			for _, about := range broker.AboutAlert(f.name) {
+				ended[about] = true
 			}
 		case f.name == retention.Name:
 			open = true
-		case f.name == wire.EventShiftSnapshot && retention.Acknowledgement != "":
+		case f.name == wire.EventShiftSnapshot && len(retention.About) > 0:
 			listed = retention.IsListedIn(f.frame.JSON)
 		}
 	}
 	if !open && !listed {
-		ended[retention.Acknowledgement] = true
+		for _, about := range retention.About {
+			ended[about] = true
+		}
 	}
 	r.retained = slices.DeleteFunc(r.retained, func(f retainedFrame) bool { return gone(f.name) || ended[f.name] || h.isExpired(f, now) })
 	if !retention.Ends || listed {

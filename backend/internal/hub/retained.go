@@ -3,7 +3,9 @@ package hub
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/broker"
@@ -70,6 +72,27 @@ func (h *Hub) RetainedIn(ctx context.Context, name wire.Room) ([]*wire.Message, 
 		all = append(all, m)
 	}
 	return all, nil
+}
+
+// AlertRooms returns the rooms with members here that may have open alerts.
+func (h *Hub) AlertRooms() (names []wire.Room) {
+	isAbout := func(f retainedFrame) bool {
+		return f.name == wire.EventShiftSnapshot || strings.HasPrefix(f.name, wire.EventAlert+" ")
+	}
+	for i := range h.rooms {
+		s := &h.rooms[i]
+		s.mu.Lock()
+		rooms := slices.Collect(maps.Values(s.rooms))
+		s.mu.Unlock()
+		for _, r := range rooms {
+			r.mu.Lock()
+			if slices.ContainsFunc(r.retained, isAbout) {
+				names = append(names, r.name)
+			}
+			r.mu.Unlock()
+		}
+	}
+	return names
 }
 
 // DeleteRetained implements [broker.Deleter].

@@ -20,6 +20,7 @@ type Session struct {
 	User   string
 	Opened time.Time
 	Queue  *outbox.Queue
+	Peer   Peer
 	hub    *Hub
 	ping   *outbox.Frame // sent with each heartbeat; nil for none
 	beat   int           // its slot among the hub's beats
@@ -28,6 +29,7 @@ type Session struct {
 	read     atomic.Uint64 // bytes from the client
 	pinged   atomic.Int64  // when, in µs since 1970; 0 when the ping has been answered
 	rtt      atomic.Int64  // of the last ping, in µs
+	why      atomic.Pointer[string]
 
 	joining sync.Mutex // one Join or Leave at a time
 
@@ -44,9 +46,14 @@ type membership struct {
 	index int // its place there; guarded by the room's mutex
 }
 
-// Open adds a session, in no room yet. ping, if not nil, is sent beside each heartbeat.
+// Open adds a session of a peer that nothing is known of; see [Hub.OpenFrom].
 func (h *Hub) Open(id, user string, queue *outbox.Queue, ping *outbox.Frame) *Session {
-	s := &Session{ID: id, User: user, Opened: time.Now(), Queue: queue, hub: h, ping: ping}
+	return h.OpenFrom(Peer{}, id, user, queue, ping)
+}
+
+// OpenFrom adds a session, in no room yet. ping, if not nil, is sent beside each heartbeat.
+func (h *Hub) OpenFrom(peer Peer, id, user string, queue *outbox.Queue, ping *outbox.Frame) *Session {
+	s := &Session{ID: id, User: user, Opened: time.Now(), Queue: queue, Peer: peer, hub: h, ping: ping}
 	h.mu.Lock()
 	h.sessions[s] = struct{}{}
 	h.mu.Unlock()

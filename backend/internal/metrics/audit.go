@@ -10,9 +10,8 @@ func (m *Metrics) AddAudit() (entry func(action, result string), failure func(si
 	failures := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zonecast_audit_failures_total",
 		Help: "Failures to write the audit log, to its file or to the store that the dashboard reads."}, []string{"sink"})
 	m.Registry.MustRegister(entries, failures)
-	for _, sink := range []string{"file", "store"} {
-		failures.WithLabelValues(sink)
-	}
+	atZero(failures, "file", "store")
+	entries.WithLabelValues("login", "done")
 	return func(action, result string) { entries.WithLabelValues(action, result).Inc() },
 		func(sink string) { failures.WithLabelValues(sink).Inc() }
 }

@@ -8,6 +8,7 @@ func (m *Metrics) AddAuth(revocations func() int) (callbackResult func(result st
 	results := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "zonecast_auth_url_results_total",
 		Help: "Decisions of AUTH_URL: allowed, refused, cached, or failed (no decision, so refused)."}, []string{"result"})
 	m.Registry.MustRegister(results)
+	atZero(results, "allowed", "refused", "cached", "failed")
 	m.gauge("zonecast_revocations", "Revocations of tokens in force.", nil, func() float64 { return float64(revocations()) })
 	return func(result string) { results.WithLabelValues(result).Inc() }
 }

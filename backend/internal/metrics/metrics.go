@@ -40,6 +40,7 @@ type Metrics struct {
 	refused          *prometheus.CounterVec // connections, by reason
 	loginFailures    *prometheus.CounterVec // of operators, by reason
 	publishes        *prometheus.CounterVec // by via and result
+	unreadable       *prometheus.CounterVec // by event
 	delivered, bytes *prometheus.CounterVec // by transport
 	written          map[string]written     // the same, of the transports that were added
 	dropped          *prometheus.CounterVec // messages to clients, by reason
@@ -77,6 +78,9 @@ func New(version string) *Metrics {
 	m.Closed = counters("zonecast_connections_closed_total", "Connections closed, by close code.", "transport", "code")
 	m.Rebalanced = counter("zonecast_rebalanced_total", "Clients asked to connect again because this instance had more than its share.")
 	m.refused = counters("zonecast_connections_refused_total", "Connections refused before they were open.", "reason")
+	atZero(m.refused, "tcp_limit", "tcp_address_limit", "tls_handshake", string(wire.CodeBadFrame), string(wire.CodeInvalidRoom),
+		string(wire.CodeUnauthenticated), string(wire.CodeForbidden), "draining", string(wire.CodeLimitReached), "address_limit",
+		string(wire.CodeRateLimited), string(wire.CodeUnavailable))
 	m.AcceptFailures = counter("zonecast_accept_failures_total", "Failed accept(2) calls, usually EMFILE.")
 	m.PongTimeouts = counter("zonecast_pong_timeouts_total", "Connections closed because no pong arrived.")
 	m.Requests = counters("zonecast_http_requests_total", "HTTP requests.", "route", "method", "code")
@@ -85,7 +89,9 @@ func New(version string) *Metrics {
 		Buckets: seconds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, []string{"route"})
 
 	m.loginFailures = counters("zonecast_login_failures_total", "Failed logins of operators.", "reason")
+	atZero(m.loginFailures, "wrong", "throttled")
 
+	m.addUnreadable()
 	m.publishes = counters("zonecast_publishes_total", "Publications, by origin and result.", "via", "result")
 	m.PublishDuration = factory.NewHistogram(prometheus.HistogramOpts{Name: "zonecast_publish_duration_seconds",
 		Help:    "Time from a valid publication to its offset; accepted publications only.",
@@ -94,23 +100,24 @@ func New(version string) *Metrics {
 		"Publications that waited for their room: its members were behind, here or at another instance, or too much was in flight to them.")
 
 	m.QuotaRefusals = counters("zonecast_quota_refusals_total", "Publications refused because a warehouse is at a quota.", "quota")
+	atZero(m.QuotaRefusals, "rooms", "history_bytes", "retained_bytes", "retained_events", "publish_rate")
 
 	m.BrokerReconnects = counter("zonecast_broker_reconnects_total", "Pub/sub connections to Redis lost and replaced.")
 	m.BrokerRepairs = counter("zonecast_broker_repairs_total", "Rooms resynchronised from their history after a possible loss.")
 	m.BrokerForks = counter("zonecast_broker_forks_total", "Rooms with a new epoch because Redis lost delivered messages.")
 	m.busRefused = counters("zonecast_bus_refused_total",
 		"What came from Redis and was not believed or not readable, by kind and reason.", "kind", "reason")
+	m.busRefused.WithLabelValues(string(bus.Message), string(bus.Forged))
 	m.Gaps = counter("zonecast_gaps_total", "Gaps told to sessions; one in a room counts once, whatever its members.")
 
 	m.Received = counters("zonecast_messages_received_total", "Frames from clients.", "event")
+	atZero(m.Received, wire.ClientEvents()...)
 	m.delivered = counters("zonecast_messages_delivered_total", "Published events written to sockets.", "transport")
 	m.bytes = counters("zonecast_delivered_bytes_total", "Bytes written to sockets.", "transport")
 	m.dropped = counters("zonecast_deliveries_dropped_total", "Messages to clients dropped or replaced before they were written.", "reason")
 	m.refusedFrames = counters("zonecast_frames_refused_total", "Frames from clients refused.", "reason")
-	for _, reason := range []string{dropSlow, dropLost, dropConflated} {
-		m.dropped.WithLabelValues(reason)
-	}
-	m.refusedFrames.WithLabelValues(string(wire.CodeRateLimited))
+	atZero(m.dropped, dropSlow, dropLost, dropConflated)
+	atZero(m.refusedFrames, string(wire.CodeRateLimited))
 	m.Registry.MustRegister(formerDrops{m.dropped, m.refusedFrames})
 	m.perWarehouse = newBoundedCounters("zonecast_warehouse_publishes_total",
 		"Accepted publications, by warehouse: the first 100 that were published to, and the others together.", "warehouse", maxWarehouses)
@@ -123,6 +130,14 @@ func New(version string) *Metrics {
 	m.gauge("zonecast_build_info", "Always 1.", prometheus.Labels{"version": version, "go_version": runtime.Version()},
 		func() float64 { return 1 })
 	return m
+}
+
+// atZero begins the series of labels that are known before anything is counted: a panel shows 0 then
+// and not that there is no data, and rate() sees the first event.
+func atZero(c *prometheus.CounterVec, labels ...string) {
+	for _, label := range labels {
+		c.WithLabelValues(label)
+	}
 }
 
 // gauge registers a gauge that is read when it is scraped.

@@ -274,10 +274,11 @@ func (o *Operators) account(name string) (Account, bool) {
 	if name == DefaultName && o.opts.Password != "" {
 		return Account{Grant: Grant{Role: Admin}}, true
 	}
-	if o.file != nil {
-		if a, ok := o.file.accounts()[name]; ok {
-			return a, true
-		}
+	if o.file == nil {
+		return Account{}, false // there are no other names to find out
+	}
+	if a, ok := o.file.accounts()[name]; ok {
+		return a, true
 	}
 	return Account{Hash: noHash}, false
 }
@@ -321,12 +322,17 @@ func (o *Operators) seen(address, name, password string) (sum [sha256.Size]byte)
 	return sum
 }
 
-// remembers reports whether the login was right lately, and nothing has changed since.
+// remembers reports whether the login was right lately, and nothing has changed since. It is remembered
+// for as long as it is used, so that who guesses at its name locks nobody out.
 func (o *Operators) remembers(seen [sha256.Size]byte, hash string, now time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	was, ok := o.remembered[seen]
-	return ok && was.hash == hash && now.Before(was.until)
+	if !ok || was.hash != hash || !now.Before(was.until) {
+		return false
+	}
+	o.remembered[seen] = remembered{hash, now.Add(rememberFor)}
+	return true
 }
 
 func (o *Operators) remember(seen [sha256.Size]byte, hash string, now time.Time) {

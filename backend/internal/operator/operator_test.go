@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -124,6 +125,22 @@ func TestGuessesAreThrottledByAddressAndByName(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := check(o, "192.0.2.1", "operator", "correct horse", Viewer); got != "" {
 			t.Errorf("a minute later: %q", got)
+		}
+	})
+}
+
+// Who guesses at a name without a pause keeps no monitoring out that asks with it every minute.
+func TestALoginStaysGoodForAsLongAsItIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := open(t, Options{Password: "correct horse"})
+		for minute := range 60 {
+			if got := check(o, "192.0.2.2", "operator", "correct horse", Viewer); got != "" {
+				t.Fatalf("after %d minutes it is answered %q", minute, got)
+			}
+			for n := range 60 {
+				check(o, fmt.Sprint("198.51.100.", n), "operator", "guess", Viewer)
+			}
+			time.Sleep(time.Minute)
 		}
 	})
 }

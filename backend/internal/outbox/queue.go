@@ -13,7 +13,7 @@ import (
 // ErrClosed is returned for a queue that takes no more frames.
 var ErrClosed = errors.New("outbox: closed")
 
-// A Queue holds what waits for one connection, at most Options.MaxBytes of memory: of the frames,
+// A Queue holds what waits for one connection, at most Options.MaxQueuedBytes of memory: of the frames,
 // whether others hold them too or not, and of what each costs beside its bytes. A part of at most
 // 64 KiB that is being written comes on top. Its methods may be called by several goroutines;
 // frames leave in the order in which they were pushed.
@@ -109,7 +109,7 @@ func (q *Queue) Send(f *Frame) error {
 }
 
 // WriteRaw appends bytes that are on the socket as they are: what a WebSocket library writes on its
-// own behalf (the response to the upgrade, pings, pongs, the answer to a close). p is copied.
+// own behalf: the response to the upgrade. p is copied.
 func (q *Queue) WriteRaw(p []byte) error {
 	return q.Push(NewRaw(append([]byte(nil), p...)))
 }

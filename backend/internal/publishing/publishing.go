@@ -14,6 +14,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/alertlog"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/limit"
@@ -35,7 +36,7 @@ type Request struct {
 	Durable        bool            `json:"durable"`
 }
 
-// Options of a [Publisher]. All but Tracer are needed.
+// Options of a [Publisher]. All but Tracer and OnQuota are needed.
 type Options struct {
 	// Hub takes what passed the checks; hub.Hub is one. It may make the caller wait.
 	Hub interface {
@@ -54,13 +55,22 @@ type Options struct {
 	Rate limit.Rate
 	// Durable makes every publication durable.
 	Durable bool
+	// Unreadable says what becomes of well-known events that no screen can show.
+	Unreadable Unreadable
+	// Alerts is told what becomes of alerts; nil for nobody.
+	Alerts *alertlog.Log
+	// OnQuota, if not nil, is told the quota of each publication that one refuses.
+	OnQuota func(quota string)
 }
 
 // A Publisher checks, passes on and counts publications. It is safe for concurrent use.
 type Publisher struct {
 	opts   Options
 	recent recentZones
-	rates  *limit.Keyed // by warehouse
+	raised raisedRooms
+
+	unreadable unreadableRooms
+	rates      *limit.Keyed // by warehouse
 }
 
 // SetRate puts another quota of messages in force.
@@ -126,6 +136,10 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 		p.opts.Metrics.PublishResult(via, metrics.ResultOK)
 		p.opts.Metrics.PublishedTo(publication.Room.Warehouse)
 		p.recent.note(publication.Room, accepted)
+		p.opts.Alerts.Note(ctx, publication.Room, publication.Event, publication.Data, accepted)
+		if publication.Retain && isAboutAlerts(publication.Event) {
+			p.raised.note(publication.Room)
+		}
 	}
 	position := wire.PositionOf(publication.Room, receipt.Offset)
 	return position, func(ctx context.Context) error {
@@ -140,7 +154,7 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 	}, nil
 }
 
-// isFull reports whether nothing more is retained in the room, or kept of its warehouse.
+// isFull reports whether nothing more is retained in the room.
 func isFull(err error) bool { return err != nil && wire.AsError(err).Code == wire.CodeLimitReached }
 
 // Reject counts a publication that err keeps from being published, and returns err. Callers use it
@@ -148,6 +162,9 @@ func isFull(err error) bool { return err != nil && wire.AsError(err).Code == wir
 func (p *Publisher) Reject(via string, err error) error {
 	if quota, ok := errors.AsType[*broker.QuotaError](err); ok {
 		p.opts.Metrics.QuotaRefusals.WithLabelValues(quota.Quota).Inc()
+		if p.opts.OnQuota != nil {
+			p.opts.OnQuota(quota.Quota)
+		}
 	}
 	p.opts.Metrics.PublishResult(via, string(wire.AsError(err).Code))
 	return err
@@ -169,6 +186,9 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 	)
 	if err == nil && r.Retain {
 		err = who.MayRetain(room)
+	}
+	if err == nil {
+		err = p.checkReadable(room, r.Event, r.Data)
 	}
 	if err != nil {
 		return broker.Publication{}, err

@@ -147,3 +147,41 @@ func TestRecentZones(t *testing.T) {
 		t.Errorf("of many it remembers %v", got)
 	}
 }
+
+// What no screen can show is counted and delivered, refused with the name of its field, or left alone.
+func TestEventsThatNoScreenCanShowAreCountedOrRefused(t *testing.T) {
+	service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil))
+	testkit.Must(t, err)
+	give := []Request{
+		{Warehouse: "w", Zone: "a", Event: wire.EventZoneUpdate, Data: json.RawMessage(`{"pickRate":"fast"}`)},
+		{Warehouse: "w", Zone: "a", Event: wire.EventZoneUpdate, Data: json.RawMessage(`{"workers":-1}`)},
+		{Warehouse: "w", Event: wire.EventAlert, Data: json.RawMessage(`{"severity":"critical"}`)},
+		{Warehouse: "w", Zone: "a", Event: wire.EventZoneUpdate, Data: json.RawMessage(`{"pickRate":7}`)},
+		{Warehouse: "w", Zone: "a", Event: "OTHER", Data: json.RawMessage(`7`)},
+	}
+	for mode, want := range map[Unreadable]struct {
+		refused string
+		counted string
+	}{
+		CountUnreadable:  {"", "[{zone:w:a 2 ZONE_UPDATE: workers is not a number from 0 to 10¹²} {warehouse:w 1 ALERT: id is missing, and there is no title to know the alert by}]"},
+		RefuseUnreadable: {"pickRate workers id", "[]"},
+		IgnoreUnreadable: {"", "[]"},
+	} {
+		h := &answering{receipt: broker.Receipt{Offset: wire.Offset{Epoch: "k", N: 1}}}
+		p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxDataBytes: 1 << 10, Unreadable: mode})
+		var refused []string
+		for _, r := range give {
+			if _, err := p.Publish(t.Context(), "http", service, r); err != nil {
+				_, field, _ := strings.Cut(err.Error(), r.Event+": ")
+				field, _, _ = strings.Cut(field, " ")
+				refused = append(refused, field)
+			}
+		}
+		if got := strings.Join(refused, " "); got != want.refused || h.asked != len(give)-len(refused) {
+			t.Errorf("mode %d: %q refused, want %q; %d were published", mode, got, want.refused, h.asked)
+		}
+		if got := fmt.Sprint(append([]UnreadableRoom{}, p.Unreadable()...)); got != want.counted {
+			t.Errorf("mode %d counted %s, want %s", mode, got, want.counted)
+		}
+	}
+}

@@ -26,8 +26,8 @@ import (
 // Kind is that of the question which starts it.
 const Kind = "rebalance"
 
-// Tolerance is by what share an instance has to be above the mean before it moves anybody by
-// itself, and least by how many connections.
+// Tolerance is by what share an instance has to be above or below the mean before connections are
+// moved without being told to, and least by how many an instance has to be above it to take part.
 const (
 	Tolerance = 0.2
 	least     = 10
@@ -66,6 +66,7 @@ type Share struct {
 	Moving      int    `json:"moving"` // clients that will be asked to connect again
 	// Reason says why nobody is moved although others may have fewer; empty otherwise.
 	Reason string `json:"reason,omitempty"`
+	uneven bool   // an instance is far from the mean
 }
 
 // streams are those of a node that stay with it.
@@ -74,7 +75,8 @@ func streams(n cluster.Node) int { return n.Connections - n.Transports[transport
 // share finds out what this instance has to give.
 func (b *Balancer) share() Share {
 	view, s := b.View(), Share{Node: b.Node}
-	total, ready := 0, 0
+	var counts []int // of those that are ready
+	total := 0
 	for _, n := range view.Nodes {
 		own, count := n.Name == b.Node, streams(n)
 		if own { // the figures of the view may be a moment old
@@ -82,7 +84,7 @@ func (b *Balancer) share() Share {
 			s.Connections = count
 		}
 		if n.State == cluster.Ready {
-			total, ready = total+count, ready+1
+			total, counts = total+count, append(counts, count)
 		} else if own {
 			s.Reason = "this instance is " + n.State
 		}
@@ -91,9 +93,11 @@ func (b *Balancer) share() Share {
 	case s.Reason != "":
 	case view.Incomplete != "":
 		s.Reason = view.Incomplete
-	case ready > 0:
-		s.Target = (total + ready - 1) / ready
+	case len(counts) > 0:
+		s.Target = (total + len(counts) - 1) / len(counts)
 		s.Moving = max(0, s.Connections-s.Target)
+		furthest := max(slices.Max(counts)-s.Target, s.Target-slices.Min(counts))
+		s.uneven = float64(furthest) > Tolerance*float64(s.Target)
 	}
 	return s
 }
@@ -124,7 +128,7 @@ func (b *Balancer) Run(ctx context.Context) {
 			return
 		case <-b.begin:
 		case <-tick:
-			if s := b.share(); s.Moving < least || float64(s.Moving) < Tolerance*float64(s.Target) {
+			if s := b.share(); s.Moving < least || !s.uneven {
 				continue
 			}
 		}
@@ -159,7 +163,8 @@ func (b *Balancer) move(ctx context.Context) {
 		if now = b.share(); moved >= began.Moving || now.Moving == 0 {
 			break
 		}
-		transport.AskToReconnect(s.Queue, "rebalancing: reconnect", transport.SpreadWhenPaced)
+		s.Explain("connections were shared out again")
+		transport.AskToReconnect(s, "rebalancing: reconnect", transport.SpreadWhenPaced)
 		moved++
 		if b.OnMove != nil {
 			b.OnMove()

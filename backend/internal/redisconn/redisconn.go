@@ -101,6 +101,9 @@ func parse(opts Options) (*Target, error) {
 	query := ""
 	if u, err := url.Parse(opts.URL); err == nil {
 		query = u.RawQuery
+		if u.Opaque != "" { // the library would take the default for its host
+			return nil, errors.New("the URL has no // before its host: write for example redis://127.0.0.1:6379/0")
+		}
 	}
 	values, _ := url.ParseQuery(query) // the library says what is wrong with it
 	var err error
@@ -150,17 +153,17 @@ func (o Options) certify(c *tls.Config) error {
 	if o.CAFile != "" {
 		p, err := os.ReadFile(o.CAFile)
 		if err != nil {
-			return fmt.Errorf("read the certificates to trust: %w", err)
+			return fmt.Errorf("REDIS_CA_FILE: %w: name a file of certificates", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(p) {
-			return fmt.Errorf("%s holds no certificate in PEM form", o.CAFile)
+			return fmt.Errorf("REDIS_CA_FILE: %s holds no certificate in PEM form: give one that begins with -----BEGIN CERTIFICATE-----", o.CAFile)
 		}
 	}
 	if o.CertFile != "" || o.KeyFile != "" {
 		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
 		if err != nil {
-			return fmt.Errorf("read the certificate to show to Redis, and its key: %w", err)
+			return fmt.Errorf("REDIS_CERT_FILE, REDIS_KEY_FILE: %w: give a certificate and its key, both in PEM", err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

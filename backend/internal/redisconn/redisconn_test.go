@@ -79,7 +79,7 @@ func TestFindSaysWhatIsWrong(t *testing.T) {
 		{"certificates without TLS", redisconn.Options{URL: "redis://" + tls[1], CAFile: secured.RedisCAFile}, "write it as rediss://"},
 		{"no file", redisconn.Options{URL: secured.RedisURL, CAFile: filepath.Join(t.TempDir(), "none.pem")}, "none.pem"},
 		{"nothing in the file", redisconn.Options{URL: secured.RedisURL, CAFile: empty}, "no certificate in PEM form"},
-		{"a key without its certificate", redisconn.Options{URL: secured.RedisURL, KeyFile: secured.RedisKeyFile}, "certificate to show"},
+		{"a key without its certificate", redisconn.Options{URL: secured.RedisURL, KeyFile: secured.RedisKeyFile}, "REDIS_CERT_FILE, REDIS_KEY_FILE"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := redisconn.Find(t.Context(), c.give)

@@ -55,6 +55,7 @@ func RewriteNginx(config string, place NginxPlace) (string, error) {
 		replace(`(?m)^    resolver(_timeout)? .*\n`, ""),
 		replace(` resolve max_fails`, " max_fails"),
 		replace(`(?m)^        include /etc/nginx/tls/\*\.conf;$`, include),
+		replace(`(?m)^    include /etc/nginx/status/\*\.conf;\n`, ""),
 	)
 	if err != nil {
 		return "", fmt.Errorf("rewrite nginx.conf: %w", err)
@@ -78,7 +79,9 @@ func RewriteNginxTLS(config, listen, certificate, key string) (string, error) {
 
 // rewritePrometheus returns the repository's prometheus.yml for another place.
 func rewritePrometheus(config, listen string, backends []string) (string, error) {
-	edited, err := edit(config, replace(`localhost:9090`, listen), backendLines(backends))
+	edited, err := edit(config, replace(`localhost:9090`, listen), backendLines(backends),
+		// There is no Alertmanager here, nor an exporter.
+		replace(`(?s)\nalerting:\n.*?\n\n`, "\n"), replace(`(?s)\n  # What stands beside the instances\..*`, ""))
 	if err != nil {
 		return "", fmt.Errorf("rewrite prometheus.yml: %w", err)
 	}

@@ -32,7 +32,7 @@ func TestRewriteNginxTouchesOnlyThePlace(t *testing.T) {
 		kept[line] = true
 	}
 	replaced := []string{"user ", "pid ", "error_log ", "access_log ", "listen ", "server backend-", "worker_rlimit_nofile ",
-		"worker_connections ", "resolver", "include /etc/nginx/tls/"}
+		"worker_connections ", "resolver", "include /etc/nginx/tls/", "include /etc/nginx/status/"}
 	for line := range strings.Lines(original) {
 		begins := func(with string) bool { return strings.HasPrefix(strings.TrimSpace(line), with) }
 		if !kept[line] && !slices.ContainsFunc(replaced, begins) {

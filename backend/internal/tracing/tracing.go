@@ -19,7 +19,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -75,17 +75,17 @@ func New(o Options) (*Tracer, error) {
 	if u.Path == "" || u.Path == "/" {
 		u.Path = "/v1/traces"
 	}
-	exporter, err := otlptracehttp.New(context.Background(), otlptracehttp.WithEndpointURL(u.String()), otlptracehttp.WithTimeout(5*time.Second))
+	spans, err := otlptrace.New(context.Background(), &exporter{url: u.String()})
 	if err != nil {
 		return nil, fmt.Errorf("exporter of traces: %w", err)
 	}
 	if o.Log != nil {
 		log := logging.Sampled(o.Log, "traces not sent")
 		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-			log.Warn("traces not sent: is the collector there?", "endpoint", o.Endpoint, "error", err)
+			log.Warn("traces not sent: is the collector there?", "endpoint", logging.URL(o.Endpoint), "error", logging.WithoutURL(err))
 		}))
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter),
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(spans),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.SampleRatio))),
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "zonecast"),
 			attribute.String("service.instance.id", o.Node), attribute.String("service.version", o.Version))))

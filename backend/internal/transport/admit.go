@@ -6,6 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 )
 
@@ -15,11 +16,12 @@ type Admission struct {
 	Who     *auth.Identity
 	gate    *Gate
 	address string
+	agent   string
 }
 
 // Open begins the session of who was let in. End has to follow.
 func (a *Admission) Open(queue *outbox.Queue) Session {
-	return a.gate.Open(a.User, a.address, queue, nil)
+	return a.gate.Open(a.User, hub.NewPeer(a.address, a.agent), queue, nil)
 }
 
 // Admit lets in who asks for a stream or a poll, or refuses the request over HTTP: its query, its
@@ -41,7 +43,7 @@ func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 	if err := g.AllowRequest(c, who.User, 1+g.NewRooms(q)); err != nil {
 		return nil, g.Refuse(err)
 	}
-	a := &Admission{Query: q, Who: who, gate: g, address: Address(c)}
+	a := &Admission{Query: q, Who: who, gate: g, address: Address(c), agent: r.UserAgent()}
 	if err := g.EnterUser(who.User); err != nil {
 		return nil, g.Refuse(err)
 	}

@@ -78,6 +78,7 @@ func (s *Session) Authorize(who *auth.Identity) {
 		}
 		// Whoever revokes it from here on finds the session; who did before is found here.
 		if err := s.gate.Guard.Recheck(who); err != nil {
+			s.Explain(err.Error())
 			s.Queue.Close(wire.CloseUnauthenticated, err.Error())
 		}
 	}
@@ -97,6 +98,7 @@ func (g *Gate) CloseRevoked() (closed int) {
 		if s.Queue.Code() == 0 {
 			closed++
 		}
+		s.Explain(auth.ErrRevoked.Error())
 		s.Queue.Close(wire.CloseUnauthenticated, auth.ErrRevoked.Error())
 	}
 	return closed

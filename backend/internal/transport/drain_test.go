@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
@@ -40,7 +41,7 @@ func TestDrainSendsLatecomersAway(t *testing.T) {
 	time.Sleep(50 * time.Millisecond) // those who were there have been told
 	r, w := io.Pipe()
 	go io.Copy(io.Discard, r)
-	late := s.Gate.Open("", "", pool.NewQueue(toySink{w}, toyEncoding, nil), nil)
+	late := s.Gate.Open("", hub.Peer{}, pool.NewQueue(toySink{w}, toyEncoding, nil), nil)
 	testkit.Eventually(t, "the latecomer is sent away", func() bool { return late.Queue.Code() == wire.CloseRestart })
 	late.End()
 	s.Gate.Leave("192.0.2.1")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/chance"
+	"github.com/zonecast/zonecast/backend/internal/closures"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/logging"
@@ -50,6 +51,8 @@ type Options struct {
 	Origins []string
 	// Proxies are the networks of those whose X-Forwarded-Proto is trusted.
 	Proxies []*net.IPNet
+	// Closures, if not nil, remembers which connections ended, and how many were refused.
+	Closures *closures.Ring
 }
 
 // Limits are those of clients, over all transports together. Zero values are no limits.
@@ -73,6 +76,7 @@ type Gate struct {
 	holders                   holders
 	userSessions              userSessions
 	closedLog, refusedLog     *slog.Logger
+	refusedOrigins            refusedOrigins
 	adjustable
 
 	mu          sync.Mutex
@@ -195,6 +199,7 @@ func (g *Gate) LeaveUser(user string) {
 // RefuseAs counts a connection that is refused before it is open, by reason, and returns the error.
 func (g *Gate) RefuseAs(reason string, err error) error {
 	g.Metrics.RefuseConnection(reason)
+	g.Closures.Refused(reason)
 	g.refusedLog.Info("connection refused", "reason", reason, "error", err)
 	return err
 }
@@ -254,9 +259,10 @@ const (
 func ReconnectDelay(spread time.Duration) time.Duration { return soonest + chance.N(spread-soonest) }
 
 // AskToReconnect closes a connection and tells its client when to connect again, here or elsewhere.
-func AskToReconnect(q *outbox.Queue, reason string, spread time.Duration) {
-	q.Send(outbox.NewDrain(ReconnectDelay(spread)))
-	q.Close(wire.CloseRestart, reason)
+func AskToReconnect(s *hub.Session, reason string, spread time.Duration) {
+	s.Explain(reason)
+	s.Queue.Send(outbox.NewDrain(ReconnectDelay(spread)))
+	s.Queue.Close(wire.CloseRestart, reason)
 }
 
 const (
@@ -286,7 +292,8 @@ func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	told := make(map[*hub.Session]bool, len(sessions))
 	tell := func(s *hub.Session) {
 		told[s] = true
-		AskToReconnect(s.Queue, "restart: reconnect", SpreadWhenPaced)
+		s.Explain("its instance was leaving")
+		AskToReconnect(s, "restart: reconnect", SpreadWhenPaced)
 	}
 	for _, s := range sessions {
 		tell(s)

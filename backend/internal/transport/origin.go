@@ -1,10 +1,13 @@
 package transport
 
 import (
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -33,21 +36,57 @@ func (g *Gate) CheckOrigin(r *http.Request) error {
 		return nil
 	}
 	own := g.scheme(r) + "://" + r.Host
-	if strings.EqualFold(origin, own) {
+	if strings.EqualFold(origin, withoutDefaultPort(own)) {
 		return nil
 	}
+	g.refusedOrigins.log(g.Log, origin, own)
 	return wire.Errorf(wire.CodeForbidden, "pages of %.100q may not connect to %.100q: add it to ALLOWED_ORIGINS, or * for all; "+
 		"if this is the same server behind a proxy, have it pass Host and X-Forwarded-Proto on and set TRUSTED_PROXIES", origin, own)
 }
 
 // originMatches reports whether origin is the allowed one; "*." stands for one label or more.
 func originMatches(allowed, origin string) bool {
+	allowed = withoutDefaultPort(allowed)
 	scheme, suffix, pattern := strings.Cut(allowed, "://*.")
 	if !pattern {
 		return allowed == origin
 	}
 	host, ok := strings.CutPrefix(origin, scheme+"://")
 	return ok && len(host) > len(suffix)+1 && strings.HasSuffix(host, "."+suffix)
+}
+
+// withoutDefaultPort returns an origin as browsers send it (RFC 6454, section 6.2): without the port
+// of its scheme, which a proxy may add to Host, and an operator to the setting.
+func withoutDefaultPort(origin string) string {
+	for scheme, port := range map[string]string{"http://": ":80", "https://": ":443"} {
+		if strings.HasPrefix(origin, scheme) {
+			return strings.TrimSuffix(origin, port)
+		}
+	}
+	return origin
+}
+
+// maxRefusedOrigins is how many are logged: whoever makes them up writes no more than that.
+const maxRefusedOrigins = 100
+
+// refusedOrigins are those that were refused, each of which is logged once.
+type refusedOrigins struct {
+	mu  sync.Mutex
+	had map[string]bool
+}
+
+func (o *refusedOrigins) log(log *slog.Logger, origin, own string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.had[origin] || len(o.had) == maxRefusedOrigins {
+		return
+	}
+	if o.had == nil {
+		o.had = make(map[string]bool)
+	}
+	o.had[origin] = true
+	log.Warn("a web page of another origin was refused: if it is yours, add its origin to ALLOWED_ORIGINS",
+		"origin", fmt.Sprintf("%.100s", origin), "server", fmt.Sprintf("%.100s", own))
 }
 
 // scheme returns how the browser reached this server: as a trusted proxy says, or over TLS or not.

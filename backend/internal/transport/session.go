@@ -14,14 +14,13 @@ import (
 // A Session is one client's connection to the hub, with what all transports do for it.
 type Session struct {
 	*hub.Session
-	gate    *Gate
-	address string
-	expiry  *time.Timer
+	gate   *Gate
+	expiry *time.Timer
 }
 
 // Open begins a session; ping, if not nil, goes beside each heartbeat. End has to follow.
-func (g *Gate) Open(user, address string, queue *outbox.Queue, ping *outbox.Frame) Session {
-	s := Session{Session: g.Hub.Open("c-"+rand.Text()[:16], user, queue, ping), gate: g, address: address}
+func (g *Gate) Open(user string, peer hub.Peer, queue *outbox.Queue, ping *outbox.Frame) Session {
+	s := Session{Session: g.Hub.OpenFrom(peer, "c-"+rand.Text()[:16], user, queue, ping), gate: g}
 	g.counter(queue.Transport()).Add(1)
 	g.Metrics.Opened.WithLabelValues(queue.Transport()).Inc()
 	return s
@@ -37,9 +36,10 @@ func (s *Session) expireAt(t time.Time) {
 		s.expiry = nil
 	}
 	if !t.IsZero() {
-		queue := s.Queue
+		session := s.Session
 		s.expiry = time.AfterFunc(time.Until(t), func() {
-			queue.Close(wire.CloseUnauthenticated, "the token has expired: connect with a new one")
+			session.Explain("the token has expired")
+			session.Queue.Close(wire.CloseUnauthenticated, "the token has expired: connect with a new one")
 		})
 	}
 }
@@ -59,18 +59,25 @@ func (s *Session) End() {
 	if queue.Transport() == Poll {
 		level = slog.LevelDebug // its connection goes on
 	}
-	if !g.closedLog.Enabled(context.Background(), level) {
+	logged, remembered := g.closedLog.Enabled(context.Background(), level), g.Closures != nil && queue.Transport() != Poll
+	if !logged && !remembered {
 		s.Close()
 		return
 	}
 	rooms, t := s.Rooms(), s.SessionStats()
 	s.Close()
+	if remembered {
+		g.Closures.Closed(s.Session, code, rooms, t)
+	}
+	if !logged {
+		return
+	}
 	var names []string
 	for _, room := range rooms[:min(len(rooms), maxRoomsLogged)] {
 		names = append(names, room.String())
 	}
 	g.closedLog.Log(context.Background(), level, "connection closed", "connection", s.ID, "transport", queue.Transport(),
-		"code", uint16(code), "reason", code.String(), "user", s.User, "address", s.address, "rooms", names,
+		"code", uint16(code), "reason", code.String(), "user", s.User, "address", s.Peer.Address, "rooms", names,
 		"more_rooms", len(rooms)-len(names), "after", t.Duration, "received", t.Received, "sent", t.Messages, "bytes", t.Bytes, "rtt", t.RTT)
 }
 
@@ -89,6 +96,7 @@ func (s *Session) Connected(places wire.Cursor) *outbox.Frame {
 		rooms[i] = p.Position()
 	}
 	data := wire.Connected{ConnectionID: s.ID, Rooms: rooms, Node: s.gate.Node,
-		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Limits: s.gate.FrameLimits(), Broker: s.gate.Hub.BrokerState()}
+		Heartbeat: s.gate.Heartbeat.Milliseconds(), ServerTime: time.Now().UnixMilli(), Limits: s.gate.FrameLimits(), Broker: s.gate.Hub.BrokerState(),
+		Protocol: wire.ProtocolVersion}
 	return outbox.NewControl(wire.EventConnected, wire.AppendFrame(nil, wire.EventConnected, data))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
@@ -173,7 +174,7 @@ func TestATransportThatWasNotAddedIsCounted(t *testing.T) {
 		Routes: func(_ *echo.Echo, gate *transport.Gate, pool *outbox.Pool) {
 			by := &outbox.Encoding{Transport: "unknown", Append: toyEncoding.Append, Closing: toyEncoding.Closing}
 			r, w := io.Pipe()
-			session := gate.Open("", "", pool.NewQueue(toySink{w}, by, nil), nil)
+			session := gate.Open("", hub.Peer{}, pool.NewQueue(toySink{w}, by, nil), nil)
 			if n := gate.Connections("unknown"); n != 1 {
 				t.Errorf("%d connections are counted", n)
 			}

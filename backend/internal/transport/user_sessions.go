@@ -38,6 +38,7 @@ func (u *userSessions) add(user string, s *hub.Session) {
 	u.byUser[user] = slices.Delete(all, 0, len(replaced))
 	u.mu.Unlock()
 	for _, old := range replaced {
+		old.Explain("a newer connection of the same user took its place")
 		old.Queue.Close(wire.CloseReplaced, "a newer connection of the same user took this one's place (USER_LIMIT_POLICY=replace)")
 	}
 }

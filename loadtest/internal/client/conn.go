@@ -266,6 +266,23 @@ func (l *Loop) Resume(c *Conn, most int) {
 	l.Flush(c)
 }
 
+// Drain reads and forgets all that comes from now on, and tells nothing but why the connection ended.
+func (l *Loop) Drain(c *Conn, ended func(why error)) {
+	if c.state == closed {
+		return
+	}
+	c.handler, c.paused = drainHandler{ended: ended}, false
+	l.read(c, false, len(l.buffer))
+	l.Flush(c)
+}
+
+type drainHandler struct {
+	noHandler
+	ended func(why error)
+}
+
+func (h drainHandler) Closed(_ *Conn, why error, _ uint64) { h.ended(why) }
+
 type noHandler struct{}
 
 func (noHandler) Event(*Conn, *protocol.Event, uint64)    {}

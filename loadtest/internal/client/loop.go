@@ -61,6 +61,7 @@ type Options struct {
 	Deflate  bool           // asks for permessage-deflate; a server that does not grant it is an error
 	Sources  []netip.Addr   // that connections come from, in turns; none for the system's choice
 	Roots    *x509.CertPool // the authorities for TLS; nil for the system's
+	Header   string         // further lines of each request's head, each with its \r\n
 }
 
 // A Loop is all the sockets of a process.

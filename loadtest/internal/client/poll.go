@@ -25,7 +25,7 @@ func (l *Loop) sendPoll(c *Conn) {
 	target := l.options.Protocol.Target(t.Path, strings.TrimPrefix(query, "&"), subscription)
 	c.requesting = true
 	c.out = http1.AppendRequest(c.out, &http1.Request{
-		Method: "GET", Host: t.Host, Target: target, Token: t.Token, Accept: "application/json",
+		Method: "GET", Host: t.Host, Target: target, Token: t.Token, Accept: "application/json", Header: l.options.Header,
 	})
 }
 
@@ -102,7 +102,7 @@ func (l *Loop) reportJoined(c *Conn, now uint64) {
 // Request sends a request on a connection of mode Requests that is idle. Host and token are the
 // target's, if the request has none.
 func (l *Loop) Request(c *Conn, r *http1.Request) {
-	r.Host = c.target.Host
+	r.Host, r.Header = c.target.Host, l.options.Header
 	if r.Token == "" {
 		r.Token = c.target.Token
 	}

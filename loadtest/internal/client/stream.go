@@ -15,7 +15,7 @@ import (
 func (l *Loop) sendStreamRequest(c *Conn) {
 	t := c.target
 	c.out = http1.AppendRequest(c.out, &http1.Request{Method: "GET", Host: t.Host, Target: l.options.Protocol.Target(t.Path, t.Query, c.subscription),
-		Token: t.Token})
+		Token: t.Token, Header: l.options.Header})
 }
 
 // handleStream handles the head of the answer, and all events that p completes. What an event lacks

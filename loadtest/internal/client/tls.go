@@ -26,6 +26,17 @@ type tlsBridges struct {
 	dialErrors map[int]error // by the loop's descriptor: why the server was not reached
 }
 
+// Roots returns the authorities that are in a file of certificates, nil for the system's if it is
+// empty.
+func Roots(pem []byte) *x509.CertPool {
+	if len(pem) == 0 {
+		return nil
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	return roots
+}
+
 const tlsTimeout = 10 * time.Second
 
 func (b *tlsBridges) dial(to *Target) (fd int, err error) {

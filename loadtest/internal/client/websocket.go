@@ -16,6 +16,7 @@ var maskKey = [4]byte{0x5a, 0x6f, 0x6e, 0x65}
 func (l *Loop) sendUpgrade(c *Conn) {
 	t := c.target
 	c.out = wsframe.AppendRequest(c.out, t.Host, l.options.Protocol.Target(t.Path, t.Query, c.subscription), t.Token, l.options.Deflate)
+	c.out = append(append(c.out[:len(c.out)-len("\r\n")], l.options.Header...), "\r\n"...)
 }
 
 func (l *Loop) handleFrames(c *Conn, p []byte) (used int, err error) {

@@ -34,6 +34,7 @@ type Request struct {
 	Method, Host, Target string
 	Token                string // for Authorization: Bearer, if not empty
 	Accept, ContentType  string
+	Header               string // further lines, each with its \r\n
 	Body                 []byte // of a request that is not GET
 }
 
@@ -49,7 +50,8 @@ func AppendRequest(dst []byte, r *Request) []byte {
 		dst = append(dst, "\r\nContent-Length: "...)
 		dst = strconv.AppendInt(dst, int64(len(r.Body)), 10)
 	}
-	return append(append(dst, "\r\n\r\n"...), r.Body...)
+	dst = append(append(append(dst, "\r\n"...), r.Header...), "\r\n"...)
+	return append(dst, r.Body...)
 }
 
 func appendField(dst []byte, name, value string) []byte {

@@ -82,6 +82,20 @@ func TestSlow(t *testing.T) {
 	if m := got.Messages; m.Expected != 7*messages || m.Lost != 0 {
 		t.Errorf("messages %+v", m)
 	}
+	if got.Slow.Closed != 0 {
+		t.Errorf("the server closed none of their connections, and it says %d", got.Slow.Closed)
+	}
+}
+
+// What the server closes for not being read is counted, though it lies behind what nobody read.
+func TestSlowMembersThatTheServerClosesAreCounted(t *testing.T) {
+	t.Parallel()
+	_, plan := start(t, fake.Faults{Shut: fake.Only(messages - 10)}, onePublisher, func(p *settings.Plan) {
+		p.Scenario, p.Share, p.SlowBytes, p.PayloadBytes, p.Reconnect = settings.Slow, 0.3, 100, 4096, 0
+	})
+	if got := do(t, plan); got.Slow == nil || got.Slow.Closed != got.Slow.Members {
+		t.Errorf("all connections were closed: %+v", got.Slow)
+	}
 }
 
 func TestIdle(t *testing.T) {

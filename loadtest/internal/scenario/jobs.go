@@ -170,7 +170,7 @@ func (r *Run) jobs() (jobs []worker.Job) {
 	for _, s := range r.addresses.shares {
 		j := worker.Job{
 			Run: r.name, Protocol: p.Protocol, Mode: r.mode(), Deflate: p.Deflate, Targets: r.addresses.targets, Token: p.Token,
-			Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
+			CA: p.CA, Header: p.Header, Sources: r.addresses.sources, Rooms: p.Rooms, Exponent: p.Zipf, First: s.first, Members: s.members,
 			ConnectRate:  p.ConnectRate * float64(s.members) / float64(max(p.Connections, 1)),
 			PayloadBytes: p.PayloadBytes, Reconnect: p.Reconnect, Grace: p.Grace, MaxErrors: p.MaxErrors,
 			Tracked: maxTracked, EchoPosts: r.echoPosts(),

@@ -101,7 +101,8 @@ func (r *Run) probe(ctx context.Context) (err error) {
 	if p.template, err = stamp.New(stamp.NewRun(), r.plan.PayloadBytes); err != nil {
 		return err
 	}
-	if p.loop, err = client.Open(client.Options{Protocol: p.codec, Deflate: r.plan.Deflate, Sources: r.addresses.sources}); err != nil {
+	if p.loop, err = client.Open(client.Options{Protocol: p.codec, Deflate: r.plan.Deflate, Sources: r.addresses.sources,
+		Roots: client.Roots(r.plan.CA), Header: r.plan.Header}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.loop.Close()) }()

@@ -5,15 +5,19 @@ package scenario
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/machine"
 	"github.com/zonecast/zonecast/loadtest/internal/report"
 )
@@ -54,7 +58,7 @@ func (r *Run) findServers(ctx context.Context) *servers {
 		}
 		return s
 	}
-	seen := map[string]bool{}
+	seen, through := map[string]bool{}, &http.Client{Transport: r.metricsTransport()}
 	for _, text := range r.plan.WSURLs {
 		u, err := url.Parse(text)
 		if err != nil || seen[u.Host] {
@@ -62,7 +66,7 @@ func (r *Run) findServers(ctx context.Context) *servers {
 		}
 		seen[u.Host] = true
 		base := "http" + strings.TrimPrefix(strings.TrimPrefix(u.Scheme, "ws"), "http") + "://" + u.Host
-		s.add(ctx, u.Host, func(ctx context.Context) (reading, error) { return fromMetrics(ctx, base+"/metrics") })
+		s.add(ctx, u.Host, func(ctx context.Context) (reading, error) { return fromMetrics(ctx, through, base+"/metrics") })
 	}
 	return s
 }
@@ -133,15 +137,36 @@ func fromProc(pid int) (reading, error) {
 	return reading{memory: uint64(resident), cpu: used.Seconds()}, err
 }
 
+// A headerTransport adds the plan's headers.
+type headerTransport struct {
+	http.RoundTripper
+	header http.Header
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *headerTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	maps.Copy(request.Header, t.header)
+	return t.RoundTripper.RoundTrip(request)
+}
+
+// metricsTransport reaches servers as members do.
+func (r *Run) metricsTransport() http.RoundTripper {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{RootCAs: client.Roots(r.plan.CA)}
+	header, _ := textproto.NewReader(bufio.NewReader(strings.NewReader(r.plan.Header + "\r\n"))).ReadMIMEHeader() // as settings wrote them
+	return &headerTransport{t, http.Header(header)}
+}
+
 // fromMetrics reads what Prometheus' clients tell of a process, and Zonecast of its connections.
-func fromMetrics(ctx context.Context, address string) (reading, error) {
+func fromMetrics(ctx context.Context, through *http.Client, address string) (reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return reading{}, err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := through.Do(req)
 	if err != nil {
 		return reading{}, err
 	}

@@ -52,6 +52,8 @@ func (p *Plan) complete() error {
 	p.shares(&wrong)
 	p.protocol(&wrong)
 	p.urls(&wrong)
+	p.certificates(&wrong)
+	p.headers(&wrong)
 	p.sources(&wrong)
 	p.workers(&wrong)
 	p.thresholds(&wrong)

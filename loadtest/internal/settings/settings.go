@@ -72,6 +72,8 @@ type Plan struct {
 	Batch        int           `env:"BATCH" default:"1" help:"Maximum messages in one publish request, of those that wait for a free publisher."`
 	PublishKey   string        `env:"PUBLISH_KEY" help:"The API key to publish with."`
 	Token        string        `env:"TOKEN" help:"The token that members connect with."`
+	CAFile       string        `name:"ca" env:"CA_FILE" placeholder:"FILE" help:"CA certificates (PEM) to verify servers with (wss, https). Default: those of the system."`
+	HeaderFlags  []string      `name:"header" env:"HEADER" sep:"none" placeholder:"NAME: VALUE" help:"A header of each request, what opens connections included, like 'X-Forwarded-For: 192.0.2.7'. Repeatable."`
 	PayloadBytes int           `env:"PAYLOAD_BYTES" default:"128" help:"Payload size in bytes."`
 	ConnectRate  float64       `env:"CONNECT_RATE" default:"500" help:"Connections to open per second."`
 	Settle       time.Duration `env:"SETTLE" default:"5s" help:"How long to wait at the end for messages in flight."`
@@ -114,6 +116,8 @@ type Plan struct {
 	EchoShare    float64            `kong:"-"` // of Rate
 	Share        float64            `kong:"-"`
 	WorkerKey    handshake.Key      `kong:"-"`
+	CA           []byte             `kong:"-"` // PEM
+	Header       string             `kong:"-"` // the lines of HeaderFlags, each with its end
 	Sources      []netip.Addr       `kong:"-"`
 	Thresholds   []report.Threshold `kong:"-"`
 }

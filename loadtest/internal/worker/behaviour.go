@@ -38,6 +38,24 @@ func (w *Worker) stopBehaviour() {
 		t.Stop()
 	}
 	w.timers = nil
+	w.drainSlowMembers()
+}
+
+// drainSlowMembers lets the slow members read what is left, which counts for nothing: behind it they
+// find whether the server has ended their connections. (A server that closes what nobody reads is
+// not heard before.)
+func (w *Worker) drainSlowMembers() {
+	for _, m := range w.joined {
+		if !m.slow || m.conn == nil || !m.joined {
+			continue
+		}
+		w.loop.Drain(m.conn, func(error) {
+			if !w.closed {
+				w.counts.SlowBroken++
+			}
+			m.conn, m.joined = nil, false
+		})
+	}
 }
 
 // every does something again and again until the end of the step.

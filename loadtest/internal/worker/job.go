@@ -40,6 +40,8 @@ type Job struct {
 	Deflate  bool
 	Targets  []Address
 	Token    string
+	CA       []byte // PEM of the authorities for TLS; none for the system's
+	Header   string // as client.Options has it
 	Sources  []netip.Addr
 
 	// Rooms are the run's; members and messages are spread over them, by Zipf's exponent.

@@ -118,7 +118,7 @@ func Open(job Job, tick func(*Tick)) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	loop, err := client.Open(client.Options{Protocol: speech, Deflate: job.Deflate, Sources: job.Sources})
+	loop, err := client.Open(client.Options{Protocol: speech, Deflate: job.Deflate, Sources: job.Sources, Roots: client.Roots(job.CA), Header: job.Header})
 	if err != nil {
 		return nil, err
 	}

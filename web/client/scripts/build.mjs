@@ -31,7 +31,7 @@ for (const format of ['esm', 'cjs']) {
     const { code, map: minified } = await minify(js.text, {
       module: format === 'esm',
       ecma: 2020,
-      compress: { passes: 3, hoist_funs: true, inline: 1, pure_getters: true },
+      compress: { passes: 3, hoist_funs: true, inline: 1, pure_getters: true, unsafe_arrows: true },
       sourceMap: { content: map.text, url: `${name}.map`, includeSources: true },
     });
     await writeFile(js.path, code);

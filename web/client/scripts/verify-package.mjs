@@ -2,6 +2,7 @@
 // types of both.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
@@ -42,4 +43,16 @@ const built = ['index', 'react', 'rooms', 'offline', 'svelte', 'tabs', 'testing'
 const needed = ['esm', 'cjs'].flatMap((format) => built.map((name) => `dist/${format}/${name}`));
 for (const path of [...needed, 'README.md'])
   assert.ok(packed.files.some((file) => file.path === path), `${path} is not in the package`);
+
+// Its README links to nothing that a user of the package does not have.
+const inside = new Set(packed.files.map(({ path }) => path));
+for (const [, target] of (await readFile('README.md', 'utf8')).matchAll(/\]\(([^)]+)\)/g))
+  assert.ok(/^https?:/.test(target) || inside.has(target.replace(/#.*/, '')), `README.md links to ${target}, which is not in the package`);
+
+// A debugger shows the sources, and an error its name, although the code is minified.
+for (const { path } of packed.files.filter(({ path }) => path.endsWith('.js.map'))) {
+  const { sources, sourcesContent } = JSON.parse(await readFile(path, 'utf8'));
+  assert.ok(sources.length > 0 && sources.every((_, at) => sourcesContent[at]?.includes('export')), `${path} lacks its sources`);
+}
+for (const { ZonecastError } of [esm, cjs]) assert.match(new ZonecastError('timeout', 'late').stack, /^ZonecastError: late\n/);
 console.log(`ok: the package works from ESM and CommonJS, with types; it has ${packed.files.length} files`);

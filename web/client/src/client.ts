@@ -18,9 +18,9 @@ import type { ServerFrame } from './frame.js';
 import { ANY, makeListeners } from './listeners.js';
 import { makeMemberships } from './memberships.js';
 import { LEAST_REQUEST_TIMEOUT, readValue, type Settings } from './options.js';
-import { makeWaiters, watch } from './promise.js';
+import { abortable, makeWaiters, type Running, watch } from './promise.js';
 import { makeRequests } from './requests.js';
-import { makeRoom } from './room.js';
+import { formatRoom, makeRoom } from './room.js';
 import { STATE, type State, type StateListener } from './state.js';
 import { startTimer, type Timer } from './timer.js';
 import type { Transport } from './transport.js';
@@ -48,7 +48,12 @@ export interface Message<Data = unknown, Name extends string = string> {
   durable?: boolean;
 }
 
-export interface RequestOptions {
+export interface SignalOptions {
+  /** Gives up when it is aborted, and rejects with the code aborted. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface RequestOptions extends SignalOptions {
   /**
    * How long to try to get the answer, in milliseconds. At least 1; default: the option
    * requestTimeout.
@@ -83,9 +88,10 @@ export interface ZonecastClient<Events = WellKnownEvents> {
    * Connects, and after disconnect() or a failure connects again. Resolves when the server has said
    * `connected`. With autoReconnect it rejects only when the client gives up or the server refuses
    * it for good, without it after the first failure. While the client waits for its next try, this
-   * is a way to try at once; while it is connected, to find out at once whether it still is.
+   * is a way to try at once; while it is connected, to find out at once whether it still is. An
+   * aborted signal disconnects a client that is not connected yet.
    */
-  connect(): Promise<Connected>;
+  connect(options?: SignalOptions): Promise<Connected>;
   /**
    * Ends the connection and all that is under way; what is awaited rejects with the code closed.
    * Rooms and offsets stay remembered for another connect().
@@ -108,9 +114,10 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   /**
    * Joins the room of a zone, or without a zone that of the warehouse, and stays in it across
    * reconnects. Resolves with the room's offset when the server let us in, which may be after a
-   * reconnect, or after connect(); rejects when it refuses, and the room is forgotten.
+   * reconnect, or after connect(); rejects when it refuses, and the room is forgotten. So it is when
+   * the signal is aborted before, unless it was asked for earlier.
    */
-  subscribe(warehouse: string, zone?: string): Promise<Position>;
+  subscribe(warehouse: string, zone?: string, options?: SignalOptions): Promise<Position>;
   /**
    * Leaves a room; its events stop at once. Resolves when the server has left it too. Rejects with
    * not_subscribed when the client is not in it.
@@ -119,8 +126,9 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   /**
    * Publishes an event to a room; nobody needs to be in it. Resolves with its offset. When the
    * answer is lost, or there is no connection at the moment, it tries again until the timeout; it
-   * is published once all the same. After the timeout, it may have been published or not. What is
-   * published first arrives first, at the pace that the server's rate limit permits.
+   * is published once all the same. After the timeout, or when its signal is aborted, it may have
+   * been published or not. What is published first arrives first, at the pace that the server's rate
+   * limit permits.
    */
   publish<Name extends EventName<Events>>(
     message: Message<EventData<Events, Name>, Name>,
@@ -221,19 +229,18 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   /** Whether there is a connection or one to come. */
   const active = () => connection || state.name === 'waiting';
 
-  /** What throws, rejects. */
-  const watched = <T>(run: () => Promise<T>) =>
-    watch((async () => run())(), (error) => {
-      // Whoever disconnects need not be told.
-      if ((error as ZonecastError).code !== 'closed') onError(error);
+  const watched = <T>(run: () => Running<T>, options?: SignalOptions) =>
+    watch(abortable(run, options?.signal), (error) => {
+      // Whoever disconnects or aborts need not be told.
+      if (!/^(closed|aborted)$/.test((error as ZonecastError).code)) onError(error);
     });
 
-  const request = (event: string, data: unknown, { timeout }: RequestOptions = {}) => {
-    const ms = readValue(timeout, 'timeout', settings.requestTimeout, LEAST_REQUEST_TIMEOUT);
+  const request = (event: string, data: unknown, options?: RequestOptions) => {
+    const ms = readValue(options?.timeout, 'timeout', settings.requestTimeout, LEAST_REQUEST_TIMEOUT);
     if (!active()) throw new ZonecastError('not_connected', 'call connect() first');
     if (requests.count() >= settings.maxPending)
       throw new ZonecastError('overflow', `${settings.maxPending} requests wait for their answer`);
-    return requests.request(connection, event, data, ms);
+    return requests.request(event, data, ms);
   };
 
   /** Dials the first transport of a try, which is the one that delivered last. */
@@ -373,7 +380,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
         // What just breaks has no code, or that of no closing handshake.
         const wasCut = (closeCode ?? 1006) === 1006 && !isOffline() && performance.now() - establishedAt < SHORT_LIFE;
         shortLives = wasCut ? shortLives + 1 : 0;
-        if (shortLives >= SHORT_LIVES) store.set(TRANSPORT, `${(transports.indexOf(by.transport) + 1) % transports.length}`);
+        if (shortLives >= SHORT_LIVES) store.set(TRANSPORT, `${transports.indexOf(by.transport) + 1}`);
       }
       attempt++;
       if (isOffline()) offlineAttempts++;
@@ -387,6 +394,13 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       setState({ name: 'waiting', attempt, retryAt: Date.now() + wait, error });
     },
   };
+
+  const disconnect = () => {
+    if (state.name !== 'closed') stop({ name: 'closed' }, new ZonecastError('closed', 'disconnected'));
+  };
+
+  const unsubscribe = (warehouse: string, zone?: string) =>
+    watched(() => [memberships.unsubscribe(makeRoom(warehouse, zone))]);
 
   return {
     get state() {
@@ -402,48 +416,51 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     onError,
     onState: (listener) => listeners.add(STATE, listener),
 
-    connect() {
-      const outcome = state.name === 'connected' ? Promise.resolve(state.info) : watched(connectWaiters.wait);
-      if (!active()) {
-        attempt = offlineAttempts = refusedTokens = shortLives = 0;
-        wasConnected = false;
-        for (const event of WAKE_EVENTS) environment.addEventListener?.(event, onWake);
-      }
-      tryNow();
-      return outcome;
-    },
+    connect: (options) =>
+      watched(() => {
+        const outcome = state.name === 'connected' ? Promise.resolve(state.info) : connectWaiters.wait();
+        if (!active()) {
+          attempt = offlineAttempts = refusedTokens = shortLives = 0;
+          wasConnected = false;
+          for (const event of WAKE_EVENTS) environment.addEventListener?.(event, onWake);
+        }
+        tryNow();
+        return [outcome, () => state.name === 'connected' || disconnect()];
+      }, options),
 
-    disconnect() {
-      if (state.name !== 'closed') stop({ name: 'closed' }, new ZonecastError('closed', 'disconnected'));
-    },
+    disconnect,
 
     on: (event, listener) => listeners.add(event, listener as AnyListener),
     once(event, listener) {
-      const remove = listeners.add(event, listener as AnyListener, (data, meta) => {
+      const remove = listeners.add(event, listener as AnyListener, (...heard: Parameters<AnyListener>) => {
         remove();
-        return (listener as AnyListener)(data, meta);
+        return (listener as AnyListener)(...heard);
       });
       return remove;
     },
     off: listeners.remove as ZonecastClient['off'],
     onAny: (listener) => listeners.add(ANY, listener),
 
-    subscribe: (warehouse, zone) =>
-      watched(() => memberships.subscribe(makeRoom(warehouse, zone))),
+    subscribe: (warehouse, zone, options) =>
+      watched(() => {
+        const room = makeRoom(warehouse, zone);
+        const wasWanted = memberships.get(formatRoom(room));
+        return [memberships.subscribe(room), () => wasWanted || unsubscribe(warehouse, zone)];
+      }, options),
 
-    unsubscribe: (warehouse, zone) => watched(() => memberships.unsubscribe(makeRoom(warehouse, zone))),
+    unsubscribe,
 
     publish: ({ warehouse, zone, ...message }, options) =>
       watched(() => {
         const data = { ...makeRoom(warehouse, zone), idempotencyKey: `${keyPrefix}-${++lastKey}`, ...message };
-        return request('publish', data, options) as Promise<Position>;
-      }),
+        return request('publish', data, options) as Running<Position>;
+      }, options),
 
     echo: (data = null, options) =>
-      watched(async () => {
+      watched(() => {
         const sent = performance.now();
-        await request('echo', data, options);
-        return performance.now() - sent;
-      }),
+        const [outcome, end] = request('echo', data, options);
+        return [outcome.then(() => performance.now() - sent), end];
+      }, options),
   };
 }

@@ -5,7 +5,7 @@ import type { ErrorDetails } from './errors.js';
  * are those of RFC 6455, section 7.4.1; 4000 to 4999 are Zonecast's own.
  */
 export const CloseCode = {
-  /** The server lost sight of this client, or an operator disconnected it. */
+  /** The server lost sight of this client. */
   going_away: 1001,
   /** The client sent a frame over the limit. It comes back without it. */
   too_big: 1009,

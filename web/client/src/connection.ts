@@ -166,7 +166,7 @@ export function connect(
     } catch (cause) {
       const [, fail] = pending.get(id) ?? [];
       pending.delete(id);
-      fail?.(failure('not written to', { cause }));
+      fail?.(failure('not sent', { cause }));
     }
   };
 
@@ -224,14 +224,13 @@ export function connect(
       throw new ZonecastError(code, `the token function failed: ${message}`, { cause });
     }
     if (ended) throw Error('ended');
-    return token;
   };
 
   /**
    * Renews a token before it expires by the server's clock, which is `clockSkew` ms ahead of ours.
    */
   const scheduleTokenRenewal = (clockSkew: number) => {
-    const expiry = typeof givenToken === 'function' && expiryOf(token);
+    const expiry = expiryOf(token); // of a function alone
     if (!expiry) return;
     after(Math.max(1000, RENEW_AT * (expiry - Date.now() - clockSkew)), async () => {
       try {
@@ -284,7 +283,7 @@ export function connect(
 
   const handleConnected = (connected: Connected) => {
     if (!connected?.rooms?.every?.((position) => position?.room))
-      return lost('no rooms in "connected": is it another version?');
+      return lost('no rooms in "connected": another version?');
     if (established) return owner.joined(connection, connected);
     established = true;
     const { frameBytes = Infinity, frames = DEFAULT_RATE } = (connected.limits ?? {}) as Partial<Limits>;
@@ -316,16 +315,17 @@ export function connect(
       url(path, { extra, subscribesByFrame }) {
         // By hand: the URL of React Native can only be read.
         const [address, given] = base.href.split(/\/?(?:\?(.*))?$/);
-        const user = `${new URLSearchParams(userId ? { userId } : {})}`;
+        const user = userId && `${new URLSearchParams({ userId })}`;
         const query = [given, ...memberships.query(subscribesByFrame), user, extra];
         return `${address}${path}?${query.filter(Boolean).join('&')}`;
       },
       async token() {
         if (typeof givenToken !== 'function') return givenToken;
-        if (token) return token;
-        const fetched = await fetchToken();
-        expectConnected();
-        return fetched;
+        if (!token) {
+          await fetchToken();
+          expectConnected();
+        }
+        return token;
       },
       received(input) {
         if (ended) return;

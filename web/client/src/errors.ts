@@ -37,7 +37,9 @@ export type ClientErrorCode =
   /** As many requests as the option maxPending permits have no answer yet. */
   | 'overflow'
   /** disconnect() was called before the answer came. */
-  | 'closed';
+  | 'closed'
+  /** The signal of the call was aborted; `cause` is its reason. */
+  | 'aborted';
 
 /** A later server may send codes that this version does not list. */
 export type ErrorCode = ServerErrorCode | ClientErrorCode | (string & {});
@@ -61,9 +63,9 @@ export class ZonecastError extends Error {
   declare readonly closeCode: number | undefined;
   declare readonly errors: readonly ZonecastError[] | undefined;
 
-  constructor(code: ErrorCode, message: string, { cause, retryAfter, closeCode, errors }: ErrorDetails = {}) {
-    super(message, cause === undefined ? undefined : { cause });
-    Object.assign(this, { name: 'ZonecastError', code, retryAfter, closeCode, errors });
+  constructor(code: ErrorCode, message: string, details?: ErrorDetails) {
+    super(message);
+    Object.assign(this, details, { name: 'ZonecastError', code });
   }
 }
 
@@ -77,7 +79,7 @@ export function isTransient({ code, retryAfter }: ZonecastError): boolean {
 
 /** What will be refused again, however often it is asked for. */
 export function isPermanent(code: unknown): code is ErrorCode {
-  return /^(invalid_.*|bad_frame|unauthenticated|forbidden|replaced)$/.test(String(code));
+  return /^(invalid_.*|bad_frame|unauthenticated|forbidden|replaced)$/.test(code as string);
 }
 
 /** Reads the data of an error frame. */

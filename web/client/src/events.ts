@@ -91,6 +91,8 @@ export interface Connected {
   limits?: Limits;
   /** The instance hears nothing of what is published. */
   broker?: 'unavailable';
+  /** The version of the protocol; a server that is older does not say, nor does the long polling of this client. */
+  protocol?: number;
 }
 
 export interface Limits {

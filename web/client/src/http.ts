@@ -59,7 +59,7 @@ export async function dialHTTP(
         else host.refused(`answered ${response.status}`, problemOf(response, await response.json().catch(() => ({}))));
       } catch (cause) {
         extra = WITHOUT_WAIT;
-        if (!signal.aborted) host.lost(`can't be read: ${cause}`, { cause });
+        if (!signal.aborted) host.lost("can't be read", { cause });
       }
       // By then all that came has moved the offsets, which the next query names. Once the
       // connection is over, the pause never ends.

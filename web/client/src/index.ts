@@ -10,7 +10,7 @@
  *
  * @packageDocumentation
  */
-export type { EventName, Message, RequestOptions, ZonecastClient } from './client.js';
+export type { EventName, Message, RequestOptions, SignalOptions, ZonecastClient } from './client.js';
 export { CloseCode } from './close.js';
 export { createClient, createWebSocketClient, type With } from './create.js';
 export type { ClientErrorCode, ErrorCode, ErrorDetails, ServerErrorCode } from './errors.js';

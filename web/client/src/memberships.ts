@@ -154,7 +154,7 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
       const error = new ZonecastError('not_subscribed', `${name} is not subscribed to`);
       if (!membership) throw error;
       memberships.delete(name);
-      store.delete(name);
+      store.set(name, '');
       membership.reject(error);
       const on = connection;
       on?.repeatRequest();

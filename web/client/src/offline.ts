@@ -86,6 +86,8 @@ const PAUSE = 1000;
  */
 export function createOutbox(client: ZonecastClient<any>, options: OutboxOptions = {}): Outbox {
   const { name = 'zonecast-outbox', max = 10_000, store = openDatabase(name), lock = webLock } = options;
+  for (const option of Object.keys(options))
+    if (!/^(name|max|store|lock|onRefused)$/.test(option)) throw new ZonecastError('invalid_option', `${option} is no option of an outbox: leave it out`);
   if (!(max >= 1)) throw new ZonecastError('invalid_option', `max is ${max}, it must be a number of at least 1, like 10000`);
   const report = client.onError ?? console.error;
   const {

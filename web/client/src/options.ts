@@ -1,7 +1,7 @@
 import { BACKOFF_CAP } from './backoff.js';
 import { makeRoom, type Room } from './room.js';
 import { openStore, type Store, type WebStorage } from './store.js';
-import { assertValid } from './text.js';
+import { assertValid, matches } from './text.js';
 import type { Transport } from './transport.js';
 
 /**
@@ -126,56 +126,73 @@ export interface Settings {
   readonly onError: (error: unknown) => void;
 }
 
+/** In milliseconds. */
+export const LEAST_REQUEST_TIMEOUT = 1;
+
+/** The defaults of numbers and switches, and the least that a number may be. */
+const VALUES: Record<string, readonly [byDefault: number | boolean, least?: number]> = {
+  autoReconnect: [true],
+  maxAttempts: [Infinity],
+  backoffBase: [1000, 1],
+  backoffCap: [BACKOFF_CAP, 1],
+  connectTimeout: [5000, 1],
+  requestTimeout: [10_000, LEAST_REQUEST_TIMEOUT],
+  maxPending: [1000, 1],
+  probeInterval: [60_000, 50],
+  keepOffsets: [false],
+};
+
+/** What the others may be, by what typeof says, if they are there at all. */
+const TYPES: Record<string, string> = {
+  userId: 'string',
+  token: 'string or function',
+  storage: 'object',
+  parse: 'function',
+  onError: 'function',
+  WebSocket: 'function',
+};
+
 /**
  * Checks the options and fills in the defaults. Throws a ZonecastError that says what to change.
  */
 export function readOptions(options: ClientOptions, fallbackOrder: readonly Transport[] = []): Settings {
-  const { url, warehouse, zone, storage, onError = console.error } = options ?? {};
+  const { url, warehouse, zone, transports = fallbackOrder, ...others } = options ?? {};
+  const { userId, token, storage, parse, onError, WebSocket } = others;
   const base = readUrl(url);
   const initialRooms = zone === undefined && warehouse === undefined ? [] : [makeRoom(warehouse)];
   if (zone !== undefined) initialRooms.push(makeRoom(warehouse, zone));
-  const read = <T extends number | boolean>(name: keyof ClientOptions, byDefault: T, least = 0) =>
-    readValue(options[name], name, byDefault, least);
-  const settings: Settings = {
+  const check = (valid: unknown, name: string, value: unknown, expected: string) =>
+    assertValid(!!valid, 'invalid_option', name, value, expected);
+  check(transports[0] && [...transports].every((it) => it?.dial), 'transports', transports, 'like [webSocket, longPolling]');
+  for (const [name, value] of Object.entries(others)) {
+    const type = TYPES[name];
+    const valid = VALUES[name] || value == null || type?.includes(typeof value);
+    check(valid, name, value, type ? `of type ${type}` : 'left out');
+  }
+  const values: Record<string, unknown> = {};
+  for (const name in VALUES) values[name] = readValue((others as typeof values)[name], name, ...(VALUES[name] as [number]));
+  return {
+    ...(values as unknown as Settings),
     base,
     initialRooms,
-    userId: options.userId,
-    token: options.token,
-    autoReconnect: read<boolean>('autoReconnect', true),
-    maxAttempts: read<number>('maxAttempts', Infinity),
-    backoffBase: read<number>('backoffBase', 1000, 1),
-    backoffCap: read<number>('backoffCap', BACKOFF_CAP, 1),
-    connectTimeout: read<number>('connectTimeout', 5000, 1),
-    requestTimeout: read<number>('requestTimeout', 10_000, LEAST_REQUEST_TIMEOUT),
-    maxPending: read<number>('maxPending', 1000, 1),
-    probeInterval: read<number>('probeInterval', 60_000, 50),
-    transports: options.transports ?? fallbackOrder,
-    WebSocket: options.WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket,
-    parse: options.parse ?? JSON.parse,
+    userId,
+    token,
+    transports,
+    WebSocket: WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket,
+    parse: parse ?? JSON.parse,
     store: openStore(`zonecast ${base} `, storage),
-    keepOffsets: read<boolean>('keepOffsets', false),
-    onError(error) {
+    onError(error: unknown) {
       try {
-        onError(error);
+        (onError ?? console.error)(error);
       } catch (second) {
         console.error(error, second);
       }
     },
   };
-  const reject = (isWrong: unknown, name: string, expected: string) =>
-    assertValid(!isWrong, 'invalid_option', name, options[name as keyof ClientOptions], expected);
-  reject(options.transports && !options.transports[0]?.dial, 'transports', 'like [webSocket, longPolling]');
-  reject(typeof settings.parse !== 'function', 'parse', 'a function like JSON.parse');
-  for (const name of Object.keys(options))
-    reject(!(name in settings || /^(url|warehouse|zone|storage)$/.test(name)), name, 'left out');
-  return settings;
 }
 
-/** In milliseconds. */
-export const LEAST_REQUEST_TIMEOUT = 1;
-
 /** Reads a number, or what is true or false, that may be left out. */
-export function readValue<T extends number | boolean>(given: unknown, name: string, byDefault: T, least: number): T {
+export function readValue<T extends number | boolean>(given: unknown, name: string, byDefault: T, least = 0): T {
   const value = (given ?? byDefault) as T;
   const type = typeof byDefault;
   const expected = type === 'boolean' ? 'true or false' : `a number of at least ${least}, like ${byDefault}`;
@@ -191,7 +208,6 @@ function readUrl(value: unknown): URL {
     const text = String(value).replace(/#.*$/, '').replace(/^ws/, 'http');
     base = new URL(text.replace(/\/(ws|sse|poll)(?=\?|$)/, '/'));
   } catch {}
-  const valid = base?.protocol === 'http:' || base?.protocol === 'https:';
-  assertValid(valid, 'invalid_option', 'url', value, 'like "http://localhost:3001"');
+  assertValid(matches(base?.href, /^https?:/), 'invalid_option', 'url', value, 'like "http://localhost:3001"');
   return base as URL;
 }

@@ -1,41 +1,47 @@
-/**
- * A promise that knows whether anybody looks at its outcome: then() was called, by hand, by catch()
- * or finally(), or by `await`, which calls then() of every subclass of Promise.
- */
-class WatchedPromise<T> extends Promise<T> {
-  /** What then() returns is a plain promise, and the caller's to look after. */
-  static override get [Symbol.species](): PromiseConstructor {
-    return Promise;
-  }
-
-  #watched = false;
-
-  override then<A = T, B = never>(
-    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
-    onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
-    this.#watched = true;
-    return super.then(onFulfilled, onRejected);
-  }
-
-  /** Gives a rejection to `report` when nobody has looked by then. It is handled in any case. */
-  reportUnwatched(report: (error: unknown) => void): void {
-    void super.then(undefined, async (error) => {
-      await undefined; // `await` calls then() a moment later
-      if (!this.#watched) report(error);
-    });
-  }
-}
+import { ZonecastError } from './errors.js';
 
 /**
- * A promise whose rejection never becomes an unhandled rejection: when nobody looked at its outcome
- * by then, `report` gets the error instead. So `client.subscribe('w')` without `await` is safe, and
- * still not silent.
+ * The promise, whose rejection never becomes an unhandled rejection: when nobody looked at its
+ * outcome by then, `report` gets the error instead. So `client.subscribe('w')` without `await` is
+ * safe, and still not silent.
  */
 export function watch<T>(outcome: Promise<T>, report: (error: unknown) => void): Promise<T> {
-  const watched = new WatchedPromise<T>((resolve, reject) => outcome.then(resolve, reject));
-  watched.reportUnwatched(report);
-  return watched;
+  const then = outcome.then.bind(outcome);
+  let isWatched = false;
+  void then(undefined, async (error) => {
+    await undefined; // `await` calls then() a moment later
+    if (!isWatched) report(error);
+  });
+  // By hand, by catch() or finally(), or by `await`, which calls the then() of a promise only if its
+  // constructor is another one (ECMAScript, PromiseResolve).
+  return Object.assign(outcome, {
+    constructor: undefined,
+    then(...ends: Parameters<typeof then>) {
+      isWatched = true;
+      return then(...ends);
+    },
+  }) as unknown as Promise<T>;
+}
+
+/** What runs, and what ends it before it is done. */
+export type Running<T> = readonly [outcome: Promise<T>, end?: (() => unknown) | undefined];
+
+/**
+ * Runs it unless the signal is aborted already; when that happens meanwhile, ends it and rejects.
+ * What throws, rejects.
+ */
+export function abortable<T>(run: () => Running<T>, signal: AbortSignal | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const fail = () => reject(new ZonecastError('aborted', 'aborted', { cause: (signal as AbortSignal).reason }));
+    if (signal?.aborted) return fail();
+    const [outcome, end] = run();
+    const abort = () => {
+      fail();
+      end?.();
+    };
+    signal?.addEventListener('abort', abort);
+    outcome.then(resolve, reject).then(() => signal?.removeEventListener('abort', abort));
+  });
 }
 
 /** Callers that wait for the same thing. */

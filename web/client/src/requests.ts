@@ -1,5 +1,6 @@
 import type { Connection } from './connection.js';
 import { isTransient, ZonecastError } from './errors.js';
+import type { Running } from './promise.js';
 import { startTimer } from './timer.js';
 
 /**
@@ -17,7 +18,7 @@ export interface Requests {
   /** How many there are. */
   count(): number;
   /** `timeout` is in milliseconds, all tries together. */
-  request(connection: Connection | undefined, event: string, data: unknown, timeout: number): Promise<unknown>;
+  request(event: string, data: unknown, timeout: number): Running<unknown>;
   /** There is a new connection. */
   resendAll(connection: Connection): void;
   /** Refuses all of them. */
@@ -25,7 +26,7 @@ export interface Requests {
 }
 
 interface Request {
-  send(connection: Connection): void;
+  send(): void;
   fail(error: ZonecastError): void;
 }
 
@@ -33,76 +34,74 @@ export function makeRequests(): Requests {
   /** In the order in which they were asked for. */
   const pending = new Set<Request>();
   const held = new Set<Request>();
+  /** The newest connection. One that has ended sends nothing. */
+  let connection: Connection | undefined;
   /** Of those that are held: the one that is under way. */
   let underWay: Request | undefined;
   /** Whether it waits before the next one goes out. */
-  let waiting = false;
+  let waiting: boolean | undefined;
 
-  const sendHeld = (on: Connection) => {
+  const sendHeld = () => {
     if (underWay || waiting) return;
     underWay = [...pending].find((request) => held.has(request));
-    underWay?.send(on);
+    underWay?.send();
   };
 
-  /** It is answered, or held for a while: the next one's turn. */
-  const passOn = (request: Request, on: Connection) => {
+  /** It is answered, given up, or held for a while: the next one's turn. */
+  const passOn = (request: Request) => {
     if (underWay === request) underWay = undefined;
-    sendHeld(on);
+    sendHeld();
   };
 
   return {
     count: () => pending.size,
 
-    request: (connection, event, data, timeout) =>
-      new Promise((resolve, reject) => {
+    request(event, data, timeout) {
+      let giveUp!: (error?: ZonecastError) => void;
+      const outcome = new Promise((resolve, reject) => {
         const settle = <T>(outcome: (value: T) => void) => (value: T) => {
           clearTimeout(timer);
           held.delete(request);
           if (pending.delete(request)) outcome(value);
+          passOn(request);
         };
-        const ack = settle(resolve);
+        giveUp = settle(reject) as typeof giveUp;
         const request: Request = {
-          fail: settle(reject),
-          send: (on) =>
-            on.request(
-              event,
-              data,
-              (answer) => {
-                ack(answer);
-                passOn(request, on);
-              },
-              (error) => {
-                if (!isTransient(error)) request.fail(error);
-                else if (pending.has(request)) {
-                  held.add(request);
-                  waiting ||= on.retryTransient(error, () => {
-                    waiting = false;
-                    sendHeld(on);
-                  });
-                }
-                passOn(request, on);
-              },
-            ),
+          fail: giveUp,
+          send: () =>
+            connection?.request(event, data, settle(resolve), (error) => {
+              if (!isTransient(error)) return giveUp(error);
+              if (pending.has(request)) {
+                held.add(request);
+                waiting ||= connection?.retryTransient(error, () => {
+                  waiting = false;
+                  sendHeld();
+                });
+              }
+              passOn(request);
+            }),
         };
-        const timer = startTimer(timeout, () => {
-          request.fail(new ZonecastError('timeout', `no answer to ${event} within ${timeout} ms`));
-          if (connection) passOn(request, connection);
-        });
+        const timer = startTimer(timeout, () =>
+          giveUp(new ZonecastError('timeout', `no answer to ${event} within ${timeout} ms`)),
+        );
         pending.add(request);
-        if (!connection) return;
-        if (!held.size) return request.send(connection);
+        if (!held.size) return request.send();
         held.add(request);
-        sendHeld(connection);
-      }),
+        sendHeld();
+      });
+      return [outcome, giveUp];
+    },
 
-    resendAll(connection) {
+    resendAll(newest) {
+      connection = newest;
       held.clear();
       underWay = undefined;
       waiting = false;
-      for (const request of pending) request.send(connection);
+      for (const request of pending) request.send();
     },
 
     rejectAll(error) {
+      held.clear();
       for (const { fail } of pending) fail(error);
     },
   };

@@ -86,9 +86,9 @@ export function withRooms<Events>(client: ZonecastClient<Events>): ZonecastClien
   };
   /** What handles hold, subscribe() holds too, and unsubscribe() does not leave. */
   const counted: Pick<ZonecastClient, 'subscribe' | 'unsubscribe'> = {
-    subscribe(warehouse, zone) {
+    subscribe(warehouse, zone, options) {
       shared.get(formatRoom({ warehouse, ...(zone && { zone }) }))?.hold(true);
-      return subscribe(warehouse, zone);
+      return subscribe(warehouse, zone, options);
     },
     unsubscribe(warehouse, zone) {
       const isShared = shared.get(formatRoom({ warehouse, ...(zone && { zone }) }))?.hold(false);

@@ -12,7 +12,11 @@ const MAX_EVENT_LENGTH = 2 ** 21;
  */
 export const serverSentEvents: Transport = {
   name: 'sse',
-  dial: (host) => dialHTTP(host, '/sse', readStream),
+  async dial(host) {
+    // React Native: its fetch would answer with the whole stream, at its end.
+    if (!globalThis.ReadableStream) throw Error('no global ReadableStream');
+    return dialHTTP(host, '/sse', readStream);
+  },
 };
 
 async function readStream({ body }: Response, { received, lost }: TransportHost): Promise<void> {
@@ -20,23 +24,19 @@ async function readStream({ body }: Response, { received, lost }: TransportHost)
   const reader = (body as ReadableStream<Uint8Array>).getReader();
   for (let text = ''; ; ) {
     const { value, done } = await reader.read();
-    if (done) return lost('ended its stream');
+    if (done) return lost('stream ended');
     text += decoder.decode(value, { stream: true });
     const events = text.split('\n\n');
     text = events.pop() as string;
-    if (text.length > MAX_EVENT_LENGTH) throw Error('an event without end');
+    if (text.length > MAX_EVENT_LENGTH) throw Error('endless event');
     for (const event of events) {
-      const data = fieldOf(event, 'data');
-      if (fieldOf(event, 'event') === 'close') {
+      const lines = event.split('\n');
+      // Several lines are one value (WHATWG HTML, section 9.2.6); JSON takes the space before it.
+      const data = lines.map((line) => (line.startsWith('data:') ? line.slice(5) : '')).join('');
+      if (lines.includes('event: close')) {
         const { code, reason } = JSON.parse(data);
         lost(...closedByServer(code, reason));
       } else if (data) received(data);
     }
   }
-}
-
-/** The value of a field; several lines of it are one value (WHATWG HTML, section 9.2.6). */
-function fieldOf(event: string, name: string): string {
-  const lines = event.split('\n').filter((line) => line.startsWith(`${name}:`));
-  return lines.map((line) => line.slice(name.length + 1).replace(/^ /, '')).join('\n');
 }

@@ -7,9 +7,9 @@ export interface WebStorage {
 
 /** Small texts by name, kept as long as the session lasts, or at least as long as the client. */
 export interface Store {
-  get(name: string): string | undefined;
+  get(name: string): string | null | undefined;
+  /** An empty text is as good as none. */
   set(name: string, value: string): void;
-  delete(name: string): void;
 }
 
 /**
@@ -17,7 +17,7 @@ export interface Store {
  * error: memory stands in for it.
  */
 export function openStore(prefix: string, storage?: WebStorage): Store {
-  const memory = new Map<string, string | undefined>();
+  const memory = new Map<string, string>();
   const attempt = <T>(use: (storage: WebStorage) => T): T | undefined => {
     try {
       // Looking at it may already throw, in a frame that has no origin.
@@ -26,17 +26,10 @@ export function openStore(prefix: string, storage?: WebStorage): Store {
     return undefined;
   };
   return {
-    get(name) {
-      if (memory.has(name)) return memory.get(name);
-      return attempt((from) => from.getItem(prefix + name)) ?? undefined;
-    },
+    get: (name) => memory.get(name) ?? attempt((from) => from.getItem(prefix + name)),
     set(name, value) {
       memory.set(name, value);
-      attempt((to) => to.setItem(prefix + name, value));
-    },
-    delete(name) {
-      memory.set(name, undefined);
-      attempt((from) => from.removeItem(prefix + name));
+      attempt((to) => (value ? to.setItem(prefix + name, value) : to.removeItem(prefix + name)));
     },
   };
 }

@@ -16,6 +16,7 @@ import {
   type State,
   type With,
   type ZonecastClient,
+  ZonecastError,
 } from '@zonecast/client';
 import { type ClientMessage, lead, type Leader, type LeaderMessage, type Make } from './leader.js';
 import type { Transport, TransportHost } from './transport.js';
@@ -37,9 +38,10 @@ const NO_TIMEOUT = 2 ** 31 - 1;
  */
 export function createSharedClient<Events extends object = {}>(
   options: ClientOptions,
-  { name = `${options.url} ${options.userId ?? ''}` }: SharedOptions = {},
+  { name = `${options.url} ${options.userId ?? ''}`, ...unknown }: SharedOptions = {},
 ): ZonecastClient<With<Events>> {
   const { transports } = options;
+  for (const option of Object.keys(unknown)) throw new ZonecastError('invalid_option', `${option} belongs into the first argument, or nowhere`);
   const make: Make = (more) =>
     transports ? createClient({ ...options, ...more, transports }) : createWebSocketClient({ ...options, ...more });
   const locks = (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks;

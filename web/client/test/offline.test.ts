@@ -157,4 +157,5 @@ it('says what is wrong', async () => {
   await expect(outbox.publish({ warehouse: 'w', event: 'SCAN', data: () => {} })).rejects.toMatchObject({ code: 'invalid_data' });
   expect(() => createOutbox(client)).toThrow(/no IndexedDB.*give createOutbox a store/);
   expect(() => createOutbox(client, { store: memoryStore(), max: 0 })).toThrow(/max is 0/);
+  expect(() => createOutbox(client, { store: memoryStore(), maximum: 5 } as never)).toThrow(/maximum is no option/);
 });

@@ -1,5 +1,5 @@
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest';
-import { createWebSocketClient, webSocket, ZonecastError } from '@zonecast/client';
+import { createClient, createWebSocketClient, webSocket, ZonecastError } from '@zonecast/client';
 import { readOptions } from '../src/options.js';
 import { FakeSocket } from './fake-socket.js';
 
@@ -28,8 +28,14 @@ test.each([
   { give: { url, transports: [] }, want: /^transports is : it must be like \[webSocket, longPolling\]/ },
   { give: { url, transports: webSocket }, want: /^transports is \[object Object\]/ },
   { give: { url, transports: ['websocket'] }, want: /^transports is websocket/ },
-  { give: { url, parse: 'json' }, want: /^parse is "json": it must be a function like JSON.parse/ },
+  { give: { url, parse: 'json' }, want: /^parse is "json": it must be of type function/ },
   { give: { url, maxRetries: 3 }, want: /^maxRetries is 3: it must be left out/ },
+  { give: { url, transports: [webSocket, 'poll'] }, want: /^transports is / },
+  { give: { url, token: 7 }, want: /^token is 7: it must be of type string or function/ },
+  { give: { url, userId: {} }, want: /^userId is \[object Object\]: it must be of type string/ },
+  { give: { url, onError: 'log' }, want: /^onError is "log": it must be of type function/ },
+  { give: { url, WebSocket: 'ws' }, want: /^WebSocket is "ws": it must be of type function/ },
+  { give: { url, storage: 'session' }, want: /^storage is "session": it must be of type object/ },
   { give: { url, probeInterval: 49 }, want: /^probeInterval is 49: it must be a number of at least 50, like 60000/ },
 ])('refuses $give', ({ give, want }) => {
   const make = () => createWebSocketClient({ WebSocket: FakeSocket, ...give } as never);
@@ -50,6 +56,11 @@ test.each([
   expect(make).toThrow(expect.objectContaining({ code: 'invalid_room', message: expect.stringMatching(want) }));
 });
 
+test('createClient without transports is refused at once', () => {
+  const want = expect.objectContaining({ code: 'invalid_option', message: expect.stringMatching(/^transports is : it must be like/) });
+  expect(() => createClient({ url } as never)).toThrow(want);
+});
+
 test('a WebSocket that is missing makes the attempt fail, and says what to pass', async () => {
   vi.stubGlobal('WebSocket', undefined);
   const client = createWebSocketClient({ url, autoReconnect: false, transports: [webSocket] });
@@ -61,7 +72,7 @@ test('a WebSocket that is missing makes the attempt fail, and says what to pass'
 
 test('takes the global WebSocket', () => {
   vi.stubGlobal('WebSocket', FakeSocket);
-  expect(readOptions({ url }).WebSocket).toBe(FakeSocket);
+  expect(readOptions({ url, transports: [webSocket] }).WebSocket).toBe(FakeSocket);
 });
 
 test.each([
@@ -73,7 +84,7 @@ test.each([
   { give: 'https://example.com/zonecast/sse', want: 'https://example.com/zonecast/' },
   { give: new URL('ws://[::1]:3001/?proxy=1#top'), want: 'http://[::1]:3001/?proxy=1' },
 ])('$give is the server $want', ({ give, want }) => {
-  expect(readOptions({ url: give }).base.href).toBe(want);
+  expect(readOptions({ url: give, transports: [webSocket] }).base.href).toBe(want);
 });
 
 test.each([

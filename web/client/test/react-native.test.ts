@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { longPolling, webSocket } from '@zonecast/client';
+import { longPolling, serverSentEvents, webSocket } from '@zonecast/client';
 import { eventually, realClient } from './real-client.js';
 import { RealServer } from './real-server.js';
 
@@ -48,7 +48,7 @@ beforeEach(async () => {
   server = await RealServer.start();
   vi.stubGlobal('fetch', wholeFetch);
   vi.stubGlobal('URL', ReadOnlyURL);
-  for (const name of ['crypto', 'TextDecoder', 'BroadcastChannel']) vi.stubGlobal(name, undefined);
+  for (const name of ['crypto', 'TextDecoder', 'BroadcastChannel', 'ReadableStream']) vi.stubGlobal(name, undefined);
 });
 afterEach(async () => {
   vi.unstubAllGlobals();
@@ -64,4 +64,11 @@ test.each([webSocket, longPolling])('where React Native lacks what browsers have
   for (let n = 0; n < 3; n++) await client.publish({ warehouse: 'w', zone: 'dock', event: 'SCAN', data: n });
   await eventually(() => expect(heard).toEqual([0, 1, 2]));
   expect(onError).not.toHaveBeenCalled();
+});
+
+test('its fetch, which has no streams, is named where Server-Sent Events are wanted', async () => {
+  const { client } = realClient({ url: server.url, warehouse: 'w', transports: [serverSentEvents], autoReconnect: false });
+  await expect(client.connect()).rejects.toMatchObject({
+    message: expect.stringMatching(/by sse: not dialled: no global ReadableStream$/),
+  });
 });

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const binary = process.env['ZONECAST_BIN'] || fileURLToPath(new URL('../../../bin/zonecast', import.meta.url));
@@ -52,6 +53,16 @@ export class RealServer {
     const gone = once(this.#process, 'exit');
     this.#process.kill(signal);
     await gone;
+  }
+
+  /** Waits until nobody is connected. */
+  async isEmpty(): Promise<void> {
+    for (;;) {
+      const response = await fetch(`${this.url}/health/websocket/metrics`);
+      const { totalConnections } = (await response.json()) as { totalConnections: number };
+      if (!totalConnections) return;
+      await setTimeout(50);
+    }
   }
 
   /** Publishes over HTTP, as a service does. Returns the offset. */

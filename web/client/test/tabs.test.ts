@@ -260,4 +260,5 @@ test('without Web Locks or BroadcastChannel a client has a connection of its own
 test('wrong options are refused at once', () => {
   vi.stubGlobal('navigator', { locks: fakeLocks()() });
   expect(() => createSharedClient({ url: 'nowhere' })).toThrow(/url is "nowhere"/);
+  expect(() => createSharedClient({ url: 'http://zonecast.test' }, { nmae: 'floor' } as never)).toThrow(/nmae/);
 });

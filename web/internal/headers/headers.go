@@ -16,9 +16,10 @@ const policy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-act
 func Page(h http.Header) { set(h, "'none'") }
 
 // Framed sets the headers of a page that pages of the same origin may frame, as signage players do.
-// It runs the script and uses the style sheet of these hashes, which stand in it, and no others.
+// It runs the script and uses the style sheet of these hashes, which stand in it, and no others; a
+// service worker of the own origin may serve it.
 func Framed(h http.Header, script, style string) {
-	set(h, "'self'; script-src "+script+"; style-src "+style)
+	set(h, "'self'; worker-src 'self'; script-src "+script+"; style-src "+style)
 }
 
 func set(h http.Header, ancestors string) {

@@ -138,7 +138,7 @@ func histogram(total uint64) dashboard.Histogram {
 func (i invented) zones(*http.Request) (zones []screen.Zone, complete bool) {
 	s := i.snapshot()
 	for _, z := range s.Zones {
-		zones = append(zones, screen.Zone(z))
+		zones = append(zones, screen.Zone{Warehouse: z.Warehouse, Name: z.Name, Connections: z.Connections, Published: true})
 	}
 	return zones, len(s.Missing) == 0
 }

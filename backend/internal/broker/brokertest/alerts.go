@@ -14,6 +14,7 @@ import (
 const (
 	raised       = wire.EventAlert
 	acknowledged = wire.EventAlertAcknowledged
+	escalated    = wire.EventAlertEscalated
 	snapshot     = wire.EventShiftSnapshot
 )
 
@@ -37,6 +38,9 @@ func alertsByID(t *testing.T, open Open) {
 	tell(t, b, room, raised, `{"id":"a","cleared":true}`)
 	tell(t, b, room, raised, `{"title":"no id","clearedAt":1767225600000}`)
 	tell(t, b, room, raised, `{"id":"never raised","cleared":true}`)
+	tell(t, b, room, raised, `{"id":"late"}`)
+	tell(t, b, room, escalated, `{"id":"late"}`)
+	tell(t, b, room, raised, `{"id":"late","cleared":true}`)
 	wantRetained(t, b, room, `ALERT 5 {"id":"2","detail":"again"}`, `OTHER 6 {}`)
 	if u := b.Usage()[room.Warehouse]; u.RetainedEvents != 2 {
 		t.Errorf("it is said to retain %d events, want 2", u.RetainedEvents)

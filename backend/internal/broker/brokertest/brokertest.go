@@ -58,6 +58,8 @@ func Run(t *testing.T, open func(t *testing.T, limits broker.Limits, h broker.Ha
 		{"a warehouse retains no more than its quota", quotaRetained},
 		{"a warehouse at its quota does not stop others", quotaOfOne},
 
+		{"the zones of a warehouse are those that were published to", zonesPublishedTo},
+
 		{"each message after the snapshot is delivered once and in order", subscribeWhilePublishing},
 		{"nothing is delivered of rooms that are not subscribed to", onlySubscribed},
 		{"a room that nobody published to stands at 0", emptyRoom},

@@ -3,6 +3,7 @@ package brokertest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -203,4 +204,31 @@ func manyRooms(t *testing.T, open Open) {
 			}
 		}
 	}
+}
+
+func zonesPublishedTo(t *testing.T, open Open) {
+	b, _ := start(t, open, broker.Limits{})
+	warehouse := Room(t).Warehouse
+	zone := func(name string) wire.Room { return wire.Room{Warehouse: warehouse, Zone: name} }
+	want := func(want ...string) {
+		t.Helper()
+		testkit.Succeeds(t, "the zones are those", func() error {
+			got, err := b.Zones(t.Context(), warehouse)
+			if err == nil && !slices.Equal(got, want) {
+				err = fmt.Errorf("%q, want %q", got, want)
+			}
+			return err
+		})
+	}
+	want()
+	Subscribe(t, b, zone("a-screen"))
+	publish(t, b, broker.Publication{Room: zone("")})
+	publish(t, b, broker.Publication{Room: wire.Room{Warehouse: warehouse + "-2", Zone: "other"}})
+	for _, name := range []string{"b", "a", "c"} {
+		publish(t, b, broker.Publication{Room: zone(name)})
+	}
+	want("a", "b", "c")
+	_, err := b.DeleteRoom(t.Context(), zone("b"))
+	testkit.Must(t, err)
+	want("a", "c")
 }

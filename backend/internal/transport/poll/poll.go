@@ -138,7 +138,7 @@ func (h *Handler) write(c echo.Context, a *answer) error {
 	node, _ := json.Marshal(h.gate.Node) // a text
 	limits, _ := json.Marshal(h.gate.FrameLimits())
 	cursor := append(a.cursor.Append([]byte(`"cursor":"`)), '"')
-	after := fmt.Appendf(nil, `"node":%s,"serverTime":%d,"limits":%s`, node, time.Now().UnixMilli(), limits)
+	after := fmt.Appendf(nil, `"node":%s,"serverTime":%d,"limits":%s,"protocol":%d`, node, time.Now().UnixMilli(), limits, wire.ProtocolVersion)
 	if a.why == wire.CloseRestart {
 		after = fmt.Appendf(after, `,"retryAfter":%d`, transport.ReconnectDelay(transport.SpreadWhenPaced).Milliseconds())
 	}

@@ -48,6 +48,7 @@ type answer struct {
 	Messages   []json.RawMessage
 	Node       string
 	ServerTime int64
+	Protocol   int
 	RetryAfter int64
 
 	status int
@@ -81,7 +82,7 @@ func (s *server) ask(through *http.Client, query string, header ...string) (a an
 	}
 	a.status, a.header, a.body = response.StatusCode, response.Header, string(body)
 	if a.status == http.StatusOK {
-		if err := json.Unmarshal(body, &a); err != nil || a.Messages == nil || a.Node != "node-1" || a.ServerTime == 0 {
+		if err := json.Unmarshal(body, &a); err != nil || a.Messages == nil || a.Node != "node-1" || a.ServerTime == 0 || a.Protocol != wire.ProtocolVersion {
 			s.t.Errorf("answered %s: %v", body, err)
 		}
 		for _, m := range a.Messages {

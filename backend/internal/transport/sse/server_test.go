@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/labstack/echo/v4"
@@ -56,7 +57,7 @@ func (s *server) open(through *http.Client, query string, header ...string) *cli
 		p, _ := io.ReadAll(c.answer.Body)
 		s.t.Fatalf("answered %s %s: %s", c.answer.Status, c.answer.Header, p)
 	}
-	if e := c.next(); e.Frame.Event != wire.EventConnected || e.Name != "" {
+	if e := c.next(); e.Frame.Event != wire.EventConnected || e.Name != "" || !strings.Contains(string(e.Frame.Data), `"protocol":1`) {
 		s.t.Fatalf("the first event is %+v", e)
 	}
 	return c

@@ -43,7 +43,7 @@ func TestConnectedComesFirstAndTellsTheRooms(t *testing.T) {
 				t.Fatalf("the first frame is %s %s", f.Event, f.Data)
 			}
 			got := decode[wire.Connected](t, f.Data)
-			if got.ConnectionID == "" || ids[got.ConnectionID] || got.Node != "node-1" || got.Heartbeat != 30_000 ||
+			if got.ConnectionID == "" || ids[got.ConnectionID] || got.Node != "node-1" || got.Heartbeat != 30_000 || got.Protocol != wire.ProtocolVersion ||
 				time.Since(time.UnixMilli(got.ServerTime)).Abs() > time.Minute || got.Rooms == nil || len(got.Rooms) != len(tt.want) {
 				t.Fatalf("connected says %s, want the rooms %v", f.Data, tt.want)
 			}

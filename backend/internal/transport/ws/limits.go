@@ -25,7 +25,7 @@ var forgiven = limit.Rate{Tokens: wire.RefusalsBeforeClose, Refill: wire.Refusal
 func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 	h := c.handler
 	if wait = c.frames.Spend(h.Limits().Frames, 1, now); wait == 0 {
-		wait = h.Allow(c.counted, c.address, 1, now)
+		wait = h.Allow(c.counted, c.peer.Address, 1, now)
 	}
 	if wait == 0 {
 		return 0

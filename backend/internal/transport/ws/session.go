@@ -32,7 +32,7 @@ type session struct {
 
 	frames   limit.Bucket
 	prepaid  int // frames that were spent before they were inflated
-	address  string
+	peer     hub.Peer
 	counted  string       // the token's user, under whom connections and frames are counted; or empty
 	refusals limit.Bucket // frames that were refused because they came too early
 }
@@ -96,6 +96,7 @@ func (c *session) answerClose(code int) {
 func (c *session) start() {
 	if c.refused != nil {
 		c.refuse(0, false, c.refused)
+		c.Explain(c.refused.Error())
 		c.queue.Close(transport.RefusalCode(c.refused), c.refused.Error())
 		return
 	}
@@ -106,6 +107,7 @@ func (c *session) start() {
 	c.query.Joins = nil
 	if err != nil {
 		c.refuse(0, false, err)
+		c.Explain("its rooms could not be joined: " + wire.AsError(err).Message)
 		c.queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
 	}
 }

@@ -1,7 +1,7 @@
 // Package ws serves clients over WebSocket.
 //
 //	GET /ws ──▶ Handler ── Upgrade ──▶ melody (reading, the life cycle) ──▶ Session of the hub
-//	hub ──▶ outbox ──▶ conn, which melody's own control frames go through as well
+//	hub ──▶ outbox ──▶ the connection that conn took over; what melody writes after the upgrade is dropped
 //
 // melody never writes data: each broadcast is one prepared frame in the outbox.
 package ws
@@ -24,6 +24,7 @@ import (
 	"github.com/olahol/melody"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
+	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -111,7 +112,7 @@ func (h *Handler) Serve(c echo.Context) error {
 		_, _ = io.ReadFull(buffered, early)
 		wrapped.Conn = earlyConn{taken, io.MultiReader(bytes.NewReader(early), taken)}
 	}
-	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, query: query, address: address, who: who, refused: refused}
+	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, query: query, peer: hub.NewPeer(address, r.UserAgent()), who: who, refused: refused}
 	wrapped.session = cl
 	if refused == nil {
 		cl.counted = who.User
@@ -242,13 +243,14 @@ func (h *Handler) connect(s *melody.Session) {
 }
 
 func (h *Handler) begin(c *session) {
-	c.Session = h.Open(c.query.User, c.address, c.queue, pingFrame)
+	c.Session = h.Open(c.query.User, c.peer, c.queue, pingFrame)
 	c.start()
 }
 
 // failed learns why reading ended, before melody closes the connection.
 func (h *Handler) failed(s *melody.Session, err error) {
-	queue := client(s).queue
+	c := client(s)
+	queue := c.queue
 	var broken *wsframe.Error
 	var network net.Error
 	var closed *websocket.CloseError
@@ -260,6 +262,9 @@ func (h *Handler) failed(s *melody.Session, err error) {
 	case errors.As(err, &network):
 		if network.Timeout() && queue.Code() == 0 {
 			h.Metrics.PongTimeouts.Inc()
+			if c.IsOpen() {
+				c.Explain(fmt.Sprintf("no answer to pings for %v", h.ReadTimeout()))
+			}
 			queue.Close(wire.CloseGoingAway, fmt.Sprintf("no pong for %v", h.ReadTimeout()))
 		}
 	case errors.As(err, &closed), errors.Is(err, io.EOF), errors.Is(err, errTooManyBytes):

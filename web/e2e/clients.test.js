@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, before, test } from 'node:test';
+import { WebSocket } from 'ws';
+import { assertAccessible, assertText, closeCalm, openBrowser, openPage, picture } from './browser.js';
+import { Redis } from './redis.js';
+import { Server } from './server.js';
+
+let browser;
+let redis;
+let instances = [];
+const sockets = [];
+
+before(async () => {
+  redis = await Redis.start();
+  instances = await Server.startPair(redis.url);
+  browser = await openBrowser();
+});
+
+after(async () => {
+  for (const socket of sockets) socket.terminate();
+  await browser?.close();
+  await Promise.all(instances.map((one) => one.kill()));
+  await redis?.stop();
+});
+
+/** Connects a client to a zone over one of the instances. */
+async function connect(instance, userId, zone = 'zone-c') {
+  const query = new URLSearchParams({ warehouse: 'warehouse-1', zone, userId });
+  const socket = new WebSocket(`${instance.url.replace('http', 'ws')}/ws?${query}`);
+  socket.on('error', () => {});
+  sockets.push(socket);
+  await once(socket, 'message');
+  return socket;
+}
+
+async function assertFits(page) {
+  await page.setViewportSize({ width: 320, height: 800 });
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  assert.ok(overflow <= 0, `${overflow} pixels too wide at 320`);
+  await assertAccessible(page);
+}
+
+test('an operator finds a client over all instances, watches it, and disconnects it after a question', async () => {
+  const wall = await connect(instances[0], 'wall-7');
+  await connect(instances[1], 'scanner-3');
+  const page = await openPage(browser, `${instances[0].url}/ui/clients`, { viewport: { width: 1280, height: 800 } });
+  await assertText(page, '#clients .actions span', '2 clients');
+  await assertText(page, '#link', 'live');
+  await page.keyboard.press('/');
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'search');
+  await page.keyboard.type('wall');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/search=wall/);
+  await assertText(page, '#clients .actions span', '1 client');
+  await assertText(page, '#clients tbody', /^wall-7 ?zone-c in warehouse-1 ?websocket ?127\.0\.0\.1/);
+  await assertAccessible(page);
+  await picture(page, 'clients');
+
+  await page.locator('#clients tbody input').check();
+  await page.waitForTimeout(2_500); // a rendering later it is still chosen
+  assert.ok(await page.locator('#clients tbody input').isChecked());
+  await page.getByRole('button', { name: 'Disconnect the chosen…' }).click();
+  await assertText(page, '#confirm-title', 'Disconnect 1 client?');
+  await assertAccessible(page);
+  await picture(page, 'clients-question');
+  await page.getByLabel('Why?').fill('dark screen');
+  const closed = once(wall, 'close');
+  await page.getByRole('button', { name: 'Disconnect 1 client' }).click();
+  await page.waitForURL(/done=1/);
+  await assertText(page, '.notice[role=status]', '1 client disconnected.');
+  assert.equal((await closed)[0], 1012);
+
+  await connect(instances[1], 'wall-7'); // it comes back, elsewhere
+  await page.goto(`${instances[1].url}/ui/closed?warehouse=warehouse-1&zone=zone-c`);
+  await assertText(page, '#closed tbody tr', /wall-7 ?disconnected by an operator ?(at once|after \d+ s)/);
+  await assertText(page, '#churn tbody', /it was asked to connect again \(1012\)/);
+  await assertAccessible(page);
+  await picture(page, 'closed');
+  await page.goto(`${instances[1].url}/ui/clients?search=wall-7`);
+  await page.locator('#clients tbody a').first().click();
+  await assertText(page, '#client-title', 'wall-7');
+  await assertText(page, '#link', 'live');
+  await assertText(page, '#client', /Transport ?websocket.*warehouse-1 ?zone-c.*disconnected by an operator/);
+  await assertAccessible(page);
+  await picture(page, 'client');
+  await assertFits(page);
+  await page.goto(`${instances[0].url}/ui/clients`);
+  await assertFits(page);
+  await page.goto(`${instances[0].url}/ui/closed`);
+  await assertFits(page);
+  await page.goto(`${instances[0].url}/ui/log`);
+  await assertText(page, '#events tbody', /instance started ?backend-[12]/);
+  await assertFits(page);
+  await closeCalm(page);
+});
+
+test('without JavaScript the same can be done', async () => {
+  await connect(instances[1], 'robot-1', 'zone-d');
+  const page = await openPage(browser, `${instances[0].url}/ui/clients?zone=zone-d&warehouse=warehouse-1`, { javaScriptEnabled: false });
+  await assertText(page, '#clients .actions span', '1 client');
+  await page.getByRole('link', { name: 'Disconnect all that match…' }).click();
+  await assertText(page, '#confirm-title', 'Disconnect 1 client?');
+  await page.getByRole('button', { name: 'Disconnect 1 client' }).click();
+  await assertText(page, '.notice[role=status]', '1 client disconnected.');
+  await closeCalm(page);
+});
+
+test('a frozen instance delays no page by more than a second, and is named', async () => {
+  const page = await openPage(browser, `${instances[0].url}/ui/clients`);
+  await assertText(page, '#link', 'live');
+  instances[1].freeze();
+  try {
+    const began = Date.now();
+    const answer = await fetch(`${instances[0].url}/ui/clients`);
+    const text = await answer.text();
+    const took = Date.now() - began;
+    assert.ok(took < 3_000, `the page took ${took} ms on a busy machine, 900 of them by design`);
+    assert.match(text, /1<\/?.*of 2 instances|1 of 2 instances/);
+    assert.match(text, /backend-2/);
+    await assertText(page, '#partial', /1 of 2 instances answered.*backend-2/);
+    await assertText(page, '#link', 'live');
+    await picture(page, 'clients-partial');
+    // What became of it is an event, and its duration another when it is back.
+    await page.goto(`${instances[0].url}/ui/log`);
+    await assertText(page, '#events tbody', /instance gone ?backend-2/, 20_000);
+  } finally {
+    instances[1].thaw();
+  }
+  await assertText(page, '#events tbody tr', /instance back ?backend-2.* s$/, 20_000);
+  await picture(page, 'events');
+  await closeCalm(page);
+});
