@@ -89,7 +89,7 @@ func measure(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 
 	r := scenario.New(plan)
-	r.Spawn = spawn
+	r.Spawn, r.History = spawn, files.history()
 	stopProgress := showProgress(ctx, stderr, r.Snapshot)
 	result, err := r.Do(ctx)
 	stopProgress()

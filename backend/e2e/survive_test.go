@@ -10,12 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/internal/history"
 	"github.com/zonecast/zonecast/backend/internal/stack"
 	"github.com/zonecast/zonecast/backend/internal/stack/stacktest"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
@@ -118,6 +118,11 @@ func survivals() []survival {
 		{name: "Redis, appendfsync everysec: Redis is killed", options: redis(aof("everysec")...), want: kept, strike: crash},
 		{name: "Redis, appendfsync no: Redis is killed", options: redis(aof("no")...), want: kept, strike: crash},
 		{name: "Redis, appendonly no: Redis is killed", options: redis("--appendonly", "no"), want: told, strike: crash},
+		{name: "Redis without replicas: an empty one takes its place", options: redis(), want: told, strike: func(t *testing.T, s *stack.Stack) {
+			testkit.Must(t, s.Redis.Kill())
+			testkit.Must(t, os.RemoveAll(filepath.Join(s.Dir(), "redis", "appendonlydir")))
+			testkit.Must(t, s.Redis.Start(t.Context()))
+		}},
 		{name: "Redis, durable on disk: Redis is killed", options: newer(), durable: true, want: kept, strike: crash},
 		{name: "Redis: power fails before the flush", options: redis(aof("no")...), want: told, before: before, strike: strike},
 		{name: "Redis, durable on disk: the disk is not flushed", durable: true, unconfirmed: true, want: kept, strike: crash,
@@ -137,18 +142,20 @@ func TestWhatAnOKSurvives(t *testing.T) {
 			o.Binary, o.Instances = binary(), 1
 			s := stacktest.Start(t, o)
 			base, zone := s.Instances[0].URL, "survive"
-			member := watch(t, zone, sockets(s, 0)...) // whom the events reach before anything happens
+			var saw history.Recorder
+			member := observe(t, &saw, "member", zone, sockets(s, 0)...) // whom the events reach before anything happens
 			first := send(t, base, zone, body(0))
 			if o.Kind == stack.Watched {
+				n := 0
 				testkit.Succeeds(t, "both replicas follow", func() error {
-					_, err := postDurable(base, zone, body(0))
+					n-- // one that is not confirmed is accepted
+					_, err := postDurable(base, zone, body(n))
 					return err
 				})
 			}
 			if tt.before != nil {
 				tt.before(t, s)
 			}
-			var accepted []wire.Offset
 			for n := range 10 {
 				at, err := wire.Offset{}, error(nil)
 				if tt.durable {
@@ -167,59 +174,30 @@ func TestWhatAnOKSurvives(t *testing.T) {
 				if tt.unconfirmed && n == 1 {
 					break // each waits for DURABLE_TIMEOUT
 				}
-				accepted = append(accepted, at)
+				saw.Add(accepted(zone, n+1, "", at))
+			}
+			if tt.want == told {
+				saw.Add(history.Record{Kind: history.Lost})
 			}
 			tt.strike(t, s)
 			testkit.Succeeds(t, "events are accepted again", func() error {
-				_, err := postWithin(t.Context(), 2*time.Second, base, zone, "", body(99))
+				_, err := postWithin(t.Context(), 2*time.Second, base, zone, "after", body(99))
 				return err
 			})
-			testkit.Eventually(t, "the member has what was published since", func() bool {
-				member.mu.Lock()
-				defer member.mu.Unlock()
-				return slices.ContainsFunc(member.seen, func(s sighting) bool { return s.data == `{"n":99}` })
-			})
-			seen, gaps := resumeUntil(t, s.Instances[0].WebSocket(), zone, first)
-			lost := 0
-			for _, at := range accepted {
-				if !seen[at] && !covered(gaps, at) {
-					t.Errorf("%s was answered with 200, and is lost without a word; the gaps are %v", at, gaps)
-				}
-				if !seen[at] || covered(gaps, at) {
-					lost++
-				}
-			}
-			if tt.want == kept && len(gaps) > 0 || tt.want == told && lost == 0 {
-				t.Errorf("%d of %d are lost, with the gaps %v; want them to be %s", lost, len(accepted), gaps, tt.want)
+			member.wantData(t, member.name, `{"n":99}`)
+			back := &watcher{name: "who comes back", room: member.room, saw: &saw, addresses: sockets(s, 0), done: make(chan struct{}),
+				subscribe: member.subscribe, last: first}
+			back.running.Go(back.run)
+			t.Cleanup(back.leave)
+			back.wantData(t, back.name, `{"n":99}`)
+			member.leave()
+			back.leave()
+			saw.Add(history.Record{Kind: history.Newest, Room: member.room, Offset: member.last.String()})
+			keeps(t, saw.Records())
+			if tt.want == told && len(back.gaps) == 0 {
+				t.Error("who comes back was told no gap, want one")
 			}
 		})
-	}
-}
-
-// resumeUntil is a client that comes back from this offset, until it has an event with the number 99.
-func resumeUntil(t *testing.T, socket, zone string, from wire.Offset) (seen map[wire.Offset]bool, gaps []wire.Gap) {
-	t.Helper()
-	c := dial(t, socket)
-	testkit.Must(t, c.conn.WriteJSON(map[string]any{"event": wire.EventSubscribe, "data": wire.Subscribe{
-		Target: wire.Target{Warehouse: "warehouse-1", Zone: zone}, Offset: from.String()}}))
-	seen = map[wire.Offset]bool{}
-	for {
-		var f frame
-		testkit.Must(t, c.conn.SetReadDeadline(time.Now().Add(patience)))
-		testkit.Must(t, c.conn.ReadJSON(&f))
-		switch f.Event {
-		case wire.EventGap:
-			var g wire.Gap
-			testkit.Must(t, json.Unmarshal(f.Data, &g))
-			gaps = append(gaps, g)
-		case "ZONE_UPDATE":
-			at, err := wire.ParseOffset(f.Offset)
-			testkit.Must(t, err)
-			seen[at] = true
-			if string(f.Data) == `{"n":99}` {
-				return seen, gaps
-			}
-		}
 	}
 }
 

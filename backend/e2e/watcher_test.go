@@ -5,21 +5,28 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/zonecast/zonecast/backend/internal/history"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // A watcher is a client as the promises expect it: it stays in one room, comes back after each end
-// of its connection, elsewhere, and resumes from its last offset. It counts what it was sent.
+// of its connection, elsewhere, and resumes from its last offset. It counts what it was sent, and
+// tells it to a recorder.
 type watcher struct {
-	addresses []string // WebSocket endpoints, tried in turn
+	name      string
+	room      string
+	saw       *history.Recorder // nil for nobody
+	addresses []string          // WebSocket endpoints, tried in turn
 	subscribe wire.Subscribe
 	done      chan struct{} // closed by leave
 	running   sync.WaitGroup
@@ -34,20 +41,19 @@ type watcher struct {
 	drained    []int64 // retryAfter of drain frames
 	connected  int
 	heartbeats int
-	seen       []sighting
-}
-
-// A sighting is one event that a watcher was sent.
-type sighting struct {
-	offset wire.Offset
-	data   string
-	at     time.Time
+	data       string // of the last event
 }
 
 // watch starts a watcher and waits until it is in the room of the zone.
 func watch(t *testing.T, zone string, addresses ...string) *watcher {
 	t.Helper()
-	w := &watcher{addresses: addresses, done: make(chan struct{}),
+	return observe(t, nil, "", zone, addresses...)
+}
+
+// observe is watch for one that tells a recorder what it sees.
+func observe(t *testing.T, saw *history.Recorder, name, zone string, addresses ...string) *watcher {
+	t.Helper()
+	w := &watcher{name: name, room: "zone:warehouse-1:" + zone, saw: saw, addresses: addresses, done: make(chan struct{}),
 		subscribe: wire.Subscribe{Target: wire.Target{Warehouse: "warehouse-1", Zone: zone}}}
 	w.running.Go(w.run)
 	t.Cleanup(w.leave)
@@ -93,6 +99,7 @@ func (w *watcher) run() {
 		case w.left():
 		case errors.As(err, &end):
 			w.ends = append(w.ends, end.Code)
+			w.record(history.Record{Kind: history.Closed, Code: end.Code, Reading: true})
 		default:
 			w.ends = append(w.ends, 0)
 		}
@@ -140,6 +147,14 @@ func (w *watcher) visit(address string) error {
 	}
 }
 
+// record says when and who.
+func (w *watcher) record(r history.Record) {
+	if w.saw != nil {
+		r.Who, r.Room, r.At = w.name, w.room, time.Now().UnixMilli()
+		w.saw.Add(r)
+	}
+}
+
 func (w *watcher) take(f frame, retained bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -153,12 +168,16 @@ func (w *watcher) take(f frame, retained bool) {
 		w.connected++
 		if w.last.IsZero() {
 			w.last = w.offset(at.Offset)
+			w.record(history.Record{Kind: history.Join, Offset: at.Offset})
+		} else {
+			w.record(history.Record{Kind: history.Resume, Offset: w.last.String()})
 		}
 	case f.Event == wire.EventGap:
 		var g wire.Gap
 		_ = json.Unmarshal(f.Data, &g)
 		w.gaps = append(w.gaps, g)
 		w.last = w.offset(g.To)
+		w.record(history.Record{Kind: history.Gap, From: g.From, To: g.To})
 	case f.Event == wire.EventConflated:
 		var c wire.Conflated
 		_ = json.Unmarshal(f.Data, &c)
@@ -166,6 +185,7 @@ func (w *watcher) take(f frame, retained bool) {
 			w.wrong = append(w.wrong, fmt.Sprintf("conflated from %s after %s", c.From, w.last))
 		}
 		w.last = w.offset(c.To)
+		w.record(history.Record{Kind: history.Conflated, From: c.From, To: c.To})
 	case f.Event == wire.EventDrain:
 		var d wire.Drain
 		_ = json.Unmarshal(f.Data, &d)
@@ -179,9 +199,9 @@ func (w *watcher) take(f frame, retained bool) {
 		if at.Epoch != w.last.Epoch || at.N != w.last.N+1 {
 			w.wrong = append(w.wrong, fmt.Sprintf("%s after %s", at, w.last))
 		}
-		w.last = at
+		w.last, w.data = at, string(f.Data)
 		w.got++
-		w.seen = append(w.seen, sighting{at, string(f.Data), time.Now()})
+		w.record(history.Record{Kind: history.Event, Offset: f.Offset, Event: f.Event, Hash: w.data})
 	}
 }
 
@@ -226,9 +246,54 @@ func (w *watcher) want(t *testing.T, name string, last wire.Offset, messages uin
 	}
 }
 
+// wantData waits until the last message that it got has this data.
+func (w *watcher) wantData(t *testing.T, name, data string) {
+	t.Helper()
+	testkit.Succeeds(t, name+" has the last message", func() error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.data != data {
+			return fmt.Errorf("it is at %s with %s, not at %s", w.last, w.data, data)
+		}
+		return nil
+	})
+}
+
 // post publishes to a zone and returns the answer's offset, or an error for any answer but 200.
 func post(base, zone, key, body string) (wire.Offset, error) {
 	return postWithin(context.Background(), patience, base, zone, key, body)
+}
+
+// postWithin is post with a bound on the wait, as a service has that asks another instance next.
+func postWithin(ctx context.Context, wait time.Duration, base, zone, key, body string) (wire.Offset, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	return postThrough(ctx, http.DefaultClient, base, zone, key, body)
+}
+
+func postThrough(ctx context.Context, through *http.Client, base, zone, key, body string) (wire.Offset, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/api/v1/warehouses/warehouse-1/zones/"+zone+"/broadcast",
+		strings.NewReader(body))
+	if err != nil {
+		return wire.Offset{}, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
+	response, err := through.Do(r)
+	if err != nil {
+		return wire.Offset{}, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return wire.Offset{}, &refusal{response.StatusCode, response.Header.Get("Retry-After")}
+	}
+	var position wire.Position
+	if err := json.NewDecoder(response.Body).Decode(&position); err != nil {
+		return wire.Offset{}, err
+	}
+	return wire.ParseOffset(position.Offset)
 }
 
 // send is post of what has to be accepted.

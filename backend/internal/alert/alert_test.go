@@ -74,6 +74,13 @@ func TestAStateIsWhatIsOpenAndWhoHasSeenToIt(t *testing.T) {
 			t.Errorf("%s escalates at %d", o.ID, o.EscalatesAt(60_000))
 		}
 	}
+	at = 1767225600000 - 10
+	tell(wire.EventShiftSnapshot, `{"alerts":[{"id":"fire","expiresAt":1767225599995}]}`)
+	tell(wire.EventAlertAcknowledged, `{"id":"fire","by":"Anna"}`)
+	want()
+	at += 10
+	tell(wire.EventAlert, `{"id":"fire"}`) // raised again
+	want("fire 1767225600003  0")
 }
 
 // What screens can't show is told by the name of its field, and what they understand is fine.

@@ -76,6 +76,10 @@ func (s *State) note(m *wire.Message, a Alert) {
 		delete(s.escalated, a.ID)
 		return
 	}
+	if was := s.open[a.ID]; was.ExpiresAt != 0 && was.ExpiresAt <= m.Time {
+		delete(s.acknowledged, a.ID) // it is another one
+		delete(s.escalated, a.ID)
+	}
 	a.RaisedAt = cmp.Or(a.RaisedAt, m.Time)
 	s.open[a.ID] = Open{Alert: a, Room: m.Room.String()}
 }

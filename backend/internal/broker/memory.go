@@ -90,9 +90,9 @@ type memoryRoom struct {
 	mu            sync.Mutex
 	epoch         string
 	n             uint64
-	bytes         int        // of data in history
-	history       []*Message // oldest first, without holes, the last one has number n
-	retained      map[string]*Message
+	bytes         int                        // of data in history
+	history       []*Message                 // oldest first, without holes, the last one has number n
+	retained      map[string]retainedMessage // by name
 	retainedBytes int
 	subscribed    bool
 	forgotten     bool // no longer in Memory.rooms
@@ -100,6 +100,13 @@ type memoryRoom struct {
 	// Guarded by the ledger's mutex; usage is only changed with mu held as well.
 	usage Usage
 	place *list.Element // in the ledger; nil while the room was not published to
+}
+
+// A retainedMessage is a message with when it is not retained any more, in ms since 1970; 0 for
+// [Limits].RetainAge.
+type retainedMessage struct {
+	*Message
+	expires int64
 }
 
 // NewMemory returns an empty broker with its own epoch. It delivers to handler within Publish.
@@ -247,12 +254,17 @@ func (b *Memory) publish(p Publication) (_ Receipt, over bool, _ error) {
 func (r *memoryRoom) keep(m *Message, retention Retention, l Limits) {
 	if retention.Name != "" {
 		if r.retained == nil {
-			r.retained = map[string]*Message{}
+			r.retained = map[string]retainedMessage{}
 		}
-		r.unretain(retention.Removal())
-		snapshot := r.retained[wire.EventShiftSnapshot]
-		if !retention.Ends || snapshot != nil && retention.IsListedIn(snapshot.Data) && r.count(isKeyed) < retention.most(l) {
-			r.retained[retention.Name] = m
+		snapshot, some := r.retained[wire.EventShiftSnapshot]
+		listed := some && len(retention.About) > 0 && retention.IsListedIn(snapshot.Data)
+		_, open := r.retained[retention.Name]
+		removed := retention.Removal()
+		r.unretain(func(name string) bool {
+			return removed(name) || !open && !listed && slices.Contains(retention.About, name)
+		})
+		if !retention.Ends || listed && r.count(isKeyed) < retention.most(l) {
+			r.retained[retention.Name] = retainedMessage{m, retention.Expires}
 			r.retainedBytes += retainedCost(retention.Name, m.Data)
 		}
 	}
@@ -303,15 +315,25 @@ func (r *memoryRoom) expire(l Limits, allowed int, now time.Time) {
 	}
 }
 
-// expireRetained forgets what is retained for too long.
+// expireRetained forgets what is retained for too long; with an alert, what is told about it.
 func (r *memoryRoom) expireRetained(l Limits, now time.Time) {
-	r.unretain(func(name string) bool {
-		m := r.retained[name]
-		if l.RetainAge > 0 && now.Sub(m.Accepted.Time()) >= l.RetainAge {
-			return true
+	ms := now.UnixMilli()
+	var gone map[string]bool
+	for name, m := range r.retained {
+		if (l.RetainAge <= 0 || now.Sub(m.Accepted.Time()) < l.RetainAge) && (m.expires == 0 || ms < m.expires) {
+			continue
 		}
-		return isKeyed(name) && m.RetentionOf().isExpired(now)
-	})
+		if gone == nil {
+			gone = map[string]bool{}
+		}
+		gone[name] = true
+		for _, about := range AboutAlert(name) {
+			gone[about] = true
+		}
+	}
+	if gone != nil {
+		r.unretain(func(name string) bool { return gone[name] })
+	}
 }
 
 // Subscribe implements [Broker].
@@ -329,7 +351,7 @@ func (b *Memory) Subscribe(_ context.Context, room wire.Room) (Snapshot, error) 
 func (r *memoryRoom) snapshot() Snapshot {
 	s := Snapshot{Offset: wire.Offset{Epoch: r.epoch, N: r.n}}
 	for _, m := range r.retained {
-		s.Retained = append(s.Retained, m)
+		s.Retained = append(s.Retained, m.Message)
 	}
 	slices.SortFunc(s.Retained, func(a, b *Message) int { return cmp.Compare(a.Offset.N, b.Offset.N) })
 	return s

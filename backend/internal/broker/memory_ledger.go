@@ -123,7 +123,7 @@ func (b *Memory) refuse(r *memoryRoom, p Publication, retention Retention, key s
 	}
 	name := retention.Name
 	more, events := retainedCost(name, p.Data), 1
-	if old := r.retained[name]; old != nil {
+	if old, ok := r.retained[name]; ok {
 		more, events = more-retainedCost(name, old.Data), 0
 	}
 	sameKind := func(other string) bool { return isKeyed(other) == isKeyed(name) }

@@ -207,6 +207,24 @@ func TestMemoryBoundsTheNumberOfKeys(t *testing.T) {
 	}
 }
 
+// What one alert costs does not grow with the alerts that are open: none of them is read again.
+func TestMemoryReadsAnAlertOnce(t *testing.T) {
+	b, _ := startMemory(t, broker.Limits{})
+	defer b.Close()
+	raise := func(id int) {
+		_, err := b.Publish(t.Context(), broker.Publication{Room: room(0), Event: wire.EventAlert, Retain: true,
+			Data: fmt.Appendf(nil, `{"id":%d,"expiresAt":%d}`, id, time.Now().Add(time.Hour).UnixMilli())})
+		testkit.Must(t, err)
+	}
+	few := testing.AllocsPerRun(100, func() { raise(0) })
+	for id := range 500 {
+		raise(id)
+	}
+	if many := testing.AllocsPerRun(100, func() { raise(0) }); many > few+100 {
+		t.Errorf("an alert takes %v allocations with one open, and %v with 500", few, many)
+	}
+}
+
 func BenchmarkMemoryPublish(b *testing.B) {
 	for _, subscribed := range []bool{false, true} {
 		b.Run(fmt.Sprintf("subscribed=%v", subscribed), func(b *testing.B) {

@@ -110,6 +110,7 @@ type Redis struct {
 	committer   *committer
 	durable     *durable
 	usage       *usages
+	left        *leftRooms
 	repairSlots chan struct{}   // holds a token for each repair that reads its history
 	ctx         context.Context // ends with Close
 	stop        context.CancelFunc
@@ -155,7 +156,7 @@ func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis,
 		b.dialect = sharded
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.committer, b.usage, b.durable = newCommitter(b), newUsages(b), newDurable(b)
+	b.committer, b.usage, b.durable, b.left = newCommitter(b), newUsages(b), newDurable(b), newLeftRooms()
 	if b.cluster == nil {
 		if _, err := b.readEmptyEpoch(ctx, wire.Room{}); err != nil {
 			return nil, errors.Join(fmt.Errorf("Redis at %s: %w", opts.Target, err), b.Close())
@@ -329,6 +330,9 @@ func (b *Redis) Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)
 			err = ctx.Err()
 		}
 	}
+	if err == nil {
+		err = b.checkLeft(ctx, room)
+	}
 	var s position
 	if err == nil {
 		s, err = b.position(ctx, room)
@@ -350,6 +354,7 @@ func (b *Redis) Unsubscribe(room wire.Room) {
 	b.mu.Unlock()
 	if r != nil {
 		r.close()
+		b.left.leave(r)
 		b.unsubscribeRoom(r)
 	}
 }

@@ -257,6 +257,39 @@ func TestRedisLosesItsLatestMessages(t *testing.T) {
 	}
 }
 
+// Redis loses what was delivered in a room that nobody is in any more, and other messages are
+// published in its place: who comes back is told a gap, at the instance where it was, or after that
+// one had its connection to Redis back, at any other.
+func TestRedisLosesMessagesOfARoomThatNobodyIsIn(t *testing.T) {
+	for name, reconnects := range map[string]bool{"it comes back where it was": false, "it comes back elsewhere": true} {
+		t.Run(name, func(t *testing.T) {
+			url := startRedis(t).URL
+			forks := new(atomic.Int64)
+			p := newPair(t, url, broker.RedisOptions{OnFork: func() { forks.Add(1) }})
+			p.publish(t, 10)
+			before := p.recorder.WantExactly(p.room, 1, 10)[9].Offset
+			brokertest.Subscribe(t, p.subscriber, wire.Room{Warehouse: "another"}) // for which it needs its connection
+			p.subscriber.Unsubscribe(p.room)
+			p.loseAfter(t, url, 7)
+			p.publish(t, 5) // 8 to 12, of which 8 to 10 were something else before
+			at := broker.Broker(p.subscriber)
+			if reconnects {
+				command(t, url, "CLIENT", "KILL", "TYPE", "pubsub")
+				testkit.Eventually(t, "the loss is noticed", func() bool { return forks.Load() == 1 })
+				at = openRedis(t, broker.RedisOptions{Target: findURL(t, url)}, brokertest.NewRecorder(t))
+			}
+			s := brokertest.Subscribe(t, at, p.room)
+			page, err := at.History(t.Context(), p.room, before, 100)
+			testkit.Must(t, err)
+			want := wire.Offset{Epoch: s.Offset.Epoch, N: 7}
+			if s.Offset.Epoch == before.Epoch || page.Gap == nil || page.Gap.To != want || len(page.Messages) != 5 || forks.Load() != 1 {
+				t.Errorf("who has %s is told of %v and gets %d messages, with %d forks; want a gap to %s, five messages and one fork",
+					before, page.Gap, len(page.Messages), forks.Load(), want)
+			}
+		})
+	}
+}
+
 // A Redis that stands further back than what was delivered has lost something, even when what was
 // delivered last is not kept any more and can't be recognized.
 func TestRedisStandsFurtherBack(t *testing.T) {

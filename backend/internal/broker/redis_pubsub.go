@@ -65,6 +65,7 @@ func (c *pubsubConn) run() {
 			if connected && b.opts.OnReconnect != nil {
 				b.opts.OnReconnect()
 			}
+			b.spawn(b.checkAllLeft)
 			connected = true
 			began := time.Now()
 			err = c.receiveLoop(pubsub)

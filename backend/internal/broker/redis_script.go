@@ -60,8 +60,9 @@ local function number(value) return tonumber(value or 0) end
 // window in ms, attributes, PUBLISH or SPUBLISH, digest, idempotency key, age of retained events in
 // ms (0 for any); then what the warehouse has left: rooms, history, retained bytes, retained
 // events; then what [Retention] says: the name, the names that it drops, those that it keeps ("-"
-// without Resets), each with a line break before and after; 0, or 1 and the id where an alert ends;
-// when it expires in ms, 0 for never. Then whether the answer needs the id of the history, and the time
+// without Resets), each with a line break before and after; 0, or 1 where an alert ends, and its id;
+// when it expires in ms, 0 for never. The field x:event of the meta hash is "expires" and the field
+// r:event that it is of, since servers of before write that alone. Then whether the answer needs the id of the history, and the time
 // in µs from which on nothing is done and "late µs" answered, 0 for never. What is published and
 // retained is "epoch n µs retain attributes event\ndata"; see decodePayload.
 var publishScript = redis.NewScript(roomPreamble + `
@@ -93,7 +94,8 @@ if keyed then keys = keys + 1 end
 local allowed = cost + tonumber(ARGV[18])
 if #data + 128 + 384 * keys > allowed then return 'quota history_bytes' end
 
-local name, drops, keeps, ends, expires = ARGV[21], ARGV[22], ARGV[23], ARGV[24] ~= '0', tonumber(ARGV[25])
+local name, drops, keeps, expires = ARGV[21], ARGV[22], ARGV[23], tonumber(ARGV[25])
+local ends, id = string.sub(ARGV[24], 1, 1) == '1', string.sub(ARGV[24], 2)
 local function isKeyed(other) return string.find(other, ' ', 1, true) ~= nil end
 local function isRemoved(other)
   local line = '\n' .. other .. '\n'
@@ -101,31 +103,46 @@ local function isRemoved(other)
 end
 local rbytes, rcount, stale, alike, exists = number(meta[5]), number(meta[6]), {}, 0, false
 local rbytesBefore, rcountBefore = rbytes, rcount
+local listed = false
 if known and (retain or rcount > 0 and n % 16 == 0) then
   rbytes, rcount = 0, 0
-  local fields = redis.call('HGETALL', KEYS[1])
+  local fields, entries, expiry = redis.call('HGETALL', KEYS[1]), {}, {}
   for i = 1, #fields, 2 do
-    local other = string.match(fields[i], '^r:(.*)$')
-    if other then
-      local at, size = string.match(fields[i + 1], '^(%d+) (%d+)$')
-      if retainAge > 0 and ms - at >= retainAge or retain and isRemoved(other) then
-        table.insert(stale, other)
-      elseif retain and other == name then
-        exists = true
-      else
-        rbytes, rcount = rbytes + size, rcount + 1
-        if isKeyed(other) == isKeyed(name) then alike = alike + 1 end
-      end
+    local kind, other = string.match(fields[i], '^([rx]):(.*)$')
+    if kind == 'r' then entries[other] = fields[i + 1] elseif kind then expiry[other] = fields[i + 1] end
+  end
+  local over, ended = {}, {}
+  local function endAbout(alert)
+    ended['ALERT_ACKNOWLEDGED ' .. alert], ended['ALERT_ESCALATED ' .. alert] = true, true
+  end
+  for other, entry in pairs(entries) do
+    local at, of = string.match(expiry[other] or '', '^(%d+) (.*)$')
+    if retainAge > 0 and ms - string.match(entry, '^%d+') >= retainAge or of == entry and ms >= tonumber(at) then
+      over[other] = true
+      local alert = string.match(other, '^ALERT (.*)$')
+      if alert then endAbout(alert) end
+    end
+  end
+  exists = retain and entries[name] and not over[name]
+  local alert = retain and string.match(name, '^ALERT (.*)$')
+  if alert then
+    local snapshot = redis.call('HGET', KEYS[3], 'SHIFT_SNAPSHOT') or ''
+    listed = string.find(snapshot, '"alerts"', 1, true) and string.find(snapshot, id, 1, true)
+    if not exists and not listed then endAbout(alert) end
+  end
+  for other, entry in pairs(entries) do
+    if over[other] or ended[other] or retain and isRemoved(other) then
+      table.insert(stale, other)
+    elseif not retain or other ~= name then
+      rbytes, rcount = rbytes + string.match(entry, '%d+$'), rcount + 1
+      if isKeyed(other) == isKeyed(name) then alike = alike + 1 end
     end
   end
 end
 local full = not exists and alike >= tonumber(ARGV[10])
-if retain and ends then
-  local snapshot = known and redis.call('HGET', KEYS[3], 'SHIFT_SNAPSHOT') or ''
-  if full or not (string.find(snapshot, '"alerts"', 1, true) and string.find(snapshot, string.sub(ARGV[24], 2), 1, true)) then
-    retain = false
-    if exists then table.insert(stale, name) end
-  end
+if retain and ends and (full or not listed) then
+  retain = false
+  if exists then table.insert(stale, name) end
 end
 if retain then
   rbytes, rcount = rbytes + #message, rcount + 1
@@ -174,13 +191,16 @@ redis.call('PEXPIRE', KEYS[2], age)
 redis.call('HSET', KEYS[1], 'n', text(n), 'bytes', text(bytes), 'at', text(ms), 'rbytes', text(rbytes),
   'rcount', text(rcount), 'keys', text(keys))
 for _, other in ipairs(stale) do
-  redis.call('HDEL', KEYS[1], 'r:' .. other)
+  redis.call('HDEL', KEYS[1], 'r:' .. other, 'x:' .. other)
   redis.call('HDEL', KEYS[3], other)
 end
 if retain then
   local at = ms -- what expires sooner counts as retained for longer
   if expires > 0 and retainAge > 0 then at = math.max(0, math.min(ms, expires - retainAge)) end
-  redis.call('HSET', KEYS[1], 'r:' .. name, text(at) .. ' ' .. text(#message))
+  local entry = text(at) .. ' ' .. text(#message)
+  redis.call('HSET', KEYS[1], 'r:' .. name, entry)
+  if expires > 0 then redis.call('HSET', KEYS[1], 'x:' .. name, text(expires) .. ' ' .. entry)
+  else redis.call('HDEL', KEYS[1], 'x:' .. name) end
   redis.call('HSET', KEYS[3], name, message)
   if retainAge > 0 then redis.call('PEXPIRE', KEYS[3], retainAge) else redis.call('PERSIST', KEYS[3]) end
 end
@@ -272,7 +292,7 @@ for _, name in ipairs(redis.call('HKEYS', KEYS[3])) do
     local size = string.match(redis.call('HGET', KEYS[1], 'r:' .. name) or '', ' (%d+)$')
     if size then bytes, count = bytes + size, count + 1 end
     redis.call('HDEL', KEYS[3], name)
-    redis.call('HDEL', KEYS[1], 'r:' .. name)
+    redis.call('HDEL', KEYS[1], 'r:' .. name, 'x:' .. name)
     found = 1
   end
 end

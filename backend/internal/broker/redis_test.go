@@ -104,9 +104,11 @@ func TestRedisClassicPubSub(t *testing.T) {
 // subscribed.
 type pair struct {
 	publisher *broker.Redis
-	recorder  *brokertest.Recorder
-	room      wire.Room
-	sent      uint64
+	// subscriber is subscribed to the room, and tells recorder.
+	subscriber *broker.Redis
+	recorder   *brokertest.Recorder
+	room       wire.Room
+	sent       uint64
 }
 
 func newPair(t *testing.T, url string, opts broker.RedisOptions) *pair {
@@ -120,8 +122,8 @@ func newPairAt(t *testing.T, target *redisconn.Target, opts broker.RedisOptions)
 	opts.Target = target
 	p.publisher = openRedis(t, broker.RedisOptions{Target: target, Prefix: opts.Prefix, Limits: opts.Limits, Timings: opts.Timings},
 		brokertest.NewRecorder(t))
-	subscriber := openRedis(t, opts, p.recorder)
-	brokertest.Subscribe(t, subscriber, p.room)
+	p.subscriber = openRedis(t, opts, p.recorder)
+	brokertest.Subscribe(t, p.subscriber, p.room)
 	return p
 }
 

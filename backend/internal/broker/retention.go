@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"strings"
-	"time"
 
 	"github.com/zonecast/zonecast/backend/internal/alert"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -18,7 +17,10 @@ type Retention struct {
 	// Ends says that the alert is over. The message is retained then only where the room retains a
 	// SHIFT_SNAPSHOT that lists the alert still, see IsListedIn.
 	Ends bool
-	id   string // of the alert that ends; empty for one that may be written in several ways
+	id   string // of the alert; empty for one that may be written in several ways
+	// About are the names of what is told about the alert, see [AboutAlert]. That is of the alert that
+	// was open: it ends where none is, or an expired one.
+	About []string
 	// Drops are names that end with it.
 	Drops []string
 	// Resets says that the message lists all open alerts: what is retained of alerts by now ends,
@@ -41,12 +43,13 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 	case wire.EventAlert:
 		if a, ok := alert.Read(data); ok {
 			r.Name, r.Ends, r.Expires, r.Urgent = nameOf(event, a.ID), a.Cleared, a.ExpiresAt, a.Severity == "critical"
+			r.About = AboutAlert(r.Name)
 			r.Drops = []string{event} // as servers of before retained the latest alert, whatever its id
+			if strings.IndexFunc(a.ID, mayBeEscaped) < 0 {
+				r.id = a.ID
+			}
 			if a.Cleared {
-				if strings.IndexFunc(a.ID, mayBeEscaped) < 0 {
-					r.id = a.ID
-				}
-				r.Drops = append(r.Drops, nameOf(wire.EventAlertAcknowledged, a.ID), nameOf(wire.EventAlertEscalated, a.ID))
+				r.Drops = append(r.Drops, r.About...)
 			}
 		}
 	case wire.EventAlertAcknowledged, wire.EventAlertEscalated:
@@ -66,7 +69,7 @@ func RetentionOf(event string, data []byte, retain bool) (r Retention) {
 // mayBeEscaped reports whether JSON has several ways to write a character.
 func mayBeEscaped(c rune) bool { return c < ' ' || c > '~' || strings.ContainsRune(`"\/<>&`, c) }
 
-// IsListedIn reports whether a SHIFT_SNAPSHOT may list the alert that the message ends.
+// IsListedIn reports whether a SHIFT_SNAPSHOT may list the alert.
 func (r Retention) IsListedIn(snapshot []byte) bool {
 	return bytes.Contains(snapshot, []byte(`"alerts"`)) && bytes.Contains(snapshot, []byte(r.id))
 }
@@ -89,6 +92,16 @@ func IsImplicit(event string, data []byte) bool {
 
 func nameOf(event, id string) string { return event + " " + alert.Key(id) }
 
+// AboutAlert returns the names of what is told about the alert that is retained as name: that somebody
+// has seen to it, that nobody has; none unless it is an alert.
+func AboutAlert(name string) []string {
+	key, ok := strings.CutPrefix(name, wire.EventAlert+" ")
+	if !ok {
+		return nil
+	}
+	return []string{wire.EventAlertAcknowledged + " " + key, wire.EventAlertEscalated + " " + key}
+}
+
 // isKeyed reports whether a name is that of an alert: no event has a space.
 func isKeyed(name string) bool { return strings.Contains(name, " ") }
 
@@ -105,11 +118,6 @@ func (r Retention) Removal() func(name string) bool {
 		kept[name] = true
 	}
 	return func(name string) bool { return gone[name] || r.Resets && isKeyed(name) && !kept[name] }
-}
-
-// isExpired reports whether the message is not retained any more.
-func (r Retention) isExpired(now time.Time) bool {
-	return r.Expires > 0 && now.UnixMilli() >= r.Expires
 }
 
 // most is how many names of its kind the room may retain with this one.
@@ -144,10 +152,10 @@ func (r Retention) keepsText() string {
 	return lines(r.Keeps)
 }
 
-// endsText is what a script is told of Ends.
+// endsText is what a script is told of Ends, with the id of the alert behind it.
 func (r Retention) endsText() string {
 	if !r.Ends {
-		return "0"
+		return "0" + r.id
 	}
 	return "1" + r.id
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -104,7 +103,7 @@ func (c *checker) lossesBetween(room string, from, to int) (n int) {
 func (c *checker) offset(text, what string) (wire.Offset, bool) {
 	o, err := wire.ParseOffset(text)
 	if err != nil {
-		c.report("protocol", []int{c.line}, "%s %q is not an offset", what, text)
+		c.report("protocol", []int{c.line}, "%s is %q, want an offset like k3f9-7", what, text)
 	}
 	return o, err == nil
 }
@@ -126,7 +125,7 @@ func (c *checker) publications(line int, r Record) {
 		if r.Key != "" {
 			key := r.Who + " " + r.Room + " " + r.Key
 			if first, known := c.keys[key]; known && first.offset != at && c.lossesBetween(r.Room, first.line, line) == 0 {
-				c.report("once", []int{first.line, line}, "%s was told %s and then %s for the key %s", r.Who, first.offset, at, r.Key)
+				c.report("once", []int{first.line, line}, "%s was told %s for the key %s, want %s as before", r.Who, at, r.Key, first.offset)
 			}
 			c.keys[key] = accepted{line, at}
 		}
@@ -150,8 +149,8 @@ func (c *checker) version(line int, r Record, at wire.Offset, seen bool) {
 	}
 	room.versions[at] = append(all, &version{line, r, at, seen})
 	if len(all) > c.lossesBetween(r.Room, 0, math.MaxInt) {
-		c.report("same bytes", []int{all[0].line, line}, "%s of %s has two contents: %s %s and %s %s", at, r.Room, all[0].Event, all[0].Hash,
-			r.Event, r.Hash)
+		c.report("same bytes", []int{all[0].line, line}, "%s of %s is %s %s, want %s %s as before", at, r.Room, r.Event, r.Hash,
+			all[0].Event, all[0].Hash)
 	}
 }
 
@@ -175,7 +174,7 @@ func (c *checker) record(r Record) {
 		at, ok := c.offset(r.Offset, "the offset of a resume")
 		if s := c.stand(r); ok {
 			if s.in && s.at != at {
-				c.report("cursor", []int{s.line, c.line}, "%s has %s up to %s, but its cursor says %s", r.Who, r.Room, s.at, at)
+				c.report("cursor", []int{s.line, c.line}, "the cursor of %s in %s says %s, want %s, up to which it has the room", r.Who, r.Room, at, s.at)
 			}
 			s.at, s.in, s.line, s.fresh = at, true, c.line, wire.Offset{}
 			if s.since == 0 {
@@ -194,12 +193,18 @@ func (c *checker) record(r Record) {
 		*c.stand(r) = stand{}
 	case Closed:
 		if r.Code == int(wire.CloseSlowConsumer) && r.Reading {
-			c.report("slow", []int{c.line}, "%s reads, and was closed as slow", r.Who)
+			c.report("slow", []int{c.line}, "%s was closed as slow, want it kept, for it reads", r.Who)
 		}
 	case Newest:
 		if at, ok := c.offset(r.Offset, "the newest offset"); ok {
 			room := c.room(r.Room)
-			room.newest, room.newestAt = at, c.line
+			if room.newest.Epoch != at.Epoch || room.newest.N <= at.N { // several may say it
+				room.newest, room.newestAt = at, c.line
+			}
+		}
+	case Bound:
+		if r.Value > r.Most {
+			c.report("bounds", []int{c.line}, "%s of %s is %d, want at most %d", r.Event, r.Who, r.Value, r.Most)
 		}
 	}
 }
@@ -212,15 +217,15 @@ func (c *checker) event(r Record) {
 	}
 	switch {
 	case !s.in:
-		c.report("member", []int{c.line}, "%s received %s of %s, where it is not", r.Who, at, r.Room)
+		c.report("member", []int{c.line}, "%s received %s of %s, want nothing of it before it joins", r.Who, at, r.Room)
 	case at.Epoch == s.at.Epoch && at.N <= s.at.N:
-		c.report("duplicate", []int{s.line, c.line}, "%s received %s of %s after %s", r.Who, at, r.Room, s.at)
+		c.report("duplicate", []int{s.line, c.line}, "%s received %s of %s after %s, want %s", r.Who, at, r.Room, s.at, s.at.Next())
 	case at != s.at.Next():
-		c.report("silent hole", []int{s.line, c.line}, "%s received %s of %s after %s, without a gap", r.Who, at, r.Room, s.at)
+		c.report("silent hole", []int{s.line, c.line}, "%s received %s of %s after %s, want %s or a gap", r.Who, at, r.Room, s.at, s.at.Next())
 	}
 	key := r.Who + " " + r.Room + " " + r.Hash
 	if first, known := c.seenOnce[key]; known && first.offset != at && c.lossesBetween(r.Room, 0, c.line) == 0 {
-		c.report("once", []int{first.line, c.line}, "%s received the same message of %s at %s and at %s", r.Who, r.Room, first.offset, at)
+		c.report("once", []int{first.line, c.line}, "%s received a message of %s again, at %s, want it at %s alone", r.Who, r.Room, at, first.offset)
 	}
 	c.seenOnce[key] = accepted{c.line, at}
 	c.version(c.line, r, at, true)
@@ -236,14 +241,14 @@ func (c *checker) retained(r Record) {
 		return
 	}
 	if !s.in {
-		c.report("member", []int{c.line}, "%s received a retained event of %s, where it is not", r.Who, r.Room)
+		c.report("member", []int{c.line}, "%s received a retained event of %s, want nothing of it before it joins", r.Who, r.Room)
 		return
 	}
 	if s.retained == nil {
 		s.retained = map[string]wire.Offset{}
 	}
 	if !s.fresh.IsZero() && at.Epoch == s.fresh.Epoch && at.N > s.fresh.N {
-		c.report("retained", []int{s.since, c.line}, "%s joined %s at %s and received %s as retained, which comes later", r.Who, r.Room, s.fresh, at)
+		c.report("retained", []int{s.since, c.line}, "%s joined %s and received %s as retained, want none beyond %s, where it joined", r.Who, r.Room, at, s.fresh)
 	}
 	s.retained[r.Event] = at
 	c.version(c.line, r, at, true)
@@ -263,18 +268,18 @@ func (c *checker) gap(r Record) {
 	}
 	switch {
 	case !s.in:
-		c.report("member", lines, "%s was told a gap of %s, where it is not", r.Who, r.Room)
+		c.report("member", lines, "%s was told a gap of %s, want nothing of it before it joins", r.Who, r.Room)
 	case from != s.at:
-		c.report("gap", lines, "%s is at %s of %s, and the gap begins at %s", r.Who, s.at, r.Room, from)
+		c.report("gap", lines, "%s was told a gap of %s from %s, want it from %s, where it is", r.Who, r.Room, from, s.at)
 	case from == to:
-		c.report("gap", lines, "%s was told a gap of %s in which nothing is missing, at %s", r.Who, r.Room, to)
+		c.report("gap", lines, "%s was told a gap of %s at %s in which nothing is missing, want none", r.Who, r.Room, to)
 	case c.lossesBetween(r.Room, 0, c.line) > 0: // whatever it is, it may be so
 	case to.Epoch != from.Epoch:
-		c.report("gap", lines, "%s was told of another epoch of %s, from %s to %s, though nothing was lost", r.Who, r.Room, from, to)
+		c.report("gap", lines, "%s was told of another epoch of %s, from %s to %s, want none, for nothing was lost", r.Who, r.Room, from, to)
 	case to.N < from.N:
-		c.report("gap", lines, "%s was told that %s fell back from %s to %s, though nothing was lost", r.Who, r.Room, from, to)
+		c.report("gap", lines, "%s was told that %s fell back from %s to %s, want none of it, for nothing was lost", r.Who, r.Room, from, to)
 	case !c.expired(r, to):
-		c.report("gap", lines, "%s was told that what follows %s of %s is gone up to %s, though it is kept", r.Who, from, r.Room, to)
+		c.report("gap", lines, "%s was told that what follows %s of %s is gone up to %s, want the messages, for they are kept", r.Who, from, r.Room, to)
 	}
 	s.ranges = append(s.ranges, [2]wire.Offset{from, to})
 	s.at, s.line = to, c.line
@@ -308,9 +313,9 @@ func (c *checker) conflated(r Record) {
 	lines := []int{max(s.line, 1), c.line}
 	switch {
 	case !s.in:
-		c.report("member", lines[1:], "%s was told what was conflated in %s, where it is not", r.Who, r.Room)
+		c.report("member", lines[1:], "%s was told what was conflated in %s, want nothing of it before it joins", r.Who, r.Room)
 	case from != s.at || to.Epoch != from.Epoch || to.N <= from.N:
-		c.report("conflated", lines, "%s is at %s of %s, and was told that %s to %s were conflated", r.Who, s.at, r.Room, from, to)
+		c.report("conflated", lines, "%s was told that %s to %s of %s were conflated, want them to follow %s, where it is", r.Who, from, to, r.Room, s.at)
 	}
 	for n := from.N + 1; n <= to.N && n-from.N < 1<<20; n++ {
 		at := wire.Offset{Epoch: to.Epoch, N: n}
@@ -318,84 +323,4 @@ func (c *checker) conflated(r Record) {
 	}
 	s.ranges = append(s.ranges, [2]wire.Offset{from, to})
 	s.at, s.line = to, c.line
-}
-
-// atRest checks what must hold in the end.
-func (c *checker) atRest() {
-	end := c.line
-	places := make([]place, 0, len(c.stands))
-	for p := range c.stands {
-		places = append(places, p)
-	}
-	slices.SortFunc(places, func(a, b place) int { return strings.Compare(a.who+" "+a.room, b.who+" "+b.room) })
-	for _, p := range places {
-		s, room := c.stands[p], c.room(p.room)
-		if !s.in {
-			continue
-		}
-		if room.newestAt > 0 && s.at != room.newest {
-			c.report("liveness", []int{s.line, room.newestAt}, "%s is at %s of %s and hears nothing, while the room is at %s", p.who, s.at,
-				p.room, room.newest)
-		}
-		c.replaced(p, s)
-		if room.newestAt > 0 && c.lossesBetween(p.room, 0, end) == 0 {
-			c.wantRetained(p, s)
-		}
-	}
-	c.acceptedIsThere(end)
-}
-
-// replaced checks that what was conflated has a newer message of its name, which the client has.
-func (c *checker) replaced(p place, s *stand) {
-	if c.lossesBetween(p.room, 0, c.line) > 0 {
-		return // which of several versions it was is not known
-	}
-	for _, gone := range s.conflated {
-		for _, v := range c.room(p.room).versions[gone.offset] {
-			if !slices.ContainsFunc(s.events, func(e version) bool {
-				return e.offset.Epoch == gone.offset.Epoch && e.offset.N > gone.offset.N && v.Conflate != "" && e.Conflate == v.Conflate
-			}) {
-				c.report("conflated", []int{gone.line, v.line}, "%s of %s was conflated away from %s, and nothing newer of %q came", gone.offset,
-					p.room, p.who, v.Conflate)
-			}
-		}
-	}
-}
-
-// wantRetained checks that a client that joined afresh was given the latest of each retained event.
-func (c *checker) wantRetained(p place, s *stand) {
-	if s.fresh.IsZero() {
-		return
-	}
-	latest := map[string]*version{}
-	for at, all := range c.room(p.room).versions {
-		for _, v := range all {
-			if was := latest[v.Event]; v.Retain && at.Epoch == s.fresh.Epoch && at.N <= s.fresh.N && (was == nil || was.offset.N < at.N) {
-				latest[v.Event] = v
-			}
-		}
-	}
-	for event, v := range latest {
-		if s.retained[event] != v.offset {
-			c.report("retained", []int{s.since, v.line}, "%s joined %s at %s and received %q as the retained %s, want %s", p.who, p.room, s.fresh,
-				s.retained[event].String(), event, v.offset)
-		}
-	}
-}
-
-// acceptedIsThere checks that rooms do not end before what was accepted.
-func (c *checker) acceptedIsThere(end int) {
-	for name, room := range c.rooms {
-		if room.newestAt == 0 {
-			continue
-		}
-		for at, all := range room.versions {
-			for _, v := range all {
-				beyond := at.Epoch != room.newest.Epoch || at.N > room.newest.N
-				if v.Kind == Publish && beyond && c.lossesBetween(name, 0, end) == 0 {
-					c.report("accepted", []int{v.line, room.newestAt}, "%s of %s was accepted, and the room is at %s", at, name, room.newest)
-				}
-			}
-		}
-	}
 }

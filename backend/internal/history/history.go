@@ -1,6 +1,7 @@
 // Package history decides whether what publishers and clients saw of a cluster keeps its promises.
 //
-//	simulator, tests, anybody's log ── Record, one JSON object a line ──▶ Check ──▶ Violation
+//	simulator, chaos tests ── Recorder ──┐
+//	load tester, anybody's log ── Read ──┴─▶ Record ──▶ Check ──▶ Violation
 //
 // A record is what a client or a publisher saw, nothing that it concluded. They stand in the order in
 // which they happened; only the order of one client's own records matters for what it received.
@@ -41,6 +42,8 @@ const (
 	Lost = "lost"
 	// Newest says, at rest, where a room stands: every client that is in it must stand there too.
 	Newest = "newest"
+	// Bound is a measured amount that has a limit: who, event (its name), value and most.
+	Bound = "bound"
 )
 
 // A Record is one thing that was seen. Fields that don't belong to its kind are ignored.
@@ -60,6 +63,8 @@ type Record struct {
 	Outcome  string `json:"outcome,omitempty"`
 	Code     int    `json:"code,omitempty"`
 	Reading  bool   `json:"reading,omitempty"`
+	Value    int64  `json:"value,omitempty"`
+	Most     int64  `json:"most,omitempty"`
 }
 
 // Limits are what the server was set to keep. Zero is no limit.
@@ -71,8 +76,8 @@ type Limits struct {
 // A Violation is a promise that was broken.
 type Violation struct {
 	Rule  string // its name, as in docs/simulation.md
-	Text  string
-	Lines []int // of the records concerned, from 1
+	Text  string // what came, and what was wanted
+	Lines []int  // of the records concerned, from 1
 }
 
 func (v Violation) Error() string {
@@ -80,7 +85,7 @@ func (v Violation) Error() string {
 }
 
 var kinds = map[string]bool{Publish: true, Join: true, Resume: true, Event: true, Retained: true, Gap: true, Conflated: true,
-	Leave: true, Closed: true, Lost: true, Newest: true}
+	Leave: true, Closed: true, Lost: true, Newest: true, Bound: true}
 
 // Read reads records, one JSON object a line. The error names the line and what was expected there.
 func Read(r io.Reader) (records []Record, err error) {

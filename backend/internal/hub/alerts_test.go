@@ -49,3 +49,29 @@ func TestNewcomersGetTheAlertsThatAreOpen(t *testing.T) {
 		want(`ALERT_ACKNOWLEDGED {"id":"b"}`, `SHIFT_SNAPSHOT {"alerts":[{"id":"b"}]}`)
 	})
 }
+
+// An alert that has expired and is raised again is another one: newcomers are not told that somebody
+// has seen to it.
+func TestAnAlertThatIsRaisedAgainIsNotAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := build(t, options{overPipe: true})
+		h.member("member", room("a")) // so that the hub, too, knows what is open
+		tell := func(event, data string) {
+			h.send(broker.Publication{Room: room("a"), Event: event, Retain: true, Data: []byte(data)})
+		}
+		tell(wire.EventAlert, fmt.Sprintf(`{"id":"a","expiresAt":%d}`, time.Now().Add(time.Hour).UnixMilli()))
+		tell(wire.EventAlertAcknowledged, `{"id":"a"}`)
+		time.Sleep(time.Hour)
+		tell(wire.EventAlert, `{"id":"a"}`)
+		late := h.member("late", room("a"))
+		var got []string
+		for _, f := range late.flush() {
+			if f.Retained {
+				got = append(got, f.Event+" "+string(f.Data))
+			}
+		}
+		if want := []string{`ALERT {"id":"a"}`}; !slices.Equal(got, want) {
+			t.Errorf("newcomers get %q, want %q", got, want)
+		}
+	})
+}

@@ -223,9 +223,7 @@ func (h *Hub) startDelivery(r *room, s broker.Snapshot) {
 	h.dropDeferred(r)
 	r.offset, r.retained, r.kept = s.Offset, nil, nil
 	r.load.Delivered(s.Offset, 0)
-	for _, m := range s.Retained {
-		h.retain(r, m)
-	}
+	h.takeRetained(r, s.Retained)
 	for _, a := range r.early {
 		h.deliver(r, a)
 	}
@@ -233,21 +231,49 @@ func (h *Hub) startDelivery(r *room, s broker.Snapshot) {
 }
 
 // retain notes a message for members that come later, instead of those that it replaces and those
-// that are expired.
+// that are expired; with an alert goes what is told about it.
 func (h *Hub) retain(r *room, m *broker.Message) {
 	if r.wasDeleted(m) {
 		return
 	}
 	retention := m.RetentionOf()
-	gone, now := retention.Removal(), time.Now()
-	r.retained = slices.DeleteFunc(r.retained, func(f retainedFrame) bool { return gone(f.name) || h.isExpired(f, now) })
-	listed := func(f retainedFrame) bool {
-		return f.name == wire.EventShiftSnapshot && retention.IsListedIn(f.frame.JSON)
+	gone, ended, now := retention.Removal(), map[string]bool{}, time.Now()
+	open, listed := false, false
+	for _, f := range r.retained {
+		switch {
+		case h.isExpired(f, now):
+			for _, about := range broker.AboutAlert(f.name) {
+				ended[about] = true
+			}
+		case f.name == retention.Name:
+			open = true
+		case f.name == wire.EventShiftSnapshot && len(retention.About) > 0:
+			listed = retention.IsListedIn(f.frame.JSON)
+		}
 	}
-	if retention.Ends && !slices.ContainsFunc(r.retained, listed) {
-		return
+	if !open && !listed {
+		for _, about := range retention.About {
+			ended[about] = true
+		}
 	}
-	r.retained = append(r.retained, retainedFrame{retention.Name, m.Offset.N, m.Time, retention.Expires, outbox.NewRetained(&m.Message)})
+	r.retained = slices.DeleteFunc(r.retained, func(f retainedFrame) bool { return gone(f.name) || ended[f.name] || h.isExpired(f, now) })
+	if !retention.Ends || listed {
+		r.retained = append(r.retained, newRetainedFrame(m, retention))
+	}
+}
+
+func newRetainedFrame(m *broker.Message, retention broker.Retention) retainedFrame {
+	return retainedFrame{retention.Name, m.Offset.N, m.Time, retention.Expires, outbox.NewRetained(&m.Message)}
+}
+
+// takeRetained takes over what a room retains: each stands for itself, for what came between them is
+// not among them.
+func (h *Hub) takeRetained(r *room, all []*broker.Message) {
+	for _, m := range all {
+		if !r.wasDeleted(m) {
+			r.retained = append(r.retained, newRetainedFrame(m, m.RetentionOf()))
+		}
+	}
 }
 
 func (h *Hub) release(r *room) {
@@ -384,9 +410,7 @@ func (h *Hub) deliverGap(r *room, gap broker.Gap, retained []*broker.Message) {
 	h.dropRecent(r)
 	r.offset, r.retained, r.kept = gap.To, nil, nil
 	r.load.Delivered(gap.To, 0)
-	for _, m := range retained {
-		h.retain(r, m)
-	}
+	h.takeRetained(r, retained)
 	h.opts.Pool.Fanout(h.gapFrame(r.name, gap), r.queues)
 }
 

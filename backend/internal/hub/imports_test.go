@@ -1,7 +1,7 @@
 package hub_test
 
 import (
-	source "go/build"
+	gobuild "go/build"
 	"strings"
 	"testing"
 
@@ -17,7 +17,7 @@ func TestTheHubAndTheQueuesKnowNothingOfAuthentication(t *testing.T) {
 			return
 		}
 		seen[name] = true
-		p, err := source.ImportDir("../"+name, 0)
+		p, err := gobuild.ImportDir("../"+name, 0)
 		testkit.Must(t, err)
 		for _, path := range p.Imports {
 			if inner, ok := strings.CutPrefix(path, "github.com/zonecast/zonecast/backend/internal/"); ok {

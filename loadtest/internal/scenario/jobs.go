@@ -5,6 +5,7 @@ package scenario
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math"
 	"net"
 	"net/netip"
@@ -82,6 +83,10 @@ func (r *Run) divide() error {
 	workers := cmp.Or(len(p.WorkerAt), p.Workers)
 	if workers == 0 {
 		workers = machine.Processes(all)
+	}
+	if workers > 1 && r.History != nil {
+		return fmt.Errorf("--history (HISTORY_FILE) is written by one process, and %d connections take %d: lower --connections",
+			p.Connections, workers)
 	}
 	own := share{local: true, publishes: p.Publishers > 0}
 	if workers == 1 && len(p.WorkerAt) == 0 {
@@ -174,6 +179,9 @@ func (r *Run) jobs() (jobs []worker.Job) {
 				Every: p.Every, Offline: p.Offline, BytesPerSec: p.SlowBytes,
 				Rate: p.ChurnRate * float64(s.members) / float64(max(p.Connections, 1)),
 			},
+		}
+		if s.local {
+			j.History = r.History
 		}
 		if s.at != "" {
 			j.Sources = nil // this machine's mean nothing there

@@ -42,6 +42,8 @@ type Run struct {
 	name string // in the stamps
 	// Spawn returns the command that starts a worker; needed for several processes only.
 	Spawn func() *exec.Cmd
+	// History, unless nil, is what --history is written to; it keeps its errors.
+	History io.Writer
 
 	addresses addresses
 	workers   []*workers.Client

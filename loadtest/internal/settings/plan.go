@@ -201,6 +201,9 @@ func (p *Plan) protocol(wrong *mistakes) {
 		}
 		return
 	}
+	if p.HistoryFile != "" {
+		wrong.addf("--history (HISTORY_FILE) needs offsets, which %s does not give: leave it out", p.Protocol)
+	}
 	if p.Transport != WebSocket {
 		wrong.addf("--transport %s is Zonecast's: %s is spoken over websocket", p.Transport, p.Protocol)
 	}
@@ -298,6 +301,9 @@ func (p *Plan) combinations(wrong *mistakes) {
 	}
 	if p.Batch > 1 && p.PublishAs == AsClient {
 		wrong.addf("--batch (BATCH) is of the API, and clients publish one message in each frame: leave it out, or use --publish-as api")
+	}
+	if p.HistoryFile != "" && (p.Workers > 1 || len(p.WorkerAt) > 0) {
+		wrong.addf("--history (HISTORY_FILE) is written by one process: leave --workers and --worker-at out")
 	}
 	if p.Scenario == Flaky && p.Offline >= p.Every {
 		wrong.addf("--offline (OFFLINE) is %v of every %v: make it shorter than --every (EVERY)", p.Offline, p.Every)

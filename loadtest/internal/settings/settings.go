@@ -104,6 +104,7 @@ type Plan struct {
 	JSONFile       string   `name:"json" env:"JSON_FILE" placeholder:"FILE" help:"Write the result to this file as JSON."`
 	CSVFile        string   `name:"csv" env:"CSV_FILE" placeholder:"FILE" help:"Write one line per second to this file as CSV."`
 	HDRFile        string   `name:"hdr" env:"HDR_FILE" placeholder:"FILE" help:"Write each second's latencies to this file as an HDR histogram log."`
+	HistoryFile    string   `name:"history" env:"HISTORY_FILE" placeholder:"FILE" help:"Write what each member and publisher saw to this file, a line for each delivery: zonecast check-history FILE judges it."`
 	HTMLFile       string   `name:"html" env:"HTML_FILE" placeholder:"FILE" help:"Write a self-contained HTML page with charts to this file."`
 
 	// Derived by Parse. WSURLs get the transport's path and lose their room.

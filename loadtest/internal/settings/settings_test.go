@@ -188,6 +188,8 @@ func TestMistakes(t *testing.T) {
 		{"echo to Socket.IO", nil, []string{"--scenario=echo", "--protocol=socketio"}, []string{"needs an echo"}},
 		{"batches of clients", nil, []string{"--publish-as=client", "--batch=2"}, []string{"use --publish-as api"}},
 		{"batches of a flood", nil, []string{"--scenario=flood", "--batch=2"}, []string{"clients publish one message in each frame"}},
+		{"a history of several processes", nil, []string{"--history=h.jsonl", "--workers=2"}, []string{"--history (HISTORY_FILE) is written by one process"}},
+		{"a history without offsets", nil, []string{"--history=h.jsonl", "--protocol=socketio"}, []string{"needs offsets, which socketio does not give"}},
 		{"a worker elsewhere without a key", nil, []string{"--worker-at=10.0.0.2:7070"}, []string{"set WORKER_KEY"}},
 		{"a worker by name without a key", nil, []string{"--worker-at=machine-2:7070"}, []string{"set WORKER_KEY"}},
 		{"a worker without a port", nil, []string{"--worker-at=localhost"}, []string{"write it like 10.0.0.2:7070"}},

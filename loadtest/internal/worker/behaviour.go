@@ -143,6 +143,7 @@ func (w *Worker) startChurn(step Step) {
 		}
 		conn := m.conn
 		m.conn, m.joined = nil, false
+		w.history.member(m, "leave")
 		w.counts.Dropped++
 		w.loop.CloseGracefully(conn)
 		w.counts.Visits.Add(m.tracker.VisitTotals())

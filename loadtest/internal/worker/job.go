@@ -11,6 +11,7 @@
 //	    publish_*.go            messages over HTTP, or as frames of clients
 //	    echo*.go                round trips, by POST where members' connections go one way
 //	    httpconn.go             requests, one after the other on each connection
+//	    history.go              all of it written down, for zonecast check-history
 //
 // What counts: messages that are sent once all members have joined (or given up), that is all of
 // them, and that the server accepted. Each member that joined must have all of them, whatever
@@ -20,6 +21,7 @@ package worker
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -60,6 +62,10 @@ type Job struct {
 	// ClockAhead is how many nanoseconds this clock is ahead of the one that stamps messages.
 	ClockAhead int64
 	Tracked    int // how many messages at most are followed to their last receiver
+
+	// History, unless nil, is what all that members and publishers see is written to. It is for a
+	// worker in this process alone.
+	History io.Writer `json:"-"`
 }
 
 // An Address is a target, its host's name resolved.

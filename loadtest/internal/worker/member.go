@@ -107,8 +107,10 @@ func (m *member) handleControl(e *protocol.Event) {
 			w.counts.Gaps++
 			w.failures.AddKind("server: gap", string(e.Data))
 		}
+		w.history.skipped(m, "gap", e)
 		m.skipTo(e)
 	case protocol.Conflated: // of another publisher, for the load tester conflates nothing
+		w.history.skipped(m, "conflated", e)
 		m.skipTo(e)
 	case protocol.Drain:
 		m.retryAfter = e.RetryAfter
@@ -139,6 +141,7 @@ func (m *member) handleReady(e *protocol.Event, now uint64) {
 	if !m.everJoined {
 		m.everJoined = true
 		m.tracker.Join(at)
+		w.history.joined(m, "join", at)
 		w.tallies.Connects.Record(time.Duration(now - m.dialStart))
 		if !m.counted {
 			m.counted = true
@@ -148,6 +151,9 @@ func (m *member) handleReady(e *protocol.Event, now uint64) {
 	} else {
 		if m.tracker.Position().IsZero() {
 			m.tracker.Join(at)
+			w.history.joined(m, "join", at)
+		} else {
+			w.history.joined(m, "resume", m.tracker.Position())
 		}
 		w.counts.Resumed++
 		w.tallies.Offline.Record(time.Duration(now - m.offlineSince))
@@ -181,6 +187,7 @@ func (m *member) handleDelivery(e *protocol.Event, now uint64) {
 	s, ok := w.template.Read(e.Data)
 	writers := uint32(w.job.Publish.Writers)
 	message := delivery.Message{Epoch: e.Epoch, N: e.N}
+	w.history.event(m, e, s, ok)
 	switch {
 	case !ok && w.template.FromRun(e.Data):
 		m.tracker.Record(message) // its offset is good; as one of ours it is lost
@@ -249,6 +256,9 @@ func (m *member) Closed(_ *client.Conn, why error, now uint64) {
 		return
 	}
 	m.joined = false
+	if !w.closed {
+		w.history.closed(m, why)
+	}
 	switch {
 	case w.closed:
 	case m.slow: // as was to be expected

@@ -36,9 +36,10 @@ type httpPublisher struct {
 }
 
 type message struct {
-	room int
-	seq  uint32
-	due  uint64
+	room   int
+	seq    uint32
+	due    uint64
+	offset string // in the answer; only a history asks for it
 }
 
 // An apiConn is one connection to the API.
@@ -140,11 +141,13 @@ func (p *httpPublisher) appendData(dst []byte, m message) []byte {
 }
 
 func (r *apiConn) handleResponse(a *http1.Response, err error, now uint64) {
+	var answer []byte
 	switch {
 	case err != nil:
 	case r.p.codec != nil:
 		var e protocol.Event
-		if e, err = ReadPosted(r.p.codec, a); err == nil && e.Kind == protocol.Refused {
+		e, err = ReadPosted(r.p.codec, a)
+		if answer = e.Data; err == nil && e.Kind == protocol.Refused {
 			r.countRefused(e.Reason, serverError(e.Data).Error())
 			r.batch = r.batch[:0]
 		}
@@ -153,6 +156,11 @@ func (r *apiConn) handleResponse(a *http1.Response, err error, now uint64) {
 	case len(r.batch) > 1:
 		r.handleBatch(a.Body, now)
 		return
+	default:
+		answer = a.Body
+	}
+	if err == nil && len(r.batch) == 1 && r.p.w.history != nil {
+		r.batch[0].offset = position(answer)
 	}
 	r.finishBatch(err, now)
 }
@@ -164,7 +172,10 @@ func (r *apiConn) countRefused(code, text string) {
 
 func (r *apiConn) handleBatch(body []byte, now uint64) {
 	var answer struct {
-		Results []struct{ Error *wire.Error }
+		Results []struct {
+			Offset string
+			Error  *wire.Error
+		}
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || len(answer.Results) != len(r.batch) {
 		r.finishBatch(fmt.Errorf("a batch of %d messages was answered with %.80q", len(r.batch), body), now)
@@ -173,6 +184,7 @@ func (r *apiConn) handleBatch(body []byte, now uint64) {
 	taken := r.batch[:0]
 	for i, result := range answer.Results {
 		if result.Error == nil {
+			r.batch[i].offset = result.Offset
 			taken = append(taken, r.batch[i])
 			continue
 		}
@@ -186,6 +198,7 @@ func (r *apiConn) finishBatch(err error, now uint64) {
 	w := r.p.w
 	w.tallies.Sends.Record(time.Duration(now - r.started))
 	for _, m := range r.batch {
+		w.history.published(w.rooms[m.room].name, uint32(m.room), m.seq, m.offset)
 		if err != nil {
 			w.fail(err)
 		} else {

@@ -4,10 +4,12 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/loadtest/internal/client"
 	"github.com/zonecast/zonecast/loadtest/internal/delivery"
 	"github.com/zonecast/zonecast/loadtest/internal/http1"
@@ -113,6 +115,19 @@ func (p *wsPublisherConn) queuePublish(stream uint32, at, now uint64) {
 	w.loop.Queue(p.conn, w.text)
 }
 
+// room is the name of the room of a stream.
+func (p *wsPublisherConn) room(stream uint32) string {
+	w := p.publisher.w
+	return w.rooms[stream/uint32(w.job.Publish.Writers)].name
+}
+
+// position reads the offset of an answer to a publication, "" if it has none.
+func position(answer []byte) string {
+	var at wire.Position
+	_ = json.Unmarshal(answer, &at) // what has none is not JSON for others than Zonecast
+	return at.Offset
+}
+
 func (s *wsPublisher) fillWindows(window int) {
 	s.window = window
 	for _, p := range s.all {
@@ -151,6 +166,9 @@ func (p *wsPublisherConn) Event(_ *client.Conn, e *protocol.Event, now uint64) {
 		if e.Kind == protocol.Ack {
 			w.counts.Sent++
 			p.publisher.acked[m.stream].Add(uint64(m.seq))
+			if w.history != nil {
+				w.history.published(p.room(m.stream), m.stream, m.seq, position(e.Data))
+			}
 		} else {
 			w.counts.Failed++
 			w.failures.AddKind("send: refused with "+e.Reason, serverError(e.Data).Error())

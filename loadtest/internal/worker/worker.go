@@ -58,6 +58,7 @@ type Worker struct {
 	joined  []*member // in the order of their joining
 	closed  bool      // the score is made: what ends now is no failure
 
+	history   *history // nil without
 	publisher publisher
 	clients   *wsPublisher // nil without
 	echoes    echoes
@@ -123,7 +124,7 @@ func Open(job Job, tick func(*Tick)) (*Worker, error) {
 	}
 	w := &Worker{
 		job: job, loop: loop, template: template, spread: schedule.NewSpread(max(len(job.Rooms), 1), job.Exponent), tick: tick,
-		failures: failure.NewLog(), active: job.Members, tallies: NewTallies(),
+		failures: failure.NewLog(), active: job.Members, tallies: NewTallies(), history: newHistory(&job),
 	}
 	for _, t := range []**latency.Tally{&w.secondLive, &w.secondReplayed, &w.secondLag, &w.sinceTick} {
 		*t = latency.New(latency.Fine)
@@ -169,6 +170,7 @@ func (w *Worker) assignRooms() {
 
 // Close ends all connections.
 func (w *Worker) Close() error {
+	w.history.end(w.members)
 	w.closed = true
 	return w.loop.Close()
 }

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -151,6 +152,56 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         await self.until("the message came", lambda: len(events) == 2)
         self.assertEqual([(event.data, event.retained) for event in events], [(1, True), (2, False)])
         self.assertEqual(cuts, 0)
+        await server.end()
+
+    async def test_what_comes_over_connections_that_break_is_judged_as_any_history(self) -> None:
+        server = await self.start()
+        host, port = server.address.split(":")
+        connections = 0
+
+        async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            up, down = await asyncio.open_connection(host, int(port))
+            down.write(await reader.readuntil(b"\r\n\r\n"))
+            left = 3000  # bytes until it breaks, anywhere within an event
+            while left > 0 and (part := await up.read(left)):
+                left -= len(part)
+                writer.write(part)
+            writer.close()
+            down.close()
+
+        proxy = await asyncio.start_server(forward, "127.0.0.1", 0)
+        self.addAsyncCleanup(proxy.wait_closed)
+        self.addCleanup(proxy.close)
+        sub, events = Subscription("http://%s:%d" % proxy.sockets[0].getsockname(), [ZONE], backoff=(0.01, 0.05)), []
+        following = self.follow(sub, events)
+        await self.joined(sub)
+        start = sub.cursor.partition("@")[2]
+        told = [{"kind": "join", "who": "python", "room": ZONE, "offset": start}]
+        for n in range(100):
+            offset = (await publish(server.url, "w", "a", "E", {"n": n}, idempotency_key=f"key-{n}"))["offset"]
+            told.append({"kind": "publish", "who": "publisher", "room": ZONE, "event": "E", "hash": f"{n}", "key": f"key-{n}",
+                         "outcome": "ok", "offset": offset})
+        await self.until("the last message came", lambda: events and events[-1].offset == offset)
+        for event in events:
+            told.append({"kind": "event", "who": "python", "room": ZONE, "offset": event.offset, "event": event.name,
+                         "hash": f"{event.data['n']}"} if event.kind == "message" else
+                        {"kind": event.kind, "who": "python", "room": ZONE, "from": event.start, "to": event.offset})
+        told.append({"kind": "newest", "room": ZONE, "offset": offset})
+        self.assertGreater(connections, 3)
+
+        async def judge(records: list[dict]) -> str:
+            with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+                file.writelines(json.dumps(record) + "\n" for record in records)
+                file.flush()
+                run = await asyncio.create_subprocess_exec(PROGRAM, "check-history", file.name, stdout=subprocess.PIPE,
+                                                           stderr=subprocess.STDOUT)
+                return (await run.communicate())[0].decode()
+
+        self.assertIn("keep every promise", await judge(told))
+        self.assertIn("silent hole", await judge(told[:110] + told[111:]))
+        following.cancel()
         await server.end()
 
     async def test_a_lost_history_is_told_as_a_gap(self) -> None:

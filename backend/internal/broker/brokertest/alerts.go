@@ -105,7 +105,14 @@ func alertsLimit(t *testing.T, open Open) {
 }
 
 func alertsExpire(t *testing.T, open Open) {
-	b, _ := start(t, open, broker.Limits{Alerts: 1, RetainAge: time.Hour})
+	for _, age := range []time.Duration{0, time.Hour} { // 0 is for ever
+		alertExpires(t, open, age)
+	}
+}
+
+func alertExpires(t *testing.T, open Open, age time.Duration) {
+	t.Helper()
+	b, _ := start(t, open, broker.Limits{Alerts: 1, RetainAge: age})
 	room := Room(t)
 	tell(t, b, room, raised, fmt.Sprintf(`{"id":"old","expiresAt":%d}`, time.Now().Add(50*time.Millisecond).UnixMilli()))
 	testkit.Succeeds(t, "there is room for another one", func() error {
@@ -114,6 +121,32 @@ func alertsExpire(t *testing.T, open Open) {
 	})
 	s := Subscribe(t, b, room)
 	if len(s.Retained) != 1 || string(s.Retained[0].Data) != `{"id":"new"}` {
-		t.Errorf("retained are %v", s.Retained)
+		t.Errorf("with events retained for %v, these are: %v", age, s.Retained)
 	}
+}
+
+// An alert that is raised again after it has expired, or was deleted, is another one: nobody has seen
+// to it.
+func acknowledgementsEnd(t *testing.T, open Open) {
+	b, _ := start(t, open, broker.Limits{})
+	room := Room(t)
+	soon := time.Now().Add(50 * time.Millisecond)
+	tell(t, b, room, raised, fmt.Sprintf(`{"id":"a","expiresAt":%d}`, soon.UnixMilli()))
+	tell(t, b, room, acknowledged, `{"id":"a"}`)
+	time.Sleep(time.Until(soon.Add(10 * time.Millisecond)))
+	tell(t, b, room, raised, `{"id":"a"}`)
+	wantRetained(t, b, room, `ALERT 3 {"id":"a"}`)
+	tell(t, b, room, acknowledged, `{"id":"a"}`)
+	tell(t, b, room, raised, `{"id":"a","detail":"more is known"}`) // the same one
+	wantRetained(t, b, room, `ALERT_ACKNOWLEDGED 4 {"id":"a"}`, `ALERT 5 {"id":"a","detail":"more is known"}`)
+	if there, err := b.DeleteRetained(t.Context(), room, raised); err != nil || !there {
+		t.Fatalf("delete the alerts: %v %v", there, err)
+	}
+	tell(t, b, room, raised, `{"id":"a"}`)
+	wantRetained(t, b, room, `ALERT 6 {"id":"a"}`)
+	// One that a snapshot lists is open, whether or not it was raised.
+	tell(t, b, room, snapshot, `{"alerts":[{"id":"b"}]}`)
+	tell(t, b, room, acknowledged, `{"id":"b"}`)
+	tell(t, b, room, raised, `{"id":"b"}`)
+	wantRetained(t, b, room, `SHIFT_SNAPSHOT 7 {"alerts":[{"id":"b"}]}`, `ALERT_ACKNOWLEDGED 8 {"id":"b"}`, `ALERT 9 {"id":"b"}`)
 }

@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T, limits broker.Limits, h broker.Ha
 		{"an alert that a snapshot lists is cleared for newcomers as well", alertsListedAndCleared},
 		{"no more alerts are kept than the limit, but for critical ones", alertsLimit},
 		{"an alert that has expired makes room", alertsExpire},
+		{"an acknowledgement does not outlive its alert", acknowledgementsEnd},
 		{"what is retained for longer than the limit is gone", retainedAge},
 
 		{"a deleted event is not retained any more", deleteRetained},

@@ -3,9 +3,12 @@ package poll
 import (
 	"context"
 	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/transport"
@@ -24,9 +27,12 @@ var encoding = &outbox.Encoding{Transport: transport.Poll, Final: true,
 	Closing: func(wire.CloseCode, string) []byte { return nil }, // Close tells all
 }
 
-// An answer is the sink of a poll: it keeps what is written until the poll is answered with it.
+// An answer is the sink of a poll: it keeps what is written until the poll is answered with it. Retained
+// events for which it has no room go to the client at once, since no later poll would bring them: a
+// Write waits for that.
 type answer struct {
 	limit  int           // of bytes; static
+	parts  *parts        // static
 	cancel func()        // ends joining, when no more fits in
 	done   chan struct{} // closed when nothing more is written
 	some   chan struct{} // closed when there is something, or nothing more will be
@@ -41,7 +47,7 @@ type answer struct {
 	body   []byte
 	cursor wire.Cursor // where the client stands after body
 	full   bool        // more was there than fits in
-	lost   bool        // retained events among it
+	over   bool        // the handler has the response: it is not written to any more
 
 	why wire.CloseCode // set when done
 }
@@ -51,8 +57,8 @@ var (
 	_ outbox.Prefixer = (*answer)(nil)
 )
 
-func newAnswer(limit int, cancel func()) *answer {
-	a := &answer{limit: limit, cancel: cancel, done: make(chan struct{}), some: make(chan struct{})}
+func newAnswer(limit int, parts *parts, cancel func()) *answer {
+	a := &answer{limit: limit, parts: parts, cancel: cancel, done: make(chan struct{}), some: make(chan struct{})}
 	a.notice = sync.OnceFunc(func() { close(a.some) })
 	a.finish = sync.OnceFunc(func() { a.notice(); close(a.done) })
 	return a
@@ -81,10 +87,16 @@ func (a *answer) Prefix(dst []byte, f *outbox.Frame) []byte {
 func (a *answer) Write(p []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.body) > 0 && len(a.body)+len(p) > a.limit {
-		a.full, a.lost = true, a.retained
-		a.cancel()
+	if a.over {
 		return 0, net.ErrClosed
+	}
+	if len(a.body) > 0 && len(a.body)+len(p) > a.limit {
+		if !a.retained || a.parts.write(a.body) != nil {
+			a.full = true
+			a.cancel()
+			return 0, net.ErrClosed
+		}
+		a.body = a.body[:0]
 	}
 	a.body = append(a.body, p...)
 	a.cursor = append(a.cursor[:0], a.moving...)
@@ -99,7 +111,14 @@ func (a *answer) Close() error {
 	return nil
 }
 
-// SetDeadline does nothing: Write never waits.
+// end waits for a Write that is under way; none begins after it.
+func (a *answer) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+}
+
+// SetDeadline does nothing: a Write that waits for the client has a deadline of its own.
 func (a *answer) SetDeadline(time.Time) error { return nil }
 
 // await waits until there is something, at most for that long.
@@ -113,11 +132,35 @@ func (a *answer) await(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// messages returns the frames as a JSON array without its end.
-func (a *answer) messages() []byte {
-	if len(a.body) == 0 {
-		return []byte("[")
+// parts writes the beginning of an answer that is too long to be kept: what is left of it, and the
+// cursor, follow.
+type parts struct {
+	response http.ResponseWriter
+	control  *http.ResponseController
+	begun    bool
+}
+
+// write writes frames, with a comma before each. The client has [transport.ActionTimeout] to take them.
+func (p *parts) write(frames []byte) error {
+	if err := p.control.SetWriteDeadline(time.Now().Add(transport.ActionTimeout)); err != nil {
+		return err
 	}
-	a.body[0] = '['
-	return a.body
+	if !p.begun {
+		p.begun = true
+		setHeader(p.response.Header())
+		p.response.WriteHeader(http.StatusOK)
+		if _, err := p.response.Write([]byte(`{"messages":`)); err != nil {
+			return err
+		}
+		frames[0] = '['
+	}
+	if _, err := p.response.Write(frames); err != nil {
+		return err
+	}
+	return p.control.Flush()
+}
+
+func setHeader(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", echo.MIMEApplicationJSON)
 }

@@ -52,7 +52,7 @@ func (h *Handler) Serve(c echo.Context) error {
 	if err != nil {
 		return h.gate.Refuse(err)
 	}
-	a, err := h.collect(c.Request().Context(), visit, wait)
+	a, err := h.collect(c, visit, wait)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,8 @@ func waitOf(r *http.Request) (time.Duration, error) {
 }
 
 // collect joins the rooms and gathers what is there at once, or what comes first within wait.
-func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait time.Duration) (*answer, error) {
+func (h *Handler) collect(c echo.Context, visit *transport.Admission, wait time.Duration) (*answer, error) {
+	ctx := c.Request().Context()
 	isNew := func(j hub.Join) bool { return j.After.IsZero() || j.Retained }
 	// Retained events come first: a long replay can't crowd them out.
 	slices.SortStableFunc(visit.Joins, func(x, y hub.Join) int { return order(isNew(x)) - order(isNew(y)) })
@@ -81,7 +82,8 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait 
 
 	joining, cancel := context.WithTimeout(ctx, transport.ActionTimeout)
 	defer cancel()
-	a := newAnswer(h.pool.MaxQueuedBytes()/16, cancel)
+	response := c.Response()
+	a := newAnswer(h.pool.MaxQueuedBytes()/16, &parts{response: response, control: http.NewResponseController(response)}, cancel)
 	if atOnce {
 		a.limit = h.pool.MaxQueuedBytes()
 	}
@@ -103,10 +105,11 @@ func (h *Handler) collect(ctx context.Context, visit *transport.Admission, wait 
 	s.Close() // the session leaves its rooms: nothing comes in any more
 	queue.Close(wire.CloseGoingAway, "the poll is answered")
 	<-a.done
+	a.end()
 	a.why = queue.Code()
 	switch {
-	case a.lost, atOnce && a.why == wire.CloseSlowConsumer:
-		return nil, wire.Errorf(wire.CodeTooLarge, "the retained events of these rooms have more than %d bytes together: ask for fewer rooms at once", a.limit)
+	case a.parts.begun: // it can't be refused any more; the cursor says what is missing
+		return a, nil
 	case a.why == wire.CloseReplaced: // whoever comes back resumes from the cursor of this poll
 		return nil, wire.Errorf(wire.CodeReplaced, "a newer connection of the same user took this one's place (USER_LIMIT_POLICY=replace)")
 	case a.why == wire.CloseForbidden:
@@ -134,19 +137,31 @@ func order(first bool) int {
 func (h *Handler) write(c echo.Context, a *answer) error {
 	node, _ := json.Marshal(h.gate.Node) // a text
 	limits, _ := json.Marshal(h.gate.FrameLimits())
-	before := append(a.cursor.Append([]byte(`{"cursor":"`)), `","messages":`...)
-	messages := a.messages() // byte for byte: json.Marshal would compact them
-	after := fmt.Appendf(nil, `],"node":%s,"serverTime":%d,"limits":%s,"protocol":%d`, node, time.Now().UnixMilli(), limits, wire.ProtocolVersion)
+	cursor := append(a.cursor.Append([]byte(`"cursor":"`)), '"')
+	after := fmt.Appendf(nil, `"node":%s,"serverTime":%d,"limits":%s,"protocol":%d`, node, time.Now().UnixMilli(), limits, wire.ProtocolVersion)
 	if a.why == wire.CloseRestart {
 		after = fmt.Appendf(after, `,"retryAfter":%d`, transport.ReconnectDelay(transport.SpreadWhenPaced).Milliseconds())
 	}
-	after = append(after, '}')
-	header := c.Response().Header()
-	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Type", echo.MIMEApplicationJSON)
-	header.Set("Content-Length", strconv.Itoa(len(before)+len(messages)+len(after)))
-	c.Response().WriteHeader(http.StatusOK)
-	for _, p := range [][]byte{before, messages, after} { // no copy of what a client may be slow to take
+	var all [][]byte // byte for byte: json.Marshal would compact the frames, and no copy of what a client may be slow to take
+	if a.parts.begun {
+		all = [][]byte{a.body, []byte("],"), cursor, []byte(","), after, []byte("}")}
+		defer func() { _ = a.parts.control.SetWriteDeadline(time.Time{}) }() // the connection may be used again
+		_ = a.parts.control.SetWriteDeadline(time.Now().Add(transport.ActionTimeout))
+	} else {
+		messages := []byte("[")
+		if len(a.body) > 0 {
+			messages, a.body[0] = a.body, '['
+		}
+		all = [][]byte{[]byte("{"), cursor, []byte(`,"messages":`), messages, []byte("],"), after, []byte("}")}
+		length := 0
+		for _, p := range all {
+			length += len(p)
+		}
+		setHeader(c.Response().Header())
+		c.Response().Header().Set("Content-Length", strconv.Itoa(length))
+		c.Response().WriteHeader(http.StatusOK)
+	}
+	for _, p := range all {
 		if _, err := c.Response().Write(p); err != nil {
 			h.gate.Log.Debug("answer not written", "error", err)
 			return nil

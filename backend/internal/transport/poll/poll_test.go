@@ -246,13 +246,35 @@ func TestANewRoomBesideALongReplay(t *testing.T) {
 	}
 }
 
-func TestRetainedEventsThatDoNotFitIntoAnAnswerAreNotLostSilently(t *testing.T) {
-	s := start(t, transporttest.Options{Queued: 64 << 10})
-	for n := range 20 {
-		s.Send(broker.Publication{Room: zone, Event: fmt.Sprint("KEPT-", n), Data: []byte(`"` + strings.Repeat("x", 6000) + `"`), Retain: true})
-	}
-	if a := s.ask(http.DefaultClient, "warehouse=w1&zone=a"); a.status != http.StatusRequestEntityTooLarge {
-		t.Errorf("answered %d: %.200s", a.status, a.body)
+// However many retained events there are, the first poll is answered with all of them, in parts; and
+// so is the next one of a client that got only some.
+func TestRetainedEventsThatDoNotFitIntoAnAnswerComeInParts(t *testing.T) {
+	for name, through := range transporttest.Over {
+		t.Run(name, func(t *testing.T) {
+			const kept = 200
+			s := start(t, transporttest.Options{Queued: 64 << 10, Limits: transport.Limits{}})
+			for n := range kept {
+				s.Send(broker.Publication{Room: zone, Event: wire.EventAlert, Data: fmt.Appendf(nil, `{"id":%d,"detail":%q}`, n, strings.Repeat("x", 6000)),
+					Retain: true})
+			}
+			at, cursor := s.Publish(zone, "ZONE_UPDATE", "1"), ""
+			for _, query := range []string{"warehouse=w1&zone=a", "cursor=zone:w1:a@" + at.String() + ".retained"} {
+				a := s.ask(through, query)
+				if a.status != http.StatusOK || len(a.frames) != kept || strings.Contains(a.Cursor, ".retained") || a.Node == "" {
+					t.Fatalf("%s is answered with %d, %d retained events and the cursor %q; want all %d", query, a.status, len(a.frames), a.Cursor, kept)
+				}
+				for n, f := range a.frames {
+					if want := fmt.Sprintf(`{"id":%d,`, n); !f.Retained || !strings.HasPrefix(string(f.Data), want) {
+						t.Fatalf("event %d is %.60s, want %s", n, f.Data, want)
+					}
+				}
+				cursor = a.Cursor
+			}
+			next := s.Publish(zone, "ZONE_UPDATE", "2")
+			if b := s.ask(through, "cursor="+cursor); len(b.frames) != 1 || b.frames[0].Offset != next.String() {
+				t.Errorf("the next poll is answered with %.200s, want what was published since", b.body)
+			}
+		})
 	}
 }
 
