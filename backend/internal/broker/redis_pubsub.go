@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"slices"
 	"time"
@@ -123,8 +122,9 @@ func (c *pubsubConn) receiveLoop(pubsub *redis.PubSub) error {
 		return errClosed()
 	}
 	c.pubsub, c.lost = pubsub, false
-	channels := slices.Sorted(maps.Keys(c.rooms))
-	for _, r := range c.rooms {
+	channels := make([]string, 0, len(c.rooms))
+	for channel, r := range c.rooms {
+		channels = append(channels, channel)
 		b.unconfirmed[r] = newAttempt(confirmTimeout)
 	}
 	b.mu.Unlock()

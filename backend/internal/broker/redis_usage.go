@@ -106,7 +106,7 @@ type usages struct {
 // A usage is what one warehouse keeps.
 type usage struct {
 	warehouse string
-	reading   chan struct{} // holds a token while the index is read; unlike a mutex synctest sees who waits for it
+	reading   sync.Mutex // held while the index is read
 
 	// Guarded by usages.mu.
 	known   bool
@@ -130,7 +130,7 @@ func (u *usages) left(ctx context.Context, warehouse string) Usage {
 	u.mu.Lock()
 	w := u.warehouses[warehouse]
 	if w == nil {
-		w = &usage{warehouse: warehouse, changed: map[string]roomUsage{}, reading: make(chan struct{}, 1)}
+		w = &usage{warehouse: warehouse, changed: map[string]roomUsage{}}
 		u.warehouses[warehouse] = w
 	}
 	w.last = time.Now()
@@ -145,12 +145,10 @@ func (u *usages) left(ctx context.Context, warehouse string) Usage {
 }
 
 func (u *usages) readFirst(ctx context.Context, w *usage) {
-	select {
-	case w.reading <- struct{}{}:
-	default:
+	if !w.reading.TryLock() {
 		return // another publication reads it already; all of the quota is left meanwhile
 	}
-	defer func() { <-w.reading }()
+	defer w.reading.Unlock()
 	u.mu.Lock()
 	known := w.known
 	u.mu.Unlock()
@@ -184,7 +182,7 @@ func (u *usages) deleted(room wire.Room) {
 func (u *usages) of(room wire.Room) *usage {
 	w := u.warehouses[room.Warehouse]
 	if w == nil {
-		w = &usage{warehouse: room.Warehouse, changed: map[string]roomUsage{}, reading: make(chan struct{}, 1)}
+		w = &usage{warehouse: room.Warehouse, changed: map[string]roomUsage{}}
 		u.warehouses[room.Warehouse] = w
 	}
 	w.last = time.Now()
@@ -223,11 +221,10 @@ func (u *usages) updateAll(ctx context.Context) {
 		all = append(all, w)
 	}
 	u.mu.Unlock()
-	slices.SortFunc(all, func(a, b *usage) int { return strings.Compare(a.warehouse, b.warehouse) })
 	for _, w := range all {
-		w.reading <- struct{}{}
+		w.reading.Lock()
 		err := u.update(ctx, w)
-		<-w.reading
+		w.reading.Unlock()
 		if err != nil {
 			u.broker.opts.Log.Debug("the usage of warehouses could not be brought to Redis", "error", err)
 			return // Redis is away or full: what is not noted yet is tried again
@@ -249,9 +246,7 @@ func (u *usages) update(ctx context.Context, w *usage) error {
 			}
 			sent[zone] = r
 			delete(w.changed, zone)
-		}
-		for _, zone := range slices.Sorted(maps.Keys(sent)) {
-			args = append(args, sent[zone].args(zone)...)
+			args = append(args, r.args(zone)...)
 		}
 		more = len(w.changed) > 0
 		base := w.total

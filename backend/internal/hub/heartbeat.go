@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,7 +47,6 @@ func (b *heartbeats) due(slot int) []*Session {
 	for s := range b.slots[slot] {
 		due = append(due, s)
 	}
-	OldestFirst(due)
 	return due
 }
 
@@ -60,8 +61,9 @@ func (h *Hub) lookAtBroker() {
 	}
 	beat := h.heartbeat(time.Now())
 	beat.Urgent = true
-	sessions := h.Sessions()
-	OldestFirst(sessions)
+	h.mu.Lock()
+	sessions := slices.Collect(maps.Keys(h.sessions))
+	h.mu.Unlock()
 	for _, s := range sessions {
 		s.Queue.Push(beat)
 	}

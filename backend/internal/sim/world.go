@@ -5,21 +5,18 @@
 //	                        │  ▲ what they wrote, in links with delays
 //	                        └──┴──▶ transcript, records ──▶ history.Check
 //
-// Everything runs in one testing/synctest bubble. The world makes one thing happen, waits until all
-// goroutines have come to rest, and chooses the next. A seed decides the scenario, each delay and so the
-// order of all that happens: the same seed has the same transcript.
+// Everything runs in one testing/synctest bubble on one processor. The world makes one thing happen,
+// waits until all goroutines have come to rest, and chooses the next. A seed decides the scenario and
+// each delay, and nearly always who comes first among what happens at one moment.
 package sim
 
 import (
-	"cmp"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"regexp"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,8 +46,7 @@ type world struct {
 	connections int
 	timers      []timer
 	calm        bool // all faults are over
-
-	steps *atomic.Int64 // that the world made, for the watchdog
+	pace        time.Duration
 
 	out    strings.Builder
 	epochs map[string]string // short names of them, as they come
@@ -148,30 +144,17 @@ func (w *world) startInstance() {
 }
 
 // Run simulates a scenario.
-func Run(t *testing.T, s *Scenario) Result { return run(t, s, false) }
-
-// run simulates one. With a trace the transcript has each delivery of the network, too.
-func run(t *testing.T, s *Scenario, trace bool) Result {
-	chance.FollowClock()
+func Run(t *testing.T, s *Scenario) Result {
 	var result Result
-	steps := new(atomic.Int64)
-	defer watch(s.Seed, steps)()
+	defer chance.Seed(s.Seed)()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{scenario: s, rand: rand.New(rand.NewPCG(s.Seed, 2)), net: &network{seed: s.Seed}, began: time.Now(),
-			epochs: map[string]string{}, steps: steps}
-		if trace {
-			w.net.trace = func(l *link, what string) { w.logf("net", "%s %s", l.name, what) }
-		}
-		time.Sleep(time.Duration(w.rand.Int64N(int64(time.Second)))) // each seed draws at moments of its own
+			epochs: map[string]string{}, pace: 150 * time.Millisecond}
 		w.run(t)
 		w.result.Transcript = s.String() + w.out.String()
 		result = w.result
 	})
-	broken := history.Check(result.Records, history.Limits{Messages: s.History})
-	slices.SortStableFunc(broken, func(a, b history.Violation) int {
-		return cmp.Or(cmp.Compare(a.Lines[0], b.Lines[0]), strings.Compare(a.Text, b.Text))
-	})
-	for _, v := range broken {
+	for _, v := range history.Check(result.Records, history.Limits{Messages: s.History}) {
 		result.Violations = append(result.Violations, v.Error())
 	}
 	return result
@@ -187,9 +170,7 @@ func (w *world) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.redis.skew = w.scenario.Skew
-	w.redis.onLose = func(c *redisConn, channel string) {
-		w.logf("bus", "a message of %s to %s is lost", channel, c.instance)
-	}
+	w.redis.onLose = func(c *redisConn, channel string) { w.logf("bus", "a message of %s to %s is lost", channel, c.name) }
 	for range w.scenario.Instances {
 		w.startInstance()
 		w.until(time.Now().Add(60 * time.Millisecond))
@@ -215,8 +196,7 @@ func (w *world) run(t *testing.T) {
 	w.end()
 }
 
-// until lets everything happen up to a time: one thing, until all are at rest, then the next. What
-// happens next follows from the seed: nothing else is chosen here.
+// until lets everything happen up to a time.
 func (w *world) until(end time.Time) {
 	for {
 		synctest.Wait()
@@ -224,60 +204,49 @@ func (w *world) until(end time.Time) {
 		if !now.Before(end) {
 			return
 		}
-		do, at := w.next()
-		if do != nil && !at.After(now) {
-			do()
-			w.steps.Add(1)
-			time.Sleep(step)
+		if w.due(now) {
 			continue
 		}
-		// What the instances write meanwhile is seen when it ends.
+		ready, next := w.net.ready(now)
+		if len(ready) > 0 {
+			w.net.deliverNext(ready[w.rand.IntN(len(ready))])
+			continue
+		}
 		quantum := 20 * time.Millisecond
 		if w.calm {
 			quantum = 100 * time.Millisecond
 		}
 		wake := now.Add(quantum)
-		if do != nil && at.Before(wake) {
-			wake = at
+		if !next.IsZero() && next.Before(wake) {
+			wake = next
 		}
-		time.Sleep(wake.Sub(now))
+		time.Sleep(max(time.Microsecond, wake.Sub(now)))
 	}
 }
 
-// step is the time between two things that the world does, in which the writers of an instance have
-// their rounds: each takes a nanosecond.
-const step = 10 * time.Microsecond
-
-// next returns what is due first, and when; nil for nothing.
-func (w *world) next() (do func(), at time.Time) {
-	first := func(due time.Time, what func()) {
-		if !due.IsZero() && (do == nil || due.Before(at)) {
-			do, at = what, due
-		}
-	}
+// due does one thing whose time has come.
+func (w *world) due(now time.Time) bool {
 	for i, t := range w.timers {
-		first(t.at, func() {
+		if !t.at.After(now) {
 			w.timers = append(w.timers[:i:i], w.timers[i+1:]...)
 			t.do()
-		})
+			return true
+		}
 	}
 	for _, c := range w.clients {
-		first(c.due(), c.act)
+		c.act(now)
 	}
 	for _, p := range w.publishers {
-		first(p.due(), p.act)
+		p.act(now)
 	}
-	if l, due := w.net.next(); l != nil {
-		first(due, func() { w.net.deliverNext(l) })
-	}
-	return do, at
+	return false
 }
 
 // rest asks where the rooms stand, by clients that join afresh.
 func (w *world) rest() {
 	var askers []*client
 	for _, room := range roomNames {
-		c := &client{w: w, name: "ask-" + room, kind: "ws", rooms: []string{room}, rand: w.randOf(room), at: map[string]string{}, owed: map[string]bool{}, next: time.Now()}
+		c := &client{w: w, name: "ask-" + room, kind: "ws", rooms: []string{room}, rand: w.randOf(room), at: map[string]string{}, owed: map[string]bool{}}
 		askers = append(askers, c)
 	}
 	clients := w.clients
