@@ -73,22 +73,34 @@ func TestRedisClusterOfTheStackSetsItselfUp(t *testing.T) {
 		}
 		return fmt.Sprintf("127.0.0.%d:%d", first, ports[0]), down
 	}
-	publish := func(address string) (offset string) {
+	// keys are of all three servers' slots.
+	keys := func(address string, do func(c *redis.ClusterClient, key string) error) {
+		t.Helper()
+		c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{address}, Username: "zonecast", Password: "right", Protocol: 2})
+		defer c.Close()
+		for n := range 30 {
+			testkit.Must(t, do(c, fmt.Sprint("key-", n)))
+		}
+	}
+	publish := func(address string) {
 		s := stacktest.Start(t, stack.Options{Root: repository, Binary: binary(), Instances: 1,
-			Settings: map[string]string{"REDIS_URL": "redis://zonecast@" + address, "REDIS_PASSWORD": "right"}})
-		at, err := postThrough(context.Background(), http.DefaultClient, s.Instances[0].URL, "cluster", "", body(1))
+			Settings: map[string]string{"REDIS_URL": "redis://zonecast@" + address, "REDIS_PASSWORD": "right", "NODE_NAME": address}})
+		_, err := postThrough(context.Background(), http.DefaultClient, s.Instances[0].URL, "cluster", "", body(1))
 		testkit.Must(t, err)
-		return at.String()
 	}
 	address, down := up(2)
-	if got := publish(address); !strings.HasSuffix(got, "-1") {
-		t.Errorf("the first message has the offset %s", got)
-	}
+	publish(address)
+	keys(address, func(c *redis.ClusterClient, key string) error { return c.Set(t.Context(), key, key, 0).Err() })
 	down()
 	address, _ = up(5)
-	if got := publish(address); !strings.HasSuffix(got, "-2") {
-		t.Errorf("after all addresses have changed, the second message has the offset %s", got)
-	}
+	publish(address)
+	keys(address, func(c *redis.ClusterClient, key string) error {
+		got, err := c.Get(t.Context(), key).Result()
+		if err == nil && got != key {
+			err = fmt.Errorf("%s is %q after all addresses have changed", key, got)
+		}
+		return err
+	})
 }
 
 // absolute is the path of a file of the repository from wherever a program runs.
