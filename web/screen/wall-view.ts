@@ -1,7 +1,7 @@
 import { AlertsPanel, type AlertsOptions } from './alerts-panel.js';
 import type { Severity } from './data.js';
 import { make, place, write } from './dom.js';
-import { age, type Format } from './format.js';
+import { age, span, type Format } from './format.js';
 import type { Past } from './history.js';
 import { type Sight, type Tile, viewAt } from './layout.js';
 import { level, progress } from './progress.js';
@@ -88,7 +88,8 @@ export class WallView {
     const share = figures.pickRate !== undefined && plan.rateTarget ? figures.pickRate / plan.rateTarget : undefined;
     const stale = updatedAt === undefined || outdated || serverTime - updatedAt > this.options.staleAfter(zone);
     const open = zone.alerts.filter(({ expiresAt = Infinity }) => expiresAt > now);
-    const said = updatedAt === undefined ? '' : age(serverTime - updatedAt);
+    const old = serverTime - (updatedAt ?? serverTime);
+    const said = old < 60_000 ? span(old) : age(old);
     return {
       name: plan.name ?? zoneName,
       rate: format.short(figures.pickRate),
