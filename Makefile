@@ -131,6 +131,11 @@ test-web: build web/node_modules web/e2e/node_modules web/client/node_modules ##
 	cd web/client && npm run build
 	cd web/e2e && ZONECAST_BIN=$(CURDIR)/bin/zonecast npm test
 
+.PHONY: test-field
+test-field: build web/e2e/node_modules web/client/node_modules ## Let Chromium go offline, sleep past its token, meet restarts and prefixes; print a table (5 minutes)
+	cd web/client && npm run build
+	cd web/e2e && ZONECAST_BIN=$(CURDIR)/bin/zonecast node field-table.js
+
 .PHONY: generate
 generate: web/node_modules ## Make templ's Go code, the assets and docs/configuration.md anew
 	cd web && $(TEMPL) generate

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/operator"
@@ -265,12 +267,15 @@ func seenBy(grants ...operator.Grant) *http.Request {
 
 func TestZonesOfAllInstancesAreListedOnce(t *testing.T) {
 	a, b := cluster.Zone{Warehouse: "w", Zone: "a", Connections: 2}, cluster.Zone{Warehouse: "w", Zone: "b"}
-	s := &server{config: new(config.Config), cluster: views{view: cluster.View{Nodes: []cluster.Node{
+	memory := broker.NewMemory(broker.Limits{}, nil)
+	defer memory.Close()
+	all := views{view: cluster.View{Nodes: []cluster.Node{
 		{Name: "one", Rooms: cluster.Rooms{Zones: []cluster.Zone{a}}, RecentZones: []cluster.Zone{b}},
 		{Name: "two", Rooms: cluster.Rooms{Zones: []cluster.Zone{a}}, RecentZones: []cluster.Zone{b, a}},
-	}}}}
+	}}}
+	s := &server{config: new(config.Config), cluster: all, rooms: cluster.Census{Cluster: all}, broker: memory}
 	zones, complete := s.zones(seenBy(operator.Grant{Role: operator.Viewer}))
-	if got := fmt.Sprint(zones); !complete || len(zones) != 2 || !strings.Contains(got, "{w a 4}") || !strings.Contains(got, "{w b 0}") {
+	if got := fmt.Sprint(zones); !complete || len(zones) != 2 || !strings.Contains(got, "{w a 4 true}") || !strings.Contains(got, "{w b 0 true}") {
 		t.Errorf("listed %v, complete: %v", zones, complete)
 	}
 	if got := fmt.Sprint(s.snapshot().Recent); got != "[{w a 0} {w b 0}]" {
@@ -285,6 +290,14 @@ type views struct {
 }
 
 func (v views) View() cluster.View { return v.view }
+
+func (v views) Ask(context.Context, cluster.Question) (all cluster.Answers) {
+	for _, n := range v.view.Nodes {
+		data, _ := json.Marshal(n.Rooms) // of texts and numbers
+		all.All = append(all.All, cluster.Answer{Node: n.Name, Data: data})
+	}
+	return all
+}
 
 // The list of screens names zones, so it is for operators; a screen itself needs no login.
 func TestTheListOfScreensNeedsThePassword(t *testing.T) {

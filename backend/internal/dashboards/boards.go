@@ -166,7 +166,10 @@ func publishing() Board {
 			{"Duration", "High: Redis waits for its disk, or members of the room are behind (waits).", "s", Lines, quantiles("zonecast_publish_duration_seconds", ""), 0, false},
 			{"Durable waits", "Anything but confirmed: replicas or the disk of Redis are late; publishers are told.", "ops", Lines, []Query{{rate("result", "zonecast_durable_wait_seconds_count"), "{{result}}"}}, 0, false},
 			{"Waits", "Publishers wait for members that are behind: see Delivery, slow clients.", "ops", Lines, []Query{{rate("", "zonecast_publish_waits_total"), "waits"}}, 0, false},
-			{"Refused by quota", "A warehouse is at its quota: see Warehouse.", "ops", Lines, []Query{{rate("quota", "zonecast_quota_refusals_total"), "{{quota}}"}}, 0, false},
+			{"Refused by quota", "A warehouse is at its quota: see Warehouse.", "ops", Lines, []Query{{rate("quota", "zonecast_quota_refusals_total"), "{{quota}}"},
+				{rate("limit", "zonecast_room_refusals_total"), "rooms of clients: {{limit}}"}}, 0, false},
+			{"Unreadable", "No wall screen can show these: /screen/ lists their rooms, the publisher's log their fields.", "ops", Lines, []Query{
+				{rate("event", "zonecast_unreadable_events_total"), "{{event}}"}}, 0, false},
 		}},
 		{"HTTP", []Panel{
 			{"Requests", "5xx: the log at error. 401, 403: keys.", "reqps", Lines, []Query{{rate("route, code", "zonecast_http_requests_total"), "{{route}} {{code}}"}}, 0, false},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,18 +19,18 @@ import (
 // A flaky store is away while away is set.
 type flaky struct {
 	*audit.Memory
-	away bool
+	away atomic.Bool
 }
 
 func (f *flaky) Append(ctx context.Context, list audit.List, values []string) error {
-	if f.away {
+	if f.away.Load() {
 		return errors.New("away")
 	}
 	return f.Memory.Append(ctx, list, values)
 }
 
 func (f *flaky) Before(ctx context.Context, list audit.List, place audit.Place, orAt bool, n int) ([]audit.Stored, error) {
-	if f.away {
+	if f.away.Load() {
 		return nil, errors.New("away")
 	}
 	return f.Memory.Before(ctx, list, place, orAt, n)
@@ -101,7 +102,7 @@ func TestWhatHappenedIsFound(t *testing.T) {
 // What happens while the store is away is there when it is back, as much of it as is kept.
 func TestWhatHappensWhileTheStoreIsAwayIsKept(t *testing.T) {
 	run(t, func(t *testing.T, l *Log, store *flaky) {
-		store.away = true
+		store.away.Store(true)
 		for n := range maxWaiting + 5 {
 			l.Record(Incident{Kind: Settings, Detail: fmt.Sprint(n)})
 		}
@@ -109,7 +110,7 @@ func TestWhatHappensWhileTheStoreIsAwayIsKept(t *testing.T) {
 		if _, err := l.Read(t.Context(), Query{Limit: 1}); err == nil {
 			t.Error("what is away is read")
 		}
-		store.away = false
+		store.away.Store(false)
 		time.Sleep(2 * time.Second)
 		page, err := l.Read(t.Context(), Query{Limit: MaxPage})
 		if n := len(page.Incidents); err != nil || n != maxWaiting {

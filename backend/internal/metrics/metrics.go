@@ -101,6 +101,7 @@ func New(version string) *Metrics {
 		"Publications that waited for their room: its members were behind, here or at another instance, or too much was in flight to them.")
 
 	m.RoomRefusals = counters("zonecast_room_refusals_total", "Joins refused because clients are in as many rooms as they may, by limit.", "limit")
+	atZero(m.RoomRefusals, "instance", "warehouse")
 	m.QuotaRefusals = counters("zonecast_quota_refusals_total", "Publications refused because a warehouse is at a quota.", "quota")
 	atZero(m.QuotaRefusals, "rooms", "history_bytes", "retained_bytes", "retained_events", "publish_rate")
 
