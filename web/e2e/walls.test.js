@@ -162,7 +162,7 @@ test('an upright wall, a phone and a zoomed one hold the zones', async () => {
   for (let i = 1; i <= 30; i++) await server.publish('w-sizes', `zone-${String(i).padStart(2, '0')}`, shift({ name: `Kommissionierung ${i}` }));
   for (const [name, width, height] of [['wall', 1920, 1080], ['upright', 1080, 1920], ['phone', 390, 844], ['zoomed', 480, 270]]) {
     const page = await openPage(browser, `${server.url}/screen/w-sizes`, { viewport: { width, height } });
-    await assertText(page, '#wall tbody th', 'Kommissionierung 1');
+    await assertText(page, '#wall tbody th', /^Kommissionierung \d+$/); // pages take turns
     assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name}: it is wider than the screen`);
     await picture(page, `wall-${name}`);
     await closeCalm(page);
