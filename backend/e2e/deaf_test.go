@@ -44,9 +44,6 @@ var deaf = []struct {
 	{"plain HTTP", 0, func(address string) string {
 		return strings.Repeat("GET /assets/plex-latin.woff2 HTTP/1.1\r\nHost: "+address+"\r\n\r\n", 10_000)
 	}, false},
-	{"wall screens", 0, func(address string) string {
-		return strings.Repeat("GET /screen/w/a HTTP/1.1\r\nHost: "+address+"\r\nAccept-Encoding: gzip\r\n\r\n", 10_000)
-	}, false},
 }
 
 // Clients that never read cost 512 KiB each at most, that of the kernel included, and nothing is

@@ -71,6 +71,9 @@ type Record struct {
 type Limits struct {
 	Messages int   // HISTORY_MESSAGES
 	AgeMS    int64 // HISTORY_AGE
+	// UnseenLossUntold permits that a message which Redis lost before anybody received it is not told:
+	// docs/promises.md says when that can be.
+	UnseenLossUntold bool
 }
 
 // A Violation is a promise that was broken.

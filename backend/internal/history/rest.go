@@ -61,12 +61,17 @@ func (c *checker) lossIsTold(p place, s *stand) {
 	}
 	for at, got := range has {
 		for _, v := range c.room(p.room).versions[at] {
-			if v.Kind == Publish && !s.told(at) && !slices.ContainsFunc(got, func(e version) bool { return e.Hash == v.Hash }) {
+			if v.Kind == Publish && !s.told(at) && !(c.limits.UnseenLossUntold && unseen(c.room(p.room).versions[at], v.Hash)) && !slices.ContainsFunc(got, func(e version) bool { return e.Hash == v.Hash }) {
 				c.report("accepted", []int{v.line, got[0].line}, "%s received %s at %s of %s, want %s, which was accepted there, or a gap", p.who,
 					got[0].Hash, at, p.room, v.Hash)
 			}
 		}
 	}
+}
+
+// unseen reports whether nobody received this version of a message.
+func unseen(all []*version, hash string) bool {
+	return !slices.ContainsFunc(all, func(o *version) bool { return o.Kind != Publish && o.Hash == hash })
 }
 
 // told reports whether the client was told that what stands at an offset may be lost: by a gap, or

@@ -154,7 +154,7 @@ func Run(t *testing.T, s *Scenario) Result {
 		w.result.Transcript = s.String() + w.out.String()
 		result = w.result
 	})
-	for _, v := range history.Check(result.Records, history.Limits{Messages: s.History}) {
+	for _, v := range history.Check(result.Records, history.Limits{Messages: s.History, UnseenLossUntold: true}) {
 		result.Violations = append(result.Violations, v.Error())
 	}
 	return result
