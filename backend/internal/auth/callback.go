@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/zonecast/zonecast/backend/internal/logging"
@@ -55,16 +55,17 @@ type callback struct {
 	client    *http.Client
 	slots     chan struct{}
 	addresses addressSlots
-	decisions *expirable.LRU[[sha256.Size]byte, decision]
-	refusals  *expirable.LRU[[sha256.Size]byte, decision]
+	decisions *lru.Cache[[sha256.Size]byte, decision]
+	refusals  *lru.Cache[[sha256.Size]byte, decision]
 	asking    singleflight.Group
 	log       *slog.Logger // of failures
 }
 
 // A decision is what the application said: who it is, or why not.
 type decision struct {
-	who *Identity
-	err error
+	who     *Identity
+	err     error
+	decided time.Time
 }
 
 // A question is what the application is asked. Token is empty for who has none.
@@ -88,8 +89,10 @@ func newCallback(o CallbackOptions, log *slog.Logger) *callback {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = maxCallbacks
-	remember := func() *expirable.LRU[[sha256.Size]byte, decision] {
-		return expirable.NewLRU[[sha256.Size]byte, decision](maxDecisions, nil, o.CacheFor)
+	// That one which looks at the clock by itself has a goroutine that nothing ends.
+	remember := func() *lru.Cache[[sha256.Size]byte, decision] {
+		cache, _ := lru.New[[sha256.Size]byte, decision](maxDecisions) // it errs for sizes below 1 only
+		return cache
 	}
 	return &callback{options: o, log: logging.Sampled(log, "application not asked"), slots: make(chan struct{}, maxCallbacks),
 		// A redirect would carry the token to an address that nobody configured.
@@ -106,14 +109,15 @@ func (c *callback) identify(q question) (*Identity, error) {
 		return nil, err
 	}
 	hash := sha256.Sum256(body) // no token is kept
-	for _, remembered := range []*expirable.LRU[[sha256.Size]byte, decision]{c.decisions, c.refusals} {
-		if d, ok := remembered.Get(hash); ok {
+	for _, remembered := range []*lru.Cache[[sha256.Size]byte, decision]{c.decisions, c.refusals} {
+		if d, ok := remembered.Get(hash); ok && time.Since(d.decided) < c.options.CacheFor {
 			c.options.OnResult("cached")
 			return d.fresh()
 		}
 	}
 	d, err, _ := c.asking.Do(string(hash[:]), func() (any, error) {
 		d, err := c.ask(q.Address, body)
+		d.decided = time.Now()
 		switch {
 		case err != nil:
 		case d.err != nil:

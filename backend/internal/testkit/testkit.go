@@ -3,6 +3,7 @@ package testkit
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,18 @@ func Succeeds(t testing.TB, what string, check func() error) {
 			t.Fatalf("still not so after %v: %s: %v", Patience, what, err)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// NoGoroutineBeyond waits until no more goroutines than these are left. A test in which some stay for
+// [Patience] fails, and shows where each of them stands.
+func NoGoroutineBeyond(t testing.TB, before int) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines are left, %d were there before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
 	}
 }
 

@@ -143,7 +143,7 @@ func Start(t testing.TB, o Options) *Server {
 		http.DefaultClient.CloseIdleConnections()
 		HTTP2.CloseIdleConnections()
 		if _, fuzzing := t.(*testing.F); !fuzzing { // the fuzzer has goroutines of its own
-			testkit.Eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+			testkit.NoGoroutineBeyond(t, before)
 		}
 	})
 	return s
