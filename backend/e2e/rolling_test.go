@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -22,16 +25,24 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
+var previous = flag.String("previous", "", "a program of a release before: TestPromiseRollingRestart rolls it into this one, and back")
+
 // Three instances are restarted one after the other, behind nginx, under clients of all transports
 // and steady publishing: no publish fails, each client gets each message once and in order, and is
 // without news for less than 2 s. With -full as many clients and publishes as at a large site, whose
-// connections are even again within a minute.
+// connections are even again within a minute. With -previous they are upgraded, and then rolled back.
 func TestPromiseRollingRestart(t *testing.T) {
+	programs := []string{binary(), binary()}
+	if *previous != "" {
+		programs = []string{*previous, binary(), *previous}
+	}
+	program := filepath.Join(t.TempDir(), "zonecast")
+	testkit.Must(t, os.Symlink(programs[0], program))
 	clients, zones, rate, most := 300, 10, 100, 30*time.Second // a busy machine is slow
 	if *full {
 		clients, zones, rate, most = 3000, 100, 500, 2*time.Second
 	}
-	s := stacktest.Start(t, stack.Options{Root: repository, Binary: binary(), Instances: 3, Redis: true, Nginx: true,
+	s := stacktest.Start(t, stack.Options{Root: repository, Binary: program, Instances: 3, Redis: true, Nginx: true,
 		Settings: map[string]string{"DRAIN_DELAY": "3s", "HISTORY_MESSAGES": "5000", "REBALANCE_INTERVAL": "10s"}})
 	through := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: clients, DisableCompression: true}}
 	last := make([]atomic.Pointer[wire.Offset], zones)
@@ -98,9 +109,13 @@ func TestPromiseRollingRestart(t *testing.T) {
 	for _, r := range all {
 		r.reset() // connecting is over: gaps count from here on
 	}
-	for _, i := range s.Instances {
-		if err := i.Restart(t.Context()); err != nil {
-			t.Error(err)
+	for _, next := range programs[1:] {
+		testkit.Must(t, os.Remove(program))
+		testkit.Must(t, os.Symlink(next, program))
+		for _, i := range s.Instances {
+			if err := i.Restart(t.Context()); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	if *full {
