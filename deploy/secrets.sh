@@ -12,3 +12,5 @@ for name in AUTH_TOKEN_SECRET PUBLISH_KEYS OPERATOR_PASSWORD CLUSTER_SECRET REDI
 	printf '%s=%s\n' "$name" "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')" >>"$file"
 	echo "generated $name in $file"
 done
+# An instance that lacks one of them must not start.
+grep -qs "^[[:space:]]*\(export \)\?ALLOW_ANONYMOUS=" "$file" || echo ALLOW_ANONYMOUS=false >>"$file"

@@ -55,20 +55,8 @@ func TestSecretsAreGeneratedOnce(t *testing.T) {
 // Redis of the stack lets in the instances, with their password, to do what they need and no more.
 func TestRedisOfTheStackAsksForThePassword(t *testing.T) {
 	testkit.NeedProgram(t, "redis-server")
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "s")
-	command := exec.Command("sh", filepath.Join(repository, "deploy", "redis", "start.sh"), "--port", "0", "--unixsocket", socket, "--dir", dir)
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "REDIS_PASSWORD=right", "TMPDIR=" + dir,
-		"REDIS_CONF=" + filepath.Join(repository, "deploy", "redis", "redis.conf")}
-	testkit.Must(t, command.Start())
-	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
-	as := func(user, password string) *redis.Client {
-		c := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, Username: user, Password: password, Protocol: 2, MaxRetries: -1})
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
-	zonecast, probe, exporter := as("zonecast", "right"), as("probe", "any"), as("exporter", "none")
-	testkit.Succeeds(t, "Redis is there", func() error { return probe.Ping(t.Context()).Err() })
+	as, unasked := redisOfTheStack(t, "right"), redisOfTheStack(t, "")
+	zonecast, probe, exporter, anybody := as("zonecast", "right"), as("probe", "any"), as("exporter", "none"), unasked("zonecast", "")
 	for _, tt := range []struct {
 		what string
 		err  error
@@ -88,11 +76,33 @@ func TestRedisOfTheStackAsksForThePassword(t *testing.T) {
 		{"nobody pings", as("", "").Ping(t.Context()).Err(), false},
 		{"a wrong password pings", as("zonecast", "wrong").Ping(t.Context()).Err(), false},
 		{"the default user pings", as("default", "right").Ping(t.Context()).Err(), false},
+		{"without a password the instances publish", anybody.Eval(t.Context(), "return redis.call('PUBLISH', 'c', 'm')", []string{"k"}).Err(), true},
+		{"without a password anybody configures it", anybody.ConfigGet(t.Context(), "*").Err(), false},
+		{"without a password the exporter asks for figures", unasked("exporter", "none").Info(t.Context()).Err(), true},
 	} {
 		if (tt.err == nil) != tt.ok {
 			t.Errorf("%s: %v, want it permitted: %v", tt.what, tt.err, tt.ok)
 		}
 	}
+}
+
+// redisOfTheStack starts Redis as the stack does, and returns who logs in there.
+func redisOfTheStack(t *testing.T, password string) (as func(user, password string) *redis.Client) {
+	t.Helper()
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "s")
+	command := exec.Command("sh", filepath.Join(repository, "deploy", "redis", "start.sh"), "--port", "0", "--unixsocket", socket, "--dir", dir)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "REDIS_PASSWORD=" + password, "TMPDIR=" + dir,
+		"REDIS_CONF=" + filepath.Join(repository, "deploy", "redis", "redis.conf")}
+	testkit.Must(t, command.Start())
+	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
+	as = func(user, password string) *redis.Client {
+		c := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, Username: user, Password: password, Protocol: 2, MaxRetries: -1})
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	testkit.Succeeds(t, "Redis is there", func() error { return as("probe", "any").Ping(t.Context()).Err() })
+	return as
 }
 
 // Each module and each package of the repository is looked at for weaknesses, and has a list of what it is

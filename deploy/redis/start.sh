@@ -1,7 +1,8 @@
 #!/bin/sh
 # Starts Redis with three users: zonecast, with REDIS_PASSWORD, for the instances; probe, who may ask whether it works;
 # exporter, who may ask for figures. Everybody else, and whoever has the instances' password but wants to administer the
-# server, is refused.
+# server, is refused. Without REDIS_PASSWORD whoever reaches it may do what the instances may: on the network of the
+# stack these are the instances and the exporter.
 #
 #   start.sh [argument of redis-server …]
 #
@@ -9,16 +10,22 @@
 # REDIS_CLUSTER_NODE counts, from 1. Each has the same share of the slots. Their addresses may change at any start: each
 # writes down at its start who has which.
 set -eu
-: "${REDIS_PASSWORD:?set it: make up generates it}"
 users=$(mktemp)
-hash=$(printf %s "$REDIS_PASSWORD" | sha256sum | cut -d ' ' -f 1)
+default=off
+password=nopass
+rights='~* &* +@read +@write +@pubsub +@connection +@scripting -@dangerous +time +info +cluster|slots'
+if [ -n "${REDIS_PASSWORD-}" ]; then
+	password="#$(printf %s "$REDIS_PASSWORD" | sha256sum | cut -d ' ' -f 1)"
+else
+	default="on nopass $rights" # which is who has a name without a password to go-redis
+fi
 cat >"$users" <<EOF
-user default off
-user zonecast on #$hash ~* &* +@read +@write +@pubsub +@connection +@scripting -@dangerous +time +info +cluster|slots
+user default $default
+user zonecast on $password $rights
 user probe on nopass -@all +ping +cluster|info
 user exporter on nopass -@all +ping +info +cluster|info +latency|latest +latency|histogram +slowlog|len
 EOF
-unset REDIS_PASSWORD
+unset REDIS_PASSWORD password
 
 if [ -n "${REDIS_CLUSTER-}" ]; then
 	total=$(echo "$REDIS_CLUSTER" | wc -w)

@@ -33,9 +33,9 @@ func (s *server) leave(ctx context.Context) error {
 	if ctx.Err() != nil {
 		why = context.Cause(ctx).Error()
 	}
-	delay := s.config.DrainDelay
-	if s.config.RedisURL == "" || ctx.Err() == nil {
-		delay = 0 // there is no other instance, or nothing is served any more
+	delay := s.config.Delay(s.config.RedisURL == "")
+	if ctx.Err() == nil {
+		delay = 0 // nothing is served any more
 	}
 	s.log.Info("leaving: not ready any more", "why", why, "connections", s.hub.Connections(), "serving_for", delay)
 	s.readiness.Leave()

@@ -1,6 +1,7 @@
 // Command zonecast is the server; without arguments it needs nothing else and listens on port 3001.
 //
-// Exit codes: 0 it ended as it was told; 1 it failed while running; 2 it could not start.
+// Exit codes: 0 it ended as it was told; 1 it failed while running, or Redis was not there in time; 2 it
+// could not start, and can't until something is changed.
 package main
 
 import (
@@ -76,7 +77,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	err = command.Run()
 	var start *startError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errToldToEnd):
 		return 0
 	case errors.As(err, &start):
 		return complain(stderr, start.error, 2)
@@ -101,6 +102,9 @@ func (p *program) check(command *kong.Context) error {
 
 // A startError is why the program could not start as it was told.
 type startError struct{ error }
+
+// errToldToEnd is why the program did not start.
+var errToldToEnd = errors.New("told to end before it had started")
 
 // complain writes each mistake on a line of its own. Where the system denies something, it does not
 // say to whom.
@@ -138,7 +142,13 @@ func start(ctx context.Context, c *config.Config, settings reader) (*server, err
 	}
 	c.MaxConnections = connections
 	s, err := newServer(ctx, c)
-	if err != nil {
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, errToldToEnd
+	case errors.As(err, new(*unavailableError)):
+		return nil, err
+	default:
 		return nil, &startError{err}
 	}
 	s.reloading.read, s.reloading.current = settings, given

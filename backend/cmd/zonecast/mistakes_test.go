@@ -17,10 +17,11 @@ import (
 
 // wrongByKind are values that no setting of such a type takes.
 var wrongByKind = map[reflect.Type][]string{
-	reflect.TypeFor[int]():           {"many", "-1"},
-	reflect.TypeFor[float64]():       {"many", "-1", "NaN"},
-	reflect.TypeFor[bool]():          {"perhaps"},
-	reflect.TypeFor[time.Duration](): {"soon", "-1s"},
+	reflect.TypeFor[int]():            {"many", "-1"},
+	reflect.TypeFor[float64]():        {"many", "-1", "NaN"},
+	reflect.TypeFor[bool]():           {"perhaps"},
+	reflect.TypeFor[time.Duration]():  {"soon", "-1s"},
+	reflect.TypeFor[*time.Duration](): {"soon", "-1s"},
 }
 
 // A wrongSetting is what is wrong with a text or a list. Beside it stand settings that it needs.

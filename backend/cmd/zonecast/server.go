@@ -175,9 +175,6 @@ func (s *server) connect(ctx context.Context) (err error) {
 		s.openIncidents(store, nil, "")
 		return nil
 	}
-	if err := s.target.CheckFormat(ctx, s.config.RedisPrefix); err != nil {
-		return err
-	}
 	signer := bus.New(s.config.ClusterSecret)
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,

@@ -126,8 +126,9 @@ func TestInstancesDifferOnlyInTheirName(t *testing.T) {
 		if limit := service.Ulimits["nofile"]; limit.Soft < 20_000 || limit.Soft != limit.Hard {
 			t.Errorf("%s: nofile is %+v, want the same number twice, over 20,000", name, limit)
 		}
-		if value(service, "ALLOW_ANONYMOUS") != "false" {
-			t.Errorf("%s: ALLOW_ANONYMOUS is on unless .env turns it off", name)
+		// docker compose up alone serves whoever is on this machine, whom the ports let in.
+		if value(service, "ALLOW_ANONYMOUS") != "true" {
+			t.Errorf("%s: without secrets it does not start", name)
 		}
 		service.Environment = maps.Clone(service.Environment)
 		service.Environment["NODE_NAME"] = first.Environment["NODE_NAME"]
