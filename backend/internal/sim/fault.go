@@ -113,7 +113,7 @@ func (w *world) slow(f Fault) {
 	var slowed []*link
 	w.net.mu.Lock()
 	for _, c := range w.redis.conns {
-		if len(c.subscribed) > 0 && !strings.Contains(c.subscribed[0], ":echo:") && strings.HasPrefix(c.name, "i1") {
+		if len(c.subscribed) > 0 && !strings.Contains(c.subscribed[0], ":echo:") && c.instance == "i1" {
 			c.peer.to.slow = time.Duration(f.N*100) * time.Millisecond
 			slowed = append(slowed, c.peer.to)
 		}
