@@ -277,7 +277,7 @@ func (c *client) event(f wire.ServerFrame) {
 	} else {
 		c.at[f.Room] = f.Offset
 	}
-	c.logf("receives %s %s %s %s %s", kind, f.Room, c.w.text(f.Offset), f.Event, f.Data)
+	c.logf("receives %s %s %s %s %.40s", kind, f.Room, c.w.text(f.Offset), f.Event, f.Data)
 	c.record(history.Record{Kind: kind, Room: f.Room, Offset: f.Offset, Event: f.Event, Hash: string(f.Data)})
 }
 

@@ -21,6 +21,11 @@ func (w *world) fault(f Fault) {
 		if c := nth(w.clients, f.N); c != nil && c.peer != nil {
 			c.leave()
 		}
+	case "away client":
+		if c := nth(w.clients, f.N); c != nil && c.peer != nil {
+			c.leave()
+			c.away(f.For)
+		}
 	case "half-open client": // the server is not told
 		if c := nth(w.clients, f.N); c != nil && c.peer != nil {
 			w.net.mu.Lock()

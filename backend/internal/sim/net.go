@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -32,19 +33,20 @@ type network struct {
 // A link is one direction of a connection. Guarded by the network's mutex, but for deliver and ended,
 // which the world calls.
 type link struct {
-	name    string
-	chance  *linkChance
-	slow    time.Duration // on top of what each chunk takes
-	held    bool          // nothing is delivered
-	chunks  []chunk
-	settled int // how many of the chunks have a time of delivery; the others were just written
-	bytes   int
-	closed  bool // nothing more is sent
-	dead    bool // its end was delivered
-	last    time.Time
-	room    chan struct{} // something was delivered
-	deliver func(p []byte)
-	ended   func(err error)
+	name     string
+	chance   *linkChance
+	commands bool          // for Redis
+	slow     time.Duration // on top of what each chunk takes
+	held     bool          // nothing is delivered
+	chunks   []chunk
+	settled  int // how many of the chunks have a time of delivery; the others were just written
+	bytes    int
+	closed   bool // nothing more is sent
+	dead     bool // its end was delivered
+	last     time.Time
+	room     chan struct{} // something was delivered
+	deliver  func(p []byte)
+	ended    func(err error)
 }
 
 // A chunk is what was written at one moment, or the end of a link.
@@ -109,17 +111,22 @@ func (n *network) send(l *link, p []byte) {
 	defer n.mu.Unlock()
 	if !l.closed && len(p) > 0 {
 		l.bytes += len(p)
-		l.add(chunk{at: time.Now(), parts: [][]byte{slices.Clone(p)}})
+		l.add(chunk{at: moment(), parts: [][]byte{slices.Clone(p)}})
 		n.settleLink(l)
 	}
 }
+
+// moment is the time to the microsecond, which is when the world made the last thing happen, or a timer
+// of a program fired. Writers have their rounds within it, a nanosecond each, in an order that does not
+// repeat.
+func moment() time.Time { return time.Now().Truncate(time.Microsecond) }
 
 // writeLocked queues what a program writes.
 func (n *network) writeLocked(l *link, p []byte) {
 	if l.closed || len(p) == 0 {
 		return
 	}
-	now := time.Now()
+	now := moment()
 	l.bytes += len(p)
 	if last := len(l.chunks) - 1; last >= l.settled && l.chunks[last].at.Equal(now) {
 		l.chunks[last].parts = append(l.chunks[last].parts, slices.Clone(p))
@@ -134,11 +141,14 @@ func (l *link) add(c chunk) { l.chunks = append(l.chunks, c) }
 func (n *network) settleLink(l *link) {
 	for ; l.settled < len(l.chunks); l.settled++ {
 		c := &l.chunks[l.settled]
-		if l.chance.pooled && len(c.parts) > 1 && !slices.ContainsFunc(c.parts, isPartial) {
+		if l.commands && !slices.ContainsFunc(c.parts, isPartial) {
+			for i, p := range c.parts {
+				c.parts[i] = sortChannels(p)
+			}
 			slices.SortFunc(c.parts, bytes.Compare)
 		}
 		r := l.chance.draw(c)
-		delay := time.Microsecond + time.Duration(r.Int64N(int64(3*time.Millisecond)))
+		delay := time.Duration(1+r.Int64N(3000)) * time.Microsecond
 		switch {
 		case c.end == errCut:
 			delay /= 3
@@ -146,6 +156,7 @@ func (n *network) settleLink(l *link) {
 			delay += time.Duration(r.Int64N(int64(200 * time.Millisecond)))
 		}
 		c.due, c.key = c.at.Add(delay+l.slow), r.Uint64()
+		c.due = c.due.Truncate(time.Microsecond)
 		if c.due.Before(l.last) {
 			c.due = l.last // TCP keeps the order
 		}
@@ -155,6 +166,20 @@ func (n *network) settleLink(l *link) {
 			c.first = 1 + r.IntN(size-1)
 		}
 	}
+}
+
+// sortChannels puts the channels of each SUBSCRIBE in order: after a reconnect go-redis asks for them in
+// the order of a map.
+func sortChannels(p []byte) (sorted []byte) {
+	for len(p) > 0 {
+		args, n := parseCommand(p)
+		if cmd := strings.ToUpper(args[0]); len(args) > 2 && (cmd == "SUBSCRIBE" || cmd == "SSUBSCRIBE") {
+			slices.Sort(args[1:])
+		}
+		sorted = append(sorted, bulks(args...)...)
+		p = p[n:]
+	}
+	return sorted
 }
 
 // isPartial reports whether what a program wrote to Redis at once is not whole commands.
@@ -183,7 +208,7 @@ func (n *network) finish(l *link) {
 	defer n.mu.Unlock()
 	if !l.closed {
 		l.closed = true
-		l.add(chunk{at: time.Now(), end: io.EOF})
+		l.add(chunk{at: moment(), end: io.EOF})
 	}
 }
 
@@ -293,6 +318,7 @@ func (n *network) connect(name string, pooled bool, window int, deliver func([]b
 		to = &linkChance{seed: n.seed, name: hashOf(name + " <")}
 	}
 	c.out = n.newLink(name+" >", out, deliver, ended)
+	c.out.commands = pooled
 	return c, &peer{n, n.newLink(name+" <", to, c.take, c.end), c.out}
 }
 

@@ -44,8 +44,9 @@ type Fault struct {
 
 // The kinds of faults. docs/simulation.md says how to add one.
 var faultKinds = []string{
-	"cut client", "sleep client", "half-open client", "kill instance", "drain instance", "cut pubsub", "lose pubsub", "double pubsub",
-	"slow pubsub", "freeze redis", "restart redis", "empty redis", "failover", "demote", "full redis", "cut instance from redis",
+	"cut client", "away client", "sleep client", "half-open client", "kill instance", "drain instance", "cut pubsub", "lose pubsub", "double pubsub",
+	"slow pubsub", "freeze redis", "restart redis", "empty redis", "failover", "demote", "full redis",
+	"cut instance from redis",
 }
 
 var roomNames = []string{"warehouse:w1", "zone:w1:a", "zone:w2:b"}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,24 +63,41 @@ func failure(seed uint64, r Result) string {
 		seed, strings.Join(r.Violations, "\n  "), seed, seed)
 }
 
-// A seed repeats its transcript, to the last delivery of the network, on one processor or two.
+// A seed repeats its transcript, byte for byte and to the last delivery of the network: on one
+// processor, on two, and while others are busy.
 func TestASeedRepeatsItsTranscript(t *testing.T) {
 	before := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(before)
-	for n := range uint64(20) {
-		var was string
-		for i, procs := range []int{1, 2, 1, 2} {
-			runtime.GOMAXPROCS(procs)
-			now := run(t, New(*first+n), true).Transcript
-			if i == 0 {
-				was = now
-			}
-			if now != was {
-				t.Errorf("seed %d differs with GOMAXPROCS=%d:\n%s", *first+n, procs, firstDifference(was, now))
-				break
-			}
+	for n := range min(*seeds, 8) {
+		seed := *first + n
+		runtime.GOMAXPROCS(1)
+		want := run(t, New(seed), true).Transcript
+		runtime.GOMAXPROCS(2)
+		got := run(t, New(seed), true).Transcript
+		stop := keepBusy()
+		busy := run(t, New(seed), true).Transcript
+		stop()
+		switch {
+		case got != want:
+			t.Errorf("seed %d differs on two processors:\n%s", seed, firstDifference(want, got))
+		case busy != want:
+			t.Errorf("seed %d differs while others are busy:\n%s", seed, firstDifference(want, busy))
 		}
 	}
+}
+
+// keepBusy lets goroutines compete for the processors.
+func keepBusy() (stop func()) {
+	var over atomic.Bool
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for !over.Load() {
+				runtime.Gosched()
+			}
+		})
+	}
+	return func() { over.Store(true); all.Wait() }
 }
 
 // firstDifference shows where two transcripts part.

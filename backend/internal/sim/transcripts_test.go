@@ -3,7 +3,9 @@
 package sim
 
 import (
+	"cmp"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,19 +22,26 @@ var update = flag.Bool("update", false, "write the transcripts in testdata anew"
 var cases = []struct {
 	name, about string
 	client      string // its transport
-	history     int
-	fault       Fault
+	scenario    Scenario
 }{
 	{"resume", "A client loses its connection, comes back with its last offset, and receives what it missed before anything newer.",
-		"ws", 1000, Fault{Kind: "cut client", At: 3 * time.Second}},
+		"ws", Scenario{Faults: []Fault{{Kind: "away client", At: 3 * time.Second, For: 2 * time.Second}}}},
 	{"beyond-the-history", "A client is away for longer than what the server keeps (here 2 messages). It is told the gap, from where it was, " +
-		"and goes on after it.", "ws", 2, Fault{Kind: "half-open client", At: 3 * time.Second}},
+		"and goes on after it.", "ws", Scenario{History: 2, Faults: []Fault{{Kind: "away client", At: 3 * time.Second, For: 4 * time.Second}}}},
 	{"failover", "Redis fails over to a replica that lacks its last writes. The room has a new epoch from then on, and the client is told.",
-		"sse", 1000, Fault{Kind: "failover", At: 4 * time.Second, N: 12}},
+		"sse", Scenario{Faults: []Fault{{Kind: "failover", At: 4 * time.Second, N: 12}}}},
+	{"empty-redis", "Redis comes back empty. Epochs tell it, even to a client that was away and comes back with an offset of before.",
+		"ws", Scenario{Faults: []Fault{{Kind: "away client", At: 3 * time.Second, For: 2 * time.Second}, {Kind: "empty redis", At: 4 * time.Second}}}},
+	{"demoted-master", "An instance stays subscribed to a master that was demoted and tells nothing any more. It finds what is missing by the offsets.",
+		"ws", Scenario{Faults: []Fault{{Kind: "demote", At: 3 * time.Second}}}},
 	{"drain", "An instance leaves. It tells its clients when to come back, and they resume at the other one.",
-		"ws", 1000, Fault{Kind: "drain instance", At: 3 * time.Second, For: 5 * time.Second}},
+		"ws", Scenario{Faults: []Fault{{Kind: "drain instance", At: 3 * time.Second, For: 5 * time.Second}}}},
 	{"poll", "A client that polls takes the cursor of each answer to the next request, at whichever instance. Each answer has the events after it.",
-		"poll", 1000, Fault{Kind: "kill instance", At: 3 * time.Second, For: time.Second}},
+		"poll", Scenario{Faults: []Fault{{Kind: "kill instance", At: 3 * time.Second, For: time.Second}}}},
+	{"slow-consumer", "A client reads nothing for a while, and more waits for it than the server keeps for one connection. What was replaced by " +
+		"newer events of the same name is conflated, and it is told so.",
+		"ws", Scenario{QueuedBytes: 4 << 10, Window: 1 << 10, Pace: 100 * time.Millisecond, Length: 6 * time.Second,
+			Faults: []Fault{{Kind: "sleep client", At: 3 * time.Second, For: 2500 * time.Millisecond}}}},
 }
 
 // moments are the times at the beginning of lines, which change with each change of the code.
@@ -42,11 +51,16 @@ var moments = regexp.MustCompile(`(?m)^ *\d+\.\d{6} `)
 func TestTranscripts(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			fault := c.fault
-			fault.Name = "f1"
+			s := c.scenario
 			rooms := []string{"zone:w1:a"}
-			r := Run(t, &Scenario{Seed: 1, Instances: 2, Clients: []Actor{{"c1", c.client, rooms}}, Publishers: []Actor{{"p1", "keys", rooms}},
-				Faults: []Fault{fault}, History: c.history, QueuedBytes: 1 << 20, Window: 64 << 10, Length: 7 * time.Second, Pace: 500 * time.Millisecond})
+			s.Seed, s.Instances = 1, 2
+			s.Clients, s.Publishers = []Actor{{"c1", c.client, rooms}}, []Actor{{"p1", "keys", rooms}}
+			s.History, s.QueuedBytes, s.Window = cmp.Or(s.History, 1000), cmp.Or(s.QueuedBytes, 1<<20), cmp.Or(s.Window, 64<<10)
+			s.Length, s.Pace = cmp.Or(s.Length, 7*time.Second), cmp.Or(s.Pace, 500*time.Millisecond)
+			for i := range s.Faults {
+				s.Faults[i].Name = fmt.Sprintf("f%d", i+1)
+			}
+			r := Run(t, &s)
 			for _, v := range r.Violations {
 				t.Error(v)
 			}

@@ -162,7 +162,7 @@ func run(t *testing.T, s *Scenario, trace bool) Result {
 		if trace {
 			w.net.trace = func(l *link, what string) { w.logf("net", "%s %s", l.name, what) }
 		}
-		time.Sleep(time.Duration(w.rand.Int64N(int64(time.Second)))) // each seed draws at moments of its own
+		time.Sleep(time.Duration(w.rand.Int64N(1e6)) * time.Microsecond) // each seed draws at moments of its own
 		w.run(t)
 		w.result.Transcript = s.String() + w.out.String()
 		result = w.result
@@ -240,7 +240,7 @@ func (w *world) until(end time.Time) {
 		if do != nil && at.Before(wake) {
 			wake = at
 		}
-		time.Sleep(wake.Sub(now))
+		time.Sleep(wake.Add(time.Microsecond - 1).Truncate(time.Microsecond).Sub(now)) // see moment
 	}
 }
 
