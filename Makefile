@@ -89,9 +89,9 @@ down: ## Stop what make up started
 test: deps lint stale test-go test-python test-client test-web test-deploy test-e2e ## Run all tests; install what they need first
 
 .PHONY: test-go
-test-go: ## Run the Go tests of all modules, with -race; the outbox without it, too, where it writes past the scheduler
+test-go: ## Run the Go tests of all modules, with -race; without it the outbox, too, where it writes past the scheduler, and the simulation
 	cd backend && go test -race -p 2 -timeout 20m $$(go list ./... | grep -v /e2e)
-	cd backend && go test -timeout 20m ./internal/outbox
+	cd backend && go test -timeout 20m ./internal/outbox ./internal/sim
 	for module in $(filter-out backend,$(MODULES)); do (cd $$module && go test -race -p 2 -timeout 20m ./...); done
 	cd loadtest/peers && GOWORK=off go test -race -p 2 -timeout 20m ./...
 
@@ -112,10 +112,15 @@ chaos: build deps ## Let Redis, its parts, instances and clocks fail for as long
 	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -race -count 1 -timeout 30m -v -run TestChaos ./e2e -full
 
 SEEDS ?= 10000
+BUG_SEEDS ?= 200
 
 .PHONY: simulate
 simulate: ## Simulate clusters under faults, each decided by a seed (SEEDS=10000 FIRST=1): docs/simulation.md
 	cd backend && go test -count 1 -timeout 60m ./internal/sim -run TestSeeds -first $(or $(FIRST),1) -seeds $(SEEDS)
+
+.PHONY: simulate-bugs
+simulate-bugs: ## Plant each bug of backend/internal/sim/testdata/bugs and simulate until it is found (BUG_SEEDS=200)
+	cd backend && go test -count 1 -timeout 120m ./internal/sim -run TestPlantedBugsAreFound -planted all -seeds $(BUG_SEEDS)
 
 .PHONY: rolling
 rolling: build deps ## Restart and kill instances under thousands of clients, take Redis away for 20 s; print what was lost, and for how long

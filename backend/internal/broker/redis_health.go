@@ -144,7 +144,9 @@ func (b *Redis) idleRooms() []*redisRoom {
 		}
 	}
 	b.mu.RUnlock()
-	return slices.DeleteFunc(rooms, func(r *redisRoom) bool { _, idle := r.position(); return !idle })
+	rooms = slices.DeleteFunc(rooms, func(r *redisRoom) bool { _, idle := r.position(); return !idle })
+	sortRooms(rooms)
+	return rooms
 }
 
 // staleRooms returns those of the rooms that lack what Redis has, or have what it lacks.
@@ -157,7 +159,8 @@ func (b *Redis) staleRooms(rooms []*redisRoom) (stale []*redisRoom) {
 	if len(changed) == 0 || !pauseFor(b.ctx, 2*deliveryGrace) {
 		return nil
 	}
-	for i, there := range changed {
+	for _, i := range slices.Sorted(maps.Keys(changed)) {
+		there := changed[i]
 		here, _ := rooms[i].position()
 		if here.Epoch != there.Epoch || here.N < there.N || before[i].N > there.N {
 			stale = append(stale, rooms[i])

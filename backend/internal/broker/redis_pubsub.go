@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"time"
@@ -122,9 +123,8 @@ func (c *pubsubConn) receiveLoop(pubsub *redis.PubSub) error {
 		return errClosed()
 	}
 	c.pubsub, c.lost = pubsub, false
-	channels := make([]string, 0, len(c.rooms))
-	for channel, r := range c.rooms {
-		channels = append(channels, channel)
+	channels := slices.Sorted(maps.Keys(c.rooms))
+	for _, r := range c.rooms {
 		b.unconfirmed[r] = newAttempt(confirmTimeout)
 	}
 	b.mu.Unlock()

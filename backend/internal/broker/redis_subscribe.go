@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -215,6 +217,11 @@ func (b *Redis) retrySubscriptions() {
 	}
 }
 
+// sortRooms puts rooms into an order that repeats, so that a simulation does.
+func sortRooms(rooms []*redisRoom) {
+	slices.SortFunc(rooms, func(a, b *redisRoom) int { return strings.Compare(a.keys.channel, b.keys.channel) })
+}
+
 // dueRetries returns the rooms to subscribe to again now. Without a cluster, those of a lost
 // connection wait for it to come back.
 func (b *Redis) dueRetries(now time.Time) (rooms []*redisRoom) {
@@ -227,5 +234,6 @@ func (b *Redis) dueRetries(now time.Time) (rooms []*redisRoom) {
 		a.next = now.Add(confirmTimeout)
 		rooms = append(rooms, r)
 	}
+	sortRooms(rooms)
 	return rooms
 }

@@ -106,7 +106,7 @@ type usages struct {
 // A usage is what one warehouse keeps.
 type usage struct {
 	warehouse string
-	reading   sync.Mutex // held while the index is read
+	reading   chan struct{} // holds a token while the index is read; unlike a mutex synctest sees who waits for it
 
 	// Guarded by usages.mu.
 	known   bool
@@ -130,7 +130,7 @@ func (u *usages) left(ctx context.Context, warehouse string) Usage {
 	u.mu.Lock()
 	w := u.warehouses[warehouse]
 	if w == nil {
-		w = &usage{warehouse: warehouse, changed: map[string]roomUsage{}}
+		w = &usage{warehouse: warehouse, changed: map[string]roomUsage{}, reading: make(chan struct{}, 1)}
 		u.warehouses[warehouse] = w
 	}
 	w.last = time.Now()
@@ -145,10 +145,12 @@ func (u *usages) left(ctx context.Context, warehouse string) Usage {
 }
 
 func (u *usages) readFirst(ctx context.Context, w *usage) {
-	if !w.reading.TryLock() {
+	select {
+	case w.reading <- struct{}{}:
+	default:
 		return // another publication reads it already; all of the quota is left meanwhile
 	}
-	defer w.reading.Unlock()
+	defer func() { <-w.reading }()
 	u.mu.Lock()
 	known := w.known
 	u.mu.Unlock()
@@ -182,7 +184,7 @@ func (u *usages) deleted(room wire.Room) {
 func (u *usages) of(room wire.Room) *usage {
 	w := u.warehouses[room.Warehouse]
 	if w == nil {
-		w = &usage{warehouse: room.Warehouse, changed: map[string]roomUsage{}}
+		w = &usage{warehouse: room.Warehouse, changed: map[string]roomUsage{}, reading: make(chan struct{}, 1)}
 		u.warehouses[room.Warehouse] = w
 	}
 	w.last = time.Now()
@@ -221,10 +223,11 @@ func (u *usages) updateAll(ctx context.Context) {
 		all = append(all, w)
 	}
 	u.mu.Unlock()
+	slices.SortFunc(all, func(a, b *usage) int { return strings.Compare(a.warehouse, b.warehouse) })
 	for _, w := range all {
-		w.reading.Lock()
+		w.reading <- struct{}{}
 		err := u.update(ctx, w)
-		w.reading.Unlock()
+		<-w.reading
 		if err != nil {
 			u.broker.opts.Log.Debug("the usage of warehouses could not be brought to Redis", "error", err)
 			return // Redis is away or full: what is not noted yet is tried again
@@ -246,7 +249,9 @@ func (u *usages) update(ctx context.Context, w *usage) error {
 			}
 			sent[zone] = r
 			delete(w.changed, zone)
-			args = append(args, r.args(zone)...)
+		}
+		for _, zone := range slices.Sorted(maps.Keys(sent)) {
+			args = append(args, sent[zone].args(zone)...)
 		}
 		more = len(w.changed) > 0
 		base := w.total

@@ -1,41 +1,33 @@
 // Package chance draws the random numbers that spread waits and make names, so that a simulation can
-// decide them by its seed. It is nothing for secrets.
+// repeat them. It is nothing for secrets.
 package chance
 
 import (
 	"math/rand/v2"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
-var source struct {
-	mu     sync.RWMutex
-	seeded *rand.Rand // nil outside of simulations
-}
+var followsClock atomic.Bool
 
 // N returns a duration of 0 up to d, which is not among them. d must be above 0.
-func N(d time.Duration) time.Duration { return time.Duration(Uint64N(uint64(d))) }
+func N(d time.Duration) time.Duration {
+	n := time.Duration(Uint64N(uint64(d)))
+	if followsClock.Load() {
+		return n.Truncate(time.Microsecond)
+	}
+	return n
+}
 
 // Uint64N returns a number below n, which must be above 0.
 func Uint64N(n uint64) uint64 {
-	source.mu.RLock()
-	simulated := source.seeded != nil
-	source.mu.RUnlock()
-	if !simulated {
-		return rand.Uint64N(n)
+	if followsClock.Load() {
+		return rand.New(rand.NewPCG(uint64(time.Now().UnixMicro()), n)).Uint64N(n)
 	}
-	source.mu.Lock()
-	defer source.mu.Unlock()
-	return source.seeded.Uint64N(n)
+	return rand.Uint64N(n)
 }
 
-// Seed makes all that is drawn follow from a seed, until what it returns is called.
-func Seed(seed uint64) (restore func()) {
-	set := func(r *rand.Rand) {
-		source.mu.Lock()
-		defer source.mu.Unlock()
-		source.seeded = r
-	}
-	set(rand.New(rand.NewPCG(seed, 1)))
-	return func() { set(nil) }
-}
+// FollowClock makes each number follow from the time at which it is drawn, to the microsecond, and
+// from nothing else, from now on. It is for a process that simulates: there is a clock of its own in each
+// simulation, and goroutines that draw at one moment may do so in any order.
+func FollowClock() { followsClock.Store(true) }

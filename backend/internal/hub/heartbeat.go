@@ -2,8 +2,6 @@ package hub
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -47,6 +45,7 @@ func (b *heartbeats) due(slot int) []*Session {
 	for s := range b.slots[slot] {
 		due = append(due, s)
 	}
+	OldestFirst(due)
 	return due
 }
 
@@ -61,9 +60,8 @@ func (h *Hub) lookAtBroker() {
 	}
 	beat := h.heartbeat(time.Now())
 	beat.Urgent = true
-	h.mu.Lock()
-	sessions := slices.Collect(maps.Keys(h.sessions))
-	h.mu.Unlock()
+	sessions := h.Sessions()
+	OldestFirst(sessions)
 	for _, s := range sessions {
 		s.Queue.Push(beat)
 	}

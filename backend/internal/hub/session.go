@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -457,6 +458,11 @@ func (h *Hub) Counts() Counts {
 		}
 	}
 	return c
+}
+
+// OldestFirst puts sessions into the order in which they were opened: one that repeats.
+func OldestFirst(all []*Session) {
+	slices.SortFunc(all, func(a, b *Session) int { return cmp.Or(a.Opened.Compare(b.Opened), strings.Compare(a.ID, b.ID)) })
 }
 
 // Sessions returns the sessions that are open now, in no order.

@@ -24,6 +24,9 @@ type Options struct {
 	CloseGrace time.Duration
 	// Meter is told what happens; it must not block.
 	Meter Meter
+	// BeforeTake, if not nil, is called before what waits for a connection is taken to be written. A
+	// simulation waits in it until nobody pushes any more, so that what leaves together repeats.
+	BeforeTake func()
 }
 
 // A Meter counts what goes through the queues. Its methods are called by several goroutines at

@@ -55,12 +55,19 @@ func (w *writer) run(stop <-chan struct{}) {
 			if i%fanoutChunk == 0 {
 				prefetch(batch[i:min(i+fanoutChunk, len(batch))])
 			}
+			q.pool.beforeTake()
 			if w.flush(q) {
 				w.add(q)
 			}
 			batch[i] = nil
 		}
 		w.counters.flush()
+	}
+}
+
+func (p *Pool) beforeTake() {
+	if p.opts.BeforeTake != nil {
+		p.opts.BeforeTake()
 	}
 }
 
@@ -270,6 +277,7 @@ func (q *Queue) drain(tail []byte, begun []entry) {
 			q.written(charge)
 			continue
 		}
+		q.pool.beforeTake()
 		if batch = q.takeBatch(batch[:0], charge); len(batch) == 0 {
 			return
 		}

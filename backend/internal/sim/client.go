@@ -61,15 +61,22 @@ func (c *client) record(r history.Record) {
 	c.w.record(r)
 }
 
-// act does what is due.
-func (c *client) act(now time.Time) {
-	switch {
-	case c.peer != nil && now.Sub(c.heard) > patience:
-		c.logf("hears nothing, and connects anew")
-		c.leave()
-	case c.peer == nil && !now.Before(c.next):
-		c.connect()
+// due returns when it has something to do.
+func (c *client) due() time.Time {
+	if c.peer != nil {
+		return c.heard.Add(patience)
 	}
+	return c.next
+}
+
+// act does what is due.
+func (c *client) act() {
+	if c.peer == nil {
+		c.connect()
+		return
+	}
+	c.logf("hears nothing, and connects anew")
+	c.leave()
 }
 
 // leave gives the connection up, and comes back later.
@@ -100,7 +107,7 @@ func (c *client) connect() {
 	c.w.connections++
 	var p *peer
 	mine := func() bool { return c.peer == p }
-	end, p := c.w.net.connect(fmt.Sprintf("%s-%d", c.name, c.w.connections), c.w.scenario.Window,
+	end, p := c.w.net.connect(fmt.Sprintf("%s-%d", c.name, c.w.connections), false, c.w.scenario.Window,
 		func(b []byte) {
 			if mine() {
 				c.receive(b)
@@ -248,7 +255,7 @@ func (c *client) frame(p []byte) {
 	case f.Event == wire.EventDrain:
 		var d wire.Drain
 		c.decode(f.Data, &d)
-		c.next = time.Now().Add(time.Duration(d.RetryAfter) * time.Millisecond)
+		c.next = time.Now().Add(time.Duration(d.RetryAfter)*time.Millisecond + time.Duration(c.rand.Int64N(int64(20*time.Millisecond))))
 		c.logf("is asked to come back after %d ms", d.RetryAfter)
 	case f.Event == wire.EventAck:
 		c.ack(f)
@@ -270,7 +277,7 @@ func (c *client) event(f wire.ServerFrame) {
 	} else {
 		c.at[f.Room] = f.Offset
 	}
-	c.logf("receives %s %s %s %s %s", kind, f.Room, c.w.text(f.Offset), f.Event, f.Data)
+	c.logf("receives %s %s %s %s %.40s", kind, f.Room, c.w.text(f.Offset), f.Event, f.Data)
 	c.record(history.Record{Kind: kind, Room: f.Room, Offset: f.Offset, Event: f.Event, Hash: string(f.Data)})
 }
 

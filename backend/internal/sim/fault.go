@@ -21,6 +21,11 @@ func (w *world) fault(f Fault) {
 		if c := nth(w.clients, f.N); c != nil && c.peer != nil {
 			c.leave()
 		}
+	case "away client":
+		if c := nth(w.clients, f.N); c != nil && c.peer != nil {
+			c.leave()
+			c.away(f.For)
+		}
 	case "half-open client": // the server is not told
 		if c := nth(w.clients, f.N); c != nil && c.peer != nil {
 			w.net.mu.Lock()
@@ -113,7 +118,7 @@ func (w *world) slow(f Fault) {
 	var slowed []*link
 	w.net.mu.Lock()
 	for _, c := range w.redis.conns {
-		if len(c.subscribed) > 0 && !strings.Contains(c.subscribed[0], ":echo:") && strings.HasPrefix(c.name, "i1") {
+		if len(c.subscribed) > 0 && !strings.Contains(c.subscribed[0], ":echo:") && c.instance == "i1" {
 			c.peer.to.slow = time.Duration(f.N*100) * time.Millisecond
 			slowed = append(slowed, c.peer.to)
 		}

@@ -48,7 +48,8 @@ func startInstance(name string, redis *redisModel, s *Scenario) (*instance, erro
 	in := &instance{name: name, listener: newListener(), ended: make(chan struct{})}
 	log := slog.New(slog.DiscardHandler)
 	m := metrics.New("simulated")
-	in.pool = outbox.NewPool(outbox.Options{Meter: m, MaxQueuedBytes: s.QueuedBytes, Writers: 1})
+	in.pool = outbox.NewPool(outbox.Options{Meter: m, MaxQueuedBytes: s.QueuedBytes, Writers: 1,
+		BeforeTake: func() { time.Sleep(time.Nanosecond) }}) // the clock moves only when all are at rest
 	in.hub = hub.New(hub.Options{Pool: in.pool, Linger: 2 * time.Second, PublishWait: time.Second})
 	var err error
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -86,6 +87,7 @@ func startInstance(name string, redis *redisModel, s *Scenario) (*instance, erro
 // kill cuts all connections at once, as the end of a process does, and lets go of the rest.
 func (in *instance) kill(redis *redisModel) {
 	in.leaving = true
+	redis.killed[in.name] = true
 	in.listener.stop()
 	for _, p := range in.peers {
 		p.cut()

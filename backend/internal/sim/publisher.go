@@ -36,15 +36,26 @@ type publisher struct {
 
 func (p *publisher) logf(format string, args ...any) { p.w.logf(p.Name, format, args...) }
 
-func (p *publisher) act(now time.Time) {
+// due returns when it has something to do; zero for never.
+func (p *publisher) due() time.Time {
 	switch {
-	case p.peer != nil && now.Sub(p.sent) > 6*time.Second:
+	case p.peer != nil:
+		return p.sent.Add(6 * time.Second)
+	case p.now.Kind == "" && p.w.calm && len(p.last) == 0:
+		return time.Time{}
+	}
+	return p.next
+}
+
+// act does what is due.
+func (p *publisher) act() {
+	switch {
+	case p.peer != nil:
 		p.logf("waits no longer")
 		p.end("unknown", "")
-	case p.peer != nil || now.Before(p.next):
 	case p.now.Kind != "":
 		p.try()
-	case !p.w.calm || len(p.last) > 0:
+	default:
 		p.begin()
 	}
 }
@@ -99,7 +110,7 @@ func (p *publisher) try() {
 	p.w.connections++
 	var end *conn
 	var mine *peer
-	end, mine = p.w.net.connect(fmt.Sprintf("%s-%d", p.Name, p.w.connections), 64<<10, func(b []byte) {
+	end, mine = p.w.net.connect(fmt.Sprintf("%s-%d", p.Name, p.w.connections), false, 64<<10, func(b []byte) {
 		if p.peer == mine {
 			p.receive(b)
 		}
@@ -167,7 +178,7 @@ func (p *publisher) end(outcome, offset string) {
 	peer := p.peer
 	p.peer = nil
 	peer.cut()
-	p.next = time.Now().Add(time.Duration(p.rand.Int64N(int64(2 * p.w.pace))))
+	p.next = time.Now().Add(time.Duration(p.rand.Int64N(int64(2 * p.w.scenario.Pace))))
 	if outcome == "unknown" && p.now.Key != "" && (p.tries < 30 || p.w.calm) {
 		p.logf("knows nothing, and tries again")
 		p.next = time.Now().Add(300 * time.Millisecond)

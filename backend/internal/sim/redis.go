@@ -27,10 +27,10 @@ type redisModel struct {
 	down    bool          // refuses connections
 	full    bool          // refuses writes
 	frozen  bool
-	deaf    bool // pub/sub messages are lost
-	twice   bool // pub/sub messages come twice
+	killed  map[string]bool // instances that ask for nothing any more
+	deaf    bool            // pub/sub messages are lost
+	twice   bool            // pub/sub messages come twice
 	conns   []*redisConn
-	dialed  map[string]int
 	onLose  func(l *redisConn, channel string)
 	scripts [][]string
 }
@@ -53,7 +53,6 @@ type publication struct{ channel, payload string }
 
 type redisConn struct {
 	model      *redisModel
-	name       string
 	instance   string
 	peer       *peer
 	session    *server.Peer
@@ -67,7 +66,7 @@ type redisConn struct {
 
 func newRedisModel(n *network) (*redisModel, error) {
 	s, err := newStore()
-	return &redisModel{net: n, store: s, dialed: map[string]int{}}, err
+	return &redisModel{net: n, store: s, killed: map[string]bool{}}, err
 }
 
 func newStore() (*store, error) {
@@ -112,16 +111,15 @@ func connectionCommand(cmd string) bool {
 
 // dial is what instances reach it by.
 func (m *redisModel) dial(instance string) (net.Conn, error) {
-	if m.down || m.frozen { // not by a timeout: go-redis waits for it with a mutex held
+	if m.down || m.frozen || m.killed[instance] { // not by a timeout: go-redis waits for it with a mutex held
 		return nil, errors.New("connection refused")
 	}
 	m.dialing.Lock()
 	defer m.dialing.Unlock()
-	m.dialed[instance]++
-	c := &redisConn{model: m, instance: instance, name: fmt.Sprintf("%s-redis-%d", instance, m.dialed[instance]), answer: new(bytes.Buffer), store: m.store}
+	c := &redisConn{model: m, instance: instance, answer: new(bytes.Buffer), store: m.store}
 	c.buffer = bufio.NewWriter(c.answer)
 	c.session = server.NewPeer(c.buffer)
-	end, peer := m.net.connect(c.name, 1<<20, c.receive, func(error) { c.close() })
+	end, peer := m.net.connect(instance+"-redis", true, 1<<20, c.receive, func(error) { c.close() })
 	c.peer, end.direct = peer, greet
 	m.conns = append(m.conns, c)
 	return end, nil

@@ -2,8 +2,10 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,6 +23,7 @@ type Scenario struct {
 	Sharded     bool
 	Skew        time.Duration // of the clock of Redis
 	Length      time.Duration // until everything is healed
+	Pace        time.Duration // of each publisher, on average
 }
 
 // An Actor is a client or a publisher.
@@ -41,8 +44,9 @@ type Fault struct {
 
 // The kinds of faults. docs/simulation.md says how to add one.
 var faultKinds = []string{
-	"cut client", "sleep client", "half-open client", "kill instance", "drain instance", "cut pubsub", "lose pubsub", "double pubsub",
-	"slow pubsub", "freeze redis", "restart redis", "empty redis", "failover", "demote", "full redis", "cut instance from redis",
+	"cut client", "away client", "sleep client", "half-open client", "kill instance", "drain instance", "cut pubsub", "lose pubsub", "double pubsub",
+	"slow pubsub", "freeze redis", "restart redis", "empty redis", "failover", "demote", "full redis",
+	"cut instance from redis",
 }
 
 var roomNames = []string{"warehouse:w1", "zone:w1:a", "zone:w2:b"}
@@ -51,7 +55,8 @@ var roomNames = []string{"warehouse:w1", "zone:w1:a", "zone:w2:b"}
 func New(seed uint64) *Scenario {
 	r := rand.New(rand.NewPCG(seed, 0))
 	s := &Scenario{Seed: seed, Instances: 2 + r.IntN(2), History: []int{1000, 1000, 30}[r.IntN(3)], QueuedBytes: 1 << 20, Window: 64 << 10,
-		Sharded: r.IntN(2) == 0, Skew: time.Duration(r.IntN(400)-200) * time.Millisecond, Length: 12 * time.Second}
+		Sharded: r.IntN(2) == 0, Skew: time.Duration(r.IntN(400)-200) * time.Millisecond, Length: 12 * time.Second,
+		Pace: 150 * time.Millisecond}
 	if r.IntN(3) == 0 {
 		s.QueuedBytes, s.Window = 8<<10, 2<<10
 	}
@@ -73,6 +78,26 @@ func New(seed uint64) *Scenario {
 			time.Duration(100+r.IntN(4000)) * time.Millisecond, r.IntN(8)})
 	}
 	return s
+}
+
+// Parse returns the scenario that a person asks for: that of a seed, as a number, without some of its
+// parts, by their names with commas between them. The errors say what was expected.
+func Parse(seed, without string) (*Scenario, error) {
+	n, err := strconv.ParseUint(seed, 10, 64)
+	if err != nil || n == 0 {
+		return nil, fmt.Errorf("seed %q: want a number from 1 to %d", seed, uint64(math.MaxUint64))
+	}
+	s := New(n)
+	if without == "" {
+		return s, nil
+	}
+	names := strings.Split(without, ",")
+	for _, name := range names {
+		if !slices.Contains(s.names(), name) {
+			return nil, fmt.Errorf("seed %d has no %q to leave out: it has %s", n, name, strings.Join(s.names(), ", "))
+		}
+	}
+	return s.Without(names...), nil
 }
 
 // Without leaves actors and faults out by their names.

@@ -5,18 +5,21 @@
 //	                        │  ▲ what they wrote, in links with delays
 //	                        └──┴──▶ transcript, records ──▶ history.Check
 //
-// Everything runs in one testing/synctest bubble on one processor. The world makes one thing happen,
-// waits until all goroutines have come to rest, and chooses the next. A seed decides the scenario and
-// each delay, and nearly always who comes first among what happens at one moment.
+// Everything runs in one testing/synctest bubble. The world makes one thing happen, waits until all
+// goroutines have come to rest, and chooses the next. A seed decides the scenario, each delay and so the
+// order of all that happens: the same seed has the same transcript.
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,7 +49,8 @@ type world struct {
 	connections int
 	timers      []timer
 	calm        bool // all faults are over
-	pace        time.Duration
+
+	steps *atomic.Int64 // that the world made, for the watchdog
 
 	out    strings.Builder
 	epochs map[string]string // short names of them, as they come
@@ -144,17 +148,30 @@ func (w *world) startInstance() {
 }
 
 // Run simulates a scenario.
-func Run(t *testing.T, s *Scenario) Result {
+func Run(t *testing.T, s *Scenario) Result { return run(t, s, false) }
+
+// run simulates one. With a trace the transcript has each delivery of the network, too.
+func run(t *testing.T, s *Scenario, trace bool) Result {
+	chance.FollowClock()
 	var result Result
-	defer chance.Seed(s.Seed)()
+	steps := new(atomic.Int64)
+	defer watch(s.Seed, steps)()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{scenario: s, rand: rand.New(rand.NewPCG(s.Seed, 2)), net: &network{seed: s.Seed}, began: time.Now(),
-			epochs: map[string]string{}, pace: 150 * time.Millisecond}
+			epochs: map[string]string{}, steps: steps}
+		if trace {
+			w.net.trace = func(l *link, what string) { w.logf("net", "%s %s", l.name, what) }
+		}
+		time.Sleep(time.Duration(w.rand.Int64N(1e6)) * time.Microsecond) // each seed draws at moments of its own
 		w.run(t)
 		w.result.Transcript = s.String() + w.out.String()
 		result = w.result
 	})
-	for _, v := range history.Check(result.Records, history.Limits{Messages: s.History, UnseenLossUntold: true}) {
+	broken := history.Check(result.Records, history.Limits{Messages: s.History, UnseenLossUntold: true})
+	slices.SortStableFunc(broken, func(a, b history.Violation) int {
+		return cmp.Or(cmp.Compare(a.Lines[0], b.Lines[0]), strings.Compare(a.Text, b.Text))
+	})
+	for _, v := range broken {
 		result.Violations = append(result.Violations, v.Error())
 	}
 	return result
@@ -170,7 +187,9 @@ func (w *world) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.redis.skew = w.scenario.Skew
-	w.redis.onLose = func(c *redisConn, channel string) { w.logf("bus", "a message of %s to %s is lost", channel, c.name) }
+	w.redis.onLose = func(c *redisConn, channel string) {
+		w.logf("bus", "a message of %s to %s is lost", channel, c.instance)
+	}
 	for range w.scenario.Instances {
 		w.startInstance()
 		w.until(time.Now().Add(60 * time.Millisecond))
@@ -196,7 +215,8 @@ func (w *world) run(t *testing.T) {
 	w.end()
 }
 
-// until lets everything happen up to a time.
+// until lets everything happen up to a time: one thing, until all are at rest, then the next. What
+// happens next follows from the seed: nothing else is chosen here.
 func (w *world) until(end time.Time) {
 	for {
 		synctest.Wait()
@@ -204,49 +224,60 @@ func (w *world) until(end time.Time) {
 		if !now.Before(end) {
 			return
 		}
-		if w.due(now) {
+		do, at := w.next()
+		if do != nil && !at.After(now) {
+			do()
+			w.steps.Add(1)
+			time.Sleep(step)
 			continue
 		}
-		ready, next := w.net.ready(now)
-		if len(ready) > 0 {
-			w.net.deliverNext(ready[w.rand.IntN(len(ready))])
-			continue
-		}
+		// What the instances write meanwhile is seen when it ends.
 		quantum := 20 * time.Millisecond
 		if w.calm {
 			quantum = 100 * time.Millisecond
 		}
 		wake := now.Add(quantum)
-		if !next.IsZero() && next.Before(wake) {
-			wake = next
+		if do != nil && at.Before(wake) {
+			wake = at
 		}
-		time.Sleep(max(time.Microsecond, wake.Sub(now)))
+		time.Sleep(wake.Add(time.Microsecond - 1).Truncate(time.Microsecond).Sub(now)) // see moment
 	}
 }
 
-// due does one thing whose time has come.
-func (w *world) due(now time.Time) bool {
-	for i, t := range w.timers {
-		if !t.at.After(now) {
-			w.timers = append(w.timers[:i:i], w.timers[i+1:]...)
-			t.do()
-			return true
+// step is the time between two things that the world does, in which the writers of an instance have
+// their rounds: each takes a nanosecond.
+const step = 10 * time.Microsecond
+
+// next returns what is due first, and when; nil for nothing.
+func (w *world) next() (do func(), at time.Time) {
+	first := func(due time.Time, what func()) {
+		if !due.IsZero() && (do == nil || due.Before(at)) {
+			do, at = what, due
 		}
 	}
+	for i, t := range w.timers {
+		first(t.at, func() {
+			w.timers = append(w.timers[:i:i], w.timers[i+1:]...)
+			t.do()
+		})
+	}
 	for _, c := range w.clients {
-		c.act(now)
+		first(c.due(), c.act)
 	}
 	for _, p := range w.publishers {
-		p.act(now)
+		first(p.due(), p.act)
 	}
-	return false
+	if l, due := w.net.next(); l != nil {
+		first(due, func() { w.net.deliverNext(l) })
+	}
+	return do, at
 }
 
 // rest asks where the rooms stand, by clients that join afresh.
 func (w *world) rest() {
 	var askers []*client
 	for _, room := range roomNames {
-		c := &client{w: w, name: "ask-" + room, kind: "ws", rooms: []string{room}, rand: w.randOf(room), at: map[string]string{}, owed: map[string]bool{}}
+		c := &client{w: w, name: "ask-" + room, kind: "ws", rooms: []string{room}, rand: w.randOf(room), at: map[string]string{}, owed: map[string]bool{}, next: time.Now()}
 		askers = append(askers, c)
 	}
 	clients := w.clients

@@ -302,6 +302,7 @@ func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	g.leaving = true
 	g.mu.Unlock()
 	sessions := g.Hub.Sessions()
+	hub.OldestFirst(sessions)
 	until, ok := ctx.Deadline()
 	if !ok {
 		until = time.Now()

@@ -1,0 +1,142 @@
+//go:build !race
+
+package sim
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/zonecast/zonecast/backend/internal/testkit"
+)
+
+var planted = flag.String("planted", "", "bugs to plant and to look for within -seeds, by their patches' names with commas; all for all of them")
+
+const backend = "../.."
+
+// A plantedBug is a patch of one file, which breaks a promise.
+type plantedBug struct {
+	name string
+	path string // of the file, from backend
+	text string // of it, with the bug
+}
+
+// plant applies a patch to the code as it is.
+func plant(file string) (b plantedBug, err error) {
+	patch, err := os.ReadFile(file)
+	if err != nil {
+		return b, err
+	}
+	head, hunks, ok := strings.Cut(string(patch), "\n@@")
+	_, path, named := strings.Cut(head, "\n+++ b/")
+	if !ok || !named {
+		return b, fmt.Errorf("%s is not a patch of one file, as diff -u writes it with a/ and b/ before the path from backend", file)
+	}
+	b.name, b.path = strings.TrimSuffix(filepath.Base(file), ".patch"), strings.TrimSpace(path)
+	code, err := os.ReadFile(filepath.Join(backend, b.path))
+	if err != nil {
+		return b, fmt.Errorf("%s: %w", file, err)
+	}
+	b.text = string(code)
+	for hunk := range strings.SplitSeq(hunks, "\n@@") {
+		_, body, _ := strings.Cut(hunk, "\n")
+		var before, after strings.Builder
+		for line := range strings.Lines(body) {
+			if line[0] != '+' {
+				before.WriteString(line[1:])
+			}
+			if line[0] != '-' {
+				after.WriteString(line[1:])
+			}
+		}
+		old := strings.TrimSuffix(before.String(), "\n")
+		if n := strings.Count(b.text, old); n != 1 {
+			return b, fmt.Errorf("%s: what it changes is in %s %d times, want once: make the patch anew\n%s", file, b.path, n, old)
+		}
+		b.text = strings.Replace(b.text, old, strings.TrimSuffix(after.String(), "\n"), 1)
+	}
+	return b, nil
+}
+
+// bugs returns those of some names, or all.
+func bugs(t *testing.T, names string) (found []plantedBug) {
+	files, err := filepath.Glob("testdata/bugs/*.patch")
+	testkit.Must(t, err)
+	for _, file := range files {
+		if b, err := plant(file); err != nil {
+			t.Error(err)
+		} else if names == "all" || slices.Contains(strings.Split(names, ","), b.name) {
+			found = append(found, b)
+		}
+	}
+	return found
+}
+
+// Each planted bug can be planted in the code as it is now, and there are at least 30.
+func TestPlantedBugsApply(t *testing.T) {
+	if n := len(bugs(t, "all")); n < 30 {
+		t.Errorf("%d bugs can be planted, want 30", n)
+	}
+}
+
+// Each bug of -planted is found within -seeds. The test is built anew with each of them, by an overlay:
+// the code itself is not touched.
+func TestPlantedBugsAreFound(t *testing.T) {
+	if *planted == "" {
+		return // make simulate-bugs asks for all of them
+	}
+	all := bugs(t, *planted)
+	if len(all) == 0 {
+		t.Fatalf("there is no planted bug %q: see testdata/bugs", *planted)
+	}
+	missed := 0
+	for _, b := range all {
+		found, err := b.look(t)
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", b.name, err)
+		case found == "":
+			missed++
+			t.Errorf("%-28s MISSED in %d seeds", b.name, *seeds)
+		default:
+			fmt.Printf("%-28s found: %.150s\n", b.name, found)
+		}
+	}
+	fmt.Printf("%d of %d planted bugs found\n", len(all)-missed, len(all))
+}
+
+var foundAt = regexp.MustCompile(`seed \d+(: | stands still).*`)
+
+// look builds the test with the bug, and runs its seeds until one fails.
+func (b plantedBug) look(t *testing.T) (found string, err error) {
+	dir := t.TempDir()
+	code, err := filepath.Abs(filepath.Join(backend, b.path))
+	testkit.Must(t, err)
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{code: filepath.Join(dir, "bug.go")}})
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "bug.go"), []byte(b.text), 0o600))
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600))
+	binary := filepath.Join(dir, "sim.test")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	run := exec.CommandContext(t.Context(), binary, "-test.run", "^TestSeeds$", "-first", fmt.Sprint(*first), "-seeds", fmt.Sprint(*seeds), "-failfirst",
+		"-test.timeout", "10m")
+	out, err := run.CombinedOutput()
+	_ = os.Remove(binary) // there are many
+	if err == nil {
+		return "", nil
+	}
+	if found = foundAt.FindString(string(out)); found == "" {
+		return "", fmt.Errorf("the simulation says nothing of a seed: %w\n%s", err, out)
+	}
+	return found, nil
+}
