@@ -19,15 +19,21 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
+// hashes are those of the operators that tests have named: with -race one takes most of a second.
+var hashes = map[string]string{}
+
 // operatorsFile writes a password file: each line is name:role, the password is the name's.
 func operatorsFile(t *testing.T, name string, lines ...string) {
 	t.Helper()
 	var text strings.Builder
 	for _, line := range lines {
 		name, role, _ := strings.Cut(line, ":")
-		hash, err := bcrypt.GenerateFromPassword([]byte(name+"'s password"), bcrypt.DefaultCost)
-		testkit.Must(t, err)
-		text.WriteString(name + ":" + string(hash) + ":" + role + "\n")
+		if hashes[name] == "" {
+			hash, err := bcrypt.GenerateFromPassword([]byte(name+"'s password"), bcrypt.DefaultCost)
+			testkit.Must(t, err)
+			hashes[name] = string(hash)
+		}
+		text.WriteString(name + ":" + hashes[name] + ":" + role + "\n")
 	}
 	testkit.Must(t, os.WriteFile(name, []byte(text.String()), 0o600))
 }
