@@ -58,8 +58,8 @@ type Options struct {
 	// Allow takes n publications out of the rate limits of the user and the address of a request, or
 	// returns the error to answer with; nil for no limit.
 	Allow func(c echo.Context, user string, n int) error
-	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
-	MaxDataBytes int
+	// MaxFrameBytes bounds the data of one message; a batch may have 16 times as much.
+	MaxFrameBytes int
 	// RoomsForOperators keeps the rooms in the health figures from everybody else.
 	RoomsForOperators bool
 	// Zones returns the zones of a warehouse that were published to, by name.
@@ -124,7 +124,7 @@ const via = "http"
 
 func (a *API) broadcast(c echo.Context) error {
 	var request publishing.Request
-	who, err := a.read(c, &request, a.MaxDataBytes+4096)
+	who, err := a.read(c, &request, a.MaxFrameBytes+4096)
 	if err != nil {
 		return err
 	}
