@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ func (s *server) knock(t *testing.T, text string) net.Conn {
 
 // Whatever the request: nobody waits for a body that never comes, or comes a byte at a time.
 func TestARequestWhoseBodyNeverComesEnds(t *testing.T) {
+	t.Parallel() // it only waits
 	s := serving(t)
 	var waiting sync.WaitGroup
 	for _, request := range []string{"GET /livez", "POST /api/v1/broadcast", "POST /poll", "POST /sse", "PUT /nothing", "GET /assets/nothing"} {
@@ -50,14 +52,22 @@ func TestARequestWhoseBodyNeverComesEnds(t *testing.T) {
 // A body that came in leaves no deadline behind: neither for a poll that waits longer than a body
 // may take, nor for the next request of its connection.
 func TestABodyThatCameInTimeLeavesItsConnectionAlone(t *testing.T) {
+	t.Parallel() // it only waits
 	s := serving(t)
+	var first struct{ Cursor string } // without a cursor a poll is answered at once
+	_, text := s.ask(t, http.MethodGet, "/poll?warehouse=w")
+	testkit.Must(t, json.Unmarshal(text, &first))
 	const echo = `{"event":"echo","id":1}`
+	began := time.Now()
 	c := s.knock(t, fmt.Sprintf("POST /poll HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"+
-		"GET /poll?warehouse=w&wait=11000 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", len(echo), echo))
+		"GET /poll?warehouse=w&wait=11000&cursor=%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", len(echo), echo, first.Cursor))
 	testkit.Must(t, c.SetDeadline(time.Now().Add(testkit.Patience+20*time.Second)))
 	answer, err := io.ReadAll(c)
 	if n := strings.Count(string(answer), "HTTP/1.1 200 OK"); err != nil || n != 2 {
 		t.Errorf("%d answers: %q %v", n, answer, err)
+	}
+	if waited := time.Since(began); waited < 11*time.Second {
+		t.Errorf("the poll was answered after %v", waited)
 	}
 }
 

@@ -16,9 +16,9 @@ type publishRejecter interface{ RejectPublishes() }
 
 var _ publishRejecter = (*broker.Memory)(nil)
 
-// answerShare is what part of DRAIN_TIMEOUT is left, whatever clients do, to answer what services
+// answerDivisor is what part of DRAIN_TIMEOUT is left, whatever clients do, to answer what services
 // have sent.
-const answerShare = 3
+const answerDivisor = 3
 
 // leave ends what clients and services see of this instance, after ctx has ended:
 //
@@ -49,7 +49,7 @@ func (s *server) leave(ctx context.Context) error {
 	s.graceful.Leave()
 	drain, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
-	moving, stopMoving := context.WithTimeout(drain, s.config.DrainTimeout-s.config.DrainTimeout/answerShare)
+	moving, stopMoving := context.WithTimeout(drain, s.config.DrainTimeout-s.config.DrainTimeout/answerDivisor)
 	moved, cut := s.gate.Drain(moving)
 	stopMoving()
 	err := s.graceful.Shutdown(drain)

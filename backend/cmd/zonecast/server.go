@@ -143,7 +143,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.census = limit.NewCostly(s.takeCensus)
 	s.readiness = cluster.NewReadiness(func() error { return s.broker.Health() })
 	s.alerts = alertlog.New(s.log)
-	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxDataBytes: c.MaxFrameBytes, Rate: publishRate(c), OnQuota: s.onQuota,
+	s.publisher = publishing.New(publishing.Options{Hub: s.hub, Metrics: m, MaxFrameBytes: c.MaxFrameBytes, Rate: publishRate(c), OnQuota: s.onQuota,
 		Durable: c.PublishDurable, Tracer: s.tracer, Alerts: s.alerts, Unreadable: unreadableEvents(c)})
 	if err = s.connect(ctx); err != nil {
 		s.pool.Close()
@@ -177,7 +177,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	}
 	signer := bus.New(s.config.ClusterSecret)
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
-		Prefix: s.config.RedisPrefix, Signer: signer, MaxDataBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
+		Prefix: s.config.RedisPrefix, Signer: signer, MaxStoredBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.onFork, OnProbe: s.metrics.RedisProbes(),
 		Pace: s.hub.WaitForCapacity, Durability: durability(s.config), OnDurable: s.onDurable()}, s.hub)
 	if err != nil {
@@ -190,7 +190,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	s.audit.Use(shared, signer)
 	s.alerts.Use(cluster.AlertStore{Redis: shared}, signer)
 	s.openIncidents(shared, signer, shared.ID())
-	s.hub.Share(shared)
+	s.hub.SetSignal(shared)
 	if err := s.revocations.Load(ctx); err != nil {
 		return errors.Join(err, shared.Close(), s.broker.Close())
 	}
@@ -224,7 +224,7 @@ func (s *server) routes() http.Handler {
 	}
 	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
 		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Rebalance: rebalance.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard,
-		Operators: s.operators, Log: s.log, Limits: s.gate, MaxDataBytes: s.config.MaxFrameBytes,
+		Operators: s.operators, Log: s.log, Limits: s.gate, MaxFrameBytes: s.config.MaxFrameBytes,
 		RoomsForOperators: s.config.HealthRooms == config.Operators, Pins: s.pins(), Zones: s.broker.Zones, AlertLog: s.alerts})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
 	to := func(url string) echo.HandlerFunc {

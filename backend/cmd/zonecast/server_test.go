@@ -37,6 +37,7 @@ func serving(t *testing.T, flags ...string) *server {
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()
 	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections() // or the server waits for them
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)

@@ -203,6 +203,7 @@ func TestEveryTransportDeliversOverTLSUnderLoad(t *testing.T) {
 // Who never finishes the handshake, or sends nothing after it, is gone within seconds; the handshake
 // is counted.
 func TestAHandshakeThatNeverEndsEnds(t *testing.T) {
+	t.Parallel() // it only waits
 	s, a := servingTLS(t)
 	var waiting sync.WaitGroup
 	begun := time.Now()

@@ -65,8 +65,8 @@ type Options struct {
 	Rebalance rebalance.Client
 	// Limits are those of requests by user and by address; nil for none.
 	Limits Limits
-	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
-	MaxDataBytes int
+	// MaxFrameBytes bounds the data of one message; a batch may have 16 times as much.
+	MaxFrameBytes int
 	// RoomsForOperators keeps the rooms in the health figures from everybody else.
 	RoomsForOperators bool
 	// Zones returns the zones of a warehouse that were published to, by name.
@@ -131,7 +131,7 @@ const via = "http"
 
 func (a *API) broadcast(c echo.Context) error {
 	var request publishing.Request
-	who, err := a.read(c, &request, a.MaxDataBytes+4096)
+	who, err := a.read(c, &request, a.MaxFrameBytes+4096)
 	if err != nil {
 		return err
 	}

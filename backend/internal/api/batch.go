@@ -30,7 +30,7 @@ func (a *API) batch(c echo.Context) error {
 	var batch struct {
 		Messages []json.RawMessage `json:"messages"`
 	}
-	who, err := a.read(c, &batch, 16*a.MaxDataBytes)
+	who, err := a.read(c, &batch, 16*a.MaxFrameBytes)
 	if err != nil {
 		return err
 	}

@@ -29,9 +29,9 @@ func HighWatermark(maxQueuedBytes int) int { return maxQueuedBytes / 4 }
 // LowWatermark returns at how many bytes a queue that was behind is ready again.
 func LowWatermark(maxQueuedBytes int) int { return maxQueuedBytes / 8 }
 
-// graceShare is which part of PublishWait a room may wait for a few outliers while it moves on by
+// graceDivisor is which part of PublishWait a room may wait for a few outliers while it moves on by
 // the bound of one connection: publishers are not refused because of them.
-const graceShare = 2
+const graceDivisor = 2
 
 // Control is what all rooms of an instance share. All fields are static.
 type Control struct {
@@ -66,7 +66,7 @@ const (
 	SignalInterval = 100 * time.Millisecond
 )
 
-func (c *Control) grace() time.Duration { return c.PublishWait / graceShare }
+func (c *Control) grace() time.Duration { return c.PublishWait / graceDivisor }
 
 // A Reservation is a publication's part of what a room may have in flight: from before the broker
 // gets it until it is in the members' queues. The zero value reserves nothing.

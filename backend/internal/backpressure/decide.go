@@ -8,9 +8,9 @@ type Sample struct {
 	Members int
 	// Behind are the members that are behind, without those that were given up.
 	Behind int
-	// Writing are those among them whose sockets are not full: the server has not come round to
+	// Unwritten are those among them whose sockets are not full: the server has not come round to
 	// them.
-	Writing int
+	Unwritten int
 	// Reading are those among them whose sockets are full, and have taken something since they
 	// were.
 	Reading int
@@ -39,10 +39,10 @@ const (
 )
 
 const (
-	// manyShare is which part of a room's members sets its pace: one of so many.
-	manyShare = 4
-	// fewShare is which part is waited for, as long as the grace lasts, before it is seen to read.
-	fewShare = 8
+	// manyDivisor is which part of a room's members sets its pace: one of so many.
+	manyDivisor = 4
+	// fewDivisor is which part is waited for, as long as the grace lasts, before it is seen to read.
+	fewDivisor = 8
 )
 
 // Decide says whether the publishers to a room wait for its members.
@@ -57,11 +57,11 @@ func Decide(s Sample) Verdict {
 	switch {
 	case s.Behind == 0:
 		return Open
-	case s.Writing == 0 && s.Stalled >= s.StallTimeout:
+	case s.Unwritten == 0 && s.Stalled >= s.StallTimeout:
 		return GiveUp
-	case s.Behind*manyShare >= s.Members && !alone:
+	case s.Behind*manyDivisor >= s.Members && !alone:
 		return WaitForMany
-	case s.Grace > 0 && (s.Waiting || s.Writing+s.Reading > 0 || s.Behind*fewShare >= s.Members):
+	case s.Grace > 0 && (s.Waiting || s.Unwritten+s.Reading > 0 || s.Behind*fewDivisor >= s.Members):
 		return WaitForFew
 	}
 	return Open

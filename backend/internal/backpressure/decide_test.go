@@ -23,11 +23,11 @@ func TestDecide(t *testing.T) {
 		{"the many are waited for without grace", Sample{Members: 4, Behind: 4, Reading: 4}, WaitForMany},
 		{"the many have taken nothing, for less than the timeout", Sample{Members: 4, Behind: 4, Stalled: timeout - 1}, WaitForMany},
 		{"the many take nothing", Sample{Members: 4, Behind: 4, Stalled: timeout, Grace: grace}, GiveUp},
-		{"the server itself is behind, for however long", Sample{Members: 4, Behind: 4, Writing: 1, Stalled: time.Hour}, WaitForMany},
+		{"the server itself is behind, for however long", Sample{Members: 4, Behind: 4, Unwritten: 1, Stalled: time.Hour}, WaitForMany},
 		{"the only member takes nothing", Sample{Members: 1, Behind: 1, Stalled: timeout}, GiveUp},
 
 		{"a few are behind and read", Sample{Members: 1000, Behind: 249, Reading: 1, Grace: grace}, WaitForFew},
-		{"the server has not come round to one", Sample{Members: 1000, Behind: 1, Writing: 1, Grace: grace}, WaitForFew},
+		{"the server has not come round to one", Sample{Members: 1000, Behind: 1, Unwritten: 1, Grace: grace}, WaitForFew},
 		{"one of two is behind and reads", Sample{Members: 2, Behind: 1, Reading: 1, Grace: grace}, WaitForFew},
 		{"the few were waited for long enough", Sample{Members: 1000, Behind: 249, Reading: 249, Waiting: true}, Open},
 		{"a few are left when the many have caught up", Sample{Members: 1000, Behind: 1, Waiting: true, Grace: grace}, WaitForFew},

@@ -11,10 +11,10 @@ import (
 type Level uint8
 
 const (
-	Ready   Level = iota // not behind
-	Writing              // behind; its socket is not full
-	Full                 // behind; its socket is full and has taken next to nothing since
-	Reading              // behind; its socket is full and has taken something since
+	Ready     Level = iota // not behind
+	Unwritten              // behind; its socket is not full
+	Blocked                // behind; its socket is full and has taken next to nothing since
+	Reading                // behind; its socket is full and has taken something since
 	levels
 )
 
@@ -72,7 +72,7 @@ func (r *Load) Move(m *Member, from, to Level) {
 }
 
 func (r *Load) enter(m *Member, l Level) {
-	if l == Full || l == Reading {
+	if l == Blocked || l == Reading {
 		r.taken = time.Now()
 	}
 	m.round = r.round
@@ -80,7 +80,7 @@ func (r *Load) enter(m *Member, l Level) {
 }
 
 func (r *Load) exit(m *Member, l Level) {
-	if (l == Full || l == Reading) && m.round != r.round {
+	if (l == Blocked || l == Reading) && m.round != r.round {
 		r.givenUp--
 	}
 	r.members[l]--
@@ -125,7 +125,7 @@ func (r *Load) count() (n int) {
 // isOpen reports whether the members can take more, or else when to look again although nothing has
 // changed. It is called with r.mu held.
 func (r *Load) isOpen(now time.Time) (open bool, again time.Time) {
-	s := Sample{Members: r.count(), Behind: r.behind(), Writing: r.members[Writing],
+	s := Sample{Members: r.count(), Behind: r.behind(), Unwritten: r.members[Unwritten],
 		Reading: r.members[Reading], Waiting: r.verdict != Open, Grace: r.graceLeft(now),
 		Stalled: now.Sub(r.taken), StallTimeout: r.control.StallTimeout}
 	v := Decide(s)
@@ -140,7 +140,7 @@ func (r *Load) isOpen(now time.Time) (open bool, again time.Time) {
 	if v == Open {
 		return true, time.Time{}
 	}
-	if s.Writing == 0 {
+	if s.Unwritten == 0 {
 		again = r.taken.Add(s.StallTimeout)
 	}
 	if end := now.Add(s.Grace); v == WaitForFew && (again.IsZero() || end.Before(again)) {

@@ -62,8 +62,8 @@ func TestPublishersWaitForABoundedTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := control().NewLoad(name)
 				r.join(tt.ready, Ready)
-				r.join(tt.writing, Writing)
-				r.join(tt.full, Full)
+				r.join(tt.writing, Unwritten)
+				r.join(tt.full, Blocked)
 				r.join(tt.reading, Reading)
 				if got, code := wait(t, r); got != tt.want || code != tt.code {
 					t.Errorf("waited %v and got %q, want %v and %q", got, code, tt.want, tt.code)
@@ -79,9 +79,9 @@ func later(d time.Duration, f func()) { time.AfterFunc(d, f) }
 func TestPublishersGoOnWhenMembersHaveDrained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewLoad(name)
-		members := r.join(3, Writing)
+		members := r.join(3, Unwritten)
 		for i := range 3 {
-			later(time.Duration(i+1)*100*time.Millisecond, func() { r.Move(members[i], Writing, Ready) })
+			later(time.Duration(i+1)*100*time.Millisecond, func() { r.Move(members[i], Unwritten, Ready) })
 		}
 		// One of three alone is no longer many: but publishers wait already, and it gets its grace.
 		if got, code := wait(t, r); got != 300*time.Millisecond || code != "" {
@@ -93,8 +93,8 @@ func TestPublishersGoOnWhenMembersHaveDrained(t *testing.T) {
 func TestPublishersGoOnWhenTheOnlyMemberBehindLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewLoad(name)
-		full := r.join(1, Full)
-		later(10*time.Millisecond, func() { r.Leave(full[0], Full) })
+		full := r.join(1, Blocked)
+		later(10*time.Millisecond, func() { r.Leave(full[0], Blocked) })
 		if got, _ := wait(t, r); got != 10*time.Millisecond {
 			t.Errorf("waited %v, want 10ms", got)
 		}
@@ -121,7 +121,7 @@ func TestTheManyAreNotGivenUpWhileTheyTakeSomething(t *testing.T) {
 func TestWhoWasGivenUpCountsAgainWhenItTakesSomething(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewLoad(name)
-		full := r.join(2, Full)
+		full := r.join(2, Blocked)
 		for _, want := range []time.Duration{time.Second, 0, 0} {
 			if got, _ := wait(t, r); got != want {
 				t.Errorf("waited %v, want %v", got, want)
@@ -139,13 +139,13 @@ func TestWhoWasGivenUpCountsAgainWhenItTakesSomething(t *testing.T) {
 func TestWhoWasGivenUpLeavesNoExemptionBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewLoad(name)
-		dead := r.join(2, Full)
+		dead := r.join(2, Blocked)
 		if got, _ := wait(t, r); got != time.Second {
 			t.Fatalf("waited %v for members that take nothing, want 1s", got)
 		}
 		r.join(2, Reading)
 		for _, m := range dead {
-			r.Leave(m, Full)
+			r.Leave(m, Blocked)
 		}
 		if got, _ := wait(t, r); got != time.Second {
 			t.Errorf("waited %v for members that read, want 1s", got)
@@ -291,7 +291,7 @@ func TestAPublisherWaitsForWhatIsDeferred(t *testing.T) {
 func TestAPublisherThatLeavesWaitsNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := control().NewLoad(name)
-		r.join(1, Writing)
+		r.join(1, Unwritten)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
 		_, err := r.control.Reserve(ctx, name, r, 1)
@@ -328,7 +328,7 @@ func TestAllWhoWaitAreWoken(t *testing.T) {
 		c.OnWait = func() { mu.Lock(); waited++; mu.Unlock() }
 		r := c.NewLoad(name)
 		r.Delivered(at(0), 0)
-		behind := r.join(1, Writing)
+		behind := r.join(1, Unwritten)
 		var all sync.WaitGroup
 		var offsets []uint64
 		for range 100 {
@@ -348,7 +348,7 @@ func TestAllWhoWaitAreWoken(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		r.Move(behind[0], Writing, Ready)
+		r.Move(behind[0], Unwritten, Ready)
 		all.Wait()
 		if len(offsets) != 100 || !slices.IsSorted(offsets) || waited != 100 {
 			t.Errorf("%d of 100 were let in, %d waited", len(offsets), waited)

@@ -32,11 +32,6 @@ const (
 	QuotaPublishRate    = "publish_rate"
 )
 
-// QuotaNames lists all of them.
-func QuotaNames() []string {
-	return []string{QuotaRooms, QuotaHistoryBytes, QuotaRetainedBytes, QuotaRetainedEvents, QuotaMemory, QuotaPublishRate}
-}
-
 // A QuotaError refuses a publication that is beyond a quota.
 type QuotaError struct {
 	Quota string // its name

@@ -44,8 +44,8 @@ type RedisOptions struct {
 	Pace func(ctx context.Context, room wire.Room)
 	// Signer signs messages and verifies those that arrive; nil for neither.
 	Signer *bus.Signer
-	// MaxDataBytes bounds the data of a message that is read (default 1 MiB); more is refused.
-	MaxDataBytes int
+	// MaxStoredBytes bounds the data of a message that is read (default 1 MiB); more is refused.
+	MaxStoredBytes int
 	// OnRefuse, if not nil, is called when something in Redis is not what an instance would write.
 	OnRefuse func(bus.Kind, bus.Refusal)
 	// Durability is what durable publications wait for (default: the disk, for 3 s).
@@ -144,7 +144,7 @@ const (
 // OpenRedis begins to receive. It fails if the subscriptions can't be served.
 func OpenRedis(ctx context.Context, opts RedisOptions, handler Handler) (*Redis, error) {
 	opts.Limits, opts.Timings, opts.Prefix = opts.Limits.withDefaults(), opts.Timings.withDefaults(), cmp.Or(opts.Prefix, redisconn.DefaultPrefix)
-	opts.MaxDataBytes, opts.Durability = cmp.Or(opts.MaxDataBytes, wire.QueuedBytes), opts.Durability.withDefaults()
+	opts.MaxStoredBytes, opts.Durability = cmp.Or(opts.MaxStoredBytes, wire.QueuedBytes), opts.Durability.withDefaults()
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -333,9 +333,9 @@ func (b *Redis) Subscribe(ctx context.Context, room wire.Room) (Snapshot, error)
 	if err == nil {
 		err = b.checkLeft(ctx, room)
 	}
-	var s position
+	var s storedRoom
 	if err == nil {
-		s, err = b.position(ctx, room)
+		s, err = b.readState(ctx, room)
 	}
 	if err != nil {
 		b.Unsubscribe(room)

@@ -30,7 +30,7 @@ func retainText(retain bool) string {
 
 // decodeLive reads what was published to a room's channel, and verifies who said it.
 func (b *Redis) decodeLive(room wire.Room, payload string) (*Message, error) {
-	m, signature, err := decodePayload(room, payload, b.opts.MaxDataBytes)
+	m, signature, err := decodePayload(room, payload, b.opts.MaxStoredBytes)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ type shareLine struct {
 // that nothing of its kind waits before is always taken.
 func (q *fairQueue) push(one *commit) bool {
 	line := q.lines[one.warehouse]
-	if q.bytes > 0 && q.bytes+one.size > maxQueuedCommits || line != nil && line.bytes > 0 && line.bytes+one.size > maxQueuedShare {
+	if q.bytes > 0 && q.bytes+one.size > maxQueuedCommits || line != nil && line.bytes > 0 && line.bytes+one.size > maxQueuedPerWarehouse {
 		return false
 	}
 	if line == nil {

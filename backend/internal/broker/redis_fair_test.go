@@ -16,7 +16,7 @@ func TestAWarehouseThatPublishesTooMuchHoldsUpOnlyItself(t *testing.T) {
 	for push("greedy", greedy, 64<<10) {
 		greedy++
 	}
-	if want := maxQueuedShare / (64 << 10); greedy != want {
+	if want := maxQueuedPerWarehouse / (64 << 10); greedy != want {
 		t.Errorf("%d of one warehouse wait, want %d", greedy, want)
 	}
 	for i := range 3 {

@@ -144,7 +144,7 @@ func (b *Redis) idleRooms() []*redisRoom {
 		}
 	}
 	b.mu.RUnlock()
-	rooms = slices.DeleteFunc(rooms, func(r *redisRoom) bool { _, idle := r.position(); return !idle })
+	rooms = slices.DeleteFunc(rooms, func(r *redisRoom) bool { _, idle := r.lastDelivered(); return !idle })
 	sortRooms(rooms)
 	return rooms
 }
@@ -153,15 +153,15 @@ func (b *Redis) idleRooms() []*redisRoom {
 func (b *Redis) staleRooms(rooms []*redisRoom) (stale []*redisRoom) {
 	before := make([]wire.Offset, len(rooms))
 	for i, r := range rooms {
-		before[i], _ = r.position()
+		before[i], _ = r.lastDelivered()
 	}
-	changed := b.changedPositions(rooms, before)
+	changed := b.changedOffsets(rooms, before)
 	if len(changed) == 0 || !pauseFor(b.ctx, 2*deliveryGrace) {
 		return nil
 	}
 	for _, i := range slices.Sorted(maps.Keys(changed)) {
 		there := changed[i]
-		here, _ := rooms[i].position()
+		here, _ := rooms[i].lastDelivered()
 		if here.Epoch != there.Epoch || here.N < there.N || before[i].N > there.N {
 			stale = append(stale, rooms[i])
 		}
@@ -169,8 +169,8 @@ func (b *Redis) staleRooms(rooms []*redisRoom) (stale []*redisRoom) {
 	return stale
 }
 
-// changedPositions reads the rooms' positions, and returns those that differ from before, by index.
-func (b *Redis) changedPositions(rooms []*redisRoom, before []wire.Offset) map[int]wire.Offset {
+// changedOffsets reads the rooms' offsets, and returns those that differ from before, by index.
+func (b *Redis) changedOffsets(rooms []*redisRoom, before []wire.Offset) map[int]wire.Offset {
 	ctx, cancel := context.WithTimeout(b.ctx, b.opts.Timings.Command)
 	defer cancel()
 	pipe := b.client.Pipeline()

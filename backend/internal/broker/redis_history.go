@@ -35,34 +35,34 @@ func (b *Redis) runOn(ctx context.Context, script *redis.Script, room wire.Room,
 	return answer.Slice()
 }
 
-// A position is how a room stands.
-type position struct {
+// A storedRoom is how a room stands in Redis.
+type storedRoom struct {
 	Snapshot
 	accepted wire.Micros // of the last message; 0 if unknown
 	deleted  string      // how often retained events were deleted
 }
 
-// position returns how the room stands.
-func (b *Redis) position(ctx context.Context, room wire.Room) (s position, err error) {
-	answer, err := b.run(ctx, positionScript, room, b.opts.Limits.RetainAge.Milliseconds())
+// readState returns how the room stands.
+func (b *Redis) readState(ctx context.Context, room wire.Room) (s storedRoom, err error) {
+	answer, err := b.run(ctx, stateScript, room, b.opts.Limits.RetainAge.Milliseconds())
 	if err != nil {
-		return position{}, err
+		return storedRoom{}, err
 	}
 	parts, err := texts(answer)
 	if err != nil || len(parts) < 4 {
-		return position{}, fmt.Errorf("position of %s: unexpected answer (%w)", room, err)
+		return storedRoom{}, fmt.Errorf("state of %s: unexpected answer (%w)", room, err)
 	}
 	if s.Offset, err = parseOffset(parts[0], parts[1]); err != nil {
-		return position{}, err
+		return storedRoom{}, err
 	}
 	if n, at, ok := strings.Cut(parts[2], "-"); ok && n == parts[1] {
 		if s.accepted, err = parseMicros(at); err != nil {
-			return position{}, fmt.Errorf("position of %s: %w", room, err)
+			return storedRoom{}, fmt.Errorf("state of %s: %w", room, err)
 		}
 	}
 	s.deleted = parts[3]
 	for _, payload := range parts[4:] {
-		m, _, err := decodePayload(room, payload, b.opts.MaxDataBytes)
+		m, _, err := decodePayload(room, payload, b.opts.MaxStoredBytes)
 		if err != nil { // the next one that is retained replaces it
 			b.refuse(bus.Stored, room, err)
 			continue
@@ -143,7 +143,7 @@ func (b *Redis) history(ctx context.Context, room wire.Room, after wire.Offset, 
 	}
 	kept, ahead := make([]*Message, 0, len(entries)), b.clockAhead(ctx, room)
 	for _, e := range entries {
-		m, err := decodeEntry(room, current.Epoch, e, b.opts.MaxDataBytes)
+		m, err := decodeEntry(room, current.Epoch, e, b.opts.MaxStoredBytes)
 		if err != nil { // a gap, if nothing that follows closes it
 			b.refuse(bus.Stored, room, err)
 			continue

@@ -62,8 +62,8 @@ func newRedisRoom(b *Redis, name wire.Room) *redisRoom {
 	return &redisRoom{broker: b, name: name, keys: b.keysOf(name), confirmed: make(chan struct{})}
 }
 
-// goLive makes the room live: the subscriber has everything up to this position.
-func (r *redisRoom) goLive(s position) {
+// goLive makes the room live: the subscriber has everything up to this state.
+func (r *redisRoom) goLive(s storedRoom) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last, r.lastAccepted, r.deleted = s.Offset, s.accepted, s.deleted
@@ -211,7 +211,7 @@ func (r *redisRoom) setReread() {
 // events were deleted.
 type missedPage struct {
 	Page
-	now *position
+	now *storedRoom
 }
 
 // readMissed reads a page, of a few rooms at a time. deleted is how often retained events were
@@ -229,13 +229,13 @@ func (b *Redis) readMissed(room wire.Room, after wire.Offset, accepted wire.Micr
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, b.opts.Timings.Command)
 	defer cancel()
-	s, err := b.position(ctx, room)
+	s, err := b.readState(ctx, room)
 	p.now = &s
 	return p, err
 }
 
-// position returns the last offset that was delivered, and whether the room is live and idle.
-func (r *redisRoom) position() (last wire.Offset, idle bool) {
+// lastDelivered returns the last offset that was delivered, and whether the room is live and idle.
+func (r *redisRoom) lastDelivered() (last wire.Offset, idle bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.last, r.state == stateLive && time.Since(r.lastMessage) > idleAfter
@@ -244,7 +244,7 @@ func (r *redisRoom) position() (last wire.Offset, idle bool) {
 // deliverPage delivers a page, which nobody else does while the room is repairing. What is
 // published meanwhile need not wait for it.
 func (r *redisRoom) deliverPage(page missedPage) {
-	if page.now != nil && !r.deliverPosition(page.Gap, page.now) {
+	if page.now != nil && !r.deliverState(page.Gap, page.now) {
 		return
 	}
 	pace := r.broker.opts.Pace
@@ -263,9 +263,9 @@ func (r *redisRoom) deliverPage(page missedPage) {
 	}
 }
 
-// deliverPosition tells of lost messages or, without a gap, of retained events that were deleted.
+// deliverState tells of lost messages or, without a gap, of retained events that were deleted.
 // When the room is closed it does nothing and reports false.
-func (r *redisRoom) deliverPosition(gap *Gap, now *position) bool {
+func (r *redisRoom) deliverState(gap *Gap, now *storedRoom) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {

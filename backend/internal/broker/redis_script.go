@@ -209,9 +209,9 @@ return table.concat({'new', position, text(before), text(cost), text(rbytesBefor
   text(rcount)}, ' ') .. history
 `)
 
-// positionScript answers {epoch, n, id of the last entry or nothing, how often retained events were
+// stateScript answers {epoch, n, id of the last entry or nothing, how often retained events were
 // deleted, retained values…}. ARGV[3]: the age of retained events in ms, 0 for any.
-var positionScript = redis.NewScript(roomPreamble + `
+var stateScript = redis.NewScript(roomPreamble + `
 local answer = {epoch, text(n), '', meta[8] or '0'}
 if not known then return answer end
 local entry = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1]

@@ -26,12 +26,12 @@ import (
 // ms} {JSON}".
 const nodesKey = ":nodes"
 
-// announceScript announces a node and answers {the JSON of all that live, of the stale ones their
-// age in ms, a space and the field}. Those that are stale for long are removed. The first
+// announceScript announces a node and answers {the JSON of all that live, of the silent ones their
+// age in ms, a space and the field}. Those that are silent for long are removed. The first
 // announcement of a process replaces those of the same name, which are of its earlier runs; another
 // process of that name that lives announces itself again within a second. The clock is Redis's.
 //
-// ARGV: field, JSON, age in ms at which one is stale, and removed, 1 for the first time. Without
+// ARGV: field, JSON, age in ms at which one is silent, and removed, 1 for the first time. Without
 // JSON the announcement is retracted.
 var announceScript = redis.NewScript(evenWhenFull + `
 local time = redis.call('TIME')
@@ -47,7 +47,7 @@ if ARGV[5] == '1' then
     if field ~= ARGV[1] and name(field) == name(ARGV[1]) then redis.call('HDEL', KEYS[1], field) end
   end
 end
-local live, stale = {}, {}
+local live, silent = {}, {}
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   local at, json = string.match(all[i + 1], '^(%d+) (.*)$')
@@ -55,13 +55,13 @@ for i = 1, #all, 2 do
   if not age or age >= tonumber(ARGV[4]) then
     redis.call('HDEL', KEYS[1], all[i])
   elseif age >= tonumber(ARGV[3]) then
-    table.insert(stale, string.format('%.0f', age) .. ' ' .. all[i])
+    table.insert(silent, string.format('%.0f', age) .. ' ' .. all[i])
   else
     table.insert(live, json)
   end
 end
 redis.call('PEXPIRE', KEYS[1], 86400000)
-return {live, stale}
+return {live, silent}
 `)
 
 // evenWhenFull begins the scripts that must work when Redis is out of memory: instances have to
@@ -104,9 +104,9 @@ type Redis struct {
 var _ Cluster = (*Redis)(nil)
 
 const (
-	// After so many intervals without an announcement an instance is silent, not waited for any
-	// more, and forgotten.
-	staleIntervals, silentIntervals, goneIntervals = 4, 60, 24 * 3600
+	// After so many intervals without an announcement an instance is silent, not awaited any more,
+	// and forgotten.
+	silentIntervals, awaitedIntervals, forgottenIntervals = 4, 60, 24 * 3600
 	// graceIntervals is how long others may take to announce themselves after Redis came back.
 	graceIntervals = 3
 	// commandTimeout bounds each command.
@@ -163,7 +163,7 @@ func (c *Redis) view(me Node) View {
 	switch age := time.Since(c.refreshedAt); {
 	case c.refreshedAt.IsZero() && c.err == nil:
 		v.Incomplete, v.Unasked = "other instances have not been asked yet", true
-	case c.err != nil || age > staleIntervals*c.interval: // the second when this process was frozen
+	case c.err != nil || age > silentIntervals*c.interval: // the second when this process was frozen
 		v.Incomplete = "Redis is not available, so other instances were not asked"
 		v.Gone = append(v.Gone, c.goneLocked(c.others)...)
 		v.Nodes, v.Away = []Node{me}, true
@@ -180,7 +180,7 @@ func (c *Redis) view(me Node) View {
 // silentLocked returns the names of those that are gone and still waited for.
 func (c *Redis) silentLocked(v View) (names []string) {
 	for _, g := range v.Gone {
-		until := g.Since.Add(silentIntervals * c.interval)
+		until := g.Since.Add(awaitedIntervals * c.interval)
 		if slices.ContainsFunc(c.lost, func(l Gone) bool { return l.ID == g.ID }) {
 			until = c.graceUntil
 		}
@@ -243,7 +243,7 @@ func (c *Redis) announce(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("announce: %w", err)
 	}
-	live, stale, err := c.runAnnounce(ctx, me.Name, c.signer.Seal(bus.Announcement, "", string(p)))
+	live, silent, err := c.runAnnounce(ctx, me.Name, c.signer.Seal(bus.Announcement, "", string(p)))
 	if err != nil {
 		return err
 	}
@@ -268,7 +268,7 @@ func (c *Redis) announce(ctx context.Context) error {
 		known[n.ID] = n
 	}
 	c.gone = nil
-	for _, text := range stale {
+	for _, text := range silent {
 		age, field, _ := strings.Cut(text, " ")
 		ms, err := strconv.ParseInt(age, 10, 64)
 		g := Gone{Since: now.Add(-time.Duration(ms) * time.Millisecond)}
@@ -283,7 +283,7 @@ func (c *Redis) announce(ctx context.Context) error {
 	}
 	c.others, c.known, c.refreshedAt = others, known, now
 	c.lost = slices.DeleteFunc(c.lost, func(l Gone) bool {
-		return lives(l.Name) || now.Sub(l.Since) > goneIntervals*c.interval || slices.ContainsFunc(c.gone, func(g Gone) bool { return g.ID == l.ID })
+		return lives(l.Name) || now.Sub(l.Since) > forgottenIntervals*c.interval || slices.ContainsFunc(c.gone, func(g Gone) bool { return g.ID == l.ID })
 	})
 	duplicate := slices.ContainsFunc(others, func(n Node) bool { return n.Name == me.Name })
 	if duplicate && !c.duplicateName {
@@ -293,7 +293,7 @@ func (c *Redis) announce(ctx context.Context) error {
 	return nil
 }
 
-func (c *Redis) runAnnounce(ctx context.Context, name, json string) (live, stale []string, err error) {
+func (c *Redis) runAnnounce(ctx context.Context, name, json string) (live, silent []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	first := 0
@@ -303,7 +303,7 @@ func (c *Redis) runAnnounce(ctx context.Context, name, json string) (live, stale
 	}
 	c.mu.Unlock()
 	answer, err := announceScript.Run(ctx, c.client, []string{c.prefix + nodesKey}, c.id+" "+name, json,
-		staleIntervals*c.interval.Milliseconds(), goneIntervals*c.interval.Milliseconds(), first).Slice()
+		silentIntervals*c.interval.Milliseconds(), forgottenIntervals*c.interval.Milliseconds(), first).Slice()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -320,7 +320,7 @@ func (c *Redis) runAnnounce(ctx context.Context, name, json string) (live, stale
 	return lists[0], lists[1], nil
 }
 
-// retract takes the announcement back. If that fails, it is stale after 4 s.
+// retract takes the announcement back. If that fails, it is silent after 4 s.
 func (c *Redis) retract() {
 	if _, _, err := c.runAnnounce(context.Background(), c.self().Name, ""); err != nil {
 		c.log.Debug("announcement not retracted", "error", err)

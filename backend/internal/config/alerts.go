@@ -37,7 +37,7 @@ func (s *Alerts) Pins() (map[string]string, error) {
 	return pins, nil
 }
 
-func (s *Alerts) mistakes() error {
+func (s *Alerts) check() error {
 	_, err := s.Pins()
 	if s.AlertsPerRoom < 4 || s.AlertsPerRoom > 10_000 {
 		err = errors.Join(err, errors.New("--alerts-per-room must be from 4 to 10000"))

@@ -19,7 +19,7 @@ func (a *Audit) AuditFile() string {
 	return a.AuditLog
 }
 
-func (a *Audit) mistakes() error {
+func (a *Audit) check() error {
 	if a.AuditFile() == "" {
 		return nil
 	}

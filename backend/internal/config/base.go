@@ -25,7 +25,7 @@ func CheckBasePath(path string) error {
 	return nil
 }
 
-func (b *Base) mistakes() error {
+func (b *Base) check() error {
 	b.BasePath = strings.TrimSuffix(b.BasePath, "/") // so "/" is the root
 	if b.BasePath == "" {
 		return nil

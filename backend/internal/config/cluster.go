@@ -15,7 +15,7 @@ type Cluster struct {
 }
 
 // mistakes reports what is wrong with the settings.
-func (c *Cluster) mistakes(redisURL string) (all []error) {
+func (c *Cluster) check(redisURL string) (all []error) {
 	for i, secret := range c.ClusterSecret {
 		if len(secret) < auth.MinSecretBytes || strings.TrimSpace(secret) != secret {
 			all = append(all, fmt.Errorf("CLUSTER_SECRET has %d bytes, or a space at its end, in secret %d: at least %d are needed, "+

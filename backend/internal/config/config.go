@@ -129,7 +129,7 @@ func (c *Config) Check() error {
 	if slices.ContainsFunc(c.PublishKeys, func(k string) bool { return strings.TrimSpace(k) != k || k == "" }) {
 		bad("PUBLISH_KEYS has an empty key, or one with a space at its end: write them as KEY,KEY")
 	}
-	all = append(append(all, c.checkAccess()...), c.OperatorSettings.mistakes()...)
+	all = append(append(all, c.checkAccess()...), c.OperatorSettings.check()...)
 	all = append(all, c.checkTracing()...)
 	for _, s := range []struct {
 		name  string
@@ -216,9 +216,9 @@ func (c *Config) Check() error {
 	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
-	all = append(append(all, c.Cluster.mistakes(c.RedisURL)...), c.Health.mistakes(), c.Metrics.mistakes(), c.Audit.mistakes(), c.TLS.mistakes())
-	all = append(all, c.Users.mistakes(c.MaxConnectionsPerUser), c.Drain.mistakes(), c.Rebalance.mistakes(), c.RedisStart.mistakes(),
-		c.Base.mistakes(), c.Alerts.mistakes(), c.Events.mistakes(), c.Durable.mistakes(c.RedisURL), c.Rooms.mistakes())
+	all = append(append(all, c.Cluster.check(c.RedisURL)...), c.Health.check(), c.Metrics.check(), c.Audit.check(), c.TLS.check())
+	all = append(all, c.Users.check(c.MaxConnectionsPerUser), c.Drain.check(), c.Rebalance.check(), c.RedisStart.check(),
+		c.Base.check(), c.Alerts.check(), c.Events.check(), c.Durable.check(c.RedisURL), c.Rooms.check())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

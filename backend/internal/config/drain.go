@@ -24,7 +24,7 @@ func (d *Drain) Delay(alone bool) time.Duration {
 	return defaultDrainDelay
 }
 
-func (d *Drain) mistakes() error {
+func (d *Drain) check() error {
 	if delay := d.Delay(false); delay < 0 || delay > 5*time.Minute {
 		return errors.New("--drain-delay must be from 0s to 5m")
 	}

@@ -13,7 +13,7 @@ type Durable struct {
 	DurableTimeout  time.Duration `env:"DURABLE_TIMEOUT" default:"3s" help:"Maximum time that a durable publication waits for Redis after it was accepted. Then it is answered with the error not_durable; it stays published."`
 }
 
-func (d *Durable) mistakes(redisURL string) error {
+func (d *Durable) check(redisURL string) error {
 	var errs []error
 	if d.PublishDurable && redisURL == "" {
 		errs = append(errs, errors.New("--publish-durable needs --redis-url: without Redis everything is kept in memory alone"))

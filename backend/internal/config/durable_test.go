@@ -26,7 +26,7 @@ func TestMistakesOfDurable(t *testing.T) {
 		{"timeout", change(func(d *Durable) { d.DurableTimeout = time.Minute }), "", "--durable-timeout must be from 100ms to 20s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := fmt.Sprint(tt.give.mistakes(tt.redis)); got != tt.want {
+			if got := fmt.Sprint(tt.give.check(tt.redis)); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})

@@ -14,7 +14,7 @@ const (
 	Ignore = "ignore"
 )
 
-func (s *Events) mistakes() error {
+func (s *Events) check() error {
 	switch s.UnreadableEvents {
 	case Count, Refuse, Ignore:
 		return nil

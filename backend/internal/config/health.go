@@ -13,7 +13,7 @@ type Health struct {
 	HealthRooms string `env:"HEALTH_ROOMS" default:"everybody" help:"Who sees the rooms with the most connections in GET /health/websocket/metrics: everybody or operators. Totals are for everybody, all rooms (?rooms=all) for operators."`
 }
 
-func (h *Health) mistakes() error {
+func (h *Health) check() error {
 	if h.HealthRooms != Everybody && h.HealthRooms != Operators {
 		return fmt.Errorf("--health-rooms %q is not one of %s, %s", h.HealthRooms, Everybody, Operators)
 	}

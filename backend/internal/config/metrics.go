@@ -10,7 +10,7 @@ type Metrics struct {
 	MetricsPlaces int `env:"METRICS_PLACES" default:"100" help:"Warehouses, and zones, whose connections have a metric of their own: those with the most; the others are counted together. 0 = all together."`
 }
 
-func (m *Metrics) mistakes() error {
+func (m *Metrics) check() error {
 	if m.MetricsPlaces < 0 || m.MetricsPlaces > maxPlaces {
 		return fmt.Errorf("--metrics-places %d is not from 0 to %d", m.MetricsPlaces, maxPlaces)
 	}

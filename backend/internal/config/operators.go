@@ -28,7 +28,7 @@ type OperatorSettings struct {
 }
 
 // mistakes reports what is wrong with the settings.
-func (o *OperatorSettings) mistakes() (all []error) {
+func (o *OperatorSettings) check() (all []error) {
 	bad := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
 	for i, secret := range o.SessionSecret {
 		if len(secret) < auth.MinSecretBytes || strings.TrimSpace(secret) != secret {

@@ -11,7 +11,7 @@ type Rebalance struct {
 	RebalanceInterval time.Duration `env:"REBALANCE_INTERVAL" default:"0s" help:"Interval at which connections are shared out without being told to, when an instance has 20 % more or fewer than the mean; 0s = only when told to. At least 10s."`
 }
 
-func (r *Rebalance) mistakes() error {
+func (r *Rebalance) check() error {
 	var errs []error
 	if !(r.RebalanceRate >= 0.1 && r.RebalanceRate <= 10_000) { // not a number is neither
 		errs = append(errs, errors.New("--rebalance-rate must be from 0.1 to 10000 a second"))

@@ -8,7 +8,7 @@ type Rooms struct {
 	MaxRoomsPerWarehouse int `env:"MAX_ROOMS_PER_WAREHOUSE" default:"10000" help:"The same of one warehouse; 0 = unlimited."`
 }
 
-func (r Rooms) mistakes() error {
+func (r Rooms) check() error {
 	if r.MaxRooms < 0 || r.MaxRoomsPerWarehouse < 0 {
 		return errors.New("--max-rooms and --max-rooms-per-warehouse must be at least 0, which is unlimited")
 	}

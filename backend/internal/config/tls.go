@@ -26,7 +26,7 @@ func (t *TLS) Certificates() certs.Options {
 	return certs.Options{CertFile: t.TLSCertFile, KeyFile: t.TLSKeyFile, ClientCAFile: t.TLSClientCAFile, ClientOptional: t.TLSClientAuth == optional}
 }
 
-func (t *TLS) mistakes() error {
+func (t *TLS) check() error {
 	var errs []error
 	if (t.TLSCertFile == "") != (t.TLSKeyFile == "") {
 		errs = append(errs, errors.New("TLS_CERT_FILE and TLS_KEY_FILE go together: give both or neither"))

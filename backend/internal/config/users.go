@@ -10,7 +10,7 @@ type Users struct {
 // ReplacesOldest reports whether a user's newest connection wins.
 func (u Users) ReplacesOldest() bool { return u.UserLimitPolicy == "replace" }
 
-func (u Users) mistakes(perUser int) error {
+func (u Users) check(perUser int) error {
 	switch {
 	case u.UserLimitPolicy != "refuse" && !u.ReplacesOldest():
 		return fmt.Errorf("--user-limit-policy %q is not one of refuse, replace", u.UserLimitPolicy)

@@ -38,8 +38,8 @@ type quiet struct{}
 
 func (quiet) Written(string, int, int)                 {}
 func (quiet) Latencies(_ string, _, _ []time.Duration) {}
-func (quiet) Dropped(int)                              {}
-func (quiet) Lost(int)                                 {}
+func (quiet) DroppedSlow(int)                          {}
+func (quiet) DroppedLost(int)                          {}
 func (quiet) Conflated()                               {}
 func (quiet) Slow(int)                                 {}
 

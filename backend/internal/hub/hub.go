@@ -113,9 +113,9 @@ func New(opts Options) *Hub {
 // Use sets the broker, whose handler the hub is.
 func (h *Hub) Use(b broker.Broker) { h.broker = b }
 
-// Share sets what tells other instances of rooms that are overloaded. It must come before the first
+// SetSignal sets what tells other instances of rooms that are overloaded. It must come before the first
 // session.
-func (h *Hub) Share(s backpressure.Signal) { h.control.Signal = s }
+func (h *Hub) SetSignal(s backpressure.Signal) { h.control.Signal = s }
 
 func (h *Hub) shard(r wire.Room) *shard {
 	return &h.rooms[maphash.Comparable(h.seed, r)%shards]

@@ -84,7 +84,7 @@ func (r *replays) framesAfter(ctx context.Context, room wire.Room, offset wire.O
 		if err != nil {
 			return nil, nil, err
 		}
-		if frames, gap, ok := p.framesAfter(offset); ok && (len(frames) > 0 || gap != nil) {
+		if frames, gap, ok := p.after(offset); ok && (len(frames) > 0 || gap != nil) {
 			return frames, gap, nil
 		}
 	}
@@ -97,9 +97,9 @@ func (r *replays) framesAfter(ctx context.Context, room wire.Room, offset wire.O
 	return page.frames, page.gap, nil
 }
 
-// framesAfter returns what the page has for a client at the offset. It is not ok when the page
+// after returns what the page has for a client at the offset. It is not ok when the page
 // can't tell.
-func (p *replayedPage) framesAfter(offset wire.Offset) (frames []*outbox.Frame, gap *broker.Gap, ok bool) {
+func (p *replayedPage) after(offset wire.Offset) (frames []*outbox.Frame, gap *broker.Gap, ok bool) {
 	end := p.base.N + uint64(len(p.frames))
 	switch {
 	case p.base.Epoch != offset.Epoch, offset.N > end:
@@ -114,7 +114,7 @@ func (p *replayedPage) framesAfter(offset wire.Offset) (frames []*outbox.Frame, 
 // has something for the offset.
 func (r *replays) pageFor(ctx context.Context, key pageKey, offset wire.Offset) (*replayedPage, error) {
 	if p := r.kept(key); p != nil {
-		if frames, _, ok := p.framesAfter(offset); p.full || ok && len(frames) > 0 && time.Since(p.read) < freshFor {
+		if frames, _, ok := p.after(offset); p.full || ok && len(frames) > 0 && time.Since(p.read) < freshFor {
 			return p, nil
 		}
 	}

@@ -39,11 +39,6 @@ const (
 	Settings     = "settings" // were reloaded, or could not be
 )
 
-// Kinds lists all kinds.
-func Kinds() []string {
-	return []string{Started, Gone, Back, DrainBegun, Left, BrokerDown, BrokerUp, Gaps, HistoryLost, Flood, QuotaReached, Settings}
-}
-
 // An Incident is one thing that happened.
 type Incident struct {
 	Time time.Time `json:"time"`

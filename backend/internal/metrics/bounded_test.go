@@ -57,8 +57,8 @@ func TestNamesThatStrangersChooseDoNotMultiplySeries(t *testing.T) {
 
 func TestDropsAreCountedByDirectionAndUnderTheirFormerName(t *testing.T) {
 	m := metrics.New("test")
-	m.Dropped(2)
-	m.Lost(3)
+	m.DroppedSlow(2)
+	m.DroppedLost(3)
 	m.Conflated()
 	m.RefuseFrame("rate_limited")
 	const want = `

@@ -187,13 +187,13 @@ func (m *Metrics) Latencies(transport string, durations, queued []time.Duration)
 	}
 }
 
-// Dropped implements outbox.Meter.
-func (m *Metrics) Dropped(messages int) {
+// DroppedSlow implements outbox.Meter.
+func (m *Metrics) DroppedSlow(messages int) {
 	m.dropped.WithLabelValues(dropSlow).Add(float64(messages))
 }
 
-// Lost implements outbox.Meter.
-func (m *Metrics) Lost(messages int) {
+// DroppedLost implements outbox.Meter.
+func (m *Metrics) DroppedLost(messages int) {
 	m.dropped.WithLabelValues(dropLost).Add(float64(messages))
 }
 

@@ -33,10 +33,10 @@ func (m *meter) Latencies(_ string, d, queued []time.Duration) {
 	m.queued.Add(int64(len(queued)))
 	m.latencies.Add(int64(len(d)))
 }
-func (m *meter) Dropped(messages int) { m.dropped.Add(int64(messages)) }
-func (m *meter) Lost(messages int)    { m.lost.Add(int64(messages)) }
-func (m *meter) Conflated()           { m.conflated.Add(1) }
-func (m *meter) Slow(n int)           { m.slow.Add(int64(n)) }
+func (m *meter) DroppedSlow(messages int) { m.dropped.Add(int64(messages)) }
+func (m *meter) DroppedLost(messages int) { m.lost.Add(int64(messages)) }
+func (m *meter) Conflated()               { m.conflated.Add(1) }
+func (m *meter) Slow(n int)               { m.slow.Add(int64(n)) }
 
 // start returns a pool whose end is checked: nothing waits, no writer runs.
 func start(t testing.TB, opts outbox.Options) (*outbox.Pool, *meter) {

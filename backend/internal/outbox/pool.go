@@ -38,10 +38,10 @@ type Meter interface {
 	// socket, and how long the first one of each write took from its fan-out: a sample, since the
 	// others of the write waited for less. The slices are the caller's.
 	Latencies(transport string, durations, queued []time.Duration)
-	// Dropped tells that so many messages were lost with a client that was too slow for them.
-	Dropped(messages int)
-	// Lost tells that so many messages waited for a connection when it ended for another reason.
-	Lost(messages int)
+	// DroppedSlow tells that so many messages were dropped with a client that was too slow for them.
+	DroppedSlow(messages int)
+	// DroppedLost tells that so many messages waited for a connection when it ended for another reason.
+	DroppedLost(messages int)
 	// Conflated tells that a waiting message was replaced by a newer one.
 	Conflated()
 	// Slow tells that so many connections more (or fewer, when negative) are slow now.

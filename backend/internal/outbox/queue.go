@@ -234,7 +234,7 @@ func (q *Queue) endLocked(writing ...entry) {
 	n, _ := count(q.frames)
 	m, _ := count(writing)
 	if n+m > 0 {
-		q.pool.opts.Meter.Lost(n + m)
+		q.pool.opts.Meter.DroppedLost(n + m)
 	}
 	q.emptyLocked()
 	q.chargeBothLocked(-q.queuedBytes)
@@ -263,7 +263,7 @@ func (q *Queue) dropLocked(last *Frame) {
 	q.emptyLocked()
 	q.frames = append(q.frames, kept...)
 	q.chargeBothLocked(keeps - charge)
-	q.pool.opts.Meter.Dropped(n)
+	q.pool.opts.Meter.DroppedSlow(n)
 }
 
 // essential returns the frames that dropLocked keeps, and what they are charged.

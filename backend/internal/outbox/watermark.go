@@ -82,11 +82,11 @@ func (q *Queue) behindLocked() backpressure.Level {
 	inMany := q.watchers != nil && q.watchers.next != nil && q.watchers.next.next != nil
 	switch {
 	case q.state != stalled:
-		return backpressure.Writing
+		return backpressure.Unwritten
 	case q.taken, inMany:
 		return backpressure.Reading
 	}
-	return backpressure.Full
+	return backpressure.Blocked
 }
 
 // stalledLocked follows that the socket is full now.
@@ -103,7 +103,7 @@ func (q *Queue) tookLocked() {
 	if q.level == backpressure.Ready {
 		return
 	}
-	if q.level == backpressure.Full {
+	if q.level == backpressure.Blocked {
 		q.moveLocked(backpressure.Reading)
 	}
 	for w := q.watchers; w != nil; w = w.next {

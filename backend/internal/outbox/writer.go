@@ -241,7 +241,7 @@ func (q *Queue) stall(tail []byte, begun, later []entry) {
 		kept, keeps := essential(later)
 		later = kept
 		q.chargeBothLocked(keeps - charge)
-		q.pool.opts.Meter.Dropped(n)
+		q.pool.opts.Meter.DroppedSlow(n)
 	}
 	meanwhile := q.frames
 	q.frames, q.names = append(append([]entry(nil), later...), meanwhile...), nil

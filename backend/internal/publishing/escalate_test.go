@@ -46,7 +46,7 @@ func TestAnAlertThatNobodySeesToEscalatesOnce(t *testing.T) {
 		var publishers []*Publisher
 		ended := make(chan struct{}, 2)
 		for i := range 2 { // one of which the alerts are raised through; the other has members there
-			p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxDataBytes: 1 << 10})
+			p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxFrameBytes: 1 << 10})
 			e := Escalator{Publisher: p, After: 10 * time.Minute, Log: slog.New(slog.DiscardHandler), Rooms: func() []wire.Room { return []wire.Room{room}[:i] }}
 			publishers = append(publishers, p)
 			go func() { e.Run(ctx); ended <- struct{}{} }()

@@ -46,8 +46,8 @@ type Options struct {
 		RetainedIn(context.Context, wire.Room) ([]*wire.Message, error)
 	}
 	Metrics *metrics.Metrics
-	// MaxDataBytes bounds the data of one publication.
-	MaxDataBytes int
+	// MaxFrameBytes bounds the data of one publication.
+	MaxFrameBytes int
 	// Tracer follows publications; nil for none.
 	Tracer *tracing.Tracer
 	// Rate is the quota of messages that a warehouse may be published to with, through this
@@ -180,7 +180,7 @@ func (p *Publisher) check(who *auth.Identity, r Request) (broker.Publication, er
 		who.MayPublish(room),
 		who.MayPublishEvent(r.Event),
 		wire.CheckEvent(r.Event),
-		wire.CheckPayload(r.Data, p.opts.MaxDataBytes),
+		wire.CheckPayload(r.Data, p.opts.MaxFrameBytes),
 		wire.CheckConflate(r.Conflate),
 		wire.CheckIdempotencyKey(r.IdempotencyKey),
 	)

@@ -70,7 +70,7 @@ func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := metrics.New("v-test")
-			p := New(Options{Hub: &tt.hub, Metrics: m, MaxDataBytes: 8})
+			p := New(Options{Hub: &tt.hub, Metrics: m, MaxFrameBytes: 8})
 			position, err := p.Publish(t.Context(), "http", tt.who, tt.give)
 			accepted := tt.want == "ok" || tt.want == "duplicate"
 			if accepted != (err == nil) || accepted && position != (wire.Position{Room: "zone:w:a", Offset: "k-7"}) {
@@ -168,7 +168,7 @@ func TestEventsThatNoScreenCanShowAreCountedOrRefused(t *testing.T) {
 		IgnoreUnreadable: {"", "[]"},
 	} {
 		h := &answering{receipt: broker.Receipt{Offset: wire.Offset{Epoch: "k", N: 1}}}
-		p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxDataBytes: 1 << 10, Unreadable: mode})
+		p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxFrameBytes: 1 << 10, Unreadable: mode})
 		var refused []string
 		for _, r := range give {
 			if _, err := p.Publish(t.Context(), "http", service, r); err != nil {

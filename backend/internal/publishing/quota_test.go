@@ -36,7 +36,7 @@ func TestAWarehouseIsHeldToItsRateAndOthersAreNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := metrics.New("v-test")
 		h := new(keeping)
-		p := New(Options{Hub: h, Metrics: m, MaxDataBytes: 1024, Rate: limit.Rate{Tokens: 200, Refill: 100}})
+		p := New(Options{Hub: h, Metrics: m, MaxFrameBytes: 1024, Rate: limit.Rate{Tokens: 200, Refill: 100}})
 		service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil), auth.Visit{})
 		testkit.Must(t, err)
 		accepted, refused := 0, 0
@@ -79,7 +79,7 @@ func TestWhatTheServerCouldNotTakeCostsNothingOfTheRate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &answering{receipt: c.receipt, err: c.err}
-			p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxDataBytes: 1024, Rate: limit.Rate{Tokens: 2, Refill: 0.001}})
+			p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxFrameBytes: 1024, Rate: limit.Rate{Tokens: 2, Refill: 0.001}})
 			service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil), auth.Visit{})
 			testkit.Must(t, err)
 			limited := false
@@ -98,7 +98,7 @@ func TestWhatTheServerCouldNotTakeCostsNothingOfTheRate(t *testing.T) {
 // Callers that the idempotency keys are told apart by: by user, by publish key.
 func TestIdempotencyKeysAreOfTheirCaller(t *testing.T) {
 	h := new(keeping)
-	p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxDataBytes: 1024})
+	p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxFrameBytes: 1024})
 	guard := auth.New(auth.Options{PublishKeys: []string{"one", "two"}})
 	for _, key := range []string{"one", "two", "one"} {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)

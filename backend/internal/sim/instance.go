@@ -63,7 +63,7 @@ func startInstance(name string, redis *redisModel, s *Scenario) (*instance, erro
 	in.hub.Use(in.broker)
 	guard := auth.New(auth.Options{})
 	in.gate = transport.NewGate(transport.Options{Hub: in.hub, Metrics: m, Log: log, Node: name, Guard: guard, MaxFrameBytes: 64 << 10,
-		Publisher: publishing.New(publishing.Options{Hub: in.hub, Metrics: m, MaxDataBytes: 64 << 10}), Heartbeat: 30 * time.Second})
+		Publisher: publishing.New(publishing.Options{Hub: in.hub, Metrics: m, MaxFrameBytes: 64 << 10}), Heartbeat: 30 * time.Second})
 	nobody, err := operator.New(operator.Options{})
 	if err != nil {
 		panic(err) // it only reads a file, and there is none
@@ -75,7 +75,7 @@ func startInstance(name string, redis *redisModel, s *Scenario) (*instance, erro
 	in.gate.AddRoutes(routes, "/sse", transport.SSE, sse.New(in.gate, in.pool).Serve)
 	in.gate.AddRoutes(routes, "/poll", transport.Poll, poll.New(in.gate, in.pool).Serve)
 	api.AddRoutes(routes, api.Options{Monitoring: access.Public, Publisher: in.gate.Publisher, Metrics: m, Log: log, Guard: guard,
-		MaxDataBytes: 64 << 10})
+		MaxFrameBytes: 64 << 10})
 	in.http = &http.Server{Handler: e, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	running, stop := context.WithCancel(context.Background())
 	in.stop = stop

@@ -20,7 +20,7 @@ type Admission struct {
 }
 
 // Open begins the session of who was let in. End has to follow.
-func (a *Admission) Open(queue *outbox.Queue) Session {
+func (a *Admission) Open(queue *outbox.Queue) Connection {
 	return a.gate.Open(a.User, hub.NewPeer(a.address, a.agent), queue, nil)
 }
 

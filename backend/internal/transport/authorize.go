@@ -73,7 +73,7 @@ func (h *holders) remove(s *hub.Session) *auth.Identity {
 
 // Authorize makes the session that of who: it ends when their token expires or is revoked. A
 // further call puts another token in the place of the first.
-func (s *Session) Authorize(who *auth.Identity) {
+func (s *Connection) Authorize(who *auth.Identity) {
 	s.expireAt(who.Until())
 	if who.HasToken() {
 		s.gate.holders.set(s.Session, who)

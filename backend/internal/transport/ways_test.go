@@ -44,7 +44,7 @@ func startLimited(t *testing.T, guard auth.Options, limits transport.Limits) *tr
 			g.AddRoutes(routes, "/sse", transport.SSE, sse.New(g, pool).Serve)
 			g.AddRoutes(routes, "/poll", transport.Poll, poll.New(g, pool).Serve)
 			api.AddRoutes(routes, api.Options{Monitoring: access.Public, Publisher: g.Publisher, Metrics: g.Metrics, Log: g.Log, Guard: g.Guard,
-				MaxDataBytes: transporttest.FrameLimit})
+				MaxFrameBytes: transporttest.FrameLimit})
 		}})
 }
 

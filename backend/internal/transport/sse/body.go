@@ -20,7 +20,7 @@ func (h *Handler) respond(c echo.Context, visit *transport.Admission) error {
 	b := newBody(c.Response().Writer)
 	s := &stream{framing: plain}
 	queue := h.pool.NewQueue(b, plain.Encoding, s)
-	s.Session = visit.Open(queue)
+	s.Connection = visit.Open(queue)
 	s.Authorize(visit.Who)
 	ctx := c.Request().Context()
 	announced, err := s.join(ctx, visit.Query)

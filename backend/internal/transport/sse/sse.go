@@ -70,7 +70,7 @@ func (h *Handler) takeOver(c echo.Context, visit *transport.Admission) error {
 	}
 	s := &stream{framing: framing, head: head(c, framing)}
 	queue := h.pool.NewQueue(conn, framing.Encoding, s)
-	s.Session = visit.Open(queue)
+	s.Connection = visit.Open(queue)
 	s.Authorize(visit.Who)
 	early := buffered.Reader.Buffered() > 0
 	go func() {
@@ -110,7 +110,7 @@ func response(status int, header http.Header) []byte {
 
 // A stream is one client's connection.
 type stream struct {
-	transport.Session
+	transport.Connection
 
 	framing framing
 

@@ -109,7 +109,7 @@ func Start(t testing.TB, o Options) *Server {
 	guard, err := auth.Open(context.Background(), o.Guard)
 	testkit.Must(t, err)
 	s.Gate = transport.NewGate(transport.Options{Hub: s.Hub, Metrics: s.Metrics, Log: log, Node: "node-1",
-		Publisher: publishing.New(publishing.Options{Hub: s.Hub, Metrics: s.Metrics, MaxDataBytes: FrameLimit}),
+		Publisher: publishing.New(publishing.Options{Hub: s.Hub, Metrics: s.Metrics, MaxFrameBytes: FrameLimit}),
 		Heartbeat: o.Heartbeat, PongTimeout: o.Pong, MaxFrameBytes: FrameLimit, Guard: guard, Limits: o.Limits, Origins: o.Origins,
 		Proxies: o.Proxies})
 	e := echo.New()

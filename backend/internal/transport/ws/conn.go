@@ -39,8 +39,8 @@ var pingFrame = outbox.NewRaw(wsframe.Append(nil, wsframe.Ping, nil))
 // A conn checks what comes in from the socket to melody; what melody writes goes to the outbox.
 type conn struct {
 	net.Conn
-	queue   *outbox.Queue
-	session *session
+	queue        *outbox.Queue
+	frameHandler *frameHandler
 
 	upgraded bool // set before melody starts its writer
 
@@ -61,10 +61,10 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		n, err := c.Conn.Read(p[held:])
 		now := time.Now()
-		if c.session.IsOpen() {
-			c.session.ReceivedBytes(n)
+		if c.frameHandler.IsOpen() {
+			c.frameHandler.ReceivedBytes(n)
 		}
-		if c.read.Spend(c.session.handler.byteRate(), float64(n), now) > 0 {
+		if c.read.Spend(c.frameHandler.handler.byteRate(), float64(n), now) > 0 {
 			c.queue.Close(wire.CloseLimit, "too many bytes were sent")
 			return 0, errTooManyBytes
 		}

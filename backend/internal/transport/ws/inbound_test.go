@@ -65,7 +65,7 @@ func (s *stream) SetWriteDeadline(time.Time) error { return nil }
 
 // incoming is a connection on which these bytes come in.
 func incoming(give []byte, chunk, limit int, deflate bool) *conn {
-	return &conn{Conn: &stream{rest: bytes.Clone(give), chunk: chunk}, session: &session{handler: &Handler{Gate: transport.NewGate(transport.Options{})}}, queue: new(outbox.Queue),
+	return &conn{Conn: &stream{rest: bytes.Clone(give), chunk: chunk}, frameHandler: &frameHandler{handler: &Handler{Gate: transport.NewGate(transport.Options{})}}, queue: new(outbox.Queue),
 		in: inbound{limit: limit, deflate: deflate}}
 }
 

@@ -22,7 +22,7 @@ var forgiven = limit.Rate{Tokens: wire.RefusalsBeforeClose, Refill: wire.Refusal
 
 // allowFrame spends one frame of what the connection, its user and its address may send. Otherwise
 // it returns how long to wait, and ends the connection of a client that doesn't.
-func (c *session) allowFrame(now time.Time) (wait time.Duration) {
+func (c *frameHandler) allowFrame(now time.Time) (wait time.Duration) {
 	h := c.handler
 	if wait = c.frames.Spend(h.Limits().Frames, 1, now); wait == 0 {
 		wait = h.Allow(c.counted, c.peer.Address, 1, now)
@@ -39,7 +39,7 @@ func (c *session) allowFrame(now time.Time) (wait time.Duration) {
 
 // allowCompressed spends a frame before it is inflated, which handle then need not do. A frame that
 // comes too early is inflated only as far as most frames are long, for the answer needs its id.
-func (c *session) allowCompressed(op wsframe.Op, payload []byte, now time.Time) bool {
+func (c *frameHandler) allowCompressed(op wsframe.Op, payload []byte, now time.Time) bool {
 	if wait := c.allowFrame(now); wait > 0 {
 		c.Received()
 		p, _ := inflate(payload, refusedInflated)
@@ -57,14 +57,14 @@ func (c *session) allowCompressed(op wsframe.Op, payload []byte, now time.Time) 
 const refusedInflated = 1 << 10
 
 // pong takes the answer to a ping. One that answers none counts like any other frame.
-func (c *session) pong() {
+func (c *frameHandler) pong() {
 	if now := time.Now(); !c.Ponged(now) {
 		c.allowFrame(now)
 	}
 }
 
 // ping answers a ping (RFC 6455 section 5.5.2), which counts like any other frame.
-func (c *session) ping(data string) error {
+func (c *frameHandler) ping(data string) error {
 	if c.queue.Code() == 0 && c.allowFrame(time.Now()) == 0 {
 		c.queue.Push(outbox.NewRaw(wsframe.Append(nil, wsframe.Pong, []byte(data))))
 	}

@@ -62,14 +62,14 @@ func New(o Options) *Handler {
 	m.Config.PingPeriod = 100 * 365 * 24 * time.Hour // the hub's heartbeat pings
 	m.Config.PongWait = h.ReadTimeout()
 	m.HandleConnect(h.connect)
-	m.HandleDisconnect(func(s *melody.Session) { client(s).End() })
-	m.HandleMessage(func(s *melody.Session, p []byte) { client(s).receive(p) })
+	m.HandleDisconnect(func(s *melody.Session) { frameHandlerOf(s).End() })
+	m.HandleMessage(func(s *melody.Session, p []byte) { frameHandlerOf(s).receive(p) })
 	m.HandleMessageBinary(func(s *melody.Session, _ []byte) {
-		client(s).refuseFrame(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
+		frameHandlerOf(s).refuseFrame(0, false, wire.Errorf(wire.CodeBadFrame, "frames are text: send JSON in a text frame"))
 	})
-	m.HandlePong(func(s *melody.Session) { client(s).pong() })
+	m.HandlePong(func(s *melody.Session) { frameHandlerOf(s).pong() })
 	m.HandleClose(func(s *melody.Session, code int, _ string) error {
-		client(s).answerClose(code)
+		frameHandlerOf(s).answerClose(code)
 		return nil
 	})
 	m.HandleError(h.failed)
@@ -112,8 +112,8 @@ func (h *Handler) Serve(c echo.Context) error {
 		_, _ = io.ReadFull(buffered, early)
 		wrapped.Conn = earlyConn{taken, io.MultiReader(bytes.NewReader(early), taken)}
 	}
-	cl := &session{handler: h, conn: wrapped, queue: wrapped.queue, query: query, peer: hub.NewPeer(address, r.UserAgent()), who: who, refused: refused}
-	wrapped.session = cl
+	cl := &frameHandler{handler: h, conn: wrapped, queue: wrapped.queue, query: query, peer: hub.NewPeer(address, r.UserAgent()), who: who, refused: refused}
+	wrapped.frameHandler = cl
 	if refused == nil {
 		cl.counted = who.User
 	}
@@ -203,7 +203,7 @@ func handshakeOf(r *http.Request) *http.Request {
 
 // recoverConn takes what recover returned, and ends one connection, instead of all of them, when
 // something panicked: net/http does not look after a connection that was taken over.
-func (h *Handler) recoverConn(p any, c *session) (panicked bool) {
+func (h *Handler) recoverConn(p any, c *frameHandler) (panicked bool) {
 	if p == nil {
 		return false
 	}
@@ -225,14 +225,17 @@ func subprotocol(r *http.Request) string {
 	return offered[0]
 }
 
-// client returns our side of a session. It hangs on the connection, lighter than a map of keys.
-func client(s *melody.Session) *session { return s.WebsocketConnection().NetConn().(*conn).session }
+// frameHandlerOf returns who handles the frames of a session. It hangs on the connection, lighter
+// than a map of keys.
+func frameHandlerOf(s *melody.Session) *frameHandler {
+	return s.WebsocketConnection().NetConn().(*conn).frameHandler
+}
 
 // connect begins a session. melody then starts a writer for it, which has nothing to do here and
 // would cost each connection a goroutine: the message that the session is closed, of which conn
 // lets nothing through, ends it at once. melody goes on reading all the same.
 func (h *Handler) connect(s *melody.Session) {
-	c := client(s)
+	c := frameHandlerOf(s)
 	s.Request = nil // nobody needs it any more
 	c.conn.upgraded = true
 	if err := s.Close(); err != nil {
@@ -242,14 +245,14 @@ func (h *Handler) connect(s *melody.Session) {
 	s.WebsocketConnection().SetPingHandler(c.ping)
 }
 
-func (h *Handler) begin(c *session) {
-	c.Session = h.Open(c.query.User, c.peer, c.queue, pingFrame)
+func (h *Handler) begin(c *frameHandler) {
+	c.Connection = h.Open(c.query.User, c.peer, c.queue, pingFrame)
 	c.start()
 }
 
 // failed learns why reading ended, before melody closes the connection.
 func (h *Handler) failed(s *melody.Session, err error) {
-	c := client(s)
+	c := frameHandlerOf(s)
 	queue := c.queue
 	var broken *wsframe.Error
 	var network net.Error

@@ -11,26 +11,26 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A Session is one client's connection to the hub, with what all transports do for it.
-type Session struct {
+// A Connection is one client's connection to the hub, with what all transports do for it.
+type Connection struct {
 	*hub.Session
 	gate   *Gate
 	expiry *time.Timer
 }
 
 // Open begins a session; ping, if not nil, goes beside each heartbeat. End has to follow.
-func (g *Gate) Open(user string, peer hub.Peer, queue *outbox.Queue, ping *outbox.Frame) Session {
-	s := Session{Session: g.Hub.OpenFrom(peer, "c-"+rand.Text()[:16], user, queue, ping), gate: g}
+func (g *Gate) Open(user string, peer hub.Peer, queue *outbox.Queue, ping *outbox.Frame) Connection {
+	s := Connection{Session: g.Hub.OpenFrom(peer, "c-"+rand.Text()[:16], user, queue, ping), gate: g}
 	g.counter(queue.Transport()).Add(1)
 	g.Metrics.Opened.WithLabelValues(queue.Transport()).Inc()
 	return s
 }
 
 // IsOpen reports whether the session was begun.
-func (s *Session) IsOpen() bool { return s.Session != nil }
+func (s *Connection) IsOpen() bool { return s.Session != nil }
 
 // expireAt closes the connection when its client's token expires; never when t is zero.
-func (s *Session) expireAt(t time.Time) {
+func (s *Connection) expireAt(t time.Time) {
 	if s.expiry != nil {
 		s.expiry.Stop()
 		s.expiry = nil
@@ -45,7 +45,7 @@ func (s *Session) expireAt(t time.Time) {
 }
 
 // End ends the session, because its client is not read any more.
-func (s *Session) End() {
+func (s *Connection) End() {
 	g, queue := s.gate, s.Queue
 	queue.Hangup(wire.CloseGoingAway)
 	s.expireAt(time.Time{})
@@ -90,7 +90,7 @@ func (g *Gate) FrameLimits() *wire.Limits {
 }
 
 // Connected is the first frame of a session, which has joined rooms at these places.
-func (s *Session) Connected(places wire.Cursor) *outbox.Frame {
+func (s *Connection) Connected(places wire.Cursor) *outbox.Frame {
 	rooms := make([]wire.Position, len(places))
 	for i, p := range places {
 		rooms[i] = p.Position()

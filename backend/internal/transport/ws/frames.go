@@ -16,9 +16,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
-// A session is one client's side of the protocol. It is used by the connection's reader alone.
-type session struct {
-	transport.Session // from begin on
+// A frameHandler handles what one client sends. It is used by the connection's reader alone.
+type frameHandler struct {
+	transport.Connection // from begin on
 
 	handler *Handler
 	conn    *conn
@@ -39,7 +39,7 @@ type session struct {
 }
 
 // receive handles a frame.
-func (c *session) receive(p []byte) {
+func (c *frameHandler) receive(p []byte) {
 	now, before := time.Now().Unix(), c.latest
 	if c.latest = now; now-before <= frequent {
 		c.extendReadDeadline(func() { c.handle(p) })
@@ -55,7 +55,7 @@ const frequent = 10
 // runOnFreshStack runs f on a goroutine of its own and waits for it. A stack never shrinks below
 // what its goroutine once needed, and the reader's lives as long as the connection: here it stays
 // small.
-func (c *session) runOnFreshStack(f func()) {
+func (c *frameHandler) runOnFreshStack(f func()) {
 	c.extendReadDeadline(func() {
 		done := make(chan struct{})
 		go func() {
@@ -69,7 +69,7 @@ func (c *session) runOnFreshStack(f func()) {
 
 // extendReadDeadline runs f while nobody reads, so that no pong is seen either, and then gives the
 // peer more time: it is not taken for dead because of what the server did for it.
-func (c *session) extendReadDeadline(f func()) {
+func (c *frameHandler) extendReadDeadline(f func()) {
 	began := time.Now()
 	f()
 	if now := time.Now(); now.Sub(began) > busyAfter {
@@ -82,7 +82,7 @@ func (c *session) extendReadDeadline(f func()) {
 const busyAfter = 50 * time.Millisecond
 
 // answerClose answers a close frame with its code (RFC 6455 section 5.5.1), but not an answer.
-func (c *session) answerClose(code int) {
+func (c *frameHandler) answerClose(code int) {
 	if c.queue.Code() != 0 {
 		return
 	}
@@ -94,7 +94,7 @@ func (c *session) answerClose(code int) {
 }
 
 // start joins the rooms of the query and sends connected.
-func (c *session) start() {
+func (c *frameHandler) start() {
 	if c.refused != nil {
 		c.refuse(0, false, c.refused)
 		c.Explain(c.refused.Error())
@@ -117,10 +117,10 @@ func (c *session) start() {
 	}
 }
 
-func (c *session) send(json []byte) { c.queue.Send(outbox.NewControl("", json)) }
+func (c *frameHandler) send(json []byte) { c.queue.Send(outbox.NewControl("", json)) }
 
 // refuse answers with an error frame, and ends a connection that doesn't speak the protocol.
-func (c *session) refuse(id int64, hasID bool, err error) {
+func (c *frameHandler) refuse(id int64, hasID bool, err error) {
 	e := wire.AsError(err)
 	if e.Code == wire.CodeInternal {
 		c.handler.Log.Error("frame failed", "connection", c.ID, "error", err)
@@ -135,12 +135,12 @@ func (c *session) refuse(id int64, hasID bool, err error) {
 }
 
 // refuseFrame answers what is not the protocol.
-func (c *session) refuseFrame(id int64, hasID bool, err error) {
+func (c *frameHandler) refuseFrame(id int64, hasID bool, err error) {
 	c.handler.Metrics.Received.WithLabelValues("bad_frame").Inc()
 	c.refuse(id, hasID, err)
 }
 
-func (c *session) handle(p []byte) {
+func (c *frameHandler) handle(p []byte) {
 	if c.queue.Code() != 0 {
 		return // the connection is closing; whoever was refused must not go on meanwhile
 	}
@@ -194,7 +194,7 @@ func (c *session) handle(p []byte) {
 // authenticate takes a new token for the rest of the connection. One of another user, or of none,
 // and one that permits less than what the connection is in, is forbidden, which ends it: a client
 // that stayed would take silence for news.
-func (c *session) authenticate(f wire.ClientFrame) (any, error) {
+func (c *frameHandler) authenticate(f wire.ClientFrame) (any, error) {
 	var a wire.Authenticate
 	if err := wire.DecodeRequest(f.Data, &a); err != nil {
 		return nil, err
@@ -220,7 +220,7 @@ func (c *session) authenticate(f wire.ClientFrame) (any, error) {
 	return answer, nil
 }
 
-func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
+func (c *frameHandler) subscribe(ctx context.Context, f wire.ClientFrame) error {
 	var s wire.Subscribe
 	if err := wire.DecodeRequest(f.Data, &s); err != nil {
 		return err
@@ -258,7 +258,7 @@ func (c *session) subscribe(ctx context.Context, f wire.ClientFrame) error {
 	return err
 }
 
-func (c *session) unsubscribe(f wire.ClientFrame) (any, error) {
+func (c *frameHandler) unsubscribe(f wire.ClientFrame) (any, error) {
 	var t wire.Target
 	if err := wire.DecodeRequest(f.Data, &t); err != nil {
 		return nil, err
