@@ -9,6 +9,7 @@
  * version of this page, the page loads itself anew.
  */
 import { Acknowledger } from './acknowledge.js';
+import { joinFleet } from './fleet.js';
 import { kiosk } from './kiosk.js';
 import { Link } from './link.js';
 import { offerZones } from './nearest.js';
@@ -60,5 +61,6 @@ show();
 setInterval(show, 1_000);
 followVersion(() => !acknowledger.busy);
 offerZones({ warehouse, zone: zoneName, token, say, isWaiting: () => link.facts.link === 'connected' && zone.updatedAt === undefined });
+joinFleet(link, { warehouse, zone: zoneName }, token, chosen.name);
 kiosk(page, () => link.now);
 link.connect();

@@ -6,6 +6,7 @@
  *                      ─ LAYOUT ─▶ views ────┘
  */
 import { Acknowledger } from './acknowledge.js';
+import { joinFleet } from './fleet.js';
 import { historyOf } from './history.js';
 import { kiosk } from './kiosk.js';
 import { DEFAULT, readLayout, type Sight, zonesIn } from './layout.js';
@@ -135,5 +136,6 @@ setInterval(show, 1_000);
 setInterval(findZones, ASK_ZONES);
 setInterval(askHistory, ASK_HISTORY);
 followVersion(() => !acknowledger.busy);
+joinFleet(link, { warehouse: warehouseName, wall: chosen.wall ?? '' }, token, chosen.name);
 kiosk(page, () => link.now);
 link.connect();
