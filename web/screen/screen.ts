@@ -13,6 +13,7 @@ import { joinFleet } from './fleet.js';
 import { kiosk } from './kiosk.js';
 import { Link } from './link.js';
 import { offerZones } from './nearest.js';
+import { Notice } from './notice.js';
 import { Page } from './page.js';
 import { status } from './status.js';
 import { tokenOf } from './token.js';
@@ -31,6 +32,7 @@ const view = new View(zoneName, {
   format,
   acknowledge: (alert) => acknowledger.acknowledge(alert),
   escalateAfter: chosen.escalateAfter ?? Infinity,
+  notice: new Notice(chosen),
 });
 const link = new Link({
   warehouse,

@@ -12,6 +12,7 @@ import { kiosk } from './kiosk.js';
 import { DEFAULT, readLayout, type Sight, zonesIn } from './layout.js';
 import { Link } from './link.js';
 import { zonesOf } from './nearest.js';
+import { Notice } from './notice.js';
 import { Page } from './page.js';
 import { status } from './status.js';
 import { tokenOf } from './token.js';
@@ -41,6 +42,7 @@ const view = new WallView({
   format,
   acknowledge: (alert) => acknowledger.acknowledge(alert),
   escalateAfter: chosen.escalateAfter ?? Infinity,
+  notice: new Notice(chosen),
   staleAfter: ({ usualInterval }) => chosen.staleAfter ?? usualInterval.staleAfter(Number(staleAfter)),
 });
 
