@@ -56,8 +56,8 @@ async function bundles() {
 async function copies() {
   const plex = join(packageOf('@fontsource-variable/ibm-plex-sans'));
   const sources = {
-    'plex-latin.woff2': join(plex, 'files', 'ibm-plex-sans-latin-standard-normal.woff2'),
-    'plex-latin-ext.woff2': join(plex, 'files', 'ibm-plex-sans-latin-ext-standard-normal.woff2'),
+    'plex-latin.woff2': join(plex, 'files', 'ibm-plex-sans-latin-wght-normal.woff2'),
+    'plex-latin-ext.woff2': join(plex, 'files', 'ibm-plex-sans-latin-ext-wght-normal.woff2'),
     'plex-license.txt': join(plex, 'LICENSE'),
     'htmx-license.txt': join(packageOf('htmx.org'), 'LICENSE'),
     'mark.svg': join(here, 'assets', 'mark.svg'),

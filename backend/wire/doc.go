@@ -61,6 +61,7 @@
 //	              waited for this client. Nothing is missing
 //	error         {"code","message","retryAfter"?}
 //	drain         {"retryAfter"}: this instance is leaving; reconnect after that many ms
+//	@screen       {"do","warehouse"?,"zone"?,"wall"?}: to a wall screen, what an operator wants of it
 //
 // and the published events, whose data is byte for byte what the publisher sent:
 //

@@ -20,6 +20,8 @@ const (
 	EventGap       = "gap"
 	EventDrain     = "drain"
 	EventConflated = "conflated"
+	// EventScreen tells a wall screen what an operator wants of it. No name of that form could ever be published.
+	EventScreen = "@screen"
 )
 
 // Well-known events that warehouse services publish. Any other that [CheckEvent] accepts works as
@@ -48,7 +50,7 @@ func ClientEvents() []string {
 func IsReserved(event string) bool {
 	switch event {
 	case EventSubscribe, EventUnsubscribe, EventPublish, EventEcho, EventAuthenticate,
-		EventConnected, EventHeartbeat, EventAck, EventError, EventGap, EventDrain, EventConflated,
+		EventConnected, EventHeartbeat, EventAck, EventError, EventGap, EventDrain, EventConflated, EventScreen,
 		"connect", "connect_error", "disconnect", "disconnecting", "message", "open", "close", "ping", "pong":
 		return true
 	}

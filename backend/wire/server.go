@@ -132,6 +132,16 @@ type Drain struct {
 	RetryAfter int64 `json:"retryAfter"`
 }
 
+// Screen is the data of a @screen: what an operator wants of a wall screen.
+type Screen struct {
+	// Do is "identify" (show which screen it is), "reload", or "show".
+	Do string `json:"do"`
+	// What to show: a zone, or without one the warehouse, by the wall of this name in its layout.
+	Warehouse string `json:"warehouse,omitempty"`
+	Zone      string `json:"zone,omitempty"`
+	Wall      string `json:"wall,omitempty"`
+}
+
 // Authenticated is the data of the ack of an authenticate.
 type Authenticated struct {
 	// Expires is in milliseconds since 1970; 0 when the token does not expire.

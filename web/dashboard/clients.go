@@ -118,6 +118,7 @@ func (d *Dashboard) addPages() {
 	}
 	d.addClosed()
 	d.addLog()
+	d.addScreens()
 }
 
 // write writes a page.

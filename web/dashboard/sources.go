@@ -17,6 +17,8 @@ type Sources struct {
 	Closed func(context.Context, ClosedQuery) (ClosedPage, error)
 	// Events returns a page of what happened to the system.
 	Events func(context.Context, EventQuery) (EventPage, error)
+	// Screens returns the wall screens.
+	Screens func(context.Context) (ScreenPage, error)
 }
 
 // A FanOut says which instances an answer is of.

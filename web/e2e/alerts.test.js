@@ -103,3 +103,49 @@ test('alerts are there at every instance that shares a Redis', async () => {
     await redis.stop();
   }
 });
+
+test('a new critical alert moves once and is heard once, unless the address or the machine says otherwise', async () => {
+  await raise('zone-n', 'Known', { severity: 'critical' });
+  const watch = async (query, options) => {
+    const page = await open('zone-n', query, options);
+    await assertTitles(page, ['Known']);
+    await page.evaluate(() => {
+      window.noticed = '';
+      const { animate } = Element.prototype;
+      Element.prototype.animate = function (...given) {
+        window.noticed += 'motion ';
+        return animate.apply(this, given);
+      };
+      const { createOscillator } = AudioContext.prototype;
+      AudioContext.prototype.createOscillator = function () {
+        window.noticed += 'sound ';
+        return createOscillator.call(this);
+      };
+    });
+    return page;
+  };
+  const heard = await openBrowser(['--autoplay-policy=no-user-gesture-required']);
+  const quiet = browser;
+  browser = heard;
+  const pages = [
+    [await watch(''), 'motion sound '],
+    [await watch('?sound=off'), 'motion '],
+    [await watch('?motion=off'), 'sound '],
+    [await watch('', { reducedMotion: 'reduce' }), 'sound '],
+    [await watch('?sound=off&motion=off'), ''],
+  ];
+  browser = quiet;
+  const noticed = async (want) => {
+    for (const [page, each] of pages) {
+      await page.waitForFunction((text) => window.noticed === text, want(each), { timeout: 10_000 }).catch(async () => assert.equal(await page.evaluate(() => window.noticed), want(each)));
+    }
+  };
+  await noticed(() => ''); // what was known is no news
+  await raise('zone-n', 'Fire', { severity: 'critical', raisedAt: Date.now() });
+  for (const [page] of pages) await assertTitles(page, ['Known', 'Fire']);
+  await noticed((each) => each);
+  await raise('zone-n', 'Paper', { raisedAt: Date.now() });
+  for (const [page] of pages) await assertTitles(page, ['Known', 'Fire', 'Paper']);
+  await noticed((each) => each); // a warning is not worth it, nor is the same alert again
+  await heard.close();
+});

@@ -1,8 +1,14 @@
 import { fill, place, write } from './dom.js';
 import { age, type Format } from './format.js';
+import type { Notice } from './notice.js';
 import { pageOf } from './pages.js';
 import type { Words } from './words.js';
 import type { OpenAlert, Scope } from './zone.js';
+
+/** For how long after it was loaded a page takes alerts for known that it has not shown before, in milliseconds. */
+const LOADING = 5_000;
+/** For how long an alert is news all the same, in milliseconds. */
+const NEWS = 60_000;
 
 /** What the panel shows the alerts with. */
 export interface AlertsOptions {
@@ -11,6 +17,7 @@ export interface AlertsOptions {
   acknowledge(alert: OpenAlert): void;
   /** For how long an alert may be open before it is made to stand out, if nobody has seen to it. In milliseconds. */
   escalateAfter: number;
+  notice: Notice;
 }
 
 /** The open alerts, at the foot of the screen. */
@@ -52,15 +59,17 @@ export class AlertsPanel {
     });
     write('alerts-more', pages > 1 ? `${say.counted(format.whole(alerts.length), format.whole(critical))} · ${say.page(page, pages)}` : '');
     write('alerts-doubt', doubtful.has('zone') ? say.doubt : doubtful.has('warehouse') ? say.doubtBuilding : '');
-    this.#announce(alerts);
+    this.#announce(alerts, now);
     return critical;
   }
 
   /** Says each alert once, to those who hear the page, however often its page comes round. */
-  #announce(alerts: OpenAlert[]): void {
+  #announce(alerts: OpenAlert[], now: number): void {
     const keys = new Set(alerts.map(keyOf));
     const fresh = alerts.filter((alert) => !this.#said.has(keyOf(alert)));
     this.#said = keys;
+    const isNews = ({ severity, raisedAt = -Infinity }: OpenAlert) => severity === 'critical' && (performance.now() > LOADING || now - raisedAt < NEWS);
+    if (fresh.some(isNews)) this.options.notice.give(place('alerts-panel'));
     if (fresh.length > 0) write('alerts-said', fresh.map(({ severity, title }) => `${this.options.say[severity]}: ${title}`).slice(0, 3).join('. '));
   }
 }

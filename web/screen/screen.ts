@@ -9,9 +9,11 @@
  * version of this page, the page loads itself anew.
  */
 import { Acknowledger } from './acknowledge.js';
+import { joinFleet } from './fleet.js';
 import { kiosk } from './kiosk.js';
 import { Link } from './link.js';
 import { offerZones } from './nearest.js';
+import { Notice } from './notice.js';
 import { Page } from './page.js';
 import { status } from './status.js';
 import { tokenOf } from './token.js';
@@ -30,6 +32,7 @@ const view = new View(zoneName, {
   format,
   acknowledge: (alert) => acknowledger.acknowledge(alert),
   escalateAfter: chosen.escalateAfter ?? Infinity,
+  notice: new Notice(chosen),
 });
 const link = new Link({
   warehouse,
@@ -60,5 +63,6 @@ show();
 setInterval(show, 1_000);
 followVersion(() => !acknowledger.busy);
 offerZones({ warehouse, zone: zoneName, token, say, isWaiting: () => link.facts.link === 'connected' && zone.updatedAt === undefined });
+joinFleet(link, { warehouse, zone: zoneName }, token, chosen.name);
 kiosk(page, () => link.now);
 link.connect();

@@ -19,6 +19,11 @@ export interface Settings {
   dim?: number;
   /** Which of the walls of a layout is shown. */
   wall?: string;
+  /** What people call this screen. */
+  name?: string;
+  /** Whether a new critical alert moves nothing, and makes no sound. */
+  still?: boolean;
+  mute?: boolean;
   /** What was not understood, for the console. */
   mistakes: string[];
 }
@@ -45,6 +50,10 @@ export function settings(search: string, languages: readonly string[]): Settings
   const escalate = read('escalate', between(1, 1440), 'a number of minutes from 1 to 1440');
   const night = read('night', hours, 'the hours of the night, like 22:00-06:00');
   const dim = read('dim', between(0.1, 1), 'a number from 0.1 to 1');
+  const name = read('name', (text) => ([...text].length <= 64 ? text.trim() : undefined), 'a name of at most 64 characters');
+  const onOff = (text: string) => (text === 'on' || text === 'off' ? text : undefined);
+  const motion = read('motion', onOff, 'on or off');
+  const sound = read('sound', onOff, 'on or off');
   const wall = query.get('wall');
   return {
     language,
@@ -57,6 +66,9 @@ export function settings(search: string, languages: readonly string[]): Settings
     ...(night && { night }),
     ...(dim && { dim }),
     ...(wall && { wall }),
+    ...(motion === 'off' && { still: true }),
+    ...(sound === 'off' && { mute: true }),
+    ...(name !== undefined && { name }),
     mistakes,
   };
 }

@@ -6,11 +6,13 @@
  *                      ─ LAYOUT ─▶ views ────┘
  */
 import { Acknowledger } from './acknowledge.js';
+import { joinFleet } from './fleet.js';
 import { historyOf } from './history.js';
 import { kiosk } from './kiosk.js';
 import { DEFAULT, readLayout, type Sight, zonesIn } from './layout.js';
 import { Link } from './link.js';
 import { zonesOf } from './nearest.js';
+import { Notice } from './notice.js';
 import { Page } from './page.js';
 import { status } from './status.js';
 import { tokenOf } from './token.js';
@@ -40,6 +42,7 @@ const view = new WallView({
   format,
   acknowledge: (alert) => acknowledger.acknowledge(alert),
   escalateAfter: chosen.escalateAfter ?? Infinity,
+  notice: new Notice(chosen),
   staleAfter: ({ usualInterval }) => chosen.staleAfter ?? usualInterval.staleAfter(Number(staleAfter)),
 });
 
@@ -135,5 +138,6 @@ setInterval(show, 1_000);
 setInterval(findZones, ASK_ZONES);
 setInterval(askHistory, ASK_HISTORY);
 followVersion(() => !acknowledger.busy);
+joinFleet(link, { warehouse: warehouseName, wall: chosen.wall ?? '' }, token, chosen.name);
 kiosk(page, () => link.now);
 link.connect();

@@ -9,6 +9,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
 	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
+	"github.com/zonecast/zonecast/backend/internal/walls"
 )
 
 // openGuard opens what decides who may do what.
@@ -38,6 +39,7 @@ func (s *server) newRevocations(store revocation.Store) *revocation.Service {
 // answer answers the questions of other instances.
 func (s *server) answer(connections *connadmin.Handler) cluster.Answerer {
 	ended := &closures.Handler{Ring: s.closures, Sessions: s.hub.Sessions, Next: connections.Answer}
+	screens := &walls.Handler{Registry: s.walls, Sessions: s.hub.Sessions, Next: ended.Answer}
 	return func(ctx context.Context, q cluster.Question) (any, error) {
 		if q.Kind == revocation.Kind {
 			return s.revocations.Answer(ctx, q)
@@ -45,6 +47,6 @@ func (s *server) answer(connections *connadmin.Handler) cluster.Answerer {
 		if q.Kind == rebalance.Kind {
 			return s.balancer.Start(), nil
 		}
-		return ended.Answer(ctx, q)
+		return screens.Answer(ctx, q)
 	}
 }

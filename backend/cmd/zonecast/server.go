@@ -47,6 +47,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/transport/poll"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
+	"github.com/zonecast/zonecast/backend/internal/walls"
 	"github.com/zonecast/zonecast/web/assets"
 	"github.com/zonecast/zonecast/web/dashboard"
 	"github.com/zonecast/zonecast/web/screen"
@@ -80,6 +81,7 @@ type server struct {
 	gate      *transport.Gate
 	ui        *dashboard.Dashboard
 	closures  *closures.Ring
+	walls     *walls.Registry
 	incidents *incidents.Log
 	watcher   *incidents.Watcher
 	started   time.Time
@@ -105,6 +107,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	level := new(slog.LevelVar)
 	s := &server{config: c, log: newLog(c, level), reloading: reloading{level: level}, metrics: metrics.New(version), started: time.Now(), hangup: catchHangup()}
 	s.closures = closures.NewRing(c.NodeName, s.onRefused)
+	s.walls = walls.NewRegistry()
 	var err error
 	if err = s.openAudit(); err != nil {
 		return nil, err
@@ -225,7 +228,8 @@ func (s *server) routes() http.Handler {
 	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
 		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Rebalance: rebalance.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard,
 		Operators: s.operators, Log: s.log, Limits: s.gate, MaxFrameBytes: s.config.MaxFrameBytes,
-		RoomsForOperators: s.config.HealthRooms == config.Operators, Pins: s.pins(), Zones: s.broker.Zones, AlertLog: s.alerts})
+		RoomsForOperators: s.config.HealthRooms == config.Operators, Pins: s.pins(), Zones: s.broker.Zones, AlertLog: s.alerts,
+		Screens: s.screens()})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
@@ -238,6 +242,7 @@ func (s *server) routes() http.Handler {
 	s.addRebalanceForm(routes)
 	s.addDismissForm(routes)
 	s.addClientForms(routes)
+	s.addScreenForm(routes)
 	s.addEventExport(routes)
 	sources := s.sources()
 	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(sources.Audit(s.listAudit, s.log)))

@@ -73,6 +73,8 @@ type Options struct {
 	Zones func(ctx context.Context, warehouse string) ([]string, error)
 	// AlertLog has what became of alerts.
 	AlertLog *alertlog.Log
+	// Screens are the wall screens.
+	Screens Screens
 	// Pins are the names of who may acknowledge alerts by a PIN.
 	Pins map[string]string
 }
@@ -103,6 +105,7 @@ func AddRoutes(routes *access.Table, o Options) {
 	}
 	a.addAlertRoutes(routes)
 	a.addZoneRoutes(routes)
+	a.addScreenRoutes(routes)
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)

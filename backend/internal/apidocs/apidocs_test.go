@@ -105,6 +105,9 @@ func TestAsyncAPIHasEachErrorCodeWithItsStatus(t *testing.T) {
 
 func TestAsyncAPIHasEachFrame(t *testing.T) {
 	want := append(slices.DeleteFunc(constants(t, "Event"), func(e string) bool { return !wire.IsReserved(e) }), "published")
+	for i, event := range want {
+		want[i] = strings.TrimPrefix(event, "@") // which no name in AsyncAPI may have
+	}
 	slices.Sort(want)
 	d := read(t)
 	var sent []string
@@ -215,7 +218,7 @@ func TestGoldenFramesAreValidByAsyncAPI(t *testing.T) {
 		if !wire.IsReserved(name) {
 			name = "published"
 		}
-		if err := schema(name).Validate(value); err != nil {
+		if err := schema(strings.TrimPrefix(name, "@")).Validate(value); err != nil {
 			t.Errorf("%s: %v", frame.Name, err)
 		}
 	}

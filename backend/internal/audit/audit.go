@@ -36,6 +36,7 @@ const (
 	Rebalance      = "rebalance"
 	Acknowledge    = "acknowledge" // an alert
 	ClearAlert     = "clear_alert"
+	Screen         = "screen"  // what is wanted of a wall screen
 	Dismiss        = "dismiss" // an instance that is gone
 	Reload         = "reload"  // of a file that settings name
 	Login          = "login"   // of an operator
