@@ -100,6 +100,7 @@ type clientsView struct {
 	now     time.Time
 	problem string
 	done    string // what was done a moment ago
+	none    string // what is said of an empty list; empty for what fits any
 }
 
 func (d *Dashboard) addPages() {
@@ -118,6 +119,7 @@ func (d *Dashboard) addPages() {
 	}
 	d.addClosed()
 	d.addLog()
+	d.addRooms()
 }
 
 // write writes a page.

@@ -17,6 +17,8 @@ type Sources struct {
 	Closed func(context.Context, ClosedQuery) (ClosedPage, error)
 	// Events returns a page of what happened to the system.
 	Events func(context.Context, EventQuery) (EventPage, error)
+	// Room returns how a warehouse or a zone stands. It needs Clients.
+	Room func(context.Context, Room) (RoomState, error)
 }
 
 // A FanOut says which instances an answer is of.

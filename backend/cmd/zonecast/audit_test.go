@@ -57,7 +57,7 @@ func TestEveryChangeByAnOperatorIsRecorded(t *testing.T) {
 		"POST /api/v1/revocations": audit.Revoke, "DELETE /api/v1/revocations/:id": audit.Lift,
 		"DELETE /api/v1/warehouses/:warehouse": audit.DeleteRoom, "DELETE /api/v1/warehouses/:warehouse/zones/:zone": audit.DeleteRoom,
 		"POST /api/v1/rebalance": audit.Rebalance, "POST /ui/rebalance": audit.Rebalance, "POST /ui/dismiss": audit.Dismiss,
-		"POST /ui/disconnect": audit.Disconnect,
+		"POST /ui/disconnect": audit.Disconnect, "POST /ui/test": audit.SendTest, "POST /ui/retained": audit.DeleteRetained,
 	}
 	for _, r := range s.access.Routes() {
 		rule, _ := s.access.Rule(r.Method, r.Path)

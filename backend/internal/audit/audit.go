@@ -37,6 +37,7 @@ const (
 	Acknowledge    = "acknowledge" // an alert
 	ClearAlert     = "clear_alert"
 	Dismiss        = "dismiss" // an instance that is gone
+	SendTest       = "test"    // to the clients of a room
 	Reload         = "reload"  // of a file that settings name
 	Login          = "login"   // of an operator
 	Logout         = "logout"
