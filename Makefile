@@ -118,8 +118,13 @@ simulate: ## Simulate clusters under faults, each decided by a seed (SEEDS=10000
 	cd backend && go test -count 1 -timeout 60m ./internal/sim -run TestSeeds -first $(or $(FIRST),1) -seeds $(SEEDS)
 
 .PHONY: rolling
-rolling: build deps ## Restart three instances under 3,000 clients of all transports and 500 publishes/s; print what was lost, and for how long
-	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 10m -v -run TestPromiseRollingRestart ./e2e -full
+rolling: build deps ## Restart and kill instances under thousands of clients, take Redis away for 20 s; print what was lost, and for how long
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 10m -v -run "TestPromise(RollingRestart|ClientsOfAKilled|WhatIsRefused)" ./e2e -full
+
+.PHONY: upgrade
+upgrade: build deps ## Roll the program of an earlier commit into this one under load, and back (FROM=v1.0.0)
+	bash deploy/build-at.sh $(FROM) bin/previous
+	cd backend && ZONECAST_BIN=$(CURDIR)/bin/zonecast go test -count 1 -timeout 10m -v -run TestPromiseRollingRestart ./e2e -previous $(CURDIR)/bin/previous
 
 .PHONY: test-client
 test-client: build web/client/node_modules web/client/test/node-versions/node_modules ## Check types, size, package and behaviour of the TypeScript client

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -287,7 +288,8 @@ func postThrough(ctx context.Context, through *http.Client, base, zone, key, bod
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return wire.Offset{}, &refusal{response.StatusCode, response.Header.Get("Retry-After")}
+		said, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+		return wire.Offset{}, &refusal{response.StatusCode, response.Header.Get("Retry-After"), string(said)}
 	}
 	var position wire.Position
 	if err := json.NewDecoder(response.Body).Decode(&position); err != nil {
@@ -308,6 +310,7 @@ func send(t *testing.T, base, zone, body string) wire.Offset {
 type refusal struct {
 	status     int
 	retryAfter string
+	body       string
 }
 
 func (r *refusal) Error() string { return "answered " + strconv.Itoa(r.status) }

@@ -328,7 +328,7 @@ func (v roomView) recentText() string {
 			n++
 		}
 	}
-	if _, newest := number(v.Offset); n == len(v.Messages) && uint64(n) < newest { // the list ends before the minute
+	if _, newest := number(v.Offset); n > 0 && n == len(v.Messages) && uint64(n) < newest { // the list ends before the minute
 		return plural(n, "message") + " or more"
 	}
 	return plural(n, "message")

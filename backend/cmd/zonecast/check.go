@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/zonecast/zonecast/backend/internal/config"
@@ -17,11 +21,19 @@ type checkCommand struct {
 	Connect bool `help:"Connect to Redis as well."`
 }
 
-// checkNamed finds what is wrong with what the settings name: files of keys, the URL of Redis and its
-// certificates.
+// checkNamed finds what is wrong with what the settings name: addresses, files of keys, the audit log,
+// the URL of Redis and its certificates.
 func (c *checkCommand) checkNamed() error {
 	options := c.AuthOptions()
-	err := options.CheckFiles()
+	err := errors.Join(options.CheckFiles(), checkListen(c.Listen, "--listen"))
+	if c.AdminListen != "" {
+		err = errors.Join(err, checkListen(c.AdminListen, "--admin-listen"))
+	}
+	if name := c.AuditFile(); name != "" {
+		if wrong := tryAppend(name); wrong != nil {
+			err = errors.Join(err, fmt.Errorf("AUDIT_LOG: %w: name a file that can be written", wrong))
+		}
+	}
 	if c.RedisURL != "" {
 		o := redisOptions(&c.Config, nil)
 		if o.CertFile == "" || o.KeyFile == "" {
@@ -32,6 +44,33 @@ func (c *checkCommand) checkNamed() error {
 		}
 	}
 	return err
+}
+
+// tryAppend returns what forbids to append to a file, which it leaves as it is; it need not be there yet.
+// That it has no folder, or is one, Config.Check reports.
+func tryAppend(name string) error {
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		if err = tryCreate(filepath.Dir(name)); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	case err != nil:
+		return err
+	}
+	return f.Close()
+}
+
+// tryCreate returns what forbids to make a file in a folder.
+func tryCreate(folder string) error {
+	f, err := os.CreateTemp(folder, ".zonecast-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // Run is called by kong.

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -29,6 +31,36 @@ func listenOn(list, flag string) (all []net.Listener, err error) {
 		all = append(all, opened...)
 	}
 	return all, nil
+}
+
+// checkListen finds addresses that can't be listened on. One that is taken is no mistake: the server
+// whose settings are checked may be running.
+func checkListen(list, flag string) (err error) {
+	addresses, wrong := config.Addresses(list)
+	if wrong != nil {
+		return nil // which Config.Check reports
+	}
+	for _, a := range addresses {
+		cannot := tryListen(a)
+		if cannot != nil && !errors.Is(cannot, syscall.EADDRINUSE) {
+			err = errors.Join(err, fmt.Errorf("cannot listen on %s: %w: choose another address with %s", a, cannot, flag))
+		}
+	}
+	return err
+}
+
+func tryListen(a config.Address) error {
+	switch a.Network {
+	case "unix": // its socket would take the place of the server's
+		return tryCreate(filepath.Dir(a.Text))
+	case "tcp":
+		l, err := net.Listen("tcp", a.Text)
+		if err != nil {
+			return err
+		}
+		return l.Close()
+	}
+	return nil
 }
 
 func open(a config.Address) ([]net.Listener, error) {

@@ -102,9 +102,12 @@ func (p *program) check(command *kong.Context) error {
 // A startError is why the program could not start as it was told.
 type startError struct{ error }
 
-// complain writes each mistake on a line of its own.
+// complain writes each mistake on a line of its own. Where the system denies something, it does not
+// say to whom.
 func complain(w io.Writer, err error, code int) int {
+	denied := syscall.EACCES.Error()
 	for line := range strings.Lines(err.Error()) {
+		line = strings.Replace(line, denied, fmt.Sprintf("%s to user %d, as whom zonecast runs", denied, os.Getuid()), 1)
 		fmt.Fprintln(w, "zonecast:", strings.TrimSpace(line))
 	}
 	return code

@@ -33,7 +33,7 @@ type wrongSetting struct {
 // has no such content.
 var wrongTexts = map[string][]wrongSetting{
 	"ACKNOWLEDGE_PINS":            {{give: "ann"}, {give: "ann:1"}},
-	"ADMIN_LISTEN":                {{give: "4001"}, {give: "127.0.0.1:3001"}, {give: "0.0.0.0:4001"}},
+	"ADMIN_LISTEN":                {{give: "4001"}, {give: "127.0.0.1:3001"}, {give: "0.0.0.0:4001"}, {give: "127.0.0.1:-1"}},
 	"ALLOWED_HOSTS":               {{give: "https://push.example/"}},
 	"ALLOWED_ORIGINS":             {{give: "wall.example"}},
 	"AUDIT_LOG":                   {{give: "FILE/log"}},
@@ -47,7 +47,7 @@ var wrongTexts = map[string][]wrongSetting{
 	"BASE_PATH":                   {{give: "push"}},
 	"CLUSTER_SECRET":              {{give: "short", with: []string{"REDIS_URL=redis://127.0.0.1:1"}}},
 	"HEALTH_ROOMS":                {{give: "nobody"}},
-	"LISTEN":                      {{give: "3001"}, {give: "0.0.0.0:3001"}, {give: "unix:here"}},
+	"LISTEN":                      {{give: "3001"}, {give: "0.0.0.0:3001"}, {give: "unix:here"}, {give: "127.0.0.1:65536"}},
 	"LOG_FORMAT":                  {{give: "xml"}},
 	"LOG_LEVEL":                   {{give: "loud"}},
 	"NODE_NAME":                   {{give: strings.Repeat("n", 65)}},

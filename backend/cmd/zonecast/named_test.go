@@ -30,6 +30,8 @@ func TestCheckFindsWhatIsWrongInWhatSettingsName(t *testing.T) {
 		{"--redis-url=rediss://127.0.0.1:1 --redis-ca-file=" + damaged, damaged + " holds no certificate in PEM form"},
 		{"--redis-url=rediss://127.0.0.1:1 --redis-cert-file=" + damaged + " --redis-key-file=" + damaged, "REDIS_CERT_FILE, REDIS_KEY_FILE: "},
 		{"--audit-log=" + folder, "AUDIT_LOG " + folder + " is no regular file"},
+		{"--listen=192.0.2.1:3001 --allow-anonymous", "cannot listen on 192.0.2.1:3001"},
+		{"--listen=unix:" + missing + "/socket", "cannot listen on unix:" + missing + "/socket"},
 		{"--tls-cert-file=" + damaged + " --tls-key-file=" + damaged, "TLS_CERT_FILE"},
 	} {
 		var stdout, stderr bytes.Buffer

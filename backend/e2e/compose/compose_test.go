@@ -36,7 +36,7 @@ const (
 	version     = "9.8.7-test"
 	subscribers = 12
 	// maxImage is the most bytes that the image may have: it is the program, and 0.2 MB of certificates.
-	maxImage = 29_000_000
+	maxImage = 31_000_000
 )
 
 // A project is the compose file, brought up for one test.
@@ -163,8 +163,12 @@ func TestComposeOutlastsARestartAndAKill(t *testing.T) {
 		}
 	}
 	for _, service := range strings.Fields(p.compose("ps", "--services")) {
-		if got := p.inspect(service, "{{.State.Health.Status}}"); got != "healthy" {
-			t.Errorf("%s is %s", service, got)
+		want := "healthy"
+		if service == "nginx-exporter" { // whose image has nothing to ask with
+			want = "running"
+		}
+		if got := p.inspect(service, "{{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}"); got != want {
+			t.Errorf("%s is %s, want %s", service, got, want)
 		}
 	}
 	testkit.Succeeds(t, "Prometheus scrapes three instances", func() error { return scraped(prometheus, 3) })

@@ -47,8 +47,12 @@ func Addresses(list string) (all []Address, err error) {
 			}
 		default:
 			a = Address{"tcp", strings.TrimSpace(text)}
-			if _, _, err := net.SplitHostPort(a.Text); err != nil {
+			_, port, err := net.SplitHostPort(a.Text)
+			if err != nil {
 				return nil, fmt.Errorf("%q is not host:port: write for example 127.0.0.1:3001", text)
+			}
+			if _, err := net.LookupPort("tcp", port); err != nil {
+				return nil, fmt.Errorf("%q has no port from 0 to 65535: write for example 127.0.0.1:3001", text)
 			}
 		}
 		all = append(all, a)

@@ -192,7 +192,7 @@ func TestInstancesWaitForTheirRedis(t *testing.T) {
 // The file for engines before 25 takes away what they don't know, from every service.
 func TestOldEnginesAreGivenWhatTheyKnow(t *testing.T) {
 	for name, service := range loadFiles(t, []string{"docker-compose.yml", "deploy/docker-compose.engine-20.yml"}, nil, "*").Services {
-		if service.HealthCheck.StartInterval != nil {
+		if service.HealthCheck != nil && service.HealthCheck.StartInterval != nil {
 			t.Errorf("%s has a start_interval", name)
 		}
 	}

@@ -5,11 +5,11 @@ afterEach(() => void vi.restoreAllMocks());
 
 test.each([
   { attempt: 1, want: 1000 },
-  { attempt: 2, want: 1500 },
-  { attempt: 6, want: 1500 },
-  { attempt: 7, want: 4000 },
-  { attempt: 9, want: 16_000 },
-  { attempt: 10, want: 30_000 },
+  { attempt: 2, want: 1250 },
+  { attempt: 7, want: 1250 },
+  { attempt: 8, want: 4000 },
+  { attempt: 10, want: 16_000 },
+  { attempt: 11, want: 30_000 },
   { attempt: 10_000, want: 30_000 },
 ])('the ceiling before attempt $attempt is $want ms', ({ attempt, want }) => {
   vi.spyOn(Math, 'random').mockReturnValue(1);
