@@ -139,7 +139,7 @@ test('an admin opens a zone, sends a test that its clients get, and removes what
   await assertText(page, '#room', /zone-e/);
   await assertFits(page);
   await closeCalm(page);
-  const lost = await openPage(browser, `${instances[0].url}/ui/warehouses/warehouse-1/zones/zone-x`, { javaScriptEnabled: false });
+  const lost = await openPage(browser, `${instances[0].url}/ui/warehouses/warehouse-1/zones/zone-x`);
   await assertText(lost, '#room', /Nobody is connected to it.*zone-e/);
   await picture(lost, 'room-unknown');
   await assertFits(lost);
