@@ -100,6 +100,7 @@ type clientsView struct {
 	now     time.Time
 	problem string
 	done    string // what was done a moment ago
+	none    string // what is said of an empty list; empty for what fits any
 }
 
 func (d *Dashboard) addPages() {
@@ -119,6 +120,7 @@ func (d *Dashboard) addPages() {
 	d.addClosed()
 	d.addLog()
 	d.addScreens()
+	d.addRooms()
 }
 
 // write writes a page.

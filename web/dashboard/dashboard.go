@@ -17,6 +17,7 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,6 +85,19 @@ type Viewer struct {
 	// Limited says that only rooms of Warehouses are shown.
 	Limited    bool
 	Warehouses []string
+	// SendsToAll and SendsTo say to which warehouses tests may be sent, and where retained events may
+	// be removed.
+	SendsToAll bool
+	SendsTo    []string
+}
+
+// mayView and maySend report what the viewer may do with the rooms of a warehouse.
+func (v Viewer) mayView(warehouse string) bool {
+	return !v.Limited || slices.Contains(v.Warehouses, warehouse)
+}
+
+func (v Viewer) maySend(warehouse string) bool {
+	return v.SendsToAll || slices.Contains(v.SendsTo, warehouse)
 }
 
 // A Dashboard serves everything under [Prefix]. [Dashboard.Run] must run for its figures to live.

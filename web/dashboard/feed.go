@@ -49,7 +49,7 @@ type feeds struct {
 func (d *Dashboard) feedKey(r *http.Request) string {
 	v := d.opts.Viewer(r)
 	return strings.Join([]string{base.Of(r.Context()), example.Origin(r), r.URL.Path, r.URL.RawQuery,
-		fmt.Sprintf("%t %t %t %t %q", v.CanDismiss, v.CanRebalance, v.CanDisconnect, v.Limited, v.Warehouses)}, "\x00")
+		fmt.Sprintf("%t %t %t %t %q %t %q", v.CanDismiss, v.CanRebalance, v.CanDisconnect, v.Limited, v.Warehouses, v.SendsToAll, v.SendsTo)}, "\x00")
 }
 
 // watch returns the feed of a key, which begins with the first who watches it; nil once the dashboard

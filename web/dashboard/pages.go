@@ -29,6 +29,7 @@ func (d *Dashboard) viewOf(f *figures, r *http.Request) view {
 		figures:     f.shownTo(viewer),
 		viewer:      viewer,
 		pages:       d.opts.pages(),
+		roomPages:   d.opts.Room != nil,
 		filter:      strings.ToValidUTF8(filter, ""),
 		busiest:     r.URL.Query().Get("sort") == "connections",
 		page:        number,
@@ -43,7 +44,7 @@ func (f *figures) shownTo(viewer Viewer) *figures {
 	if !viewer.Limited {
 		return f
 	}
-	hidden := func(warehouse string) bool { return !slices.Contains(viewer.Warehouses, warehouse) }
+	hidden := func(warehouse string) bool { return !viewer.mayView(warehouse) }
 	hiddenZone := func(z Zone) bool { return hidden(z.Warehouse) }
 	part := *f
 	part.Warehouses = slices.DeleteFunc(slices.Clone(f.Warehouses), func(w Warehouse) bool { return hidden(w.Name) })

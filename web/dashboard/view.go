@@ -27,7 +27,9 @@ type view struct {
 	*figures
 	viewer Viewer
 	pages  []pageLink
-	filter string
+	// roomPages says that warehouses and zones have pages of their own.
+	roomPages bool
+	filter    string
 	// busiest sorts the zones by their connections; rank is the order that a stream began with.
 	busiest bool
 	rank    map[Zone]int
@@ -241,10 +243,8 @@ func (r roomRow) filterAddress() string {
 	return Prefix + "?filter=" + url.QueryEscape(warehouseWord+r.Warehouse)
 }
 
-// clientsAddress lists who is in the zone.
-func (r roomRow) clientsAddress() string {
-	return withQuery(ClientsPath, url.Values{"warehouse": {r.Warehouse}, "zone": {r.Zone}})
-}
+// room is what the row is of.
+func (r roomRow) room() Room { return Room{Warehouse: r.Warehouse, Zone: r.Zone} }
 
 // listsClients reports whether there is a page of the clients.
 func (v view) listsClients() bool {

@@ -106,6 +106,47 @@ test('without JavaScript the same can be done', async () => {
   await closeCalm(page);
 });
 
+test('an admin opens a zone, sends a test that its clients get, and removes what is retained', async () => {
+  const client = await connect(instances[1], 'screen-1', 'zone-e');
+  const frames = [];
+  client.on('message', (data) => frames.push(JSON.parse(data)));
+  await instances[0].publish('warehouse-1', 'zone-e', { event: 'NOTE', data: { text: 'x'.repeat(400) }, retain: true });
+  const page = await openPage(browser, `${instances[0].url}/ui/`, { viewport: { width: 1280, height: 900 } });
+  await page.getByRole('link', { name: 'zone-e', exact: true }).click();
+  await assertText(page, '#room-title', 'zone-e in warehouse-1');
+  await assertText(page, '#link', 'live');
+  await assertText(page, '#room', /backend-1 ?0.*backend-2 ?1.*up to date/);
+  await assertText(page, '#clients tbody', /^screen-1/);
+  await picture(page, 'room');
+  await page.getByRole('link', { name: 'Send a test…' }).click();
+  await assertText(page, '#confirm', /1 client at 1 instance get it now/);
+  await assertFits(page);
+  await picture(page, 'room-test');
+  await page.getByRole('button', { name: 'Send the test to 1 client' }).click();
+  await assertText(page, '#room [role=status]', /1 of 1 instance with clients of it passed it on/);
+  assert.ok(frames.some(({ event, data }) => event === 'ALERT' && data.test === true));
+  await page.getByRole('link', { name: /^Remove NOTE/ }).click();
+  await assertFits(page);
+  await page.getByRole('button', { name: 'Remove 1 message' }).click();
+  await assertText(page, '#messages section', /ALERT/);
+  assert.equal(await page.locator('#messages section').first().getByText('NOTE').count(), 0);
+  for (const look of [{ colorScheme: 'light' }, { colorScheme: 'dark' }, { forcedColors: 'active' }]) {
+    await page.emulateMedia(look);
+    await assertFits(page);
+  }
+  await picture(page, 'room-narrow');
+  await page.goto(`${instances[0].url}/ui/warehouses/warehouse-1`);
+  await assertText(page, '#room', /zone-e/);
+  await assertFits(page);
+  await closeCalm(page);
+  const lost = await openPage(browser, `${instances[0].url}/ui/warehouses/warehouse-1/zones/zone-x`);
+  await assertText(lost, '#room', /Nobody is connected to it.*zone-e/);
+  await picture(lost, 'room-unknown');
+  await assertFits(lost);
+  lost.complaints.length = 0; // that the page is answered 404
+  await closeCalm(lost);
+});
+
 test('a frozen instance delays no page by more than a second, and is named', async () => {
   const page = await openPage(browser, `${instances[0].url}/ui/clients`);
   await assertText(page, '#link', 'live');

@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -98,5 +99,6 @@ func isLong(c echo.Context) bool {
 	case "/ws", "/sse", "/poll", "/debug/pprof/*":
 		return true
 	}
-	return c.Request().URL.Path == dashboard.Prefix+"events"
+	path := c.Request().URL.Path
+	return strings.HasPrefix(path, dashboard.Prefix) && strings.HasSuffix(path, "/events")
 }

@@ -78,9 +78,11 @@ func (s *server) renderSignIn(w http.ResponseWriter, r *http.Request, status int
 func viewer(r *http.Request) dashboard.Viewer {
 	who := operator.From(r.Context())
 	names, all := who.Warehouses(operator.Viewer)
+	sends, sendsToAll := who.Warehouses(operator.Admin)
 	return dashboard.Viewer{Name: who.Name, CanSignOut: who.HasSession(), CanRebalance: who.Require(operator.Admin) == nil,
 		CanDisconnect: who.RequireAnywhere(operator.Operator) == nil,
-		CanDismiss:    who.Require(operator.Operator) == nil, Limited: !all, Warehouses: names}
+		CanDismiss:    who.Require(operator.Operator) == nil, Limited: !all, Warehouses: names,
+		SendsToAll: sendsToAll, SendsTo: sends}
 }
 
 // mayView reports whether who sends the request may see the rooms of a warehouse.

@@ -166,7 +166,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
-	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Log: s.log}
+	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Standing: s.hub.Standing, Log: s.log}
 	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.Get().Counts) }, s.answer(connections))
 	limits := brokerLimits(s.config)
 	if s.target == nil {
@@ -243,6 +243,7 @@ func (s *server) routes() http.Handler {
 	s.addDismissForm(routes)
 	s.addClientForms(routes)
 	s.addScreenForm(routes)
+	s.addRoomForms(routes)
 	s.addEventExport(routes)
 	sources := s.sources()
 	read(access.Admin, dashboard.AuditPath, echo.WrapHandler(sources.Audit(s.listAudit, s.log)))

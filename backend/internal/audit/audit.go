@@ -38,6 +38,7 @@ const (
 	ClearAlert     = "clear_alert"
 	Screen         = "screen"  // what is wanted of a wall screen
 	Dismiss        = "dismiss" // an instance that is gone
+	SendTest       = "test"    // to the clients of a room
 	Reload         = "reload"  // of a file that settings name
 	Login          = "login"   // of an operator
 	Logout         = "logout"

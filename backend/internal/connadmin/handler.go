@@ -25,6 +25,8 @@ const (
 	filtered = " filtered"
 	// kindDetail asks for one connection in detail.
 	kindDetail = "connection"
+	// kindStanding asks for the members of one room.
+	kindStanding = "standing"
 )
 
 // kind is the name of a question about this selection.
@@ -44,6 +46,8 @@ type Handler struct {
 	Node string
 	// Sessions returns those that are open here, in a slice that is the caller's.
 	Sessions func() []*hub.Session
+	// Standing is [hub.Hub.Standing].
+	Standing func(wire.Room) (members int, newest wire.Offset)
 	Log      *slog.Logger
 }
 
@@ -82,6 +86,8 @@ func (h *Handler) Answer(_ context.Context, q cluster.Question) (any, error) {
 			return nil, fmt.Errorf("not readable: %w", err)
 		}
 		return h.detail(wanted), nil
+	case kindStanding:
+		return h.standing(q.Data)
 	}
 	return nil, fmt.Errorf("%q is not known to this version", q.Kind)
 }

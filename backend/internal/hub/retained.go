@@ -56,22 +56,27 @@ func (h *Hub) isExpired(f retainedFrame, now time.Time) bool {
 // RetainedIn returns what a room retains now, in the order of the offsets. Errors are those of
 // [broker.Broker.Subscribe].
 func (h *Hub) RetainedIn(ctx context.Context, name wire.Room) ([]*wire.Message, error) {
+	_, all, err := h.retainedIn(ctx, name)
+	return all, err
+}
+
+// retainedIn is RetainedIn with the offset of the newest message.
+func (h *Hub) retainedIn(ctx context.Context, name wire.Room) (newest wire.Offset, all []*wire.Message, _ error) {
 	r, err := h.acquire(ctx, name)
 	if err != nil {
-		return nil, err
+		return newest, nil, err
 	}
 	defer h.release(r)
-	var all []*wire.Message
-	_, frames := h.place(r, Join{})
+	place, frames := h.place(r, Join{})
 	for _, f := range frames {
 		frame, err := wire.DecodeServer(f.JSON)
 		if err != nil {
-			return nil, fmt.Errorf("read what is retained in %s: %w", name, err)
+			return newest, nil, fmt.Errorf("read what is retained in %s: %w", name, err)
 		}
 		m := &wire.Message{Room: name, Event: frame.Event, Offset: f.Message.Offset, Time: frame.Time, Data: frame.Data}
 		all = append(all, m)
 	}
-	return all, nil
+	return place.Offset, all, nil
 }
 
 // AlertRooms returns the rooms with members here that may have open alerts.
