@@ -13,6 +13,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/problem"
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/internal/walls"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/web/dashboard"
@@ -30,7 +31,7 @@ func (s *server) htmlErrors(screens *screen.Screens, next echo.HTTPErrorHandler)
 		}
 		p := problem.Of(err)
 		if p.Status == http.StatusInternalServerError {
-			s.log.Error("request failed", "path", c.Path(), "error", err)
+			s.log.Error("request failed", "path", c.Path(), "error", err, requestid.Attr(c))
 		}
 		p.SetHeader(c.Response().Header())
 		screens.ServeError(c.Response(), r, p.Status, p.Detail)

@@ -40,6 +40,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/internal/signin"
 	"github.com/zonecast/zonecast/backend/internal/tracing"
@@ -209,7 +210,7 @@ func (s *server) routes() http.Handler {
 	e := echo.New()
 	clients := newClientAddresses(s.config, s.log)
 	e.IPExtractor = clients.extractor()
-	e.Pre(clients.below(s.config.BasePath))
+	e.Pre(requestid.Set, clients.below(s.config.BasePath))
 	wallScreens := screen.New(screen.Options{Zones: s.zones, Unreadable: s.unreadable, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(),
 		Afford: limit.Within()})
 	e.HTTPErrorHandler = s.htmlErrors(wallScreens, api.Problem(s.log))

@@ -32,6 +32,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/problem"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/rebalance"
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -255,6 +256,7 @@ func Problem(log *slog.Logger) echo.HTTPErrorHandler {
 			return
 		}
 		p := problem.Of(err)
+		p.RequestID = requestid.Of(c)
 		switch p.Status {
 		case http.StatusNotFound:
 			if p.Detail == http.StatusText(http.StatusNotFound) { // else a handler says what there is not
@@ -263,7 +265,7 @@ func Problem(log *slog.Logger) echo.HTTPErrorHandler {
 		case http.StatusMethodNotAllowed:
 			p.Detail = "send " + strings.ReplaceAll(c.Response().Header().Get("Allow"), "OPTIONS, ", "")
 		case http.StatusInternalServerError:
-			log.Error("request failed", "path", c.Path(), "error", err)
+			log.Error("request failed", "path", c.Path(), "error", err, requestid.Attr(c))
 		}
 		p.SetHeader(c.Response().Header())
 		if err := c.Blob(p.Status, problem.ContentType, p.JSON()); err != nil {

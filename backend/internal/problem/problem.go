@@ -30,6 +30,8 @@ type Problem struct {
 	RetryAfter int64
 	// Accepted is where the event stands that was accepted all the same; nil for none.
 	Accepted *wire.Position
+	// RequestID is how the log names the request; may be empty.
+	RequestID string
 }
 
 // status is the HTTP status of each code that the protocol has; the others are 400.
@@ -69,6 +71,9 @@ func (p Problem) JSON() []byte {
 	fields := map[string]any{"title": http.StatusText(p.Status), "status": p.Status, "detail": p.Detail}
 	if p.Code != "" {
 		fields["code"] = p.Code
+	}
+	if p.RequestID != "" {
+		fields["requestId"] = p.RequestID
 	}
 	if p.Accepted != nil {
 		fields["accepted"] = p.Accepted

@@ -8,6 +8,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 )
 
 // An Admission is a request that was let in. Leave has to follow.
@@ -31,23 +32,23 @@ func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 	r := c.Request()
 	q, err := ParseQuery(r)
 	if err != nil {
-		return nil, g.Refuse(err)
+		return nil, g.Refuse(err, requestid.Attr(c))
 	}
 	who, err := g.Identify(c, &q)
 	if err != nil {
-		return nil, g.Refuse(err)
+		return nil, g.Refuse(err, requestid.Attr(c))
 	}
 	if err := q.Permit(who); err != nil {
-		return nil, g.Refuse(err)
+		return nil, g.Refuse(err, requestid.Attr(c))
 	}
 	if err := g.AllowRequest(c, who.User, 1+g.NewRooms(q)); err != nil {
-		return nil, g.Refuse(err)
+		return nil, g.Refuse(err, requestid.Attr(c))
 	}
 	a := &Admission{Query: q, Who: who, gate: g, address: Address(c), agent: r.UserAgent()}
 	if err := g.EnterUser(who.User); err != nil {
-		return nil, g.Refuse(err)
+		return nil, g.Refuse(err, requestid.Attr(c))
 	}
-	if err := g.Enter(a.address); err != nil {
+	if err := g.Enter(a.address, requestid.Attr(c)); err != nil {
 		g.LeaveUser(who.User)
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/problem"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -35,7 +36,7 @@ func (g *Gate) ServeClientFrame(via string) echo.HandlerFunc {
 			p := problem.Of(err)
 			p.SetHeader(c.Response().Header())
 			if p.Code == wire.CodeInternal {
-				g.Log.Error("frame failed", "transport", via, "error", err)
+				g.Log.Error("frame failed", "transport", via, "error", err, requestid.Attr(c))
 			}
 			return c.Blob(p.Status, echo.MIMEApplicationJSON, wire.AppendError(nil, f.ID, f.HasID, err))
 		case f.HasID:

@@ -118,19 +118,20 @@ func (g *Gate) counter(transport string) *atomic.Int64 {
 // ReadTimeout is after how long without an answer a peer is taken for dead.
 func (g *Gate) ReadTimeout() time.Duration { return g.Heartbeat + g.PongTimeout }
 
-// Enter counts a connection in, or refuses it. Without an error, Leave has to follow.
-func (g *Gate) Enter(address string) error {
+// Enter counts a connection in, or refuses it; about is for the log. Without an error, Leave has to
+// follow.
+func (g *Gate) Enter(address string, about ...any) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
 	case g.leaving:
-		return g.RefuseAs("draining", errLeaving)
+		return g.RefuseAs("draining", errLeaving, about...)
 	case g.Options.Limits.Connections > 0 && g.connections >= g.Options.Limits.Connections:
 		return g.RefuseAs(string(wire.CodeLimitReached), &wire.Error{Code: wire.CodeUnavailable, RetryAfter: retryWhenFull,
-			Message: "connection limit reached (MAX_CONNECTIONS): connect to another instance, or later"})
+			Message: "connection limit reached (MAX_CONNECTIONS): connect to another instance, or later"}, about...)
 	case !g.addresses.Enter(address):
 		return g.RefuseAs("address_limit", &wire.Error{Code: wire.CodeLimitReached, RetryAfter: retryWhenFull,
-			Message: fmt.Sprintf("connection limit of this address reached (%d): close another one first", g.addresses.Most())})
+			Message: fmt.Sprintf("connection limit of this address reached (%d): close another one first", g.addresses.Most())}, about...)
 	}
 	g.connections++
 	g.open.Add(1)
@@ -155,14 +156,14 @@ const refusedAtOnce = 100
 
 // EnterRefused counts in a connection that is to be told over itself why it is refused. The error
 // is for the answer over HTTP instead. Without one, LeaveRefused has to follow.
-func (g *Gate) EnterRefused(why error) error {
+func (g *Gate) EnterRefused(why error, about ...any) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
 	case g.leaving:
-		return g.RefuseAs("draining", errLeaving)
+		return g.RefuseAs("draining", errLeaving, about...)
 	case g.refused >= refusedAtOnce:
-		return g.Refuse(why)
+		return g.Refuse(why, about...)
 	}
 	g.refused++
 	g.open.Add(1)
@@ -197,15 +198,18 @@ func (g *Gate) LeaveUser(user string) {
 }
 
 // RefuseAs counts a connection that is refused before it is open, by reason, and returns the error.
-func (g *Gate) RefuseAs(reason string, err error) error {
+// The log has further attributes about it.
+func (g *Gate) RefuseAs(reason string, err error, about ...any) error {
 	g.Metrics.RefuseConnection(reason)
 	g.Closures.Refused(reason)
-	g.refusedLog.Info("connection refused", "reason", reason, "error", err)
+	g.refusedLog.Info("connection refused", append([]any{"reason", reason, "error", err}, about...)...)
 	return err
 }
 
 // Refuse is RefuseAs with the code of the error as the reason.
-func (g *Gate) Refuse(err error) error { return g.RefuseAs(string(wire.AsError(err).Code), err) }
+func (g *Gate) Refuse(err error, about ...any) error {
+	return g.RefuseAs(string(wire.AsError(err).Code), err, about...)
+}
 
 // RefusalCode is how a connection ends whose client was not let in.
 func RefusalCode(err error) wire.CloseCode {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -113,7 +114,7 @@ func (g *Gate) crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 		h := c.Response().Header()
 		h.Add("Vary", "Origin")
 		if err := g.CheckOrigin(c.Request()); err != nil {
-			return g.Refuse(err)
+			return g.Refuse(err, requestid.Attr(c))
 		}
 		switch origin := c.Request().Header.Get("Origin"); {
 		case slices.Contains(g.Origins(), anyOrigin):
@@ -121,7 +122,7 @@ func (g *Gate) crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 		case origin != "":
 			h.Set("Access-Control-Allow-Origin", origin)
 		}
-		h.Set("Access-Control-Expose-Headers", "Retry-After")
+		h.Set("Access-Control-Expose-Headers", "Retry-After, "+requestid.Header)
 		return next(c)
 	}
 }
@@ -131,7 +132,7 @@ func preflight(c echo.Context) error {
 	h := c.Response().Header()
 	h.Set("Allow", "GET, POST, OPTIONS")
 	h.Set("Access-Control-Allow-Methods", "GET, POST")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, Cache-Control")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID, Cache-Control, "+requestid.Header)
 	h.Set("Access-Control-Max-Age", "600")
 	return c.NoContent(http.StatusNoContent)
 }

@@ -37,15 +37,17 @@ func startAll(t *testing.T, guard auth.Options) *transporttest.Server {
 
 func startLimited(t *testing.T, guard auth.Options, limits transport.Limits) *transporttest.Server {
 	t.Helper()
-	return transporttest.Start(t, transporttest.Options{Guard: guard, Limits: limits, Transport: transport.WebSocket,
-		Routes: func(e *echo.Echo, g *transport.Gate, pool *outbox.Pool) {
-			e.GET("/ws", ws.New(ws.Options{Gate: g, Pool: pool}).Serve)
-			routes := transporttest.Routes(e)
-			g.AddRoutes(routes, "/sse", transport.SSE, sse.New(g, pool).Serve)
-			g.AddRoutes(routes, "/poll", transport.Poll, poll.New(g, pool).Serve)
-			api.AddRoutes(routes, api.Options{Monitoring: access.Public, Publisher: g.Publisher, Metrics: g.Metrics, Log: g.Log, Guard: g.Guard,
-				MaxFrameBytes: transporttest.FrameLimit})
-		}})
+	return transporttest.Start(t, transporttest.Options{Guard: guard, Limits: limits, Transport: transport.WebSocket, Routes: allRoutes})
+}
+
+// allRoutes are those of all transports, and of the API.
+func allRoutes(e *echo.Echo, g *transport.Gate, pool *outbox.Pool) {
+	e.GET("/ws", ws.New(ws.Options{Gate: g, Pool: pool}).Serve)
+	routes := transporttest.Routes(e)
+	g.AddRoutes(routes, "/sse", transport.SSE, sse.New(g, pool).Serve)
+	g.AddRoutes(routes, "/poll", transport.Poll, poll.New(g, pool).Serve)
+	api.AddRoutes(routes, api.Options{Monitoring: access.Public, Publisher: g.Publisher, Metrics: g.Metrics, Log: g.Log, Guard: g.Guard,
+		MaxFrameBytes: transporttest.FrameLimit})
 }
 
 // A result is what became of someone who came with a token: the error's code and message, the rooms that

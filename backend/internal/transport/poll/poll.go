@@ -21,6 +21,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -50,7 +51,7 @@ func (h *Handler) Serve(c echo.Context) error {
 	defer visit.Leave()
 	wait, err := waitOf(c.Request())
 	if err != nil {
-		return h.gate.Refuse(err)
+		return h.gate.Refuse(err, requestid.Attr(c))
 	}
 	a, err := h.collect(c, visit, wait)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/chance"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/problem"
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -38,11 +39,12 @@ type refusal struct {
 	body        []byte
 }
 
-func refusalOf(r *http.Request, err error) refusal {
-	if e := wire.AsError(err); passes(e) && strings.Contains(r.Header.Get("Accept"), contentType) {
+func refusalOf(c echo.Context, err error) refusal {
+	if e := wire.AsError(err); passes(e) && strings.Contains(c.Request().Header.Get("Accept"), contentType) {
 		return refusal{http.StatusOK, contentType, comeBack(*e)}
 	}
 	p := problem.Of(err)
+	p.RequestID = requestid.Of(c)
 	return refusal{p.Status, problem.ContentType, p.JSON()}
 }
 
@@ -70,18 +72,18 @@ func reconnectTime() time.Duration { return 2*time.Second + chance.N(2*time.Seco
 
 // refuse answers a request whose stream has not begun.
 func (h *Handler) refuse(c echo.Context, err error) error {
-	answer := refusalOf(c.Request(), err)
+	answer := refusalOf(c, err)
 	if answer.status != http.StatusOK {
 		return err
 	}
-	h.logInternal(err)
+	h.logInternal(c, err)
 	setHeader(c.Response().Header())
 	return c.Blob(answer.status, answer.contentType, answer.body)
 }
 
 // refuse answers over a connection that was taken over, and ends it.
 func (s *stream) refuse(c echo.Context, err error) {
-	answer, header := refusalOf(c.Request(), err), c.Response().Header()
+	answer, header := refusalOf(c, err), c.Response().Header()
 	c.Response().Status, c.Response().Committed = answer.status, true // for those who count
 	header.Del("Transfer-Encoding")
 	header.Set("Content-Type", answer.contentType)
@@ -93,8 +95,8 @@ func (s *stream) refuse(c echo.Context, err error) {
 	s.Queue.Hangup(wire.CloseRestart)
 }
 
-func (h *Handler) logInternal(err error) {
+func (h *Handler) logInternal(c echo.Context, err error) {
 	if wire.AsError(err).Code == wire.CodeInternal {
-		h.gate.Log.Error("stream failed", "error", err)
+		h.gate.Log.Error("stream failed", "error", err, requestid.Attr(c))
 	}
 }

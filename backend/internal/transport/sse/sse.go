@@ -84,7 +84,7 @@ func (h *Handler) takeOver(c echo.Context, visit *transport.Admission) error {
 	case announced || queue.Stats().Bytes > 0:
 		queue.Close(wire.CloseRestart, "the rooms could not be joined: reconnect")
 	default:
-		h.logInternal(err)
+		h.logInternal(c, err)
 		s.refuse(c, err)
 	}
 	return nil

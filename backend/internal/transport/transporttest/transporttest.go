@@ -31,6 +31,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -114,6 +115,7 @@ func Start(t testing.TB, o Options) *Server {
 		Proxies: o.Proxies})
 	e := echo.New()
 	e.HTTPErrorHandler = api.Problem(log)
+	e.Pre(requestid.Set)
 	o.Routes(e, s.Gate, pool)
 	s.Handler = e
 	web := httptest.NewUnstartedServer(e)

@@ -26,6 +26,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/backend/wsframe"
@@ -80,18 +81,18 @@ func New(o Options) *Handler {
 func (h *Handler) Serve(c echo.Context) error {
 	r := c.Request()
 	if err := h.CheckOrigin(r); err != nil {
-		return h.Refuse(err)
+		return h.Refuse(err, requestid.Attr(c))
 	}
 	query, err := transport.ParseQuery(r)
 	if err != nil {
-		return h.Refuse(err)
+		return h.Refuse(err, requestid.Attr(c))
 	}
 	if err := checkHandshake(c); err != nil {
-		return h.RefuseAs(string(wire.CodeBadFrame), err)
+		return h.RefuseAs(string(wire.CodeBadFrame), err, requestid.Attr(c))
 	}
 	who, refused := h.who(c, &query)
 	address := transport.Address(c)
-	leave, err := h.enter(address, who, refused)
+	leave, err := h.enter(address, who, refused, requestid.Attr(c))
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (h *Handler) Serve(c echo.Context) error {
 	if wrapped.in.deflate {
 		wrapped.in.allow = cl.allowCompressed
 	}
-	answer := http.Header{}
+	answer := http.Header{requestid.Header: {requestid.Of(c)}}
 	if p := subprotocol(r); p != "" {
 		answer.Set("Sec-Websocket-Protocol", p)
 	}
@@ -163,11 +164,11 @@ func (h *Handler) who(c echo.Context, query *transport.Query) (who *auth.Identit
 
 // enter counts the connection in: among those that are open, or among the few that are told why
 // they are refused. Without an error, leave has to follow.
-func (h *Handler) enter(address string, who *auth.Identity, refused error) (leave func(), err error) {
+func (h *Handler) enter(address string, who *auth.Identity, refused error, about ...any) (leave func(), err error) {
 	if refused != nil {
-		return h.LeaveRefused, h.EnterRefused(refused)
+		return h.LeaveRefused, h.EnterRefused(refused, about...)
 	}
-	if err := h.Enter(address); err != nil {
+	if err := h.Enter(address, about...); err != nil {
 		h.LeaveUser(who.User)
 		return nil, err
 	}
