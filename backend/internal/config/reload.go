@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -88,8 +89,14 @@ func (c *Config) merge(read *Config) (_ *Config, changed, restart []Change) {
 
 // shown is a value as it may be logged.
 func shown(value any) any {
-	if text, ok := value.(string); ok {
-		return logging.URL(text)
+	switch v := value.(type) {
+	case string:
+		return logging.URL(v)
+	case *time.Duration:
+		if v == nil {
+			return "its default"
+		}
+		return *v
 	}
 	return value
 }

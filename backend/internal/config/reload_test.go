@@ -81,6 +81,8 @@ func change(t *testing.T, target reflect.Value) {
 		*v = !*v
 	case *time.Duration:
 		*v += time.Second
+	case **time.Duration:
+		*v = new(time.Second)
 	default:
 		t.Fatalf("%T: tell this test how to change it", v)
 	}
