@@ -189,7 +189,7 @@ func TestWhatInstancesSeeIsRecordedOnce(t *testing.T) {
 		look()
 		time.Sleep(10 * time.Second)
 		status = cluster.Status{}
-		view = cluster.View{Nodes: append(nodes, cluster.Node{ID: "d", Name: "three", State: cluster.Ready})} // three is back, old was dismissed
+		view = cluster.View{Nodes: append(nodes, cluster.Node{ID: "0", Name: "three", State: cluster.Ready})} // three is back, old was dismissed
 		look()
 		time.Sleep(2 * time.Second)
 		page, err := l.Read(t.Context(), Query{Limit: 100})

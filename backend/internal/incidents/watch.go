@@ -63,7 +63,7 @@ func (w *Watcher) lookAtOthers(view cluster.View, now time.Time) {
 	}
 	before := w.gone
 	w.gone = gone
-	if before == nil || !w.speaks(view) {
+	if before == nil || !w.speaks(view, before) {
 		return
 	}
 	for id, g := range gone {
@@ -88,10 +88,15 @@ func (w *Watcher) lookAtOthers(view cluster.View, now time.Time) {
 	}
 }
 
-// speaks reports whether this instance records for all.
-func (w *Watcher) speaks(view cluster.View) bool {
+// speaks reports whether this instance records for all. One that was gone at the last look does not
+// know what it missed.
+func (w *Watcher) speaks(view cluster.View, before map[string]cluster.Gone) bool {
+	missed := map[string]bool{}
+	for _, g := range before {
+		missed[g.Name] = true
+	}
 	for _, n := range view.Nodes {
-		if n.State != cluster.Draining && n.ID < w.Self {
+		if n.State != cluster.Draining && n.ID < w.Self && !missed[n.Name] {
 			return false
 		}
 	}
