@@ -30,20 +30,24 @@ var deaf = []struct {
 	history int // events of 32,000 bytes in the room before
 	request func(address string) string
 	stream  bool // events are published until the server ends the connections
+	retain  bool // those of the room before, each under a name of its own
 }{
 	{"WebSocket", 0, func(address string) string {
 		return "GET /ws?warehouse=warehouse-1&zone=deaf HTTP/1.1\r\nHost: " + address + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-	}, true},
+	}, true, false},
 	{"SSE", 0, func(address string) string {
 		return "GET /sse?warehouse=warehouse-1&zone=deaf HTTP/1.1\r\nHost: " + address + "\r\n\r\n"
-	}, true},
+	}, true, false},
 	{"long poll", 30, func(address string) string {
 		return strings.Repeat("GET /poll?room=zone:warehouse-1:deaf&cursor=CURSOR HTTP/1.1\r\nHost: "+address+"\r\n\r\n", 1000)
-	}, false},
+	}, false, false},
+	{"long poll of retained events", 30, func(address string) string {
+		return strings.Repeat("GET /poll?room=zone:warehouse-1:deaf HTTP/1.1\r\nHost: "+address+"\r\n\r\n", 1000)
+	}, false, true},
 	{"plain HTTP", 0, func(address string) string {
 		return strings.Repeat("GET /assets/plex-latin.woff2 HTTP/1.1\r\nHost: "+address+"\r\n\r\n", 10_000)
-	}, false},
+	}, false, false},
 }
 
 // Clients that never read cost 512 KiB each at most, that of the kernel included, and nothing is
@@ -65,8 +69,12 @@ func TestPromiseClientsThatNeverReadCostLittleAndLeaveNothing(t *testing.T) {
 			i := alone(t, map[string]string{"HISTORY_MESSAGES": "100"}).Instances[0]
 			event := fmt.Sprintf(`{"event":"E","data":%q}`, strings.Repeat("x", 32_000))
 			at := send(t, i.URL, "deaf", event)
-			for range d.history {
-				send(t, i.URL, "deaf", event)
+			for n := range d.history {
+				before := event
+				if d.retain {
+					before = strings.Replace(event, `"E"`, fmt.Sprintf(`"E%d","retain":true`, n), 1)
+				}
+				send(t, i.URL, "deaf", before)
 			}
 			request := strings.ReplaceAll(d.request(i.Address), "CURSOR", begin(t, at, "deaf").cursor.String())
 			before := processMemory(t, i)

@@ -237,17 +237,18 @@ async function bundleReact() {
   });
 }
 
-for (const [what, locations] of [
-  ['a proxy that lets everything through', () => open()],
-  ['a proxy that refuses WebSocket upgrades', () => [location('/', ''), 'location /ws { return 403; }'].join('\n')],
+// Each in a zone of its own: an alert stays open, and whoever comes later gets it, too.
+for (const [what, zone, locations] of [
+  ['a proxy that lets everything through', 'node', () => open()],
+  ['a proxy that refuses WebSocket upgrades', 'node-refused', () => [location('/', ''), 'location /ws { return 403; }'].join('\n')],
 ])
   test(`the example in Node works through ${what}, and ends by itself`, async (t) => {
     const nginx = await proxy(t, locations());
     const program = join(client, 'examples/node/watch.mjs');
-    const node = spawn(process.execPath, [program, nginx.url, 'warehouse-1', 'node'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const node = spawn(process.execPath, [program, nginx.url, 'warehouse-1', zone], { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     node.stdout.on('data', (chunk) => (output += chunk));
     const [code] = await once(node, 'close');
-    assert.equal(output, 'state connecting\nstate connected\nalert zone:warehouse-1:node Somebody watches\nstate closed\n');
+    assert.equal(output, `state connecting\nstate connected\nalert zone:warehouse-1:${zone} Somebody watches\nstate closed\n`);
     assert.equal(code, 0);
   });

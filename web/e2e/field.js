@@ -136,7 +136,16 @@ async function connect(browser, { url, path }, transport, zone, token) {
   const context = await browser.newContext();
   const page = await context.newPage();
   if (token) await page.exposeFunction('freshToken', token);
-  await page.goto(`${url}/site/empty.html`);
+  // A browser on a busy machine may lose a connection that it has not used for seconds.
+  for (let tries = 5; ; tries--) {
+    try {
+      await page.goto(`${url}/site/empty.html`);
+      await page.evaluate(() => import('/site/client.js'));
+      break;
+    } catch (error) {
+      if (tries === 1) throw error;
+    }
+  }
   await page.evaluate(
     async ([path, zone, transport]) => {
       const zonecast = await import('/site/client.js');

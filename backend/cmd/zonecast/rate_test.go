@@ -91,3 +91,35 @@ func TestAHandshakeSpendsTheUsersFramesForManyRooms(t *testing.T) {
 		}
 	}
 }
+
+// Who guesses tokens, keys or PINs pays for each guess out of the frames of their address, whichever way
+// they come.
+func TestWrongTokensSpendTheAddressesFrames(t *testing.T) {
+	for name, way := range map[string]struct{ method, path, body string }{
+		"publish":         {http.MethodPost, "/api/v1/warehouses/w/broadcast", `{"event":"E"}`},
+		"batch":           {http.MethodPost, "/api/v1/broadcast", `{"messages":[{"warehouse":"w","event":"E"}]}`},
+		"poll":            {http.MethodGet, "/poll?warehouse=w&zone=a&wait=0", ""},
+		"stream":          {http.MethodGet, "/sse?warehouse=w&zone=a", ""},
+		"posted frame":    {http.MethodPost, "/poll", `{"event":"echo","id":1}`},
+		"list of alerts":  {http.MethodGet, "/api/v1/warehouses/w/alerts", ""},
+		"acknowledge":     {http.MethodPost, "/api/v1/warehouses/w/alerts/acknowledge", `{"id":"a"}`},
+		"retained events": {http.MethodDelete, "/api/v1/warehouses/w/retained/E", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serving(t, "--auth-token-secret="+transporttest.Secret, "--address-rate-limit-tokens=3", "--address-rate-limit-refill=0.001")
+			for n := range 5 {
+				r, err := http.NewRequestWithContext(t.Context(), way.method, s.url()+way.path, strings.NewReader(way.body))
+				testkit.Must(t, err)
+				r.Header.Set("Content-Type", "application/json")
+				r.Header.Set("Authorization", fmt.Sprint("Bearer wrong-", n))
+				answer, err := http.DefaultTransport.RoundTrip(r)
+				testkit.Must(t, err)
+				answer.Body.Close()
+				if want := map[bool]int{true: http.StatusUnauthorized, false: http.StatusTooManyRequests}[n < 3]; answer.StatusCode != want {
+					t.Errorf("guess %d: %s, want %d", n, answer.Status, want)
+				}
+			}
+		})
+	}
+}

@@ -48,12 +48,12 @@ func TestReloadableSettingsTakeEffect(t *testing.T) {
 		testkit.Must(t, err)
 		return text
 	}
-	valid := func(secret string) bool { _, err := s.guard.Token(token(secret)); return err == nil }
+	valid := func(secret string) bool { _, err := s.guard.Token(token(secret), ""); return err == nil }
 	publishes := func(key string) bool {
 		r, err := http.NewRequest(http.MethodPost, "/", nil)
 		testkit.Must(t, err)
 		r.Header.Set("Authorization", "Bearer "+key)
-		_, err = s.guard.Service(r)
+		_, err = s.guard.Service(r, auth.Visit{})
 		return err == nil
 	}
 	allows := func(user, address string, n int) bool { return s.gate.Allow(user, address, n, time.Now()) == 0 }

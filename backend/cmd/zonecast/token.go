@@ -157,7 +157,7 @@ func (c *tokenShowCommand) Run(ctx context.Context, stdout io.Writer) error {
 		return &startError{err}
 	}
 	defer guard.Close()
-	who, err := guard.Token(c.Token)
+	who, err := guard.Token(c.Token, "")
 	if err != nil {
 		return fmt.Errorf("refused: %w", err)
 	}

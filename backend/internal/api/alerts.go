@@ -122,19 +122,20 @@ const maxName = 64
 // a wall screen, which is for acknowledging alone; a key or a token, if may permits it; or the login of
 // an operator of this role in the warehouse, where operators belong.
 func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may func(*auth.Identity, wire.Room) error) (string, error) {
+	if err := a.spendAddress(c); err != nil {
+		return "", err
+	}
 	r := c.Request()
 	if pin := r.Header.Get(pinHeader); pin != "" && strings.HasSuffix(c.Path(), "/acknowledge") {
-		if err := a.spendRate(c, new(auth.Identity), 1); err != nil {
-			return "", err
-		}
 		return a.pins.owner(transport.Address(c), pin, time.Now())
 	}
-	who, err := a.Guard.Service(r)
+	visit := auth.Visit{Address: transport.Address(c), Rooms: []wire.Room{room}}
+	who, err := a.Guard.Service(r, visit)
 	if err == nil {
 		err = may(who, room)
 	}
 	if err != nil {
-		client, clientErr := a.Guard.Client(r, auth.Visit{Address: c.RealIP(), Rooms: []wire.Room{room}})
+		client, clientErr := a.Guard.Client(r, visit)
 		if clientErr == nil && may(client, room) == nil {
 			who, err = client, nil
 		}

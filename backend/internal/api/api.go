@@ -33,8 +33,16 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
+
+// Limits take publications out of the rate limits of the address of a request, and then of its user, or
+// return the error to answer with.
+type Limits interface {
+	AllowAddress(c echo.Context) error
+	AllowRequest(c echo.Context, user string, n int) error
+}
 
 // Options of an [API]. All are needed but Allow.
 type Options struct {
@@ -55,9 +63,8 @@ type Options struct {
 	Revocations *revocation.Service
 	// Rebalance shares connections out among all instances.
 	Rebalance rebalance.Client
-	// Allow takes n publications out of the rate limits of the user and the address of a request, or
-	// returns the error to answer with; nil for no limit.
-	Allow func(c echo.Context, user string, n int) error
+	// Limits are those of requests by user and by address; nil for none.
+	Limits Limits
 	// MaxDataBytes bounds the data of one message; a batch may have 16 times as much.
 	MaxDataBytes int
 	// RoomsForOperators keeps the rooms in the health figures from everybody else.
@@ -161,12 +168,25 @@ func errNoZone() error {
 	return wire.Errorf(wire.CodeInvalidRoom, "the zone in the path is empty: name it, or leave /zones/ out for the room of the warehouse")
 }
 
-// spendRate spends n publications, or counts one as refused.
-func (a *API) spendRate(c echo.Context, who *auth.Identity, n int) error {
-	if a.Allow == nil {
+// spendAddress spends a publication of the address, before anybody looks at whose it is.
+func (a *API) spendAddress(c echo.Context) error {
+	if a.Limits == nil {
 		return nil
 	}
-	if err := a.Allow(c, who.User, n); err != nil {
+	return a.refused(a.Limits.AllowAddress(c))
+}
+
+// spendRate spends n publications of who was let in.
+func (a *API) spendRate(c echo.Context, who *auth.Identity, n int) error {
+	if a.Limits == nil {
+		return nil
+	}
+	return a.refused(a.Limits.AllowRequest(c, who.User, n))
+}
+
+// refused counts a publication that is beyond a limit.
+func (a *API) refused(err error) error {
+	if err != nil {
 		return a.Publisher.Reject(via, err)
 	}
 	return nil
@@ -187,7 +207,10 @@ func pathName(c echo.Context, param string) string {
 
 // service returns who publishes, or deletes what was published. Who is none that may is recorded.
 func (a *API) service(c echo.Context) (*auth.Identity, error) {
-	who, err := a.Guard.Service(c.Request())
+	if err := a.spendAddress(c); err != nil {
+		return nil, err
+	}
+	who, err := a.Guard.Service(c.Request(), auth.Visit{Address: transport.Address(c)})
 	if err != nil {
 		c.Response().Header().Set("WWW-Authenticate", "Bearer")
 		if e := wire.AsError(err); e.Code == wire.CodeUnauthenticated && c.Request().Header.Get("Authorization") != "" {

@@ -180,17 +180,22 @@ type Visit struct {
 // Client returns who connects, or sends a frame by POST. The error is a *wire.Error of
 // wire.CodeUnauthenticated; with AUTH_URL also of wire.CodeForbidden or wire.CodeUnavailable.
 func (g *Guard) Client(r *http.Request, visit Visit) (*Identity, error) {
-	q := question{Token: tokenOf(r), Address: visit.Address, Origin: r.Header.Get("Origin"), UserAgent: r.UserAgent(), Rooms: []string{}}
+	return g.identify(ask(r, tokenOf(r), visit))
+}
+
+// ask makes the question about the token of a request.
+func ask(r *http.Request, token string, visit Visit) question {
+	q := question{Token: token, Address: visit.Address, Origin: r.Header.Get("Origin"), UserAgent: r.UserAgent(), Rooms: []string{}}
 	for _, room := range visit.Rooms {
 		q.Rooms = append(q.Rooms, room.String())
 	}
-	return g.identify(q)
+	return q
 }
 
-// Token returns whose token this is: that of a renewal. Without a secret any token, and none, is
-// someone anonymous. The errors are those of Client.
-func (g *Guard) Token(token string) (*Identity, error) {
-	return g.identify(question{Token: token, Rooms: []string{}})
+// Token returns whose token this is, which came from this address: that of a renewal. Without a
+// secret any token, and none, is someone anonymous. The errors are those of Client.
+func (g *Guard) Token(token, address string) (*Identity, error) {
+	return g.identify(question{Token: token, Address: address, Rooms: []string{}})
 }
 
 func (g *Guard) identify(q question) (who *Identity, err error) {
@@ -271,7 +276,7 @@ func (g *Guard) ServiceNeedsKey() bool { return g.needsKey }
 
 // Service returns who calls the publish API: the holder of a key, or of a token that permits
 // publishing. The errors are those of Client.
-func (g *Guard) Service(r *http.Request) (*Identity, error) {
+func (g *Guard) Service(r *http.Request, visit Visit) (*Identity, error) {
 	if !g.needsKey {
 		return g.anyone, nil
 	}
@@ -285,7 +290,7 @@ func (g *Guard) Service(r *http.Request) (*Identity, error) {
 	if !g.needsToken() || given == "" {
 		return nil, wire.Errorf(wire.CodeUnauthenticated, "send the header Authorization: Bearer with a key or a token that may publish")
 	}
-	who, err := g.identify(question{Token: given, Origin: r.Header.Get("Origin"), UserAgent: r.UserAgent(), Rooms: []string{}})
+	who, err := g.identify(ask(r, given, visit))
 	if e := wire.AsError(err); err != nil && g.anyone.publish == nil && e.Code == wire.CodeUnauthenticated {
 		return nil, wire.Errorf(e.Code, "this is none of the keys that may publish, and as a token: %v", err)
 	}

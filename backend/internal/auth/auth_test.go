@@ -99,7 +99,7 @@ func TestService(t *testing.T) {
 			if c.auth != "" {
 				r.Header.Set("Authorization", c.auth)
 			}
-			i, err := auth.New(c.give).Service(r)
+			i, err := auth.New(c.give).Service(r, auth.Visit{})
 			if err == nil {
 				err = i.MayPublish(room(t, "w1", "a"))
 			}
@@ -119,7 +119,7 @@ func TestClientsPublishUnlessServicesNeedKeys(t *testing.T) {
 		{"nothing set", auth.Options{}, ""},
 		{"keys set", auth.Options{PublishKeys: []string{"k"}}, wire.CodeForbidden},
 	} {
-		i, err := auth.New(c.give).Token("")
+		i, err := auth.New(c.give).Token("", "")
 		testkit.Must(t, err)
 		if got := code(i.MayPublish(room(t, "w1", ""))); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)

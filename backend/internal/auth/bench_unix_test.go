@@ -41,7 +41,7 @@ func BenchmarkToken(b *testing.B) {
 			b.ReportAllocs()
 			began := cpu(b)
 			for b.Loop() {
-				if _, err := g.Token(token); err != nil {
+				if _, err := g.Token(token, ""); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -123,6 +123,7 @@ func (c *callback) identify(q question) (*Identity, error) {
 		case d.err != nil:
 			c.refusals.Add(hash, d)
 		default:
+			d.who.hold(q.Token)
 			c.decisions.Add(hash, d)
 		}
 		return d, err
@@ -218,11 +219,7 @@ type addressSlot struct {
 }
 
 // enter waits for a slot, and reports whether there was one before ctx ended. Then leave has to follow.
-// Where the address is not known, as in the renewal of an open connection, there is no limit.
 func (s *addressSlots) enter(ctx context.Context, address string) bool {
-	if address == "" {
-		return true
-	}
 	s.mu.Lock()
 	slot := s.waiting[address]
 	if slot == nil {
@@ -241,9 +238,6 @@ func (s *addressSlots) enter(ctx context.Context, address string) bool {
 }
 
 func (s *addressSlots) leave(address string) {
-	if address == "" {
-		return
-	}
 	s.mu.Lock()
 	slot := s.waiting[address]
 	s.mu.Unlock()

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -115,7 +116,7 @@ func TestDecisionsAreRememberedForAWhile(t *testing.T) {
 	var clients sync.WaitGroup
 	for range 100 {
 		clients.Go(func() {
-			if _, err := g.Token("one"); err != nil {
+			if _, err := g.Token("one", ""); err != nil {
 				t.Error(err)
 			}
 		})
@@ -124,7 +125,7 @@ func TestDecisionsAreRememberedForAWhile(t *testing.T) {
 	if n := a.asked.Load(); n != 1 {
 		t.Errorf("asked %d times for one token", n)
 	}
-	_, err := g.Token("two")
+	_, err := g.Token("two", "")
 	testkit.Must(t, err)
 	if n := a.asked.Load(); n != 2 {
 		t.Errorf("asked %d times for two tokens", n)
@@ -141,7 +142,7 @@ func TestAnApplicationThatDoesNotAnswerLetsNobodyIn(t *testing.T) {
 	var clients sync.WaitGroup
 	for n := range 200 {
 		clients.Go(func() {
-			_, err := g.Token(strings.Repeat("t", n+1))
+			_, err := g.Token(strings.Repeat("t", n+1), fmt.Sprint("192.0.2.", n))
 			if code(err) != wire.CodeUnavailable || wire.AsError(err).RetryAfter == 0 {
 				t.Errorf("got %v", err)
 			}
@@ -168,7 +169,7 @@ func TestTheApplicationIsNotOverrun(t *testing.T) {
 	var clients sync.WaitGroup
 	for n := range 200 {
 		clients.Go(func() {
-			if _, err := g.Token(strings.Repeat("t", n+1)); err != nil {
+			if _, err := g.Token(strings.Repeat("t", n+1), fmt.Sprint("192.0.2.", n)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -201,19 +202,27 @@ func TestAFloodFromOneAddressKeepsNobodyElseOut(t *testing.T) {
 	}))
 	defer a.Close()
 	g := auth.New(auth.Options{Callback: auth.CallbackOptions{URL: a.URL, Timeout: testkit.Patience}})
-	ask := func(address, agent string) error {
+	// A connect, a publish and a renewal.
+	ask := func(n int, address string) (err error) {
 		r := httptest.NewRequest(http.MethodGet, "/ws", nil)
-		r.Header.Set("User-Agent", agent)
-		_, err := g.Client(r, auth.Visit{Address: address})
+		r.Header.Set("Authorization", fmt.Sprint("Bearer ", n))
+		switch n % 3 {
+		case 0:
+			_, err = g.Client(r, auth.Visit{Address: address})
+		case 1:
+			_, err = g.Service(r, auth.Visit{Address: address})
+		default:
+			_, err = g.Token(fmt.Sprint(n), address)
+		}
 		return err
 	}
 	var flood sync.WaitGroup
 	for n := range 200 {
-		flood.Go(func() { _ = ask("192.0.2.66", strings.Repeat("x", n)) })
+		flood.Go(func() { _ = ask(n, "192.0.2.66") })
 	}
 	testkit.Eventually(t, "the flood has what it gets", func() bool { return flooding.Load() == 16 })
 	for n := range 50 {
-		if err := ask("192.0.2.1", strings.Repeat("y", n)); err != nil {
+		if err := ask(n, "192.0.2.1"); err != nil {
 			t.Fatalf("an honest client got %v", err)
 		}
 	}

@@ -1,7 +1,12 @@
 package auth
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
 // Caller tells callers apart whose idempotency keys are different ones: by publish key, by user, or
-// by the token's jti. It is empty for someone who has none of them.
+// by the token's jti, or by the token itself. It is empty for someone who came with nothing.
 func (i *Identity) Caller() string {
 	switch {
 	case i.Key != "":
@@ -10,6 +15,16 @@ func (i *Identity) Caller() string {
 		return "user " + i.User
 	case i.TokenID != "":
 		return "token " + i.TokenID
+	case i.digest != "":
+		return "digest " + i.digest
 	}
 	return ""
+}
+
+// hold notes whose token it is, where the token does not say.
+func (i *Identity) hold(token string) {
+	if i.User == "" && i.TokenID == "" && token != "" {
+		sum := sha256.Sum256([]byte(token))
+		i.digest = hex.EncodeToString(sum[:16])
+	}
 }

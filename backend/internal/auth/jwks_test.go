@@ -88,7 +88,7 @@ func TestKeysOfAnIssuerVerify(t *testing.T) {
 		{"HS256 keyed with the public key", signed(t, "r", publicPEM(t, rsaKey), jwt.SigningMethodHS256), wire.CodeUnauthenticated, "is not signed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := g.Token(c.give)
+			_, err := g.Token(c.give, "")
 			if code(err) != c.want || err != nil && !strings.Contains(err.Error(), c.part) {
 				t.Errorf("got %v, want %q with %q", err, c.want, c.part)
 			}
@@ -107,7 +107,7 @@ func TestAnIssuerIsNotAskedForEachUnknownKey(t *testing.T) {
 	var clients sync.WaitGroup
 	for range 20 {
 		clients.Go(func() {
-			if _, err := g.Token(rotated); err != nil {
+			if _, err := g.Token(rotated, ""); err != nil {
 				t.Error(err)
 			}
 		})
@@ -115,7 +115,7 @@ func TestAnIssuerIsNotAskedForEachUnknownKey(t *testing.T) {
 	clients.Wait()
 	for n := range 200 {
 		clients.Go(func() {
-			if _, err := g.Token(signed(t, fmt.Sprint("x", n), ecKey, jwt.SigningMethodES256)); code(err) != wire.CodeUnauthenticated {
+			if _, err := g.Token(signed(t, fmt.Sprint("x", n), ecKey, jwt.SigningMethodES256), ""); code(err) != wire.CodeUnauthenticated {
 				t.Errorf("an unknown key: %v", err)
 			}
 		})
@@ -131,10 +131,10 @@ func TestTokensVerifyWhileTheIssuerIsAway(t *testing.T) {
 	i.publish(t, map[string]crypto.Signer{"r": rsaKey})
 	g := open(t, auth.Options{Tokens: auth.TokenOptions{JWKSURL: i.URL}})
 	i.broken.Store(true)
-	if _, err := g.Token(signed(t, "x", ecKey, jwt.SigningMethodES256)); code(err) != wire.CodeUnauthenticated {
+	if _, err := g.Token(signed(t, "x", ecKey, jwt.SigningMethodES256), ""); code(err) != wire.CodeUnauthenticated {
 		t.Errorf("an unknown key: %v", err)
 	}
-	if _, err := g.Token(signed(t, "r", rsaKey, jwt.SigningMethodRS256)); err != nil {
+	if _, err := g.Token(signed(t, "r", rsaKey, jwt.SigningMethodRS256), ""); err != nil {
 		t.Error(err)
 	}
 }

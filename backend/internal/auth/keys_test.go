@@ -27,7 +27,7 @@ func newKey(t testing.TB, k auth.PublishKey) (key, line string) {
 func service(g *auth.Guard, key string) (*auth.Identity, error) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r.Header.Set("Authorization", "Bearer "+key)
-	return g.Service(r)
+	return g.Service(r, auth.Visit{})
 }
 
 func TestANamedKeyIsHeldToItsScope(t *testing.T) {
@@ -69,7 +69,7 @@ func TestANamedKeyIsHeldToItsScope(t *testing.T) {
 		t.Errorf("a key that is none: %v", err)
 	}
 	// Where services need keys, clients without a token may not publish.
-	anyone, err := g.Token("")
+	anyone, err := g.Token("", "")
 	testkit.Must(t, err)
 	if code(anyone.MayPublish(room(t, "w1", ""))) != wire.CodeForbidden {
 		t.Error("a client may publish beside the keys")
@@ -191,9 +191,9 @@ func TestPublicKeysAreReloaded(t *testing.T) {
 	path := write(t, "keys.pem", publicPEM(t, rsaKey))
 	g := open(t, auth.Options{Tokens: auth.TokenOptions{PublicKeyFile: path}})
 	token := sign(t, ecKey, jwt.SigningMethodES256, jwt.MapClaims{})
-	if _, err := g.Token(token); code(err) != wire.CodeUnauthenticated {
+	if _, err := g.Token(token, ""); code(err) != wire.CodeUnauthenticated {
 		t.Fatalf("a key that is not in the file: %v", err)
 	}
 	testkit.Must(t, os.WriteFile(path, publicPEM(t, rsaKey, ecKey), 0o600))
-	testkit.Eventually(t, "the key that was added verifies", func() bool { _, err := g.Token(token); return err == nil })
+	testkit.Eventually(t, "the key that was added verifies", func() bool { _, err := g.Token(token, ""); return err == nil })
 }

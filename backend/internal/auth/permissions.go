@@ -25,6 +25,7 @@ type Identity struct {
 	// Key is the name of the publish key; empty for who came with a token, or with nothing.
 	Key string
 
+	digest    string    // of a token that says neither User nor TokenID
 	until     time.Time // Expires, and the leeway
 	anonymous bool
 	join      grant

@@ -40,7 +40,7 @@ func TestTokenPermits(t *testing.T) {
 		{"names of other letters", jwt.MapClaims{"warehouses": []string{"W1"}}, "----", "----", "----"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			i, err := g.Token(hs256(t, c.give))
+			i, err := g.Token(hs256(t, c.give), "")
 			testkit.Must(t, err)
 			for name, check := range map[string]struct {
 				may  func(wire.Room) error

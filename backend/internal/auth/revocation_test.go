@@ -37,14 +37,14 @@ func TestRevokedTokensAreRefused(t *testing.T) {
 			c.give.ID = "r"
 			g.Revocations().Add(c.give)
 			for name, claims := range tokens {
-				_, err := g.Token(hs256(t, claims))
+				_, err := g.Token(hs256(t, claims), "")
 				want := strings.Contains("; "+c.want+";", "; "+name+";")
 				if got := code(err) == wire.CodeUnauthenticated; got != want {
 					t.Errorf("%s: refused %v (%v), want %v", name, got, err, want)
 				}
 			}
 			g.Revocations().Remove("r")
-			if _, err := g.Token(hs256(t, tokens["anna, old"])); err != nil {
+			if _, err := g.Token(hs256(t, tokens["anna, old"]), ""); err != nil {
 				t.Errorf("after it was lifted: %v", err)
 			}
 		})

@@ -111,7 +111,12 @@ func (v *verifier) verify(token string) (*Identity, error) {
 	if _, err := v.parser.ParseWithClaims(token, &c, v.key); err != nil {
 		return nil, wire.Errorf(wire.CodeUnauthenticated, "the token %s", v.why(err))
 	}
-	return c.identity(v.options, time.Now())
+	who, err := c.identity(v.options, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	who.hold(token)
+	return who, nil
 }
 
 // errCritical is a header that says that something must be understood which is not (RFC 7515

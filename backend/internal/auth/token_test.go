@@ -90,7 +90,7 @@ func TestTokenIsRefused(t *testing.T) {
 	}
 	with := func(name string, value any) string { return hs256(t, claims(name, value)) }
 	good := with("sub", "u")
-	if who, err := g.Token(good); err != nil || who.User != "u" {
+	if who, err := g.Token(good, ""); err != nil || who.User != "u" {
 		t.Fatalf("a good token: %+v, %v", who, err)
 	}
 	huge := with("x", strings.Repeat("a", 9000))
@@ -133,7 +133,7 @@ func TestTokenIsRefused(t *testing.T) {
 			base64.RawURLEncoding.EncodeToString([]byte(`[]`)) + ".AAAA", "must be a JSON object"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := g.Token(c.give)
+			_, err := g.Token(c.give, "")
 			if code(err) != wire.CodeUnauthenticated || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want unauthenticated with %q", err, c.want)
 			}
@@ -156,7 +156,7 @@ func TestTokenIsAccepted(t *testing.T) {
 		{"young enough", auth.TokenOptions{MaxAge: time.Hour}, jwt.MapClaims{"iat": ago(59 * time.Minute), "exp": ago(-90 * time.Hour)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := auth.New(auth.Options{TokenSecret: secret, Tokens: c.o}).Token(hs256(t, c.give)); err != nil {
+			if _, err := auth.New(auth.Options{TokenSecret: secret, Tokens: c.o}).Token(hs256(t, c.give), ""); err != nil {
 				t.Error(err)
 			}
 		})
@@ -168,7 +168,7 @@ func TestTokenIsAccepted(t *testing.T) {
 func TestExpiryIsBoundedByTheMaximumAge(t *testing.T) {
 	g := auth.New(auth.Options{TokenSecret: secret, Tokens: auth.TokenOptions{MaxAge: time.Hour, Leeway: 5 * time.Second}})
 	issued := ago(30 * time.Minute)
-	who, err := g.Token(hs256(t, jwt.MapClaims{"iat": issued, "exp": ago(-time.Hour * 900)}))
+	who, err := g.Token(hs256(t, jwt.MapClaims{"iat": issued, "exp": ago(-time.Hour * 900)}), "")
 	if err != nil || who.Expires.Unix() != issued+3600 || who.Until().Unix() != issued+3605 {
 		t.Errorf("expires %v, until %v, %v", who.Expires, who.Until(), err)
 	}
@@ -178,7 +178,7 @@ func TestSeveralSecretsVerify(t *testing.T) {
 	next := strings.ToUpper(secret)
 	g := auth.New(auth.Options{TokenSecret: next, Tokens: auth.TokenOptions{Secrets: []string{secret}}})
 	for _, s := range []string{secret, next} {
-		if _, err := g.Token(sign(t, []byte(s), jwt.SigningMethodHS256, jwt.MapClaims{})); err != nil {
+		if _, err := g.Token(sign(t, []byte(s), jwt.SigningMethodHS256, jwt.MapClaims{}), ""); err != nil {
 			t.Error(err)
 		}
 	}
@@ -204,7 +204,7 @@ func TestPublicKeysVerifyTheirOwnAlgorithm(t *testing.T) {
 		{"none", sign(t, jwt.UnsafeAllowNoneSignatureType, jwt.SigningMethodNone, claims), wire.CodeUnauthenticated},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := g.Token(c.give); code(err) != c.want {
+			if _, err := g.Token(c.give, ""); code(err) != c.want {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
@@ -240,14 +240,14 @@ func FuzzToken(f *testing.F) {
 	f.Add("a.b.c", `{"exp":1e400,"warehouses":{"w":["*"]},"publish":{"w":["a"]},"retain":true}`)
 	f.Add("", `{"warehouses":["w",{}],"aud":[[]]}`)
 	f.Fuzz(func(t *testing.T, token, claims string) {
-		if i, err := g.Token(token); err == nil {
+		if i, err := g.Token(token, ""); err == nil {
 			t.Errorf("%q was taken for a token of %q", token, i.User)
 		}
 		// What an issuer may sign.
 		body := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
 		signature, err := jwt.SigningMethodHS256.Sign(body, []byte(secret))
 		testkit.Must(t, err)
-		who, err := g.Token(body + "." + base64.RawURLEncoding.EncodeToString(signature))
+		who, err := g.Token(body+"."+base64.RawURLEncoding.EncodeToString(signature), "")
 		if err != nil {
 			return
 		}

@@ -39,7 +39,7 @@ func (nobody) Retained(wire.Room, broker.Snapshot)          {}
 func TestAnAlertThatNobodySeesToEscalatesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := memoryHub{Memory: broker.NewMemory(broker.Limits{}, nobody{})}
-		service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil))
+		service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil), auth.Visit{})
 		testkit.Must(t, err)
 		room := wire.Room{Warehouse: "w", Zone: "a"}
 		ctx, stop := context.WithCancel(t.Context())

@@ -42,7 +42,7 @@ func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 	offset := wire.Offset{Epoch: "k", N: 7}
 	valid := Request{Warehouse: "w", Zone: "a", Event: "E", Data: json.RawMessage(`1`)}
 	with := func(change func(*Request)) Request { r := valid; change(&r); return r }
-	service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil))
+	service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil), auth.Visit{})
 	testkit.Must(t, err)
 	long := strings.Repeat("x", 300)
 	tests := []struct {
@@ -150,7 +150,7 @@ func TestRecentZones(t *testing.T) {
 
 // What no screen can show is counted and delivered, refused with the name of its field, or left alone.
 func TestEventsThatNoScreenCanShowAreCountedOrRefused(t *testing.T) {
-	service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil))
+	service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil), auth.Visit{})
 	testkit.Must(t, err)
 	give := []Request{
 		{Warehouse: "w", Zone: "a", Event: wire.EventZoneUpdate, Data: json.RawMessage(`{"pickRate":"fast"}`)},

@@ -37,7 +37,7 @@ func TestAWarehouseIsHeldToItsRateAndOthersAreNot(t *testing.T) {
 		m := metrics.New("v-test")
 		h := new(keeping)
 		p := New(Options{Hub: h, Metrics: m, MaxDataBytes: 1024, Rate: limit.Rate{Tokens: 200, Refill: 100}})
-		service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil))
+		service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil), auth.Visit{})
 		testkit.Must(t, err)
 		accepted, refused := 0, 0
 		for i := range 10_000 { // in ten seconds
@@ -80,7 +80,7 @@ func TestWhatTheServerCouldNotTakeCostsNothingOfTheRate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := &answering{receipt: c.receipt, err: c.err}
 			p := New(Options{Hub: h, Metrics: metrics.New("v-test"), MaxDataBytes: 1024, Rate: limit.Rate{Tokens: 2, Refill: 0.001}})
-			service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil))
+			service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil), auth.Visit{})
 			testkit.Must(t, err)
 			limited := false
 			for range 10 {
@@ -103,7 +103,7 @@ func TestIdempotencyKeysAreOfTheirCaller(t *testing.T) {
 	for _, key := range []string{"one", "two", "one"} {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Header.Set("Authorization", "Bearer "+key)
-		who, err := guard.Service(r)
+		who, err := guard.Service(r, auth.Visit{})
 		testkit.Must(t, err)
 		_, err = p.Publish(t.Context(), "http", who, Request{Warehouse: "w", Event: "E", IdempotencyKey: "k"})
 		testkit.Must(t, err)

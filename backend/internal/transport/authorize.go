@@ -12,8 +12,12 @@ import (
 )
 
 // Identify returns who sends a request, by its token, and notes in the query what the token says:
-// the user, and which rooms are left out. The error is a *wire.Error.
+// the user, and which rooms are left out. It costs a frame of the address. The error is a *wire.Error.
 func (g *Gate) Identify(c echo.Context, q *Query) (*auth.Identity, error) {
+	if err := g.AllowAddress(c); err != nil {
+		q.User = ""
+		return nil, err
+	}
 	visit := auth.Visit{Address: Address(c)}
 	for _, j := range q.Joins {
 		visit.Rooms = append(visit.Rooms, j.Room)

@@ -48,6 +48,9 @@ func (g *Gate) ServeClientFrame(via string) echo.HandlerFunc {
 func (g *Gate) serveClientFrame(c echo.Context, via string) (f wire.ClientFrame, answer any, err error) {
 	who, err := g.Identify(c, new(Query))
 	if err != nil {
+		if wire.AsError(err).Code == wire.CodeRateLimited {
+			g.Metrics.RefuseFrame(string(wire.CodeRateLimited))
+		}
 		return f, nil, err
 	}
 	p, err := body.Read(c.Response(), c.Request(), g.MaxFrameBytes)

@@ -223,19 +223,37 @@ func RefusalCode(err error) wire.CloseCode {
 // Allow takes n frames out of the rate limits of a user and an address, or returns how long to
 // wait. An empty name has no limit.
 func (g *Gate) Allow(user, address string, n int, now time.Time) (wait time.Duration) {
-	if wait = g.userFrames.Spend(user, float64(n), now); wait > 0 {
+	return g.allow(user, n, address, n, now)
+}
+
+func (g *Gate) allow(user string, ofUser int, address string, ofAddress int, now time.Time) (wait time.Duration) {
+	if wait = g.userFrames.Spend(user, float64(ofUser), now); wait > 0 {
 		return wait
 	}
-	if wait = g.addressFrames.Spend(address, float64(n), now); wait > 0 {
-		g.userFrames.Return(user, float64(n)) // the address's others don't use up what is the user's
+	if wait = g.addressFrames.Spend(address, float64(ofAddress), now); wait > 0 {
+		g.userFrames.Return(user, float64(ofUser)) // the address's others don't use up what is the user's
 	}
 	return wait
 }
 
+// AllowAddress takes a frame of the address that a request comes from, before anybody looks at whose it
+// is, or returns the error to answer with: so tokens and keys are not guessed for nothing.
+func (g *Gate) AllowAddress(c echo.Context) error {
+	return orRateLimited(g.allow("", 0, Address(c), 1, time.Now()))
+}
+
+// ReturnAddress gives back what AllowAddress took, for who comes with a good token and may come with
+// thousands of others at once.
+func (g *Gate) ReturnAddress(c echo.Context) { g.addressFrames.Return(Address(c), 1) }
+
 // AllowRequest takes n frames for a request, out of the same limits as those over WebSocket, or
-// returns the error to answer with.
+// returns the error to answer with. The first one of its address AllowAddress has taken.
 func (g *Gate) AllowRequest(c echo.Context, user string, n int) error {
-	if wait := g.Allow(user, Address(c), n, time.Now()); wait > 0 {
+	return orRateLimited(g.allow(user, n, Address(c), n-1, time.Now()))
+}
+
+func orRateLimited(wait time.Duration) error {
+	if wait > 0 {
 		return ErrRateLimited(wait)
 	}
 	return nil

@@ -387,15 +387,20 @@ func TestAnIdempotencyKeyOfAnotherCallerReplaysNothingOverAnyWay(t *testing.T) {
 	publisher := func(user string) string {
 		return transporttest.Token(t, jwt.MapClaims{"sub": user, "warehouses": []string{"w1"}, "publish": true})
 	}
-	anna, bert := publisher("anna"), publisher("bert")
-	for name, try := range send {
-		message := fmt.Sprintf(`{"warehouse":"w1","zone":"a","event":"E","idempotencyKey":%q}`, strings.ReplaceAll(name, " ", "-"))
-		first, again, other := try(t, s, message, anna), try(t, s, message, anna), try(t, s, message, bert)
-		if first.offset == "" || again.offset != first.offset {
-			t.Errorf("%s: anna got %+v and then %+v", name, first, again)
-		}
-		if other.offset == "" || other.offset == first.offset {
-			t.Errorf("%s: anna got %s, and bert with the same key %+v", name, first.offset, other)
+	// Those of a machine may name nobody.
+	nameless := func(n int) string {
+		return transporttest.Token(t, jwt.MapClaims{"warehouses": []string{"w1"}, "publish": true, "n": n})
+	}
+	for who, tokens := range map[string][2]string{"users": {publisher("anna"), publisher("bert")}, "tokens": {nameless(1), nameless(2)}} {
+		for name, try := range send {
+			message := fmt.Sprintf(`{"warehouse":"w1","zone":"a","event":"E","idempotencyKey":%q}`, strings.ReplaceAll(name, " ", "-")+who)
+			first, again, other := try(t, s, message, tokens[0]), try(t, s, message, tokens[0]), try(t, s, message, tokens[1])
+			if first.offset == "" || again.offset != first.offset {
+				t.Errorf("%s: the first of two %s got %+v and then %+v", name, who, first, again)
+			}
+			if other.offset == "" || other.offset == first.offset {
+				t.Errorf("%s: the first of two %s got %s, and the other with the same key %+v", name, who, first.offset, other)
+			}
 		}
 	}
 }

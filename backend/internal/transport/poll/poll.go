@@ -84,9 +84,6 @@ func (h *Handler) collect(c echo.Context, visit *transport.Admission, wait time.
 	defer cancel()
 	response := c.Response()
 	a := newAnswer(h.pool.MaxQueuedBytes()/16, &parts{response: response, control: http.NewResponseController(response)}, cancel)
-	if atOnce {
-		a.limit = h.pool.MaxQueuedBytes()
-	}
 	queue := h.pool.NewQueue(a, encoding, a)
 	s := visit.Open(queue)
 	defer s.End()

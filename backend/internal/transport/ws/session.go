@@ -199,7 +199,7 @@ func (c *session) authenticate(f wire.ClientFrame) (any, error) {
 	if err := wire.DecodeRequest(f.Data, &a); err != nil {
 		return nil, err
 	}
-	who, err := c.handler.Guard.Token(a.Token)
+	who, err := c.handler.Guard.Token(a.Token, c.peer.Address)
 	if err != nil {
 		return nil, err
 	}

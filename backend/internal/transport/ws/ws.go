@@ -153,10 +153,10 @@ func (h *Handler) who(c echo.Context, query *transport.Query) (who *auth.Identit
 	if refused = query.Permit(who); refused != nil {
 		return who, refused
 	}
-	if n := h.NewRooms(*query) - freeRooms; n > 0 {
-		if refused = h.AllowRequest(c, who.User, n); refused != nil {
-			return who, refused
-		}
+	if n := h.NewRooms(*query) - freeRooms; n <= 0 {
+		h.ReturnAddress(c)
+	} else if refused = h.AllowRequest(c, who.User, n); refused != nil {
+		return who, refused
 	}
 	return who, h.EnterUser(who.User)
 }
