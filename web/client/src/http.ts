@@ -88,7 +88,7 @@ export async function dialHTTP(
           message: `answered ${status}`,
         };
       } catch (cause) {
-        data = { code: 'connection_lost', message: `${cause}` };
+        data = { code: 'connection_lost', message: cause };
       }
       host.received({ event: 'error', id, data }, true);
     },
