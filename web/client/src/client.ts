@@ -56,7 +56,8 @@ export interface SignalOptions {
 export interface RequestOptions extends SignalOptions {
   /**
    * How long to try to get the answer, in milliseconds. At least 1; default: the option
-   * requestTimeout.
+   * requestTimeout. While it waits for its turn, time stands still as long as the server takes those
+   * before it.
    */
   timeout?: number;
 }
@@ -239,7 +240,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     const ms = readValue(options?.timeout, 'timeout', settings.requestTimeout, LEAST_REQUEST_TIMEOUT);
     if (!active()) throw new ZonecastError('not_connected', 'call connect() first');
     if (requests.count() >= settings.maxPending)
-      throw new ZonecastError('overflow', `${settings.maxPending} requests wait for their answer`);
+      throw new ZonecastError('overflow', `${settings.maxPending} requests wait`);
     return requests.request(event, data, ms);
   };
 
@@ -295,7 +296,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     } else if (type === 'online' && state.name === 'failed') {
       attempt = offlineAttempts = 0;
       dialFirst();
-    } else if (active() && !environment.document?.hidden) tryNow();
+    } else if (active() && !(type === 'visibilitychange' && environment.document?.hidden)) tryNow();
   };
 
   /** Whether this try goes on with the next transport, since this one may be what does not work. */
@@ -339,7 +340,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       store.set(TRANSPORT, `${index}`);
       if (index > 0) scheduleProbe();
       owner.joined(by, info);
-      requests.resendAll(by);
+      requests.use(by);
       connectWaiters.settle(info);
       setState({ name: 'connected', info, transport: by.transport.name });
       // A listener may have disconnected.
@@ -365,6 +366,8 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       const { error, retryAfter, jittered } = loss;
       const { closeCode } = error;
       const wasGood = state.name === 'connected';
+      // Our own probe may be what replaced it.
+      const replacedItself = probe && error.code === 'replaced';
       closeConnections();
       if (closeCode === CloseCode.too_big) requests.rejectAll(new ZonecastError('too_large', error.message, error));
       errors.push(error);
@@ -374,7 +377,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       }
       if (errors.length > 1) Object.assign(error, { errors });
       const renews = closeCode === CloseCode.unauthenticated && typeof token === 'function';
-      const terminal = isPermanent(error.code) && !(renews && ++refusedTokens < REFUSED_TOKENS);
+      const terminal = isPermanent(error.code) && !replacedItself && !(renews && ++refusedTokens < REFUSED_TOKENS);
       if (terminal || !autoReconnect) return stop({ name: 'failed', error }, error);
       if (wasGood) {
         // What just breaks has no code, or that of no closing handshake.

@@ -1,5 +1,5 @@
 import { backoff } from './backoff.js';
-import { nameOf } from './close.js';
+import { CloseCode, nameOf } from './close.js';
 import { type ErrorDetails, isPermanent, isTransient, serverError, ZonecastError } from './errors.js';
 import type { Connected, Limits } from './events.js';
 import { decodeFrame, encodeFrame, type ServerFrame } from './frame.js';
@@ -15,14 +15,19 @@ export interface Connection {
   readonly transport: Transport;
   /** Whether rooms are joined and left by frames; else by repeating the request that names them. */
   subscribesByFrame(): boolean;
-  /** Repeats the request that names the rooms, where there is one. */
-  repeatRequest(): void;
   /**
-   * Sends a request. One of the two is called while the frame of the answer is being read, so that
-   * it comes before the frames that follow; a promise would come after them. Neither is called when
-   * the connection ends.
+   * Sends a request. `answered` is called while the frame of the answer is being read, so that
+   * it comes before the frames that follow; a promise would come after them. It is not called when
+   * the connection ends. What has `sent`, which is called when it goes out, keeps its order; the rest
+   * overtakes it, and where there is a request that reads, with the rooms and the token of now, that
+   * is repeated instead. Returns what forgets the request: it is not sent then, if it was not yet.
    */
-  request(event: string, data: unknown, ack: (data: unknown) => void, fail: (error: ZonecastError) => void): void;
+  request(
+    event: string,
+    data: unknown,
+    answered: Call['answered'],
+    sent?: Call['sent'],
+  ): (() => void) | void;
   /** Runs something after some milliseconds, unless the connection ends before. */
   after(ms: number, run: () => void): void;
   /** Runs something later, on this connection, if the error is transient. Returns whether it is. */
@@ -33,6 +38,14 @@ export interface Connection {
   drop(problem: string): void;
   /** Ends the connection without telling its owner. */
   close(): void;
+}
+
+/** A request without an answer yet. */
+interface Call {
+  text: string;
+  answered: (error?: ZonecastError, data?: unknown) => void;
+  sent: (() => void) | undefined;
+  isSent?: boolean;
 }
 
 /** What a connection tells its owner. After `lost` or close() it says nothing more. */
@@ -64,11 +77,16 @@ const DEFAULT_HEARTBEAT = 30_000;
 /** A token is renewed when this share of its lifetime is over. */
 const RENEW_AT = 0.8;
 
+const FIRST_FRAME = '"connected" frame';
+
 /** How long a sign of life may take, in milliseconds. */
 const CHECK_TIMEOUT = 3000;
 
-/** How often to look whether the machine was asleep, in milliseconds, and for how long at least. */
-const SLEEP_CHECK = 10_000;
+/** How often to look whether the server is silent or the machine was asleep, in milliseconds. */
+const TICK = 1000;
+
+/** A tick that is so late, in milliseconds, was slept through. */
+const SLEEP = 20_000;
 
 /**
  * Dials.
@@ -85,11 +103,13 @@ export function connect(
 ): Connection {
   const { base, userId, token: givenToken, connectTimeout, onError, backoffBase, backoffCap, WebSocket, parse } =
     settings;
-  const pending = new Map<unknown, [ack: (data: unknown) => void, fail: (error: ZonecastError) => void]>();
+  /** By their ids, in order. */
+  const pending = new Map<number, Call>();
   const timers = new Set<Timer>();
   let open: OpenTransport | undefined;
   let token: string | undefined;
-  let established = false;
+  /** What must come in time; nothing once the connection is established. */
+  let awaited: string;
   let ended = false;
   /** The server's error frame before `connected`. */
   let refusal: ZonecastError | undefined;
@@ -98,15 +118,20 @@ export function connect(
    * listen first.
    */
   let buffered: ServerFrame[] | undefined;
-  let lastFrameAt = 0;
+  /** On the clock of performance.now(): a frame must have come by then; `patience` after the last one. */
+  let deadline: number;
+  let patience: number;
   let lastId = 0;
   /** On the clock of performance.now(): when the server wants us back; 0 if it did not say so. */
   let returnAt = 0;
   let draining = false;
-  let checking = false;
-  /** What waits for the server's rate limit, in order. */
-  const outgoing: [text: string, id: number][] = [];
-  let flushing = false;
+  /** How many waits nothing is sent in: for the server's rate limit, and after refusals for the moment. */
+  let pauses = 0;
+  /**
+   * How many requests that keep their order may be sent and without an answer: after a refusal for
+   * the moment one, until all are answered.
+   */
+  let width: number;
   /** The server's limits, from `connected` on. */
   let takeToken: () => number;
   let maxFrameBytes: number;
@@ -114,20 +139,24 @@ export function connect(
   const connection: Connection = {
     transport,
     subscribesByFrame: () => !open?.repeatRequest,
-    repeatRequest: () => open?.repeatRequest?.(),
-    request(event, data, ack, fail) {
-      if (!established || ended) return;
+    request(event, data, answered, sent) {
+      if (awaited || ended) return;
+      if (!sent && open?.repeatRequest) return open.repeatRequest();
+      const id = ++lastId;
       try {
-        const text = encodeFrame(event, data, ++lastId);
+        const text = encodeFrame(event, data, id);
         const size = new TextEncoder().encode(text).length;
         if (size > maxFrameBytes)
           throw new ZonecastError('too_large', `${event} has ${size} bytes, the server takes ${maxFrameBytes}`);
-        pending.set(lastId, [ack, fail]);
-        outgoing.push([text, lastId]);
+        pending.set(id, { text, answered, sent });
       } catch (error) {
-        return fail(error as ZonecastError);
+        answered(error as ZonecastError);
       }
       flush();
+      return () => {
+        pending.delete(id);
+        flush();
+      };
     },
     after(ms, run) {
       if (ended) return;
@@ -143,14 +172,11 @@ export function connect(
       return transient;
     },
     check() {
-      if (checking || !established) return;
-      checking = true;
-      const alive = () => {
-        checking = false;
-      };
-      // A refusal is a sign of life too.
-      connection.request('echo', null, alive, ({ code }) => code === 'connection_lost' || alive());
-      after(CHECK_TIMEOUT, () => checking && lost(`no answer within ${CHECK_TIMEOUT} ms`));
+      const limit = performance.now() + CHECK_TIMEOUT;
+      if (!(deadline > limit)) return;
+      deadline = limit;
+      // Where there is a request that reads, that is repeated. Any frame is a sign of life.
+      connection.request('echo', null, () => {});
     },
     drop: (problem) => lost(problem),
     close() {
@@ -160,27 +186,46 @@ export function connect(
   };
   const { after } = connection;
 
-  const send = (text: string, id: number) => {
-    try {
-      open?.send(text, id);
-    } catch (cause) {
-      const [, fail] = pending.get(id) ?? [];
-      pending.delete(id);
-      fail?.(failure('not sent', { cause }));
+  /** Sends what the server's rate limit permits, and the rest when it does. */
+  const flush = () => {
+    // Several POSTs at once would overtake one another.
+    if (!pending.size) width = open?.repeatRequest ? 1 : Infinity;
+    while (!pauses && !ended) {
+      const unsent = [...pending].filter(([, { isSent }]) => !isSent);
+      const turn = pending.size - unsent.length < width ? unsent[0] : undefined;
+      const next = unsent.find(([, { sent }]) => !sent) ?? turn;
+      if (!next) return;
+      const wait = takeToken();
+      if (wait) {
+        pauses++;
+        return after(wait, resume);
+      }
+      const [id, call] = next;
+      call.isSent = true;
+      call.sent?.();
+      try {
+        open?.send(call.text, id);
+      } catch (cause) {
+        settle(id, failure('not sent', { cause }));
+      }
     }
   };
 
-  /** Sends what the server's rate limit permits, and the rest when it does. */
-  const flush = () => {
-    if (flushing) return;
-    let wait = 0;
-    while (outgoing.length && !(wait = takeToken())) send(...(outgoing.shift() as [string, number]));
-    if (!outgoing.length) return;
-    flushing = true;
-    after(wait, () => {
-      flushing = false;
-      flush();
-    });
+  const resume = () => {
+    pauses--;
+    flush();
+  };
+
+  /** What keeps its order and is refused for the moment goes out again, and what follows waits with it. */
+  const settle = (id: number, error?: ZonecastError, data?: unknown) => {
+    const call = pending.get(id);
+    if (error && call?.sent && connection.retryTransient(error, resume)) {
+      call.isSent = false;
+      width = 1;
+      pauses++;
+    } else pending.delete(id);
+    call?.answered(error, data);
+    flush();
   };
 
   const end = () => {
@@ -191,7 +236,7 @@ export function connect(
   const failure = (problem: string, { closeCode, cause = refusal, retryAfter }: ErrorDetails = {}) => {
     const { code, message = cause } = (cause ?? {}) as Partial<ZonecastError>;
     return new ZonecastError(
-      [nameOf(closeCode), code].find(isPermanent) ?? (established ? 'connection_lost' : 'connect_failed'),
+      [nameOf(closeCode), code].find(isPermanent) ?? (awaited ? 'connect_failed' : 'connection_lost'),
       `${base.host} by ${transport.name}: ${problem}${message ? `: ${message}` : ''}`,
       { cause, closeCode, retryAfter },
     );
@@ -204,7 +249,7 @@ export function connect(
     const error = failure(problem, details);
     const loss = {
       error,
-      answered: established || !!refusal || !!returnAt,
+      answered: !awaited || !!refusal || !!returnAt,
       retryAfter: Math.max(0, returnAt - now),
       jittered: draining,
     };
@@ -235,8 +280,7 @@ export function connect(
     after(Math.max(1000, RENEW_AT * (expiry - Date.now() - clockSkew)), async () => {
       try {
         await fetchToken();
-        if (connection.subscribesByFrame()) connection.request('authenticate', { token }, () => {}, onError);
-        connection.repeatRequest();
+        connection.request('authenticate', { token }, (error) => error && onError(error));
       } catch (error) {
         onError(error);
       }
@@ -244,34 +288,29 @@ export function connect(
     });
   };
 
-  /** Takes silence for `limit` milliseconds for the end, whatever the network says. */
-  const watchSilence = (limit: number) => {
-    const silence = performance.now() - lastFrameAt;
-    if (silence >= limit) lost(`silent for ${limit} ms`);
-    else after(limit - silence, () => watchSilence(limit));
-  };
-
-  /** Whoever slept can't trust the connection, and monotonic clocks may have slept too. */
-  const watchSleep = (since: number) =>
-    after(SLEEP_CHECK, () => {
+  /**
+   * Takes silence for the end, whatever the network says. Whoever slept can't trust the connection,
+   * and monotonic clocks may have slept too.
+   */
+  const watch = (since: number) =>
+    after(TICK, () => {
       const now = Date.now();
-      if (now - since > 2 * SLEEP_CHECK) connection.check();
-      watchSleep(now);
+      if (now - since > SLEEP) connection.check();
+      if (performance.now() >= deadline) lost('silent');
+      watch(now);
     });
 
   const handle = (frame: ServerFrame) => {
     const { event, id, data } = frame;
     // An answer to nothing is one that came after its timeout.
-    const [ack, fail] = pending.get(id) ?? [];
-    pending.delete(id);
     if (event === 'connected') return handleConnected(data as Connected);
-    if (event === 'ack') return ack?.(data);
+    if (event === 'ack') return settle(id as number, undefined, data);
     const isError = event === 'error';
     if (isError || event === 'drain') {
       const error = serverError(data);
       const { retryAfter = 0 } = error;
-      if (isError && id) return fail?.(error);
-      if (isError && !established) refusal = error;
+      if (isError && id) return settle(id, error);
+      if (isError && awaited) refusal = error;
       if (retryAfter) returnAt = performance.now() + retryAfter;
       if (!isError) {
         draining = retryAfter > 0; // a server that is always leaving, at once, gets no more tries than others
@@ -283,30 +322,31 @@ export function connect(
 
   const handleConnected = (connected: Connected) => {
     if (!connected?.rooms?.every?.((position) => position?.room))
-      return lost('no rooms in "connected": another version?');
-    if (established) return owner.joined(connection, connected);
-    established = true;
+      return lost('another version');
+    if (!awaited) return owner.joined(connection, connected);
+    awaited = '';
     const { frameBytes = Infinity, frames = DEFAULT_RATE } = (connected.limits ?? {}) as Partial<Limits>;
     maxFrameBytes = frameBytes;
     takeToken = makeBucket(frames);
+    flush();
     buffered = [];
     after(0, () => {
       const frames = buffered as ServerFrame[];
       buffered = undefined;
       for (const frame of frames) if (!ended) handle(frame);
     });
-    watchSilence(2 * (connected.heartbeat > 0 ? connected.heartbeat : DEFAULT_HEARTBEAT));
-    watchSleep(Date.now());
+    patience = 2 * (connected.heartbeat > 0 ? connected.heartbeat : DEFAULT_HEARTBEAT);
+    watch(Date.now());
     scheduleTokenRenewal(connected.serverTime - Date.now() || 0);
     owner.established(connection, connected);
   };
 
-  /** Bounds the time until something is there. */
-  const expect = (isThere: () => unknown, what: string) =>
-    after(connectTimeout, () => isThere() || lost(`no ${what} within ${connectTimeout} ms`));
-  const expectConnected = () => expect(() => established, '"connected" frame');
-  if (typeof givenToken === 'function') expect(() => token, 'token from the token function');
-  else expectConnected();
+  /** Bounds the time until something is there, or until there is something else to wait for. */
+  const expect = (what: string) => {
+    awaited = what;
+    after(connectTimeout, () => awaited === what && lost(`no ${what} within ${connectTimeout} ms`));
+  };
+  expect(typeof givenToken === 'function' ? 'token from the token function' : FIRST_FRAME);
 
   transport
     .dial({
@@ -323,13 +363,12 @@ export function connect(
         if (typeof givenToken !== 'function') return givenToken;
         if (!token) {
           await fetchToken();
-          expectConnected();
+          expect(FIRST_FRAME);
         }
         return token;
       },
-      received(input) {
+      received(input, apart) {
         if (ended) return;
-        lastFrameAt = performance.now();
         try {
           const frame = decodeFrame(input, parse);
           if (buffered) buffered.push(frame);
@@ -337,11 +376,13 @@ export function connect(
         } catch (error) {
           onError(error);
         }
+        if (!apart) deadline = performance.now() + patience;
       },
       lost,
       refused(problem, details) {
-        const goesOn = established && details.closeCode && memberships.queryRefused(failure(problem, details));
-        if (!goesOn) lost(problem, details);
+        const { closeCode, retryAfter } = details;
+        const isOfRoom = !awaited && closeCode && closeCode !== CloseCode.unauthenticated && !retryAfter;
+        if (!isOfRoom || !memberships.queryRefused(failure(problem, details))) lost(problem, details);
       },
       pause: (ms) => new Promise((resolve) => after(ms, resolve)),
     })

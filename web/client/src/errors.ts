@@ -74,7 +74,7 @@ const TRANSIENT = /^(unavailable|rate_limited|internal|connection_lost)$/;
 
 /** Whether trying again may help, by its code or because the server said when. */
 export function isTransient({ code, retryAfter }: ZonecastError): boolean {
-  return (retryAfter ?? 0) > 0 || TRANSIENT.test(code);
+  return !!retryAfter || TRANSIENT.test(code);
 }
 
 /** What will be refused again, however often it is asked for. */

@@ -1,4 +1,5 @@
 import { ZonecastError } from './errors.js';
+import { refuseSilentLoss } from './lossless.js';
 import { matches } from './text.js';
 
 /** What the server sent. Fields that this version does not know are kept and ignored. */
@@ -26,21 +27,7 @@ export function decodeFrame(input: unknown, parse: (text: string) => unknown): S
   } catch (error) {
     cause = error;
   }
-  throw new ZonecastError('bad_frame', 'no JSON object with an event', { cause });
-}
-
-/** Throws for what JSON would turn into null, {} or nothing without a word. */
-function refuseSilentLoss(key: string, value: unknown): unknown {
-  // A Map, a RegExp, a Promise … show none of what they hold; typed arrays show it as an object.
-  const isEmpty = (object: object) => ![Object, Array, undefined].includes(object.constructor as never) && !Object.keys(object)[0];
-  const lost = {
-    number: !Number.isFinite(value),
-    object: value && (ArrayBuffer.isView(value) || isEmpty(value as object)),
-    function: true,
-    symbol: true,
-  };
-  if (lost[typeof value as keyof typeof lost]) throw Error(`${key} is ${String(value)}`);
-  return value;
+  throw new ZonecastError('bad_frame', 'no event', { cause });
 }
 
 /**

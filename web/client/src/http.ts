@@ -1,6 +1,5 @@
 import { CloseCode } from './close.js';
 import { serverError } from './errors.js';
-import type { ServerFrame } from './frame.js';
 import type { OpenTransport, TransportHost } from './transport.js';
 
 /**
@@ -30,8 +29,8 @@ export async function dialHTTP(
   read: (response: Response, host: TransportHost) => Promise<void>,
 ): Promise<OpenTransport> {
   const posts = new AbortController();
-  let sent = Promise.resolve();
   let reading = posts;
+  let extra = WITHOUT_WAIT;
 
   const fetchPath = async ({ signal }: AbortController, extra: string, body: string | null = null) => {
     const token = await host.token();
@@ -47,18 +46,22 @@ export async function dialHTTP(
     });
   };
 
+  /** What the answer says, unless it is none of ours. */
+  const bodyOf = (response: Response): Promise<Record<string, unknown>> =>
+    response.text().then(host.parse as () => {}).catch(() => ({}));
+
   const readAll = async () => {
-    for (let extra = WITHOUT_WAIT; ; ) {
+    for (;;) {
       reading = new AbortController();
       const { signal } = reading;
       const next = performance.now() + MIN_INTERVAL;
       try {
-        const response = await fetchPath(reading, extra);
+        const query = extra;
         extra = '';
+        const response = await fetchPath(reading, query);
         if (response.ok) await read(response, host);
-        else host.refused(`answered ${response.status}`, problemOf(response, await response.json().catch(() => ({}))));
+        else host.refused(`answered ${response.status}`, problemOf(response, await bodyOf(response)));
       } catch (cause) {
-        extra = WITHOUT_WAIT;
         if (!signal.aborted) host.lost("can't be read", { cause });
       }
       // By then all that came has moved the offsets, which the next query names. Once the
@@ -73,23 +76,26 @@ export async function dialHTTP(
     reading.abort();
   };
   return {
-    send(text, id) {
-      // One after the other: what is published first arrives first.
-      sent = sent.then(async () => {
-        const refused = (data: unknown): ServerFrame => ({ event: 'error', id, data });
-        let answer: ServerFrame;
-        try {
-          const response = await fetchPath(posts, '', text);
-          const body = host.parse(await response.text()) as Record<string, unknown>;
-          answer = body.event ? (body as unknown as ServerFrame) : refused(problemOf(response, body).cause);
-        } catch (cause) {
-          // A proxy answered, or nobody.
-          answer = refused({ code: 'connection_lost', message: `POST ${path}: ${cause}` });
-        }
-        host.received(answer);
-      });
+    async send(text, id) {
+      let data: unknown;
+      try {
+        const response = await fetchPath(posts, '', text);
+        const { status } = response;
+        const body = await bodyOf(response);
+        if (body.event) return host.received(body, true);
+        data = problemOf(response, body).cause ?? {
+          code: status === 413 ? 'too_large' : 'connection_lost', // a proxy has limits too
+          message: `answered ${status}`,
+        };
+      } catch (cause) {
+        data = { code: 'connection_lost', message: cause };
+      }
+      host.received({ event: 'error', id, data }, true);
     },
-    repeatRequest: () => reading.abort(),
+    repeatRequest() {
+      extra = WITHOUT_WAIT;
+      reading.abort();
+    },
     close: abort,
     abort,
   };
@@ -101,6 +107,6 @@ export async function dialHTTP(
  */
 function problemOf(response: Response, { code, detail }: { code?: unknown; detail?: unknown }) {
   const retryAfter = 1000 * Number(response.headers.get('Retry-After'));
-  const cause = code && serverError({ code, message: detail, retryAfter });
+  const cause = code ? serverError({ code, message: detail, retryAfter }) : undefined;
   return { closeCode: CloseCode[code as keyof typeof CloseCode], cause, retryAfter };
 }

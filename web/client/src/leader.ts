@@ -255,10 +255,14 @@ export function lead(make: Make, post: (message: LeaderMessage) => void, whenGon
     for (const shared of [...rooms.values()]) if (shared.wanting.has(tab)) leave(shared, tab);
   };
 
+  const wake = () => void upstream.connect().catch(() => {}); // the state has the error
+
   const greet = (tab: string) => {
     const [id = ''] = tab.split(' ');
     tabs.add(tab);
     welcome(tab);
+    // A hidden page may have slept, so its connection is in doubt.
+    if (upstream.state.name !== 'waiting') wake();
     if (watched.has(id)) return;
     watched.add(id);
     whenGone(id, () => {
@@ -300,7 +304,7 @@ export function lead(make: Make, post: (message: LeaderMessage) => void, whenGon
       post({ kind: 'down', details: { cause: { message, ...(isOver && { code }) }, ...(isOver && { closeCode }) } });
     }
   });
-  upstream.connect().catch(() => {}); // the state has the error
+  wake();
 
   return {
     hear(message) {

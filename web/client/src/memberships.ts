@@ -68,13 +68,12 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
     const { room, name } = membership;
     const wanted = () => memberships.get(name) === membership;
     if (!on || !wanted()) return;
-    if (!on.subscribesByFrame()) return on.repeatRequest();
     on.request(
       'subscribe',
       { ...room, offset: membership.offset() },
-      (data) => membership.confirm(Object(data)),
-      (error) => {
-        if (!on.retryTransient(error, () => join(membership)) && wanted()) forget(membership, error);
+      (error, data) => {
+        if (!error) membership.confirm(Object(data));
+        else if (!on.retryTransient(error, () => join(membership)) && wanted()) forget(membership, error);
       },
     );
   };
@@ -113,8 +112,7 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
         const membership = memberships.get(name);
         membership?.confirm(position);
         // It was unsubscribed from while the connection was being made.
-        if (!membership && on.subscribesByFrame())
-          on.request('unsubscribe', parseRoom(name), () => {}, () => {});
+        if (!membership) on.request('unsubscribe', parseRoom(name), () => {});
       }
       for (const membership of missing()) {
         // The server leaves out the warehouse's room where the token permits the zone alone. Asked
@@ -157,16 +155,15 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
       store.set(name, '');
       membership.reject(error);
       const on = connection;
-      on?.repeatRequest();
-      if (!on?.subscribesByFrame()) return;
+      if (!on) return;
       await new Promise<void>((done, reject) => {
-        unsubscribing.push(done);
+        if (on.subscribesByFrame()) unsubscribing.push(done);
+        else done();
         on.request(
           'unsubscribe',
           room,
-          () => done(),
           // With this error the server never joined us.
-          (problem) => (problem.code === error.code ? done() : reject(problem)),
+          (problem) => (problem && problem.code !== error.code ? reject(problem) : done()),
         );
       });
     },

@@ -8,6 +8,7 @@
  *
  * @packageDocumentation
  */
+import { refuseSilentLoss } from './lossless.js';
 import { formatRoom, type Message, parseRoom, ZonecastError, type ZonecastClient } from '@zonecast/client';
 
 /** A publication with its idempotency key, under which the server takes it once. */
@@ -75,7 +76,7 @@ export interface Outbox {
 
 /** What says nothing about the message itself: the same one may be taken later. */
 const PASSES =
-  /^(unavailable|rate_limited|internal|unauthenticated|connection_lost|connect_failed|not_connected|gave_up|timeout|overflow|closed)$/;
+  /^(unavailable|rate_limited|limit_reached|quota_exceeded|internal|unauthenticated|connection_lost|connect_failed|not_connected|gave_up|timeout|overflow|closed)$/;
 
 /** The wait after a failure that may pass, while the client is connected, in milliseconds. */
 const PAUSE = 1000;
@@ -128,7 +129,11 @@ export function createOutbox(client: ZonecastClient<any>, options: OutboxOptions
       // Errors of the store have no code.
       const { code, message: reason } = error as ZonecastError;
       if (!(error instanceof ZonecastError)) throw error;
-      if (isRefusal(error)) {
+      if (code === 'not_durable') {
+        // It was published all the same.
+        await store.remove(id);
+        report(error);
+      } else if (isRefusal(error)) {
         const refused = { message, code, reason };
         await store.refuse(id, refused, max);
         await attempt(() => onRefused(refused));
@@ -173,6 +178,11 @@ export function createOutbox(client: ZonecastClient<any>, options: OutboxOptions
     async publish(message) {
       parseRoom(formatRoom(message)); // throws
       const kept = { idempotencyKey: `${keyPrefix}-${++lastKey}`, ...message };
+      try {
+        JSON.stringify(message.data, refuseSilentLoss);
+      } catch (cause) {
+        throw new ZonecastError('invalid_data', `${message.event} has no JSON form: ${cause}`, { cause });
+      }
       try {
         if (!(await store.add(kept, max))) throw new ZonecastError('overflow', `${max} publications wait in the outbox`);
       } catch (error) {

@@ -157,13 +157,13 @@ const TYPES: Record<string, string> = {
  */
 export function readOptions(options: ClientOptions, fallbackOrder: readonly Transport[] = []): Settings {
   const { url, warehouse, zone, transports = fallbackOrder, ...others } = options ?? {};
-  const { userId, token, storage, parse, onError, WebSocket } = others;
+  const { storage, parse, onError, WebSocket } = others;
   const base = readUrl(url);
   const initialRooms = zone === undefined && warehouse === undefined ? [] : [makeRoom(warehouse)];
   if (zone !== undefined) initialRooms.push(makeRoom(warehouse, zone));
   const check = (valid: unknown, name: string, value: unknown, expected: string) =>
     assertValid(!!valid, 'invalid_option', name, value, expected);
-  check(transports[0] && [...transports].every((it) => it?.dial), 'transports', transports, 'like [webSocket, longPolling]');
+  check(Array.isArray(transports) && transports[0] && [...transports].every((it) => it?.dial), 'transports', transports, 'like [webSocket, longPolling]');
   for (const [name, value] of Object.entries(others)) {
     const type = TYPES[name];
     const valid = VALUES[name] || value == null || type?.includes(typeof value);
@@ -172,11 +172,10 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
   const values: Record<string, unknown> = {};
   for (const name in VALUES) values[name] = readValue((others as typeof values)[name], name, ...(VALUES[name] as [number]));
   return {
-    ...(values as unknown as Settings),
+    ...(others as object as Settings),
+    ...values,
     base,
     initialRooms,
-    userId,
-    token,
     transports,
     WebSocket: WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket,
     parse: parse ?? JSON.parse,

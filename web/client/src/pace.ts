@@ -16,11 +16,12 @@ const SHARE = 0.8;
  */
 export function makeBucket({ tokens, refill }: Rate): () => number {
   const perMs = (refill * SHARE) / 1000;
-  let left = tokens || Infinity;
+  const most = tokens || Infinity;
+  let left = most;
   let since = performance.now();
   return () => {
     const now = performance.now();
-    left = Math.min(tokens || Infinity, left + (now - since) * perMs);
+    left = Math.min(most, left + (now - since) * perMs);
     since = now;
     return left < 1 ? (1 - left) / perMs : (left--, 0);
   };

@@ -36,7 +36,7 @@ async function readAnswer(response: Response, { received, pause, parse }: Transp
   });
   const heartbeat = ANSWER_TIMEOUT / 2; // two missed ones end a connection
   received({ event: 'connected', data: { connectionId: '', rooms, heartbeat, serverTime, node, limits } });
-  messages.forEach(received);
+  for (const message of messages) received(message);
   if (!retryAfter) return;
   received({ event: 'drain', data: { retryAfter } });
   await pause(retryAfter); // by then the client has left

@@ -28,13 +28,16 @@ export interface TransportHost {
   url(path: string, query: { extra?: string; subscribesByFrame: boolean }): string;
   /** The current token, if one is needed. */
   token(): Promise<string | undefined>;
-  /** A frame came, as text or as what its JSON says. */
-  received(frame: unknown): void;
+  /**
+   * A frame came, as text or as what its JSON says. `apart`: by another way than the one that reads,
+   * of which it proves nothing.
+   */
+  received(frame: unknown, apart?: boolean): void;
   /** The connection is over, or could not be made. */
   lost(problem: string, details?: ErrorDetails): void;
   /**
-   * The server refused a request. If that was for rooms that the client can do without, the
-   * connection goes on; else it is over.
+   * The server refused a request. If that was for good, and for a room that the client can do
+   * without, the connection goes on; else it is over.
    */
   refused(problem: string, details: ErrorDetails): void;
   /** Resolves after some milliseconds, and never once the connection is over. */

@@ -139,7 +139,7 @@ describe('reconnect', () => {
       waits.push(client.state.retryAt - Date.now());
       await vi.advanceTimersToNextTimerAsync();
     }
-    expect(waits).toEqual([500, 750, 750, 750, 750, 750, 2000, 4000, 8000, 15_000]);
+    expect(waits).toEqual([500, 625, 625, 625, 625, 625, 625, 2000, 4000, 8000]);
     expect(sockets).toHaveLength(11);
     expect(client.state).toMatchObject({ name: 'failed', error: { code: 'gave_up' } });
     expect(states.at(-3)).toMatchObject({ name: 'waiting', attempt: 10 });

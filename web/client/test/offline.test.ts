@@ -110,7 +110,7 @@ it('a client that is refused as a whole has said nothing about what is kept', as
 
 it('what the server can not take now is tried again, before what comes after', async () => {
   const { server, client, outbox } = outboxOf();
-  const refusals = ['unavailable', 'unauthenticated', 'internal'];
+  const refusals = ['unavailable', 'limit_reached', 'internal'];
   server.refuse = ({ event }) => (event === 'publish' ? refusals.shift() : undefined);
   await Promise.all(numbers(3).map((n) => scan(outbox, n)));
   await client.connect();
@@ -158,4 +158,21 @@ it('says what is wrong', async () => {
   expect(() => createOutbox(client)).toThrow(/no IndexedDB.*give createOutbox a store/);
   expect(() => createOutbox(client, { store: memoryStore(), max: 0 })).toThrow(/max is 0/);
   expect(() => createOutbox(client, { store: memoryStore(), maximum: 5 } as never)).toThrow(/maximum is no option/);
+});
+
+it('what was published and is not known to be durable is taken', async () => {
+  const { server, client, outbox, errors } = outboxOf();
+  server.refuse = ({ event }) => (event === 'publish' ? 'not_durable' : undefined);
+  await scan(outbox, 0);
+  await client.connect();
+  await empty(outbox);
+  expect(await outbox.refused()).toEqual([]);
+  expect(errors).toMatchObject([{ code: 'not_durable' }]);
+});
+
+it('what JSON would lose is refused before it is kept', async () => {
+  const { outbox } = outboxOf();
+  const published = outbox.publish({ warehouse: 'w', event: 'SCAN', data: new Map([[1, 2]]) });
+  await expect(published).rejects.toMatchObject({ code: 'invalid_data' });
+  expect(outbox.pending).toBe(0);
 });

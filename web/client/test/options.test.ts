@@ -26,6 +26,8 @@ test.each([
   { give: { url, connectTimeout: '5s' }, want: /^connectTimeout is "5s": it must be a number of at least 1, like 5000/ },
   { give: { url, requestTimeout: 0 }, want: /^requestTimeout is 0: it must be a number of at least 1, like 10000/ },
   { give: { url, transports: [] }, want: /^transports is : it must be like \[webSocket, longPolling\]/ },
+  { give: { url, transports: null }, want: /^transports is null/ },
+  { give: { url, transports: { 0: webSocket } }, want: /^transports is \[object Object\]/ },
   { give: { url, transports: webSocket }, want: /^transports is \[object Object\]/ },
   { give: { url, transports: ['websocket'] }, want: /^transports is websocket/ },
   { give: { url, parse: 'json' }, want: /^parse is "json": it must be of type function/ },

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { fakeClient, fakeTime, settle } from './fake-socket.js';
+import { fakeClient, FakeSocket, fakeTime, settle } from './fake-socket.js';
 
 fakeTime({ beforeEach, afterEach });
 
@@ -13,7 +13,7 @@ describe('publish', () => {
     expect(socket.last('publish').data).toEqual({ ...message, idempotencyKey: expect.stringMatching(/^\d+-[\d.]+-1$/) });
     socket.acks('publish', { room: 'zone:w:z', offset: 'e-18' });
     await expect(published).resolves.toEqual({ room: 'zone:w:z', offset: 'e-18' });
-    expect(vi.getTimerCount()).toBe(3); // of the connection itself: its watchdog and the limit for `connected`
+    expect(vi.getTimerCount()).toBe(2); // of the connection itself: its tick and the limit for `connected`
   });
 
   test('goes to the warehouse without a zone', async () => {
@@ -151,12 +151,12 @@ describe('publish', () => {
   });
 });
 
-describe('a burst of publications', () => {
-  const burst = (client: ReturnType<typeof fakeClient>['client'], count: number) =>
-    Promise.all(Array.from({ length: count }, (_, data) => client.publish({ ...message, data })));
-  const sentData = (sent: { event: string; data?: Record<string, unknown> }[]) =>
-    sent.filter(({ event }) => event === 'publish').map(({ data }) => data?.['data']);
+const burst = (client: ReturnType<typeof fakeClient>['client'], count: number) =>
+  Promise.all(Array.from({ length: count }, (_, data) => client.publish({ ...message, data })));
+const sentData = (sent: { event: string; data?: Record<string, unknown> }[]) =>
+  sent.filter(({ event }) => event === 'publish').map(({ data }) => data?.['data']);
 
+describe('a burst of publications', () => {
   test('keeps the pace that the server names, in order', async () => {
     const { client, socket } = fakeClient();
     void client.connect();
@@ -217,6 +217,54 @@ describe('a burst of publications', () => {
   });
 });
 
+describe('what waits for the pace', () => {
+  const acked = async (socket: FakeSocket, ms: number) => {
+    for (let i = 0; i < ms; i += 100) {
+      for (const { id, event } of socket.sent.slice(answered)) {
+        answered++;
+        if (event === 'publish') socket.says({ event: 'ack', id, data: { room: 'r', offset: 'e-1' } });
+      }
+      await vi.advanceTimersByTimeAsync(100);
+    }
+  };
+  let answered = 0;
+  beforeEach(() => void (answered = 0));
+
+  test('does not time out as long as the server takes what is before it', async () => {
+    const { client, connect } = fakeClient({ requestTimeout: 10_000 });
+    const socket = await connect();
+    const published = burst(client, 300);
+    void published.catch(() => {});
+    await acked(socket, 26_000);
+    await expect(published).resolves.toHaveLength(300);
+    expect(sentData(socket.sent)).toEqual(Array.from({ length: 300 }, (_, i) => i));
+  });
+
+  test('is not sent when it is aborted or timed out before', async () => {
+    const { client, connect } = fakeClient();
+    const socket = await connect();
+    burst(client, 100).catch(() => {});
+    const abort = new AbortController();
+    const aborted = client.publish({ ...message, data: 'aborted' }, { signal: abort.signal });
+    const late = expect(client.publish({ ...message, data: 'late' }, { timeout: 50 })).rejects.toMatchObject({ code: 'timeout' });
+    abort.abort();
+    await expect(aborted).rejects.toMatchObject({ code: 'aborted' });
+    await vi.advanceTimersByTimeAsync(2000);
+    await late;
+    expect(sentData(socket.sent)).toHaveLength(100);
+  });
+
+  test('is overtaken by a subscribe', async () => {
+    const { client, connect } = fakeClient();
+    const socket = await connect();
+    burst(client, 300).catch(() => {});
+    void client.subscribe('w', 'a').catch(() => {});
+    await vi.advanceTimersByTimeAsync(125);
+    expect(socket.sent.at(-1)).toMatchObject({ event: 'subscribe' });
+    client.disconnect();
+  });
+});
+
 describe('a publication that is too large', () => {
   test('is refused by the client when the server has named its limit', async () => {
     const { client, socket } = fakeClient();
@@ -254,6 +302,9 @@ test.each([
   { what: 'a typed array', data: new Uint8Array([1, 2]) },
   { what: 'a promise', data: { later: Promise.resolve(1) } },
   { what: 'an error', data: Error('lost') },
+  { what: 'an invalid date', data: { at: new Date(Number.NaN) } },
+  { what: 'undefined in a list', data: [1, undefined] },
+  { what: 'a sparse list', data: Array(2) },
 ])('$what is refused: JSON would lose it without a word', async ({ data }) => {
   const { client, connect } = fakeClient();
   const socket = await connect();
