@@ -68,6 +68,8 @@ type Instance struct {
 	QueueBytes int64
 	// Broker is the instance's own link to the broker.
 	Broker BrokerLink
+	// Warning says what works at no instance; empty while all does.
+	Warning string
 
 	// Published, Delivered and Latency count since UpSince and never fall while UpSince stays the
 	// same. The dashboard makes rates and percentiles of their growth.

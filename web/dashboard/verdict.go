@@ -58,6 +58,12 @@ func judge(s Snapshot, last busy) (level, string) {
 	case len(s.Missing) > 0:
 		return levelDegraded, fewOf(s.Missing) + " " + verb(len(s.Missing), "does", "do") + " not answer"
 	}
+	for _, i := range s.Instances {
+		if i.Warning != "" {
+			warning, _, _ := strings.Cut(strings.TrimPrefix(i.Warning, "broker: "), ": ")
+			return levelDegraded, warning
+		}
+	}
 	notReady := slices.DeleteFunc(slices.Clone(s.Instances), func(i Instance) bool { return i.State != NotReady })
 	if len(notReady) > 0 {
 		return levelDegraded, instanceNames(notReady) + " " + verb(len(notReady), "is", "are") + " not ready"

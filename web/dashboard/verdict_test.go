@@ -27,6 +27,7 @@ func TestTheVerdictSaysHowItIsAndWhy(t *testing.T) {
 		{"the only client is gone", Snapshot{Instances: []Instance{fine}}, busy{noon, 1}, levelDown, "no client is connected; 1 was until 12:00:00 UTC"},
 		{"no broker", Snapshot{Broker: "redis", Instances: []Instance{{Name: "a", Broker: down}}, Missing: []string{"b"}, Connections: 9}, busy{}, levelDown, "the broker (redis) can't be reached"},
 		{"one without its broker", Snapshot{Instances: []Instance{fine, {Name: "b", Broker: down}}, Connections: 9}, busy{}, levelDegraded, "b can't reach the broker"},
+		{"Redis is full", Snapshot{Broker: "redis", Instances: []Instance{{Name: "a", Broker: up, Warning: "broker: Redis is out of memory, nothing can be published: OOM"}}, Connections: 9}, busy{}, levelDegraded, "Redis is out of memory, nothing can be published"},
 		{"instances are gone", Snapshot{Instances: []Instance{fine}, Gone: []Gone{{Name: "b"}, {Name: "c"}, {Name: "d"}, {Name: "e"}}, Connections: 9}, busy{}, levelDegraded, "b, c, d and 1 more do not answer"},
 		{"one is missed", Snapshot{Instances: []Instance{fine}, Missing: []string{"b"}, Connections: 9}, busy{}, levelDegraded, "b does not answer"},
 		{"one is not ready", Snapshot{Instances: []Instance{fine, {Name: "b", Broker: up, State: NotReady}}, Connections: 9}, busy{}, levelDegraded, "b is not ready"},

@@ -34,7 +34,7 @@ func (s *server) gauges() {
 	isState := func(state string) func() bool {
 		return func() bool { return s.readiness.Status().State == state }
 	}
-	m.AddInstance(metrics.Instance{Broker: s.brokerKind(), BrokerUp: func() bool { return s.broker.Health() == nil },
+	m.AddInstance(metrics.Instance{Broker: s.brokerKind(), BrokerUp: func() bool { return s.readiness.Status().BrokerUp() },
 		Ready: isState(cluster.Ready), Draining: isState(cluster.Draining), Nodes: func() int { return len(s.cluster.View().Nodes) },
 		Rooms: s.hub.Rooms, Waiting: s.pool.QueuedBytes, TCP: s.tcpConnections, Queued: s.queuedBytes, Limits: limits, QuotaLimits: quotas})
 	m.AddPlaces(c.MetricsPlaces, s.places)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/hub"
@@ -29,9 +30,10 @@ func (s *server) node() cluster.Node {
 		Connections: census.Connections, Rooms: census.largest, Transports: census.Transports,
 		Sent: census.Sent, Lived: census.Lived, QueueBytes: s.pool.QueuedBytes(),
 		Published: totals.Published, Delivered: totals.Delivered, Latency: cluster.Histogram(totals.Latency)}
-	if status.Broker != nil {
+	if !status.BrokerUp() {
 		n.Reason = status.Broker.Error()
 	}
+	n.Warning = strings.Join(status.Warnings(), "; ")
 	for _, room := range s.publisher.RecentZones() {
 		n.RecentZones = append(n.RecentZones, cluster.Zone{Warehouse: room.Warehouse, Zone: room.Zone})
 	}
@@ -95,7 +97,7 @@ func distinct(rooms []wire.Room) []wire.Room {
 
 func instance(n cluster.Node) dashboard.Instance {
 	i := dashboard.Instance{ID: n.ID, Name: n.Name, Version: n.Version, UpSince: n.Started,
-		Connections: n.Connections, QueueBytes: n.QueueBytes,
+		Connections: n.Connections, QueueBytes: n.QueueBytes, Warning: n.Warning,
 		Broker:    dashboard.BrokerLink{Up: n.Reason == "", DownSince: n.BrokerDownSince, Detail: n.Reason},
 		Published: n.Published, Delivered: n.Delivered, Latency: dashboard.Histogram(n.Latency)}
 	switch n.State {

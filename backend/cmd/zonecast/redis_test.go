@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +13,31 @@ import (
 )
 
 // An instance that starts before its Redis waits for it, and does not listen meanwhile.
+// A Redis that is full is there: what is out of order is publishing, at each instance alike, and no page,
+// metric or event says that the broker is away.
+func TestAFullRedisIsNotAway(t *testing.T) {
+	redis := stacktest.Redis(t, stack.Single).Redis
+	s := serving(t, "--redis-url="+redis.URL, "--drain-delay=0s")
+	_, err := redis.Command(t.Context(), "CONFIG SET maxmemory 1")
+	testkit.Must(t, err)
+	testkit.Eventually(t, "it is known", func() bool { return s.readiness.Status().Broker != nil })
+	if up := s.scrape(t)[`zonecast_broker_up{broker="redis"}`]; up != 1 {
+		t.Errorf("zonecast_broker_up is %v, want 1", up)
+	}
+	if answer, said := s.ask(t, http.MethodGet, "/readyz"); answer.StatusCode != http.StatusOK || !strings.Contains(string(said), "out of memory") {
+		t.Errorf("/readyz: %s %s", answer.Status, said)
+	}
+	testkit.Succeeds(t, "the dashboard says what is wrong", func() error {
+		if _, said := s.ask(t, http.MethodGet, "/ui/"); !strings.Contains(string(said), "Degraded") || !strings.Contains(string(said), "Redis is out of memory") {
+			return errors.New(string(said))
+		}
+		return nil
+	})
+	if _, said := s.ask(t, http.MethodGet, "/ui/log"); strings.Contains(string(said), "OOM") {
+		t.Errorf("the events have a broker that is away: %s", said)
+	}
+}
+
 func TestStartWaitsForRedis(t *testing.T) {
 	r := stacktest.Redis(t, stack.Single).Redis
 	testkit.Must(t, r.Kill())

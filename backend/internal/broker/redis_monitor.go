@@ -63,7 +63,9 @@ func (m *monitor) look() {
 		b.opts.Log.Info("Redis is available again")
 	case err != nil:
 		b.down.Store(&err)
-		if was == nil {
+		if isFull(err) && (was == nil || !isFull(*was)) {
+			b.opts.Log.Error("Redis is out of memory: nothing can be published until there is room", "error", err)
+		} else if was == nil {
 			b.opts.Log.Error("Redis is not available", "error", err)
 		}
 	}

@@ -24,8 +24,10 @@ type Node struct {
 	Started time.Time `json:"started"`
 	// State is "ready", "not ready" or "draining". Reason says why its broker can't be used, since
 	// BrokerDownSince; empty while it can.
-	State           string    `json:"state"`
-	Reason          string    `json:"reason,omitempty"`
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
+	// Warning says what works at no instance.
+	Warning         string    `json:"warning,omitempty"`
 	BrokerDownSince time.Time `json:"brokerDownSince,omitzero"`
 
 	Connections int `json:"connections"`

@@ -54,7 +54,7 @@ func (r *Readiness) Status() Status {
 	switch {
 	case r.leaving.Load():
 		s.State = Draining
-	case s.Broker != nil && !isEverywhere(s.Broker):
+	case !s.BrokerUp():
 		s.State = NotReady
 	}
 	return s
@@ -67,12 +67,16 @@ func isEverywhere(err error) bool {
 	return errors.As(err, &e) && e.Everywhere()
 }
 
+// BrokerUp reports whether the broker can be reached, though it may take nothing: which it would not
+// from any other instance either.
+func (s Status) BrokerUp() bool { return s.Broker == nil || isEverywhere(s.Broker) }
+
 // Reasons says why the instance should get no traffic; nothing when it may.
 func (s Status) Reasons() (reasons []string) {
 	if s.State == Draining {
 		reasons = append(reasons, "this instance is shutting down")
 	}
-	if s.Broker != nil && !isEverywhere(s.Broker) {
+	if !s.BrokerUp() {
 		reasons = append(reasons, "broker: "+s.Broker.Error())
 	}
 	return reasons
@@ -80,7 +84,7 @@ func (s Status) Reasons() (reasons []string) {
 
 // Warnings says what does not work on any instance; nothing when all does.
 func (s Status) Warnings() (warnings []string) {
-	if s.Broker != nil && isEverywhere(s.Broker) {
+	if s.Broker != nil && s.BrokerUp() {
 		warnings = append(warnings, "broker: "+s.Broker.Error())
 	}
 	return warnings

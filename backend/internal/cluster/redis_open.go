@@ -90,7 +90,7 @@ func (c *Redis) openOverload(sealed string) (id string, room wire.Room, err erro
 // check reports what no instance would say about itself.
 func (n *Node) check() error {
 	switch {
-	case !plain(n.ID) || !text(n.Name) || !text(n.Version) || !text(n.Reason):
+	case !plain(n.ID) || !text(n.Name) || !text(n.Version) || !text(n.Reason) || !text(n.Warning):
 		return errors.New("a node has an ID, and names of printable length")
 	case n.State != Ready && n.State != NotReady && n.State != Draining:
 		return fmt.Errorf("%.40q is no state of a node", n.State)

@@ -41,10 +41,10 @@ func (w *Watcher) Run(ctx context.Context) {
 func (w *Watcher) look(now time.Time) {
 	status := w.Status()
 	switch {
-	case status.Broker != nil && w.downSince.IsZero():
+	case !status.BrokerUp() && w.downSince.IsZero():
 		w.downSince = status.BrokerDownSince
 		w.Log.Record(Incident{Time: w.downSince, Kind: BrokerDown, Detail: status.Broker.Error()})
-	case status.Broker == nil && !w.downSince.IsZero():
+	case status.BrokerUp() && !w.downSince.IsZero():
 		w.Log.Record(Incident{Time: now, Kind: BrokerUp, Lasted: now.Sub(w.downSince).Milliseconds()})
 		w.downSince = time.Time{}
 	}
