@@ -33,7 +33,6 @@ func TestStartIsRefused(t *testing.T) {
 		{"demo without a key", []string{"demo", "--auth-token-secret=" + strings.Repeat("x", 32)}, "set PUBLISH_KEYS"},
 		{"demo to nowhere", []string{"demo", "--to=nowhere"}, "--to: "},
 		{"demo faster than time", []string{"demo", "--to=http://127.0.0.1:1", "--speed=9999"}, "speed is 9999"},
-		{"demo elsewhere and here", []string{"demo", "--to=http://127.0.0.1:1", "--listen=127.0.0.1:0"}, "--to and --listen 127.0.0.1:0 don't go together"},
 		{"demo elsewhere with Redis", []string{"demo", "--to=http://127.0.0.1:1", "--redis-url=redis://127.0.0.1:1"}, "--to and --redis-url don't go together"},
 		{"more connections than descriptors", []string{free, "--max-connections=2000000000"}, "--max-connections 2000000000 needs 2000000200 open files"},
 		{"mistakes of all kinds", []string{"--history-age=10", "--lisen=x", "--max-queued-bytes=1"}, "--max-queued-bytes 1 and"},
@@ -41,8 +40,12 @@ func TestStartIsRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if code := run(c.give, &stdout, &stderr); code != 2 {
-				t.Errorf("exit code %d, want 2", code)
+			code, want := run(c.give, &stdout, &stderr), 2
+			if strings.HasPrefix(c.name, "REDIS_URL of ") { // who may answer the next time
+				want = 1
+			}
+			if code != want {
+				t.Errorf("exit code %d, want %d", code, want)
 			}
 			said := stderr.String()
 			if !strings.Contains(said, c.want) {
