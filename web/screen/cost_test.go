@@ -25,7 +25,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 // what its bytes are, and is complete before the client takes the first of them.
 func TestPagesCostLittle(t *testing.T) {
 	h := New(Options{})
-	for path, most := range map[string]uint64{"/screen/w/a": 500 << 10, "/screen/w": 500 << 10, "/screen/w/a/b": 400 << 10, "/screen/w/%20": 400 << 10} {
+	for path, most := range map[string]uint64{"/screen/w/a": 500 << 10, "/screen/w": 560 << 10, "/screen/w/a/b": 400 << 10, "/screen/w/%20": 400 << 10} {
 		ask := func() *recorder {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r.Header.Set("Accept-Encoding", "gzip")

@@ -5,7 +5,7 @@ const MOTION = 600;
 const SOUND = 500;
 
 /**
- * Draws attention to a new critical alert: the panel of the alerts moves in once, and a tone is heard where the browser lets a
+ * Draws attention to a new critical alert: the panel of the alerts moves once (upwards, so that nothing can be scrolled to), and a tone is heard where the browser lets a
  * page be heard that nobody has touched.
  */
 export class Notice {
@@ -15,7 +15,7 @@ export class Notice {
 
   give(panel: HTMLElement): void {
     if (!this.chosen.still && !matchMedia('(prefers-reduced-motion: reduce)').matches)
-      panel.animate([{ translate: '0 40%' }, { translate: '0 0' }], { duration: MOTION, easing: 'ease-out' });
+      panel.animate([{ translate: '0 -20%' }, { translate: '0 0' }], { duration: MOTION, easing: 'ease-out' });
     if (!this.chosen.mute) this.#sound().catch(() => {}); // there is no sound, or it is not allowed
   }
 
