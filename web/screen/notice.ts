@@ -5,8 +5,8 @@ const MOTION = 600;
 const SOUND = 500;
 
 /**
- * Draws attention to a new critical alert: the panel of the alerts moves once (upwards, so that nothing can be scrolled to), and a tone is heard where the browser lets a
- * page be heard that nobody has touched.
+ * Draws attention to a new critical alert: the panel of the alerts moves once, from above, so that nothing can be scrolled to, and a
+ * tone is heard where the browser lets a page be heard that nobody has touched.
  */
 export class Notice {
   #audio: AudioContext | undefined;
