@@ -59,15 +59,15 @@ type Handler struct {
 func (h *Handler) Answer(ctx context.Context, q cluster.Question) (any, error) {
 	switch q.Kind {
 	case kindList:
-		var wanted Query
-		if err := json.Unmarshal(q.Data, &wanted); err != nil {
-			return nil, fmt.Errorf("not readable: %w", err)
+		wanted, err := cluster.Asked[Query](q)
+		if err != nil {
+			return nil, err
 		}
 		return h.Ring.list(wanted), nil
 	case kindReturned:
-		var left []departed
-		if err := json.Unmarshal(q.Data, &left); err != nil {
-			return nil, fmt.Errorf("not readable: %w", err)
+		left, err := cluster.Asked[[]departed](q)
+		if err != nil {
+			return nil, err
 		}
 		return h.returned(left[:min(len(left), MaxPage)]), nil
 	}

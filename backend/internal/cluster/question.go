@@ -15,6 +15,14 @@ type Question struct {
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
+// Asked returns what a question is about.
+func Asked[T any](q Question) (about T, err error) {
+	if err := json.Unmarshal(q.Data, &about); err != nil {
+		return about, fmt.Errorf("not readable: %w", err)
+	}
+	return about, nil
+}
+
 // An Answerer answers the questions that are put to this instance. What it returns is sent as JSON.
 type Answerer func(ctx context.Context, q Question) (any, error)
 

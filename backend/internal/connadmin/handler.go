@@ -2,7 +2,6 @@ package connadmin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -67,27 +66,31 @@ type disconnected struct {
 func (h *Handler) Answer(_ context.Context, q cluster.Question) (any, error) {
 	switch strings.TrimSuffix(strings.TrimSuffix(q.Kind, limited), filtered) {
 	case kindList:
-		var wanted Selection
-		if err := json.Unmarshal(q.Data, &wanted); err != nil {
-			return nil, fmt.Errorf("not readable: %w", err)
+		wanted, err := cluster.Asked[Selection](q)
+		if err != nil {
+			return nil, err
 		}
 		wanted.Limit = min(max(wanted.Limit, 1), MaxPage)
 		wanted.Show = wanted.Show[:min(len(wanted.Show), MaxIDs)]
 		return list(h.Node, h.Sessions(), wanted), nil
 	case kindDisconnect:
-		var wanted disconnection
-		if err := json.Unmarshal(q.Data, &wanted); err != nil {
-			return nil, fmt.Errorf("not readable: %w", err)
+		wanted, err := cluster.Asked[disconnection](q)
+		if err != nil {
+			return nil, err
 		}
 		return h.disconnect(wanted), nil
 	case kindDetail:
-		var wanted Selection
-		if err := json.Unmarshal(q.Data, &wanted); err != nil {
-			return nil, fmt.Errorf("not readable: %w", err)
+		wanted, err := cluster.Asked[Selection](q)
+		if err != nil {
+			return nil, err
 		}
 		return h.detail(wanted), nil
 	case kindStanding:
-		return h.standing(q.Data)
+		wanted, err := cluster.Asked[standingQuestion](q)
+		if err != nil {
+			return nil, err
+		}
+		return h.standing(wanted)
 	}
 	return nil, fmt.Errorf("%q is not known to this version", q.Kind)
 }

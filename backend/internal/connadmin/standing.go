@@ -3,8 +3,6 @@ package connadmin
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/zonecast/zonecast/backend/wire"
@@ -31,11 +29,7 @@ func (c Client) Standings(ctx context.Context, room wire.Room) ([]Standing, FanO
 }
 
 // standing answers for this instance.
-func (h *Handler) standing(data []byte) (Standing, error) {
-	var q standingQuestion
-	if err := json.Unmarshal(data, &q); err != nil {
-		return Standing{}, fmt.Errorf("not readable: %w", err)
-	}
+func (h *Handler) standing(q standingQuestion) (Standing, error) {
 	room, err := wire.ParseRoom(q.Room)
 	if err != nil {
 		return Standing{}, err

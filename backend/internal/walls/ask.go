@@ -97,15 +97,15 @@ type Handler struct {
 func (h *Handler) Answer(ctx context.Context, q cluster.Question) (any, error) {
 	switch q.Kind {
 	case kindList:
-		var wanted Query
-		if err := json.Unmarshal(q.Data, &wanted); err != nil {
-			return nil, fmt.Errorf("not readable: %w", err)
+		wanted, err := cluster.Asked[Query](q)
+		if err != nil {
+			return nil, err
 		}
 		return h.Registry.list(wanted), nil
 	case kindCommand:
-		var wanted order
-		if err := json.Unmarshal(q.Data, &wanted); err != nil {
-			return nil, fmt.Errorf("not readable: %w", err)
+		wanted, err := cluster.Asked[order](q)
+		if err != nil {
+			return nil, err
 		}
 		return h.pass(wanted), nil
 	}
