@@ -46,6 +46,8 @@ func (e *Error) temporary(freshToken bool) bool {
 	switch {
 	case e.Code == wire.CodeUnauthenticated:
 		return freshToken
+	case e.Status != 0 && e.Code == "": // a proxy's, which may have another answer soon
+		return true
 	case e.Status == 0: // a code that is not known here is no reason to give up
 		return e.Close != wire.CloseBadFrame && e.Close != wire.CloseForbidden && e.Close != wire.CloseReplaced
 	}

@@ -261,7 +261,7 @@ func TestTheClientComesBack(t *testing.T) {
 			func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) },
 			hold(connected("k-1"), message("k-2")),
 		}}
-		s.script[1] = refuse(502, "", "")
+		s.script[1] = refuse(404, "", "") // of a proxy: it has no code
 		start := time.Now()
 		got, err := collect(t, subscription(t, s), 1)
 		if err != nil {

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import unittest.mock
 from pathlib import Path
 
 from zonecast import Event, Subscription, ZonecastError, publish
@@ -153,6 +154,47 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual([(event.data, event.retained) for event in events], [(1, True), (2, False)])
         self.assertEqual(cuts, 0)
         await server.end()
+
+    async def test_what_passes_is_tried_again(self) -> None:
+        """A server that never answers, a proxy's own 404, frames that are none, a token function that fails."""
+        server = await self.start(AUTH_TOKEN_SECRET="0123456789abcdef0123456789abcdef")
+        tries, asked = [], 0
+
+        async def door(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            tries.append(await reader.readuntil(b"\r\n\r\n"))
+            if len(tries) == 1:
+                await reader.read()  # until the client gives up
+            elif len(tries) == 2:
+                writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone")
+            elif len(tries) == 3:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: {}\n\n")
+            else:
+                host, port = server.address.split(":")
+                up, down = await asyncio.open_connection(host, int(port))
+                down.write(tries[-1])
+                while part := await up.read(4096):
+                    writer.write(part)
+                down.close()
+            writer.close()
+
+        def token() -> str:
+            nonlocal asked
+            asked += 1
+            if asked == 2:
+                raise RuntimeError("the issuer is down")
+            return "wrong"
+
+        proxy = await asyncio.start_server(door, "127.0.0.1", 0)
+        self.addAsyncCleanup(proxy.wait_closed)
+        self.addCleanup(proxy.close)
+        sub = Subscription("http://%s:%d" % proxy.sockets[0].getsockname(), [ZONE], token=token, backoff=(0.01, 0.05))
+        with unittest.mock.patch("zonecast.subscribing._CONNECT_TIMEOUT", 0.5):
+            with self.assertRaises(ZonecastError) as refused:  # by the server itself, three tokens later
+                async with asyncio.timeout(PATIENCE):
+                    async for _ in sub:
+                        pass
+        self.assertEqual(refused.exception.code, "unauthenticated")
+        self.assertEqual((len(tries), asked), (6, 7))
 
     async def test_what_comes_over_connections_that_break_is_judged_as_any_history(self) -> None:
         server = await self.start()

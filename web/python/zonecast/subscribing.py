@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 import logging
@@ -109,14 +110,15 @@ class Subscription:
                 renews = callable(self.token) and refusals < _MAX_REFUSALS
                 if error.code == "unauthenticated":
                     final = not renews
-                elif error.status:
-                    final = error.status not in (408, 429) and error.status < 500
+                elif error.status:  # without a code it is a proxy's, which may have another answer soon
+                    final = bool(error.code) and error.status not in (408, 429) and error.status < 500
                 else:
                     final = error.close in _FINAL
                 if final:
                     raise
                 wait, why = error.retry_after, str(error)
-            except (OSError, ValueError, EOFError) as error:  # of the network, and of what is not the protocol
+            except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError) as error:
+                # of the network, of the token function, and of what is not the protocol
                 if isinstance(error, ssl.SSLCertVerificationError):
                     raise
                 why = str(error) or type(error).__name__
@@ -129,11 +131,12 @@ class Subscription:
         """Yields None when the server has accepted the connection, then events."""
         missing = [room for room in self.rooms if room not in self._offsets]
         headers = {"Last-Event-ID": self.cursor} if self.cursor else {}
-        if self.token is not None:
-            token = self.token() if callable(self.token) else self.token
-            headers["Authorization"] = f"Bearer {await token if inspect.isawaitable(token) else token}"
         query = urlencode([("room", room) for room in missing])
-        async with request("GET", f"{self.url}/sse?{query}", headers, tls=self.tls) as answer:
+        async with contextlib.AsyncExitStack() as connection:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                if self.token is not None:
+                    headers["Authorization"] = f"Bearer {await self._fresh_token()}"
+                answer = await connection.enter_async_context(request("GET", f"{self.url}/sse?{query}", headers, tls=self.tls))
             if answer.status != 200:
                 raise await answer.error()
             patience, after = _CONNECT_TIMEOUT, 0.0
@@ -165,6 +168,15 @@ class Subscription:
                 elif "room" in frame:
                     for event in self._message(frame):
                         yield event
+
+    async def _fresh_token(self) -> str:
+        try:
+            token = self.token() if callable(self.token) else self.token
+            return str(await token if inspect.isawaitable(token) else token)
+        except (ZonecastError, OSError):
+            raise
+        except Exception as error:  # whatever a library of HTTP raises: the issuer may be back soon
+            raise ConnectionError(f"the token function failed: {error!r}") from error
 
     def _message(self, frame: dict[str, Any]) -> list[Event]:
         room, offset = frame["room"], frame["offset"]
