@@ -11,6 +11,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/signin"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/web/dashboard"
 )
 
@@ -62,7 +63,7 @@ func (a *clientAddresses) overTLS(r *http.Request) bool {
 		return true
 	}
 	direct, ok := parseAddress(r.RemoteAddr)
-	return ok && a.trusts(direct) && r.Header.Get("X-Forwarded-Proto") == "https"
+	return ok && a.trusts(direct) && transport.ForwardedScheme(r) == "https"
 }
 
 // renderSignIn writes the page on which operators sign in.

@@ -90,9 +90,22 @@ func (o *refusedOrigins) log(log *slog.Logger, origin, own string) {
 		"origin", fmt.Sprintf("%.100s", origin), "server", fmt.Sprintf("%.100s", own))
 }
 
+// ForwardedScheme returns what a proxy says of how it was reached, "https" or "http", and "" for nothing
+// that can be read. Some name WebSocket's own schemes, and a chain of proxies a list, the outermost first.
+func ForwardedScheme(r *http.Request) string {
+	said, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+	switch strings.ToLower(strings.TrimSpace(said)) {
+	case "https", "wss":
+		return "https"
+	case "http", "ws":
+		return "http"
+	}
+	return ""
+}
+
 // scheme returns how the browser reached this server: as a trusted proxy says, or over TLS or not.
 func (g *Gate) scheme(r *http.Request) string {
-	if said := r.Header.Get("X-Forwarded-Proto"); said == "https" || said == "http" {
+	if said := ForwardedScheme(r); said != "" {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		ip := net.ParseIP(host)
 		if slices.ContainsFunc(g.Proxies, func(n *net.IPNet) bool { return n.Contains(ip) }) {
