@@ -90,7 +90,7 @@ test: deps lint stale test-go test-python test-client test-web test-deploy test-
 
 .PHONY: test-go
 test-go: ## Run the Go tests of all modules, with -race; without it the outbox, too, where it writes past the scheduler, and the simulation
-	cd backend && go test -race -p 2 -timeout 20m $$(go list ./... | grep -v /e2e)
+	cd backend && go test -race -p 4 -timeout 20m $$(go list ./... | grep -v /e2e)
 	cd backend && go test -timeout 20m ./internal/outbox ./internal/sim
 	for module in $(filter-out backend,$(MODULES)); do (cd $$module && go test -race -p 2 -timeout 20m ./...); done
 	cd loadtest/peers && GOWORK=off go test -race -p 2 -timeout 20m ./...

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"strings"
@@ -95,6 +96,9 @@ func (t *Target) CheckChannels(ctx context.Context, prefix string) error {
 // IsTemporary reports whether an error of [Find] may go away by itself: the server is not there yet,
 // does not answer, or loads its data.
 func IsTemporary(err error) bool {
+	if errors.As(err, new(*fs.PathError)) { // a file that settings name; its errno would pass for one of the network
+		return false
+	}
 	var network net.Error
 	for _, prefix := range []string{"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"} {
 		if redis.HasErrorPrefix(err, prefix) {
