@@ -99,6 +99,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		found, err := b.look(t)
 		switch {
 		case err != nil:
+			missed++
 			t.Errorf("%s: %v", b.name, err)
 		case found == "":
 			missed++
