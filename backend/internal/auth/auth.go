@@ -180,11 +180,11 @@ type Visit struct {
 // Client returns who connects, or sends a frame by POST. The error is a *wire.Error of
 // wire.CodeUnauthenticated; with AUTH_URL also of wire.CodeForbidden or wire.CodeUnavailable.
 func (g *Guard) Client(r *http.Request, visit Visit) (*Identity, error) {
-	return g.identify(ask(r, tokenOf(r), visit))
+	return g.identify(newQuestion(r, tokenOf(r), visit))
 }
 
-// ask makes the question about the token of a request.
-func ask(r *http.Request, token string, visit Visit) question {
+// newQuestion is what the application is asked about the token of a request.
+func newQuestion(r *http.Request, token string, visit Visit) question {
 	q := question{Token: token, Address: visit.Address, Origin: r.Header.Get("Origin"), UserAgent: r.UserAgent(), Rooms: []string{}}
 	for _, room := range visit.Rooms {
 		q.Rooms = append(q.Rooms, room.String())
@@ -290,7 +290,7 @@ func (g *Guard) Service(r *http.Request, visit Visit) (*Identity, error) {
 	if !g.needsToken() || given == "" {
 		return nil, wire.Errorf(wire.CodeUnauthenticated, "send the header Authorization: Bearer with a key or a token that may publish")
 	}
-	who, err := g.identify(ask(r, given, visit))
+	who, err := g.identify(newQuestion(r, given, visit))
 	if e := wire.AsError(err); err != nil && g.anyone.publish == nil && e.Code == wire.CodeUnauthenticated {
 		return nil, wire.Errorf(e.Code, "this is none of the keys that may publish, and as a token: %v", err)
 	}

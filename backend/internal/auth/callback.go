@@ -89,7 +89,7 @@ func newCallback(o CallbackOptions, log *slog.Logger) *callback {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = maxCallbacks
-	// That one which looks at the clock by itself has a goroutine that nothing ends.
+	// Not the package's expirable.LRU: nothing ends its goroutine.
 	remember := func() *lru.Cache[[sha256.Size]byte, decision] {
 		cache, _ := lru.New[[sha256.Size]byte, decision](maxDecisions) // it errs for sizes below 1 only
 		return cache
@@ -123,7 +123,7 @@ func (c *callback) identify(q question) (*Identity, error) {
 		case d.err != nil:
 			c.refusals.Add(hash, d)
 		default:
-			d.who.hold(q.Token)
+			d.who.setDigest(q.Token)
 			c.decisions.Add(hash, d)
 		}
 		return d, err

@@ -21,8 +21,8 @@ func (i *Identity) Caller() string {
 	return ""
 }
 
-// hold notes whose token it is, where the token does not say.
-func (i *Identity) hold(token string) {
+// setDigest sets the digest of a token that says neither User nor TokenID.
+func (i *Identity) setDigest(token string) {
 	if i.User == "" && i.TokenID == "" && token != "" {
 		sum := sha256.Sum256([]byte(token))
 		i.digest = hex.EncodeToString(sum[:16])

@@ -115,7 +115,7 @@ func (v *verifier) verify(token string) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	who.hold(token)
+	who.setDigest(token)
 	return who, nil
 }
 
