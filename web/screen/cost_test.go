@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -25,7 +26,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 // what its bytes are, and is complete before the client takes the first of them.
 func TestPagesCostLittle(t *testing.T) {
 	h := New(Options{})
-	for path, most := range map[string]uint64{"/screen/w/a": 500 << 10, "/screen/w": 560 << 10, "/screen/w/a/b": 400 << 10, "/screen/w/%20": 400 << 10} {
+	for path, most := range map[string]uint64{"/screen/w/a": 400 << 10, "/screen/w": 400 << 10, "/screen/w/a/b": 50 << 10, "/screen/w/%20": 50 << 10} {
 		ask := func() *recorder {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r.Header.Set("Accept-Encoding", "gzip")
@@ -41,15 +42,17 @@ func TestPagesCostLittle(t *testing.T) {
 		if _, err := io.Copy(io.Discard, zr); err != nil || w.writes != 1 {
 			t.Errorf("%s is written in %d pieces: %v", path, w.writes, err)
 		}
-		const requests = 50
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		for range requests {
+		// The least of many: a pool forgets when it likes, and by chance under the race detector.
+		least := uint64(math.MaxUint64)
+		for range 50 {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			ask()
+			runtime.ReadMemStats(&after)
+			least = min(least, after.TotalAlloc-before.TotalAlloc)
 		}
-		runtime.ReadMemStats(&after)
-		if each := (after.TotalAlloc - before.TotalAlloc) / requests; each > most {
-			t.Errorf("%s allocates %d KiB, want at most %d KiB", path, each>>10, most>>10)
+		if least > most {
+			t.Errorf("%s allocates %d KiB, want at most %d KiB", path, least>>10, most>>10)
 		}
 	}
 }
