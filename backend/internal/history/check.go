@@ -69,7 +69,8 @@ type stand struct {
 	at        wire.Offset
 	line      int
 	in        bool
-	since     int // the line since which it is in the room without interruption
+	since     int   // the line since which it is in the room without interruption
+	came      int64 // when it joined or came back last, in ms
 	conflated []version
 	ranges    [][2]wire.Offset // gaps and what was conflated
 	retained  map[string]wire.Offset
@@ -168,7 +169,7 @@ func (c *checker) record(r Record) {
 	switch r.Kind {
 	case Join:
 		if at, ok := c.offset(r.Offset, "the offset of a join"); ok {
-			*c.stand(r) = stand{at: at, line: c.line, in: true, since: c.line, fresh: at, retained: map[string]wire.Offset{}}
+			*c.stand(r) = stand{at: at, line: c.line, in: true, since: c.line, came: r.At, fresh: at}
 		}
 	case Resume:
 		at, ok := c.offset(r.Offset, "the offset of a resume")
@@ -176,7 +177,7 @@ func (c *checker) record(r Record) {
 			if s.in && s.at != at {
 				c.report("cursor", []int{s.line, c.line}, "the cursor of %s in %s says %s, want %s, up to which it has the room", r.Who, r.Room, at, s.at)
 			}
-			s.at, s.in, s.line, s.fresh = at, true, c.line, wire.Offset{}
+			s.at, s.in, s.line, s.came, s.fresh, s.retained = at, true, c.line, r.At, wire.Offset{}, nil
 			if s.since == 0 {
 				s.since = c.line
 			}
@@ -229,7 +230,12 @@ func (c *checker) event(r Record) {
 	}
 	c.seenOnce[key] = accepted{c.line, at}
 	c.version(c.line, r, at, true)
-	r.Conflate = c.sent[r.Room+" "+r.Hash].Conflate
+	sent := c.sent[r.Room+" "+r.Hash]
+	if took := r.At - max(sent.At, s.came); c.limits.LateMS > 0 && sent.Outcome == "ok" && took > c.limits.LateMS {
+		c.report("late", []int{s.line, c.line}, "%s received %s of %s %d ms after it was accepted, want it within %d ms, for the client was there", r.Who,
+			at, r.Room, took, c.limits.LateMS)
+	}
+	r.Conflate = sent.Conflate
 	s.events = append(s.events, version{c.line, r, at, true})
 	s.at, s.line = at, c.line
 }
@@ -247,8 +253,12 @@ func (c *checker) retained(r Record) {
 	if s.retained == nil {
 		s.retained = map[string]wire.Offset{}
 	}
-	if !s.fresh.IsZero() && at.Epoch == s.fresh.Epoch && at.N > s.fresh.N {
-		c.report("retained", []int{s.since, c.line}, "%s joined %s and received %s as retained, want none beyond %s, where it joined", r.Who, r.Room, at, s.fresh)
+	if at.Epoch == s.at.Epoch && at.N > s.at.N {
+		c.report("retained", []int{s.line, c.line}, "%s joined %s and received %s as retained, want none beyond %s, where it is", r.Who, r.Room, at, s.at)
+	}
+	if was := s.retained[r.Event]; !was.IsZero() && was != at && c.sent[r.Room+" "+r.Hash].Retain { // alerts are retained by their ids
+		c.report("retained", []int{s.since, c.line}, "%s joined %s and received both %s and %s as the retained %s, want the newest alone", r.Who, r.Room,
+			was, at, r.Event)
 	}
 	s.retained[r.Event] = at
 	c.version(c.line, r, at, true)

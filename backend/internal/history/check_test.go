@@ -73,6 +73,8 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 			"accepted: the room warehouse:w is at e-0, want e-1, which was accepted"},
 		{"what was accepted is replaced without a word", []string{joined, lost, accept("e-1", "1", ""), event("e-1", "x"), newest("e-1")},
 			"accepted: c received x at e-1 of warehouse:w, want 1, which was accepted there, or a gap"},
+		{"what was accepted was replaced before the client came", []string{accept("e-1", "x", ""), lost, accept("e-1", "1", ""),
+			stands("c", "join", "e-0"), one, newest("e-1")}, ""},
 		{"what was accepted is replaced for who was away", []string{joined, one, lost, accept("e-1", "x", ""), resumed, two, newest("e-2")},
 			"accepted: c received 1 at e-1 of warehouse:w, want x, which was accepted there, or a gap"},
 		{"what was accepted is replaced, and another epoch says so", []string{joined, one, lost, accept("e-1", "x", ""), span("gap", "e-1", "f-2"),
@@ -108,6 +110,15 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 			`retained: c joined warehouse:w at e-1 and received`},
 		{"a retained event of later", []string{joined, seen("c", "retained", "e-1", "1")},
 			"retained: c joined warehouse:w and received e-1 as retained, want none beyond e-0"},
+		{"a retained event of later, after a resume", []string{joined, one, resumed, seen("c", "retained", "e-2", "2"), two},
+			"retained: c joined warehouse:w and received e-2 as retained, want none beyond e-1"},
+		{"a retained event and the one before it", []string{accept("e-1", "1", `,"retain":true`), accept("e-2", "2", `,"retain":true`),
+			stands("c", "join", "e-2"), seen("c", "retained", "e-1", "1"), seen("c", "retained", "e-2", "2")},
+			"retained: c joined warehouse:w and received both e-1 and e-2 as the retained E, want the newest alone"},
+		{"late", []string{joined, accept("e-1", "1", `,"at":1000`), strings.Replace(one, "{", `{"at":6001,`, 1)},
+			"late: c received e-1 of warehouse:w 5001 ms after it was accepted, want it within 5000 ms"},
+		{"in time, for who was away", []string{joined, accept("e-1", "1", `,"at":1000`), strings.Replace(stands("c", "resume", "e-0"), "{", `{"at":5000,`, 1),
+			strings.Replace(one, "{", `{"at":6001,`, 1)}, ""},
 		{"an offset that is none", []string{stands("c", "join", "7")}, `protocol: the offset of a join is "7", want an offset like k3f9-7`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -115,7 +126,7 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found := history.Check(records, history.Limits{Messages: 10})
+			found := history.Check(records, history.Limits{Messages: 10, LateMS: 5000})
 			switch {
 			case test.want == "" && len(found) > 0, test.want != "" && len(found) != 1:
 				t.Errorf("found %v, want %q", found, test.want)

@@ -74,6 +74,7 @@ type Limits struct {
 	// UnseenLossUntold permits that a message which Redis lost before anybody received it is not told:
 	// docs/promises.md says when that can be.
 	UnseenLossUntold bool
+	LateMS           int64 // the most from the acceptance of an event to its arrival at a client that was there
 }
 
 // A Violation is a promise that was broken.

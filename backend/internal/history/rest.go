@@ -60,8 +60,13 @@ func (c *checker) lossIsTold(p place, s *stand) {
 		has[e.offset] = append(has[e.offset], e)
 	}
 	for at, got := range has {
-		for _, v := range c.room(p.room).versions[at] {
-			if v.Kind == Publish && !s.told(at) && !(c.limits.UnseenLossUntold && unseen(c.room(p.room).versions[at], v.Hash)) && !slices.ContainsFunc(got, func(e version) bool { return e.Hash == v.Hash }) {
+		all := c.room(p.room).versions[at]
+		for _, v := range all {
+			switch {
+			case v.Kind != Publish, s.told(at), slices.ContainsFunc(got, func(e version) bool { return e.Hash == v.Hash }):
+			case c.limits.UnseenLossUntold && !v.seen:
+			case c.lossesBetween(p.room, s.since, max(v.line, lineOf(all, got[0].Hash))) == 0: // before the client came
+			default:
 				c.report("accepted", []int{v.line, got[0].line}, "%s received %s at %s of %s, want %s, which was accepted there, or a gap", p.who,
 					got[0].Hash, at, p.room, v.Hash)
 			}
@@ -69,9 +74,13 @@ func (c *checker) lossIsTold(p place, s *stand) {
 	}
 }
 
-// unseen reports whether nobody received this version of a message.
-func unseen(all []*version, hash string) bool {
-	return !slices.ContainsFunc(all, func(o *version) bool { return o.Kind != Publish && o.Hash == hash })
+// lineOf is where a version of a message is known since.
+func lineOf(all []*version, hash string) int {
+	i := slices.IndexFunc(all, func(o *version) bool { return o.Hash == hash })
+	if i < 0 {
+		return 0
+	}
+	return all[i].line
 }
 
 // told reports whether the client was told that what stands at an offset may be lost: by a gap, or

@@ -22,11 +22,10 @@ var planted = flag.String("planted", "conflated-not-told,epoch-not-compared",
 
 const backend = "../.."
 
-// A plantedBug is a patch of one file, which breaks a promise.
+// A plantedBug is a patch, which breaks a promise: of one file, or of more where it is guarded twice.
 type plantedBug struct {
-	name string
-	path string // of the file, from backend
-	text string // of it, with the bug
+	name  string
+	files map[string]string // what they have with the bug, by their paths from backend
 }
 
 // plant applies a patch to the code as it is.
@@ -35,35 +34,46 @@ func plant(file string) (b plantedBug, err error) {
 	if err != nil {
 		return b, err
 	}
-	head, hunks, ok := strings.Cut(string(patch), "\n@@")
-	_, path, named := strings.Cut(head, "\n+++ b/")
-	if !ok || !named {
-		return b, fmt.Errorf("%s is not a patch of one file, as diff -u writes it with a/ and b/ before the path from backend", file)
-	}
-	b.name, b.path = strings.TrimSuffix(filepath.Base(file), ".patch"), strings.TrimSpace(path)
-	code, err := os.ReadFile(filepath.Join(backend, b.path))
-	if err != nil {
-		return b, fmt.Errorf("%s: %w", file, err)
-	}
-	b.text = string(code)
-	for hunk := range strings.SplitSeq(hunks, "\n@@") {
-		_, body, _ := strings.Cut(hunk, "\n")
-		var before, after strings.Builder
-		for line := range strings.Lines(body) {
-			if line[0] != '+' {
-				before.WriteString(line[1:])
-			}
-			if line[0] != '-' {
-				after.WriteString(line[1:])
+	b = plantedBug{strings.TrimSuffix(filepath.Base(file), ".patch"), map[string]string{}}
+	for part := range strings.SplitSeq(strings.TrimPrefix(string(patch), "--- a/"), "\n--- a/") {
+		head, hunks, ok := strings.Cut(part, "\n@@")
+		_, path, named := strings.Cut(head, "\n+++ b/")
+		if !ok || !named {
+			return b, fmt.Errorf("%s is not a patch, as diff -u writes it with a/ and b/ before the paths from backend", file)
+		}
+		path = strings.TrimSpace(path)
+		code, err := os.ReadFile(filepath.Join(backend, path))
+		if err != nil {
+			return b, fmt.Errorf("%s: %w", file, err)
+		}
+		text := string(code)
+		for hunk := range strings.SplitSeq(hunks, "\n@@") {
+			if text, err = change(text, hunk); err != nil {
+				return b, fmt.Errorf("%s: %s: %w", file, path, err)
 			}
 		}
-		old := strings.TrimSuffix(before.String(), "\n")
-		if n := strings.Count(b.text, old); n != 1 {
-			return b, fmt.Errorf("%s: what it changes is in %s %d times, want once: make the patch anew\n%s", file, b.path, n, old)
-		}
-		b.text = strings.Replace(b.text, old, strings.TrimSuffix(after.String(), "\n"), 1)
+		b.files[path] = text
 	}
 	return b, nil
+}
+
+// change applies one hunk.
+func change(text, hunk string) (string, error) {
+	_, body, _ := strings.Cut(hunk, "\n")
+	var before, after strings.Builder
+	for line := range strings.Lines(body) {
+		if line[0] != '+' {
+			before.WriteString(line[1:])
+		}
+		if line[0] != '-' {
+			after.WriteString(line[1:])
+		}
+	}
+	old := strings.TrimSuffix(before.String(), "\n")
+	if n := strings.Count(text, old); n != 1 {
+		return "", fmt.Errorf("what it changes is there %d times, want once: make the patch anew\n%s", n, old)
+	}
+	return strings.Replace(text, old, strings.TrimSuffix(after.String(), "\n"), 1), nil
 }
 
 // bugs returns those of some names, or all.
@@ -116,11 +126,15 @@ var foundAt = regexp.MustCompile(`seed \d+(: | stands still).*`)
 // look builds the test with the bug, and runs its seeds until one fails.
 func (b plantedBug) look(t *testing.T) (found string, err error) {
 	dir := t.TempDir()
-	code, err := filepath.Abs(filepath.Join(backend, b.path))
+	replace := map[string]string{}
+	for path, text := range b.files {
+		code, err := filepath.Abs(filepath.Join(backend, path))
+		testkit.Must(t, err)
+		replace[code] = filepath.Join(dir, strings.ReplaceAll(path, "/", "_"))
+		testkit.Must(t, os.WriteFile(replace[code], []byte(text), 0o600))
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	testkit.Must(t, err)
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{code: filepath.Join(dir, "bug.go")}})
-	testkit.Must(t, err)
-	testkit.Must(t, os.WriteFile(filepath.Join(dir, "bug.go"), []byte(b.text), 0o600))
 	testkit.Must(t, os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600))
 	binary := filepath.Join(dir, "sim.test")
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".")

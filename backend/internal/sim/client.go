@@ -42,7 +42,10 @@ type client struct {
 	next   time.Time // when to connect, or poll, again
 	tries  int
 	asleep bool // it has not read all the time
-	sse    struct {
+	// restless clients give their connections up after a few frames, and then may have forgotten where they were.
+	restless bool
+	leaving  map[int64]string // rooms that it asked to leave, by the frame's id
+	sse      struct {
 		id    string
 		event string
 		data  []string
@@ -88,6 +91,49 @@ func (c *client) leave() {
 	c.away(0)
 }
 
+// fidget makes a restless client go now and then.
+func (c *client) fidget() {
+	if !c.restless || c.peer == nil || c.rand.IntN(4) > 0 {
+		return
+	}
+	c.leave()
+	c.away(time.Duration(1 + c.rand.Int64N(int64(50*time.Millisecond))))
+	if c.rand.IntN(2) > 0 {
+		c.logf("is restless, and comes back")
+		return
+	}
+	c.logf("is restless, and begins anew")
+	for _, room := range c.rooms {
+		c.forget(room)
+	}
+}
+
+// forget leaves a room for good: it is joined afresh, if at all.
+func (c *client) forget(room string) {
+	if c.at[room] != "" {
+		c.record(history.Record{Kind: history.Leave, Room: room})
+	}
+	delete(c.at, room)
+	delete(c.owed, room)
+}
+
+// leaveRoom asks to leave a room that was subscribed to by a frame, and to join it again after a time.
+func (c *client) leaveRoom(after time.Duration) {
+	if c.peer == nil || !c.head || len(c.rooms) < 2 || c.kind != "ws" {
+		return
+	}
+	name := c.rooms[1]
+	c.logf("leaves %s", name)
+	c.send("unsubscribe", name, "")
+	c.leaving[c.nextID] = name
+	on := c.peer
+	c.w.after(after, func() {
+		if c.peer == on {
+			c.subscribe(name)
+		}
+	})
+}
+
 func (c *client) away(after time.Duration) {
 	c.peer = nil
 	if after == 0 {
@@ -122,7 +168,7 @@ func (c *client) connect() {
 	in.peers = append(in.peers, p)
 	in.listener.waiting <- end
 	c.peer, c.buf, c.head, c.body, c.frames, c.heard, c.asleep = p, nil, false, nil, wsframe.Reader{}, time.Now(), false
-	c.asked, c.ids = map[string]string{}, map[int64]string{}
+	c.asked, c.ids, c.leaving = map[string]string{}, map[int64]string{}, map[int64]string{}
 	q := url.Values{}
 	var cursor []string
 	for i, room := range c.rooms {
@@ -209,6 +255,7 @@ func (c *client) receiveWS() {
 		switch m.Op {
 		case wsframe.Text:
 			c.frame(payload)
+			c.fidget()
 		case wsframe.Ping:
 			c.peer.send(wsframe.AppendMasked(nil, wsframe.Pong, [4]byte{}, payload))
 		case wsframe.Close:
@@ -306,21 +353,26 @@ func (c *client) joined(room, offset, asked string) {
 }
 
 func (c *client) subscribe(name string) {
+	c.asked[name] = c.at[name]
+	c.send("subscribe", name, c.at[name])
+	c.ids[c.nextID] = name
+}
+
+// send sends a frame about a room, with the next id.
+func (c *client) send(event, name, offset string) {
 	room, err := wire.ParseRoom(name)
 	if err != nil {
 		panic(err) // of the scenario
 	}
 	c.nextID++
-	c.ids[c.nextID] = name
-	c.asked[name] = c.at[name]
 	data := map[string]string{"warehouse": room.Warehouse}
 	if room.Zone != "" {
 		data["zone"] = room.Zone
 	}
-	if c.at[name] != "" {
-		data["offset"] = c.at[name]
+	if offset != "" {
+		data["offset"] = offset
 	}
-	p, err := json.Marshal(map[string]any{"event": "subscribe", "id": c.nextID, "data": data})
+	p, err := json.Marshal(map[string]any{"event": event, "id": c.nextID, "data": data})
 	if err != nil {
 		panic(err)
 	}
@@ -328,6 +380,11 @@ func (c *client) subscribe(name string) {
 }
 
 func (c *client) ack(f wire.ServerFrame) {
+	if room := c.leaving[f.ID]; room != "" {
+		c.logf("has left %s", room)
+		c.forget(room)
+		return
+	}
 	var d wire.Position
 	c.decode(f.Data, &d)
 	c.joined(d.Room, d.Offset, c.asked[d.Room])
@@ -417,6 +474,7 @@ func (c *client) line(line string) {
 			if id != "" {
 				c.moveTo(id)
 			}
+			c.fidget()
 		}
 	}
 }
@@ -443,6 +501,9 @@ func (c *client) receivePoll() {
 		c.logf("is refused with %d", answer.StatusCode)
 		c.leave()
 		return
+	}
+	if c.fidget(); c.peer == nil {
+		return // it never had the answer
 	}
 	var d struct {
 		Cursor     string

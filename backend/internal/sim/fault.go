@@ -38,6 +38,15 @@ func (w *world) fault(f Fault) {
 			c.sleep(true)
 			later(func() { c.sleep(false) })
 		}
+	case "restless client":
+		if c := nth(w.clients, f.N); c != nil {
+			c.restless = true
+			later(func() { c.restless = false })
+		}
+	case "rejoin client":
+		if c := nth(w.clients, f.N); c != nil {
+			c.leaveRoom(f.For)
+		}
 	case "kill instance":
 		if in := w.leaver(f.N); in != nil {
 			in.kill(w.redis)
@@ -140,6 +149,7 @@ func (w *world) heal() {
 	r.deaf, r.twice, r.full, r.down = false, false, false, false
 	r.freeze(false)
 	for _, c := range w.clients {
+		c.restless = false
 		if c.asleep {
 			c.sleep(false)
 			c.asleep = true // since it connected

@@ -14,6 +14,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/api"
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
+	"github.com/zonecast/zonecast/backend/internal/chance"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
@@ -24,6 +25,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/transport/poll"
 	"github.com/zonecast/zonecast/backend/internal/transport/sse"
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
+	"github.com/zonecast/zonecast/backend/wire"
 )
 
 // An instance is Zonecast as cmd/zonecast wires it, with the model of Redis and connections of the
@@ -50,7 +52,7 @@ func startInstance(name string, redis *redisModel, s *Scenario) (*instance, erro
 	m := metrics.New("simulated")
 	in.pool = outbox.NewPool(outbox.Options{Meter: m, MaxQueuedBytes: s.QueuedBytes, Writers: 1,
 		BeforeTake: func() { time.Sleep(time.Nanosecond) }}) // the clock moves only when all are at rest
-	in.hub = hub.New(hub.Options{Pool: in.pool, Linger: 2 * time.Second, PublishWait: time.Second})
+	in.hub = hub.New(hub.Options{Pool: in.pool, Linger: s.Linger, PublishWait: time.Second})
 	var err error
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -60,7 +62,7 @@ func startInstance(name string, redis *redisModel, s *Scenario) (*instance, erro
 		in.pool.Close()
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	in.hub.Use(in.broker)
+	in.hub.Use(pausedBroker{in.broker})
 	guard := auth.New(auth.Options{})
 	in.gate = transport.NewGate(transport.Options{Hub: in.hub, Metrics: m, Log: log, Node: name, Guard: guard, MaxFrameBytes: 64 << 10,
 		Publisher: publishing.New(publishing.Options{Hub: in.hub, Metrics: m, MaxFrameBytes: 64 << 10}), Heartbeat: 30 * time.Second})
@@ -82,6 +84,27 @@ func startInstance(name string, redis *redisModel, s *Scenario) (*instance, erro
 	in.running.Go(func() { in.hub.Run(running) })
 	in.running.Go(func() { _ = in.http.Serve(in.listener) }) // until it is closed
 	return in, nil
+}
+
+// A pausedBroker lets whoever subscribes and unsubscribes rest for a while afterwards, now and then, as a busy
+// processor does: what happens meanwhile comes between two steps of the hub.
+type pausedBroker struct{ *broker.Redis }
+
+func (b pausedBroker) Subscribe(ctx context.Context, room wire.Room) (broker.Snapshot, error) {
+	s, err := b.Redis.Subscribe(ctx, room)
+	pause()
+	return s, err
+}
+
+func (b pausedBroker) Unsubscribe(room wire.Room) {
+	b.Redis.Unsubscribe(room)
+	pause()
+}
+
+func pause() {
+	if chance.Uint64N(3) == 0 {
+		time.Sleep(chance.N(100 * time.Millisecond))
+	}
 }
 
 // kill cuts all connections at once, as the end of a process does, and lets go of the rest.

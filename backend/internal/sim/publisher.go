@@ -31,6 +31,7 @@ type publisher struct {
 	now   history.Record // what is being published; Kind is empty for nothing
 	body  []byte
 	tries int
+	waits time.Duration   // for an answer
 	last  map[string]bool // rooms whose last message is still to be published
 }
 
@@ -40,7 +41,7 @@ func (p *publisher) logf(format string, args ...any) { p.w.logf(p.Name, format, 
 func (p *publisher) due() time.Time {
 	switch {
 	case p.peer != nil:
-		return p.sent.Add(6 * time.Second)
+		return p.sent.Add(p.waits)
 	case p.now.Kind == "" && p.w.calm && len(p.last) == 0:
 		return time.Time{}
 	}
@@ -123,6 +124,10 @@ func (p *publisher) try() {
 	in.listener.waiting <- end
 	p.peer, p.buf, p.sent = mine, nil, time.Now()
 	p.tries++
+	p.waits = 6 * time.Second
+	if p.now.Key != "" && p.rand.IntN(8) == 0 {
+		p.waits = time.Duration(1+p.rand.IntN(20)) * time.Millisecond // the answer may be under way
+	}
 	path := "/api/v1/warehouses/" + room.Warehouse
 	if room.Zone != "" {
 		path += "/zones/" + room.Zone
@@ -187,5 +192,9 @@ func (p *publisher) end(outcome, offset string) {
 	p.logf("has %s %s for %s", outcome, p.w.text(offset), p.now.Hash[:min(len(p.now.Hash), 30)])
 	p.now.Outcome, p.now.Offset = outcome, offset
 	p.w.record(p.now)
+	if outcome == "ok" && p.now.Key != "" && p.rand.IntN(10) == 0 {
+		p.logf("does not remember the answer, and tries again")
+		return
+	}
 	p.now = history.Record{}
 }

@@ -22,6 +22,7 @@ type Scenario struct {
 	Window      int // bytes that the kernel holds for one connection
 	Sharded     bool
 	Skew        time.Duration // of the clock of Redis
+	Linger      time.Duration // for which a room without members stays subscribed to
 	Length      time.Duration // until everything is healed
 	Pace        time.Duration // of each publisher, on average
 }
@@ -46,7 +47,7 @@ type Fault struct {
 var faultKinds = []string{
 	"cut client", "away client", "sleep client", "half-open client", "kill instance", "drain instance", "cut pubsub", "lose pubsub", "double pubsub",
 	"slow pubsub", "freeze redis", "restart redis", "empty redis", "failover", "demote", "full redis",
-	"cut instance from redis",
+	"cut instance from redis", "restless client", "rejoin client",
 }
 
 var roomNames = []string{"warehouse:w1", "zone:w1:a", "zone:w2:b"}
@@ -56,7 +57,7 @@ func New(seed uint64) *Scenario {
 	r := rand.New(rand.NewPCG(seed, 0))
 	s := &Scenario{Seed: seed, Instances: 2 + r.IntN(2), History: []int{1000, 1000, 30}[r.IntN(3)], QueuedBytes: 1 << 20, Window: 64 << 10,
 		Sharded: r.IntN(2) == 0, Skew: time.Duration(r.IntN(400)-200) * time.Millisecond, Length: 12 * time.Second,
-		Pace: 150 * time.Millisecond}
+		Linger: []time.Duration{0, 20 * time.Millisecond, 2 * time.Second}[r.IntN(3)], Pace: 150 * time.Millisecond}
 	if r.IntN(3) == 0 {
 		s.QueuedBytes, s.Window = 8<<10, 2<<10
 	}
@@ -110,6 +111,17 @@ func (s *Scenario) Without(names ...string) *Scenario {
 	return &less
 }
 
+// late is the most from the acceptance of an event to its arrival at a client that is there and reads, in
+// ms; 0 where a fault may silence a connection without a word, which is found by a comparison later.
+func (s *Scenario) late() int64 {
+	if slices.ContainsFunc(s.Faults, func(f Fault) bool { return slices.Contains(silent, f.Kind) }) {
+		return 0
+	}
+	return 4000
+}
+
+var silent = []string{"sleep client", "half-open client", "lose pubsub", "demote", "freeze redis"}
+
 // names are those of all parts that can be left out.
 func (s *Scenario) names() (names []string) {
 	for _, f := range s.Faults {
@@ -123,8 +135,8 @@ func (s *Scenario) names() (names []string) {
 
 func (s *Scenario) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d instances, history of %d, %d bytes queued, window %d, sharded %v, redis ahead %v\n", s.Seed, s.Instances, s.History,
-		s.QueuedBytes, s.Window, s.Sharded, s.Skew)
+	fmt.Fprintf(&b, "seed %d: %d instances, history of %d, %d bytes queued, window %d, sharded %v, redis ahead %v, rooms linger %v\n", s.Seed,
+		s.Instances, s.History, s.QueuedBytes, s.Window, s.Sharded, s.Skew, s.Linger)
 	for _, a := range s.Clients {
 		fmt.Fprintf(&b, "  client %s over %s in %s\n", a.Name, a.Kind, strings.Join(a.Rooms, " "))
 	}

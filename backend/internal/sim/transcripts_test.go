@@ -57,6 +57,7 @@ func TestTranscripts(t *testing.T) {
 			s.Clients, s.Publishers = []Actor{{"c1", c.client, rooms}}, []Actor{{"p1", "keys", rooms}}
 			s.History, s.QueuedBytes, s.Window = cmp.Or(s.History, 1000), cmp.Or(s.QueuedBytes, 1<<20), cmp.Or(s.Window, 64<<10)
 			s.Length, s.Pace = cmp.Or(s.Length, 7*time.Second), cmp.Or(s.Pace, 500*time.Millisecond)
+			s.Linger = 2 * time.Second
 			for i := range s.Faults {
 				s.Faults[i].Name = fmt.Sprintf("f%d", i+1)
 			}

@@ -167,7 +167,7 @@ func run(t *testing.T, s *Scenario, trace bool) Result {
 		w.result.Transcript = s.String() + w.out.String()
 		result = w.result
 	})
-	broken := history.Check(result.Records, history.Limits{Messages: s.History, UnseenLossUntold: true})
+	broken := history.Check(result.Records, history.Limits{Messages: s.History, UnseenLossUntold: true, LateMS: s.late()})
 	slices.SortStableFunc(broken, func(a, b history.Violation) int {
 		return cmp.Or(cmp.Compare(a.Lines[0], b.Lines[0]), strings.Compare(a.Text, b.Text))
 	})
