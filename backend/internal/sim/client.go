@@ -30,6 +30,7 @@ type client struct {
 
 	at     map[string]string // offsets, by room
 	owed   map[string]bool   // rooms of whose retained events some are still to come
+	count  map[string]int    // how many, over WebSocket; else the server's cursor says that there are some
 	peer   *peer             // nil while it is away
 	buf    []byte
 	head   bool // the response's head was read
@@ -50,6 +51,12 @@ type client struct {
 		event string
 		data  []string
 	}
+}
+
+// newClient returns one that connects first at a time.
+func newClient(w *world, a Actor, next time.Time) *client {
+	return &client{w: w, name: a.Name, kind: a.Kind, rooms: a.Rooms, rand: w.randOf(a.Name), at: map[string]string{}, owed: map[string]bool{},
+		count: map[string]int{}, next: next}
 }
 
 // owesRetained follows the offset of such a room in a cursor.
@@ -93,11 +100,15 @@ func (c *client) leave() {
 
 // fidget makes a restless client go now and then.
 func (c *client) fidget() {
-	if !c.restless || c.peer == nil || c.rand.IntN(4) > 0 {
+	stays := 4
+	if slices.ContainsFunc(c.rooms, func(room string) bool { return c.owed[room] }) {
+		stays = 2
+	}
+	if !c.restless || c.peer == nil || c.rand.IntN(stays) > 0 {
 		return
 	}
 	c.leave()
-	c.away(time.Duration(1 + c.rand.Int64N(int64(50*time.Millisecond))))
+	c.away(time.Duration(1 + c.rand.Int64N(int64([]time.Duration{50, 1500}[c.rand.IntN(2)]*time.Millisecond))))
 	if c.rand.IntN(2) > 0 {
 		c.logf("is restless, and comes back")
 		return
@@ -321,6 +332,8 @@ func (c *client) event(f wire.ServerFrame) {
 	kind := history.Event
 	if f.Retained {
 		kind = history.Retained
+		c.count[f.Room]--
+		c.owed[f.Room] = c.owed[f.Room] && (c.kind != "ws" || c.count[f.Room] > 0)
 	} else {
 		c.at[f.Room] = f.Offset
 	}
@@ -333,12 +346,20 @@ func (c *client) connected(d wire.Connected) {
 	c.logf("is connected to %s", d.Node)
 	for _, r := range d.Rooms {
 		c.joined(r.Room, r.Offset, c.asked[r.Room])
+		c.owes(r)
 	}
 	if c.kind != "ws" {
 		return
 	}
 	for _, room := range c.rooms[1:] {
 		c.subscribe(room)
+	}
+}
+
+// owes notes how many retained events follow, as clients over WebSocket do.
+func (c *client) owes(r wire.Position) {
+	if c.kind == "ws" {
+		c.count[r.Room], c.owed[r.Room] = r.Retained, r.Retained > 0
 	}
 }
 
@@ -354,7 +375,11 @@ func (c *client) joined(room, offset, asked string) {
 
 func (c *client) subscribe(name string) {
 	c.asked[name] = c.at[name]
-	c.send("subscribe", name, c.at[name])
+	offset := c.at[name]
+	if c.owed[name] {
+		offset += owesRetained
+	}
+	c.send("subscribe", name, offset)
 	c.ids[c.nextID] = name
 }
 
@@ -388,6 +413,7 @@ func (c *client) ack(f wire.ServerFrame) {
 	var d wire.Position
 	c.decode(f.Data, &d)
 	c.joined(d.Room, d.Offset, c.asked[d.Room])
+	c.owes(d)
 }
 
 func (c *client) refused(f wire.ServerFrame) {

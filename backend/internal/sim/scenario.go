@@ -78,6 +78,10 @@ func New(seed uint64) *Scenario {
 		s.Faults = append(s.Faults, Fault{fmt.Sprintf("f%d", i+1), faultKinds[r.IntN(len(faultKinds))], at + time.Second,
 			time.Duration(100+r.IntN(4000)) * time.Millisecond, r.IntN(8)})
 	}
+	if r.IntN(2) == 0 {
+		s.Faults = append(s.Faults, Fault{fmt.Sprintf("f%d", len(s.Faults)+1), "restless client", time.Duration(1+r.IntN(4)) * time.Second,
+			time.Duration(2+r.IntN(6)) * time.Second, r.IntN(8)})
+	}
 	return s
 }
 

@@ -195,8 +195,7 @@ func (w *world) run(t *testing.T) {
 		w.until(time.Now().Add(60 * time.Millisecond))
 	}
 	for _, a := range w.scenario.Clients {
-		w.clients = append(w.clients, &client{w: w, name: a.Name, kind: a.Kind, rooms: a.Rooms, rand: w.randOf(a.Name), at: map[string]string{}, owed: map[string]bool{},
-			next: time.Now().Add(time.Duration(w.rand.Int64N(int64(3 * time.Second))))})
+		w.clients = append(w.clients, newClient(w, a, time.Now().Add(time.Duration(w.rand.Int64N(int64(3*time.Second))))))
 	}
 	for _, a := range w.scenario.Publishers {
 		p := &publisher{w: w, Actor: a, rand: w.randOf(a.Name), next: time.Now().Add(time.Duration(w.rand.Int64N(int64(time.Second)))), last: map[string]bool{}}
@@ -277,8 +276,7 @@ func (w *world) next() (do func(), at time.Time) {
 func (w *world) rest() {
 	var askers []*client
 	for _, room := range roomNames {
-		c := &client{w: w, name: "ask-" + room, kind: "ws", rooms: []string{room}, rand: w.randOf(room), at: map[string]string{}, owed: map[string]bool{}, next: time.Now()}
-		askers = append(askers, c)
+		askers = append(askers, newClient(w, Actor{"ask-" + room, "ws", []string{room}}, time.Now()))
 	}
 	clients := w.clients
 	w.clients = append(append([]*client{}, clients...), askers...)
