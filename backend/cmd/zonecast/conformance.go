@@ -17,6 +17,7 @@ type conformanceCommand struct {
 	Key       string        `env:"CONFORMANCE_KEY" placeholder:"KEY" help:"Key of a publisher. Default: the token publishes."`
 	Warehouse string        `placeholder:"NAME" help:"Warehouse to publish to. Default: one with a random name."`
 	Timeout   time.Duration `default:"15s" help:"Maximum time of one check."`
+	Only      string        `placeholder:"WORDS" help:"Check only the promises that have these words."`
 	JSON      bool          `help:"Write the report as JSON, instead of one line per promise."`
 }
 
@@ -34,7 +35,8 @@ func (c *conformanceCommand) Run(ctx context.Context, stdout io.Writer) error {
 			fmt.Fprintf(stdout, "BROKEN  %-9s  %s\n        %s\n", r.Transport, r.Promise, r.Violation)
 		}
 	}
-	report, err := conformance.Run(ctx, conformance.Options{URL: c.URL, Token: c.Token, Key: c.Key, Warehouse: c.Warehouse, Timeout: c.Timeout}, tell)
+	report, err := conformance.Run(ctx, conformance.Options{URL: c.URL, Token: c.Token, Key: c.Key, Warehouse: c.Warehouse, Timeout: c.Timeout,
+		Only: c.Only}, tell)
 	switch {
 	case err != nil && report == nil:
 		return &startError{err}

@@ -35,6 +35,8 @@ func checks() []check {
 		{"a room's events go to its members alone", all, false, membersAlone},
 		{"warehouse and zone in the query join both rooms", all, false, joinsBoth},
 		{"a malformed cursor or room is refused with 400", all, false, refusesQuery},
+		{"frames have the form of the golden frames", all, false, goldenForms},
+		{"the golden frames of clients are answered", all, false, goldenRequests},
 
 		{"echo comes back byte for byte, with its id", all, false, echoes},
 		{"publish is acknowledged with the offset that its event has", all, false, publishes},

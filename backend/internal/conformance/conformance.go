@@ -5,8 +5,9 @@
 //	                    ◀── Result, one line each ──┘            follower: the counting of offsets
 //
 // It is a client of its own, written from docs/protocol.md alone: it shares no code with the server, so
-// that the two can't be wrong together. Checks publish to zones of their own of one warehouse, a few
-// small events each, and leave nothing behind but those.
+// that the two can't be wrong together. Both are held to the golden frames of package wire, which are
+// data. Checks publish to zones of their own of one warehouse, a few small events each, and leave
+// nothing behind but those.
 package conformance
 
 import (
@@ -18,6 +19,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -33,6 +35,8 @@ type Options struct {
 	Warehouse string
 	// Timeout bounds each check (default 15 s).
 	Timeout time.Duration
+	// Only is a part of the promises to check, as results name them (default: all).
+	Only string
 }
 
 // The transports, as results name them.
@@ -76,13 +80,16 @@ func Run(ctx context.Context, o Options, tell func(Result)) (*Report, error) {
 	}
 	s := &server{Options: o, base: strings.TrimSuffix(o.URL, "/"), run: strings.ToLower(rand.Text()[:6]),
 		http: &http.Client{Timeout: o.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	if !slices.ContainsFunc(checks(), func(c check) bool { return strings.Contains(c.promise, o.Only) }) {
+		return nil, fmt.Errorf("no promise has the words %q: leave them out to see all promises", o.Only)
+	}
 	node, err := s.recognize(ctx)
 	if err != nil {
 		return nil, err
 	}
 	report := &Report{URL: s.base, Node: node, Results: []Result{}}
 	for i, c := range checks() {
-		if c.needsToken && o.Token == "" {
+		if c.needsToken && o.Token == "" || !strings.Contains(c.promise, o.Only) {
 			continue
 		}
 		for _, transport := range c.over {
@@ -207,7 +214,7 @@ func (s *server) recognize(ctx context.Context) (node string, err error) {
 	path := "/poll?wait=0&room=" + url.QueryEscape("zone:"+s.Warehouse+":"+s.run)
 	a, err := s.do(ctx, http.MethodGet, path, s.Token, "")
 	if err != nil {
-		return "", fmt.Errorf("%s does not answer: %w", s.base, err)
+		return "", fmt.Errorf("%s does not answer as an HTTP server: %w", s.base, err)
 	}
 	var first struct {
 		Cursor   *string `json:"cursor"`

@@ -102,6 +102,9 @@ func begin(f frame, w where) (follower, connected, error) {
 	if f.Event != "connected" {
 		return follower{}, c, fmt.Errorf("the first frame is %.200s, want connected", f.text)
 	}
+	if err := likeGolden(f); err != nil {
+		return follower{}, c, err
+	}
 	if err := f.into(&c); err != nil {
 		return follower{}, c, err
 	}
