@@ -233,3 +233,35 @@ func TestWrongTokensChangeNoAlertsAndDeleteNothing(t *testing.T) {
 		}
 	}
 }
+
+// What a form of operators, or of who signs in, may cost is bounded, whatever its type: every route.
+func TestFormsOfAnySizeAreRefused(t *testing.T) {
+	s := serving(t, "--operator-password=a long password")
+	padding := strings.Repeat("x", 100_000)
+	for kind, form := range map[string]string{
+		"application/x-www-form-urlencoded":   "reason=" + padding,
+		"multipart/form-data; boundary=limit": "--limit\r\nContent-Disposition: form-data; name=\"reason\"\r\n\r\n" + padding + "\r\n--limit--\r\n",
+	} {
+		forms := 0
+		for _, route := range s.access.Routes() {
+			rule, _ := s.access.Rule(route.Method, route.Path)
+			if route.Method != http.MethodPost || !strings.HasPrefix(route.Path, "/ui/") {
+				continue
+			}
+			forms++
+			r, err := http.NewRequestWithContext(t.Context(), route.Method, s.url()+filled(route.Path), strings.NewReader(form))
+			testkit.Must(t, err)
+			r.SetBasicAuth("operator", "a long password")
+			r.Header.Set("Content-Type", kind)
+			answer, err := http.DefaultTransport.RoundTrip(r)
+			testkit.Must(t, err)
+			answer.Body.Close()
+			if answer.StatusCode != http.StatusRequestEntityTooLarge {
+				t.Errorf("%s %s (%s), %s: %s, want 413", route.Method, route.Path, rule, kind, answer.Status)
+			}
+		}
+		if forms < 8 {
+			t.Errorf("only %d forms", forms)
+		}
+	}
+}
