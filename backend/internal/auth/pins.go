@@ -7,8 +7,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/wire"
 )
@@ -21,16 +19,14 @@ var (
 )
 
 const (
-	everybody  = "*"    // the key of the bucket of all addresses
-	maxTrusted = 10_000 // addresses that gave a right PIN, kept
-	minPin     = 6      // characters: guesses are limited to a few a minute
+	anyPIN = "*" // what is guessed at: one PIN is as good as another
+	minPin = 6   // characters: guesses are limited to a few a minute
 )
 
 // PINs tell who acknowledges an alert at a wall screen.
 type PINs struct {
-	owners           map[[sha256.Size]byte][]pinOwner // by the digest of the PIN
-	ofAddress, ofAll *limit.Keyed                     // wrong ones
-	trustedByAddress *lru.Cache[string, struct{}]     // they gave a right one before
+	owners  map[[sha256.Size]byte][]pinOwner // by the digest of the PIN
+	guesses *limit.Guesses
 }
 
 // A pinOwner has a PIN in one warehouse, or in all of them: "".
@@ -38,8 +34,7 @@ type pinOwner struct{ name, warehouse string }
 
 // ParsePINs reads a list of NAME:PIN, for all warehouses, and WAREHOUSE/NAME:PIN, for one.
 func ParsePINs(list []string) (*PINs, error) {
-	p := &PINs{owners: map[[sha256.Size]byte][]pinOwner{}, ofAddress: limit.NewKeyed(pinGuesses), ofAll: limit.NewKeyed(allPinGuesses)}
-	p.trustedByAddress, _ = lru.New[string, struct{}](maxTrusted) // which fails for a size of 0
+	p := &PINs{owners: map[[sha256.Size]byte][]pinOwner{}, guesses: limit.NewGuesses(pinGuesses, allPinGuesses)}
 	for i, text := range list {
 		who, pin, ok := strings.Cut(strings.TrimSpace(text), ":")
 		owner := pinOwner{name: strings.TrimSpace(who)}
@@ -69,23 +64,14 @@ func ParsePINs(list []string) (*PINs, error) {
 // Owner returns whose PIN it is in a warehouse. While all addresses together guess too much, only those
 // are heard that gave a right one before. The error is a *wire.Error.
 func (p *PINs) Owner(address, warehouse, pin string, now time.Time) (string, error) {
-	trusted := p.trustedByAddress.Contains(address)
-	wait := p.ofAddress.Spend(address, 1, now)
-	if wait == 0 && !trusted {
-		wait = p.ofAll.Spend(everybody, 1, now)
-	}
-	if wait > 0 {
+	if wait := p.guesses.Spend(address, anyPIN, now); wait > 0 {
 		return "", &wire.Error{Code: wire.CodeRateLimited, RetryAfter: wait.Milliseconds(), Message: "too many wrong PINs: wait, or sign in as an operator"}
 	}
 	for _, owner := range p.owners[sha256.Sum256([]byte(pin))] {
 		if owner.warehouse != "" && owner.warehouse != warehouse {
 			continue
 		}
-		p.ofAddress.Return(address, 1)
-		if !trusted {
-			p.ofAll.Return(everybody, 1)
-			p.trustedByAddress.Add(address, struct{}{})
-		}
+		p.guesses.Right(address, anyPIN)
 		return owner.name, nil
 	}
 	return "", wire.Errorf(wire.CodeForbidden, "this PIN is none of ACKNOWLEDGE_PINS for %s: check it, or sign in as an operator", warehouse)
