@@ -55,12 +55,8 @@ func (s *server) addPairingForm(routes *access.Table) {
 	post := []string{http.MethodPost}
 	routes.Action(audit.Pair, post, dashboard.PairingPath)
 	routes.Add(access.WarehouseOperator, post, dashboard.PairingPath, func(c echo.Context) error {
-		form, err := c.FormParams()
-		if err != nil {
-			return errForm
-		}
-		wanted := dashboard.ParsePairing(form)
-		_, err = s.screenPairing().ConfirmFor(c, wanted.Code, auth.ScreenGrant{Name: wanted.Name, Warehouse: wanted.Warehouse, Zones: wanted.ZoneNames()})
+		wanted := dashboard.ParsePairing(c.Request().Form)
+		_, err := s.screenPairing().ConfirmFor(c, wanted.Code, auth.ScreenGrant{Name: wanted.Name, Warehouse: wanted.Warehouse, Zones: wanted.ZoneNames()})
 		if err == nil {
 			return c.Redirect(http.StatusSeeOther, wanted.DoneAddress())
 		}

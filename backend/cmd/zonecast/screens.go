@@ -59,18 +59,12 @@ func (s *server) listScreens(ctx context.Context) (out dashboard.ScreenPage, _ e
 	return out, nil
 }
 
-var errForm = wire.Errorf(wire.CodeInvalidData, "the form can't be read: go back and send it again")
-
 // addScreenForm adds what the page of the wall screens sends. It leads back to the page.
 func (s *server) addScreenForm(routes *access.Table) {
 	post := []string{http.MethodPost}
 	routes.Action(audit.Screen, post, dashboard.ScreensPath)
 	routes.Add(access.WarehouseOperator, post, dashboard.ScreensPath, func(c echo.Context) error {
-		form, err := c.FormParams()
-		if err != nil {
-			return errForm
-		}
-		order := dashboard.ParseOrder(form)
+		order := dashboard.ParseOrder(c.Request().Form)
 		if order.ID == "" {
 			return wire.Errorf(wire.CodeInvalidData, "no screen is chosen: go back and choose one")
 		}

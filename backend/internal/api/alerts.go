@@ -22,7 +22,6 @@ import (
 const pinHeader = "Zonecast-Pin"
 
 func (a *API) addAlertRoutes(routes *access.Table) {
-	a.pins = newPins(a.Options.Pins)
 	post := []string{http.MethodPost}
 	for _, room := range []string{"/api/v1/warehouses/:warehouse", "/api/v1/warehouses/:warehouse/zones/:zone"} {
 		routes.Add(access.Client, access.Reading, room+"/alerts", a.alerts)
@@ -118,9 +117,9 @@ func (a *API) change(c echo.Context, may func(*auth.Identity, wire.Room) error,
 // maxName is the most characters of a name that somebody gives.
 const maxName = 64
 
-// caller returns the name of who sends the request, empty where nobody has to have one: by the PIN of
-// a wall screen, which is for acknowledging alone; a key or a token, if may permits it; or the login of
-// an operator of this role in the warehouse, where operators belong.
+// caller returns the name of who sends the request, empty where nobody has to have one: by a PIN, which
+// is for acknowledging alone, at a wall screen that may join the room; a key or a token, if may permits
+// it; or the login of an operator of this role in the warehouse, where operators belong.
 func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may func(*auth.Identity, wire.Room) error) (string, error) {
 	name, _, err := a.identify(c, room, role, may)
 	return name, err
@@ -131,10 +130,9 @@ func (a *API) identify(c echo.Context, room wire.Room, role operator.Role, may f
 	if err := a.spendAddress(c); err != nil {
 		return "", nil, err
 	}
-	r := c.Request()
-	if pin := r.Header.Get(pinHeader); pin != "" && strings.HasSuffix(c.Path(), "/acknowledge") {
-		name, err := a.pins.owner(transport.Address(c), pin, time.Now())
-		return name, nil, err
+	r, pin := c.Request(), ""
+	if strings.HasSuffix(c.Path(), "/acknowledge") {
+		pin = r.Header.Get(pinHeader)
 	}
 	visit := auth.Visit{Address: transport.Address(c), Rooms: []wire.Room{room}}
 	who, err := a.Guard.Service(r, visit)
@@ -142,10 +140,17 @@ func (a *API) identify(c echo.Context, room wire.Room, role operator.Role, may f
 		err = may(who, room)
 	}
 	if err != nil {
+		if pin != "" {
+			may = (*auth.Identity).MayJoin // the PIN permits the rest
+		}
 		client, clientErr := a.Guard.Client(r, visit)
 		if clientErr == nil && may(client, room) == nil {
 			who, err = client, nil
 		}
+	}
+	if err == nil && pin != "" {
+		name, err := a.PINs.Owner(visit.Address, room.Warehouse, pin, time.Now())
+		return name, who, err
 	}
 	if err == nil {
 		return cmp.Or(who.User, who.Key), who, a.spendRate(c, who, 1)
