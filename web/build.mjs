@@ -1,8 +1,8 @@
 // Builds assets/dist, which is committed and embedded into the server:
 //
-//   dashboard/*.ts, screen/*.ts (with client/src) ─ esbuild ─▶ dashboard.js, screen.js, wall.js, worker.js, zones.js
+//   dashboard/*.ts, screen/*.ts (with client/src) ─ esbuild ─▶ dashboard.js, screen.js, wall.js, pair.js, worker.js, zones.js
 //   client/src/iife.ts ─────────────────────────── esbuild ─▶ zonecast.js, the client for pages without a bundler
-//   dashboard/*.css, screen/*.css ───────────────── esbuild ─▶ dashboard.css, screen.css
+//   dashboard/*.css, screen/*.css ───────────────── esbuild ─▶ dashboard.css, screen.css, wall.css, pair.css
 //   htmx.org with its extension hx-sse ──────────── joined ──▶ htmx.js
 //   the font, assets/mark.svg, licences ─────────── copied ──▶ plex-*.woff2, mark.svg, *-license.txt
 //
@@ -45,10 +45,12 @@ async function bundles() {
     screen: 'screen/screen.ts',
     zones: 'screen/zones.ts',
     wall: 'screen/wall.ts',
+    pair: 'screen/pair.ts',
     worker: 'screen/worker.ts',
     'dashboard-style': 'dashboard/dashboard.css',
     'screen-style': 'screen/screen.css',
     'wall-style': 'screen/wall.css',
+    'pair-style': 'screen/pair.css',
   };
   return [...(await bundle(pages)), ...(await bundle({ zonecast: 'client/src/iife.ts' }, 'Zonecast'))];
 }

@@ -30,6 +30,7 @@ type Screen struct {
 	Dark         bool // not heard of since Seen
 	Address      string
 	Node         string // that it told last
+	Paired       bool   // whether it has a token of its own
 }
 
 // An Order is what an operator wants of a screen.
@@ -48,6 +49,8 @@ var orderWords = map[string]string{
 	"identify": "The screen shows its name in large letters for 15 s.",
 	"reload":   "The screen loads itself anew.",
 	"show":     "The screen was told to show something else, and does if its token lets it.",
+	"unpair":   "The screen has no token any longer, and shows a code.",
+	"pair":     "The screen is paired, and shows what it may see within seconds.",
 }
 
 // code is what a screen shows that has no name, and what tells those of the same name apart.
@@ -82,6 +85,7 @@ type screensView struct {
 	now     time.Time
 	problem string
 	done    string
+	pairing *pairingView // nil for nobody who may, and where there is nothing to pair
 }
 
 func (d *Dashboard) addScreens() {
@@ -91,6 +95,7 @@ func (d *Dashboard) addScreens() {
 	d.mux.HandleFunc("GET "+ScreensPath, func(w http.ResponseWriter, r *http.Request) {
 		v := d.screensView(r.Context(), r)
 		v.done = orderWords[r.URL.Query().Get("done")]
+		v.pairing = d.pairingView(r, Pairing{Code: parameter(r.URL.Query(), "code")})
 		d.write(w, r, statusOf(v.problem), screensPage(v))
 	})
 	d.mux.HandleFunc("GET "+ScreensPath+"/events", func(w http.ResponseWriter, r *http.Request) {

@@ -28,12 +28,13 @@ func screensDoc(t *testing.T, page ScreenPage, viewer Viewer) *goquery.Document 
 }
 
 // The list says which screens are dark, since when, and which have another version of the page; one that
-// is dark can't be told anything, and who may only look tells none anything.
+// is dark can't be told anything, but unpaired, and who may only look tells none anything.
 func TestScreensAreListed(t *testing.T) {
 	now := time.Now()
 	page := ScreenPage{FanOut: FanOut{Asked: 1, Answered: 1}, Forgotten: 2, Screens: []Screen{
 		{ID: "aaaa1111", Name: hostile, Room: Room{"w", "a"}, Build: "older", Loaded: now.Add(-time.Hour), Seen: now.Add(-time.Hour), Dark: true, Node: "n", Address: hostile},
-		{ID: "bbbb2222", Room: Room{Warehouse: "w"}, Layout: hostile, Build: assets.Build(), Loaded: now.Add(-time.Minute), Seen: now, Node: "n"}}}
+		{ID: "bbbb2222", Room: Room{Warehouse: "w"}, Layout: hostile, Build: assets.Build(), Loaded: now.Add(-time.Minute), Seen: now, Node: "n"},
+		{ID: "cccc3333", Room: Room{"w", "z"}, Build: assets.Build(), Loaded: now.Add(-time.Hour), Seen: now.Add(-time.Hour), Dark: true, Paired: true, Node: "n"}}}
 	doc := screensDoc(t, page, operatorViewer)
 	rows := doc.Find("#screens tbody tr")
 	for i, want := range []string{"dark since 1 h 0 min", "w?wall="} {
@@ -41,13 +42,13 @@ func TestScreensAreListed(t *testing.T) {
 			t.Errorf("row %d is %q, want %q", i, got, want)
 		}
 	}
-	for selector, want := range map[string]int{"#screens input[value=aaaa1111]": 0, "#screens input[value=bbbb2222]": 1, "#screens .warn": 1, "main b, main img, main script": 0,
-		"form#order button[name=do]": 3} {
+	for selector, want := range map[string]int{"#screens input[value=aaaa1111]": 0, "#screens input[value=bbbb2222]": 1, "#screens input[value=cccc3333]": 1, "#screens .warn": 1, "main b, main img, main script": 0,
+		"form#order button[name=do]": 4} {
 		if got := doc.Find(selector).Length(); got != want {
 			t.Errorf("%d of %s, want %d", got, selector, want)
 		}
 	}
-	if got := text(doc.Find("#screens .more")); !strings.Contains(got, "2 screens, 1 dark") || !strings.Contains(got, "2 dark ones gave way") {
+	if got := text(doc.Find("#screens .more")); !strings.Contains(got, "3 screens, 2 dark") || !strings.Contains(got, "2 dark ones gave way") {
 		t.Errorf("counted: %q", got)
 	}
 	if n := screensDoc(t, page, Viewer{}).Find("#order, #screens input").Length(); n != 0 {

@@ -19,6 +19,9 @@ type Sources struct {
 	Events func(context.Context, EventQuery) (EventPage, error)
 	// Screens returns the wall screens.
 	Screens func(context.Context) (ScreenPage, error)
+	// Pairing returns the screen that shows a code, as typed; without a code none. The error says why there
+	// is none, or why screens can't be paired at all. nil where no screen has to be.
+	Pairing func(ctx context.Context, code string) (PairingRequest, error)
 	// Room returns how a warehouse or a zone stands. It needs Clients.
 	Room func(context.Context, Room) (RoomState, error)
 }

@@ -1,4 +1,6 @@
 import { base } from '../base/base.js';
+import type { ScreenToken } from './paired.js';
+import { bearer } from './token.js';
 import type { Words } from './words.js';
 import type { OpenAlert } from './zone.js';
 
@@ -15,7 +17,7 @@ export class Acknowledger {
   constructor(
     private readonly warehouse: string,
     private readonly zone: string,
-    private readonly token: string | undefined,
+    private readonly token: ScreenToken,
     private readonly say: Words,
   ) {
     element<HTMLFormElement>('pin-form').addEventListener('submit', (event) => {
@@ -41,7 +43,7 @@ export class Acknowledger {
       method: 'POST',
       headers: {
         'Content-Type': 'application/json',
-        ...(this.token && { Authorization: `Bearer ${this.token}` }),
+        ...bearer(this.token.text),
         ...(pin && { 'Zonecast-Pin': pin }),
       },
       body: JSON.stringify({ id }),

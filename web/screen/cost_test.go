@@ -26,7 +26,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 // what its bytes are, and is complete before the client takes the first of them.
 func TestPagesCostLittle(t *testing.T) {
 	h := New(Options{})
-	for path, most := range map[string]uint64{"/screen/w/a": 400 << 10, "/screen/w": 400 << 10, "/screen/w/a/b": 50 << 10, "/screen/w/%20": 50 << 10} {
+	for path, most := range map[string]uint64{"/screen/w/a": 400 << 10, "/screen/w": 400 << 10, "/screen/pair": 400 << 10, "/screen/w/a/b": 50 << 10, "/screen/w/%20": 50 << 10} {
 		ask := func() *recorder {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r.Header.Set("Accept-Encoding", "gzip")

@@ -6,31 +6,22 @@
  */
 import { base } from '../base/base.js';
 import { make } from './dom.js';
-import { addressOf, identity, type Place } from './identity.js';
+import { addressOf, identity, type Place, storage } from './identity.js';
 import type { Link } from './link.js';
+import type { ScreenToken } from './paired.js';
+import { bearer } from './token.js';
 
 /** How often the screen says that it is there, about. In milliseconds: the server calls one dark after three times as long. */
 const CHECK_IN = 15_000;
 /** For how long it shows its name, in milliseconds. */
 const NAME_SHOWN = 15_000;
 
-/** Keeps nothing, for browsers that may keep nothing: the screen is another one after each load. */
-const forgetful = { getItem: () => null, setItem: () => {} };
-
-function storage(): Pick<Storage, 'getItem' | 'setItem'> {
-  try {
-    return localStorage;
-  } catch {
-    return forgetful;
-  }
-}
-
 interface Command extends Partial<Place> {
   do?: string;
 }
 
 /** Makes the screen one of the fleet. */
-export function joinFleet(link: Link, shown: Place, token: string | undefined, name: string | undefined): void {
+export function joinFleet(link: Link, shown: Place, token: ScreenToken, name: string | undefined): void {
   const self = identity(name, storage());
   const { build = '' } = document.documentElement.dataset;
   let connectionId = '';
@@ -40,7 +31,7 @@ export function joinFleet(link: Link, shown: Place, token: string | undefined, n
     const room = zone ? `${encodeURIComponent(warehouse)}/zones/${encodeURIComponent(zone)}` : encodeURIComponent(warehouse);
     const { ok } = await fetch(`${base}/api/v1/warehouses/${room}/screens`, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }) },
+      headers: { 'Content-Type': 'application/json', ...bearer(token.text) },
       body: JSON.stringify({ ...self, wall, build, loadedAt: Math.round(link.now - performance.now()), connectionId }),
     });
     return ok;

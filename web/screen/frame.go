@@ -28,6 +28,7 @@ import (
 type frame struct {
 	Warehouse, Zone string // no zone: the whole warehouse
 	StaleAfter      time.Duration
+	Pairing         bool   // whether it may get a token at /screen/pair
 	Address         string // of this screen
 	Example         string
 	Style, Script   string // which stand in the page

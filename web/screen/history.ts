@@ -1,4 +1,5 @@
 import { base } from '../base/base.js';
+import { bearer } from './token.js';
 
 /** What became of an alert, as the server has it. Times are ms since 1970, spans ms. */
 export interface Past {
@@ -18,7 +19,7 @@ export interface Past {
 export async function historyOf(warehouse: string, token: string | undefined, since: number): Promise<Past[]> {
   const answer = await fetch(`${base}/api/v1/warehouses/${warehouse}/alerts/history?since=${Math.floor(since)}`, {
     cache: 'no-store',
-    ...(token && { headers: { Authorization: `Bearer ${token}` } }),
+    headers: bearer(token),
   });
   if (!answer.ok) throw new Error(`the history of ${warehouse}: ${answer.status}`);
   return ((await answer.json()) as { alerts: Past[] }).alerts;

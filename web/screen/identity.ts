@@ -5,6 +5,18 @@ export interface Identity {
   name: string;
 }
 
+/** Keeps nothing, for browsers that may keep nothing: the screen is another one after each load. */
+const forgetful = { getItem: () => null, setItem: () => {} };
+
+/** Where the browser keeps what a screen is to know after a load. */
+export function storage(): Pick<Storage, 'getItem' | 'setItem'> {
+  try {
+    return localStorage;
+  } catch {
+    return forgetful;
+  }
+}
+
 /** Where the browser keeps the name that it was given last, and after it one ID for each name. */
 const KEY = 'zonecast-screen';
 

@@ -11,7 +11,7 @@ const LOOK = 1_000;
 const PLACES = [[0, 0], [-3, 0], [-3, -3], [0, -3]] as const;
 
 /** Makes the page fit for a display that nobody tends: it stays on, shows no pointer, does not burn in, and is dark at night. */
-export function kiosk({ chosen, format }: Page, now: () => number): void {
+export function kiosk({ chosen, format }: Pick<Page, 'chosen' | 'format'>, now: () => number): void {
   keepAwake();
   hidePointer();
   fullScreenKey();

@@ -1,5 +1,6 @@
 import { base } from '../base/base.js';
 import { createWebSocketClient, type ZonecastClient } from '../client/src/index.js';
+import type { ScreenToken } from './paired.js';
 import { type Refusal, refusal } from './refusal.js';
 import type { Facts } from './status.js';
 import type { Words } from './words.js';
@@ -11,12 +12,14 @@ export interface LinkOptions {
   warehouse: string;
   /** None for the screen of a warehouse, which subscribes to zones later. */
   zone?: string;
-  token: string | undefined;
+  token: ScreenToken;
   say: Words;
   /** An event, of a zone or of the room of the warehouse; `time` is when the server accepted it. */
   onEvent(event: string, zone: string | undefined, data: unknown, time: number): void;
   onGap(zone: string | undefined): void;
   onRefusal(why: Refusal): void;
+  /** The screen has no token that is accepted, and may get one. */
+  onUnpaired(): void;
   /** After each of these, and when the connection changes. */
   onChange(): void;
 }
@@ -32,13 +35,13 @@ export class Link {
   /** Stands until the server is heard to have changed its mind, or is away. */
   #refused = false;
 
-  constructor({ warehouse, zone, token, say, onEvent, onGap, onRefusal, onChange }: LinkOptions) {
+  constructor({ warehouse, zone, token, say, onEvent, onGap, onRefusal, onUnpaired, onChange }: LinkOptions) {
     const zoneOf = (room: string) => (room.startsWith('zone:') ? room.slice(`zone:${warehouse}:`.length) : undefined);
     this.client = createWebSocketClient({
       url: location.origin + base,
       warehouse,
       ...(zone ? { zone } : {}),
-      ...(token ? { token } : {}),
+      ...(token.isPaired ? { token: () => token.fresh() } : token.text ? { token: token.text } : {}),
       autoReconnect: true,
       backoffCap: 10_000,
       onError: (error) => console.warn('zonecast screen:', error),
@@ -65,7 +68,8 @@ export class Link {
     this.client.onState((state) => {
       if (state.name === 'failed') {
         this.#refused = true;
-        onRefusal(refusal(state.error, token !== undefined, say));
+        if (state.error.code === 'unauthenticated' && token.isPairable) return onUnpaired();
+        onRefusal(refusal(state.error, token.text !== undefined, say));
         setTimeout(() => this.connect(), ASK_AGAIN);
       } else if (state.name !== 'connecting') this.#refused = false;
       onChange();

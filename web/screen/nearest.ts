@@ -1,5 +1,7 @@
 import { base } from '../base/base.js';
 import { make, place, write } from './dom.js';
+import type { ScreenToken } from './paired.js';
+import { bearer } from './token.js';
 import type { Words } from './words.js';
 
 /** How often a screen that waits asks for the zones that there are, in milliseconds. */
@@ -8,7 +10,7 @@ const ASK = 30_000;
 export interface Waiting {
   warehouse: string;
   zone: string;
-  token: string | undefined;
+  token: ScreenToken;
   say: Words;
   isWaiting(): boolean;
 }
@@ -18,7 +20,7 @@ export async function zonesOf(warehouse: string, token: string | undefined, near
   const query = near === undefined ? '' : `?near=${encodeURIComponent(near)}`;
   const answer = await fetch(`${base}/api/v1/warehouses/${warehouse}/zones${query}`, {
     cache: 'no-store',
-    ...(token && { headers: { Authorization: `Bearer ${token}` } }),
+    headers: bearer(token),
   });
   if (!answer.ok) throw new Error(`the zones of ${warehouse}: ${answer.status}`);
   return ((await answer.json()) as { zones: string[] }).zones;
@@ -29,7 +31,7 @@ export function offerZones(waiting: Waiting): void {
   const { isWaiting } = waiting;
   const ask = async () => {
     if (!isWaiting()) return;
-    const near = await zonesOf(waiting.warehouse, waiting.token, waiting.zone);
+    const near = await zonesOf(waiting.warehouse, waiting.token.text, waiting.zone);
     if (isWaiting()) show(waiting, near);
   };
   setInterval(() => ask().catch(() => {}), ASK);

@@ -5,6 +5,7 @@
 //	                                              (within)    SHIFT_SNAPSHOT, ZONE_UPDATE, ALERT ──▶ figures
 //	GET /screen/w1 ──▶ the page, empty ──▶ wall.js ──WebSocket /ws──▶ warehouse:w1 and its zones
 //	                                       (within)    LAYOUT ──▶ which tiles
+//	GET /screen/pair ──▶ the page of a screen that has no token ──▶ pair.js ──▶ a code, then one of the pages above
 //	GET /screen/worker.js ──▶ the service worker, which keeps the page for when no server answers
 //
 // The server sends the frame of the page alone; all figures come over the socket, and all of them
@@ -73,6 +74,8 @@ type Options struct {
 	// StaleAfter is how long a screen waits for the next message of its zone before it says that
 	// the figures are old (default 60 s).
 	StaleAfter time.Duration
+	// Pairing says that a screen which needs a token and has none gets one at /screen/pair.
+	Pairing bool
 	// Afford does what takes some milliseconds for a page that strangers may ask for, and reports whether
 	// it did; if it did not, something cheaper has to do. nil always does it.
 	Afford func(work func()) bool
@@ -101,6 +104,7 @@ func New(opts Options) *Screens {
 	s := &Screens{opts, http.NewServeMux()}
 	s.mux.HandleFunc("GET "+Prefix+"{$}", s.serveIndex)
 	s.mux.HandleFunc("GET "+Prefix+"worker.js", serveWorker)
+	s.mux.HandleFunc("GET "+Prefix+"pair", s.servePairing)
 	s.mux.HandleFunc("GET "+Prefix+"{warehouse}", s.serveScreen)
 	s.mux.HandleFunc("GET "+Prefix+"{warehouse}/{zone}", s.serveScreen)
 	s.mux.HandleFunc("GET "+Prefix, s.serveLost)
@@ -116,7 +120,7 @@ var nameShape = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // serveScreen serves the screen of a zone, or without one that of a warehouse.
 func (s *Screens) serveScreen(w http.ResponseWriter, r *http.Request) {
-	f := frame{Warehouse: r.PathValue("warehouse"), Zone: r.PathValue("zone"), StaleAfter: s.StaleAfter}
+	f := frame{Warehouse: r.PathValue("warehouse"), Zone: r.PathValue("zone"), StaleAfter: s.StaleAfter, Pairing: s.Pairing}
 	for _, n := range []struct{ what, name string }{{"warehouse", f.Warehouse}, {"zone", f.Zone}} {
 		if !nameShape.MatchString(n.name) && (n.name != "" || n.what != "zone") {
 			s.serveProblem(w, r, http.StatusBadRequest, problem{
@@ -131,13 +135,30 @@ func (s *Screens) serveScreen(w http.ResponseWriter, r *http.Request) {
 	if f.Zone == "" {
 		page, files = wall, "wall"
 	}
+	f.inline(w, r, files)
+	f.Address = strings.TrimSuffix(example.Origin(r)+Prefix+f.Warehouse+"/"+f.Zone, "/")
+	f.Example = shiftExample(r, f.Warehouse, f.Zone, s.KeyRequired, time.Now())
+	s.render(w, r, http.StatusOK, page(f))
+}
+
+// servePairing serves the page on which a screen asks for a token.
+func (s *Screens) servePairing(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("wall") { // of the warehouse of this name
+		r.SetPathValue("warehouse", "pair")
+		s.serveScreen(w, r)
+		return
+	}
+	var f frame
+	f.inline(w, r, "pair")
+	s.render(w, r, http.StatusOK, pair(f))
+}
+
+// inline has the script and the style sheet of these files stand in the page.
+func (f *frame) inline(w http.ResponseWriter, r *http.Request, files string) {
 	w.Header().Set(BuildHeader, assets.Build())
 	style, script := assets.Inline(files+".css", base.Of(r.Context())), assets.Inline(files+".js", base.Of(r.Context()))
 	headers.Framed(w.Header(), script.Hash, style.Hash)
 	f.Style, f.Script = style.Text, script.Text
-	f.Address = strings.TrimSuffix(example.Origin(r)+Prefix+f.Warehouse+"/"+f.Zone, "/")
-	f.Example = shiftExample(r, f.Warehouse, f.Zone, s.KeyRequired, time.Now())
-	s.render(w, r, http.StatusOK, page(f))
 }
 
 // serveWorker serves the service worker of all screens.

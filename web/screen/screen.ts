@@ -15,16 +15,17 @@ import { Link } from './link.js';
 import { offerZones } from './nearest.js';
 import { Notice } from './notice.js';
 import { Page } from './page.js';
+import { askForToken, ScreenToken } from './paired.js';
 import { status } from './status.js';
-import { tokenOf } from './token.js';
 import { followVersion } from './version.js';
 import { View } from './view.js';
 import { Zone } from './zone.js';
 
 const { warehouse = '', zone: zoneName = '', staleAfter = '60000' } = document.documentElement.dataset;
-const token = tokenOf(location);
 const page = new Page();
 const { chosen, say, format } = page;
+const token = new ScreenToken(chosen.name);
+const shown = { warehouse, zone: zoneName };
 const zone = new Zone();
 const acknowledger = new Acknowledger(warehouse, zoneName, token, say);
 const view = new View(zoneName, {
@@ -42,6 +43,7 @@ const link = new Link({
   onEvent: (event, of, data, time) => zone.apply(event, of ? 'zone' : 'warehouse', data, time),
   onGap: (of) => zone.gap(of ? 'zone' : 'warehouse'),
   onRefusal: (why) => page.refusal(why),
+  onUnpaired: () => askForToken(shown),
   onChange: show,
 });
 
@@ -63,6 +65,6 @@ show();
 setInterval(show, 1_000);
 followVersion(() => !acknowledger.busy);
 offerZones({ warehouse, zone: zoneName, token, say, isWaiting: () => link.facts.link === 'connected' && zone.updatedAt === undefined });
-joinFleet(link, { warehouse, zone: zoneName }, token, chosen.name);
+joinFleet(link, shown, token, chosen.name);
 kiosk(page, () => link.now);
 link.connect();

@@ -6,3 +6,8 @@ export function tokenOf({ hash, search }: Pick<Location, 'hash' | 'search'>): st
   const of = (text: string) => new URLSearchParams(text.slice(1)).get('token')?.trim() || undefined;
   return of(hash) ?? of(search);
 }
+
+/** The header with which a request carries it. */
+export function bearer(token: string | undefined): Record<string, string> {
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}

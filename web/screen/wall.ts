@@ -14,8 +14,8 @@ import { Link } from './link.js';
 import { zonesOf } from './nearest.js';
 import { Notice } from './notice.js';
 import { Page } from './page.js';
+import { askForToken, ScreenToken } from './paired.js';
 import { status } from './status.js';
-import { tokenOf } from './token.js';
 import { followVersion } from './version.js';
 import { WallView } from './wall-view.js';
 import { wallWords } from './wall-words.js';
@@ -31,9 +31,10 @@ const SHIFT = 12 * 3_600_000;
 const MAX_ZONES = 100;
 
 const { warehouse: warehouseName = '', staleAfter = '60000' } = document.documentElement.dataset;
-const token = tokenOf(location);
 const page = new Page();
 const { chosen, say, format } = page;
+const token = new ScreenToken(chosen.name);
+const shown = { warehouse: warehouseName, wall: chosen.wall ?? '' };
 const warehouse = new Warehouse();
 const acknowledger = new Acknowledger(warehouseName, '', token, say);
 const view = new WallView({
@@ -64,6 +65,7 @@ const link = new Link({
   },
   onGap: (zone) => warehouse.gap(zone),
   onRefusal: (why) => page.refusal(why),
+  onUnpaired: () => askForToken(shown),
   onChange: show,
 });
 
@@ -79,7 +81,7 @@ function useLayout(data: unknown): void {
 async function join(): Promise<void> {
   if (link.facts.link !== 'connected') return;
   const { names, all } = zonesIn(views);
-  const wanted = new Set([...names, ...(all ? await zonesOf(warehouseName, token) : [])]);
+  const wanted = new Set([...names, ...(all ? await zonesOf(warehouseName, token.text) : [])]);
   const kept = new Set([...wanted].slice(0, MAX_ZONES));
   hidden = wanted.size - kept.size;
   const [before, rooms] = [joined, link.client];
@@ -104,7 +106,7 @@ function findZones(): void {
 async function readHistory(): Promise<void> {
   if (link.facts.link !== 'connected' || !views.some(({ tiles }) => tiles.some(({ kind }) => kind === 'history'))) return;
   const { now } = link;
-  warehouse.history = await historyOf(warehouseName, token, Math.max(warehouse.shiftBegan ?? 0, now - SHIFT));
+  warehouse.history = await historyOf(warehouseName, token.text, Math.max(warehouse.shiftBegan ?? 0, now - SHIFT));
   show();
 }
 
@@ -138,6 +140,6 @@ setInterval(show, 1_000);
 setInterval(findZones, ASK_ZONES);
 setInterval(askHistory, ASK_HISTORY);
 followVersion(() => !acknowledger.busy);
-joinFleet(link, { warehouse: warehouseName, wall: chosen.wall ?? '' }, token, chosen.name);
+joinFleet(link, shown, token, chosen.name);
 kiosk(page, () => link.now);
 link.connect();

@@ -213,7 +213,7 @@ func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 
 // filled is the path of a route, with names where it has parameters.
 func filled(path string) string {
-	return strings.NewReplacer(":warehouse", "w", ":zone", "a", ":id", "c-1", ":event", "E", "*", "w/a").Replace(path)
+	return strings.NewReplacer(":warehouse", "w", ":zone", "a", ":id", "c-1", ":code", "BCDF-GHJK", ":event", "E", "*", "w/a").Replace(path)
 }
 
 // Alerts and what is retained are no way around tokens.

@@ -58,6 +58,7 @@ func TestEveryChangeByAnOperatorIsRecorded(t *testing.T) {
 		"DELETE /api/v1/warehouses/:warehouse": audit.DeleteRoom, "DELETE /api/v1/warehouses/:warehouse/zones/:zone": audit.DeleteRoom,
 		"POST /api/v1/rebalance": audit.Rebalance, "POST /ui/rebalance": audit.Rebalance, "POST /ui/dismiss": audit.Dismiss,
 		"POST /ui/disconnect": audit.Disconnect, "POST /ui/screens": audit.Screen, "POST /api/v1/screens/:id": audit.Screen,
+		"POST /api/v1/pairings/:code": audit.Pair, "POST /ui/screens/pair": audit.Pair,
 		"POST /ui/test": audit.SendTest, "POST /ui/retained": audit.DeleteRetained,
 	}
 	for _, r := range s.access.Routes() {
@@ -71,7 +72,7 @@ func TestEveryChangeByAnOperatorIsRecorded(t *testing.T) {
 			action = r.Method + " " + r.Path
 		}
 		before := len(s.recorded(t, action))
-		path := strings.NewReplacer(":warehouse", "w", ":zone", "a", ":id", "c-1", "*", "x").Replace(r.Path)
+		path := strings.NewReplacer(":warehouse", "w", ":zone", "a", ":id", "c-1", ":code", "BCDF-GHJK", "*", "x").Replace(r.Path)
 		answer, _ := s.act(t, r.Method, path+"?userId=anna", `{"user":"anna"}`)
 		all := s.recorded(t, action)
 		if len(all) != before+1 {

@@ -24,7 +24,11 @@ import (
 // sources are what the dashboard's pages ask. They tell an operator of some warehouses what is in
 // those alone.
 func (s *server) sources() dashboard.Sources {
-	return dashboard.Sources{Clients: s.listClients, Client: s.client, Closed: s.listClosed, Events: s.listEvents, Screens: s.listScreens, Room: s.room}
+	all := dashboard.Sources{Clients: s.listClients, Client: s.client, Closed: s.listClosed, Events: s.listEvents, Screens: s.listScreens, Room: s.room}
+	if s.guard.ClientNeedsToken() {
+		all.Pairing = s.pairingRequest
+	}
+	return all
 }
 
 // within are the warehouses to which who asks is limited; nil for no limit.

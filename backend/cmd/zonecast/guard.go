@@ -7,6 +7,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/closures"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
 	"github.com/zonecast/zonecast/backend/internal/connadmin"
+	"github.com/zonecast/zonecast/backend/internal/pairing"
 	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/revocation"
 	"github.com/zonecast/zonecast/backend/internal/walls"
@@ -40,6 +41,7 @@ func (s *server) newRevocations(store revocation.Store) *revocation.Service {
 func (s *server) answer(connections *connadmin.Handler) cluster.Answerer {
 	ended := &closures.Handler{Ring: s.closures, Sessions: s.hub.Sessions, Next: connections.Answer}
 	screens := &walls.Handler{Registry: s.walls, Sessions: s.hub.Sessions, Next: ended.Answer}
+	codes := pairing.Handler{Desk: s.pairing, Next: screens.Answer}
 	return func(ctx context.Context, q cluster.Question) (any, error) {
 		if q.Kind == revocation.Kind {
 			return s.revocations.Answer(ctx, q)
@@ -47,6 +49,6 @@ func (s *server) answer(connections *connadmin.Handler) cluster.Answerer {
 		if q.Kind == rebalance.Kind {
 			return s.balancer.Start(), nil
 		}
-		return screens.Answer(ctx, q)
+		return codes.Answer(ctx, q)
 	}
 }

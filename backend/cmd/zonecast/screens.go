@@ -40,7 +40,8 @@ func (s *server) htmlErrors(screens *screen.Screens, next echo.HTTPErrorHandler)
 
 // screens is what is known of wall screens, and how they are told something.
 func (s *server) screens() api.Screens {
-	return api.Screens{Registry: s.walls, Client: walls.Client{Cluster: s.cluster}, Node: s.config.NodeName}
+	return api.Screens{Registry: s.walls, Client: walls.Client{Cluster: s.cluster}, Node: s.config.NodeName,
+		Revoke: s.revokeScreen}
 }
 
 // listScreens is what the dashboard lists of the wall screens.
@@ -53,7 +54,7 @@ func (s *server) listScreens(ctx context.Context) (out dashboard.ScreenPage, _ e
 	for _, w := range page.Walls {
 		out.Screens = append(out.Screens, dashboard.Screen{ID: w.ID, Name: w.Name, Room: dashboard.Room{Warehouse: w.Warehouse, Zone: w.Zone},
 			Layout: w.Layout, Build: w.Build, Loaded: time.UnixMilli(w.Loaded), Seen: time.UnixMilli(w.Seen), Dark: w.Dark,
-			Address: w.Address, Node: w.Node})
+			Address: w.Address, Node: w.Node, Paired: w.TokenID != ""})
 	}
 	return out, nil
 }

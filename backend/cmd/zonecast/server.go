@@ -37,6 +37,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/metrics"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/pairing"
 	"github.com/zonecast/zonecast/backend/internal/publishing"
 	"github.com/zonecast/zonecast/backend/internal/rebalance"
 	"github.com/zonecast/zonecast/backend/internal/redisconn"
@@ -83,6 +84,7 @@ type server struct {
 	ui        *dashboard.Dashboard
 	closures  *closures.Ring
 	walls     *walls.Registry
+	pairing   *pairing.Desk
 	incidents *incidents.Log
 	watcher   *incidents.Watcher
 	started   time.Time
@@ -116,6 +118,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	if err = s.openGuard(ctx); err != nil {
 		return nil, err
 	}
+	s.pairing = s.newPairingDesk()
 	defer func() {
 		if err != nil {
 			s.guard.Close()
@@ -212,7 +215,7 @@ func (s *server) routes() http.Handler {
 	e.IPExtractor = clients.extractor()
 	e.Pre(requestid.Set, clients.below(s.config.BasePath))
 	wallScreens := screen.New(screen.Options{Zones: s.zones, Unreadable: s.unreadable, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(),
-		Afford: limit.Within()})
+		Afford: limit.Within(), Pairing: s.pairingPossible() == nil})
 	e.HTTPErrorHandler = s.htmlErrors(wallScreens, api.Problem(s.log))
 	routes := access.New(e, s.operators)
 	e.Use(count(s.metrics), access.Headers, access.Hosts, routes.HideInternal, timeAnswers)
@@ -230,7 +233,7 @@ func (s *server) routes() http.Handler {
 		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Rebalance: rebalance.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard,
 		Operators: s.operators, Log: s.log, Limits: s.gate, MaxFrameBytes: s.config.MaxFrameBytes,
 		RoomsForOperators: s.config.HealthRooms == config.Operators, PINs: s.pins(), Zones: s.broker.Zones, AlertLog: s.alerts,
-		Screens: s.screens()})
+		Screens: s.screens(), Pairing: s.screenPairing()})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
@@ -244,6 +247,7 @@ func (s *server) routes() http.Handler {
 	s.addDismissForm(routes)
 	s.addClientForms(routes)
 	s.addScreenForm(routes)
+	s.addPairingForm(routes)
 	s.addRoomForms(routes)
 	s.addEventExport(routes)
 	sources := s.sources()

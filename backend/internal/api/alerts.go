@@ -121,8 +121,14 @@ const maxName = 64
 // is for acknowledging alone, at a wall screen that may join the room; a key or a token, if may permits
 // it; or the login of an operator of this role in the warehouse, where operators belong.
 func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may func(*auth.Identity, wire.Room) error) (string, error) {
+	name, _, err := a.identify(c, room, role, may)
+	return name, err
+}
+
+// identify is caller, and returns whose token or key it is; nil for a person.
+func (a *API) identify(c echo.Context, room wire.Room, role operator.Role, may func(*auth.Identity, wire.Room) error) (string, *auth.Identity, error) {
 	if err := a.spendAddress(c); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	r, pin := c.Request(), ""
 	if strings.HasSuffix(c.Path(), "/acknowledge") {
@@ -143,20 +149,21 @@ func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may fun
 		}
 	}
 	if err == nil && pin != "" {
-		return a.PINs.Owner(visit.Address, room.Warehouse, pin, time.Now())
+		name, err := a.PINs.Owner(visit.Address, room.Warehouse, pin, time.Now())
+		return name, who, err
 	}
 	if err == nil {
-		return cmp.Or(who.User, who.Key), a.spendRate(c, who, 1)
+		return cmp.Or(who.User, who.Key), who, a.spendRate(c, who, 1)
 	}
 	if a.Operators.Open() || access.IsPublic(c) || r.Header.Get("Cookie") == "" && !isBasic(r) {
 		c.Response().Header().Set("WWW-Authenticate", "Bearer")
-		return "", err
+		return "", nil, err
 	}
 	person, loginErr := a.Operators.Identify(r, c.RealIP())
 	if loginErr == nil {
 		loginErr = person.RequireIn(role, room.Warehouse)
 	}
-	return person.Name, loginErr
+	return person.Name, nil, loginErr
 }
 
 func isBasic(r *http.Request) bool {

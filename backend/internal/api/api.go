@@ -76,6 +76,8 @@ type Options struct {
 	AlertLog *alertlog.Log
 	// Screens are the wall screens.
 	Screens Screens
+	// Pairing gives wall screens tokens.
+	Pairing Pairing
 	// PINs tell who may acknowledge alerts at a screen.
 	PINs *auth.PINs
 }
@@ -106,6 +108,7 @@ func AddRoutes(routes *access.Table, o Options) {
 	a.addAlertRoutes(routes)
 	a.addZoneRoutes(routes)
 	a.addScreenRoutes(routes)
+	a.addPairingRoutes(routes)
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)

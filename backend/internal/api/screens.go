@@ -24,6 +24,8 @@ type Screens struct {
 	Registry *walls.Registry
 	walls.Client
 	Node string
+	// Revoke ends the token of a paired screen on all instances, and says for the audit log what that did.
+	Revoke func(ctx context.Context, tokenID, reason string) (detail string, err error)
 }
 
 func (a *API) addScreenRoutes(routes *access.Table) {
@@ -44,7 +46,8 @@ func (a *API) checkIn(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err = a.caller(c, room, operator.Viewer, (*auth.Identity).MayJoin); err != nil {
+	_, who, err := a.identify(c, room, operator.Viewer, (*auth.Identity).MayJoin)
+	if err != nil {
 		return err
 	}
 	var said struct {
@@ -61,6 +64,9 @@ func (a *API) checkIn(c echo.Context) error {
 	now := time.Now().UnixMilli()
 	w := walls.Wall{ID: said.ID, Name: said.Name, Warehouse: room.Warehouse, Zone: room.Zone, Layout: said.Wall, Build: said.Build,
 		Loaded: min(max(said.LoadedAt, 0), now), Seen: now, Address: transport.Address(c), Node: a.Screens.Node, Connection: said.Connection}
+	if who != nil && who.Screen {
+		w.TokenID = who.TokenID
+	}
 	if err := w.Check(); err != nil {
 		return err
 	}
@@ -148,6 +154,9 @@ func (s Screens) Command(ctx context.Context, entry *audit.Entry, id, do, show s
 	}
 	room := wire.Room{Warehouse: w.Warehouse, Zone: w.Zone}
 	entry.Target = fmt.Sprintf("screen %s %q at %s", id, w.Name, room)
+	if command.Do == walls.Unpair {
+		return w, s.unpair(ctx, entry, w)
+	}
 	if command.Do == walls.Show {
 		if err := who.RequireIn(operator.Operator, command.Warehouse); err != nil {
 			return nil, err
@@ -163,4 +172,16 @@ func (s Screens) Command(ctx context.Context, entry *audit.Entry, id, do, show s
 			time.UnixMilli(w.Seen).UTC().Format("2006-01-02 15:04:05")))
 	}
 	return w, nil
+}
+
+// unpair ends the token that a screen was given.
+func (s Screens) unpair(ctx context.Context, entry *audit.Entry, w *walls.Wall) error {
+	if w.TokenID == "" {
+		return echo.NewHTTPError(http.StatusConflict, "the screen was not paired: its token is one of its address, which admins can revoke")
+	}
+	done, err := s.Revoke(ctx, w.TokenID, entry.Reason)
+	if err == nil {
+		entry.Detail += " token " + w.TokenID + ", " + done
+	}
+	return err
 }

@@ -37,6 +37,7 @@ const (
 	Acknowledge    = "acknowledge" // an alert
 	ClearAlert     = "clear_alert"
 	Screen         = "screen"  // what is wanted of a wall screen
+	Pair           = "pair"    // a wall screen, which gets a token
 	Dismiss        = "dismiss" // an instance that is gone
 	SendTest       = "test"    // to the clients of a room
 	Reload         = "reload"  // of a file that settings name

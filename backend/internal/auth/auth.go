@@ -258,6 +258,12 @@ func bearer(r *http.Request) (string, bool) {
 	return strings.TrimSpace(token), true
 }
 
+// Bearer returns the token of the header Authorization; empty for none.
+func Bearer(r *http.Request) string {
+	token, _ := bearer(r)
+	return token
+}
+
 // Offered returns the subprotocols that a WebSocket client offers.
 func Offered(r *http.Request) []string {
 	var all []string
@@ -270,6 +276,9 @@ func Offered(r *http.Request) []string {
 	}
 	return all
 }
+
+// ClientNeedsToken tells whether clients need a token.
+func (g *Guard) ClientNeedsToken() bool { return g.needsToken() }
 
 // ServiceNeedsKey tells whether publishing over HTTP needs a key or a token.
 func (g *Guard) ServiceNeedsKey() bool { return g.needsKey }

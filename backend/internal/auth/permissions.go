@@ -24,6 +24,8 @@ type Identity struct {
 	IssuedAt time.Time
 	// Key is the name of the publish key; empty for who came with a token, or with nothing.
 	Key string
+	// Screen says that the token is one of [Guard.IssueForScreen].
+	Screen bool
 
 	digest    string    // of a token that says neither User nor TokenID
 	until     time.Time // Expires, and the leeway
@@ -125,6 +127,9 @@ type warehouseGrant struct {
 	zones     []string // nil: all zones and the room of the warehouse itself
 }
 
+// ownRoom, among the zones of a warehouse, stands for its own room. No zone has such a name.
+const ownRoom = "@warehouse"
+
 var everything = grant{{warehouse: "*"}}
 
 func (g grant) isEmpty() bool { return len(g) == 0 }
@@ -133,7 +138,7 @@ func (g grant) isEmpty() bool { return len(g) == 0 }
 func (g grant) permits(room wire.Room) bool {
 	for _, w := range g {
 		if (w.warehouse == room.Warehouse || w.warehouse == "*") &&
-			(w.zones == nil || room.Zone != "" && slices.Contains(w.zones, room.Zone)) {
+			(w.zones == nil || slices.Contains(w.zones, cmp.Or(room.Zone, ownRoom))) {
 			return true
 		}
 	}

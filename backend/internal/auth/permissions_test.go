@@ -28,6 +28,7 @@ func TestTokenPermits(t *testing.T) {
 		{"retaining without publishing", jwt.MapClaims{"warehouses": []string{"w1"}, "retain": true}, "+++-", "----", "----"},
 		{"publish is false", jwt.MapClaims{"warehouses": []string{"w1"}, "publish": false}, "+++-", "----", "----"},
 		{"a zone", jwt.MapClaims{"warehouses": m{"w1": []string{"a"}}}, "-+--", "----", "----"},
+		{"a zone and the room of its warehouse", jwt.MapClaims{"warehouses": m{"w1": []string{"@warehouse", "a"}}, "publish": true}, "++--", "++--", "----"},
 		{"all zones and the warehouse", jwt.MapClaims{"warehouses": m{"w1": []string{"*"}}}, "+++-", "----", "----"},
 		{"no zone", jwt.MapClaims{"warehouses": m{"w1": []string{}}}, "----", "----", "----"},
 		{"a zone of each warehouse", jwt.MapClaims{"warehouses": m{"*": []string{"a"}}}, "-+-+", "----", "----"},

@@ -108,13 +108,15 @@ func (v *verifier) setSecrets(all []string) {
 // verify returns whose token this is. The error is a *wire.Error of wire.CodeUnauthenticated.
 func (v *verifier) verify(token string) (*Identity, error) {
 	var c claims
-	if _, err := v.parser.ParseWithClaims(token, &c, v.key); err != nil {
+	parsed, err := v.parser.ParseWithClaims(token, &c, v.key)
+	if err != nil {
 		return nil, wire.Errorf(wire.CodeUnauthenticated, "the token %s", v.why(err))
 	}
 	who, err := c.identity(v.options, time.Now())
 	if err != nil {
 		return nil, err
 	}
+	who.Screen = c.screen && parsed.Method.Alg() == hs256 // nobody else's key makes a token that is renewed
 	who.setDigest(token)
 	return who, nil
 }
@@ -210,6 +212,7 @@ type claims struct {
 	expires, notBefore, issued *jwt.NumericDate
 	join, publish, retain      grant
 	acknowledge                grant
+	screen                     bool // see screenClaim
 }
 
 var _ jwt.Claims = (*claims)(nil)
@@ -256,6 +259,7 @@ func (c *claims) UnmarshalJSON(p []byte) error {
 			return claimError("aud must be a string or a list of strings")
 		}
 	}
+	c.screen = string(all[screenClaim]) == "true"
 	return c.permissions(all)
 }
 

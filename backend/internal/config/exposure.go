@@ -64,15 +64,20 @@ func (c *Config) Surfaces() []Surface {
 	if len(c.TrustedProxies) > 0 {
 		proxies = strings.Join(c.TrustedProxies, ", ")
 	}
+	pairing := "nobody: it needs AUTH_TOKEN_SECRET, and operators"
+	if c.SigningSecret() != "" && c.AuthURL == "" && c.operatorSet() {
+		pairing = outside + "; a token is given when an operator confirms the code"
+	}
 	surfaces := []Surface{
 		{"connect and receive: /ws, /sse, /poll", who(token, "clients with a token, what it permits"), "AUTH_TOKEN_SECRET"},
 		{"read zones and alerts: …/zones, …/alerts, …/alerts/history", who(token, "clients with a token, what it permits"), "AUTH_TOKEN_SECRET"},
 		{"a screen says what it shows: …/{warehouse}/screens, …/{zone}/screens", who(token, "clients with a token, what it permits"), "AUTH_TOKEN_SECRET"},
+		{"a screen asks for a token of its own, and renews it: /api/v1/pairings, /api/v1/pairings/renew", pairing, "AUTH_TOKEN_SECRET, OPERATOR_PASSWORD"},
 		{"publish: /api/v1/broadcast, …/broadcast", who(token || keys, publishers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET"},
 		{"remove what is retained, clear alerts: …/retained/{event}, …/alerts/clear", who(token || keys, publishers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET"},
 		{"acknowledge alerts: …/alerts/acknowledge", who(token || keys, acknowledgers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET, ACKNOWLEDGE_PINS"},
 		{"dashboard and list of screens: /ui/…, /screen/", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
-		{"list and end connections, direct screens: /api/v1/connections…, /api/v1/screens…", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"list and end connections, direct and pair screens: /api/v1/connections…, /api/v1/screens…, /api/v1/pairings/…", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"revoke tokens: /api/v1/revocations…", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"audit log, rebalance: /api/v1/audit, /api/v1/rebalance", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"delete rooms: /api/v1/warehouses/{warehouse}, …/zones/{zone}", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},

@@ -95,8 +95,9 @@ func connections() Board {
 			{"Refused by reason", "docs/metrics.md says what each reason means.", "ops", Lines, []Query{{rate("reason", "zonecast_connections_refused_total"), "{{reason}}"}}, 0, false},
 			{"Faults of the network and the system", "accept failures: descriptors. pong timeouts: networks of sites, or a proxy that keeps dead connections.", "ops", Lines, []Query{
 				{rate("", "zonecast_accept_failures_total"), "accept failures"}, {rate("", "zonecast_pong_timeouts_total"), "pong timeouts"}}, 0, false},
-			{"Authentication", "failed: AUTH_URL does not answer, nobody is let in. Logins: someone guesses a password.", "ops", Lines, []Query{
-				{rate("result", "zonecast_auth_url_results_total"), "AUTH_URL: {{result}}"}, {rate("reason", "zonecast_login_failures_total"), "login: {{reason}}"}}, 0, false},
+			{"Authentication", "failed: AUTH_URL does not answer, nobody is let in. Logins: someone guesses a password. Pairing full: someone opens codes that nobody confirms.", "ops", Lines, []Query{
+				{rate("result", "zonecast_auth_url_results_total"), "AUTH_URL: {{result}}"}, {rate("reason", "zonecast_login_failures_total"), "login: {{reason}}"},
+				{rate("result", "zonecast_screen_pairings_total"), "pairing: {{result}}"}}, 0, false},
 			{"Frames from clients", "refused: a client sends too much; the log names it.", "ops", Lines, []Query{
 				{rate("event", "zonecast_messages_received_total"), "{{event}}"}, {rate("reason", "zonecast_frames_refused_total"), "refused: {{reason}}"}}, 0, false},
 		}},

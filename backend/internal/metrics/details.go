@@ -53,6 +53,8 @@ var details = map[string]string{
 	"zonecast_quota_limit": "beside it `zonecast_warehouse_usage`",
 	"zonecast_quota_refusals_total": "see [quotas](publishing.md#quotas): `rooms`, `history_bytes`, " +
 		"`retained_bytes`, `retained_events`, `publish_rate`, or `memory_bytes` of the memory broker",
+	"zonecast_screen_pairings_total": "`opened` (a code), `full` (too many screens show one), `confirmed` (by an operator), `fetched` (a token), `renewed`, `refused` " +
+		"(a renewal). See [pairing](security.md#wall-screens-that-are-paired)",
 	"zonecast_room_joins_total":    "`how`: `fresh`, or `resumed` from an offset. A poll with a cursor resumes each time",
 	"zonecast_room_refusals_total": "`limit`: `instance` (`MAX_ROOMS`) or `warehouse` (`MAX_ROOMS_PER_WAREHOUSE`)",
 	"zonecast_warehouse_connections": "the warehouses with the most, as many as `METRICS_PLACES`, and `(others)` together. A connection in " +

@@ -47,6 +47,7 @@ func Descriptions() []Description {
 	m := New("")
 	m.AddAudit()
 	m.AddAuth(func() int { return 0 })
+	m.AddPairing(nil)
 	m.AddTransport("websocket", func() int { return 0 })
 	m.AddPlaces(1, func() map[Place]int { return nil })
 	m.Usage(func() map[string]WarehouseUsage { return nil })

@@ -43,7 +43,8 @@ type Page struct {
 const (
 	Identify = "identify" // show which one it is
 	Reload   = "reload"
-	Show     = "show" // something else
+	Show     = "show"   // something else
+	Unpair   = "unpair" // have no token any longer: which the instances see to, not the screen
 )
 
 // A Command is what an operator wants of a screen.
@@ -53,11 +54,11 @@ type Command = wire.Screen
 // warehouse?wall=name. The error is a *[wire.Error].
 func ParseCommand(do, show string) (Command, error) {
 	switch do {
-	case Identify, Reload:
+	case Identify, Reload, Unpair:
 		return Command{Do: do}, nil
 	case Show:
 	default:
-		return Command{}, wire.Errorf(wire.CodeInvalidData, "do is %.20q: say identify, reload or show", do)
+		return Command{}, wire.Errorf(wire.CodeInvalidData, "do is %.20q: say identify, reload, show or unpair", do)
 	}
 	path, query, _ := strings.Cut(strings.TrimSpace(show), "?")
 	warehouse, zone, hasZone := strings.Cut(path, "/")

@@ -48,6 +48,8 @@ type Wall struct {
 	Node      string `json:"node"` // that it told last
 	// Connection is what it gets events by; empty while it has none.
 	Connection string `json:"connectionId,omitempty"`
+	// TokenID is that of the token which the screen was given when it was paired; empty for another.
+	TokenID string `json:"tokenId,omitempty"`
 }
 
 // idShape is what browsers make as an ID: a random UUID.

@@ -129,8 +129,8 @@ func TestCommandsSayWhatIsWrongWithThem(t *testing.T) {
 		{"show", "w?lang=de", "show is"},
 		{"show", "//evil.example", "warehouse"},
 		{"show", "javascript:alert(1)", "warehouse"},
-		{"", "", "say identify, reload or show"},
-		{"burn", "", "say identify, reload or show"},
+		{"", "", "say identify, reload, show or unpair"},
+		{"burn", "", "say identify, reload, show or unpair"},
 	} {
 		c, err := ParseCommand(tt.do, tt.show)
 		got := fmt.Sprint(c)
