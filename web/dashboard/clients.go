@@ -121,6 +121,7 @@ func (d *Dashboard) addPages() {
 	d.addLog()
 	d.addScreens()
 	d.addRooms()
+	d.addInstances()
 }
 
 // write writes a page.

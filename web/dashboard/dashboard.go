@@ -78,7 +78,7 @@ type Viewer struct {
 	CanSignOut bool
 	// CanDisconnect says that clients may be disconnected.
 	CanDisconnect bool
-	// CanDismiss says that instances that are gone may be dismissed.
+	// CanDismiss says that instances may be drained, and those that are gone dismissed.
 	CanDismiss bool
 	// CanRebalance says that the button for it is of use.
 	CanRebalance bool

@@ -41,6 +41,9 @@ func (s *Sources) pages() []pageLink {
 	if s.Events != nil {
 		all = append(all, pageLink{LogPath, "Events"})
 	}
+	if s.Instances != nil {
+		all = append(all, pageLink{InstancesPath, "Instances"})
+	}
 	if s.Screens != nil {
 		all = append(all, pageLink{ScreensPath, "Fleet"})
 	}

@@ -19,6 +19,8 @@ type Sources struct {
 	Events func(context.Context, EventQuery) (EventPage, error)
 	// Screens returns the wall screens.
 	Screens func(context.Context) (ScreenPage, error)
+	// Instances returns all instances.
+	Instances func(context.Context) (InstancePage, error)
 	// Room returns how a warehouse or a zone stands. It needs Clients.
 	Room func(context.Context, Room) (RoomState, error)
 }

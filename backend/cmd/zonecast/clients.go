@@ -24,7 +24,8 @@ import (
 // sources are what the dashboard's pages ask. They tell an operator of some warehouses what is in
 // those alone.
 func (s *server) sources() dashboard.Sources {
-	return dashboard.Sources{Clients: s.listClients, Client: s.client, Closed: s.listClosed, Events: s.listEvents, Screens: s.listScreens, Room: s.room}
+	return dashboard.Sources{Clients: s.listClients, Client: s.client, Closed: s.listClosed, Events: s.listEvents, Screens: s.listScreens, Room: s.room,
+		Instances: s.listInstances}
 }
 
 // within are the warehouses to which who asks is limited; nil for no limit.

@@ -76,6 +76,8 @@ type Options struct {
 	AlertLog *alertlog.Log
 	// Screens are the wall screens.
 	Screens Screens
+	// Instances are those of the cluster.
+	Instances Instances
 	// Pins are the names of who may acknowledge alerts by a PIN.
 	Pins map[string]string
 }
@@ -107,6 +109,7 @@ func AddRoutes(routes *access.Table, o Options) {
 	a.addAlertRoutes(routes)
 	a.addZoneRoutes(routes)
 	a.addScreenRoutes(routes)
+	a.addInstanceRoutes(routes)
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)
