@@ -122,6 +122,7 @@ func (d *Dashboard) addPages() {
 	d.addScreens()
 	d.addRooms()
 	d.addInstances()
+	d.addPast()
 }
 
 // write writes a page.

@@ -50,6 +50,9 @@ type Options struct {
 	// Viewer returns who sends a request; nil: everybody sees everything.
 	Viewer func(*http.Request) Viewer
 
+	// Grafana is the address of a dashboard in Grafana, where figures are kept for longer; may be empty.
+	Grafana string
+
 	// Sources are what the other pages ask.
 	Sources
 
@@ -113,6 +116,7 @@ type Dashboard struct {
 	streams atomic.Uint64           // numbers those that share nothing
 	arrived chan struct{}           // tells the sampler that someone looks now; holds one
 
+	past      past
 	feeds     feeds
 	closeOnce sync.Once
 

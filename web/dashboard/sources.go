@@ -19,6 +19,8 @@ type Sources struct {
 	Events func(context.Context, EventQuery) (EventPage, error)
 	// Screens returns the wall screens.
 	Screens func(context.Context) (ScreenPage, error)
+	// Past returns what all instances remember of a window, by its name.
+	Past func(ctx context.Context, window string) (PastPage, error)
 	// Instances returns all instances.
 	Instances func(context.Context) (InstancePage, error)
 	// Room returns how a warehouse or a zone stands. It needs Clients.

@@ -25,7 +25,7 @@ import (
 // those alone.
 func (s *server) sources() dashboard.Sources {
 	return dashboard.Sources{Clients: s.listClients, Client: s.client, Closed: s.listClosed, Events: s.listEvents, Screens: s.listScreens, Room: s.room,
-		Instances: s.listInstances}
+		Instances: s.listInstances, Past: s.listPast}
 }
 
 // within are the warehouses to which who asks is limited; nil for no limit.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,37 +17,56 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
+// A notebook is written by one goroutine and read by another.
+type notebook struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (n *notebook) add(line string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lines = append(n.lines, line)
+}
+
+func (n *notebook) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.lines)
+}
+
 // A fakeGate notes what a drainer does with it.
 type fakeGate struct {
-	done    []string
+	done    notebook
 	forever bool // clients do not go
 }
 
 func (g *fakeGate) Drain(ctx context.Context) (moved, cut int) {
-	g.done = append(g.done, "drain")
+	g.done.add("drain")
 	if g.forever {
 		<-ctx.Done()
-		g.done = append(g.done, ctx.Err().Error())
+		g.done.add(ctx.Err().Error())
 	}
 	return 0, 0
 }
 
-func (g *fakeGate) Reopen() { g.done = append(g.done, "reopen") }
+func (g *fakeGate) Reopen() { g.done.add("reopen") }
 
 // A bench is a drainer with what it works on.
 type bench struct {
 	*Drainer
 	gate  *fakeGate
-	other string // the state of the other instance
-	kinds []string
+	other atomic.Value // the state of the other instance
+	kinds notebook
 }
 
 func newBench() *bench {
-	b := &bench{gate: &fakeGate{}, other: cluster.Ready}
+	b := &bench{gate: &fakeGate{}}
+	b.other.Store(cluster.Ready)
 	b.Drainer = NewDrainer(DrainOptions{Gate: b.gate, Readiness: cluster.NewReadiness(func() error { return nil }),
-		HasOther:    func(context.Context) bool { return b.other == cluster.Ready },
+		HasOther:    func(context.Context) bool { return b.other.Load() == cluster.Ready },
 		Connections: func() int { return 47 }, Delay: 3 * time.Second, Timeout: 10 * time.Second,
-		Record: func(i incidents.Incident) { b.kinds = append(b.kinds, i.Kind) }, Log: slog.New(slog.DiscardHandler)})
+		Record: func(i incidents.Incident) { b.kinds.add(i.Kind) }, Log: slog.New(slog.DiscardHandler)})
 	return b
 }
 
@@ -54,8 +75,8 @@ func (b *bench) state() string { return b.Readiness.Status().State }
 func (b *bench) want(t *testing.T, when, state string, drained bool, done ...string) {
 	t.Helper()
 	synctest.Wait()
-	if got := b.state(); got != state || (b.State() != nil) != drained || !slices.Equal(b.gate.done, done) {
-		t.Errorf("%s: it is %s, drained %t, and did %q; want %s, %t, %q", when, got, b.State() != nil, b.gate.done, state, drained, done)
+	if got := b.state(); got != state || (b.State() != nil) != drained || !slices.Equal(b.gate.done.all(), done) {
+		t.Errorf("%s: it is %s, drained %t, and did %q; want %s, %t, %q", when, got, b.State() != nil, b.gate.done.all(), state, drained, done)
 	}
 }
 
@@ -88,8 +109,8 @@ func TestADrainedInstanceGoesOnRunningUntilItIsPutBack(t *testing.T) {
 		time.Sleep(time.Second)
 		testkit.Must(t, b.Cancel(t.Context()))
 		b.want(t, "put back before anybody was sent away", cluster.Ready, false, "drain", "reopen", "reopen")
-		if want := []string{"drain_begun", "drain_ended", "drain_begun", "drain_ended"}; !slices.Equal(b.kinds, want) {
-			t.Errorf("recorded %q, want %q", b.kinds, want)
+		if want := []string{"drain_begun", "drain_ended", "drain_begun", "drain_ended"}; !slices.Equal(b.kinds.all(), want) {
+			t.Errorf("recorded %q, want %q", b.kinds.all(), want)
 		}
 		stop()
 		<-ended
@@ -128,15 +149,15 @@ func TestTheLastReadyInstanceIsNotDrained(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { defer close(ended); b.Run(ctx) }()
 		for _, state := range []string{cluster.NotReady, cluster.Draining} {
-			b.other = state
+			b.other.Store(state)
 			if err := b.Start(t.Context(), "ann"); !errors.Is(err, ErrNoOther) {
 				t.Errorf("the other is %s: %v", state, err)
 			}
 		}
 		b.want(t, "refused", cluster.Ready, false)
-		b.other = cluster.Ready
+		b.other.Store(cluster.Ready)
 		testkit.Must(t, b.Start(t.Context(), "ann"))
-		b.other = cluster.Draining // somebody drains it at the same time
+		b.other.Store(cluster.Draining) // somebody drains it at the same time
 		time.Sleep(3 * time.Second)
 		b.want(t, "after the delay", cluster.Ready, false, "reopen")
 		b.Readiness.Leave()
