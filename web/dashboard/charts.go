@@ -164,8 +164,11 @@ func (v pastView) chart(name string, text func(float64) string, value func(*Poin
 			c.Latest = texts[i]
 		}
 	}
-	if c.Peak = text(most); most == 0 {
-		c.Peak, most = "0", 1
+	switch c.Peak = text(most); {
+	case c.Latest == "–": // nothing is known
+		c.Peak, most = "–", 1
+	case most == 0:
+		most = 1
 	}
 	var line strings.Builder
 	for i, n := range values {

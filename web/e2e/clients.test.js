@@ -188,6 +188,41 @@ test('an operator drains an instance from the page of another, watches its clien
   await closeCalm(lost);
 });
 
+test('the past is the same at every instance, and says its values at a moment that the keyboard chooses', async () => {
+  const pages = await Promise.all(instances.map(({ url }) => openPage(browser, `${url}/ui/past`, { viewport: { width: 1280, height: 900 } })));
+  const [page] = pages;
+  await assertText(page, '#link', 'live');
+  const read = (one) =>
+    one.evaluate(() => ({
+      began: document.getElementById('charts').dataset.began,
+      texts: document.querySelector('.chart').dataset.texts.split('|').slice(0, -3), // without the steps that go on
+      partial: document.getElementById('partial').childElementCount > 0, // which a busy machine may cause
+    }));
+  let told;
+  do {
+    await Promise.all(pages.map((one) => one.reload()));
+    told = await Promise.all(pages.map(read));
+  } while (told[0].began !== told[1].began || told.some(({ partial }) => partial));
+  assert.deepEqual(told[1].texts, told[0].texts);
+  const slider = page.getByLabel('Moment');
+  await slider.focus();
+  await page.keyboard.press('ArrowLeft');
+  await assertText(page, '#moment', /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/);
+  assert.match(await slider.getAttribute('aria-valuetext'), /^[\d-]+ [\d:]+ UTC, Connections: .*, Published per second: .*, p99 of the delivery latency: /);
+  await picture(page, 'past');
+  await page.keyboard.press('End');
+  await assertText(page, '#moment', 'now');
+  for (const look of [{ colorScheme: 'light' }, { colorScheme: 'dark' }, { forcedColors: 'active' }]) {
+    await page.emulateMedia(look);
+    await assertFits(page);
+  }
+  await page.getByRole('link', { name: '8 hours' }).click();
+  await assertText(page, '#past-title', 'The last 8 hours');
+  await assertFits(page);
+  await picture(page, 'past-narrow');
+  for (const one of pages) await closeCalm(one);
+});
+
 test('a frozen instance delays no page by more than a second, and is named', async () => {
   const page = await openPage(browser, `${instances[0].url}/ui/clients`);
   await assertText(page, '#link', 'live');

@@ -161,7 +161,8 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
 		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: gateLimits(c), Closures: s.closures})
-	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer, Sources: s.sources()})
+	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer, Grafana: s.config.GrafanaURL,
+		Sources: s.sources()})
 	s.drainer.Gate = s.gate
 	s.gauges()
 	s.newHTTP(s.routes())
