@@ -78,8 +78,8 @@ type Options struct {
 	Screens Screens
 	// Instances are those of the cluster.
 	Instances Instances
-	// Pins are the names of who may acknowledge alerts by a PIN.
-	Pins map[string]string
+	// PINs tell who may acknowledge alerts at a screen.
+	PINs *auth.PINs
 }
 
 // An API serves its routes; see [AddRoutes].
@@ -87,7 +87,6 @@ type API struct {
 	Options
 	census  cluster.Census
 	figures *ratelimit.Costly[[]byte] // of health, for strangers
-	pins    *pins
 }
 
 // AddRoutes adds the routes.
