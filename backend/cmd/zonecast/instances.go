@@ -32,7 +32,7 @@ func (s *server) answerInstances(next cluster.Answerer) cluster.Answerer {
 		return n
 	}
 	s.drainer = instances.NewDrainer(instances.DrainOptions{Readiness: s.readiness, Connections: s.hub.Connections,
-		HasOther: func(ctx context.Context) bool { return s.instances().HasOther(ctx, id()) },
+		HasOther: func(ctx context.Context) (has, known bool) { return s.instances().HasOther(ctx, id()) },
 		Delay:    s.config.Delay(s.target == nil), Timeout: s.config.DrainTimeout,
 		Record: func(i incidents.Incident) { s.incidents.Record(i) }, Log: s.log})
 	limit, _ := s.config.TCPConnections(descriptors())

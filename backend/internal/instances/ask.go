@@ -112,13 +112,14 @@ func (l List) Find(idOrName string) *Info {
 // otherTimeout is how long [Client.HasOther] waits: less than who asks for a drain.
 const otherTimeout = 800 * time.Millisecond
 
-// HasOther reports whether an instance other than that of an ID takes clients. Of one that does not
-// answer, as older versions do not, it is what it announced.
-func (c Client) HasOther(ctx context.Context, id string) bool {
+// HasOther reports whether an instance other than that of an ID takes clients, and whether all have
+// answered. Of one that does not answer, as older versions do not, it is what it announced.
+func (c Client) HasOther(ctx context.Context, id string) (has, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, otherTimeout)
 	defer cancel()
 	l, err := c.List(ctx)
-	return err == nil && slices.ContainsFunc(l.Instances, func(i Info) bool { return i.ID != id && i.State == cluster.Ready })
+	has = err == nil && slices.ContainsFunc(l.Instances, func(i Info) bool { return i.ID != id && i.State == cluster.Ready })
+	return has, err == nil && l.Complete
 }
 
 // Known returns what instances announced, without asking them anything.

@@ -23,8 +23,9 @@ type DrainOptions struct {
 	Gate        Gate
 	Readiness   *cluster.Readiness
 	Connections func() int
-	// HasOther asks the other instances now whether one of them takes clients.
-	HasOther func(context.Context) bool
+	// HasOther asks the other instances now whether one of them takes clients, and says whether all
+	// are known.
+	HasOther func(context.Context) (has, known bool)
 	// Delay is between being not ready and the first client that is sent away, Timeout how long
 	// sending them away takes at most.
 	Delay, Timeout time.Duration
@@ -74,8 +75,10 @@ func (d *Drainer) State() *Drain {
 
 // Start begins to drain for an operator. One that is drained already stays as it is.
 func (d *Drainer) Start(ctx context.Context, by string) error {
-	if d.State() == nil && !d.Readiness.Leaving() && !d.HasOther(ctx) { // without mu: this instance is asked, too
-		return ErrNoOther
+	if d.State() == nil && !d.Readiness.Leaving() {
+		if has, _ := d.HasOther(ctx); !has { // without mu: this instance is asked, too
+			return ErrNoOther
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -146,7 +149,7 @@ func (d *Drainer) drain(one running) (why string) {
 	}
 	// Others may have been drained at the same time. Of two that look after they are not ready any more,
 	// one sees the other.
-	if !d.HasOther(one.ctx) && one.ctx.Err() == nil {
+	if has, known := d.HasOther(one.ctx); !has && known && one.ctx.Err() == nil {
 		return ErrNoOther.Error()
 	}
 	sending, stop := context.WithTimeout(one.ctx, d.Timeout)

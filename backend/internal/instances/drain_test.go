@@ -35,6 +35,9 @@ func (n *notebook) all() []string {
 	return slices.Clone(n.lines)
 }
 
+// unknown is the state of an instance that can't be asked.
+const unknown = "unknown"
+
 // A fakeGate notes what a drainer does with it.
 type fakeGate struct {
 	done    notebook
@@ -64,7 +67,9 @@ func newBench() *bench {
 	b := &bench{gate: &fakeGate{}}
 	b.other.Store(cluster.Ready)
 	b.Drainer = NewDrainer(DrainOptions{Gate: b.gate, Readiness: cluster.NewReadiness(func() error { return nil }),
-		HasOther:    func(context.Context) bool { return b.other.Load() == cluster.Ready },
+		HasOther: func(context.Context) (has, known bool) {
+			return b.other.Load() == cluster.Ready, b.other.Load() != unknown
+		},
 		Connections: func() int { return 47 }, Delay: 3 * time.Second, Timeout: 10 * time.Second,
 		Record: func(i incidents.Incident) { b.kinds.add(i.Kind) }, Log: slog.New(slog.DiscardHandler)})
 	return b
@@ -148,7 +153,7 @@ func TestTheLastReadyInstanceIsNotDrained(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); b.Run(ctx) }()
-		for _, state := range []string{cluster.NotReady, cluster.Draining} {
+		for _, state := range []string{cluster.NotReady, cluster.Draining, unknown} {
 			b.other.Store(state)
 			if err := b.Start(t.Context(), "ann"); !errors.Is(err, ErrNoOther) {
 				t.Errorf("the other is %s: %v", state, err)
@@ -160,6 +165,12 @@ func TestTheLastReadyInstanceIsNotDrained(t *testing.T) {
 		b.other.Store(cluster.Draining) // somebody drains it at the same time
 		time.Sleep(3 * time.Second)
 		b.want(t, "after the delay", cluster.Ready, false, "reopen")
+		b.other.Store(cluster.Ready)
+		testkit.Must(t, b.Start(t.Context(), "ann"))
+		b.other.Store(unknown) // Redis is away for a moment
+		time.Sleep(3 * time.Second)
+		b.want(t, "the other can't be asked", cluster.Draining, true, "reopen", "drain")
+		testkit.Must(t, b.Cancel(t.Context()))
 		b.Readiness.Leave()
 		if err := b.Start(t.Context(), "ann"); !errors.Is(err, errLeaving) {
 			t.Errorf("while it shuts down: %v", err)
