@@ -1,6 +1,6 @@
 // Builds assets/dist, which is committed and embedded into the server:
 //
-//   dashboard/*.ts, screen/*.ts (with client/src) ─ esbuild ─▶ dashboard.js, screen.js, wall.js, pair.js, worker.js, zones.js
+//   dashboard/*.ts, screen/*.ts (with client/src) ─ esbuild ─▶ dashboard.js, cursor.js, screen.js, wall.js, pair.js, worker.js, zones.js
 //   client/src/iife.ts ─────────────────────────── esbuild ─▶ zonecast.js, the client for pages without a bundler
 //   dashboard/*.css, screen/*.css ───────────────── esbuild ─▶ dashboard.css, screen.css, wall.css, pair.css
 //   htmx.org with its extension hx-sse ──────────── joined ──▶ htmx.js
@@ -42,6 +42,7 @@ async function bundle(entryPoints, globalName) {
 async function bundles() {
   const pages = {
     dashboard: 'dashboard/live.ts',
+    cursor: 'dashboard/cursor.ts',
     screen: 'screen/screen.ts',
     zones: 'screen/zones.ts',
     wall: 'screen/wall.ts',

@@ -67,7 +67,7 @@ var auditSpans = []struct {
 }{{"all that is kept", "", 0}, {"the last hour", "1h", time.Hour}, {"the last day", "24h", 24 * time.Hour}, {"the last 7 days", "168h", 168 * time.Hour}}
 
 // auditActions are what the page offers to filter by.
-var auditActions = []string{"disconnect", "ban", "revoke", "lift", "delete_room", "delete_retained", "rebalance", "reload", "login", "logout", "publish_key"}
+var auditActions = []string{"disconnect", "ban", "revoke", "lift", "delete_room", "delete_retained", "rebalance", "drain", "end_drain", "reload", "login", "logout", "publish_key"}
 
 type auditView struct {
 	AuditEntries

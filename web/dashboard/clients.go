@@ -121,6 +121,8 @@ func (d *Dashboard) addPages() {
 	d.addLog()
 	d.addScreens()
 	d.addRooms()
+	d.addInstances()
+	d.addPast()
 }
 
 // write writes a page.

@@ -50,6 +50,9 @@ type Options struct {
 	// Viewer returns who sends a request; nil: everybody sees everything.
 	Viewer func(*http.Request) Viewer
 
+	// Grafana is the address of a dashboard in Grafana, where figures are kept for longer; may be empty.
+	Grafana string
+
 	// Sources are what the other pages ask.
 	Sources
 
@@ -78,7 +81,7 @@ type Viewer struct {
 	CanSignOut bool
 	// CanDisconnect says that clients may be disconnected.
 	CanDisconnect bool
-	// CanDismiss says that instances that are gone may be dismissed.
+	// CanDismiss says that instances may be drained, and those that are gone dismissed.
 	CanDismiss bool
 	// CanRebalance says that the button for it is of use.
 	CanRebalance bool
@@ -113,6 +116,7 @@ type Dashboard struct {
 	streams atomic.Uint64           // numbers those that share nothing
 	arrived chan struct{}           // tells the sampler that someone looks now; holds one
 
+	past      past
 	feeds     feeds
 	closeOnce sync.Once
 

@@ -13,6 +13,8 @@ type layout struct {
 	// that of the page as the viewer chose it.
 	Stream, Self string
 	Viewer       Viewer
+	// Script is one more, of a page that has a stream.
+	Script string
 }
 
 // A pageLink leads to a page.
@@ -40,6 +42,12 @@ func (s *Sources) pages() []pageLink {
 	}
 	if s.Events != nil {
 		all = append(all, pageLink{LogPath, "Events"})
+	}
+	if s.Past != nil {
+		all = append(all, pageLink{PastPath, "Past"})
+	}
+	if s.Instances != nil {
+		all = append(all, pageLink{InstancesPath, "Instances"})
 	}
 	if s.Screens != nil {
 		all = append(all, pageLink{ScreensPath, "Fleet"})

@@ -17,7 +17,7 @@ const eventRows = 100
 
 // eventKinds are the kinds of events, in words.
 var eventKinds = []option{{"", "all"}, {"started", "instance started"}, {"gone", "instance gone"}, {"back", "instance back"},
-	{"drain_begun", "drain begun"}, {"left", "instance left"}, {"broker_down", "broker away"}, {"broker_up", "broker back"}, {"gaps", "gaps"},
+	{"drain_begun", "drain begun"}, {"drain_ended", "drain ended"}, {"left", "instance left"}, {"broker_down", "broker away"}, {"broker_up", "broker back"}, {"gaps", "gaps"},
 	{"history_lost", "history lost"}, {"flood", "flood of connections"}, {"quota", "quota reached"}, {"settings", "settings changed"}}
 
 // eventLooks are those of the kinds that mean trouble, or its end.

@@ -26,15 +26,16 @@ func (d *Dashboard) viewOf(f *figures, r *http.Request) view {
 	viewer := d.opts.Viewer(r)
 	number, _ := strconv.Atoi(r.URL.Query().Get("page")) // one that is none is the first
 	return view{
-		figures:     f.shownTo(viewer),
-		viewer:      viewer,
-		pages:       d.opts.pages(),
-		roomPages:   d.opts.Room != nil,
-		filter:      strings.ToValidUTF8(filter, ""),
-		busiest:     r.URL.Query().Get("sort") == "connections",
-		page:        number,
-		origin:      example.Origin(r),
-		keyRequired: d.opts.KeyRequired,
+		figures:       f.shownTo(viewer),
+		viewer:        viewer,
+		pages:         d.opts.pages(),
+		roomPages:     d.opts.Room != nil,
+		instancePages: d.opts.Instances != nil,
+		filter:        strings.ToValidUTF8(filter, ""),
+		busiest:       r.URL.Query().Get("sort") == "connections",
+		page:          number,
+		origin:        example.Origin(r),
+		keyRequired:   d.opts.KeyRequired,
 	}
 }
 

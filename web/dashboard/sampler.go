@@ -73,6 +73,7 @@ func (d *Dashboard) sample(m *meter) *figures {
 	if next.verdict.Level != last.verdict.Level || next.verdict.Since.IsZero() {
 		next.verdict.Since = next.taken
 	}
+	d.past.add(next, latest)
 	next.trend = slices.Clone(m.within(next.taken, trendWindow))
 	return next
 }

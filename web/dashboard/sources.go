@@ -22,6 +22,10 @@ type Sources struct {
 	// Pairing returns the screen that shows a code, as typed; without a code none. The error says why there
 	// is none, or why screens can't be paired at all. nil where no screen has to be.
 	Pairing func(ctx context.Context, code string) (PairingRequest, error)
+	// Past returns what all instances remember of a window, by its name.
+	Past func(ctx context.Context, window string) (PastPage, error)
+	// Instances returns all instances.
+	Instances func(context.Context) (InstancePage, error)
 	// Room returns how a warehouse or a zone stands. It needs Clients.
 	Room func(context.Context, Room) (RoomState, error)
 }

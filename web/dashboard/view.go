@@ -29,7 +29,9 @@ type view struct {
 	pages  []pageLink
 	// roomPages says that warehouses and zones have pages of their own.
 	roomPages bool
-	filter    string
+	// instancePages says that instances have.
+	instancePages bool
+	filter        string
 	// busiest sorts the zones by their connections; rank is the order that a stream began with.
 	busiest bool
 	rank    map[Zone]int
@@ -115,10 +117,10 @@ func (v view) brokerReason() string {
 	return ""
 }
 
-// versionsText says how many instances have which version; empty while all have the same.
-func (v view) versionsText() string {
+// versionsOf says how many instances have which version; empty while all have the same.
+func versionsOf(instances []Instance) string {
 	counts := map[string]int{}
-	for _, inst := range v.Instances {
+	for _, inst := range instances {
 		counts[inst.Version]++
 	}
 	if len(counts) < 2 {

@@ -147,6 +147,82 @@ test('an admin opens a zone, sends a test that its clients get, and removes what
   await closeCalm(lost);
 });
 
+test('an operator drains an instance from the page of another, watches its clients go, and puts it back', async () => {
+  const client = await connect(instances[0], 'robot-9', 'zone-f');
+  const page = await openPage(browser, `${instances[1].url}/ui/instances`, { viewport: { width: 1280, height: 800 } });
+  await assertText(page, '#link', 'live');
+  await assertText(page, '#nodes tbody tr', /backend-1 ?ready ?redis for .* MiB.* of \d+ cores ?\d+ of [\d,]+/);
+  for (const look of [{ colorScheme: 'light' }, { colorScheme: 'dark' }, { forcedColors: 'active' }]) {
+    await page.emulateMedia(look);
+    await assertAccessible(page);
+  }
+  await picture(page, 'instances');
+  await page.getByRole('link', { name: 'backend-1' }).click();
+  await assertText(page, '#instance-title', 'backend-1');
+  await page.getByRole('link', { name: 'Drain…' }).click();
+  await assertText(page, '#confirm', /will be asked to connect again, to backend-2/);
+  await picture(page, 'instance-question');
+  await assertFits(page);
+  const closed = once(client, 'close');
+  await page.getByLabel('Why?').fill('new kernel');
+  await page.getByRole('button', { name: 'Drain backend-1' }).click();
+  await assertText(page, '#instance', /Drain(ing|ed)\./);
+  await assertFits(page);
+  assert.equal((await closed)[0], 1012);
+  await assertText(page, '#instance [role=status]', 'Drained. Nobody is left: it can be stopped.', 20_000);
+  await picture(page, 'instance-drained');
+
+  // The drained instance shows pages all the same, and needs no JavaScript to be put back.
+  const plain = await openPage(browser, `${instances[0].url}/ui/instances/backend-1`, { javaScriptEnabled: false });
+  await plain.getByRole('link', { name: 'Put it back into service…' }).click();
+  await plain.getByRole('button', { name: 'Put backend-1 back' }).click();
+  await assertText(plain, '#instance', /State ?ready/);
+  await assertText(page, '#instance', /State ?ready/);
+  await page.goto(`${instances[1].url}/ui/instances`);
+  await assertFits(page);
+  for (const one of [page, plain]) await closeCalm(one);
+  const lost = await openPage(browser, `${instances[1].url}/ui/instances/nobody`);
+  await assertText(lost, '#instance', /There is no instance of this name/);
+  await assertFits(lost);
+  lost.complaints.length = 0; // that the page is answered 404
+  await closeCalm(lost);
+});
+
+test('the past is the same at every instance, and says its values at a moment that the keyboard chooses', async () => {
+  const pages = await Promise.all(instances.map(({ url }) => openPage(browser, `${url}/ui/past`, { viewport: { width: 1280, height: 900 } })));
+  const [page] = pages;
+  await assertText(page, '#link', 'live');
+  const read = (one) =>
+    one.evaluate(() => ({
+      began: document.getElementById('charts').dataset.began,
+      texts: document.querySelector('.chart').dataset.texts.split('|').slice(0, -3), // without the steps that go on
+      partial: document.getElementById('partial').childElementCount > 0, // which a busy machine may cause
+    }));
+  let told;
+  do {
+    await Promise.all(pages.map((one) => one.reload()));
+    told = await Promise.all(pages.map(read));
+  } while (told[0].began !== told[1].began || told.some(({ partial }) => partial));
+  assert.deepEqual(told[1].texts, told[0].texts);
+  const slider = page.getByLabel('Moment');
+  await slider.focus();
+  await page.keyboard.press('ArrowLeft');
+  await assertText(page, '#moment', /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/);
+  assert.match(await slider.getAttribute('aria-valuetext'), /^[\d-]+ [\d:]+ UTC, Connections: .*, Published per second: .*, p99 of the delivery latency: /);
+  await picture(page, 'past');
+  await page.keyboard.press('End');
+  await assertText(page, '#moment', 'now');
+  for (const look of [{ colorScheme: 'light' }, { colorScheme: 'dark' }, { forcedColors: 'active' }]) {
+    await page.emulateMedia(look);
+    await assertFits(page);
+  }
+  await page.getByRole('link', { name: '8 hours' }).click();
+  await assertText(page, '#past-title', 'The last 8 hours');
+  await assertFits(page);
+  await picture(page, 'past-narrow');
+  for (const one of pages) await closeCalm(one);
+});
+
 test('a frozen instance delays no page by more than a second, and is named', async () => {
   const page = await openPage(browser, `${instances[0].url}/ui/clients`);
   await assertText(page, '#link', 'live');

@@ -59,6 +59,7 @@ func TestEveryChangeByAnOperatorIsRecorded(t *testing.T) {
 		"POST /api/v1/rebalance": audit.Rebalance, "POST /ui/rebalance": audit.Rebalance, "POST /ui/dismiss": audit.Dismiss,
 		"POST /ui/disconnect": audit.Disconnect, "POST /ui/screens": audit.Screen, "POST /api/v1/screens/:id": audit.Screen,
 		"POST /api/v1/pairings/:code": audit.Pair, "POST /ui/screens/pair": audit.Pair,
+		"POST /ui/drain": audit.Drain, "POST /api/v1/instances/:id/drain": audit.Drain, "DELETE /api/v1/instances/:id/drain": audit.EndDrain,
 		"POST /ui/test": audit.SendTest, "POST /ui/retained": audit.DeleteRetained,
 	}
 	for _, r := range s.access.Routes() {

@@ -24,7 +24,8 @@ import (
 // sources are what the dashboard's pages ask. They tell an operator of some warehouses what is in
 // those alone.
 func (s *server) sources() dashboard.Sources {
-	all := dashboard.Sources{Clients: s.listClients, Client: s.client, Closed: s.listClosed, Events: s.listEvents, Screens: s.listScreens, Room: s.room}
+	all := dashboard.Sources{Clients: s.listClients, Client: s.client, Closed: s.listClosed, Events: s.listEvents, Screens: s.listScreens, Room: s.room,
+		Instances: s.listInstances, Past: s.listPast}
 	if s.guard.ClientNeedsToken() {
 		all.Pairing = s.pairingRequest
 	}

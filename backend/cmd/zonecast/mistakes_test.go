@@ -47,6 +47,7 @@ var wrongTexts = map[string][]wrongSetting{
 	"AUTH_URL":                    {{give: "app.example"}},
 	"BASE_PATH":                   {{give: "push"}},
 	"CLUSTER_SECRET":              {{give: "short", with: []string{"REDIS_URL=redis://127.0.0.1:1"}}},
+	"GRAFANA_URL":                 {{give: "grafana.example/d/zonecast"}, {give: "javascript:alert(1)"}},
 	"HEALTH_ROOMS":                {{give: "nobody"}},
 	"LISTEN":                      {{give: "3001"}, {give: "0.0.0.0:3001"}, {give: "unix:here"}, {give: "127.0.0.1:65536"}},
 	"LOG_FORMAT":                  {{give: "xml"}},

@@ -96,15 +96,11 @@ func distinct(rooms []wire.Room) []wire.Room {
 }
 
 func instance(n cluster.Node) dashboard.Instance {
-	i := dashboard.Instance{ID: n.ID, Name: n.Name, Version: n.Version, UpSince: n.Started,
+	return dashboard.Instance{ID: n.ID, Name: n.Name, Version: n.Version, UpSince: n.Started,
 		Connections: n.Connections, QueueBytes: n.QueueBytes, Warning: n.Warning,
 		Broker:    dashboard.BrokerLink{Up: n.Reason == "", DownSince: n.BrokerDownSince, Detail: n.Reason},
-		Published: n.Published, Delivered: n.Delivered, Latency: dashboard.Histogram(n.Latency)}
-	switch n.State {
-	case cluster.NotReady:
-		i.State = dashboard.NotReady
-	case cluster.Draining:
-		i.State = dashboard.Draining
-	}
-	return i
+		Published: n.Published, Delivered: n.Delivered, Latency: dashboard.Histogram(n.Latency), State: states[n.State]}
 }
+
+// states are those of a node as the dashboard has them.
+var states = map[string]dashboard.State{cluster.Ready: dashboard.Ready, cluster.NotReady: dashboard.NotReady, cluster.Draining: dashboard.Draining}

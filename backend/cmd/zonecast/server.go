@@ -31,6 +31,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/edge"
 	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/incidents"
+	"github.com/zonecast/zonecast/backend/internal/instances"
 	"github.com/zonecast/zonecast/backend/internal/lameduck"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/logging"
@@ -96,6 +97,7 @@ type server struct {
 	revocations *revocation.Service
 	audit       *audit.Log
 	balancer    *rebalance.Balancer
+	drainer     *instances.Drainer
 	tracer      *tracing.Tracer // nil for none
 	hangup      <-chan os.Signal
 	reloading   reloading
@@ -162,7 +164,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
 		Node: c.NodeName, Heartbeat: c.HeartbeatInterval, PongTimeout: c.PongTimeout, MaxFrameBytes: c.MaxFrameBytes,
 		Origins: c.AllowedOrigins, Proxies: s.proxies(), Limits: gateLimits(c), Closures: s.closures})
-	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer, Sources: s.sources()})
+	s.ui = dashboard.New(dashboard.Options{Source: s.snapshot, Log: s.log, KeyRequired: s.guard.ServiceNeedsKey(), Viewer: viewer, Grafana: s.config.GrafanaURL,
+		Sources: s.sources()})
+	s.drainer.Gate = s.gate
 	s.gauges()
 	s.newHTTP(s.routes())
 	return s, nil
@@ -171,7 +175,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 // connect opens the broker and the cluster: those of this process alone, or those in Redis.
 func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Standing: s.hub.Standing, Log: s.log}
-	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.Get().Counts) }, s.answer(connections))
+	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.Get().Counts) }, s.answerPast(s.answerInstances(s.answer(connections))))
 	limits := brokerLimits(s.config)
 	if s.target == nil {
 		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
@@ -233,7 +237,7 @@ func (s *server) routes() http.Handler {
 		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Rebalance: rebalance.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard,
 		Operators: s.operators, Log: s.log, Limits: s.gate, MaxFrameBytes: s.config.MaxFrameBytes,
 		RoomsForOperators: s.config.HealthRooms == config.Operators, PINs: s.pins(), Zones: s.broker.Zones, AlertLog: s.alerts,
-		Screens: s.screens(), Pairing: s.screenPairing()})
+		Screens: s.screens(), Pairing: s.screenPairing(), Instances: s.instances()})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
 	to := func(url string) echo.HandlerFunc {
 		return func(c echo.Context) error { return c.Redirect(http.StatusFound, url) }
@@ -248,6 +252,7 @@ func (s *server) routes() http.Handler {
 	s.addClientForms(routes)
 	s.addScreenForm(routes)
 	s.addPairingForm(routes)
+	s.addDrainForm(routes)
 	s.addRoomForms(routes)
 	s.addEventExport(routes)
 	sources := s.sources()
@@ -313,6 +318,8 @@ func (s *server) run(ctx context.Context) error {
 	defer stopServing()
 	running.Go(func() { s.watcher.Run(serving) })
 	running.Go(func() { s.balancer.Run(serving) }) // which ends before clients are sent away
+	drained := make(chan struct{})
+	running.Go(func() { defer close(drained); s.drainer.Run(serving) })
 	running.Go(func() { s.reloadOnHangup(beating) })
 	running.Go(func() { s.ui.Run(beating) })
 	failed := make(chan error, 2)
@@ -332,6 +339,7 @@ func (s *server) run(ctx context.Context) error {
 		err = fmt.Errorf("serve: %w", err)
 	}
 	stopServing()
+	<-drained
 	err = errors.Join(err, s.leave(ctx))
 	stopBeating()
 	running.Wait()

@@ -78,6 +78,8 @@ type Options struct {
 	Screens Screens
 	// Pairing gives wall screens tokens.
 	Pairing Pairing
+	// Instances are those of the cluster.
+	Instances Instances
 	// PINs tell who may acknowledge alerts at a screen.
 	PINs *auth.PINs
 }
@@ -109,6 +111,7 @@ func AddRoutes(routes *access.Table, o Options) {
 	a.addZoneRoutes(routes)
 	a.addScreenRoutes(routes)
 	a.addPairingRoutes(routes)
+	a.addInstanceRoutes(routes)
 	routes.Add(access.WarehouseViewer, access.Reading, "/api/v1/connections", a.connections)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections", a.disconnectMany)
 	routes.Add(access.WarehouseOperator, remove, "/api/v1/connections/:id", a.disconnectOne)

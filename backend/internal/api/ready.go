@@ -36,7 +36,7 @@ func components(s cluster.Status, incomplete string) []component {
 	}
 	serving := component{Component: "serving", Status: componentOK}
 	if s.State == cluster.Draining {
-		serving.Status, serving.Detail = componentFailing, "this instance is shutting down"
+		serving.Status, serving.Detail = componentFailing, s.Why
 	}
 	others := component{Component: "cluster", Status: componentOK}
 	if incomplete != "" {

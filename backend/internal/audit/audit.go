@@ -36,12 +36,14 @@ const (
 	Rebalance      = "rebalance"
 	Acknowledge    = "acknowledge" // an alert
 	ClearAlert     = "clear_alert"
-	Screen         = "screen"  // what is wanted of a wall screen
-	Pair           = "pair"    // a wall screen, which gets a token
-	Dismiss        = "dismiss" // an instance that is gone
-	SendTest       = "test"    // to the clients of a room
-	Reload         = "reload"  // of a file that settings name
-	Login          = "login"   // of an operator
+	Screen         = "screen"    // what is wanted of a wall screen
+	Pair           = "pair"      // a wall screen, which gets a token
+	Dismiss        = "dismiss"   // an instance that is gone
+	Drain          = "drain"     // an instance
+	EndDrain       = "end_drain" // put it back into service
+	SendTest       = "test"      // to the clients of a room
+	Reload         = "reload"    // of a file that settings name
+	Login          = "login"     // of an operator
 	Logout         = "logout"
 	PublishKey     = "publish_key" // of a service
 )

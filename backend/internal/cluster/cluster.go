@@ -19,7 +19,9 @@ import (
 type Node struct {
 	Name string `json:"name"`
 	// ID is this process's own, whatever its name. Filled in by the cluster.
-	ID      string    `json:"id,omitempty"`
+	ID string `json:"id,omitempty"`
+	// Heard is when it announced itself last; zero for this process. Filled in by the cluster.
+	Heard   time.Time `json:"-"`
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	// State is "ready", "not ready" or "draining". Reason says why its broker can't be used, since

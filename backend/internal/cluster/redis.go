@@ -26,8 +26,8 @@ import (
 // ms} {JSON}".
 const nodesKey = ":nodes"
 
-// announceScript announces a node and answers {the JSON of all that live, of the silent ones their
-// age in ms, a space and the field}. Those that are silent for long are removed. The first
+// announceScript announces a node and answers {of all that live the age of their announcement in ms, a
+// space and the JSON, of the silent ones the age, a space and the field}. Those that are silent for long are removed. The first
 // announcement of a process replaces those of the same name, which are of its earlier runs; another
 // process of that name that lives announces itself again within a second. The clock is Redis's.
 //
@@ -57,7 +57,7 @@ for i = 1, #all, 2 do
   elseif age >= tonumber(ARGV[3]) then
     table.insert(silent, string.format('%.0f', age) .. ' ' .. all[i])
   else
-    table.insert(live, json)
+    table.insert(live, string.format('%.0f', age) .. ' ' .. json)
   end
 end
 redis.call('PEXPIRE', KEYS[1], 86400000)
@@ -250,13 +250,16 @@ func (c *Redis) announce(ctx context.Context) error {
 		return err
 	}
 	others := make([]Node, 0, len(live))
+	now := time.Now()
 	for _, text := range live {
-		n, err := c.openAnnouncement(text)
+		age, announcement, _ := strings.Cut(text, " ")
+		n, err := c.openAnnouncement(announcement)
 		if err != nil {
 			c.refuse(bus.Announcement, err)
 			continue
 		}
 		if n.ID != c.id && len(others) < maxNodes {
+			n.Heard = now.Add(-milliseconds(age))
 			others = append(others, n)
 		}
 	}
@@ -265,17 +268,16 @@ func (c *Redis) announce(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now, known := time.Now(), map[string]Node{}
+	known := map[string]Node{}
 	for _, n := range others {
 		known[n.ID] = n
 	}
 	c.gone = nil
 	for _, text := range silent {
 		age, field, _ := strings.Cut(text, " ")
-		ms, err := strconv.ParseInt(age, 10, 64)
-		g := Gone{Since: now.Add(-time.Duration(ms) * time.Millisecond)}
+		g := Gone{Since: now.Add(-milliseconds(age))}
 		var ok bool
-		if g.ID, g.Name, ok = strings.Cut(field, " "); err != nil || !ok || len(c.gone) == maxNodes {
+		if g.ID, g.Name, ok = strings.Cut(field, " "); !ok || len(c.gone) == maxNodes {
 			continue
 		}
 		if last, heard := c.known[g.ID]; heard {
@@ -293,6 +295,12 @@ func (c *Redis) announce(ctx context.Context) error {
 	}
 	c.duplicateName = duplicate
 	return nil
+}
+
+// milliseconds reads an age that the script wrote.
+func milliseconds(text string) time.Duration {
+	ms, _ := strconv.ParseInt(text, 10, 64) // it writes nothing else
+	return time.Duration(ms) * time.Millisecond
 }
 
 func (c *Redis) runAnnounce(ctx context.Context, name, json string) (live, silent []string, err error) {

@@ -47,6 +47,7 @@ type Config struct {
 	Admin
 	Tracing
 	Base
+	Dashboard
 
 	HistoryMessages   int           `env:"HISTORY_MESSAGES" default:"1000" help:"Messages kept per room for clients that reconnect."`
 	HistoryAge        time.Duration `env:"HISTORY_AGE" default:"10m" help:"Maximum age of kept messages."`
@@ -218,7 +219,7 @@ func (c *Config) Check() error {
 	}
 	all = append(append(all, c.Cluster.check(c.RedisURL)...), c.Health.check(), c.Metrics.check(), c.Audit.check(), c.TLS.check())
 	all = append(all, c.Users.check(c.MaxConnectionsPerUser), c.Drain.check(), c.Rebalance.check(), c.RedisStart.check(),
-		c.Base.check(), c.Alerts.check(), c.Events.check(), c.Durable.check(c.RedisURL), c.Rooms.check())
+		c.Base.check(), c.Alerts.check(), c.Events.check(), c.Durable.check(c.RedisURL), c.Rooms.check(), c.Dashboard.check())
 	if _, err := c.Proxies(); err != nil {
 		bad("%v", err)
 	}

@@ -29,7 +29,8 @@ const (
 	Gone         = "gone"    // an instance, without taking leave
 	Back         = "back"    // an instance that was gone
 	DrainBegun   = "drain_begun"
-	Left         = "left" // an instance, after its drain
+	DrainEnded   = "drain_ended" // the instance is in service again
+	Left         = "left"        // an instance, after its drain
 	BrokerDown   = "broker_down"
 	BrokerUp     = "broker_up"
 	Gaps         = "gaps"         // clients were told that messages can't be recovered

@@ -27,7 +27,7 @@ var byteBuckets = []float64{0, 1 << 10, 16 << 10, 64 << 10, 256 << 10, 512 << 10
 func (m *Metrics) AddInstance(i Instance) {
 	m.gauge("zonecast_broker_up", "1 while the broker works.", prometheus.Labels{"broker": i.Broker}, flag(i.BrokerUp))
 	m.gauge("zonecast_ready", "1 while /readyz answers 200.", nil, flag(i.Ready))
-	m.gauge("zonecast_draining", "1 while the instance is leaving; zonecast_connections says how many clients are still here.", nil, flag(i.Draining))
+	m.gauge("zonecast_draining", "1 while the instance is leaving, or drained by an operator; zonecast_connections says how many clients are still here.", nil, flag(i.Draining))
 	m.gauge("zonecast_cluster_nodes", "Live instances, as this one sees them; itself included.", nil, func() float64 { return float64(i.Nodes()) })
 	m.gauge("zonecast_rooms", "Rooms with members on this instance.", nil, func() float64 { return float64(i.Rooms()) })
 	m.gauge("zonecast_outbox_bytes", "Bytes that wait for clients.", nil, func() float64 { return float64(i.Waiting()) })

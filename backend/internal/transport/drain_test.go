@@ -50,3 +50,29 @@ func TestDrainSendsLatecomersAway(t *testing.T) {
 	}
 	s.WantClosed(wire.CloseRestart, 1)
 }
+
+// A drain that is cancelled leaves those alone that it has not come to, and clients are let in again.
+func TestACancelledDrainLetsClientsInAgain(t *testing.T) {
+	s := startToy(t)
+	clients := []*toyClient{connectToy(t, s, "warehouse=w1"), connectToy(t, s, "warehouse=w1")}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // the second one's turn comes in 15 minutes
+	done := make(chan int)
+	go func() {
+		moved, _ := s.Gate.Drain(ctx)
+		done <- moved
+	}()
+	s.WantClosed(wire.CloseRestart, 1)
+	cancel()
+	if moved := <-done; moved != 1 {
+		t.Errorf("%d were told, want 1", moved)
+	}
+	if err := s.Gate.Enter("192.0.2.2"); err == nil {
+		t.Error("a newcomer is let in before the gate is open again")
+	}
+	s.Gate.Reopen()
+	testkit.Must(t, s.Gate.Enter("192.0.2.2"))
+	s.Gate.Leave("192.0.2.2")
+	if n := s.Hub.Connections(); n != 1 {
+		t.Errorf("of %d clients %d are there, want 1", len(clients), n)
+	}
+}

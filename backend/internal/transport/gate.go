@@ -3,6 +3,7 @@ package transport
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -69,7 +70,6 @@ type Limits struct {
 // A Gate counts connections in and out. All transports of an instance share one.
 type Gate struct {
 	Options
-	open                      sync.WaitGroup // connections
 	users, addresses          *limit.Count
 	userFrames, addressFrames *limit.Keyed
 	sessions                  sync.Map // of *atomic.Int64: open sessions by transport
@@ -134,7 +134,6 @@ func (g *Gate) Enter(address string, about ...any) error {
 			Message: fmt.Sprintf("connection limit of this address reached (%d): close another one first", g.addresses.Most())}, about...)
 	}
 	g.connections++
-	g.open.Add(1)
 	return nil
 }
 
@@ -147,7 +146,6 @@ func (g *Gate) Leave(address string) {
 	g.mu.Lock()
 	g.connections--
 	g.mu.Unlock()
-	g.open.Done()
 }
 
 // refusedAtOnce is how many refused connections may be told why at once, each for the time that an
@@ -166,7 +164,6 @@ func (g *Gate) EnterRefused(why error, about ...any) error {
 		return g.Refuse(why, about...)
 	}
 	g.refused++
-	g.open.Add(1)
 	return nil
 }
 
@@ -175,7 +172,6 @@ func (g *Gate) LeaveRefused() {
 	g.mu.Lock()
 	g.refused--
 	g.mu.Unlock()
-	g.open.Done()
 }
 
 var errLeaving = &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
@@ -300,8 +296,12 @@ const spreadShare = 0.75
 
 // Drain lets nobody in any more, tells each client to come back elsewhere and closes the
 // connections, spread over three quarters of the time that ctx gives. It returns how many clients were
-// told, and how many connections had to be cut at the end of that time.
+// told, and how many connections had to be cut at the end of that time. When ctx is cancelled, who was
+// not told yet stays.
 func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
+	if isCancelled(ctx) {
+		return 0, 0
+	}
 	g.mu.Lock()
 	g.leaving = true
 	g.mu.Unlock()
@@ -324,15 +324,16 @@ func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 		case <-time.After(pause):
 		case <-ctx.Done():
 		}
-	}
-	gone := make(chan struct{})
-	go func() { g.open.Wait(); close(gone) }()
-	for over := false; !over; {
-		select {
-		case <-gone:
+		if isCancelled(ctx) {
 			return len(told), 0
+		}
+	}
+	for ctx.Err() == nil {
+		if g.isEmpty() {
+			return len(told), 0
+		}
+		select {
 		case <-ctx.Done():
-			over = true
 		case <-time.After(lookAgain):
 			for _, s := range g.Hub.Sessions() { // who was let in just before, and opened since
 				if !told[s] {
@@ -341,14 +342,34 @@ func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 			}
 		}
 	}
+	if isCancelled(ctx) {
+		return len(told), 0
+	}
 	left := g.Hub.Sessions()
 	for _, s := range left {
 		s.Queue.Hangup(wire.CloseRestart)
 	}
-	select {
-	case <-gone:
-	case <-time.After(lastWait): // what a connection is in the middle of may take ActionTimeout
-		g.Log.Warn("connections are left behind, in the middle of something", "connections", g.Hub.Connections())
+	for last := time.Now().Add(lastWait); !g.isEmpty(); time.Sleep(lookAgain) {
+		if time.Now().After(last) { // what a connection is in the middle of may take ActionTimeout
+			g.Log.Warn("connections are left behind, in the middle of something", "connections", g.Hub.Connections())
+			break
+		}
 	}
 	return len(told), len(left)
+}
+
+func isCancelled(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
+// isEmpty reports whether nobody is counted in.
+func (g *Gate) isEmpty() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.connections+g.refused == 0
+}
+
+// Reopen lets clients in again, after a Drain that has returned.
+func (g *Gate) Reopen() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.leaving = false
 }
