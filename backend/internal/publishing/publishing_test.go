@@ -83,7 +83,7 @@ func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 				t.Errorf("counted as %v, want %s", got, tt.want)
 			}
 			var timed dto.Metric
-			testkit.Must(t, m.PublishDuration.Write(&timed))
+			testkit.Must(t, m.PublishDurations().Write(&timed))
 			if n := timed.GetHistogram().GetSampleCount(); (n == 1) != accepted {
 				t.Errorf("%d durations were observed", n)
 			}
