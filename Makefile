@@ -196,8 +196,8 @@ sbom: ## Write what everything is made of to bin/sbom (CycloneDX JSON)
 
 .PHONY: release
 release: ## Make the archives, checksums and SBOM of a release in bin/release (VERSION=1.2.0)
-	bash deploy/release.sh $(VERSION) bin/release
 	bash deploy/sbom.sh bin/release/sbom
+	bash deploy/release.sh $(VERSION) bin/release
 
 .PHONY: lint
 lint: ## Check formatting and run go vet

@@ -2,7 +2,7 @@
 # Makes what a release has: release.sh <version> <folder> [os/arch …]
 #
 #   zonecast-<version>-<os>-<arch>.tar.gz   the program, its licence and its changes
-#   SHA256SUMS                              of all of them
+#   SHA256SUMS                              of all of them, and of sbom/*.cdx.json where deploy/sbom.sh has written them
 #
 # The same commit makes the same bytes, with the same version of Go: no path of this machine, no time but the commit's.
 set -eu -o pipefail
@@ -25,4 +25,5 @@ for platform in "$@"; do
 	tar -C "$work" --sort=name --mtime="@$when" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -c "$name" | gzip -n -9 >"$out/$name.tar.gz"
 	echo "$name.tar.gz"
 done
-(cd "$out" && sha256sum zonecast-"$version"-*.tar.gz >SHA256SUMS)
+shopt -s nullglob
+(cd "$out" && sha256sum zonecast-"$version"-*.tar.gz sbom/*.cdx.json >SHA256SUMS)

@@ -16,6 +16,8 @@ import (
 func TestReleasesAreReproducible(t *testing.T) {
 	release := func() (folder string, archive []byte) {
 		folder = t.TempDir()
+		testkit.Must(t, os.Mkdir(filepath.Join(folder, "sbom"), 0o700))
+		testkit.Must(t, os.WriteFile(filepath.Join(folder, "sbom", "backend.cdx.json"), []byte("{}"), 0o600))
 		command := exec.Command("bash", filepath.Join(repository, "deploy", "release.sh"), "1.2.3-test", folder, "linux/amd64")
 		command.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "TMPDIR="+t.TempDir())
 		if output, err := command.CombinedOutput(); err != nil {
@@ -30,7 +32,7 @@ func TestReleasesAreReproducible(t *testing.T) {
 		t.Error("two releases differ")
 	}
 	for _, command := range []string{
-		"sha256sum -c SHA256SUMS",
+		"sha256sum -c SHA256SUMS && grep -q ' sbom/backend.cdx.json$' SHA256SUMS",
 		"tar xzf zonecast-1.2.3-test-linux-amd64.tar.gz",
 		"file=zonecast-1.2.3-test-linux-amd64; [ -s $file/LICENSE ] && [ -s $file/CHANGELOG.md ]",
 	} {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -69,6 +71,8 @@ func TestRedisOfTheStackAsksForThePassword(t *testing.T) {
 		{"the instances empty it", zonecast.FlushAll(t.Context()).Err(), false},
 		{"the instances list all keys", zonecast.Keys(t.Context(), "*").Err(), false},
 		{"the instances change users", zonecast.Do(t.Context(), "ACL", "LIST").Err(), false},
+		{"the backup reads", as("backup", "right").HGet(t.Context(), "k", "a").Err(), false},
+		{"a backup without the password", as("backup", "none").Ping(t.Context()).Err(), false},
 		{"the probe reads", probe.HGet(t.Context(), "k", "a").Err(), false},
 		{"the exporter asks for figures", exporter.Info(t.Context()).Err(), true},
 		{"the exporter reads", exporter.HGet(t.Context(), "k", "a").Err(), false},
@@ -89,20 +93,26 @@ func TestRedisOfTheStackAsksForThePassword(t *testing.T) {
 // redisOfTheStack starts Redis as the stack does, and returns who logs in there.
 func redisOfTheStack(t *testing.T, password string) (as func(user, password string) *redis.Client) {
 	t.Helper()
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "s")
-	command := exec.Command("sh", filepath.Join(repository, "deploy", "redis", "start.sh"), "--port", "0", "--unixsocket", socket, "--dir", dir)
-	command.Env = []string{"PATH=" + os.Getenv("PATH"), "REDIS_PASSWORD=" + password, "TMPDIR=" + dir,
-		"REDIS_CONF=" + filepath.Join(repository, "deploy", "redis", "redis.conf")}
+	return startRedisOfTheStack(t, t.TempDir(), password).as
+}
+
+// startRedisOfTheStack starts Redis as the stack does, with its data in a folder.
+func startRedisOfTheStack(t *testing.T, folder, password string) stackRedis {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "s")
+	command := exec.Command("sh", absolute(t, "deploy/redis/start.sh"), "--port", "0", "--unixsocket", socket, "--dir", folder)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "REDIS_PASSWORD=" + password, "TMPDIR=" + t.TempDir(),
+		"REDIS_CONF=" + absolute(t, "deploy/redis/redis.conf")}
 	testkit.Must(t, command.Start())
-	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
-	as = func(user, password string) *redis.Client {
+	stop := sync.OnceFunc(func() { _ = command.Process.Signal(syscall.SIGTERM); _ = command.Wait() })
+	t.Cleanup(stop)
+	as := func(user, password string) *redis.Client {
 		c := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, Username: user, Password: password, Protocol: 2, MaxRetries: -1})
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
 	testkit.Succeeds(t, "Redis is there", func() error { return as("probe", "any").Ping(t.Context()).Err() })
-	return as
+	return stackRedis{socket, as, stop}
 }
 
 // Each module and each package of the repository is looked at for weaknesses, and has a list of what it is

@@ -19,8 +19,8 @@ import (
 // long run to say, on a quiet machine.
 func TestTheLoadTesterFindsNothingLostThroughTwoInstances(t *testing.T) {
 	s := stacktest.Start(t, stack.Options{Binary: binary(), Instances: 2, Redis: true})
-	c := exec.CommandContext(t.Context(), loadTester(t), "--connections=200", "--msg-per-sec=50", "--duration=10s",
-		"--threshold=delivered==100%", "--settle=20s")
+	c := exec.CommandContext(t.Context(), loadTester(t), "--connections=200", "--msg-per-sec=50", "--duration=5s",
+		"--threshold=delivered==100%", "--settle=20s", "--max-lag=1m")
 	c.Env = append(os.Environ(), "WS_URL="+strings.Join(sockets(s, 0), ","))
 	if output, err := c.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, output)

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ func TestNginxServes(t *testing.T) {
 	t.Run("HTTP/2 over TLS", func(t *testing.T) { tlsIsSpoken(t, s) })
 	t.Run("polls that succeed are not logged", func(t *testing.T) { pollsAreNotLogged(t, s) })
 	t.Run("pages while an instance is frozen", func(t *testing.T) { frozenCostsLittle(t, s) })
+	t.Run("requests that are none", func(t *testing.T) { badRequestsAreToldWhy(t, s) })
 	t.Run("nobody there", func(t *testing.T) { nobodyThere(t, s) })
 }
 
@@ -63,6 +65,32 @@ func manyRoomsComeBack(t *testing.T, s *stack.Stack) {
 	}
 	if len(id) < 8<<10 {
 		t.Errorf("the cursor has %d bytes: the test wants a long one", len(id))
+	}
+}
+
+// badRequestsAreToldWhy: what nginx itself refuses is said as the instances say it.
+func badRequestsAreToldWhy(t *testing.T, s *stack.Stack) {
+	long := strings.Repeat("x", 50<<10)
+	for request, want := range map[string]string{
+		"hello\r\n\r\n": "400 This is no request of HTTP",
+		"GET /livez HTTP/1.1\r\nHost: w\r\nno header\r\n\r\n":            "400 This is no request of HTTP",
+		"GET /livez?" + long + " HTTP/1.1\r\nHost: w\r\n\r\n":            "431 The path or a header has more than 48 KiB",
+		"GET /livez HTTP/1.1\r\nHost: w\r\nCookie: " + long + "\r\n\r\n": "431 The path or a header has more than 48 KiB",
+	} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.Nginx.URL, "http://"))
+		testkit.Must(t, err)
+		defer c.Close()
+		testkit.Must(t, c.SetDeadline(time.Now().Add(patience)))
+		_, err = io.WriteString(c, request)
+		testkit.Must(t, err)
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		testkit.Must(t, err)
+		text, err := io.ReadAll(answer.Body)
+		testkit.Must(t, err)
+		status, detail, _ := strings.Cut(want, " ")
+		if kind := answer.Header.Get("Content-Type"); !strings.HasPrefix(answer.Status, status) || kind != "application/problem+json" || !strings.Contains(string(text), detail) {
+			t.Errorf("%.40q: %s %s %s, want %s", request, answer.Status, kind, text, want)
+		}
 	}
 }
 

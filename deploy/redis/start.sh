@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts Redis with three users: zonecast, with REDIS_PASSWORD, for the instances; probe, who may ask whether it works;
-# exporter, who may ask for figures. Everybody else, and whoever has the instances' password but wants to administer the
+# Starts Redis with four users: zonecast, with REDIS_PASSWORD, for the instances; backup, with the same, who may copy what
+# there is; probe, who may ask whether it works; exporter, who may ask for figures. Everybody else, and whoever has the instances' password but wants to administer the
 # server, is refused. Without REDIS_PASSWORD whoever reaches it may do what the instances may: on the network of the
 # stack these are the instances and the exporter.
 #
@@ -22,6 +22,7 @@ fi
 cat >"$users" <<EOF
 user default $default
 user zonecast on $password $rights
+user backup on $password -@all +ping +replconf +sync +psync
 user probe on nopass -@all +ping +cluster|info
 user exporter on nopass -@all +ping +info +cluster|info +latency|latest +latency|histogram +slowlog|len
 EOF

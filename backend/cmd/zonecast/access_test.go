@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/zonecast/zonecast/backend/internal/access"
+	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport/transporttest"
 	"github.com/zonecast/zonecast/backend/wire"
@@ -29,6 +31,15 @@ func TestEveryRouteAnswersAsItsAccessRuleSays(t *testing.T) {
 	publicKey, _, _ := testkit.NewAuthority(t).IssueFiles(t, folder)
 	application := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	t.Cleanup(application.Close)
+	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) }))
+	t.Cleanup(issuer.Close)
+	login := httptest.NewUnstartedServer(nil)
+	provider(t, login, new(users))
+	code, line, mistakes := tool("token", "key", "--name=wms", "--warehouse=*")
+	if code != 0 {
+		t.Fatal(mistakes)
+	}
+	testkit.Must(t, os.WriteFile(filepath.Join(folder, "keys"), []byte(line), 0o600))
 	modes := []struct {
 		name                               string
 		give                               []string
@@ -40,6 +51,9 @@ func TestEveryRouteAnswersAsItsAccessRuleSays(t *testing.T) {
 		{"operator", []string{password}, 0, 0, 401, 0},
 		{"operators of a file", []string{"--operators-file=" + filepath.Join(folder, "operators")}, 0, 0, 401, 0},
 		{"an application that decides", []string{"--auth-url=" + application.URL}, 401, 401, 403, 0},
+		{"a file of keys", []string{"--publish-keys-file=" + filepath.Join(folder, "keys")}, 0, 401, 403, 0},
+		{"keys at a URL", []string{"--auth-jwks-url=" + issuer.URL}, 401, 401, 403, 0},
+		{"an OpenID provider", withProvider(login), 0, 0, 401, 0},
 		{"public keys", []string{"--auth-public-key-file=" + publicKey}, 401, 401, 403, 0},
 		{"rooms for operators", []string{password, "--health-rooms=operators"}, 0, 0, 401, 0},
 		{"monitoring for operators", []string{password, "--metrics-auth"}, 0, 0, 401, 401},
@@ -66,8 +80,8 @@ func TestEveryRouteAnswersAsItsAccessRuleSays(t *testing.T) {
 						t.Errorf("%s is %s", r.Path, rule)
 					}
 				}
-				if rule == access.Form {
-					continue // which refuse by themselves: TestPagesOfOtherSitesChangeNothing
+				if rule == access.Form || r.Path == operator.CallbackPath {
+					continue // which refuse by themselves: TestPagesOfOtherSitesChangeNothing, TestAnswersOfAnotherSignInAreRefused
 				}
 				if r.Path == "/ws" { // which tells it over the connection
 					if let := s.letsIn(t); let != (mode.client == 0) {
@@ -230,6 +244,38 @@ func TestWrongTokensChangeNoAlertsAndDeleteNothing(t *testing.T) {
 					t.Errorf("%s %s, token in the address: %v: %s, want refused: %v", route.Method, route.Path, way[0] != "", answer.Status, refused)
 				}
 			}
+		}
+	}
+}
+
+// What a form of operators, or of who signs in, may cost is bounded, whatever its type: every route.
+func TestFormsOfAnySizeAreRefused(t *testing.T) {
+	s := serving(t, "--operator-password=a long password")
+	padding := strings.Repeat("x", 100_000)
+	for kind, form := range map[string]string{
+		"application/x-www-form-urlencoded":   "reason=" + padding,
+		"multipart/form-data; boundary=limit": "--limit\r\nContent-Disposition: form-data; name=\"reason\"\r\n\r\n" + padding + "\r\n--limit--\r\n",
+	} {
+		forms := 0
+		for _, route := range s.access.Routes() {
+			rule, _ := s.access.Rule(route.Method, route.Path)
+			if route.Method != http.MethodPost || !strings.HasPrefix(route.Path, "/ui/") {
+				continue
+			}
+			forms++
+			r, err := http.NewRequestWithContext(t.Context(), route.Method, s.url()+filled(route.Path), strings.NewReader(form))
+			testkit.Must(t, err)
+			r.SetBasicAuth("operator", "a long password")
+			r.Header.Set("Content-Type", kind)
+			answer, err := http.DefaultTransport.RoundTrip(r)
+			testkit.Must(t, err)
+			answer.Body.Close()
+			if answer.StatusCode != http.StatusRequestEntityTooLarge {
+				t.Errorf("%s %s (%s), %s: %s, want 413", route.Method, route.Path, rule, kind, answer.Status)
+			}
+		}
+		if forms < 8 {
+			t.Errorf("only %d forms", forms)
 		}
 	}
 }

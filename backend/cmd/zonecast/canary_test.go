@@ -14,6 +14,7 @@ import (
 // The canary is in its own metrics, and in no other: neither as a connection nor as a message, a
 // warehouse or a limit.
 func TestTheCanaryCountsAsNobody(t *testing.T) {
+	t.Parallel()
 	s := serving(t, "--canary-interval=1s", "--max-connections=1", "--max-connections-per-address=1", "--max-rooms=1")
 	arrived := `zonecast_canary_events_total{result="arrived"}`
 	testkit.Eventually(t, "the canary arrives twice", func() bool { return s.scrape(t)[arrived] >= 2 })
@@ -41,6 +42,7 @@ func TestTheCanaryCountsAsNobody(t *testing.T) {
 
 // Nobody can join the canary's room nor publish to it, whichever way they come.
 func TestStrangersCanNeitherHearNorBeTheCanary(t *testing.T) {
+	t.Parallel()
 	s := serving(t, "--canary-interval=1s")
 	name := canary.RoomOf(s.config.NodeName).Warehouse
 	body := `{"event":"CANARY","data":"x"}`
@@ -62,6 +64,7 @@ func TestStrangersCanNeitherHearNorBeTheCanary(t *testing.T) {
 }
 
 func TestNoCanaryWhereItIsOff(t *testing.T) {
+	t.Parallel()
 	s := serving(t, "--canary-interval=0s")
 	for name := range s.scrape(t) {
 		if strings.HasPrefix(name, "zonecast_canary_") {

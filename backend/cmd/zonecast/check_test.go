@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,8 +28,8 @@ func TestCheckSaysWhatIsExposedToWhom(t *testing.T) {
 	}{
 		{"nothing is set", nil, []string{
 			"connect and receive: /ws, /sse, /poll|programs on this machine|AUTH_TOKEN_SECRET",
-			"publish: /api/v1/…/broadcast|programs on this machine|PUBLISH_KEYS, AUTH_TOKEN_SECRET",
-			"dashboard and list of screens: /ui/, /screen/|programs on this machine|OPERATOR_PASSWORD, OPERATORS_FILE",
+			"publish: /api/v1/broadcast, …/broadcast|programs on this machine|PUBLISH_KEYS, AUTH_TOKEN_SECRET",
+			"dashboard and list of screens: /ui/…, /screen/|programs on this machine|OPERATOR_PASSWORD, OPERATORS_FILE",
 			"name the client's address (X-Forwarded-For)|nobody|TRUSTED_PROXIES"}},
 		{"open to all", []string{"--listen=0.0.0.0:3001", "--allow-anonymous", "--trusted-proxies=0.0.0.0/0", "--allowed-origins=*"}, []string{
 			"connect and receive: /ws, /sse, /poll|who reaches 0.0.0.0:3001|AUTH_TOKEN_SECRET",
@@ -36,12 +38,12 @@ func TestCheckSaysWhatIsExposedToWhom(t *testing.T) {
 		{"all secrets", []string{"--listen=0.0.0.0:3001", "--auth-token-secret", long, "--publish-keys=0123456789abcdef", "--operator-password=a long password",
 			"--health-rooms=operators", "--redis-url=redis://127.0.0.1:1", "--cluster-secret", long}, []string{
 			"connect and receive: /ws, /sse, /poll|clients with a token, what it permits|AUTH_TOKEN_SECRET",
-			"publish: /api/v1/…/broadcast|services with a key, clients whose token permits it|PUBLISH_KEYS, AUTH_TOKEN_SECRET",
-			"list and end connections: /api/v1/connections|operators|OPERATOR_PASSWORD, OPERATORS_FILE",
+			"publish: /api/v1/broadcast, …/broadcast|services with a key, clients whose token permits it|PUBLISH_KEYS, AUTH_TOKEN_SECRET",
+			"audit log, rebalance: /api/v1/audit, /api/v1/rebalance|operators with the role admin|OPERATOR_PASSWORD, OPERATORS_FILE",
 			"largest rooms: /health/websocket/metrics|operators|HEALTH_ROOMS, OPERATOR_PASSWORD",
 			"speak for an instance, through Redis|instances with the secret|CLUSTER_SECRET"}},
 		{"an OpenID provider", []string{"--listen=127.0.0.1:3001", "--operators-file=OPERATORS", "--oidc-issuer=https://login.example", "--oidc-client-id=x", "--redis-url=redis://127.0.0.1:1"}, []string{
-			"dashboard and list of screens: /ui/, /screen/|operators|OPERATOR_PASSWORD, OPERATORS_FILE",
+			"dashboard and list of screens: /ui/…, /screen/|operators|OPERATOR_PASSWORD, OPERATORS_FILE",
 			"sign in as an operator: /ui/login|who has an operator's password, who has a role by the claim roles at https://login.example|OPERATOR_PASSWORD, OPERATORS_FILE, OIDC_ISSUER",
 			"warning: sessions of operators hold for one instance alone"}},
 		{"no cluster secret", []string{"--operator-password=a long password", "--redis-url=redis://127.0.0.1:1"}, []string{
@@ -71,6 +73,28 @@ func TestCheckSaysWhatIsExposedToWhom(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Each route of the server is one of the surfaces that check lists.
+func TestCheckNamesEveryRoute(t *testing.T) {
+	s := serving(t, "--operator-password=a long password")
+	var patterns []*regexp.Regexp
+	for _, surface := range s.config.Surfaces() {
+		if _, paths, ok := strings.Cut(surface.Name, ": "); ok {
+			for _, path := range strings.Split(paths, ", ") {
+				pattern := regexp.QuoteMeta(path)
+				for _, wild := range [][2]string{{"…", ".*"}, {`\{warehouse\}`, "[^/]+"}, {`\{zone\}`, "[^/]+"}, {`\{id\}`, "[^/]+"}, {`\{event\}`, "[^/]+"}} {
+					pattern = strings.ReplaceAll(pattern, wild[0], wild[1])
+				}
+				patterns = append(patterns, regexp.MustCompile("^"+pattern+"/?$"))
+			}
+		}
+	}
+	for _, route := range s.access.Routes() {
+		if path := filled(route.Path); path != "/" && !slices.ContainsFunc(patterns, func(p *regexp.Regexp) bool { return p.MatchString(path) || p.MatchString(path+"/") }) {
+			t.Errorf("%s is not listed", route.Path)
+		}
 	}
 }
 

@@ -170,11 +170,7 @@ func (s *server) addClientForms(routes *access.Table) {
 }
 
 func (s *server) disconnectForm(c echo.Context) error {
-	form, err := c.FormParams()
-	if err != nil {
-		return wire.Errorf(wire.CodeInvalidData, "the form can't be read: go back and send it again")
-	}
-	asked := dashboard.ParseDisconnection(form)
+	asked := dashboard.ParseDisconnection(c.Request().Form)
 	if asked.Chosen().SelectsAll() || asked.Chosen().OpenedBefore.IsZero() {
 		return wire.Errorf(wire.CodeInvalidData, "this would end every connection: go back, and choose clients or filter them")
 	}

@@ -14,18 +14,20 @@ import (
 // The examples of docs/publishing.md publish once, however often they are run, and say what a server
 // that refuses says. Those of languages that are not on this machine are left out.
 func TestExamplesPublish(t *testing.T) {
+	t.Parallel() // other languages take their time
 	const key = "the-key-of-these-examples"
 	s := serving(t, "--publish-keys="+key)
 	testkit.NeedProgram(t, "curl", "python3")
 	folder := filepath.Join("..", "..", "..", "docs", "examples")
-	program := filepath.Join(t.TempDir(), "publish.exe")
+	classes := t.TempDir()
+	program := filepath.Join(classes, "publish.exe")
 	for _, example := range []struct {
 		file         string
 		compile, run []string
 	}{
 		{"publish.sh", nil, []string{"sh", "publish.sh"}},
 		{"publish.py", nil, []string{"python3", "publish.py"}},
-		{"Publish.java", nil, []string{"java", "Publish.java"}},
+		{"Publish.java", []string{"javac", "-d", classes, "Publish.java"}, []string{"java", "-cp", classes, "Publish"}},
 		{"publish.php", nil, []string{"php", "publish.php"}},
 		{"Publish.cs", []string{"mcs", "-r:System.Net.Http", "-out:" + program, "Publish.cs"}, []string{"mono", program}},
 	} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/limit"
@@ -32,7 +33,7 @@ func (s *server) usage() map[string]metrics.WarehouseUsage {
 	return all
 }
 
-func (s *server) pins() map[string]string {
-	pins, _ := s.config.Pins() // checked already
+func (s *server) pins() *auth.PINs {
+	pins, _ := s.config.PINs() // checked already
 	return pins
 }

@@ -22,6 +22,7 @@ import (
 // Collecting asks Redis nothing: with one that is frozen, and while the instance leaves, a scrape answers in
 // less than a second, where a command to Redis waits for three.
 func TestAScrapeWaitsForNobody(t *testing.T) {
+	t.Parallel()
 	redis := stacktest.Redis(t, stack.Single).Redis
 	s := serving(t, "--redis-url="+redis.URL)
 	s.connectTo(t, "warehouse=w&zone=a")

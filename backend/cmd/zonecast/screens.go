@@ -63,11 +63,7 @@ func (s *server) addScreenForm(routes *access.Table) {
 	post := []string{http.MethodPost}
 	routes.Action(audit.Screen, post, dashboard.ScreensPath)
 	routes.Add(access.WarehouseOperator, post, dashboard.ScreensPath, func(c echo.Context) error {
-		form, err := c.FormParams()
-		if err != nil {
-			return wire.Errorf(wire.CodeInvalidData, "the form can't be read: go back and send it again")
-		}
-		order := dashboard.ParseOrder(form)
+		order := dashboard.ParseOrder(c.Request().Form)
 		if order.ID == "" {
 			return wire.Errorf(wire.CodeInvalidData, "no screen is chosen: go back and choose one")
 		}

@@ -238,7 +238,7 @@ func (s *server) routes() http.Handler {
 	api.AddRoutes(routes, api.Options{Publisher: s.publisher, Readiness: s.readiness, Cluster: s.cluster, Monitoring: monitoring,
 		Connections: connadmin.Client{Cluster: s.cluster}, Revocations: s.revocations, Audit: s.audit, Rebalance: rebalance.Client{Cluster: s.cluster}, Metrics: s.metrics, Guard: s.guard,
 		Operators: s.operators, Log: s.log, Limits: s.gate, MaxFrameBytes: s.config.MaxFrameBytes,
-		RoomsForOperators: s.config.HealthRooms == config.Operators, Pins: s.pins(), Zones: s.broker.Zones, AlertLog: s.alerts,
+		RoomsForOperators: s.config.HealthRooms == config.Operators, PINs: s.pins(), Zones: s.broker.Zones, AlertLog: s.alerts,
 		Screens: s.screens()})
 	read := func(rule access.Rule, path string, h echo.HandlerFunc) { routes.Add(rule, access.Reading, path, h) }
 	to := func(url string) echo.HandlerFunc {

@@ -331,6 +331,7 @@ func TestClientsNeedACertificateWhereItIsRequired(t *testing.T) {
 
 // The bounds of connections hold over TLS: by address, and of what waits for one that does not read.
 func TestBoundsHoldOverTLS(t *testing.T) {
+	t.Parallel() // it waits
 	s, a := servingTLS(t, "--max-connections=10", "--max-tcp-connections-per-address=3", "--slow-after=50ms", "--max-queued-bytes=262144")
 	dialer := &websocket.Dialer{TLSClientConfig: a.Client(t, false)}
 	dial := func() (*websocket.Conn, error) {

@@ -20,18 +20,19 @@ import (
 // tokenCommand makes and inspects tokens and keys. Secrets come from the environment or from files.
 type tokenCommand struct {
 	New  tokenNewCommand  `cmd:"" help:"Make a token for a client, signed with AUTH_TOKEN_SECRET or a private key."`
-	Show tokenShowCommand `cmd:"" help:"Decode a token, and say whether this configuration accepts it, and why not."`
+	Show tokenShowCommand `cmd:"" help:"Decode a token, or find a publish key, and say whether this configuration accepts it, and why not."`
 	Key  tokenKeyCommand  `cmd:"" help:"Make a publish key. Its line for PUBLISH_KEYS_FILE goes to standard output, the key to standard error."`
 }
 
 // tokenSettings are those of the server that tokens depend on.
 type tokenSettings struct {
-	AuthTokenSecret string `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Secret that tokens are signed with (HS256)."`
+	AuthTokenSecret string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Secret that tokens are signed with (HS256)."`
+	PublishKeys     []string `env:"PUBLISH_KEYS" placeholder:"KEY,…" help:"Keys that services publish with."`
 	config.Auth
 }
 
 func (s tokenSettings) config() *config.Config {
-	return &config.Config{AuthTokenSecret: s.AuthTokenSecret, Auth: s.Auth}
+	return &config.Config{AuthTokenSecret: s.AuthTokenSecret, PublishKeys: s.PublishKeys, Auth: s.Auth}
 }
 
 // tokenClaims are those that each token made here has.
@@ -51,7 +52,9 @@ type tokenNewCommand struct {
 	User           string        `placeholder:"NAME" help:"Who the token is for (sub)."`
 	Warehouse      []string      `placeholder:"NAME[:ZONE],…" help:"Rooms that may be joined: * for all, a warehouse with all of its zones, or one zone. Any number of times."`
 	Publish        bool          `help:"May publish to these rooms."`
-	Retain         bool          `help:"May publish retained events to these rooms."`
+	PublishTo      []string      `placeholder:"NAME[:ZONE],…" help:"Rooms that may be published to, instead of those that may be joined."`
+	Retain         bool          `help:"May publish retained events where it may publish."`
+	Acknowledge    bool          `help:"May acknowledge the alerts of the rooms that may be joined."`
 	Expires        time.Duration `default:"1h" help:"For how long the token is valid."`
 	PrivateKeyFile string        `placeholder:"FILE" help:"Private key (PEM) to sign with, instead of the secret: RS256, ES256 or EdDSA by its type."`
 }
@@ -78,29 +81,45 @@ func (c *tokenNewCommand) claims() (map[string]any, error) {
 	if c.Expires < time.Second {
 		return nil, errors.New("--expires must be at least 1s")
 	}
-	if c.Retain && !c.Publish {
-		return nil, errors.New("--retain has no effect without --publish: give both")
+	switch {
+	case c.Publish && len(c.PublishTo) > 0:
+		return nil, errors.New("--publish and --publish-to don't go together: give one of them")
+	case c.Retain && !c.Publish && len(c.PublishTo) == 0:
+		return nil, errors.New("--retain has no effect without --publish or --publish-to: give one of them")
 	}
 	claims := tokenClaims(c.config(), c.User, c.Expires)
+	rooms, err := zonesOf("--warehouse", c.Warehouse)
+	claims["warehouses"] = rooms
+	if c.Publish {
+		claims["publish"] = true
+	}
+	if c.Acknowledge {
+		claims["acknowledge"] = true
+	}
+	if len(c.PublishTo) > 0 && err == nil {
+		rooms, err = zonesOf("--publish-to", c.PublishTo)
+		claims["publish"] = rooms
+	}
+	if c.Retain {
+		claims["retain"] = rooms
+	}
+	return claims, err
+}
+
+// zonesOf returns the zones of each warehouse that a flag names.
+func zonesOf(flag string, scopes []string) (map[string][]string, error) {
 	zones := map[string][]string{}
-	for _, scope := range c.Warehouse {
+	for _, scope := range scopes {
 		warehouse, zone, one := strings.Cut(scope, ":")
 		if warehouse == "" || one && zone == "" {
-			return nil, fmt.Errorf("--warehouse %q: write *, a warehouse, or warehouse:zone", scope)
+			return nil, fmt.Errorf("%s %q: write *, a warehouse, or warehouse:zone", flag, scope)
 		}
 		if !one {
 			zone = "*"
 		}
 		zones[warehouse] = append(zones[warehouse], zone)
 	}
-	claims["warehouses"] = zones
-	if c.Publish {
-		claims["publish"] = true
-	}
-	if c.Retain {
-		claims["retain"] = true
-	}
-	return claims, nil
+	return zones, nil
 }
 
 // key is what signs.
@@ -125,7 +144,7 @@ func (c *tokenNewCommand) key() (any, error) {
 
 type tokenShowCommand struct {
 	tokenSettings
-	Token string `arg:"" optional:"" help:"The token. Without it, it is read from standard input, where nobody sees it in a list of processes."`
+	Token string `arg:"" optional:"" help:"The token or key. Without it, it is read from standard input, where nobody sees it in a list of processes."`
 }
 
 // Run is called by kong. The error says why the token is refused.
@@ -138,8 +157,9 @@ func (c *tokenShowCommand) Run(ctx context.Context, stdout io.Writer) error {
 		c.Token = strings.TrimSpace(string(p))
 	}
 	parts := strings.Split(c.Token, ".")
-	for i, name := range []string{"header", "claims"} {
-		if i < len(parts) {
+	isToken := len(parts) > 1 // a key has one part
+	if isToken {
+		for i, name := range []string{"header", "claims"} {
 			fmt.Fprintf(stdout, "%s %s\n", name, decodePart(parts[i]))
 		}
 	}
@@ -147,17 +167,24 @@ func (c *tokenShowCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err := settings.CheckAuth(); err != nil {
 		return &startError{err}
 	}
-	if !settings.NeedsToken() {
+	switch {
+	case isToken && !settings.NeedsToken():
 		return &startError{errors.New("nothing to verify it with: set AUTH_TOKEN_SECRET, AUTH_PUBLIC_KEY_FILE, AUTH_JWKS_URL or AUTH_URL as for the server")}
+	case !isToken && !settings.HasPublishKeys():
+		return &startError{errors.New("no token, and no keys to find it among: set PUBLISH_KEYS or PUBLISH_KEYS_FILE as for the server")}
 	}
-	options := settings.AuthOptions()
-	options.PublishKeysFile = "" // it has nothing to do with tokens
-	guard, err := auth.Open(ctx, options)
+	guard, err := auth.Open(ctx, settings.AuthOptions())
 	if err != nil {
 		return &startError{err}
 	}
 	defer guard.Close()
-	who, err := guard.Token(c.Token, "")
+	who, err := guard.Key(c.Token)
+	switch {
+	case isToken:
+		who, err = guard.Token(c.Token, "")
+	case who == nil && err == nil:
+		err = errors.New("this is none of the publish keys")
+	}
 	if err != nil {
 		return fmt.Errorf("refused: %w", err)
 	}

@@ -36,6 +36,8 @@ func TestTokensAreMadeAndShown(t *testing.T) {
 		{"a secret", []string{secret, "--user=anna", "--warehouse=w1:a,w2", "--publish"}, []string{secret}, 0,
 			"join: w1 (a), w2; publish: w1 (a), w2; retain: empty"},
 		{"all rooms", []string{secret, "--warehouse=*", "--publish", "--retain"}, []string{secret}, 0, "user: (none)"},
+		{"rooms to publish to", []string{secret, "--warehouse=w1", "--publish-to=w2:a", "--retain", "--acknowledge"}, []string{secret}, 0,
+			"join: w1; publish: w2 (a); retain: w2 (a); acknowledge: w1"},
 		{"a private key", []string{"--private-key-file=" + privateFile, "--user=anna"}, []string{"--auth-public-key-file=" + publicFile}, 0, "user: anna"},
 		{"a secret that was replaced", []string{"--auth-token-secrets=" + tokenSecret},
 			[]string{"--auth-token-secret=" + strings.Repeat("y", 32), "--auth-token-secrets=" + tokenSecret}, 0, "accepted"},
@@ -66,6 +68,9 @@ func TestMistakesInMakingTokensSayWhatToChange(t *testing.T) {
 		{"no secret", []string{"new"}, "set AUTH_TOKEN_SECRET"},
 		{"a short secret", []string{"new", "--auth-token-secret=abc"}, "at least 32"},
 		{"no such key", []string{"new", "--private-key-file=/nothing"}, "--private-key-file"},
+		{"publish twice", []string{"new", "--auth-token-secret=" + tokenSecret, "--publish", "--publish-to=w"}, "don't go together"},
+		{"an empty zone to publish to", []string{"new", "--auth-token-secret=" + tokenSecret, "--publish-to=w:"}, "--publish-to"},
+		{"neither token nor keys", []string{"show", "x"}, "PUBLISH_KEYS_FILE"},
 		{"an empty zone", []string{"new", "--auth-token-secret=" + tokenSecret, "--warehouse=w:"}, "warehouse:zone"},
 		{"retain alone", []string{"new", "--auth-token-secret=" + tokenSecret, "--retain"}, "--publish"},
 		{"a key without a scope", []string{"key", "--name=k"}, "--warehouse"},
@@ -88,6 +93,19 @@ func TestKeysAreMade(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "keys")
 	testkit.Must(t, os.WriteFile(file, []byte(line+"\n"), 0o600))
+	for _, tt := range []struct {
+		key  string
+		code int
+		want string
+	}{
+		{key, 0, "accepted key: billing; expires: 20"},
+		{key, 0, "publish: w1 (a); events: ALERT; retain: empty"},
+		{"another", 1, "refused: this is none of the publish keys"},
+	} {
+		if code, shown, mistakes := tool("token", "show", tt.key, "--publish-keys-file="+file); code != tt.code || !strings.Contains(shown+mistakes, tt.want) {
+			t.Errorf("%d %s%s, want %d with %q", code, shown, mistakes, tt.code, tt.want)
+		}
+	}
 	s := serving(t, "--publish-keys-file="+file)
 	for _, tt := range []struct {
 		path, event, key string

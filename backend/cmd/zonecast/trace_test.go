@@ -104,6 +104,7 @@ func (r *spanReceiver) count() int {
 // reaches the clients; however it was published, and through the memory broker too.
 func TestOneTraceFollowsAMessageToTheSocketsOfAllInstances(t *testing.T) {
 	const parent = "00f067aa0ba902b7"
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "100") // ms, not 5 s
 	redis := stacktest.Redis(t, stack.Single).Redis
 	spans := receiveSpans(t)
 	flags := []string{"--traces-endpoint=" + spans.url, "--trace-sample-ratio=0", "--redis-url=" + redis.URL, "--cluster-secret=" + strings.Repeat("c", 32)}

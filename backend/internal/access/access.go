@@ -19,6 +19,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/zonecast/zonecast/backend/internal/audit"
+	"github.com/zonecast/zonecast/backend/internal/body"
 	"github.com/zonecast/zonecast/backend/internal/operator"
 	"github.com/zonecast/zonecast/backend/wire"
 	"github.com/zonecast/zonecast/web/base"
@@ -93,8 +94,10 @@ func (t *Table) Audit(log *audit.Log) { t.audit = log }
 func (t *Table) Add(rule Rule, methods []string, path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) {
 	switch rule {
 	case Viewer, Operator, Admin, WarehouseViewer, WarehouseOperator, WarehouseAdmin:
-		m = append([]echo.MiddlewareFunc{t.operatorsOnly(permits[rule]), t.fromHere}, m...)
-	case Publisher, Form:
+		m = append([]echo.MiddlewareFunc{t.operatorsOnly(permits[rule]), t.fromHere, boundForm}, m...)
+	case Form:
+		m = append([]echo.MiddlewareFunc{t.fromHere, boundForm}, m...)
+	case Publisher:
 		m = append([]echo.MiddlewareFunc{t.fromHere}, m...)
 	case Public, Client:
 	default:
@@ -189,6 +192,19 @@ func (t *Table) fromHere(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if err := t.sameSite.Check(c.Request()); err != nil {
 			return wire.Errorf(wire.CodeForbidden, "web pages of other sites may change nothing here: send this from a program, or a page of this server")
+		}
+		return next(c)
+	}
+}
+
+// maxForm is the most bytes that an operator sends at once.
+const maxForm = 64 << 10
+
+// boundForm reads the form of a request, which handlers then find read.
+func boundForm(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := body.ParseForm(c.Response(), c.Request(), maxForm); err != nil {
+			return err
 		}
 		return next(c)
 	}

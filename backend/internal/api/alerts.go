@@ -22,7 +22,6 @@ import (
 const pinHeader = "Zonecast-Pin"
 
 func (a *API) addAlertRoutes(routes *access.Table) {
-	a.pins = newPins(a.Options.Pins)
 	post := []string{http.MethodPost}
 	for _, room := range []string{"/api/v1/warehouses/:warehouse", "/api/v1/warehouses/:warehouse/zones/:zone"} {
 		routes.Add(access.Client, access.Reading, room+"/alerts", a.alerts)
@@ -118,16 +117,16 @@ func (a *API) change(c echo.Context, may func(*auth.Identity, wire.Room) error,
 // maxName is the most characters of a name that somebody gives.
 const maxName = 64
 
-// caller returns the name of who sends the request, empty where nobody has to have one: by the PIN of
-// a wall screen, which is for acknowledging alone; a key or a token, if may permits it; or the login of
-// an operator of this role in the warehouse, where operators belong.
+// caller returns the name of who sends the request, empty where nobody has to have one: by a PIN, which
+// is for acknowledging alone, at a wall screen that may join the room; a key or a token, if may permits
+// it; or the login of an operator of this role in the warehouse, where operators belong.
 func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may func(*auth.Identity, wire.Room) error) (string, error) {
 	if err := a.spendAddress(c); err != nil {
 		return "", err
 	}
-	r := c.Request()
-	if pin := r.Header.Get(pinHeader); pin != "" && strings.HasSuffix(c.Path(), "/acknowledge") {
-		return a.pins.owner(transport.Address(c), pin, time.Now())
+	r, pin := c.Request(), ""
+	if strings.HasSuffix(c.Path(), "/acknowledge") {
+		pin = r.Header.Get(pinHeader)
 	}
 	visit := auth.Visit{Address: transport.Address(c), Rooms: []wire.Room{room}}
 	who, err := a.Guard.Service(r, visit)
@@ -135,10 +134,16 @@ func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may fun
 		err = may(who, room)
 	}
 	if err != nil {
+		if pin != "" {
+			may = (*auth.Identity).MayJoin // the PIN permits the rest
+		}
 		client, clientErr := a.Guard.Client(r, visit)
 		if clientErr == nil && may(client, room) == nil {
 			who, err = client, nil
 		}
+	}
+	if err == nil && pin != "" {
+		return a.PINs.Owner(visit.Address, room.Warehouse, pin, time.Now())
 	}
 	if err == nil {
 		return cmp.Or(who.User, who.Key), a.spendRate(c, who, 1)

@@ -89,23 +89,26 @@ func TestAnAlertIsAcknowledgedByWhoMay(t *testing.T) {
 		return "Bearer " + signed
 	}
 	for i, tt := range []struct {
-		name, header, value string
-		acknowledge, clear  int
-		want                string
+		name, authorization, pin string
+		acknowledge, clear       int
+		want                     string
 	}{
-		{"nobody", "X-None", "", 401, 401, ""},
-		{"a reader", "Authorization", token("eve", "w1", false), 403, 403, ""},
-		{"a token", "Authorization", token("dana", "w1", true), 200, 403, "dana"},
-		{"a token of another warehouse", "Authorization", token("dana", "w2", true), 403, 403, ""},
-		{"a key", "Authorization", "Bearer key", 200, 200, ""},
-		{"an operator", "Authorization", "Basic b3BlcmF0b3I6c2VjcmV0", 200, 200, "operator"},
-		{"a PIN", "Zonecast-Pin", "480231", 200, 401, "Anna"},
-		{"another PIN", "Zonecast-Pin", "480232", 403, 401, ""},
+		{"nobody", "", "", 401, 401, ""},
+		{"a reader", token("eve", "w1", false), "", 403, 403, ""},
+		{"a token", token("dana", "w1", true), "", 200, 403, "dana"},
+		{"a token of another warehouse", token("dana", "w2", true), "", 403, 403, ""},
+		{"a key", "Bearer key", "", 200, 200, ""},
+		{"an operator", "Basic b3BlcmF0b3I6c2VjcmV0", "", 200, 200, "operator"},
+		{"a PIN at a screen", token("wall", "w1", false), "480231", 200, 403, "Anna"},
+		{"a PIN with a key", "Bearer key", "480231", 200, 200, "Anna"},
+		{"another PIN", token("wall", "w1", false), "480232", 403, 403, ""},
+		{"a PIN without a token", "", "480231", 401, 401, ""},
+		{"a PIN at a screen of another warehouse", token("wall", "w2", false), "480231", 403, 403, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			id := fmt.Sprint(i)
 			s.do(request{path: toZone, body: `{"event":"ALERT","data":{"id":` + id + `}}`, header: map[string]string{"Authorization": "Bearer key"}})
-			header := map[string]string{tt.header: tt.value}
+			header := map[string]string{"Authorization": tt.authorization, "Zonecast-Pin": tt.pin}
 			answer := s.do(request{path: room + "alerts/acknowledge", body: `{"id":"` + id + `","by":"forged"}`, header: header})
 			if answer.StatusCode != tt.acknowledge {
 				t.Errorf("acknowledge: %s %s, want %d", answer.Status, read(t, answer), tt.acknowledge)
@@ -124,7 +127,7 @@ func TestAnAlertIsAcknowledgedByWhoMay(t *testing.T) {
 	}
 	var last *http.Response
 	for range 12 {
-		last = s.do(request{path: room + "alerts/acknowledge", body: `{"id":"1"}`, header: map[string]string{"Zonecast-Pin": "000000"}})
+		last = s.do(request{path: room + "alerts/acknowledge", body: `{"id":"1"}`, header: map[string]string{"Authorization": token("wall", "w1", false), "Zonecast-Pin": "000000"}})
 	}
 	wantProblem(t, last, http.StatusTooManyRequests, wire.CodeRateLimited, "too many wrong PINs")
 }

@@ -76,8 +76,8 @@ type Options struct {
 	AlertLog *alertlog.Log
 	// Screens are the wall screens.
 	Screens Screens
-	// Pins are the names of who may acknowledge alerts by a PIN.
-	Pins map[string]string
+	// PINs tell who may acknowledge alerts at a screen.
+	PINs *auth.PINs
 }
 
 // An API serves its routes; see [AddRoutes].
@@ -85,7 +85,6 @@ type API struct {
 	Options
 	census  cluster.Census
 	figures *ratelimit.Costly[[]byte] // of health, for strangers
-	pins    *pins
 }
 
 // AddRoutes adds the routes.

@@ -107,6 +107,8 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	publisher := publishing.New(publishing.Options{Hub: s.hub, Metrics: s.metrics, MaxFrameBytes: dataLimit, Alerts: alerts})
 	operators, err := operator.New(operator.Options{Password: password, Log: log})
 	testkit.Must(t, err)
+	pins, err := auth.ParsePINs([]string{"w1/Anna:480231"})
+	testkit.Must(t, err)
 	entries, err := audit.Open(audit.Options{Log: log})
 	testkit.Must(t, err)
 	entries.Use(audit.NewMemory(), nil)
@@ -114,7 +116,7 @@ func startWith(t testing.TB, guard auth.Options, view func() cluster.View, bytes
 	routes.Audit(entries)
 	api.AddRoutes(routes, api.Options{Audit: entries, Monitoring: access.Public, Operators: operators,
 		Publisher: publisher, Readiness: s.readiness, Cluster: shows{alone, view, &s.views}, Metrics: s.metrics, Log: log,
-		Guard: auth.New(guard), MaxFrameBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}, Pins: map[string]string{"480231": "Anna"},
+		Guard: auth.New(guard), MaxFrameBytes: dataLimit, Connections: connadmin.Client{Cluster: alone}, PINs: pins,
 		Zones: s.broker.Zones, AlertLog: alerts})
 	return s
 }

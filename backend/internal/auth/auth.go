@@ -274,6 +274,19 @@ func Offered(r *http.Request) []string {
 // ServiceNeedsKey tells whether publishing over HTTP needs a key or a token.
 func (g *Guard) ServiceNeedsKey() bool { return g.needsKey }
 
+// Key returns whose publish key this is; nil if it is none. The error, that it has expired, is a
+// *wire.Error of wire.CodeUnauthenticated.
+func (g *Guard) Key(given string) (*Identity, error) {
+	key := g.keys.find(given)
+	switch {
+	case key == nil:
+		return nil, nil
+	case !key.Expires.IsZero() && time.Now().After(key.Expires):
+		return nil, wire.Errorf(wire.CodeUnauthenticated, "the key %s has expired: get a new one", key.Name)
+	}
+	return &key.identity, nil
+}
+
 // Service returns who calls the publish API: the holder of a key, or of a token that permits
 // publishing. The errors are those of Client.
 func (g *Guard) Service(r *http.Request, visit Visit) (*Identity, error) {
@@ -281,11 +294,8 @@ func (g *Guard) Service(r *http.Request, visit Visit) (*Identity, error) {
 		return g.anyone, nil
 	}
 	given, _ := bearer(r)
-	if key := g.keys.find(given); key != nil {
-		if !key.Expires.IsZero() && time.Now().After(key.Expires) {
-			return nil, wire.Errorf(wire.CodeUnauthenticated, "the key %s has expired: get a new one", key.Name)
-		}
-		return &key.identity, nil
+	if key, err := g.Key(given); key != nil || err != nil {
+		return key, err
 	}
 	if !g.needsToken() || given == "" {
 		return nil, wire.Errorf(wire.CodeUnauthenticated, "send the header Authorization: Bearer with a key or a token that may publish")

@@ -102,14 +102,18 @@ func (i *Identity) MayAcknowledge(room wire.Room) error {
 		"or use a token with the claim acknowledge", room)
 }
 
-// Permissions describes the identity to people.
+// Permissions describes the identity to people: a key's, or a token's.
 func (i *Identity) Permissions() string {
 	until := "never"
 	if !i.Expires.IsZero() {
 		until = i.Expires.UTC().Format(time.RFC3339)
 	}
-	return fmt.Sprintf("user: %s; expires: %s; join: %s; publish: %s; retain: %s",
-		cmp.Or(i.User, "(none)"), until, i.join, i.publish, i.retain)
+	if i.Key != "" {
+		return fmt.Sprintf("key: %s; expires: %s; publish: %s; events: %s; retain: %s",
+			i.Key, until, i.publish, cmp.Or(strings.Join(i.events, ", "), "all"), i.retain)
+	}
+	return fmt.Sprintf("user: %s; expires: %s; join: %s; publish: %s; retain: %s; acknowledge: %s",
+		cmp.Or(i.User, "(none)"), until, i.join, i.publish, i.retain, i.seesTo)
 }
 
 // A grant is a set of rooms: all, or those of warehouses.

@@ -6,6 +6,7 @@ package body
 import (
 	"errors"
 	"io"
+	"mime"
 	"net/http"
 	"time"
 
@@ -46,6 +47,26 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
+}
+
+// ParseForm reads the form of a request, if it has one: of at most limit bytes, like any other body
+// that is read afterwards. The error is a *wire.Error.
+func ParseForm(w http.ResponseWriter, r *http.Request, limit int64) (err error) {
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
+	switch kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind {
+	case "application/x-www-form-urlencoded":
+		err = r.ParseForm()
+	case "multipart/form-data":
+		err = r.ParseMultipartForm(limit)
+	}
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return wire.Errorf(wire.CodeTooLarge, "the form has more than the %d bytes that are allowed here: choose less at once", limit)
+	case err != nil:
+		return wire.Errorf(wire.CodeInvalidData, "the form can't be read: go back and send it again")
+	}
+	return nil
 }
 
 // Read returns the body of a request that has at most limit bytes. The error is a *wire.Error.

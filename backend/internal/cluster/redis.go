@@ -86,7 +86,8 @@ type Redis struct {
 	signer   *bus.Signer
 	onRefuse func(bus.Kind, bus.Refusal)
 
-	lastWarned atomic.Int64 // Unix time of the last warning of what was refused
+	lastWarned atomic.Int64           // Unix time of the last warning of what was refused
+	foreign    atomic.Pointer[string] // what to say of a foreign cluster
 
 	mu          sync.Mutex
 	others      []Node
@@ -144,7 +145,7 @@ func (c *Redis) ID() string { return c.id }
 
 func (c *Redis) node() Node {
 	n := c.self()
-	n.ID = c.id
+	n.ID, n.Warning = c.id, c.withForeign(n.Warning)
 	return n
 }
 
@@ -206,6 +207,7 @@ func (c *Redis) Run(ctx context.Context) {
 	defer listening.Wait()
 	listening.Go(func() { c.answerQuestions(ctx) })
 	listening.Go(func() { c.sendAnnouncements(ctx) })
+	listening.Go(func() { c.lookForForeign(ctx) })
 	tick := time.NewTicker(c.interval)
 	defer tick.Stop()
 	for {

@@ -214,6 +214,24 @@ func TestInstancesThatAreNotBackYetAreMissed(t *testing.T) {
 }
 
 // A question is answered by all that live; those that do not answer in time are named.
+// Who shares the channels of a Redis without its keys is noticed, until he goes.
+func TestAForeignClusterIsHeardAndNamed(t *testing.T) {
+	server := startRedis(t)
+	own := join(t, server.URL, "own")
+	also := join(t, server.URL, "also")
+	awaitView(t, "both", own, func(v cluster.View) bool { return len(v.Nodes) == 2 })
+	warned := func(v cluster.View) bool {
+		return strings.Contains(v.Nodes[0].Warning+v.Nodes[1].Warning, "foreign cluster: 1 more listen on the channels of the prefix zonecast ")
+	}
+	also.leave()
+	foreign := join(t, strings.TrimSuffix(server.URL, "/0")+"/1", "foreign")
+	joined := join(t, server.URL, "also")
+	awaitView(t, "the foreign one", own, func(v cluster.View) bool { return len(v.Nodes) == 2 && warned(v) })
+	awaitView(t, "the foreign one by another", joined, warned)
+	foreign.leave()
+	awaitView(t, "peace", own, func(v cluster.View) bool { return v.Nodes[0].Warning == "" && v.Nodes[1].Warning == "" })
+}
+
 func TestQuestionsAreAnswered(t *testing.T) {
 	for name, kind := range map[string]stack.Kind{"one server": stack.Single, "a cluster": stack.Clustered} {
 		t.Run(name, func(t *testing.T) {

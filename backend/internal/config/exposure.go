@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// A Surface is something that can be reached, who may use it, and which setting decides that.
+// A Surface is something that can be reached, who may use it, and which setting decides that. The name
+// of one over HTTP ends with its paths: "what it is: /one, /two/…, …/three".
 type Surface struct{ Name, Who, Setting string }
 
 // Surfaces lists what this configuration exposes, and to whom.
@@ -41,6 +42,10 @@ func (c *Config) Surfaces() []Surface {
 	case token:
 		publishers = "clients and services whose token permits it"
 	}
+	acknowledgers := publishers + ", who has the claim acknowledge"
+	if len(c.AcknowledgePins) > 0 {
+		acknowledgers += ", who has a PIN at a screen that may join"
+	}
 	pages := "this server's own"
 	if len(c.AllowedOrigins) > 0 {
 		pages += " and " + strings.Join(c.AllowedOrigins, ", ")
@@ -61,11 +66,18 @@ func (c *Config) Surfaces() []Surface {
 	}
 	surfaces := []Surface{
 		{"connect and receive: /ws, /sse, /poll", who(token, "clients with a token, what it permits"), "AUTH_TOKEN_SECRET"},
-		{"publish: /api/v1/…/broadcast", who(token || keys, publishers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET"},
-		{"dashboard and list of screens: /ui/, /screen/", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
-		{"list and end connections: /api/v1/connections", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
-		{"revoke tokens, delete rooms, audit log: /api/v1/revocations, …", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"read zones and alerts: …/zones, …/alerts, …/alerts/history", who(token, "clients with a token, what it permits"), "AUTH_TOKEN_SECRET"},
+		{"a screen says what it shows: …/{warehouse}/screens, …/{zone}/screens", who(token, "clients with a token, what it permits"), "AUTH_TOKEN_SECRET"},
+		{"publish: /api/v1/broadcast, …/broadcast", who(token || keys, publishers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET"},
+		{"remove what is retained, clear alerts: …/retained/{event}, …/alerts/clear", who(token || keys, publishers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET"},
+		{"acknowledge alerts: …/alerts/acknowledge", who(token || keys, acknowledgers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET, ACKNOWLEDGE_PINS"},
+		{"dashboard and list of screens: /ui/…, /screen/", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"list and end connections, direct screens: /api/v1/connections…, /api/v1/screens…", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"revoke tokens: /api/v1/revocations…", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"audit log, rebalance: /api/v1/audit, /api/v1/rebalance", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"delete rooms: /api/v1/warehouses/{warehouse}, …/zones/{zone}", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"a zone's screen: /screen/{warehouse}/{zone}", outside + "; its data needs what connecting needs", "LISTEN"},
+		{"documentation, files of pages: /docs…, /assets/…", outside, "LISTEN"},
 		{"totals: /health/websocket/metrics", internal(c.MetricsAuth, operators), "METRICS_AUTH"},
 		{"largest rooms: /health/websocket/metrics", rooms, "HEALTH_ROOMS, OPERATOR_PASSWORD"},
 		{"metrics: /metrics", internal(c.MetricsAuth, operators), "METRICS_AUTH"},

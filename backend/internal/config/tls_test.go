@@ -63,7 +63,7 @@ func TestWhatTLSAndTheAdminAddressExposeIsListed(t *testing.T) {
 	all.WriteString(strings.Join(c.Warnings(), "\n"))
 	for _, want := range []string{"read what goes over the network|nobody: TLS 1.2 or newer, the certificate is valid until 20",
 		"connect at all|who has a certificate of a CA in TLS_CLIENT_CA_FILE|TLS_CLIENT_AUTH",
-		"metrics: /metrics|programs on this machine|METRICS_AUTH", "publish: /api/v1/…/broadcast|who reaches 0.0.0.0:3001|",
+		"metrics: /metrics|programs on this machine|METRICS_AUTH", "publish: /api/v1/broadcast, …/broadcast|who reaches 0.0.0.0:3001|",
 		"at 127.0.0.1:3002 alone|programs on this machine|ADMIN_LISTEN", "profiles: /debug/pprof/|programs on this machine|ADMIN_LISTEN",
 		"expires at", "mode 0604"} {
 		if !strings.Contains(all.String(), want) {

@@ -38,8 +38,8 @@ const DefaultName = "operator"
 const MinPasswordBytes = 8
 
 var (
-	// addressGuesses and nameGuesses are how many wrong logins an address, or a name from anywhere,
-	// may try at once, and each second from then on.
+	// addressGuesses and nameGuesses are how many wrong logins an address, or a name from everywhere
+	// that it has not come from, may try at once, and each second from then on.
 	addressGuesses = limit.Rate{Tokens: 10, Refill: 0.2}
 	nameGuesses    = limit.Rate{Tokens: 30, Refill: 0.5}
 	// refusals is how many of an address are written down.
@@ -122,17 +122,18 @@ const (
 // Operators are those of a server. The methods may be called by several goroutines.
 type Operators struct {
 	// Static after New.
-	opts             Options
-	password         [sha256.Size]byte
-	file             *file
-	addresses, names *limit.Keyed
-	begun            *limit.Keyed // sessions, by name
-	refusals         *limit.Keyed // by address
-	provider         *provider
-	keys             [][]byte      // of sessions; the first signs
-	hash             chan struct{} // holds one for each password being hashed
-	hashes           atomic.Int64  // of those and those that wait
-	key              [sha256.Size]byte
+	opts     Options
+	password [sha256.Size]byte
+	file     *file
+	guesses  *limit.Guesses // at passwords, by address and name
+	begun    *limit.Keyed   // sessions, by name
+	refusals *limit.Keyed   // by address
+	provider *provider
+	returns  *limit.Keyed  // from the OpenID provider, by address
+	keys     [][]byte      // of sessions; the first signs
+	hash     chan struct{} // holds one for each password being hashed
+	hashes   atomic.Int64  // of those and those that wait
+	key      [sha256.Size]byte
 
 	mu         sync.Mutex
 	remembered map[[sha256.Size]byte]remembered
@@ -154,8 +155,8 @@ func New(o Options) (*Operators, error) {
 	}
 	o.Sessions.IdleTimeout = cmp.Or(o.Sessions.IdleTimeout, time.Hour)
 	o.Sessions.MaxAge = cmp.Or(o.Sessions.MaxAge, 12*time.Hour)
-	all := &Operators{opts: o, password: sha256.Sum256([]byte(o.Password)), addresses: limit.NewKeyed(addressGuesses),
-		names: limit.NewKeyed(nameGuesses), begun: limit.NewKeyed(newSessions), refusals: limit.NewKeyed(refusals),
+	all := &Operators{opts: o, password: sha256.Sum256([]byte(o.Password)), guesses: limit.NewGuesses(addressGuesses, nameGuesses),
+		returns: limit.NewKeyed(addressGuesses), begun: limit.NewKeyed(newSessions), refusals: limit.NewKeyed(refusals),
 		provider: newProvider(o.Provider), keys: deriveKeys(o.Sessions.Secrets), hash: make(chan struct{}, hashing),
 		remembered: map[[sha256.Size]byte]remembered{}}
 	_, _ = rand.Read(all.key[:]) // it never fails
@@ -219,10 +220,7 @@ func (o *Operators) login(r *http.Request, address, name, password, how string) 
 		}
 		return who, nil
 	}
-	if wait := o.addresses.Spend(from, 1, now); wait > 0 {
-		return Identity{}, o.throttled(name, address, wait)
-	}
-	if wait := o.names.Spend(shown(name), 1, now); wait > 0 {
+	if wait := o.guesses.Spend(from, shown(name), now); wait > 0 {
 		return Identity{}, o.throttled(name, address, wait)
 	}
 	right, err := o.compare(r, name, password, account.Hash)
@@ -233,8 +231,7 @@ func (o *Operators) login(r *http.Request, address, name, password, how string) 
 		o.refused(name, address, whyWrong)
 		return Identity{}, wire.Errorf(wire.CodeUnauthenticated, "the name or the password is wrong: check both")
 	}
-	o.addresses.Return(from, 1)
-	o.names.Return(shown(name), 1)
+	o.guesses.Right(from, shown(name))
 	o.remember(seen, account.Hash, now)
 	o.event(Event{Who: name, Action: SignIn, Result: OK, Why: how, Address: address})
 	return who, nil

@@ -126,6 +126,16 @@ func TestGuessesAreThrottledByAddressAndByName(t *testing.T) {
 		if got := check(o, "192.0.2.1", "operator", "correct horse", Viewer); got != "" {
 			t.Errorf("a minute later: %q", got)
 		}
+		time.Sleep(8 * time.Hour)
+		for i := range 100 {
+			check(o, fmt.Sprint("198.51.100.", i), "operator", "guess", Viewer)
+		}
+		if got := check(o, "203.0.113.1", "operator", "correct horse", Viewer); got != wire.CodeRateLimited {
+			t.Errorf("a name guessed from everywhere the next day is answered %q", got)
+		}
+		if got := check(o, "192.0.2.2", "operator", "correct horse", Viewer); got != "" {
+			t.Errorf("who comes from where he was in yesterday is answered %q", got)
+		}
 	})
 }
 

@@ -135,7 +135,7 @@ func (o *Operators) redirectURL(r *http.Request) string {
 // given. The error is a *wire.Error.
 func (o *Operators) FinishSignIn(w http.ResponseWriter, r *http.Request, address string) (_ Identity, next string, _ error) {
 	// It costs what a guess does, and asks the provider.
-	if wait := o.addresses.Spend(network(address), 1, time.Now()); wait > 0 {
+	if wait := o.returns.Spend(network(address), 1, time.Now()); wait > 0 {
 		return Identity{}, "", o.throttled("", address, wait)
 	}
 	var s signIn
@@ -165,7 +165,7 @@ func (o *Operators) FinishSignIn(w http.ResponseWriter, r *http.Request, address
 		return Identity{}, s.Next, wire.Errorf(wire.CodeForbidden, "you are signed in as %s, but your claim %s grants no role here: "+
 			"ask an admin of this server", shown(name), o.opts.Provider.RoleClaim)
 	}
-	o.addresses.Return(network(address), 1)
+	o.returns.Return(network(address), 1)
 	o.event(Event{Who: name, Action: SignIn, Result: OK, Why: "OpenID Connect", Address: address})
 	return Identity{Name: name, Grants: grants, federated: true}, s.Next, nil
 }

@@ -28,8 +28,6 @@ const (
 	signOutPath  = "/ui/logout"
 	// home is where operators go who wanted to go nowhere else.
 	home = "/ui/"
-	// maxForm bounds the bytes of the form.
-	maxForm = 8 << 10
 )
 
 // A Page is what the page shows.
@@ -102,10 +100,6 @@ func sentence(err error) string {
 
 func (h handler) signIn(c echo.Context) error {
 	r := c.Request()
-	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		return wire.Errorf(wire.CodeInvalidData, "the form is not readable: send name, password and next, of at most %d bytes", maxForm)
-	}
 	p := Page{Name: r.PostForm.Get("name"), Next: Next(r.PostForm.Get("next"))}
 	if h.Operators.Open() {
 		return c.Redirect(http.StatusSeeOther, p.Next)

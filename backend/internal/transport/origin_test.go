@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 
+	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/logging"
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 	"github.com/zonecast/zonecast/backend/internal/transport"
@@ -57,5 +59,27 @@ func TestARefusedOriginIsLoggedOnceWithTheSettingThatAdmitsIt(t *testing.T) {
 	lines := file.lines(t, message)
 	if len(lines) != 100 || lines[0]["origin"] != "https://wall-0.example" || lines[99]["origin"] != "https://wall-99.example" {
 		t.Errorf("%d lines: %v", len(lines), lines)
+	}
+}
+
+// A page of another site that hides which it is gets nothing and sends nothing, over any transport.
+func TestPagesOfOtherSitesAreRefusedOverEveryTransport(t *testing.T) {
+	s := startAll(t, auth.Options{})
+	for _, tt := range []struct{ method, path string }{
+		{http.MethodGet, "/ws"}, {http.MethodGet, "/sse?warehouse=w"}, {http.MethodGet, "/poll?warehouse=w&timeout=1"},
+		{http.MethodPost, "/sse"}, {http.MethodPost, "/poll"}, {http.MethodPost, "/api/v1/broadcast"},
+	} {
+		for site, refused := range map[string]bool{"cross-site": true, "same-origin": false, "none": false} {
+			r, err := http.NewRequestWithContext(t.Context(), tt.method, s.URL+tt.path, strings.NewReader(`{"event":"ping"}`))
+			testkit.Must(t, err)
+			r.Header.Set("Content-Type", "text/plain") // as a form of a page may
+			r.Header.Set("Sec-Fetch-Site", site)
+			answer, err := http.DefaultTransport.RoundTrip(r)
+			testkit.Must(t, err)
+			answer.Body.Close()
+			if (answer.StatusCode == http.StatusForbidden) != refused {
+				t.Errorf("%s %s from %s: %s, want refused: %v", tt.method, tt.path, site, answer.Status, refused)
+			}
+		}
 	}
 }
