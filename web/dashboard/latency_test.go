@@ -39,7 +39,7 @@ func TestPercentiles(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := delta(tt.before, tt.now).at(tt.q)
+			got := delta(tt.before, tt.now).percentile(tt.q)
 			if got.Known != tt.want.Known || got.Above != tt.want.Above || (got.Latency-tt.want.Latency).Abs() > time.Microsecond {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
@@ -51,7 +51,7 @@ func TestPercentiles(t *testing.T) {
 func TestInfinityMayBeListed(t *testing.T) {
 	h := buckets(10, 0, 0, 90)
 	h.Bounds, h.Counts = append(h.Bounds, math.Inf(1)), append(h.Counts, 100)
-	if got := delta(Histogram{}, h).at(0.99); !got.Above || got.Latency != 100*time.Millisecond {
+	if got := delta(Histogram{}, h).percentile(0.99); !got.Above || got.Latency != 100*time.Millisecond {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -67,7 +67,7 @@ func TestPlusOfDifferentBounds(t *testing.T) {
 	if n != 200 {
 		t.Errorf("the sum holds %d values, want 200", n)
 	}
-	if got := sum.at(0.25).Latency; got != 500*time.Microsecond {
+	if got := sum.percentile(0.25).Latency; got != 500*time.Microsecond {
 		t.Errorf("p25 = %v, want 500µs", got)
 	}
 }

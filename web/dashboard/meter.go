@@ -74,7 +74,7 @@ func (m *meter) observe(at time.Time, s Snapshot) {
 	published, delivered := m.rates(at)
 	last.meanPublished, last.meanDelivered = published.PerSecond, delivered.PerSecond
 	latency := m.latency(at)
-	last.p50, last.p95, last.p99 = latency.at(0.50), latency.at(0.95), latency.at(0.99)
+	last.p50, last.p95, last.p99 = latency.percentile(0.50), latency.percentile(0.95), latency.percentile(0.99)
 }
 
 // remember keeps the readings of those that answered and, until the trend forgets them, of those

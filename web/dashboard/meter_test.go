@@ -136,7 +136,7 @@ func TestTheTrendOfTheLatencyIsWhatTheTileSays(t *testing.T) {
 		total[min(second/30, 2)] += 100 // at first fast, then slower and slower
 		m.observe(at, Snapshot{Instances: []Instance{{Name: "a", UpSince: started, Latency: buckets(total...)}}})
 		last := m.samples[len(m.samples)-1]
-		if want := m.latency(at).at(0.99); last.p99 != want {
+		if want := m.latency(at).percentile(0.99); last.p99 != want {
 			t.Fatalf("after %d s the trend has %+v, the last minute %+v", second, last.p99, want)
 		}
 	}

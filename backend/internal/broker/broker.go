@@ -119,7 +119,7 @@ type Page struct {
 type Gap struct{ From, To wire.Offset }
 
 // newPage decides whether there is a gap between the offset asked for and what was found after it,
-// in a room that stands at current. found has no holes; without limit it would reach up to current.
+// in a room that stands at current. found has no holes, and reaches up to current unless a limit cut it.
 func newPage(after, current wire.Offset, found []*Message) Page {
 	first := current.N + 1
 	if len(found) > 0 {

@@ -95,7 +95,7 @@ func New(version string) *Metrics {
 	m.addUnreadable()
 	m.publishes = counters("zonecast_publishes_total", "Publications, by origin and result.", "via", "result")
 	m.publishDuration = factory.NewHistogram(prometheus.HistogramOpts{Name: "zonecast_publish_duration_seconds",
-		Help:    "Time from a valid publication to its offset; accepted publications only.",
+		Help:    "Time from a valid publication until the broker has taken it; accepted publications only.",
 		Buckets: seconds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
 	m.PublishWaits = counter("zonecast_publish_waits_total",
 		"Publications that waited for their room: its members were behind, here or at another instance, or too much was in flight to them.")

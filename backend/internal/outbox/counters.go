@@ -15,7 +15,7 @@ type counters struct {
 	queued    []time.Duration // of the first message of each write
 }
 
-// maxTimes is how many latencies are collected at most.
+// maxTimes is after how many latencies they are handed on, with the write that reached it.
 const maxTimes = 1024
 
 // add counts bytes on the queue's socket, and the frames that end with them. It returns what these

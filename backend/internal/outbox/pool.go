@@ -34,9 +34,9 @@ type Options struct {
 type Meter interface {
 	// Written tells that published events reached a socket over this transport.
 	Written(transport string, messages, bytes int)
-	// Latencies tells how long each of some of them took from the broker's acceptance to the
-	// socket, and how long the first one of each write took from its fan-out: a sample, since the
-	// others of the write waited for less. The slices are the caller's.
+	// Latencies tells how long each of them took from the broker's acceptance to the socket, and
+	// how long the first one of each write took from its fan-out: a sample, since the others of
+	// the write waited for less. The slices are the caller's.
 	Latencies(transport string, durations, queued []time.Duration)
 	// DroppedSlow tells that so many messages were dropped with a client that was too slow for them.
 	DroppedSlow(messages int)

@@ -14,8 +14,8 @@ import (
 var ErrClosed = errors.New("outbox: closed")
 
 // A Queue holds what waits for one connection, at most Options.MaxQueuedBytes of memory: of the frames,
-// whether others hold them too or not, and of what each costs beside its bytes. A part of at most
-// 64 KiB that is being written comes on top. Its methods may be called by several goroutines;
+// whether others hold them too or not, and of what each costs beside its bytes. The copy of at most
+// 64 KiB that a full socket did not take comes on top. Its methods may be called by several goroutines;
 // frames leave in the order in which they were pushed.
 //
 // Frames are atomic on the socket: one that was begun is finished before anything else is written.

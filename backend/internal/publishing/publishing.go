@@ -36,7 +36,7 @@ type Request struct {
 	Durable        bool            `json:"durable"`
 }
 
-// Options of a [Publisher]. All but Tracer and OnQuota are needed.
+// Options of a [Publisher]. Tracer, OnQuota, Alerts and Rate may be left out.
 type Options struct {
 	// Hub takes what passed the checks; hub.Hub is one. It may make the caller wait.
 	Hub interface {
@@ -95,8 +95,7 @@ func (p *Publisher) Publish(ctx context.Context, via string, who *auth.Identity,
 }
 
 // Accept is Publish without the wait of a durable publication: that is confirm, which returns at
-// once for others, and must be called. So several can wait together. The duration that is measured
-// is that of accepted publications, duplicates included, from the end of the checks to the offset.
+// once for others, and must be called. So several can wait together.
 func (p *Publisher) Accept(ctx context.Context, via string, who *auth.Identity, r Request) (
 	_ wire.Position, confirm func(context.Context) error, _ error) {
 	publication, err := p.check(who, r)
@@ -128,7 +127,7 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 		}
 		return wire.Position{}, nil, p.Reject(via, err)
 	}
-	accepted := time.Now()
+	accepted := time.Now() // duplicates included
 	p.opts.Metrics.PublishTook(accepted.Sub(began), span.TraceID())
 	if receipt.Duplicate {
 		p.opts.Metrics.PublishResult(via, metrics.ResultDuplicate)

@@ -34,7 +34,7 @@ const (
 // ActionTimeout bounds what joining rooms, or one frame from a client, may take.
 const ActionTimeout = 30 * time.Second
 
-// Options of a [Gate]. All are needed, but for Origins and Proxies.
+// Options of a [Gate]. PongTimeout, Origins, Proxies, Log and Closures may be left out.
 type Options struct {
 	Hub           *hub.Hub
 	Publisher     *publishing.Publisher

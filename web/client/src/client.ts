@@ -139,7 +139,7 @@ export interface ZonecastClient<Events = WellKnownEvents> {
   echo(data?: unknown, options?: RequestOptions): Promise<number>;
 }
 
-/** Under this name the store keeps which transport delivered last. */
+/** Under this name the store keeps with which transport to begin. */
 const TRANSPORT = 'transport';
 
 /** After a good connection, so many tries are for its transport alone. */

@@ -24,7 +24,7 @@ var encoding = &outbox.Encoding{Transport: transport.Poll, Final: true,
 		}
 		return append(append(slices.Grow(dst, 1+len(f.JSON)), ','), f.JSON...)
 	},
-	Closing: func(wire.CloseCode, string) []byte { return nil }, // Close tells all
+	Closing: func(wire.CloseCode, string) []byte { return nil }, // a poll that ends is answered with what it has
 }
 
 // An answer is the sink of a poll: it keeps what is written until the poll is answered with it. Retained
