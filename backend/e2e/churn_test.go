@@ -18,7 +18,7 @@ import (
 // However many come and go, nothing of them stays: no goroutine, no descriptor, no memory.
 func TestComingAndGoingLeavesNothing(t *testing.T) {
 	const times, warmUp, atOnce = 50_000, 4_000, 64
-	i := alone(t, map[string]string{"GOGC": "50"}).Instances[0]
+	i := alone(t, map[string]string{"GOGC": "50", "CANARY_INTERVAL": "0s"}).Instances[0]
 	churn(t, i.Address, warmUp, atOnce) // what the runtime keeps for good is there now
 	settled := func() (goroutines, descriptors, heap float64) {
 		testkit.Succeeds(t, "all are gone", func() error {

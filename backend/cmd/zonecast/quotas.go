@@ -26,7 +26,7 @@ func publishRate(c *config.Config) limit.Rate {
 // usage is what each warehouse keeps, for the metrics.
 func (s *server) usage() map[string]metrics.WarehouseUsage {
 	all := map[string]metrics.WarehouseUsage{}
-	for name, u := range s.broker.Usage() {
+	for name, u := range s.kept() {
 		all[name] = metrics.WarehouseUsage{broker.QuotaRooms: u.Rooms, broker.QuotaHistoryBytes: u.HistoryBytes,
 			broker.QuotaRetainedBytes: u.RetainedBytes, broker.QuotaRetainedEvents: u.RetainedEvents}
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/bus"
+	"github.com/zonecast/zonecast/backend/internal/canary"
 	"github.com/zonecast/zonecast/backend/internal/certs"
 	"github.com/zonecast/zonecast/backend/internal/closures"
 	"github.com/zonecast/zonecast/backend/internal/cluster"
@@ -98,9 +99,14 @@ type server struct {
 	audit       *audit.Log
 	balancer    *rebalance.Balancer
 	drainer     *instances.Drainer
-	tracer      *tracing.Tracer // nil for none
-	hangup      <-chan os.Signal
-	reloading   reloading
+	canary      struct { // nil for none
+		*canary.Canary
+		hub  *hub.Hub
+		gate *transport.Gate
+	}
+	tracer    *tracing.Tracer // nil for none
+	hangup    <-chan os.Signal
+	reloading reloading
 }
 
 // newServer wires a server and listens. Its errors tell the operator what to change.
@@ -145,7 +151,7 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		}
 	}
 	m := s.metrics
-	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: m})
+	s.pool = outbox.NewPool(outbox.Options{MaxQueuedBytes: c.MaxQueuedBytes, SlowAfter: c.SlowAfter, Meter: canary.ClientsOnly{Meter: m}})
 	s.hub = hub.New(hub.Options{Pool: s.pool, Heartbeat: c.HeartbeatInterval, Meter: m, OnGap: s.onGap, OnWait: m.PublishWaits.Inc,
 		InstanceRooms: c.MaxRooms, WarehouseRooms: c.MaxRoomsPerWarehouse, OnRoomRefused: func(limit string) { m.RoomRefusals.WithLabelValues(limit).Inc() },
 		PublishWait: c.PublishWait, StallTimeout: c.SlowAfter, Linger: linger, RetainAge: c.RetainAge, Tracer: s.tracer})
@@ -159,6 +165,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 		return nil, errors.Join(fmt.Errorf("REDIS_URL: %w", err), s.closeListeners())
 	}
 	s.hub.Use(s.broker)
+	if s.canary.hub != nil {
+		s.canary.hub.Use(s.broker)
+	}
 	s.rooms.Cluster = s.cluster
 	s.balancer = s.newBalancer()
 	s.gate = transport.NewGate(transport.Options{Hub: s.hub, Publisher: s.publisher, Metrics: m, Log: s.log, Guard: s.guard,
@@ -176,9 +185,9 @@ func newServer(ctx context.Context, c *config.Config) (*server, error) {
 func (s *server) connect(ctx context.Context) (err error) {
 	connections := &connadmin.Handler{Node: s.config.NodeName, Sessions: s.hub.Sessions, Standing: s.hub.Standing, Log: s.log}
 	answer := cluster.AnswerRooms(func() cluster.Rooms { return rooms(s.census.Get().Counts) }, s.answerPast(s.answerInstances(s.answer(connections))))
-	limits := brokerLimits(s.config)
+	limits, receiver := brokerLimits(s.config), s.openCanary()
 	if s.target == nil {
-		s.broker, s.cluster = broker.NewMemory(limits, s.hub), cluster.Alone{Self: s.node, Answer: answer}
+		s.broker, s.cluster = broker.NewMemory(limits, receiver), cluster.Alone{Self: s.node, Answer: answer}
 		s.revocations = s.newRevocations(nil)
 		store := audit.NewMemory()
 		s.audit.Use(store, nil)
@@ -190,7 +199,7 @@ func (s *server) connect(ctx context.Context) (err error) {
 	s.broker, err = broker.OpenRedis(ctx, broker.RedisOptions{Target: s.target, Limits: limits, Log: s.log,
 		Prefix: s.config.RedisPrefix, Signer: signer, MaxStoredBytes: s.config.MaxQueuedBytes, OnRefuse: s.metrics.RefuseFromBus,
 		OnReconnect: s.metrics.BrokerReconnects.Inc, OnRepair: s.metrics.BrokerRepairs.Inc, OnFork: s.onFork, OnProbe: s.metrics.RedisProbes(),
-		Pace: s.hub.WaitForCapacity, Durability: durability(s.config), OnDurable: s.onDurable()}, s.hub)
+		Pace: s.hub.WaitForCapacity, Durability: durability(s.config), OnDurable: s.onDurable()}, receiver)
 	if err != nil {
 		return err
 	}
@@ -317,6 +326,7 @@ func (s *server) run(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(ctx)
 	defer stopServing()
 	running.Go(func() { s.watcher.Run(serving) })
+	running.Go(func() { s.runCanary(serving) })
 	running.Go(func() { s.balancer.Run(serving) }) // which ends before clients are sent away
 	drained := make(chan struct{})
 	running.Go(func() { defer close(drained); s.drainer.Run(serving) })

@@ -23,7 +23,7 @@ import (
 func serving(t *testing.T, flags ...string) *server {
 	t.Helper()
 	var p program
-	args := append([]string{"--listen=127.0.0.1:0", "--drain-delay=0s", "--drain-timeout=500ms"}, flags...)
+	args := append([]string{"--listen=127.0.0.1:0", "--drain-delay=0s", "--drain-timeout=500ms", "--canary-interval=0s"}, flags...)
 	if !slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, "--settings-file=") }) { // which says it itself
 		args = append(args, "--log-level=error")
 	}

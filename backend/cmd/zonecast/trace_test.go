@@ -223,3 +223,27 @@ func TestACollectorThatIsAwayHoldsUpNobody(t *testing.T) {
 		t.Errorf("closing took %v: %v", time.Since(began), err)
 	}
 }
+
+// From a latency on a dashboard to the trace of a message that took so long.
+func TestTheTraceOfAMessageIsAnExemplarOfItsLatencies(t *testing.T) {
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	s := serving(t, "--traces-endpoint="+receiveSpans(t).url, "--trace-sample-ratio=0")
+	s.connectTo(t, "warehouse=w")
+	s.act(t, http.MethodPost, "/api/v1/warehouses/w/broadcast", `{"event":"E","data":1}`, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
+	for _, name := range []string{"zonecast_delivery_latency_seconds", "zonecast_publish_duration_seconds"} {
+		testkit.Eventually(t, "an exemplar of "+name, func() bool {
+			families, err := s.metrics.Registry.Gather()
+			testkit.Must(t, err)
+			for _, f := range families {
+				for _, m := range f.GetMetric() {
+					for _, b := range m.GetHistogram().GetBucket() {
+						if f.GetName() == name && b.Exemplar != nil {
+							return b.Exemplar.GetLabel()[0].GetValue() == trace
+						}
+					}
+				}
+			}
+			return false
+		})
+	}
+}

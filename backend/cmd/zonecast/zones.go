@@ -36,7 +36,7 @@ func (s *server) zones(r *http.Request) (zones []screen.Zone, complete bool) {
 	for name := range totals.Warehouses {
 		warehouses[name] = true
 	}
-	for name := range s.broker.Usage() {
+	for name := range s.kept() {
 		warehouses[name] = true
 	}
 	maps.DeleteFunc(warehouses, func(name string, _ bool) bool { return !may(name) })

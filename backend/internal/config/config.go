@@ -30,6 +30,7 @@ type Config struct {
 	Cluster
 	Health
 	Metrics
+	Canary
 	NodeName string `env:"NODE_NAME" placeholder:"NAME" help:"Name of this instance, unique in the cluster. Default: the host name with a random suffix."`
 
 	AuthTokenSecret  string   `env:"AUTH_TOKEN_SECRET" placeholder:"SECRET" help:"Secret of at least 32 bytes. If set, clients need a JSON Web Token signed with it (HS256)."`
@@ -217,7 +218,7 @@ func (c *Config) Check() error {
 	if c.RedisURL == "" && cmp.Or(c.RedisCAFile, c.RedisCertFile, c.RedisKeyFile) != "" {
 		bad("certificates for Redis need --redis-url: set it, or leave them out")
 	}
-	all = append(append(all, c.Cluster.check(c.RedisURL)...), c.Health.check(), c.Metrics.check(), c.Audit.check(), c.TLS.check())
+	all = append(append(all, c.Cluster.check(c.RedisURL)...), c.Health.check(), c.Metrics.check(), c.Canary.check(), c.Audit.check(), c.TLS.check())
 	all = append(all, c.Users.check(c.MaxConnectionsPerUser), c.Drain.check(), c.Rebalance.check(), c.RedisStart.check(),
 		c.Base.check(), c.Alerts.check(), c.Events.check(), c.Durable.check(c.RedisURL), c.Rooms.check(), c.Dashboard.check())
 	if _, err := c.Proxies(); err != nil {

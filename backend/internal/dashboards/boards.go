@@ -23,6 +23,14 @@ func overview() Board {
 				{"(1 - " + share("1h") + ") / 0.01", "late"},
 				{dropped + ` / (sum(rate(zonecast_messages_delivered_total{instance=~"$instance"}[1h])) + ` + dropped + ") / 0.001", "dropped"}}, 0, false},
 		}},
+		{"Canary: an event of the instance for itself, over a WebSocket of its own", []Panel{
+			{"Canary latency", "What a client on the same machine would see, with or without clients. High at all: Redis; at one: its CPU.", "s", Lines, []Query{
+				{"histogram_quantile(0.5, sum by (instance) (rate(" + of("zonecast_canary_latency_seconds") + "[$__rate_interval]))) or histogram_quantile(0.5, sum by (instance, le) (rate(" + of("zonecast_canary_latency_seconds_bucket") + "[$__rate_interval])))", "{{instance}}"}}, 0, false},
+			{"Canary by result", "Others than arrived: refused by the broker; lost on the way; no_connection to itself. The log says why.", "ops", Lines, []Query{
+				{rate("result", "zonecast_canary_events_total"), "{{result}}"}}, 0, false},
+			{"Canary last seen", "Above 30 s: the alert ZonecastCanaryFails in docs/runbook.md, unless the broker is down or the instance leaves.", "s", Lines, []Query{
+				{of("zonecast_canary_age_seconds"), "{{instance}}"}}, 0, false},
+		}},
 		{"Load", []Panel{
 			{"Published and delivered", "Delivered without published: a replay after an outage. Published without delivered: nobody is in those rooms.", "mps", Lines, []Query{
 				{rate("", "zonecast_publishes_total", `result="ok"`), "published"}, {rate("", "zonecast_messages_delivered_total"), "delivered"}}, 0, false},

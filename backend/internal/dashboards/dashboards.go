@@ -7,6 +7,7 @@ package dashboards
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -51,6 +52,9 @@ const (
 // A Query is an expression of Prometheus, and how its lines are called.
 type Query struct{ Expr, Legend string }
 
+// hasExemplars are the histograms whose values name traces.
+var hasExemplars = regexp.MustCompile(`\bzonecast_(delivery_latency|publish_duration)_seconds`)
+
 type object = map[string]any
 
 var source = object{"type": "prometheus", "uid": SourceUID}
@@ -90,7 +94,8 @@ func grid(x, y, w, h int) object { return object{"x": x, "y": y, "w": w, "h": h}
 func (p Panel) object(id int, at object) object {
 	targets := make([]object, len(p.Queries))
 	for i, q := range p.Queries {
-		targets[i] = object{"refId": string(rune('A' + i)), "datasource": source, "expr": q.Expr, "legendFormat": q.Legend, "range": true}
+		targets[i] = object{"refId": string(rune('A' + i)), "datasource": source, "expr": q.Expr, "legendFormat": q.Legend, "range": true,
+			"exemplar": p.Kind == Lines && hasExemplars.MatchString(q.Expr)}
 	}
 	defaults := object{"unit": p.Unit, "mappings": []any{}, "color": object{"mode": "palette-classic"}, "thresholds": p.thresholds()}
 	options := object{"legend": object{"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": []string{"lastNotNull", "max"}},

@@ -335,7 +335,10 @@ func (h *Hub) deliverMessage(r *room, m *broker.Message) {
 	}
 	traced := h.opts.Tracer.Deliver(m.Traceparent(), m.Room, m.Offset, time.UnixMicro(f.Accepted))
 	if traced != nil {
-		f.OnWritten = traced.Written
+		f.OnWritten = func(transport string, took time.Duration) {
+			h.opts.Meter.Traced(transport, took, traced.TraceID())
+			traced.Written()
+		}
 	}
 	h.opts.Pool.Fanout(f, r.queues)
 	h.opts.Meter.FannedOut(time.Duration(f.FannedOut-accepted)*time.Microsecond, time.Since(began), len(r.queues))

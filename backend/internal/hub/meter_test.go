@@ -28,6 +28,8 @@ func (m *hubMeter) FannedOut(_, _ time.Duration, members int) {
 	m.fanouts = append(m.fanouts, members)
 }
 
+func (m *hubMeter) Traced(string, time.Duration, string) {}
+
 func (m *hubMeter) Joined(_ string, resumed bool, replayed int, _ time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

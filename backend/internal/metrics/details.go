@@ -8,8 +8,14 @@ var details = map[string]string{
 		"entries)",
 	"zonecast_broker_up":         "`broker` is `memory` or `redis`",
 	"zonecast_bus_refused_total": "see [the bus](security.md#the-bus)",
-	"zonecast_cluster_nodes":     "less than `up` counts: this instance does not see the others",
-	"zonecast_connections":       "each poll that waits is one, so exclude `transport=\"poll\"` where clients are counted",
+	"zonecast_canary_age_seconds": "not in the metrics with `CANARY_INTERVAL=0s`; it grows while the broker is away, and while the " +
+		"instance is leaving, which ends the canary",
+	"zonecast_canary_events_total": "`arrived`; `refused` by the broker; `lost`: accepted, and not there within 10 s; `no_connection`: the " +
+		"instance could not connect to itself, or not join the room",
+	"zonecast_canary_latency_seconds": "of those that arrived. The way is that of clients, over a broker, writers and a socket that are " +
+		"theirs too; the canary itself counts in no other metric of connections or messages",
+	"zonecast_cluster_nodes": "less than `up` counts: this instance does not see the others",
+	"zonecast_connections":   "each poll that waits is one, so exclude `transport=\"poll\"` where clients are counted",
 	"zonecast_connections_closed_total": "`code` is the name of the [close code](protocol.md#staying-alive-coming-back); an answered poll is " +
 		"`going_away`",
 	"zonecast_connections_opened_total": "those whose handshake was completed, including those refused right after it; streams; polls: " +

@@ -22,6 +22,8 @@ type latency struct {
 	began time.Time
 	sum   atomic.Int64 // in µs
 	cells []atomic.Uint64
+
+	traced exemplars
 }
 
 // A cell has durations above the one before it, up to its own.
@@ -69,7 +71,8 @@ func makeCells() []cell {
 }
 
 func newLatency(name, help string, labels prometheus.Labels) *latency {
-	return &latency{desc: prometheus.NewDesc(name, help, nil, labels), began: time.Now(), cells: make([]atomic.Uint64, len(cells))}
+	return &latency{desc: prometheus.NewDesc(name, help, nil, labels), began: time.Now(), cells: make([]atomic.Uint64, len(cells)),
+		traced: make(exemplars, len(seconds)+1)}
 }
 
 // observe counts durations, which may be below 0 where clocks differ: as 0 then.
@@ -176,7 +179,16 @@ func (l *latency) Write(to *dto.Metric) error {
 	}
 	for i := range read.Bounds {
 		to.Histogram.Bucket = append(to.Histogram.Bucket,
-			&dto.Bucket{UpperBound: &read.Bounds[i], CumulativeCount: &read.Counts[i]})
+			&dto.Bucket{UpperBound: &read.Bounds[i], CumulativeCount: &read.Counts[i], Exemplar: l.traced.of(i)})
+	}
+	if beyond := l.traced.of(len(read.Bounds)); beyond != nil {
+		infinite := math.Inf(1)
+		to.Histogram.Bucket = append(to.Histogram.Bucket, &dto.Bucket{UpperBound: &infinite, CumulativeCount: &read.Count, Exemplar: beyond})
+	}
+	for i := range l.traced { // those of native buckets are a list
+		if e := l.traced.of(i); e != nil {
+			to.Histogram.Exemplars = append(to.Histogram.Exemplars, e)
+		}
 	}
 	to.Label = prometheus.MakeLabelPairs(l.desc, nil)
 	return nil

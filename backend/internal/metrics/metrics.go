@@ -24,7 +24,6 @@ type Metrics struct {
 	Received         *prometheus.CounterVec   // frames from clients, by event
 	Requests         *prometheus.CounterVec   // HTTP, by route, method and code
 	RequestDuration  *prometheus.HistogramVec // seconds, by route
-	PublishDuration  prometheus.Histogram     // seconds, of accepted publications
 	PublishWaits     prometheus.Counter       // publications that had to wait for their room
 	QuotaRefusals    *prometheus.CounterVec   // publications, by quota
 	RoomRefusals     *prometheus.CounterVec   // joins, by limit
@@ -41,6 +40,7 @@ type Metrics struct {
 	refused          *prometheus.CounterVec // connections, by reason
 	loginFailures    *prometheus.CounterVec // of operators, by reason
 	publishes        *prometheus.CounterVec // by via and result
+	publishDuration  prometheus.Histogram   // of accepted publications
 	unreadable       *prometheus.CounterVec // by event
 	delivered, bytes *prometheus.CounterVec // by transport
 	written          map[string]written     // the same, of the transports that were added
@@ -94,7 +94,7 @@ func New(version string) *Metrics {
 
 	m.addUnreadable()
 	m.publishes = counters("zonecast_publishes_total", "Publications, by origin and result.", "via", "result")
-	m.PublishDuration = factory.NewHistogram(prometheus.HistogramOpts{Name: "zonecast_publish_duration_seconds",
+	m.publishDuration = factory.NewHistogram(prometheus.HistogramOpts{Name: "zonecast_publish_duration_seconds",
 		Help:    "Time from a valid publication until the broker has taken it; accepted publications only.",
 		Buckets: seconds, NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160})
 	m.PublishWaits = counter("zonecast_publish_waits_total",

@@ -46,6 +46,7 @@ type Description struct {
 func Descriptions() []Description {
 	m := New("")
 	m.AddAudit()
+	m.AddCanary("")
 	m.AddAuth(func() int { return 0 })
 	m.AddPairing(nil)
 	m.AddTransport("websocket", func() int { return 0 })

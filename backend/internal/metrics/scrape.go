@@ -13,9 +13,9 @@ import (
 )
 
 // Handler answers scrapes. What they cost is bounded, however many ask, and in whatever form: those
-// beyond a [limit.Budget] get what the last one got.
+// beyond a [limit.Budget] get what the last one got. Exemplars are in OpenMetrics and protocol buffers alone.
 func (m *Metrics) Handler() http.Handler {
-	return &scraper{collect: promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{}), last: map[form]*scrape{}}
+	return &scraper{collect: promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}), last: map[form]*scrape{}}
 }
 
 type scraper struct {
@@ -64,7 +64,7 @@ func formOf(h http.Header) form {
 	if len(h.Get("Accept")) > maxAccept {
 		h = nil
 	}
-	return form{expfmt.Negotiate(h), encoding}
+	return form{expfmt.NegotiateIncludingOpenMetrics(h), encoding}
 }
 
 // A scrape is an answer that was made for several.

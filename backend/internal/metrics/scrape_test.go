@@ -58,6 +58,7 @@ func TestScrapesAreInTheFormThatIsAskedFor(t *testing.T) {
 		{"plain", "", "", "text/plain"},
 		{"compressed", "", "br, gzip", "text/plain"},
 		{"more than scrapers accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited" + strings.Repeat(",a/b", 300), "", "text/plain"},
+		{"OpenMetrics", askOpenMetrics, "gzip", "application/openmetrics-text"},
 		{"protocol buffers", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited", "", "application/vnd.google.protobuf"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -37,7 +37,7 @@ func (c *counters) add(q *Queue, frames []entry, bytes int) (charge int) {
 			messages++
 		}
 		if f.OnWritten != nil {
-			f.OnWritten()
+			f.OnWritten(q.encoding.Transport, time.Duration(now-f.Accepted)*time.Microsecond)
 		}
 		if f.Accepted != 0 {
 			if f.FannedOut != 0 && !sampled {

@@ -35,8 +35,9 @@ type Frame struct {
 	// pushes, and must not push itself.
 	OnEncoded func(bytes int)
 
-	// OnWritten, if not nil, is called for each socket that has the frame; it must not block.
-	OnWritten func()
+	// OnWritten, if not nil, is called for each socket that has the frame, with its transport and the
+	// time since the broker accepted the message; it must not block.
+	OnWritten func(transport string, took time.Duration)
 
 	skipped skipped // what this frame stands for, when it is a notice of conflated messages
 

@@ -128,7 +128,7 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 		return wire.Position{}, nil, p.Reject(via, err)
 	}
 	accepted := time.Now() // duplicates included
-	p.opts.Metrics.PublishDuration.Observe(accepted.Sub(began).Seconds())
+	p.opts.Metrics.PublishTook(accepted.Sub(began), span.TraceID())
 	if receipt.Duplicate {
 		p.opts.Metrics.PublishResult(via, metrics.ResultDuplicate)
 	} else {

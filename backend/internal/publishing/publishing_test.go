@@ -83,7 +83,7 @@ func TestEveryOutcomeIsCountedAndAcceptedOnesAreTimed(t *testing.T) {
 				t.Errorf("counted as %v, want %s", got, tt.want)
 			}
 			var timed dto.Metric
-			testkit.Must(t, m.PublishDuration.Write(&timed))
+			testkit.Must(t, m.PublishDurations().Write(&timed))
 			if n := timed.GetHistogram().GetSampleCount(); (n == 1) != accepted {
 				t.Errorf("%d durations were observed", n)
 			}
@@ -118,7 +118,7 @@ func TestRecentZones(t *testing.T) {
 	zone := func(i int) wire.Room { return wire.Room{Warehouse: "w", Zone: fmt.Sprintf("z%03d", i)} }
 	r := newRecentZones()
 	slot := func(i int) uint64 { return maphash.Comparable(r.seed, zone(i)) % recentSlots }
-	for slot(0) == slot(1) { // of two zones with the same slot the later one is remembered
+	for slot(0) != slot(1) { // both are remembered all the same
 		r = newRecentZones()
 	}
 	r.note(wire.Room{Warehouse: "whole"}, noon)

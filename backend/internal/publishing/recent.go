@@ -3,6 +3,7 @@ package publishing
 import (
 	"cmp"
 	"hash/maphash"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -17,11 +18,13 @@ const (
 	recentFor = 10 * time.Minute
 	// recentSlots bounds what is remembered.
 	recentSlots = 256
+	// recentWays is how many slots a zone may be in.
+	recentWays = 4
 )
 
 // recentZones remembers which zones were published to lately, without a lock in the way of
-// publishers: a zone has one slot, by its hash. Of two zones with the same slot the later one is
-// remembered.
+// publishers: a zone has one of a few slots, by its hash. The one that was published to longest ago
+// gives way.
 type recentZones struct {
 	seed  maphash.Seed
 	slots []atomic.Pointer[recentZone]
@@ -41,16 +44,34 @@ func (r *recentZones) note(room wire.Room, now time.Time) {
 	if room.Zone == "" {
 		return
 	}
-	slot := &r.slots[maphash.Comparable(r.seed, room)%recentSlots]
-	second := now.Unix()
-	switch z := slot.Load(); {
-	case z == nil || z.room != room:
-		z = &recentZone{room: room}
-		z.last.Store(second)
-		slot.Store(z)
-	case z.last.Load() != second: // so that a busy zone writes once a second
-		z.last.Store(second)
+	first, second := maphash.Comparable(r.seed, room), now.Unix()
+	for !r.tryNote(first, room, second) {
 	}
+}
+
+// tryNote reports false when somebody else took the slot meanwhile.
+func (r *recentZones) tryNote(first uint64, room wire.Room, second int64) bool {
+	var slot *atomic.Pointer[recentZone]
+	var oldest *recentZone
+	before := int64(math.MaxInt64)
+	for i := range uint64(recentWays) {
+		s, last := &r.slots[(first+i)%recentSlots], int64(0)
+		z := s.Load()
+		if z != nil {
+			if last = z.last.Load(); z.room == room {
+				if last != second { // so that a busy zone writes once a second
+					z.last.Store(second)
+				}
+				return true
+			}
+		}
+		if last < before {
+			slot, oldest, before = s, z, last
+		}
+	}
+	z := &recentZone{room: room}
+	z.last.Store(second)
+	return slot.CompareAndSwap(oldest, z)
 }
 
 // list returns the zones published to last, in the order of their names, which does not change with
@@ -74,7 +95,7 @@ func (r *recentZones) list(now time.Time) []wire.Room {
 		rooms = append(rooms, s.room)
 	}
 	slices.SortFunc(rooms, byName)
-	return rooms
+	return slices.Compact(rooms) // two that noted one at the same time may have taken two slots
 }
 
 func byName(a, b wire.Room) int {

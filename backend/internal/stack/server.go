@@ -155,5 +155,6 @@ func (s *Stack) startPrometheus(ctx context.Context) (*Server, error) {
 		"--storage.tsdb.path=" + filepath.Join(at.dir, "data"),
 		"--web.listen-address=" + at.port.address(),
 		"--log.level=warn",
+		"--enable-feature=exemplar-storage", // as docker-compose.yml
 	}})
 }

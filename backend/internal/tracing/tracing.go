@@ -129,6 +129,14 @@ func (t *Tracer) extract(ctx context.Context, traceparent string) context.Contex
 	return t.context.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
 }
 
+// TraceID returns that of the publication's trace, in hexadecimal; empty for none.
+func (s *Span) TraceID() string {
+	if s == nil {
+		return ""
+	}
+	return s.span.SpanContext().TraceID().String()
+}
+
 // End ends it: with an error, or with the offset that the message has.
 func (s *Span) End(at wire.Offset, err error) {
 	if s == nil {
@@ -179,6 +187,9 @@ func (d *Delivery) Queued(members int) {
 	d.end = time.AfterFunc(writeTimeout, func() { d.finish("timeout") })
 	d.add(int64(members) - unknown)
 }
+
+// TraceID returns that of the delivery's trace, in hexadecimal.
+func (d *Delivery) TraceID() string { return d.span.SpanContext().TraceID().String() }
 
 // Written tells that the message is on the socket of one more member. It may be called before
 // Queued.

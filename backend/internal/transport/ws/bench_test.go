@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/zonecast/zonecast/backend/internal/outbox"
+	"github.com/zonecast/zonecast/backend/internal/transport"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -42,7 +43,7 @@ func BenchmarkEncode(b *testing.B) {
 		data := json.RawMessage(`"` + strings.Repeat("pick rate ", size/10) + `"`)
 		m := &wire.Message{Room: wire.Room{Warehouse: "warehouse-1", Zone: "zone-a"}, Event: "ZONE_UPDATE",
 			Offset: wire.Offset{Epoch: "1k2m3n", N: 123456}, Time: 1790000000000, Data: data}
-		for name, form := range map[string]*outbox.Encoding{"plain": frames, "deflated": deflated(1024)} {
+		for name, form := range map[string]*outbox.Encoding{"plain": frames, "deflated": deflated(1024, transport.WebSocket)} {
 			b.Run(fmt.Sprintf("%d bytes, %s", size, name), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {

@@ -78,8 +78,8 @@ var windows = []string{"8", "9", "10", "11", "12", "13", "14", "15"}
 func trim(s string) string { return strings.Trim(s, " \t") }
 
 // deflated is for those who negotiated deflate: frames of at least so many bytes are compressed.
-func deflated(from int) *outbox.Encoding {
-	return &outbox.Encoding{Transport: frames.Transport, Closing: frames.Closing,
+func deflated(from int, transport string) *outbox.Encoding {
+	return &outbox.Encoding{Transport: transport, Closing: frames.Closing,
 		Append: func(dst []byte, f *outbox.Frame) []byte {
 			h, payload := wsframe.Header{Op: wsframe.Text, Final: true}, f.JSON
 			if len(payload) >= from {

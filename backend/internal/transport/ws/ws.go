@@ -32,12 +32,15 @@ import (
 	"github.com/zonecast/zonecast/backend/wsframe"
 )
 
-// Options of a [Handler]. All are needed.
+// Options of a [Handler]. All are needed, but for Transport.
 type Options struct {
 	Gate *transport.Gate
 	Pool *outbox.Pool
 	// DeflateFrom is from how many bytes on frames are compressed where negotiated; 0 for never.
 	DeflateFrom int
+	// Transport is the name under which connections and what is written are counted (default
+	// transport.WebSocket).
+	Transport string
 }
 
 // A Handler upgrades requests and serves the connections.
@@ -45,15 +48,21 @@ type Handler struct {
 	*transport.Gate
 	pool     *outbox.Pool
 	melody   *melody.Melody
+	plain    *outbox.Encoding
 	deflated *outbox.Encoding // nil when nothing is compressed
 }
 
 // New returns a handler.
 func New(o Options) *Handler {
-	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New()}
-	o.Gate.AddTransport(transport.WebSocket)
+	h := &Handler{Gate: o.Gate, pool: o.Pool, melody: melody.New(), plain: frames}
+	if o.Transport != "" {
+		named := *frames
+		named.Transport = o.Transport
+		h.plain = &named
+	}
+	o.Gate.AddTransport(h.plain.Transport)
 	if o.DeflateFrom > 0 {
-		h.deflated = deflated(o.DeflateFrom)
+		h.deflated = deflated(o.DeflateFrom, h.plain.Transport)
 	}
 	m := h.melody
 	m.Upgrader = &websocket.Upgrader{ReadBufferSize: 256, WriteBufferSize: 256, WriteBufferPool: new(sync.Pool),
@@ -102,7 +111,7 @@ func (h *Handler) Serve(c echo.Context) error {
 		return err
 	}
 	c.Response().Status = http.StatusSwitchingProtocols // for metrics: melody writes the answer
-	encoding := frames
+	encoding := h.plain
 	if h.deflated != nil && refused == nil && offersDeflate(r) {
 		encoding = h.deflated
 	}
