@@ -202,6 +202,8 @@ release: ## Make the archives, checksums and SBOM of a release in bin/release (V
 .PHONY: lint
 lint: ## Check formatting and run go vet
 	@test -z "$$(gofmt -l backend web loadtest deploy)" || { echo "not formatted, run gofmt -w on:"; gofmt -l backend web loadtest deploy; exit 1; }
+	@find backend web loadtest deploy -name node_modules -prune -o -name '*.go' ! -name '*_templ.go' -print | xargs awk '{ l = $$0; gsub(/\t/, "    ", l) } \
+		l ~ /^ *\/\/ [^ ]/ && length(l) > 100 && l !~ /https?:/ { print FILENAME ":" FNR ": a comment of more than 100 columns"; bad = 1 } END { exit bad }'
 	for module in $(MODULES); do (cd $$module && go vet ./...); done
 	for module in loadtest/peers deploy/tools/compose deploy/tools/helm; do (cd $$module && GOWORK=off go vet .); done
 

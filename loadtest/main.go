@@ -48,8 +48,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// interruptible returns a context that ends with the first signal to end, so that what was measured is
-// reported, also when a terminal goes away. The second one ends the program at once.
+// interruptible returns a context that ends with the first signal to end, so that what was measured
+// is reported, also when a terminal goes away. The second one ends the program at once.
 func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop)

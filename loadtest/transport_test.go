@@ -17,8 +17,8 @@ import (
 	"github.com/zonecast/zonecast/loadtest/internal/fake"
 )
 
-// A server with a certificate of one's own, behind a proxy that wants a header, is measured over each
-// transport; without --ca or --header it is not reached.
+// A server with a certificate of one's own, behind a proxy that wants a header, is measured over
+// each transport; without --ca or --header it is not reached.
 func TestRunsThroughTLSWithHeaders(t *testing.T) {
 	s := fake.New(fake.Faults{})
 	defer s.Close()

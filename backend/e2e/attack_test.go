@@ -30,7 +30,8 @@ import (
 
 // What floods of strangers, of a tenant and of guessers do to honest clients. The figures depend on
 // the machine, and are printed; that nothing which was acknowledged is lost, that honest clients
-// stay connected and that services go on publishing does not. make attack lets the floods last longer (-full).
+// stay connected and that services go on publishing does not. make attack lets the floods last
+// longer (-full).
 
 const (
 	attackSecret   = "a-secret-of-the-attack-suite-32-bytes"
@@ -134,7 +135,8 @@ var longQuery = sync.OnceValue(func() string {
 	return query.String()
 })
 
-// bombs are 200 compressed frames of 64 kB each, made once: an attacker shares the cores with the server.
+// bombs are 200 compressed frames of 64 kB each, made once: an attacker shares the cores with the
+// server.
 var bombs = sync.OnceValue(func() (all []byte) {
 	var deflated bytes.Buffer
 	w, _ := flate.NewWriter(&deflated, flate.BestSpeed) // which is a level that there is

@@ -40,8 +40,8 @@ type fault struct {
 }
 
 var faults = []fault{
-	// With everysec, Redis puts its writes off while the disk is busy: a kill then loses what it had
-	// answered for.
+	// With everysec, Redis puts its writes off while the disk is busy: a kill then loses what it
+	// had answered for.
 	{name: "Redis is killed and restarted", options: stack.Options{RedisArgs: []string{"--appendfsync", "always"}}, happen: func(t *testing.T, s *stack.Stack, l *load) {
 		for range 2 {
 			testkit.Must(t, s.Redis.Kill())
@@ -121,8 +121,8 @@ var faults = []fault{
 				}
 				return nil
 			})
-			// It lives on and follows nobody, so that nothing that is published reaches who listens there;
-			// the Sentinels mend that again and again.
+			// It lives on and follows nobody, so that nothing that is published reaches who listens
+			// there; the Sentinels mend that again and again.
 			for end := time.Now().Add(long(5*time.Second, 30*time.Second)); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 				_, err := demoted.Command(t.Context(), "REPLICAOF 127.0.0.1 1")
 				testkit.Must(t, err)
@@ -310,7 +310,8 @@ func (l *load) end(t *testing.T) []history.Record {
 				}
 			}
 		}
-		// Where the first one is: the room may have got another epoch since the message was accepted.
+		// Where the first one is: the room may have got another epoch since the message was
+		// accepted.
 		l.saw.Add(history.Record{Kind: history.Newest, Room: "zone:warehouse-1:" + zone, Offset: l.clients[zone][0].last.String()})
 	}
 	for _, i := range l.stack.Instances {

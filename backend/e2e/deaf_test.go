@@ -55,8 +55,8 @@ var deaf = []struct {
 // -full there are 1,000 of them.
 func TestPromiseClientsThatNeverReadCostLittleAndLeaveNothing(t *testing.T) {
 	testkit.NeedProgram(t, "ss")
-	// The process keeps something for itself, which a few clients don't outweigh; and a busy machine is
-	// not in time.
+	// The process keeps something for itself, which a few clients don't outweigh; and a busy
+	// machine is not in time.
 	clients, runtime, within := 100, 16<<20, goneWithin+testkit.Patience
 	if *full {
 		clients, runtime, within = 1000, 0, goneWithin

@@ -13,8 +13,9 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// What docs/scaling.md says of backup and restore can be done, as the users that the stack's Redis has:
-// what was written after the backup is gone, what was there before is back, and the server keeps it.
+// What docs/scaling.md says of backup and restore can be done, as the users that the stack's Redis
+// has: what was written after the backup is gone, what was there before is back, and the server
+// keeps it.
 func TestABackupIsRestoredAsDocumented(t *testing.T) {
 	docs := readFile(t, "docs/scaling.md")
 	_, backup, ok := strings.Cut(docs, "exec -T redis sh -c '")

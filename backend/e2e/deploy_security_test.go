@@ -115,8 +115,8 @@ func startRedisOfTheStack(t *testing.T, folder, password string) stackRedis {
 	return stackRedis{socket, as, stop}
 }
 
-// Each module and each package of the repository is looked at for weaknesses, and has a list of what it is
-// made of: tools, comparisons and tests run on somebody's machine, too.
+// Each module and each package of the repository is looked at for weaknesses, and has a list of
+// what it is made of: tools, comparisons and tests run on somebody's machine, too.
 func TestEveryModuleAndPackageIsLookedAt(t *testing.T) {
 	stubs, calls := t.TempDir(), filepath.Join(t.TempDir(), "calls")
 	for _, program := range []string{"go", "npm"} {

@@ -12,8 +12,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// backends are the instances of the stack. (deploy/tools/compose holds docker-compose.yml to the other
-// files, and to the programs.)
+// backends are the instances of the stack. (deploy/tools/compose holds docker-compose.yml to the
+// other files, and to the programs.)
 var backends = []string{"backend-1", "backend-2", "backend-3"}
 
 // Settings that the image and the files of Redis and Prometheus name are the program's own ones.

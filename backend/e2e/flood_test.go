@@ -18,8 +18,8 @@ import (
 // Publishers that send as fast as they can outrun a room of 1,000: they wait, and all that was
 // acknowledged reaches everybody. Through Redis the publishers are at an instance where nobody is
 // in the room. The readers share a machine with the servers, and the race detector slows them down:
-// one of them may not come to read for a second, in which a room like this moves on by more than the
-// usual bound of 1 MiB.
+// one of them may not come to read for a second, in which a room like this moves on by more than
+// the usual bound of 1 MiB.
 func TestAFloodReachesEverybodyInARoomOfAThousand(t *testing.T) {
 	settings := map[string]string{"MAX_QUEUED_BYTES": "4194304", "RATE_LIMIT_TOKENS": "0", "HISTORY_MESSAGES": "10", "PONG_TIMEOUT": "5m"} // the readers answer no pings
 	for _, size := range []int{128, 4 << 10} {

@@ -13,8 +13,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// What the system denies to the user as whom the server runs is found by check before the start, and
-// by the start: one line, which names the setting, the file and the user.
+// What the system denies to the user as whom the server runs is found by check before the start,
+// and by the start: one line, which names the setting, the file and the user.
 func TestWhatTheServersUserMayNotDoIsSaidOfEachSetting(t *testing.T) {
 	user := os.Getuid()
 	attributes := &syscall.SysProcAttr{}

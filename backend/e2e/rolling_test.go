@@ -16,8 +16,9 @@ var previous = flag.String("previous", "", "a program of a release before: TestP
 
 // Three instances are restarted one after the other, behind nginx, under clients of all transports
 // and steady publishing: no publish fails, each client gets each message once and in order, and is
-// without news for less than 2 s. With -full as many clients and publishes as at a large site, whose
-// connections are even again within a minute. With -previous they are upgraded, and then rolled back.
+// without news for less than 2 s. With -full as many clients and publishes as at a large site,
+// whose connections are even again within a minute. With -previous they are upgraded, and then
+// rolled back.
 func TestPromiseRollingRestart(t *testing.T) {
 	size, most := siteSize{clients: 300, zones: 10, rate: 100}, 30*time.Second // a busy machine is slow
 	if *full {
@@ -69,8 +70,8 @@ func TestPromiseClientsOfAKilledInstanceComeBackElsewhere(t *testing.T) {
 }
 
 // Redis is away: what is published meanwhile is refused, soon, and is not delivered later. With
-// -full it is away for 20 s, and 95 % of the refusals come within 50 ms: before it is known to hang, they
-// take 3 s.
+// -full it is away for 20 s, and 95 % of the refusals come within 50 ms: before it is known to
+// hang, they take 3 s.
 func TestPromiseWhatIsRefusedWithoutRedisNeverComes(t *testing.T) {
 	size, away := siteSize{clients: 30, zones: 3, rate: 60}, 4*time.Second // a hanging Redis is known after 2 s
 	if *full {

@@ -134,10 +134,12 @@ func (s *site) reset() {
 	}
 }
 
-// A siteReport is what the clients of a site went through since it was reset; each list is in order.
+// A siteReport is what the clients of a site went through since it was reset; each list is in
+// order.
 type siteReport struct{ gaps, returns []time.Duration }
 
-// close stops publishing, and fails the test unless each client got each message, once and in order.
+// close stops publishing, and fails the test unless each client got each message, once and in
+// order.
 func (s *site) close(t *testing.T) siteReport {
 	t.Helper()
 	s.stop()

@@ -14,9 +14,9 @@ import (
 	"github.com/zonecast/zonecast/backend/subscribe"
 )
 
-// A Go subscriber behind a proxy loses nothing, has nothing twice and nothing out of order while the
-// instances that hold its connection are killed, restarted and drained, its own process is replaced,
-// and its loop is slow; and is told what a Redis that lost everything has lost.
+// A Go subscriber behind a proxy loses nothing, has nothing twice and nothing out of order while
+// the instances that hold its connection are killed, restarted and drained, its own process is
+// replaced, and its loop is slow; and is told what a Redis that lost everything has lost.
 func TestPromiseTheGoSubscriberResumes(t *testing.T) {
 	s := stacktest.Start(t, stack.Options{Root: repository, Binary: binary(), Instances: 3, Redis: true, Nginx: true,
 		Settings: map[string]string{"CLUSTER_SECRET": "a-cluster-secret-of-these-tests-32-bytes"}})

@@ -132,8 +132,8 @@ func survivals() []survival {
 	}
 }
 
-// A 200 means what docs/promises.md says: what it does not keep is told as a gap, and is never a 200
-// when the publication was durable.
+// A 200 means what docs/promises.md says: what it does not keep is told as a gap, and is never a
+// 200 when the publication was durable.
 func TestWhatAnOKSurvives(t *testing.T) {
 	for _, tt := range survivals() {
 		t.Run(tt.name, func(t *testing.T) {

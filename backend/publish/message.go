@@ -35,9 +35,10 @@ type Message struct {
 	// key are published once. The client makes one for each message that has none; set it when a
 	// process that was restarted may publish the same event again.
 	IdempotencyKey string
-	// Durable asks the server to answer only when Redis has the message on disk or on replicas, as its
-	// settings say. An [Error] with wire.CodeNotDurable says that it was accepted, and is not known
-	// to be; with wire.CodeDurableUnsupported that it was not, since the server can't promise that.
+	// Durable asks the server to answer only when Redis has the message on disk or on replicas, as
+	// its settings say. An [Error] with wire.CodeNotDurable says that it was accepted, and is not
+	// known to be; with wire.CodeDurableUnsupported that it was not, since the server can't promise
+	// that.
 	Durable bool
 }
 

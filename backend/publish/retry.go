@@ -10,8 +10,8 @@ import (
 )
 
 // A Retry bounds how a client tries again. Between attempt n and the next it waits as long as the
-// server asked to, plus a random time below Base × 2ⁿ⁻¹, itself at most Cap: publishers that failed
-// together do not come back together.
+// server asked to, plus a random time below Base × 2ⁿ⁻¹, itself at most Cap: publishers that
+// failed together do not come back together.
 type Retry struct {
 	// Attempts is the most often that a request is sent; 1 never tries again.
 	Attempts int
@@ -22,8 +22,8 @@ type Retry struct {
 	Within time.Duration
 }
 
-// DefaultRetry bridges an absence of the server, or of its broker, of half a minute: as many attempts
-// as fit in.
+// DefaultRetry bridges an absence of the server, or of its broker, of half a minute: as many
+// attempts as fit in.
 func DefaultRetry() Retry {
 	return Retry{Attempts: math.MaxInt, Base: 100 * time.Millisecond, Cap: 2 * time.Second, Within: 30 * time.Second}
 }

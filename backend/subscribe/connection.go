@@ -132,7 +132,8 @@ func (s *Subscription) pass(frame wire.ServerFrame, yield func(Event, error) boo
 	return nil
 }
 
-// read returns what the loop gets of a frame, and where it stands then; nothing for what it has had.
+// read returns what the loop gets of a frame, and where it stands then; nothing for what it has
+// had.
 func (s *Subscription) read(frame wire.ServerFrame) (events []Event, to wire.Offset, err error) {
 	if frame.Event == wire.EventGap || frame.Event == wire.EventConflated {
 		var g wire.Gap // conflated has the same fields

@@ -19,15 +19,15 @@
 // # What the loop gets
 //
 // Within a room events come in the order of their offsets, each once, however often the connection
-// breaks in between: the client comes back by itself and resumes where the loop stands. What is lost
-// for good is an event of the kind [Gap], never a silence.
+// breaks in between: the client comes back by itself and resumes where the loop stands. What is
+// lost for good is an event of the kind [Gap], never a silence.
 //
 // # Slow loops
 //
 // The client reads when the loop asks for the next event, and keeps nothing else: a slow loop slows
-// its own connection. A loop that falls behind by more than the server keeps for a connection (1 MiB
-// by default) is disconnected and resumes from the room's history; behind more than that it gets a
-// Gap.
+// its own connection. A loop that falls behind by more than the server keeps for a connection (1
+// MiB by default) is disconnected and resumes from the room's history; behind more than that it
+// gets a Gap.
 //
 // # Where it goes on
 //

@@ -42,8 +42,8 @@ type Event struct {
 	Offset wire.Offset
 	// Time is when the server accepted the message.
 	Time time.Time
-	// Retained marks a message from before the subscription, which tells the state to begin with. It
-	// is no part of the order.
+	// Retained marks a message from before the subscription, which tells the state to begin with.
+	// It is no part of the order.
 	Retained bool
 	// Data is the publisher's JSON. It belongs to the loop.
 	Data json.RawMessage
@@ -125,9 +125,9 @@ func WithToken(token string) Option {
 	}
 }
 
-// WithTokenFunc asks for a token before each connection. An error of it is a connection that failed:
-// it is asked again, with a longer wait each time. The loop ends when the server refuses three
-// tokens in a row.
+// WithTokenFunc asks for a token before each connection. An error of it is a connection that
+// failed: it is asked again, with a longer wait each time. The loop ends when the server refuses
+// three tokens in a row.
 func WithTokenFunc(token func(context.Context) (string, error)) Option {
 	return func(s *Subscription) error {
 		s.token, s.renews = token, true
@@ -167,8 +167,8 @@ func WithLog(log *slog.Logger) Option {
 	}
 }
 
-// WithBackoff bounds the random wait before try n = 0, 1, 2 … by base × 2ⁿ, at most limit (1 s and 30 s
-// unless set).
+// WithBackoff bounds the random wait before try n = 0, 1, 2 … by base × 2ⁿ, at most limit (1 s
+// and 30 s unless set).
 func WithBackoff(base, limit time.Duration) Option {
 	return func(s *Subscription) error {
 		if base <= 0 || limit < base {
@@ -194,8 +194,8 @@ func (s *Subscription) at(room wire.Room) wire.Offset {
 	return s.cursor.At(room).Offset
 }
 
-// joined takes the offset of a room in which the loop stands nowhere yet: what comes is after it. It
-// notes how many retained events come first.
+// joined takes the offset of a room in which the loop stands nowhere yet: what comes is after it.
+// It notes how many retained events come first.
 func (s *Subscription) joined(p wire.Position) {
 	room, err := wire.ParseRoom(p.Room)
 	if err != nil {

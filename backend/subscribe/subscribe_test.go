@@ -253,7 +253,8 @@ func TestARefusalForGoodEndsTheLoop(t *testing.T) {
 	}
 }
 
-// The client comes back after all that passes, when it is asked to and with a longer wait each time.
+// The client comes back after all that passes, when it is asked to and with a longer wait each
+// time.
 func TestTheClientComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &served{script: script{

@@ -62,8 +62,8 @@ func (c CloseCode) String() string {
 	return "unknown"
 }
 
-// Reconnect reports whether a client should come back by itself; after CloseTooBig without the frame
-// that was. After the others it would meet the same end again.
+// Reconnect reports whether a client should come back by itself; after CloseTooBig without the
+// frame that was. After the others it would meet the same end again.
 func (c CloseCode) Reconnect() bool {
 	switch c {
 	case CloseGoingAway, CloseTooBig, CloseRestart, CloseSlowConsumer, CloseLimit:

@@ -37,8 +37,8 @@ func (p Place) Position() Position {
 }
 
 // A Cursor is where a client stands in all of its rooms, each of which it names once. Its text form
-// is "{room}@{offset},{room}@{offset}", an offset as [ParsePlace] reads it: the parameter cursor, the field id of Server-Sent Events,
-// and what a long poll answers with.
+// is "{room}@{offset},{room}@{offset}", an offset as [ParsePlace] reads it: the parameter cursor,
+// the field id of Server-Sent Events, and what a long poll answers with.
 type Cursor []Place
 
 // ParseCursor reads the text form; "" is a cursor of no rooms. The error is an *[Error] with

@@ -20,7 +20,8 @@ const (
 	EventGap       = "gap"
 	EventDrain     = "drain"
 	EventConflated = "conflated"
-	// EventScreen tells a wall screen what an operator wants of it. No name of that form could ever be published.
+	// EventScreen tells a wall screen what an operator wants of it. No name of that form could ever
+	// be published.
 	EventScreen = "@screen"
 )
 

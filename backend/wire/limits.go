@@ -4,8 +4,8 @@ import "time"
 
 // Defaults that the server's configuration can change: internal/config holds its own to these.
 const (
-	// InboundFrameBytes is the size limit of what a client sends as one: of a WebSocket message, all
-	// its fragments together. A larger one closes the connection with 1009.
+	// InboundFrameBytes is the size limit of what a client sends as one: of a WebSocket message,
+	// all its fragments together. A larger one closes the connection with 1009.
 	InboundFrameBytes = 64 << 10
 	// QueuedBytes bounds the write queue of one client. More closes the connection with 4408.
 	QueuedBytes = 1 << 20

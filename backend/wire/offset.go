@@ -9,7 +9,8 @@ import (
 const MaxEpochLen = 32
 
 // An Offset is the place of a message in its room: "{epoch}-{n}". Within one epoch n counts 1, 2, 3
-// … without holes. N = 0 stands before the first message. The zero Offset means "no offset known".
+// … without holes. N = 0 stands before the first message. The zero Offset means "no offset
+// known".
 type Offset struct {
 	Epoch string
 	N     uint64

@@ -72,7 +72,8 @@ type Connected struct {
 	Node       string `json:"node"`
 	// Limits is what the server takes from the connection; nil when it does not say.
 	Limits *Limits `json:"limits,omitempty"`
-	// Broker is BrokerUnavailable while nothing that is published reaches this instance; else empty.
+	// Broker is BrokerUnavailable while nothing that is published reaches this instance; else
+	// empty.
 	Broker string `json:"broker,omitempty"`
 	// Protocol is ProtocolVersion; 0 of a server that does not say.
 	Protocol int `json:"protocol,omitempty"`
@@ -82,7 +83,8 @@ type Connected struct {
 // before they use it. What servers send only grows, without a new number.
 const ProtocolVersion = 1
 
-// BrokerUnavailable says that the broker is away: what is published does not arrive before it is back.
+// BrokerUnavailable says that the broker is away: what is published does not arrive before it is
+// back.
 const BrokerUnavailable = "unavailable"
 
 // Limits are what a server takes from one connection.
@@ -104,8 +106,8 @@ type Heartbeat struct {
 	// Connections is how many connections this instance holds.
 	Connections int   `json:"connections"`
 	Time        int64 `json:"time"`
-	// Broker is BrokerUnavailable while nothing that is published reaches this instance; else empty.
-	// A change is told at once, by a heartbeat beyond the regular ones.
+	// Broker is BrokerUnavailable while nothing that is published reaches this instance; else
+	// empty. A change is told at once, by a heartbeat beyond the regular ones.
 	Broker string `json:"broker,omitempty"`
 }
 

@@ -11,13 +11,13 @@ import (
 //
 // A name with the right hash may be kept by the browser for good. A name without a hash gets the
 // present content, to be asked for again next time. A name with the hash of another version is not
-// found: its page would get another file than it was made for, and keep it. While a new version rolls
-// out, a page from one instance may ask another one for its files; a proxy asks the next instance
-// then (nginx.conf), and screens ask for none.
+// found: its page would get another file than it was made for, and keep it. While a new version
+// rolls out, a page from one instance may ask another one for its files; a proxy asks the next
+// instance then (nginx.conf), and screens ask for none.
 func Handler() http.Handler { return handler{load()} }
 
-// client is the TypeScript client for pages without a bundler. Its address without a hash is meant to
-// be used.
+// client is the TypeScript client for pages without a bundler. Its address without a hash is meant
+// to be used.
 const client = "zonecast.js"
 
 type handler struct{ *library }

@@ -15,8 +15,8 @@ type Inlined struct {
 	Hash string
 }
 
-// inlined are those that were asked for, by name and base path. What trusted proxies say is a base path too,
-// so there are maxInlined at most: when there would be more, all are forgotten.
+// inlined are those that were asked for, by name and base path. What trusted proxies say is a base
+// path too, so there are maxInlined at most: when there would be more, all are forgotten.
 var inlined = struct {
 	sync.Mutex
 	all map[[2]string]Inlined
@@ -24,8 +24,9 @@ var inlined = struct {
 
 const maxInlined = 32
 
-// Inline returns a script or a style sheet for a page below a base path, like "/push". Other files that
-// it names are named by their full path. It panics when there is no such asset, as [Path] does.
+// Inline returns a script or a style sheet for a page below a base path, like "/push". Other files
+// that it names are named by their full path. It panics when there is no such asset, as [Path]
+// does.
 func Inline(name, base string) Inlined {
 	Path(name)
 	inlined.Lock()

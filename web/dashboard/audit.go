@@ -13,8 +13,8 @@ import (
 	"github.com/zonecast/zonecast/web/internal/headers"
 )
 
-// AuditPath is where [Sources.Audit] expects to be mounted. It is no part of a [Dashboard], since fewer may
-// see it.
+// AuditPath is where [Sources.Audit] expects to be mounted. It is no part of a [Dashboard], since
+// fewer may see it.
 const AuditPath = Prefix + "audit"
 
 // An AuditEntry is what someone did, or failed to do. Its texts may be anybody's.

@@ -54,7 +54,8 @@ func TestAuditPageGolden(t *testing.T) {
 	}
 }
 
-// What strangers chose as their name, and operators wrote as their reason, is text and nothing else.
+// What strangers chose as their name, and operators wrote as their reason, is text and nothing
+// else.
 func TestAuditPageShowsHostileTextAsText(t *testing.T) {
 	var asked AuditQuery
 	page := new(Sources).Audit(func(_ context.Context, q AuditQuery) (AuditEntries, error) {

@@ -44,8 +44,8 @@ func (d *Dashboard) addPast() {
 	})
 }
 
-// loadPast is the loader of a page of the past: the instances are asked once a step, and the time goes
-// on meanwhile, so that the viewer hears something.
+// loadPast is the loader of a page of the past: the instances are asked once a step, and the time
+// goes on meanwhile, so that the viewer hears something.
 func (d *Dashboard) loadPast(r *http.Request) loader {
 	var v pastView
 	return func(ctx context.Context) ([]section, <-chan struct{}) {
@@ -113,7 +113,8 @@ func (v pastView) isEmpty() bool { return len(v.Points) == 0 }
 // lastPlace is the place of the newest point.
 func (v pastView) lastPlace() string { return strconv.Itoa(v.window.points() - 1) }
 
-// began is when the window begins, in ms since 1970, and step the ms from point to point, for the cursor.
+// began is when the window begins, in ms since 1970, and step the ms from point to point, for the
+// cursor.
 func (v pastView) began() string {
 	return strconv.FormatInt((v.last()-int64(v.window.points())+1)*v.window.Step.Milliseconds(), 10)
 }

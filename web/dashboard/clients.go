@@ -151,7 +151,8 @@ func (d *Dashboard) serveClients(w http.ResponseWriter, r *http.Request) {
 	d.write(w, r, statusOf(v.problem), clientsPage(v))
 }
 
-// loadClients is the loader of the rows that a page has: none of them moves, whatever the others do.
+// loadClients is the loader of the rows that a page has: none of them moves, whatever the others
+// do.
 func (d *Dashboard) loadClients(r *http.Request) loader {
 	query := ParseClientQuery(r.URL.Query())
 	if text := r.URL.Query().Get("show"); text != "" {
@@ -190,8 +191,8 @@ func (v clientsView) layout() layout {
 		Stream: withQuery(ClientsPath+"/events", values), Self: self, Viewer: v.viewer}
 }
 
-// A clientRow is a line of the list. Client is nil when it is not connected any more, or its instance
-// does not answer.
+// A clientRow is a line of the list. Client is nil when it is not connected any more, or its
+// instance does not answer.
 type clientRow struct {
 	ID string
 	*Client

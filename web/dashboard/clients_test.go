@@ -89,7 +89,8 @@ func get(t *testing.T, s *someClients, viewer Viewer, path string) (*goquery.Doc
 	return doc, w.Code
 }
 
-// The list says of each client where it is and how it does; what strangers chose is text and nothing else.
+// The list says of each client where it is and how it does; what strangers chose is text and
+// nothing else.
 func TestClientsAreListed(t *testing.T) {
 	s := newSomeClients()
 	doc, code := get(t, s, operatorViewer, ClientsPath+"?search=%20sc&warehouse=warehouse-1&zone=zone-c&transport=sse&queued=5&slow=1&sort=queued&after=0_c-0&agent=Sc")
@@ -249,8 +250,8 @@ func TestEventsAreExplained(t *testing.T) {
 	}
 }
 
-// A view is rendered once for all who watch it, rows stay though their clients leave, and with nobody
-// watching nobody is asked.
+// A view is rendered once for all who watch it, rows stay though their clients leave, and with
+// nobody watching nobody is asked.
 func TestAViewIsRenderedOnceForAllWhoWatchIt(t *testing.T) {
 	s := newSomeClients()
 	d := New(Options{Source: always(Snapshot{}), Sources: s.sources(), Viewer: func(*http.Request) Viewer { return operatorViewer }})

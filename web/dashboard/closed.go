@@ -26,7 +26,8 @@ var closeWords = []option{
 	{"limit_reached", "a limit was reached (4429)"},
 }
 
-// refusalWords say why a connection was refused, by the label of zonecast_connections_refused_total.
+// refusalWords say why a connection was refused, by the label of
+// zonecast_connections_refused_total.
 var refusalWords = map[string]string{
 	"address_limit":       "too many connections from its address",
 	"address_tcp_limit":   "too many TCP connections from its address",

@@ -26,12 +26,12 @@ import (
 // Prefix is the path under which a [Dashboard] expects to be mounted.
 const Prefix = "/ui/"
 
-// RebalancePath is what the button of the instances is posted to, which whoever mounts the dashboard
-// serves: it shares the connections out among the instances, and leads back to Prefix.
+// RebalancePath is what the button of the instances is posted to, which whoever mounts the
+// dashboard serves: it shares the connections out among the instances, and leads back to Prefix.
 const RebalancePath = Prefix + "rebalance"
 
-// DismissPath is what the button of an instance that is gone is posted to, with its id, which whoever
-// mounts the dashboard serves: the instance is forgotten, and it leads back to Prefix.
+// DismissPath is what the button of an instance that is gone is posted to, with its id, which
+// whoever mounts the dashboard serves: the instance is forgotten, and it leads back to Prefix.
 const DismissPath = Prefix + "dismiss"
 
 // maxViewers is how many event streams are open at once; one more is answered 503.
@@ -50,7 +50,8 @@ type Options struct {
 	// Viewer returns who sends a request; nil: everybody sees everything.
 	Viewer func(*http.Request) Viewer
 
-	// Grafana is the address of a dashboard in Grafana, where figures are kept for longer; may be empty.
+	// Grafana is the address of a dashboard in Grafana, where figures are kept for longer; may be
+	// empty.
 	Grafana string
 
 	// Sources are what the other pages ask.
@@ -88,8 +89,8 @@ type Viewer struct {
 	// Limited says that only rooms of Warehouses are shown.
 	Limited    bool
 	Warehouses []string
-	// SendsToAll and SendsTo say to which warehouses tests may be sent, and where retained events may
-	// be removed.
+	// SendsToAll and SendsTo say to which warehouses tests may be sent, and where retained events
+	// may be removed.
 	SendsToAll bool
 	SendsTo    []string
 }

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// ExportPath has the clients that a query selects as a file; whoever mounts the dashboard serves it.
+// ExportPath has the clients that a query selects as a file; whoever mounts the dashboard serves
+// it.
 const ExportPath = Prefix + "clients.export"
 
 // A disconnectView asks whether clients are to be disconnected.

@@ -123,8 +123,8 @@ func send(w http.ResponseWriter, all []rendered, sent map[string][]byte) error {
 	return nil
 }
 
-// message writes what belongs to an unnamed event of the event stream format (HTML standard, 9.2.6):
-// a data line for each line.
+// message writes what belongs to an unnamed event of the event stream format (HTML standard,
+// 9.2.6): a data line for each line.
 func message(html []byte) []byte {
 	var b bytes.Buffer
 	for line := range bytes.Lines(html) {

@@ -52,8 +52,8 @@ func (d *Dashboard) feedKey(r *http.Request) string {
 		fmt.Sprintf("%t %t %t %t %q %t %q", v.CanDismiss, v.CanRebalance, v.CanDisconnect, v.Limited, v.Warehouses, v.SendsToAll, v.SendsTo)}, "\x00")
 }
 
-// watch returns the feed of a key, which begins with the first who watches it; nil once the dashboard
-// is closed. ctx gives the feed its values, and may end before it.
+// watch returns the feed of a key, which begins with the first who watches it; nil once the
+// dashboard is closed. ctx gives the feed its values, and may end before it.
 func (f *feeds) watch(ctx context.Context, key string, load loader) *feed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -147,8 +147,8 @@ func tick() <-chan struct{} {
 	return c
 }
 
-// feedInterval is that time; askTimeout is how long a view waits for the instances' answers. Together
-// they are shorter than the silence for which a page takes the server for lost.
+// feedInterval is that time; askTimeout is how long a view waits for the instances' answers.
+// Together they are shorter than the silence for which a page takes the server for lost.
 const (
 	feedInterval = 2 * time.Second
 	askTimeout   = 900 * time.Millisecond

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// The paths of the pages of instances. DrainPath asks whether one is to be drained; what it posts to
-// itself, the fields of a [DrainOrder], is for whoever mounts the dashboard to serve, and leads to
-// [InstanceAddress].
+// The paths of the pages of instances. DrainPath asks whether one is to be drained; what it posts
+// to itself, the fields of a [DrainOrder], is for whoever mounts the dashboard to serve, and leads
+// to [InstanceAddress].
 const (
 	InstancesPath = Prefix + "instances"
 	InstancePath  = Prefix + "instances/" // and the name, or the ID

@@ -47,8 +47,8 @@ func getInstances(t *testing.T, page InstancePage, err error, viewer Viewer, pat
 	return doc, w.Code
 }
 
-// The page says of each instance how it is, names those that do not answer or are gone, and says that
-// versions are mixed.
+// The page says of each instance how it is, names those that do not answer or are gone, and says
+// that versions are mixed.
 func TestInstancesAreListedWithThoseThatAreSilent(t *testing.T) {
 	doc, code := getInstances(t, someInstances(), nil, Viewer{CanDismiss: true}, InstancesPath)
 	if code != 200 {

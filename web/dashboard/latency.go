@@ -78,7 +78,8 @@ type percentile struct {
 	Above bool
 }
 
-// percentile returns the percentile q, 0 < q < 1, as if the values of a bin were spread evenly over it.
+// percentile returns the percentile q, 0 < q < 1, as if the values of a bin were spread evenly over
+// it.
 func (l latencies) percentile(q float64) percentile {
 	var total uint64
 	for _, b := range l {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// LogExportPath has the events that a query selects as a file; whoever mounts the dashboard serves it.
+// LogExportPath has the events that a query selects as a file; whoever mounts the dashboard serves
+// it.
 const LogExportPath = Prefix + "log.export"
 
 // eventRows is how many events the page lists.

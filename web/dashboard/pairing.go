@@ -9,13 +9,13 @@ import (
 	"github.com/zonecast/zonecast/web/internal/example"
 )
 
-// PairingPath is where the form posts the fields of a [Pairing] with which an operator pairs a screen. It is
-// for whoever mounts the dashboard to serve, and leads to [Pairing.DoneAddress], or is answered with
-// [Dashboard.ServePairing].
+// PairingPath is where the form posts the fields of a [Pairing] with which an operator pairs a
+// screen. It is for whoever mounts the dashboard to serve, and leads to [Pairing.DoneAddress], or
+// is answered with [Dashboard.ServePairing].
 const PairingPath = ScreensPath + "/pair"
 
-// PairingAddress is where an operator pairs the screen that shows this code, or any without one, as who sends
-// the request reaches the server.
+// PairingAddress is where an operator pairs the screen that shows this code, or any without one, as
+// who sends the request reaches the server.
 func PairingAddress(r *http.Request, code string) string {
 	if code == "" {
 		return example.Origin(r) + ScreensPath
@@ -38,7 +38,8 @@ func ParsePairing(form url.Values) Pairing {
 	return Pairing{parameter(form, "code"), parameter(form, "name"), parameter(form, "warehouse"), parameter(form, "zones")}
 }
 
-// ZoneNames are the zones, as they are typed: between commas or spaces. None are the whole warehouse.
+// ZoneNames are the zones, as they are typed: between commas or spaces. None are the whole
+// warehouse.
 func (p Pairing) ZoneNames() []string {
 	return strings.FieldsFunc(p.Zones, func(r rune) bool { return r == ',' || r == ' ' })
 }
@@ -83,8 +84,8 @@ func (d *Dashboard) pairingView(r *http.Request, typed Pairing) *pairingView {
 	return v
 }
 
-// ServePairing writes the page of the wall screens after a screen could not be paired: with what was typed, and
-// why.
+// ServePairing writes the page of the wall screens after a screen could not be paired: with what
+// was typed, and why.
 func (d *Dashboard) ServePairing(w http.ResponseWriter, r *http.Request, status int, typed Pairing, problem string) {
 	v := d.screensView(r.Context(), r)
 	if v.pairing = d.pairingView(r, typed); v.pairing != nil {

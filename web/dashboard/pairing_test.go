@@ -28,8 +28,8 @@ func pairingDoc(t *testing.T, viewer Viewer, query string, asked func(code strin
 	return doc
 }
 
-// An operator sees who asks before anything is confirmed, first on the page; what a screen says is text, and only
-// fills in what the operator decides.
+// An operator sees who asks before anything is confirmed, first on the page; what a screen says is
+// text, and only fills in what the operator decides.
 func TestWhoPairsAScreenSeesWhichOneAsks(t *testing.T) {
 	asks := func(code string) (PairingRequest, error) {
 		if code == "" {

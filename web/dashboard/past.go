@@ -15,7 +15,8 @@ type Window struct {
 	Step time.Duration
 }
 
-// Windows are those that are remembered, the shortest first: together 270 points of about 100 bytes.
+// Windows are those that are remembered, the shortest first: together 270 points of about 100
+// bytes.
 var Windows = []Window{{"5m", "5 minutes", 5 * time.Minute, 10 * time.Second}, {"1h", "1 hour", time.Hour, 30 * time.Second},
 	{"8h", "8 hours", 8 * time.Hour, 4 * time.Minute}}
 
@@ -43,7 +44,8 @@ type Point struct {
 	Connections float64 `json:"connections"`
 	Published   float64 `json:"published"`
 	Delivered   float64 `json:"delivered"`
-	// P99 is the largest of the last minutes' 99th percentiles in seconds; 0 when nothing was delivered.
+	// P99 is the largest of the last minutes' 99th percentiles in seconds; 0 when nothing was
+	// delivered.
 	P99 float64 `json:"p99"`
 	// Level is the worst verdict.
 	Level level `json:"level"`

@@ -92,8 +92,8 @@ func getPast(t *testing.T, page PastPage, err error, path string) (*goquery.Docu
 	return doc, w.Code
 }
 
-// The page draws what is remembered: holes are holes, outages are shaded, the cursor has each value, and
-// a link leads to the same window in Grafana.
+// The page draws what is remembered: holes are holes, outages are shaded, the cursor has each
+// value, and a link leads to the same window in Grafana.
 func TestThePastIsDrawnWithItsHolesAndOutages(t *testing.T) {
 	step := Windows[1].Step.Milliseconds()
 	newest := time.Now().UnixMilli()/step - 5 // the test may take a while

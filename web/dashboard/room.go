@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// The paths of the pages of rooms. TestPath and RetainedPath ask whether something is to be sent, or
-// removed; what they post to themselves is for whoever mounts the dashboard to serve, and leads back to
-// the room's [Room.Address].
+// The paths of the pages of rooms. TestPath and RetainedPath ask whether something is to be sent,
+// or removed; what they post to themselves is for whoever mounts the dashboard to serve, and leads
+// back to the room's [Room.Address].
 const (
 	WarehousePath = Prefix + "warehouses/" // and the name, maybe followed by /zones/ and a zone's
 	TestPath      = Prefix + "test"
@@ -201,8 +201,8 @@ func (d *Dashboard) newRoomView(r *http.Request, room Room) roomView {
 	return v
 }
 
-// fillRoom asks how the room stands and who is in it, at the same time. show are the clients that the
-// page began with; nil asks for the first.
+// fillRoom asks how the room stands and who is in it, at the same time. show are the clients that
+// the page began with; nil asks for the first.
 func (d *Dashboard) fillRoom(ctx context.Context, v *roomView, show []string) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()

@@ -32,8 +32,8 @@ func someRoom() RoomState {
 		Zones:     []string{"zone-10", "zone-2"}, Messages: []RoomMessage{message}, Retained: []RoomMessage{message}}
 }
 
-// The page of a room says how many get what is published, who is behind, and what it keeps; texts of
-// strangers stay texts.
+// The page of a room says how many get what is published, who is behind, and what it keeps; texts
+// of strangers stay texts.
 func TestTheRoomPageSaysWhoGetsWhatAndWhoIsBehind(t *testing.T) {
 	doc, code := getRoom(t, someRoom(), Viewer{SendsToAll: true}, "/ui/warehouses/w/zones/z?sent=e1-6")
 	if got := spaced(doc.Find("#room")); code != 200 || !strings.Contains(got, "published to it 3") || !strings.Contains(got, "backend-1 2 e1-7 up to date") ||

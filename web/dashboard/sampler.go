@@ -78,8 +78,8 @@ func (d *Dashboard) sample(m *meter) *figures {
 	return next
 }
 
-// sorted returns a snapshot in the order of the page, by name, so that rows stay where they are. The
-// lists are copies. Zones without clients that are published to are among the others.
+// sorted returns a snapshot in the order of the page, by name, so that rows stay where they are.
+// The lists are copies. Zones without clients that are published to are among the others.
 func sorted(s Snapshot) Snapshot {
 	s.Instances = slices.SortedFunc(slices.Values(s.Instances), func(a, b Instance) int { return cmp.Compare(a.Name, b.Name) })
 	s.Missing = slices.Sorted(slices.Values(s.Missing))

@@ -27,8 +27,8 @@ func screensDoc(t *testing.T, page ScreenPage, viewer Viewer) *goquery.Document 
 	return doc
 }
 
-// The list says which screens are dark, since when, and which have another version of the page; one that
-// is dark can't be told anything, but unpaired, and who may only look tells none anything.
+// The list says which screens are dark, since when, and which have another version of the page; one
+// that is dark can't be told anything, but unpaired, and who may only look tells none anything.
 func TestScreensAreListed(t *testing.T) {
 	now := time.Now()
 	page := ScreenPage{FanOut: FanOut{Asked: 1, Answered: 1}, Forgotten: 2, Screens: []Screen{

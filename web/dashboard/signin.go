@@ -10,7 +10,8 @@ import (
 type SignIn struct {
 	Name string // what was entered
 	Next string // the path to go to then
-	// Passwords offers the form, Provider a link to the OpenID provider of this name; empty for none.
+	// Passwords offers the form, Provider a link to the OpenID provider of this name; empty for
+	// none.
 	Passwords bool
 	Provider  string
 	// Error says why the last try failed, Notice why the page is shown.

@@ -12,8 +12,8 @@ type Snapshot struct {
 	// Gone are the instances that stopped without taking leave, those in Missing included, in any
 	// order, until they are back or someone dismisses them.
 	Gone []Gone
-	// LastKnown is how many of Connections, and of the rooms', are what instances that can't be asked
-	// said last: while the broker is away.
+	// LastKnown is how many of Connections, and of the rooms', are what instances that can't be
+	// asked said last: while the broker is away.
 	LastKnown int
 	// Incomplete says why instances may be missing, those that nobody knows of included. The
 	// figures are complete when it is empty.

@@ -6,8 +6,8 @@ import (
 )
 
 // Sources are what the pages other than the overview ask. Each is asked with the context of a
-// request, whose sender decides what is told, and has to answer when it ends. One that is nil has no
-// page.
+// request, whose sender decides what is told, and has to answer when it ends. One that is nil has
+// no page.
 type Sources struct {
 	// Clients returns a page of the clients that a query selects.
 	Clients func(context.Context, ClientQuery) (ClientPage, error)
@@ -19,8 +19,8 @@ type Sources struct {
 	Events func(context.Context, EventQuery) (EventPage, error)
 	// Screens returns the wall screens.
 	Screens func(context.Context) (ScreenPage, error)
-	// Pairing returns the screen that shows a code, as typed; without a code none. The error says why there
-	// is none, or why screens can't be paired at all. nil where no screen has to be.
+	// Pairing returns the screen that shows a code, as typed; without a code none. The error says
+	// why there is none, or why screens can't be paired at all. nil where no screen has to be.
 	Pairing func(ctx context.Context, code string) (PairingRequest, error)
 	// Past returns what all instances remember of a window, by its name.
 	Past func(ctx context.Context, window string) (PastPage, error)
@@ -33,8 +33,8 @@ type Sources struct {
 // A FanOut says which instances an answer is of.
 type FanOut struct {
 	Asked, Answered int
-	// Missing names those that did not answer, each maybe with why; Incomplete says why there may be
-	// more.
+	// Missing names those that did not answer, each maybe with why; Incomplete says why there may
+	// be more.
 	Missing    []string
 	Incomplete string
 }

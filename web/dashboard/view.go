@@ -324,7 +324,8 @@ func (v view) rankOf(z Zone) int {
 	return len(v.rank)
 }
 
-// address is this page, or the stream of it, with what the viewer chose: in this order, at this page.
+// address is this page, or the stream of it, with what the viewer chose: in this order, at this
+// page.
 func (v view) address(at string, busiest bool, page int) string {
 	query := url.Values{}
 	if v.filter != "" {

@@ -22,8 +22,8 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.ResponseRecorder.Write(p)
 }
 
-// Strangers may ask for screens, and for what is none, as often as they like: each answer allocates about
-// what its bytes are, and is complete before the client takes the first of them.
+// Strangers may ask for screens, and for what is none, as often as they like: each answer allocates
+// about what its bytes are, and is complete before the client takes the first of them.
 func TestPagesCostLittle(t *testing.T) {
 	h := New(Options{})
 	for path, most := range map[string]uint64{"/screen/w/a": 400 << 10, "/screen/w": 400 << 10, "/screen/pair": 400 << 10, "/screen/w/a/b": 50 << 10, "/screen/w/%20": 50 << 10} {

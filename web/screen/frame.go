@@ -150,8 +150,8 @@ func compressors(level int) *sync.Pool {
 
 var thorough, fast = compressors(gzip.BestCompression), compressors(gzip.BestSpeed)
 
-// writeGzipped compresses a page before it writes it: who does not read holds the bytes of the page alone. It
-// does so thoroughly, for screens on bad networks, as long as Options.Afford lets it.
+// writeGzipped compresses a page before it writes it: who does not read holds the bytes of the page
+// alone. It does so thoroughly, for screens on bad networks, as long as Options.Afford lets it.
 func (s *Screens) writeGzipped(ctx context.Context, w io.Writer, c templ.Component) (err error) {
 	var page bytes.Buffer
 	compress := func(with *sync.Pool) {

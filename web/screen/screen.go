@@ -1,5 +1,5 @@
-// Package screen is the wall displays: /screen/{warehouse}/{zone} and /screen/{warehouse}. They hang
-// where people work, are read from ten metres and run unattended for months.
+// Package screen is the wall displays: /screen/{warehouse}/{zone} and /screen/{warehouse}. They
+// hang where people work, are read from ten metres and run unattended for months.
 //
 //	GET /screen/w1/zone-a ──▶ the page, empty ──▶ screen.js ──WebSocket /ws──▶ zone:w1:zone-a, warehouse:w1
 //	                                              (within)    SHIFT_SNAPSHOT, ZONE_UPDATE, ALERT ──▶ figures
@@ -13,8 +13,8 @@
 // anything on a wall.
 //
 // Script and style sheet stand in the page, which is thus of one version whatever instance answers.
-// Each screen asks twice a minute which version the server has, and loads itself anew at a quiet moment
-// when that is another one.
+// Each screen asks twice a minute which version the server has, and loads itself anew at a quiet
+// moment when that is another one.
 //
 // A picture must never look live when it is not. The page shows its connection at all times, and
 // greys the figures when it is lost, when nothing was heard for Options.StaleAfter, or when
@@ -62,11 +62,11 @@ type Unreadable struct {
 // Options says what the screens work with. The zero value is fine.
 type Options struct {
 	Log *slog.Logger // default: none
-	// Zones returns the zones that the index page lists for who sends the request, in any order, and
-	// whether those are all; nil lists none.
+	// Zones returns the zones that the index page lists for who sends the request, in any order,
+	// and whether those are all; nil lists none.
 	Zones func(*http.Request) (zones []Zone, complete bool)
-	// Unreadable returns the rooms with events that no screen can show, for who sends the request; nil
-	// for none.
+	// Unreadable returns the rooms with events that no screen can show, for who sends the request;
+	// nil for none.
 	Unreadable func(*http.Request) []Unreadable
 	// KeyRequired says that publishing needs an API key; the example on an empty screen then shows
 	// where it goes.
@@ -76,8 +76,8 @@ type Options struct {
 	StaleAfter time.Duration
 	// Pairing says that a screen which needs a token and has none gets one at /screen/pair.
 	Pairing bool
-	// Afford does what takes some milliseconds for a page that strangers may ask for, and reports whether
-	// it did; if it did not, something cheaper has to do. nil always does it.
+	// Afford does what takes some milliseconds for a page that strangers may ask for, and reports
+	// whether it did; if it did not, something cheaper has to do. nil always does it.
 	Afford func(work func()) bool
 }
 
@@ -182,8 +182,8 @@ func (s *Screens) serveLost(w http.ResponseWriter, r *http.Request) {
 // shorten cuts off what strangers make long: a page does not repeat all of it.
 func shorten(text string) string { return fmt.Sprintf("%.100s", text) }
 
-// After how many seconds a page tries again that says why there is no screen: while a new version is
-// rolled out an instance may lack what others have.
+// After how many seconds a page tries again that says why there is no screen: while a new version
+// is rolled out an instance may lack what others have.
 const (
 	retryLost  = 60
 	retryError = 10

@@ -46,8 +46,8 @@ func (l *acceptLogger) report(err error, now time.Time) {
 	l.lastLogged, l.unlogged = now, 0
 }
 
-// httpLog is the HTTP server's error log. A handler that panicked is a fault; the rest is debugging,
-// and handshakes that failed or took too long are counted.
+// httpLog is the HTTP server's error log. A handler that panicked is a fault; the rest is
+// debugging, and handshakes that failed or took too long are counted.
 func httpLog(l *slog.Logger, refused func(reason string)) *log.Logger {
 	return log.New(stdLogAdapter{l, refused}, "", 0)
 }

@@ -176,8 +176,8 @@ func TestEveryAnswerForbidsGuessingAndEmbedding(t *testing.T) {
 	}
 }
 
-// Browsers send HTTP Basic and cookies along by themselves, so what changes something has to come from
-// here: every route that there is.
+// Browsers send HTTP Basic and cookies along by themselves, so what changes something has to come
+// from here: every route that there is.
 func TestPagesOfOtherSitesChangeNothing(t *testing.T) {
 	s, _ := guarded(t, []string{"ann:admin"})
 	session := s.browser(t).signIn("ann")
@@ -248,7 +248,8 @@ func TestWrongTokensChangeNoAlertsAndDeleteNothing(t *testing.T) {
 	}
 }
 
-// What a form of operators, or of who signs in, may cost is bounded, whatever its type: every route.
+// What a form of operators, or of who signs in, may cost is bounded, whatever its type: every
+// route.
 func TestFormsOfAnySizeAreRefused(t *testing.T) {
 	s := serving(t, "--operator-password=a long password")
 	padding := strings.Repeat("x", 100_000)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A publisher whose alerts were always delivered is not refused because more are open than are kept:
-// only who asks to retain one is.
+// A publisher whose alerts were always delivered is not refused because more are open than are
+// kept: only who asks to retain one is.
 func TestAnAlertIsDeliveredWhereNoMoreAreKept(t *testing.T) {
 	s := serving(t, "--alerts-per-room=4")
 	for i := range 12 {

@@ -48,8 +48,8 @@ func (s *server) recorded(t *testing.T, action string) []audit.Entry {
 	return page.Entries
 }
 
-// Each route by which an operator changes something, those that are added later too, leaves an entry
-// with the operator, the reason and the address.
+// Each route by which an operator changes something, those that are added later too, leaves an
+// entry with the operator, the reason and the address.
 func TestEveryChangeByAnOperatorIsRecorded(t *testing.T) {
 	s := serving(t, "--operator-password="+operatorPassword)
 	known := map[string]string{

@@ -15,8 +15,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/transport/ws"
 )
 
-// canaryHeartbeat is how often its connection beats: never, since nothing on the way to itself forgets
-// a connection that is silent.
+// canaryHeartbeat is how often its connection beats: never, since nothing on the way to itself
+// forgets a connection that is silent.
 const canaryHeartbeat = 365 * 24 * time.Hour
 
 // openCanary makes the canary, or none, and returns what the broker delivers to.

@@ -21,8 +21,8 @@ type checkCommand struct {
 	Connect bool `help:"Connect to Redis as well."`
 }
 
-// checkNamed finds what is wrong with what the settings name: addresses, files of keys, the audit log,
-// the URL of Redis and its certificates.
+// checkNamed finds what is wrong with what the settings name: addresses, files of keys, the audit
+// log, the URL of Redis and its certificates.
 func (c *checkCommand) checkNamed() error {
 	options := c.AuthOptions()
 	err := errors.Join(options.CheckFiles(), checkListen(c.Listen, "--listen"))
@@ -46,8 +46,8 @@ func (c *checkCommand) checkNamed() error {
 	return err
 }
 
-// tryAppend returns what forbids to append to a file, which it leaves as it is; it need not be there yet.
-// That it has no folder, or is one, Config.Check reports.
+// tryAppend returns what forbids to append to a file, which it leaves as it is; it need not be
+// there yet. That it has no folder, or is one, Config.Check reports.
 func tryAppend(name string) error {
 	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
 	switch {

@@ -19,7 +19,8 @@ func (s *server) form(t *testing.T, path string, values url.Values) (*http.Respo
 	return s.act(t, http.MethodPost, path, values.Encode(), "Content-Type", "application/x-www-form-urlencoded")
 }
 
-// An operator finds clients, disconnects them with a reason, once, and reads afterwards who left and why.
+// An operator finds clients, disconnects them with a reason, once, and reads afterwards who left
+// and why.
 func TestTheDashboardDisconnectsWhomItShows(t *testing.T) {
 	s := serving(t, "--operator-password="+operatorPassword)
 	_, first := s.connectTo(t, "warehouse=w&zone=zone-c&userId=anna")
@@ -90,7 +91,8 @@ func TestListsAreExported(t *testing.T) {
 	}
 }
 
-// Who is limited to a warehouse sees and disconnects what is there alone; viewers disconnect nobody.
+// Who is limited to a warehouse sees and disconnects what is there alone; viewers disconnect
+// nobody.
 func TestThePagesOfClientsHoldRolesAndWarehouses(t *testing.T) {
 	s, _ := guarded(t, []string{"ann:operator@w1", "eve:viewer"})
 	_, here := s.connectTo(t, "warehouse=w1&zone=a&userId=anna")

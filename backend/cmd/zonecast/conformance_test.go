@@ -124,8 +124,8 @@ func TestConformanceRefusesWhatIsNotZonecast(t *testing.T) {
 	}
 }
 
-// Each promise of the suite is broken by a server that does it on purpose, over each transport that it is
-// made for, and the suite names it with what was expected.
+// Each promise of the suite is broken by a server that does it on purpose, over each transport that
+// it is made for, and the suite names it with what was expected.
 func TestConformanceNamesEachViolation(t *testing.T) {
 	secret := strings.Repeat("x", 32)
 	good, guarded := serving(t).url(), serving(t, "--auth-token-secret="+secret).url()

@@ -7,7 +7,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// receiveBufferBytes holds many frames and small publications; a larger body takes more round trips.
+// receiveBufferBytes holds many frames and small publications; a larger body takes more round
+// trips.
 const receiveBufferBytes = 32 << 10
 
 // answerTimeout is how long a client may take to take an answer, from its first byte on.

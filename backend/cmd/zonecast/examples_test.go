@@ -11,8 +11,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// The examples of docs/publishing.md publish once, however often they are run, and say what a server
-// that refuses says. Those of languages that are not on this machine are left out.
+// The examples of docs/publishing.md publish once, however often they are run, and say what a
+// server that refuses says. Those of languages that are not on this machine are left out.
 func TestExamplesPublish(t *testing.T) {
 	t.Parallel() // other languages take their time
 	const key = "the-key-of-these-examples"

@@ -89,8 +89,8 @@ func TestAWallIsReachedAtAnyInstance(t *testing.T) {
 	}
 }
 
-// A screen says that it shows a room only where it may join that, and no service can pretend to be an
-// operator.
+// A screen says that it shows a room only where it may join that, and no service can pretend to be
+// an operator.
 func TestOnlyWhoMayJoinARoomIsAScreenOfIt(t *testing.T) {
 	s := serving(t, "--auth-token-secret="+tokenSecret, "--operator-password="+operatorPassword)
 	token := "Bearer " + tokenFor(t, "anna") // for w

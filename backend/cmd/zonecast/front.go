@@ -99,8 +99,8 @@ func (s *server) newHTTP(h http.Handler) {
 	}
 }
 
-// maxStreams is how many requests one HTTP/2 connection may have at once, so that what it costs is bounded
-// as that of an HTTP/1.1 connection is. Proxies with more clients open more connections.
+// maxStreams is how many requests one HTTP/2 connection may have at once, so that what it costs is
+// bounded as that of an HTTP/1.1 connection is. Proxies with more clients open more connections.
 const maxStreams = 32
 
 // newFront returns a server of an address. Its ReadHeaderTimeout bounds the handshake of TLS too.

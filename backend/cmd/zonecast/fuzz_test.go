@@ -11,8 +11,8 @@ import (
 )
 
 // FuzzForwardedFor: whatever the headers say, a request has an address as its client; that of the
-// connection unless it is a trusted proxy's, and then one that stands in the header. What a stranger
-// puts before what the proxy adds changes nothing.
+// connection unless it is a trusted proxy's, and then one that stands in the header. What a
+// stranger puts before what the proxy adds changes nothing.
 func FuzzForwardedFor(f *testing.F) {
 	f.Add("10.0.0.1:5", "1.2.3.4")
 	f.Add("[::ffff:10.0.0.1]:5", "6.6.6.6, [2001:db8::1]:8, 10.0.0.2:80")

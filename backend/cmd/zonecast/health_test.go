@@ -68,8 +68,8 @@ func TestHealthShowsRoomsToWhoMaySeeThem(t *testing.T) {
 	}
 }
 
-// Listing the largest rooms is costly where there are many: who asks beyond a budget gets what the one
-// before got.
+// Listing the largest rooms is costly where there are many: who asks beyond a budget gets what the
+// one before got.
 func TestWhatIsAnnouncedOfManyRoomsIsCountedWithinABudget(t *testing.T) {
 	s := serving(t)
 	for c := range 10 {

@@ -75,8 +75,8 @@ func TestPathsLeadNowhereElse(t *testing.T) {
 	}
 }
 
-// Where a client comes from is not for it to say: limits by address hold whatever it writes into the
-// headers of proxies, over every transport.
+// Where a client comes from is not for it to say: limits by address hold whatever it writes into
+// the headers of proxies, over every transport.
 func TestForgedForwardingHeadersBuyNothing(t *testing.T) {
 	s := serving(t, "--address-rate-limit-tokens=5", "--address-rate-limit-refill=0.001", "--max-connections-per-address=1")
 	forged := func(n int) http.Header {

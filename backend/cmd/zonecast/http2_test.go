@@ -18,8 +18,8 @@ func http2Frame(kind, flags byte, stream uint32, payload string) []byte {
 	return append(binary.BigEndian.AppendUint32(append(head, flags), stream), payload...)
 }
 
-// A client that asks for as many pages as it likes over one HTTP/2 connection, and lets none of them
-// through, gets a few at once, and costs what their bytes are.
+// A client that asks for as many pages as it likes over one HTTP/2 connection, and lets none of
+// them through, gets a few at once, and costs what their bytes are.
 func TestAnHTTP2ConnectionThatTakesNothingCostsLittle(t *testing.T) {
 	s := serving(t)
 	const requests, settings, headers, reset, most = 250, 4, 1, 3, 8 << 20

@@ -18,8 +18,8 @@ import (
 	"github.com/zonecast/zonecast/web/dashboard"
 )
 
-// openIncidents opens what remembers what happened, in the same store as the audit log but in a list
-// of its own.
+// openIncidents opens what remembers what happened, in the same store as the audit log but in a
+// list of its own.
 func (s *server) openIncidents(store audit.Store, signer *bus.Signer, self string) {
 	s.incidents = incidents.New(incidents.Options{Node: s.config.NodeName, Store: store, Signer: signer, Log: s.log})
 	s.watcher = &incidents.Watcher{Log: s.incidents, Self: self, Status: s.readiness.Status, View: s.cluster.View}
@@ -61,7 +61,8 @@ func (s *server) addEventExport(routes *access.Table) {
 	routes.Add(access.WarehouseViewer, access.Reading, dashboard.LogExportPath, s.exportEvents)
 }
 
-// exportEvents writes the events that the query selects, as CSV or lines of JSON, the last ones first.
+// exportEvents writes the events that the query selects, as CSV or lines of JSON, the last ones
+// first.
 func (s *server) exportEvents(c echo.Context) error {
 	format := c.QueryParam("format")
 	if format != "csv" && format != "json" {

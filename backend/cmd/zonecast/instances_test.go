@@ -90,8 +90,8 @@ func TestAnInstanceIsDrainedFromAnyOther(t *testing.T) {
 	}
 }
 
-// An instance that is alone has nobody to send its clients to; one that there is not is not found; who
-// may only look drains nothing.
+// An instance that is alone has nobody to send its clients to; one that there is not is not found;
+// who may only look drains nothing.
 func TestWhatCantBeDrainedIsNot(t *testing.T) {
 	s, _ := guarded(t, []string{"ann:operator", "bob:viewer", "eve:operator@w"}, "--node-name=alone")
 	for _, tt := range []struct {

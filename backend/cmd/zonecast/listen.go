@@ -33,8 +33,8 @@ func listenOn(list, flag string) (all []net.Listener, err error) {
 	return all, nil
 }
 
-// checkListen finds addresses that can't be listened on. One that is taken is no mistake: the server
-// whose settings are checked may be running.
+// checkListen finds addresses that can't be listened on. One that is taken is no mistake: the
+// server whose settings are checked may be running.
 func checkListen(list, flag string) (err error) {
 	addresses, wrong := config.Addresses(list)
 	if wrong != nil {
@@ -103,9 +103,9 @@ func inheritedListeners(name string) (all []net.Listener, _ error) {
 	return all, nil
 }
 
-// inherited is a listener whose socket belongs to systemd and outlives this process: who leaves must
-// not change it (lameduck finds no descriptor), nor remove its file. What nobody accepted waits for
-// the next instance.
+// inherited is a listener whose socket belongs to systemd and outlives this process: who leaves
+// must not change it (lameduck finds no descriptor), nor remove its file. What nobody accepted
+// waits for the next instance.
 type inherited struct{ net.Listener }
 
 // listenUnix takes the place of a socket that nobody listens on any more.

@@ -1,7 +1,7 @@
 // Command zonecast is the server; without arguments it needs nothing else and listens on port 3001.
 //
-// Exit codes: 0 it ended as it was told; 1 it failed while running, or Redis was not there in time; 2 it
-// could not start, and can't until something is changed.
+// Exit codes: 0 it ended as it was told; 1 it failed while running, or Redis was not there in time;
+// 2 it could not start, and can't until something is changed.
 package main
 
 import (
@@ -129,7 +129,8 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, settings reade
 	return s.run(ctx)
 }
 
-// start checks the settings and wires a server. It reads them again with settings, which may be nil.
+// start checks the settings and wires a server. It reads them again with settings, which may be
+// nil.
 func start(ctx context.Context, c *config.Config, settings reader) (*server, error) {
 	given := *c
 	connections, err := c.Connections(descriptors())

@@ -74,8 +74,8 @@ func (s *server) places() map[metrics.Place]int {
 	return all
 }
 
-// count counts requests by route, never by path, which strangers choose, and times those that are no
-// connection of a client nor a stream.
+// count counts requests by route, never by path, which strangers choose, and times those that are
+// no connection of a client nor a stream.
 func count(m *metrics.Metrics) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {

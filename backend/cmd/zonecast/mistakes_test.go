@@ -30,8 +30,8 @@ type wrongSetting struct {
 	with []string // NAME=VALUE
 }
 
-// wrongTexts has each setting that is a text or a list. FILE is one that there is not, TEXT one that
-// has no such content.
+// wrongTexts has each setting that is a text or a list. FILE is one that there is not, TEXT one
+// that has no such content.
 var wrongTexts = map[string][]wrongSetting{
 	"ACKNOWLEDGE_PINS":            {{give: "ann"}, {give: "ann:1"}},
 	"ADMIN_LISTEN":                {{give: "4001"}, {give: "127.0.0.1:3001"}, {give: "0.0.0.0:4001"}, {give: "127.0.0.1:-1"}},
@@ -84,8 +84,8 @@ var wrongTexts = map[string][]wrongSetting{
 // takeAnything are settings of which no text is wrong.
 var takeAnything = []string{"OIDC_NAME", "OIDC_SCOPES", "OIDC_ROLE_CLAIM"}
 
-// Each wrong value of each setting is found by zonecast check, before the start: exit code 2, and one
-// line that names the setting and says what to change.
+// Each wrong value of each setting is found by zonecast check, before the start: exit code 2, and
+// one line that names the setting and says what to change.
 func TestEachWrongSettingIsOneLineThatNamesIt(t *testing.T) {
 	text := filepath.Join(t.TempDir(), "text")
 	testkit.Must(t, os.WriteFile(text, []byte("neither a key nor a name\n"), 0o600))

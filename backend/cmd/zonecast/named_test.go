@@ -10,8 +10,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// check finds what the start would find in files and URLs that settings name: a line for each, which says
-// what to change.
+// check finds what the start would find in files and URLs that settings name: a line for each,
+// which says what to change.
 func TestCheckFindsWhatIsWrongInWhatSettingsName(t *testing.T) {
 	folder := t.TempDir()
 	damaged, missing := filepath.Join(folder, "damaged"), filepath.Join(folder, "missing")

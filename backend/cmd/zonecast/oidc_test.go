@@ -176,7 +176,8 @@ func TestAnswersOfAnotherSignInAreRefused(t *testing.T) {
 	refused("without a code", victim, own.Path+"?state="+state(victim), http.StatusServiceUnavailable)
 }
 
-// The server starts without its provider, says what is wrong, and goes on when the provider is there.
+// The server starts without its provider, says what is wrong, and goes on when the provider is
+// there.
 func TestAnOpenIDProviderMayBeAway(t *testing.T) {
 	l := httptest.NewUnstartedServer(nil)
 	s := serving(t, withProvider(l)...)

@@ -40,7 +40,8 @@ func (s *server) pairingPossible() error {
 	return nil
 }
 
-// pairingRequest is what the dashboard shows of the screen that shows a code, or of none without one.
+// pairingRequest is what the dashboard shows of the screen that shows a code, or of none without
+// one.
 func (s *server) pairingRequest(ctx context.Context, typed string) (out dashboard.PairingRequest, err error) {
 	if err = s.pairingPossible(); err != nil || typed == "" {
 		return out, err
@@ -50,7 +51,8 @@ func (s *server) pairingRequest(ctx context.Context, typed string) (out dashboar
 		Since: time.UnixMilli(r.Since)}, err
 }
 
-// addPairingForm adds what the form sends with which operators pair a screen. It leads back to the list.
+// addPairingForm adds what the form sends with which operators pair a screen. It leads back to the
+// list.
 func (s *server) addPairingForm(routes *access.Table) {
 	post := []string{http.MethodPost}
 	routes.Action(audit.Pair, post, dashboard.PairingPath)

@@ -36,8 +36,8 @@ func (s *server) come(t *testing.T, ticket string) (said pairingSaid) {
 	return said
 }
 
-// A screen opens a code at one instance, an operator of another confirms it, and a third gives the token; what
-// ends it ends it at all of them.
+// A screen opens a code at one instance, an operator of another confirms it, and a third gives the
+// token; what ends it ends it at all of them.
 func TestAScreenIsPairedAndUnpairedOverInstances(t *testing.T) {
 	redis := stacktest.Redis(t, stack.Single).Redis
 	flags := []string{"--redis-url=" + redis.URL, "--operator-password=" + operatorPassword, "--auth-token-secret=" + tokenSecret}
@@ -100,8 +100,8 @@ func TestAScreenIsPairedAndUnpairedOverInstances(t *testing.T) {
 	}
 }
 
-// Only operators confirm, for their warehouses alone; what is refused leaves the code open, and the form what was
-// typed.
+// Only operators confirm, for their warehouses alone; what is refused leaves the code open, and the
+// form what was typed.
 func TestOnlyOperatorsOfAWarehousePairItsScreens(t *testing.T) {
 	s, _ := guarded(t, []string{"ann:operator@w", "bob:viewer", "cat:admin"}, "--auth-token-secret="+tokenSecret)
 	opened := s.come(t, "")
@@ -144,7 +144,8 @@ func TestOnlyOperatorsOfAWarehousePairItsScreens(t *testing.T) {
 	}
 }
 
-// A screen whose token is one of its address is not unpaired, and what a screen says of itself is checked.
+// A screen whose token is one of its address is not unpaired, and what a screen says of itself is
+// checked.
 func TestWhatAScreenSaysIsCheckedBeforeItIsPaired(t *testing.T) {
 	s := serving(t, "--auth-token-secret="+tokenSecret, "--operator-password="+operatorPassword)
 	for _, body := range []string{`[]`, `{"ticket":1}`, `{"place":"w/a/b c"}`, `{"place":"*"}`, `{"name":"` + strings.Repeat("x", 65) + `"}`, `{"name":"a\u0000"}`, `{"other":1}`} {

@@ -153,8 +153,8 @@ func TestOnlyHTTPRetains(t *testing.T) {
 	}
 }
 
-// scrape returns the values of the metrics by the name with its labels. Those of /metrics may be a moment
-// old where they are asked for as often as here.
+// scrape returns the values of the metrics by the name with its labels. Those of /metrics may be a
+// moment old where they are asked for as often as here.
 func (s *server) scrape(t *testing.T) map[string]float64 {
 	t.Helper()
 	families, err := s.metrics.Registry.Gather()

@@ -64,8 +64,8 @@ func TestEveryWayInSpendsTheUsersFrames(t *testing.T) {
 	}
 }
 
-// Who names many rooms that nobody is in pays for them over WebSocket, too; those of a warehouse and a
-// zone are free, since thousands of clients may come back to them at once.
+// Who names many rooms that nobody is in pays for them over WebSocket, too; those of a warehouse
+// and a zone are free, since thousands of clients may come back to them at once.
 func TestAHandshakeSpendsTheUsersFramesForManyRooms(t *testing.T) {
 	s := serving(t, "--auth-token-secret="+transporttest.Secret, "--user-rate-limit-tokens=4", "--user-rate-limit-refill=0.001")
 	token := transporttest.Token(t, jwt.MapClaims{"sub": "u", "warehouses": []string{"*"}})
@@ -92,8 +92,8 @@ func TestAHandshakeSpendsTheUsersFramesForManyRooms(t *testing.T) {
 	}
 }
 
-// Who guesses tokens, keys or PINs pays for each guess out of the frames of their address, whichever way
-// they come.
+// Who guesses tokens, keys or PINs pays for each guess out of the frames of their address,
+// whichever way they come.
 func TestWrongTokensSpendTheAddressesFrames(t *testing.T) {
 	for name, way := range map[string]struct{ method, path, body string }{
 		"publish":         {http.MethodPost, "/api/v1/warehouses/w/broadcast", `{"event":"E"}`},

@@ -18,7 +18,8 @@ const (
 type unavailableError struct{ error }
 
 // awaitRedis finds Redis, and waits for one that is not there yet, for REDIS_WAIT: the error is an
-// unavailableError when it was not there in time. It returns nil without REDIS_URL. Nothing listens meanwhile: whoever connects is refused, and goes elsewhere.
+// unavailableError when it was not there in time. It returns nil without REDIS_URL. Nothing listens
+// meanwhile: whoever connects is refused, and goes elsewhere.
 func (s *server) awaitRedis(ctx context.Context) (*redisconn.Target, error) {
 	if s.config.RedisURL == "" {
 		return nil, nil

@@ -12,8 +12,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// An instance that starts before its Redis waits for it, and does not listen meanwhile.
-// A Redis that is full is there: what is out of order is publishing, at each instance alike, and no page,
+// An instance that starts before its Redis waits for it, and does not listen meanwhile. A Redis
+// that is full is there: what is out of order is publishing, at each instance alike, and no page,
 // metric or event says that the broker is away.
 func TestAFullRedisIsNotAway(t *testing.T) {
 	redis := stacktest.Redis(t, stack.Single).Redis

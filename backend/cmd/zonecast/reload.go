@@ -55,8 +55,8 @@ type reloading struct {
 	current config.Config // as given, with the changes since
 }
 
-// reloadOnHangup reads all again on SIGHUP, and opens the file of the audit log again, until ctx ends.
-// Files are read when they change as well.
+// reloadOnHangup reads all again on SIGHUP, and opens the file of the audit log again, until ctx
+// ends. Files are read when they change as well.
 func (s *server) reloadOnHangup(ctx context.Context) {
 	var watching sync.WaitGroup
 	defer watching.Wait()
@@ -86,9 +86,9 @@ func (s *server) reloadOnHangup(ctx context.Context) {
 	}
 }
 
-// reloadSettings reads the settings again, puts those in force that can be, and logs in one line what
-// changed and what needs a restart; asked says to log also that nothing did. After a mistake all stay
-// as they are.
+// reloadSettings reads the settings again, puts those in force that can be, and logs in one line
+// what changed and what needs a restart; asked says to log also that nothing did. After a mistake
+// all stay as they are.
 func (s *server) reloadSettings(asked bool) {
 	r := &s.reloading
 	r.mu.Lock()

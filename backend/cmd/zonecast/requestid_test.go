@@ -8,8 +8,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// Each answer of a route says how the log names the request, pages, redirects and refusals included:
-// with the caller's own name for it, or with a new one where that can't stand in a log.
+// Each answer of a route says how the log names the request, pages, redirects and refusals
+// included: with the caller's own name for it, or with a new one where that can't stand in a log.
 func TestEachAnswerNamesItsRequest(t *testing.T) {
 	s := serving(t, "--operator-password="+operatorPassword)
 	for _, path := range []string{"/", "/livez", "/nothing", "/ui/", "/ui/login", "/screen/w/a", "/assets/none.js", "/metrics", "/docs/",

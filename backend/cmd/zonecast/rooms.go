@@ -19,8 +19,8 @@ import (
 // latestMessages is how many messages the page of a room lists.
 const latestMessages = 20
 
-// room is what the dashboard shows of a warehouse or a zone. What the broker can't say now stands in
-// Problem; who is there is told all the same.
+// room is what the dashboard shows of a warehouse or a zone. What the broker can't say now stands
+// in Problem; who is there is told all the same.
 func (s *server) room(ctx context.Context, name dashboard.Room) (out dashboard.RoomState, _ error) {
 	room, err := wire.NewRoom(name.Warehouse, name.Zone)
 	if err != nil {

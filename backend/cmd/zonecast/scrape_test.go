@@ -19,8 +19,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Collecting asks Redis nothing: with one that is frozen, and while the instance leaves, a scrape answers in
-// less than a second, where a command to Redis waits for three.
+// Collecting asks Redis nothing: with one that is frozen, and while the instance leaves, a scrape
+// answers in less than a second, where a command to Redis waits for three.
 func TestAScrapeWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	redis := stacktest.Redis(t, stack.Single).Redis

@@ -20,8 +20,8 @@ import (
 	"github.com/zonecast/zonecast/web/screen"
 )
 
-// htmlErrors answers requests for the pages of screens with pages also where they were refused before
-// those had a say. Other requests have next.
+// htmlErrors answers requests for the pages of screens with pages also where they were refused
+// before those had a say. Other requests have next.
 func (s *server) htmlErrors(screens *screen.Screens, next echo.HTTPErrorHandler) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		r := c.Request()

@@ -20,8 +20,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// No secret, neither a setting nor what a client sends, right or wrong, in whatever way, is in the log, not
-// at its most talkative either, nor in anything that the server answers.
+// No secret, neither a setting nor what a client sends, right or wrong, in whatever way, is in the
+// log, not at its most talkative either, nor in anything that the server answers.
 func TestSecretsAreNeitherLoggedNorAnswered(t *testing.T) {
 	redis := stacktest.Redis(t, stack.Secured)
 	address, err := url.Parse(redis.RedisURL)

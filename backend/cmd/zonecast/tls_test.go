@@ -200,8 +200,8 @@ func TestEveryTransportDeliversOverTLSUnderLoad(t *testing.T) {
 	}
 }
 
-// Who never finishes the handshake, or sends nothing after it, is gone within seconds; the handshake
-// is counted.
+// Who never finishes the handshake, or sends nothing after it, is gone within seconds; the
+// handshake is counted.
 func TestAHandshakeThatNeverEndsEnds(t *testing.T) {
 	t.Parallel() // it only waits
 	s, a := servingTLS(t)
@@ -274,8 +274,8 @@ func TestVersionsBefore12AreRefused(t *testing.T) {
 	}
 }
 
-// Client certificates are asked for where clients are, over every transport, and not where operators
-// are.
+// Client certificates are asked for where clients are, over every transport, and not where
+// operators are.
 func TestClientsNeedACertificateWhereItIsRequired(t *testing.T) {
 	s, a := servingTLS(t, "--tls-client-ca-file=CA_FILE", "--admin-listen=127.0.0.1:0")
 	optional, b := servingTLS(t, "--tls-client-ca-file=CA_FILE", "--tls-client-auth=optional")
@@ -329,7 +329,8 @@ func TestClientsNeedACertificateWhereItIsRequired(t *testing.T) {
 	}
 }
 
-// The bounds of connections hold over TLS: by address, and of what waits for one that does not read.
+// The bounds of connections hold over TLS: by address, and of what waits for one that does not
+// read.
 func TestBoundsHoldOverTLS(t *testing.T) {
 	t.Parallel() // it waits
 	s, a := servingTLS(t, "--max-connections=10", "--max-tcp-connections-per-address=3", "--slow-after=50ms", "--max-queued-bytes=262144")

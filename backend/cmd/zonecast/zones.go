@@ -15,8 +15,8 @@ import (
 const maxWarehouses = 200
 
 // zones are those that have members or were published to, in warehouses that who sends the request
-// may see. The broker knows the zones of a warehouse; which warehouses there are is known from their
-// members, and from publications through an instance that is alive.
+// may see. The broker knows the zones of a warehouse; which warehouses there are is known from
+// their members, and from publications through an instance that is alive.
 func (s *server) zones(r *http.Request) (zones []screen.Zone, complete bool) {
 	totals, incomplete := s.rooms.Totals(r.Context())
 	complete, may := incomplete == "", mayView(r)

@@ -35,7 +35,8 @@ const (
 	secret      = "a-secret-of-this-test-which-is-long-enough"
 	version     = "9.8.7-test"
 	subscribers = 12
-	// maxImage is the most bytes that the image may have: it is the program, and 0.2 MB of certificates.
+	// maxImage is the most bytes that the image may have: it is the program, and 0.2 MB of
+	// certificates.
 	maxImage = 31_000_000
 )
 
@@ -217,7 +218,8 @@ func TestComposeOutlastsARestartAndAKill(t *testing.T) {
 	time.Sleep(8 * time.Second) // nginx tries the address again and again meanwhile
 	failed, slowest = l.phase()
 	t.Logf("kill of backend-2: %d publishes failed, the slowest took %v", len(failed), slowest)
-	// What was on its way to the process that was killed has no answer, and nobody may send it twice.
+	// What was on its way to the process that was killed has no answer, and nobody may send it
+	// twice.
 	if len(failed) > 1 {
 		t.Errorf("a kill failed %d publishes: %v", len(failed), errors.Join(failed...))
 	}

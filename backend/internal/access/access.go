@@ -120,7 +120,8 @@ func (t *Table) Rule(method, path string) (Rule, bool) {
 	return r, ok
 }
 
-// operatorsOnly asks for the login of an operator, or a session, and tells the handlers whose it is.
+// operatorsOnly asks for the login of an operator, or a session, and tells the handlers whose it
+// is.
 func (t *Table) operatorsOnly(permit func(operator.Identity) error) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {

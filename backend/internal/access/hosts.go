@@ -11,9 +11,9 @@ import (
 
 // Hosts refuses requests that name another host than this server's with 421 (RFC 9110 section
 // 15.5.20): those of a web page whose own name was made to point here (DNS rebinding), which its
-// browser takes for requests to the page's own server. Allowed are the names of the [Place], without port; "*." at
-// the beginning stands for one label or more, "*" for any host. The names of the loopback interface
-// are always allowed, as is a request without Host, which no browser sends.
+// browser takes for requests to the page's own server. Allowed are the names of the [Place],
+// without port; "*." at the beginning stands for one label or more, "*" for any host. The names of
+// the loopback interface are always allowed, as is a request without Host, which no browser sends.
 func Hosts(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if host := c.Request().Host; host != "" && !hostAllowed(placeOf(c).Hosts, host) {

@@ -70,8 +70,8 @@ func ReadAcknowledgement(data []byte) (Acknowledgement, bool) {
 	return a, ok && a.ID != ""
 }
 
-// Listed returns the alerts that the data of a SHIFT_SNAPSHOT lists: all that are open. It is not ok
-// when the snapshot does not speak of alerts.
+// Listed returns the alerts that the data of a SHIFT_SNAPSHOT lists: all that are open. It is not
+// ok when the snapshot does not speak of alerts.
 func Listed(data []byte) (alerts []Alert, ok bool) {
 	fields, ok := object(data)
 	if !ok || !bytes.HasPrefix(fields["alerts"], []byte("[")) {
@@ -132,8 +132,8 @@ func severity(raw json.RawMessage) string {
 	return "warning"
 }
 
-// firstMoment and lastMoment bound the times that were meant: what is outside of this century may be
-// in seconds, or no time at all. In ms since 1970.
+// firstMoment and lastMoment bound the times that were meant: what is outside of this century may
+// be in seconds, or no time at all. In ms since 1970.
 var (
 	firstMoment = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 	lastMoment  = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()

@@ -19,8 +19,8 @@ type Open struct {
 	EscalatedAt    int64  `json:"escalatedAt,omitempty"`
 }
 
-// EscalatesAt returns when nobody has seen to the alert for too long, or 0 for never; after is for how
-// long an alert may be open that does not say so itself, in ms, 0 for ever.
+// EscalatesAt returns when nobody has seen to the alert for too long, or 0 for never; after is for
+// how long an alert may be open that does not say so itself, in ms, 0 for ever.
 func (o Open) EscalatesAt(after int64) int64 {
 	if after = cmp.Or(o.EscalateAfter, after); after <= 0 || o.Acknowledged || o.EscalatedAt != 0 {
 		return 0

@@ -4,8 +4,8 @@
 //	publishing ── Note, of each event that is about alerts ──▶ Log ──▶ store: a list by warehouse
 //	api ── Since ──▶ Log ◀── entries, put together to one Record an alert ── store
 //
-// The store is [Memory], or in Redis for all instances, where the last [audit.MaxEntries] events of a
-// warehouse are kept.
+// The store is [Memory], or in Redis for all instances, where the last [audit.MaxEntries] events of
+// a warehouse are kept.
 package alertlog
 
 import (
@@ -145,8 +145,8 @@ func (l *Log) Since(ctx context.Context, warehouse string, since, now time.Time)
 	return f.since(since.UnixMilli(), now.UnixMilli()), complete, nil
 }
 
-// read returns all entries that are kept, the first ones first: an alert that is open since long has
-// the first of them.
+// read returns all entries that are kept, the first ones first: an alert that is open since long
+// has the first of them.
 func (l *Log) read(ctx context.Context, warehouse string, since time.Time) (entries []entry, complete bool, _ error) {
 	list, place, orAt := listOf(warehouse), audit.Place{MS: 1 << 62}, true
 	total := 0

@@ -8,8 +8,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/audit"
 )
 
-// maxMemory is the most bytes of entries that a [Memory] keeps, of all warehouses together; the oldest
-// go first.
+// maxMemory is the most bytes of entries that a [Memory] keeps, of all warehouses together; the
+// oldest go first.
 const maxMemory = 16 << 20
 
 // itemCost is about what an entry takes besides its text.

@@ -117,9 +117,10 @@ func (a *API) change(c echo.Context, may func(*auth.Identity, wire.Room) error,
 // maxName is the most characters of a name that somebody gives.
 const maxName = 64
 
-// caller returns the name of who sends the request, empty where nobody has to have one: by a PIN, which
-// is for acknowledging alone, at a wall screen that may join the room; a key or a token, if may permits
-// it; or the login of an operator of this role in the warehouse, where operators belong.
+// caller returns the name of who sends the request, empty where nobody has to have one: by a PIN,
+// which is for acknowledging alone, at a wall screen that may join the room; a key or a token, if
+// may permits it; or the login of an operator of this role in the warehouse, where operators
+// belong.
 func (a *API) caller(c echo.Context, room wire.Room, role operator.Role, may func(*auth.Identity, wire.Room) error) (string, error) {
 	name, _, err := a.identify(c, room, role, may)
 	return name, err

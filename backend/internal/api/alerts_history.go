@@ -19,8 +19,8 @@ const (
 	maxHistory = 1000
 )
 
-// alertsHistory answers with what became of the alerts of a warehouse that were open since a time, in
-// the rooms that the caller may join.
+// alertsHistory answers with what became of the alerts of a warehouse that were open since a time,
+// in the rooms that the caller may join.
 func (a *API) alertsHistory(c echo.Context) error {
 	now := time.Now()
 	since := now.Add(-defaultHistory)

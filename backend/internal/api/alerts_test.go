@@ -32,7 +32,8 @@ func (s *server) openAlerts(path string, header map[string]string) string {
 	return strings.Join(all, ", ")
 }
 
-// An ALERT as the contract has it opens an alert, which stands until it is cleared, however that is said.
+// An ALERT as the contract has it opens an alert, which stands until it is cleared, however that is
+// said.
 func TestAnAlertIsOpenUntilItIsCleared(t *testing.T) {
 	s := start(t, auth.Options{}, nil)
 	for _, path := range []string{toZone, toWarehouse} {
@@ -77,7 +78,8 @@ func TestAnAlertIsOpenUntilItIsCleared(t *testing.T) {
 	}
 }
 
-// An alert is acknowledged by who may: a token with the claim, an operator, a PIN. All see who it was.
+// An alert is acknowledged by who may: a token with the claim, an operator, a PIN. All see who it
+// was.
 func TestAnAlertIsAcknowledgedByWhoMay(t *testing.T) {
 	const secret = "0123456789abcdef0123456789abcdef"
 	s := startWith(t, auth.Options{TokenSecret: secret, PublishKeys: []string{"key"}}, nil, 0, 0, "secret")

@@ -38,8 +38,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Limits take publications out of the rate limits of the address of a request, and then of its user, or
-// return the error to answer with.
+// Limits take publications out of the rate limits of the address of a request, and then of its
+// user, or return the error to answer with.
 type Limits interface {
 	AllowAddress(c echo.Context) error
 	AllowRequest(c echo.Context, user string, n int) error

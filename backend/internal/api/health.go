@@ -53,8 +53,8 @@ type NodeHealth struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// limit leaves the rooms of the warehouses that an operator may look at, and reports whether it left
-// any out.
+// limit leaves the rooms of the warehouses that an operator may look at, and reports whether it
+// left any out.
 func limit(t *cluster.Totals, who operator.Identity) (hidden bool) {
 	names, all := who.Warehouses(operator.Viewer)
 	if all {
@@ -67,8 +67,8 @@ func limit(t *cluster.Totals, who operator.Identity) (hidden bool) {
 	return len(t.Warehouses)+len(t.Zones) < before
 }
 
-// health answers strangers with figures that they share: what those cost is bounded, however many ask.
-// Operators may ask for all rooms, of the warehouses that they may look at.
+// health answers strangers with figures that they share: what those cost is bounded, however many
+// ask. Operators may ask for all rooms, of the warehouses that they may look at.
 func (a *API) health(c echo.Context) error {
 	wanted := c.QueryParam("rooms")
 	if wanted != "" && wanted != "all" {

@@ -168,8 +168,8 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// Each part says how it is: what fails the instance, and what is only told because no other instance
-// is better off.
+// Each part says how it is: what fails the instance, and what is only told because no other
+// instance is better off.
 func TestReadinessExplainsItselfByComponent(t *testing.T) {
 	type state struct {
 		Status            string

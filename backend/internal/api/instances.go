@@ -92,8 +92,8 @@ func (a *API) drain(c echo.Context) error {
 	return c.JSON(http.StatusAccepted, info)
 }
 
-// Drain takes for an operator the instance of an id or a name out of service, or puts it back. The error
-// says what to change.
+// Drain takes for an operator the instance of an id or a name out of service, or puts it back. The
+// error says what to change.
 func (i Instances) Drain(ctx context.Context, entry *audit.Entry, idOrName string, end bool) (*instances.Info, error) {
 	entry.Target = "instance " + idOrName
 	list := i.Known()

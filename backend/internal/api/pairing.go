@@ -42,7 +42,8 @@ func (p Pairing) possible() error {
 	return nil
 }
 
-// A pairingAnswer is what a screen is told: what to show, or its token. Durations are in milliseconds.
+// A pairingAnswer is what a screen is told: what to show, or its token. Durations are in
+// milliseconds.
 type pairingAnswer struct {
 	Code      string      `json:"code,omitempty"`
 	Ticket    string      `json:"ticket,omitempty"`
@@ -160,8 +161,8 @@ func (a *API) confirmPairing(c echo.Context) error {
 	return c.JSON(http.StatusOK, grant)
 }
 
-// ConfirmFor lets the screen that shows a code have a token, for the operator who sends the request, and
-// returns what it may see. The error says what to change.
+// ConfirmFor lets the screen that shows a code have a token, for the operator who sends the
+// request, and returns what it may see. The error says what to change.
 func (p Pairing) ConfirmFor(c echo.Context, typed string, grant auth.ScreenGrant) (auth.ScreenGrant, error) {
 	entry := access.Entry(c)
 	code := pairing.ParseCode(typed)

@@ -24,7 +24,8 @@ type Screens struct {
 	Registry *walls.Registry
 	walls.Client
 	Node string
-	// Revoke ends the token of a paired screen on all instances, and says for the audit log what that did.
+	// Revoke ends the token of a paired screen on all instances, and says for the audit log what
+	// that did.
 	Revoke func(ctx context.Context, tokenID, reason string) (detail string, err error)
 }
 

@@ -1,4 +1,5 @@
-// Package apidocs serves the descriptions of the protocol and of the HTTP API, for tools and for people.
+// Package apidocs serves the descriptions of the protocol and of the HTTP API, for tools and for
+// people.
 //
 //	asyncapi.yaml ─┬─ embedded ────────────▶ GET /docs/asyncapi.yaml
 //	openapi.yaml ──┴─ go test -update ─▶ index.html, embedded ─▶ GET /docs/
@@ -32,7 +33,8 @@ var page embed.FS
 // pagePolicy is the Content-Security-Policy of the page: it has a style sheet and nothing else.
 const pagePolicy = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// AddRoutes adds the routes. Anyone may read them: they say nothing that is not in the documentation.
+// AddRoutes adds the routes. Anyone may read them: they say nothing that is not in the
+// documentation.
 func AddRoutes(t *access.Table) {
 	serve := func(path, contentType string, text []byte) {
 		t.Add(access.Public, access.Reading, path, func(c echo.Context) error { return c.Blob(http.StatusOK, contentType, text) })

@@ -123,7 +123,8 @@ type item struct {
 	value string // JSON
 }
 
-// Open returns a log, whose Use and Run have to follow. The error says why the file can't be written.
+// Open returns a log, whose Use and Run have to follow. The error says why the file can't be
+// written.
 func Open(o Options) (*Log, error) {
 	if o.OnEntry == nil {
 		o.OnEntry = func(string, string) {}

@@ -218,7 +218,8 @@ type addressSlot struct {
 	users int // that hold the slot or wait for it
 }
 
-// enter waits for a slot, and reports whether there was one before ctx ended. Then leave has to follow.
+// enter waits for a slot, and reports whether there was one before ctx ended. Then leave has to
+// follow.
 func (s *addressSlots) enter(ctx context.Context, address string) bool {
 	s.mu.Lock()
 	slot := s.waiting[address]

@@ -182,8 +182,8 @@ func TestTheApplicationIsNotOverrun(t *testing.T) {
 	}
 }
 
-// A stranger who asks for one thing after another from one address takes a quarter of the application's
-// time at most, and displaces no decision that let somebody in.
+// A stranger who asks for one thing after another from one address takes a quarter of the
+// application's time at most, and displaces no decision that let somebody in.
 func TestAFloodFromOneAddressKeepsNobodyElseOut(t *testing.T) {
 	release := make(chan struct{})
 	var flooding atomic.Int64

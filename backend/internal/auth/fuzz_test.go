@@ -14,8 +14,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// FuzzPublishKeysFile: a file is refused as a whole, or each of its keys has a name of its own and a
-// scope; a file that is refused leaves the keys from before.
+// FuzzPublishKeysFile: a file is refused as a whole, or each of its keys has a name of its own and
+// a scope; a file that is refused leaves the keys from before.
 func FuzzPublishKeysFile(f *testing.F) {
 	const hash = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	f.Add("a " + hash + " warehouses=w1,w2:z events=ALERT retain expires=2027-11-28T08:00:00Z\n# b\n\nb " + hash + " warehouses=*")

@@ -131,7 +131,8 @@ func TestKeysAreReloaded(t *testing.T) {
 	two, twoLine := newKey(t, auth.PublishKey{Name: "two", Warehouses: []string{"*"}})
 	valid := func(g *auth.Guard, key string) bool { _, err := service(g, key); return err == nil }
 	overwrite := func(t *testing.T, path, text string) { testkit.Must(t, os.WriteFile(path, []byte(text), 0o600)) }
-	// As Kubernetes mounts a secret: keys ─▶ ..data/keys, ..data ─▶ a folder, and swaps ..data.
+	// As Kubernetes mounts a secret: keys ─▶ ..data/keys, ..data ─▶ a folder, and swaps
+	// ..data.
 	mounted := func(t *testing.T) (path string, replace func(string)) {
 		dir := t.TempDir()
 		n := 0

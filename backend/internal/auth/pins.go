@@ -11,8 +11,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// How many wrong PINs an address has, and how fast it gets more; and all addresses together, since who
-// has many of them could try all PINs.
+// How many wrong PINs an address has, and how fast it gets more; and all addresses together, since
+// who has many of them could try all PINs.
 var (
 	pinGuesses    = limit.Rate{Tokens: 10, Refill: 0.1}
 	allPinGuesses = limit.Rate{Tokens: 200, Refill: 0.5}
@@ -61,8 +61,8 @@ func ParsePINs(list []string) (*PINs, error) {
 	return p, nil
 }
 
-// Owner returns whose PIN it is in a warehouse. While all addresses together guess too much, only those
-// are heard that gave a right one before. The error is a *wire.Error.
+// Owner returns whose PIN it is in a warehouse. While all addresses together guess too much, only
+// those are heard that gave a right one before. The error is a *wire.Error.
 func (p *PINs) Owner(address, warehouse, pin string, now time.Time) (string, error) {
 	if wait := p.guesses.Spend(address, anyPIN, now); wait > 0 {
 		return "", &wire.Error{Code: wire.CodeRateLimited, RetryAfter: wait.Milliseconds(), Message: "too many wrong PINs: wait, or sign in as an operator"}

@@ -9,8 +9,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Who has as many addresses as he likes tries 200 PINs and then one every two seconds; a screen whose
-// PIN was right before is heard meanwhile.
+// Who has as many addresses as he likes tries 200 PINs and then one every two seconds; a screen
+// whose PIN was right before is heard meanwhile.
 func TestPINsCanNotBeGuessedFromManyAddresses(t *testing.T) {
 	p, now := pinsOf(t, "Anna:480231"), time.Now()
 	if name, err := p.Owner("192.0.2.1", "w", "480231", now); name != "Anna" || err != nil {

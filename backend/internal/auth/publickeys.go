@@ -96,8 +96,8 @@ type issuerKeys struct {
 	find           jwt.Keyfunc
 }
 
-// openIssuer fetches the keys for the first time. It waits for the issuer for jwksStart at most, and
-// ends what it began with ctx.
+// openIssuer fetches the keys for the first time. It waits for the issuer for jwksStart at most,
+// and ends what it began with ctx.
 func openIssuer(ctx context.Context, url string, log *slog.Logger) (*issuerKeys, error) {
 	client := &http.Client{Transport: boundedBodies{http.DefaultTransport, maxJWKSBytes}}
 	refused := func(_ context.Context, err error) {

@@ -50,7 +50,8 @@ func (g *Guard) MayIssue() error {
 	return nil
 }
 
-// ScreenTokens says for how long the token of a wall screen is valid, and after how long it is renewed.
+// ScreenTokens says for how long the token of a wall screen is valid, and after how long it is
+// renewed.
 func (g *Guard) ScreenTokens() (lifetime, renewal time.Duration) {
 	lifetime = screenLifetime
 	if g.tokens != nil {
@@ -59,8 +60,8 @@ func (g *Guard) ScreenTokens() (lifetime, renewal time.Duration) {
 	return lifetime, min(screenRenewal, lifetime/4)
 }
 
-// IssueForScreen returns a token with which a wall screen reads what it may see, and can do nothing else. It
-// needs a guard that MayIssue.
+// IssueForScreen returns a token with which a wall screen reads what it may see, and can do nothing
+// else. It needs a guard that MayIssue.
 func (g *Guard) IssueForScreen(s ScreenGrant) (string, error) {
 	zones := []string{"*"}
 	if len(s.Zones) > 0 {
@@ -84,9 +85,9 @@ func (g *Guard) signForScreen(claims map[string]any) (string, error) {
 	return Sign(keys[0], claims)
 }
 
-// RenewForScreen returns a token like this one, of a wall screen that was let in with it, that is valid for
-// longer. The error is a *wire.Error of wire.CodeForbidden where it is no token of a screen's. It needs a guard
-// that MayIssue.
+// RenewForScreen returns a token like this one, of a wall screen that was let in with it, that is
+// valid for longer. The error is a *wire.Error of wire.CodeForbidden where it is no token of a
+// screen's. It needs a guard that MayIssue.
 func (g *Guard) RenewForScreen(who *Identity, token string) (string, error) {
 	if !who.Screen {
 		return "", wire.Errorf(wire.CodeForbidden, "only tokens of paired screens are renewed here: get a new one where this one is from")
@@ -102,8 +103,8 @@ func (g *Guard) RenewForScreen(who *Identity, token string) (string, error) {
 	return g.signForScreen(claims)
 }
 
-// DerivedKeys returns a key for each secret of tokens, for a purpose of its own: what they sign is no token.
-// The first signs, all verify.
+// DerivedKeys returns a key for each secret of tokens, for a purpose of its own: what they sign is
+// no token. The first signs, all verify.
 func (g *Guard) DerivedKeys(purpose string) (keys [][]byte) {
 	if g.tokens == nil {
 		return nil

@@ -20,8 +20,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// The token of a screen reads the zones that it was paired for and the alerts of the building, and does nothing
-// else.
+// The token of a screen reads the zones that it was paired for and the alerts of the building, and
+// does nothing else.
 func TestTheTokenOfAScreenOnlyReads(t *testing.T) {
 	g := auth.New(auth.Options{TokenSecret: secret, Tokens: auth.TokenOptions{Issuer: "login", Audience: "zonecast"}})
 	testkit.Must(t, g.MayIssue())
@@ -49,7 +49,8 @@ func TestTheTokenOfAScreenOnlyReads(t *testing.T) {
 	}
 }
 
-// A renewed token keeps its ID, by which it is revoked, and its rooms; it is signed with the first secret.
+// A renewed token keeps its ID, by which it is revoked, and its rooms; it is signed with the first
+// secret.
 func TestATokenOfAScreenIsRenewed(t *testing.T) {
 	before := auth.New(auth.Options{TokenSecret: secret})
 	old, err := before.IssueForScreen(auth.ScreenGrant{TokenID: "screen-1", Name: "Dock 3", Warehouse: "w1", Zones: []string{"a"}})

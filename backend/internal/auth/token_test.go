@@ -163,8 +163,8 @@ func TestTokenIsAccepted(t *testing.T) {
 	}
 }
 
-// A token that says more than AUTH_MAX_AGE ends with it, and one that is within the leeway stays for
-// the rest of that.
+// A token that says more than AUTH_MAX_AGE ends with it, and one that is within the leeway stays
+// for the rest of that.
 func TestExpiryIsBoundedByTheMaximumAge(t *testing.T) {
 	g := auth.New(auth.Options{TokenSecret: secret, Tokens: auth.TokenOptions{MaxAge: time.Hour, Leeway: 5 * time.Second}})
 	issued := ago(30 * time.Minute)

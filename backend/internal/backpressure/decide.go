@@ -41,7 +41,8 @@ const (
 const (
 	// manyDivisor is which part of a room's members sets its pace: one of so many.
 	manyDivisor = 4
-	// fewDivisor is which part is waited for, as long as the grace lasts, before it is seen to read.
+	// fewDivisor is which part is waited for, as long as the grace lasts, before it is seen to
+	// read.
 	fewDivisor = 8
 )
 

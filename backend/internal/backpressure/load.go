@@ -18,9 +18,9 @@ const (
 	levels
 )
 
-// A Load says how far the members of one room are behind, and what is in flight to them. Its methods
-// may be called by several goroutines, and with the lock of the hub's room or of a write queue held:
-// they call nobody.
+// A Load says how far the members of one room are behind, and what is in flight to them. Its
+// methods may be called by several goroutines, and with the lock of the hub's room or of a write
+// queue held: they call nobody.
 type Load struct {
 	control *Control
 	name    wire.Room

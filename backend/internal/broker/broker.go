@@ -34,8 +34,8 @@ type Publication struct {
 	Retain bool
 	// Implicit says that Retain was not asked for: the event is about an alert.
 	Implicit bool
-	// Traceparent is the trace that the message is part of; empty for none. It is delivered with the
-	// message, and not kept.
+	// Traceparent is the trace that the message is part of; empty for none. It is delivered with
+	// the message, and not kept.
 	Traceparent string
 	// Durable asks for Receipt.Confirm. It is refused with wire.CodeDurableUnsupported, and nothing
 	// is sent, where that can't be had.
@@ -119,7 +119,8 @@ type Page struct {
 type Gap struct{ From, To wire.Offset }
 
 // newPage decides whether there is a gap between the offset asked for and what was found after it,
-// in a room that stands at current. found has no holes, and reaches up to current unless a limit cut it.
+// in a room that stands at current. found has no holes, and reaches up to current unless a limit
+// cut it.
 func newPage(after, current wire.Offset, found []*Message) Page {
 	first := current.N + 1
 	if len(found) > 0 {

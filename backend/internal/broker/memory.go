@@ -272,7 +272,8 @@ func (r *memoryRoom) keep(m *Message, retention Retention, l Limits) {
 	r.bytes += len(m.Data)
 }
 
-// unretain takes away what is retained under certain names, and reports whether there was something.
+// unretain takes away what is retained under certain names, and reports whether there was
+// something.
 func (r *memoryRoom) unretain(gone func(name string) bool) (some bool) {
 	for name, m := range r.retained {
 		if gone(name) {

@@ -37,7 +37,8 @@ type RedisOptions struct {
 	OnRepair func()
 	// OnFork, if not nil, is called when Redis had lost messages of a room that were delivered.
 	OnFork func()
-	// OnProbe, if not nil, is told how long a probe of a server took, a round trip of its own, and its error.
+	// OnProbe, if not nil, is told how long a probe of a server took, a round trip of its own, and
+	// its error.
 	OnProbe func(took time.Duration, err error)
 	// Pace, if not nil, waits until the room's members can take more, for a bounded time. A repair
 	// calls it after every 64 KiB.
@@ -50,7 +51,8 @@ type RedisOptions struct {
 	OnRefuse func(bus.Kind, bus.Refusal)
 	// Durability is what durable publications wait for (default: the disk, for 3 s).
 	Durability Durability
-	// OnDurable, if not nil, is called when a durable publication was confirmed, or not, after so long.
+	// OnDurable, if not nil, is called when a durable publication was confirmed, or not, after so
+	// long.
 	OnDurable func(result DurableResult, waited time.Duration)
 }
 
@@ -98,8 +100,8 @@ func (t RedisTimings) withDefaults() RedisTimings {
 // Keys of a room, which all hash to one slot, with the default prefix: zonecast:{room}:meta (hash:
 // epoch, n), :stream (entries n-µs), :retained (hash by event), :keys (hash of idempotency keys),
 // :order (their times). The channel is zonecast:{room}. zonecast:{warehouse:name}:usage is the
-// index of what the rooms of a warehouse keep, zonecast:life, or in a cluster zonecast:{tag}:life for
-// a slot, the epoch of rooms that nobody published to.
+// index of what the rooms of a warehouse keep, zonecast:life, or in a cluster zonecast:{tag}:life
+// for a slot, the epoch of rooms that nobody published to.
 type Redis struct {
 	// Static after construction.
 	opts        RedisOptions

@@ -18,8 +18,8 @@ const (
 	commitBatch = 128
 	// maxBatches is how many round trips to one server may be under way at once.
 	maxBatches = 2
-	// maxQueuedCommits bounds the data queued for one server, in bytes, and maxQueuedPerWarehouse that of
-	// one warehouse. More is refused: publishers are faster than Redis, or Redis hangs.
+	// maxQueuedCommits bounds the data queued for one server, in bytes, and maxQueuedPerWarehouse
+	// that of one warehouse. More is refused: publishers are faster than Redis, or Redis hangs.
 	maxQueuedCommits      = 32 << 20
 	maxQueuedPerWarehouse = maxQueuedCommits / 4
 	// redirectPause is between two tries of a publication whose slot is moving to another server.

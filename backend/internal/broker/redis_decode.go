@@ -14,8 +14,8 @@ import (
 // What comes from Redis is checked as what comes from a publisher is: others may write there, and
 // what is not JSON would break the frames of all members.
 
-// attributes are what a message carries besides what the stream keeps, with commas between: the name
-// that it is conflated by, the signature, if there is a key, and its trace, if there is one.
+// attributes are what a message carries besides what the stream keeps, with commas between: the
+// name that it is conflated by, the signature, if there is a key, and its trace, if there is one.
 func (b *Redis) attributes(p *Publication) string {
 	signature := b.opts.Signer.Sign(bus.Message, p.Room.String(), p.Event, retainText(p.Retain), p.Conflate, string(p.Data))
 	return strings.TrimRight(p.Conflate+","+signature+","+p.Traceparent, ",")

@@ -22,8 +22,8 @@ const (
 )
 
 // durable confirms publications. Redis answers WAITAOF and WAIT for what the same connection wrote,
-// and blocks the connection meanwhile; the committer's connections are shared, and must not wait. So
-// a publication is confirmed by a fence behind it, on a connection for that:
+// and blocks the connection meanwhile; the committer's connections are shared, and must not wait.
+// So a publication is confirmed by a fence behind it, on a connection for that:
 //
 //	publish script ── accepted, id of the replication history ──▶ begin ──▶ queue of the server
 //	queue ── all that wait, at once ──▶ fence: fenceScript (a write; the id of the history), WAITAOF
@@ -111,7 +111,8 @@ func (d *durable) refuse(ctx context.Context, room wire.Room) error {
 	return known
 }
 
-// check asks a server for what it can confirm, and returns why it can't; err when it did not answer.
+// check asks a server for what it can confirm, and returns why it can't; err when it did not
+// answer.
 func (d Durability) check(ctx context.Context, client *redis.Client) (why, err error) {
 	pipe := client.Pipeline()
 	waitAOF := pipe.Do(ctx, "WAITAOF", 0, 0, 1)

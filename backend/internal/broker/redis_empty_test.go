@@ -137,8 +137,8 @@ func TestRedisLosesTheFirstMessages(t *testing.T) {
 	}
 }
 
-// A part of a cluster that comes back empty takes its rooms' epoch along, however the others stand: who
-// has seen as many messages as there are again is told a gap.
+// A part of a cluster that comes back empty takes its rooms' epoch along, however the others stand:
+// who has seen as many messages as there are again is told a gap.
 func TestRedisAShardThatComesBackEmptyIsAGap(t *testing.T) {
 	s := startKind(t, stack.Clustered)
 	target := find(t, s)

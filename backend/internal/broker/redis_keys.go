@@ -32,8 +32,8 @@ func (b *Redis) emptyEpochKey(room wire.Room) string {
 	return b.opts.Prefix + ":{" + slotTags()[slotOf(room.String())] + "}:life"
 }
 
-// fenceKey is written to have something to wait for: on the same server as the room, in a cluster in
-// its slot.
+// fenceKey is written to have something to wait for: on the same server as the room, in a cluster
+// in its slot.
 func (b *Redis) fenceKey(room wire.Room) string {
 	if b.cluster == nil {
 		return b.opts.Prefix + ":fence"

@@ -16,8 +16,8 @@ const maxLeftRooms = 50_000
 
 // leftRooms are the rooms that this instance was subscribed to, with the last message that it
 // delivered there. When Redis loses that, nobody is there to notice; so it is looked for when the
-// instance subscribes again, and when a connection to Redis is back. Then the room gets a new epoch,
-// by which clients that were away are told, at whichever instance they come back.
+// instance subscribes again, and when a connection to Redis is back. Then the room gets a new
+// epoch, by which clients that were away are told, at whichever instance they come back.
 type leftRooms struct {
 	cache    *lru.Cache[wire.Room, delivered]
 	checking atomic.Bool

@@ -5,11 +5,11 @@ import "github.com/redis/go-redis/v9"
 // roomPreamble reads how the room stands. A room that nobody published to has no keys, since
 // anybody may ask for any: it stands at number 0 of an epoch that all such rooms share, its first
 // message is number 1 of that, and so whoever saw it empty has missed nothing by then. The epoch is
-// lost with the rooms of its server, and made anew when messages were lost. A room without meta whose
-// other keys are there has lost its history: what is left goes with the first message.
+// lost with the rooms of its server, and made anew when messages were lost. A room without meta
+// whose other keys are there has lost its history: what is left goes with the first message.
 //
-// KEYS: meta, stream, retained, …; the last one holds the shared epoch, unless ARGV[2] is it or asks
-// for it (see withLife). ARGV[1]: an epoch that no room had before.
+// KEYS: meta, stream, retained, …; the last one holds the shared epoch, unless ARGV[2] is it or
+// asks for it (see withLife). ARGV[1]: an epoch that no room had before.
 //
 // The meta hash has the epoch, the number n of the last message, the bytes of data in the stream,
 // the time of the last message (at, in ms), the bytes and the number of the retained events
@@ -56,15 +56,16 @@ local function number(value) return tonumber(value or 0) end
 //
 // KEYS[4] and KEYS[5], with an idempotency key: the keys of the room, a hash of "ms epoch n digest"
 // by key, and when each came, a sorted set; four that are too old go with each one that comes.
-// ARGV[3…]: channel, event, data, retain, messages, age in ms, bytes, retained events, idempotency
-// window in ms, attributes, PUBLISH or SPUBLISH, digest, idempotency key, age of retained events in
-// ms (0 for any); then what the warehouse has left: rooms, history, retained bytes, retained
-// events; then what [Retention] says: the name, the names that it drops, those that it keeps ("-"
-// without Resets), each with a line break before and after; 0, or 1 where an alert ends, and its id;
-// when it expires in ms, 0 for never. The field x:event of the meta hash is "expires" and the field
-// r:event that it is of, since servers of before write that alone. Then whether the answer needs the id of the history, and the time
-// in µs from which on nothing is done and "late µs" answered, 0 for never. What is published and
-// retained is "epoch n µs retain attributes event\ndata"; see decodePayload.
+// ARGV[3…]: channel, event, data, retain, messages, age in ms, bytes, retained events,
+// idempotency window in ms, attributes, PUBLISH or SPUBLISH, digest, idempotency key, age of
+// retained events in ms (0 for any); then what the warehouse has left: rooms, history, retained
+// bytes, retained events; then what [Retention] says: the name, the names that it drops, those that
+// it keeps ("-" without Resets), each with a line break before and after; 0, or 1 where an alert
+// ends, and its id; when it expires in ms, 0 for never. The field x:event of the meta hash is
+// "expires" and the field r:event that it is of, since servers of before write that alone. Then
+// whether the answer needs the id of the history, and the time in µs from which on nothing is done
+// and "late µs" answered, 0 for never. What is published and retained is "epoch n µs retain
+// attributes event\ndata"; see decodePayload.
 var publishScript = redis.NewScript(roomPreamble + `
 if ARGV[27] ~= '0' and tonumber(us) > tonumber(ARGV[27]) then return 'late ' .. us end
 local history = ''
@@ -278,10 +279,10 @@ until #entries > 0 or #found < limit
 return {epoch, text(n), entries, forked, deleted}
 `)
 
-// deleteRetainedScript deletes what is retained of the event ARGV[3], and tells the subscribers: ARGV[4] is
-// PUBLISH or SPUBLISH, ARGV[5] the channel, ARGV[6] the message, the last one the deadline in µs,
-// after which nothing is done and -1 answered; 0 for none. It answers {whether there was one,
-// rbytes and rcount before and after}.
+// deleteRetainedScript deletes what is retained of the event ARGV[3], and tells the subscribers:
+// ARGV[4] is PUBLISH or SPUBLISH, ARGV[5] the channel, ARGV[6] the message, the last one the
+// deadline in µs, after which nothing is done and -1 answered; 0 for none. It answers {whether
+// there was one, rbytes and rcount before and after}.
 var deleteRetainedScript = redis.NewScript(roomPreamble + `
 if ARGV[7] ~= '0' and tonumber(us) > tonumber(ARGV[7]) then return {-1} end
 if not known then return {0} end

@@ -20,9 +20,9 @@ import (
 //	monitor ── probe, each second ──▶ circuit: open while the server does not answer
 //	                              └─▶ clock: how far ahead it is of this machine's
 //
-// While a circuit is open, publications are refused at once. One that was sent to a server that then
-// hangs carries a deadline by the server's own clock, so that it is not carried out once nobody
-// waits for it.
+// While a circuit is open, publications are refused at once. One that was sent to a server that
+// then hangs carries a deadline by the server's own clock, so that it is not carried out once
+// nobody waits for it.
 
 // A redisServer is what is known of one server.
 type redisServer struct {
@@ -64,7 +64,8 @@ const (
 	probeTimeout = time.Second
 	// probeAgain is between two probes while a circuit is open.
 	probeAgain = 250 * time.Millisecond
-	// timeoutsToOpen is how many probes in a row have to time out: one may be a hiccup of the server.
+	// timeoutsToOpen is how many probes in a row have to time out: one may be a hiccup of the
+	// server.
 	timeoutsToOpen = 2
 )
 
@@ -104,8 +105,8 @@ func (c *circuit) refuse() error {
 	return nil
 }
 
-// refuseIfSuspended returns an error while the server that holds a key is known not to answer, or not to
-// deliver what is published.
+// refuseIfSuspended returns an error while the server that holds a key is known not to answer, or
+// not to deliver what is published.
 func (b *Redis) refuseIfSuspended(ctx context.Context, key string) error {
 	if denied := b.denied.Load(); denied != nil {
 		return errCircuit{*denied}
@@ -163,7 +164,8 @@ type serverClock struct {
 	large bool          // and warned of
 }
 
-// clockAging is by what share of the round trip's error an estimate is worth less with each new one.
+// clockAging is by what share of the round trip's error an estimate is worth less with each new
+// one.
 const clockAging = 8
 
 // take takes a measurement.

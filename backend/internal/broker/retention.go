@@ -18,8 +18,8 @@ type Retention struct {
 	// SHIFT_SNAPSHOT that lists the alert still, see IsListedIn.
 	Ends bool
 	id   string // of the alert; empty for one that may be written in several ways
-	// About are the names of what is told about the alert, see [AboutAlert]. That is of the alert that
-	// was open: it ends where none is, or an expired one.
+	// About are the names of what is told about the alert, see [AboutAlert]. That is of the alert
+	// that was open: it ends where none is, or an expired one.
 	About []string
 	// Drops are names that end with it.
 	Drops []string
@@ -92,8 +92,8 @@ func IsImplicit(event string, data []byte) bool {
 
 func nameOf(event, id string) string { return event + " " + alert.Key(id) }
 
-// AboutAlert returns the names of what is told about the alert that is retained as name: that somebody
-// has seen to it, that nobody has; none unless it is an alert.
+// AboutAlert returns the names of what is told about the alert that is retained as name: that
+// somebody has seen to it, that nobody has; none unless it is an alert.
 func AboutAlert(name string) []string {
 	key, ok := strings.CutPrefix(name, wire.EventAlert+" ")
 	if !ok {

@@ -2,8 +2,8 @@ package bus
 
 import "testing"
 
-// FuzzOpen: what no instance signed is refused, whatever it looks like; what one did is read back as
-// it was said, once.
+// FuzzOpen: what no instance signed is refused, whatever it looks like; what one did is read back
+// as it was said, once.
 func FuzzOpen(f *testing.F) {
 	reader, writer := New([]string{oneSecret}), New([]string{oneSecret})
 	f.Add("s1:ABC.1.1700000000000.AAAA payload", "subject")

@@ -1,11 +1,11 @@
-// Package canary measures what clients get: every few seconds an instance publishes an event to a room
-// of its own, and waits for it at the other end of a real WebSocket.
+// Package canary measures what clients get: every few seconds an instance publishes an event to a
+// room of its own, and waits for it at the other end of a real WebSocket.
 //
 //	Run ── Publish ──▶ broker ──▶ Handler ──▶ the canary's hub ──▶ the writers of all clients ──▶ TCP ──▶ Run
 //	                                 └──▶ the hub of clients: all other rooms
 //
-// The hub and the gate are its own, so that the canary is no client in any count or limit. The name of
-// its room is none that a client or a publisher may use, and its port is open for as long as it
+// The hub and the gate are its own, so that the canary is no client in any count or limit. The name
+// of its room is none that a client or a publisher may use, and its port is open for as long as it
 // connects, for who knows a secret of that one connection.
 package canary
 
@@ -52,8 +52,9 @@ const DefaultTimeout = 10 * time.Second
 // prefix begins the names of the canaries' warehouses. wire.NewRoom refuses its first character.
 const prefix = "~canary-"
 
-// rooms is how many rooms the canaries of all instances share: Redis keeps a little of each one for ever,
-// and instances may get another name at each start. Who shares a room passes over what is the other's.
+// rooms is how many rooms the canaries of all instances share: Redis keeps a little of each one for
+// ever, and instances may get another name at each start. Who shares a room passes over what is the
+// other's.
 const rooms = 64
 
 // RoomOf returns the room of an instance.
@@ -161,8 +162,8 @@ func (c *Canary) send(ctx context.Context) (took time.Duration, result string, _
 	}
 }
 
-// connect makes sure that there is a connection, which is a member of the room. One that is there stays
-// even when events are lost, as those of clients do.
+// connect makes sure that there is a connection, which is a member of the room. One that is there
+// stays even when events are lost, as those of clients do.
 func (c *Canary) connect(ctx context.Context) error {
 	for c.conn != nil {
 		select {
@@ -227,7 +228,8 @@ func (c *Canary) join(ctx context.Context, conn *websocket.Conn) error {
 	return errors.New("the session ended at once")
 }
 
-// read hands on the ids of events until the connection ends. Those that nobody waits for are left out.
+// read hands on the ids of events until the connection ends. Those that nobody waits for are left
+// out.
 func read(conn *websocket.Conn, arrived chan<- string) {
 	defer close(arrived)
 	for {

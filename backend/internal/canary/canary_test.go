@@ -24,8 +24,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A bird is a canary with the memory broker, which can be made to refuse what is published and to lose
-// what is accepted.
+// A bird is a canary with the memory broker, which can be made to refuse what is published and to
+// lose what is accepted.
 type bird struct {
 	t             *testing.T
 	metrics       *metrics.Metrics
@@ -167,7 +167,8 @@ func TestTheCanarySaysWhatFailsAndWhenItIsOver(t *testing.T) {
 	}
 }
 
-// A member that nothing comes to stays one, for that is what clients do; one that was cut off comes back.
+// A member that nothing comes to stays one, for that is what clients do; one that was cut off comes
+// back.
 func TestTheCanaryConnectsAgainWhenItWasCutOff(t *testing.T) {
 	b := fly(t, testkit.Patience)
 	b.more(1, canary.Arrived)

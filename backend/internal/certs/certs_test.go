@@ -83,8 +83,8 @@ func serial(t *testing.T, a *testkit.Authority, address string) string {
 	return c.ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
-// A new pair is taken over without a restart, whichever of its files comes first; one that is broken
-// leaves the old one in force and is told.
+// A new pair is taken over without a restart, whichever of its files comes first; one that is
+// broken leaves the old one in force and is told.
 func TestANewPairIsTakenOverAndABrokenOneIsNot(t *testing.T) {
 	a := testkit.NewAuthority(t)
 	o := files(t, a)

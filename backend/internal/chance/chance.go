@@ -1,5 +1,5 @@
-// Package chance draws the random numbers that spread waits and make names, so that a simulation can
-// repeat them. It is nothing for secrets.
+// Package chance draws the random numbers that spread waits and make names, so that a simulation
+// can repeat them. It is nothing for secrets.
 package chance
 
 import (
@@ -28,6 +28,6 @@ func Uint64N(n uint64) uint64 {
 }
 
 // FollowClock makes each number follow from the time at which it is drawn, to the microsecond, and
-// from nothing else, from now on. It is for a process that simulates: there is a clock of its own in each
-// simulation, and goroutines that draw at one moment may do so in any order.
+// from nothing else, from now on. It is for a process that simulates: there is a clock of its own
+// in each simulation, and goroutines that draw at one moment may do so in any order.
 func FollowClock() { followsClock.Store(true) }

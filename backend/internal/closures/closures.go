@@ -99,8 +99,8 @@ type Ring struct {
 	slots   [slots]slot
 }
 
-// NewRing returns an empty ring of an instance of this name. onRefused, if not nil, is told the reason of
-// each refusal.
+// NewRing returns an empty ring of an instance of this name. onRefused, if not nil, is told the
+// reason of each refusal.
 func NewRing(node string, onRefused func(reason string)) *Ring {
 	if onRefused == nil {
 		onRefused = func(string) {}

@@ -146,7 +146,8 @@ func TestClosedConnectionsSayWhyAndWhenTheirClientCameBack(t *testing.T) {
 	}
 }
 
-// However many connections end, an instance remembers the last ones and counts all of them by reason.
+// However many connections end, an instance remembers the last ones and counts all of them by
+// reason.
 func TestTheRingIsBoundedAndChurnIsCounted(t *testing.T) {
 	i := newInstance(t, "one")
 	s := i.open(t, "c", "", "", "zone:w:a")

@@ -5,8 +5,8 @@
 //	api (operators) ── Ask ──▶ Cluster ── pub/sub zonecast:questions ──▶ Answerer of every instance
 //	       ▲── Answers ──────────────────── list zonecast:answers:… ─────────┘
 //
-// An instance that has not announced itself for 4 s is silent. It is waited for during a minute, and
-// remembered for a day, unless it takes leave, comes back or is dismissed.
+// An instance that has not announced itself for 4 s is silent. It is waited for during a minute,
+// and remembered for a day, unless it takes leave, comes back or is dismissed.
 package cluster
 
 import (

@@ -80,8 +80,8 @@ func isEverywhere(err error) bool {
 	return errors.As(err, &e) && e.Everywhere()
 }
 
-// BrokerUp reports whether the broker can be reached, though it may take nothing: which it would not
-// from any other instance either.
+// BrokerUp reports whether the broker can be reached, though it may take nothing: which it would
+// not from any other instance either.
 func (s Status) BrokerUp() bool { return s.Broker == nil || isEverywhere(s.Broker) }
 
 // Reasons says why the instance should get no traffic; nothing when it may.

@@ -22,14 +22,15 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// nodesKey, after the prefix, is a hash: id, a space and the name ─▶ "{time of the announcement,
-// ms} {JSON}".
+// nodesKey, after the prefix, is a hash: id, a space and the name ─▶ "{time of the
+// announcement, ms} {JSON}".
 const nodesKey = ":nodes"
 
-// announceScript announces a node and answers {of all that live the age of their announcement in ms, a
-// space and the JSON, of the silent ones the age, a space and the field}. Those that are silent for long are removed. The first
-// announcement of a process replaces those of the same name, which are of its earlier runs; another
-// process of that name that lives announces itself again within a second. The clock is Redis's.
+// announceScript announces a node and answers {of all that live the age of their announcement in
+// ms, a space and the JSON, of the silent ones the age, a space and the field}. Those that are
+// silent for long are removed. The first announcement of a process replaces those of the same name,
+// which are of its earlier runs; another process of that name that lives announces itself again
+// within a second. The clock is Redis's.
 //
 // ARGV: field, JSON, age in ms at which one is silent, and removed, 1 for the first time. Without
 // JSON the announcement is retracted.

@@ -15,8 +15,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// An alert that is raised through one instance and cleared through another has one history, which all
-// of them tell; what somebody else writes into Redis is not in it.
+// An alert that is raised through one instance and cleared through another has one history, which
+// all of them tell; what somebody else writes into Redis is not in it.
 func TestTheHistoryOfAlertsIsThatOfAllInstances(t *testing.T) {
 	server := startRedis(t)
 	open := func(name string) *alertlog.Log {

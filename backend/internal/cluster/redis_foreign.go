@@ -12,10 +12,11 @@ import (
 // foreignIntervals are between two looks for a foreign cluster.
 const foreignIntervals = 5
 
-// lookForForeign looks for instances that use this Redis with the same prefix and announce themselves
-// elsewhere: with another database number, which separates keys, and not channels. One cluster would then
-// end connections, revoke tokens and slow down publishers of the other. An instance that starts or ends
-// is not taken for one: it is counted twice in a row, between which all have announced themselves.
+// lookForForeign looks for instances that use this Redis with the same prefix and announce
+// themselves elsewhere: with another database number, which separates keys, and not channels. One
+// cluster would then end connections, revoke tokens and slow down publishers of the other. An
+// instance that starts or ends is not taken for one: it is counted twice in a row, between which
+// all have announced themselves.
 func (c *Redis) lookForForeign(ctx context.Context) {
 	if _, sharded := c.client.(*redis.ClusterClient); sharded {
 		return // it has no database numbers
@@ -40,8 +41,8 @@ func (c *Redis) lookForForeign(ctx context.Context) {
 	}
 }
 
-// countForeign returns how many hear this cluster's questions, and are not known: whoever is silent may
-// be frozen, and still be heard as a listener.
+// countForeign returns how many hear this cluster's questions, and are not known: whoever is silent
+// may be frozen, and still be heard as a listener.
 func (c *Redis) countForeign(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()

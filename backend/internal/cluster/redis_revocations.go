@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// revocationsKey, after the prefix, is a hash: ID ─▶ JSON, and versionField ─▶ a text that
-	// changes with each change.
+	// revocationsKey, after the prefix, is a hash: ID ─▶ JSON, and versionField ─▶ a text
+	// that changes with each change.
 	revocationsKey = ":revocations"
 	versionField   = "version"
 )

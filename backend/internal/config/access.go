@@ -21,7 +21,8 @@ type AccessSettings struct {
 // minKeyBytes is the least length of a publisher's key.
 const minKeyBytes = 16
 
-// Hosts are the names that requests at a list of addresses may have as their Host; see access.Hosts.
+// Hosts are the names that requests at a list of addresses may have as their Host; see
+// access.Hosts.
 func (c *Config) Hosts(address string) []string {
 	if len(c.AllowedHosts) == 0 && !local(address) {
 		return []string{"*"}

@@ -13,7 +13,8 @@ type Drain struct {
 // defaultDrainDelay is the delay of an instance among others.
 const defaultDrainDelay = 3 * time.Second
 
-// Delay is how long an instance serves on after it was told to leave; alone says that there is no other one.
+// Delay is how long an instance serves on after it was told to leave; alone says that there is no
+// other one.
 func (d *Drain) Delay(alone bool) time.Duration {
 	switch {
 	case d.DrainDelay != nil:

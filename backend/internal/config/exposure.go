@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A Surface is something that can be reached, who may use it, and which setting decides that. The name
-// of one over HTTP ends with its paths: "what it is: /one, /two/…, …/three".
+// A Surface is something that can be reached, who may use it, and which setting decides that. The
+// name of one over HTTP ends with its paths: "what it is: /one, /two/…, …/three".
 type Surface struct{ Name, Who, Setting string }
 
 // Surfaces lists what this configuration exposes, and to whom.

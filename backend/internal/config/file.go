@@ -60,8 +60,8 @@ func (l *lookup) option() kong.Option {
 	}))
 }
 
-// ofFile reads the file, once, for a command that has the setting. What is wrong with it is among the
-// mistakes.
+// ofFile reads the file, once, for a command that has the setting. What is wrong with it is among
+// the mistakes.
 func (l *lookup) ofFile(flags []*kong.Flag) map[string]string {
 	if l.path == "" || l.file != nil || !slices.ContainsFunc(flags, func(f *kong.Flag) bool { return slices.Contains(f.Envs, settingsFileEnv) }) {
 		return l.file

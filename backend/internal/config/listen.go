@@ -13,8 +13,8 @@ import (
 type Address struct {
 	// Network is "tcp", "unix" or "systemd".
 	Network string
-	// Text is host:port, the path of the socket, or the name of the sockets that systemd hands over,
-	// empty for all of them.
+	// Text is host:port, the path of the socket, or the name of the sockets that systemd hands
+	// over, empty for all of them.
 	Text string
 }
 

@@ -43,15 +43,15 @@ var reloadable = map[string]func(before, after *Config) bool{
 	"MAX_CONNECTIONS_PER_ADDRESS": func(a, b *Config) bool { return (a.MaxConnectionsPerAddress == 0) == (b.MaxConnectionsPerAddress == 0) },
 }
 
-// sameSecretsNeeded reports whether tokens are signed with secrets before and after: a server does not
-// begin to ask for tokens while it runs, nor end it.
+// sameSecretsNeeded reports whether tokens are signed with secrets before and after: a server does
+// not begin to ask for tokens while it runs, nor end it.
 func sameSecretsNeeded(before, after *Config) bool {
 	return (before.SigningSecret() == "") == (after.SigningSecret() == "")
 }
 
-// Reload returns the settings of a running server as they are after those that were read again: with
-// the changes that can be made while it runs. It also says which these are, and which need a restart.
-// The error says what to change in the settings.
+// Reload returns the settings of a running server as they are after those that were read again:
+// with the changes that can be made while it runs. It also says which these are, and which need a
+// restart. The error says what to change in the settings.
 func (c *Config) Reload(read *Config) (_ *Config, changed, restart []Change, err error) {
 	if err := read.Check(); err != nil {
 		return nil, nil, nil, err
@@ -114,8 +114,8 @@ func flagsOf(c *Config) []*kong.Flag {
 	return slices.DeleteFunc(p.Model.Flags, func(f *kong.Flag) bool { return f.Name == "help" })
 }
 
-// WatchedFiles are the files of settings and secrets, by the setting that names them. Those which have
-// a setting of their own (OPERATORS_FILE and its like) watch themselves.
+// WatchedFiles are the files of settings and secrets, by the setting that names them. Those which
+// have a setting of their own (OPERATORS_FILE and its like) watch themselves.
 func (c *Config) WatchedFiles() map[string]string {
 	all, flags := map[string]string{}, flagsOf(c)
 	given := &lookup{path: c.SettingsFile, mistakes: new(mistakes)}

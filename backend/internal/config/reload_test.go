@@ -17,8 +17,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// Each setting that was changed is either taken over, if it is one of those that can be, or stays and
-// is named as one that needs a restart.
+// Each setting that was changed is either taken over, if it is one of those that can be, or stays
+// and is named as one that needs a restart.
 func TestEachChangedSettingIsTakenOverOrNamed(t *testing.T) {
 	before := new(config.Config)
 	_, err := config.Parse(before, []string{"--max-connections-per-user=5", "--max-connections-per-address=5", "--publish-keys=0123456789abcdef",
@@ -116,8 +116,8 @@ func TestWhatBeginsOrEndsNeedsARestart(t *testing.T) {
 	}
 }
 
-// A file of settings counts behind flags and environment, and what is wrong with it is said with its
-// line; secrets that were changed are named and never shown.
+// A file of settings counts behind flags and environment, and what is wrong with it is said with
+// its line; secrets that were changed are named and never shown.
 func TestSettingsAreReadFromAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "settings")
 	write := func(text string) { testkit.Must(t, os.WriteFile(path, []byte(text), 0o600)) }

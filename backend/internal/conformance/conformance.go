@@ -1,13 +1,13 @@
-// Package conformance holds any server to the contract of docs/protocol.md: over WebSocket, Server-Sent
-// Events and long polling, as a client would see it.
+// Package conformance holds any server to the contract of docs/protocol.md: over WebSocket,
+// Server-Sent Events and long polling, as a client would see it.
 //
 //	zonecast conformance ── Run ──▶ one check per promise and transport ──▶ session ──▶ the server
 //	                    ◀── Result, one line each ──┘            follower: the counting of offsets
 //
-// It is a client of its own, written from docs/protocol.md alone: it shares no code with the server, so
-// that the two can't be wrong together. Both are held to the golden frames of package wire, which are
-// data. Checks publish to zones of their own of one warehouse, a few small events each, and leave
-// nothing behind but those.
+// It is a client of its own, written from docs/protocol.md alone: it shares no code with the
+// server, so that the two can't be wrong together. Both are held to the golden frames of package
+// wire, which are data. Checks publish to zones of their own of one warehouse, a few small events
+// each, and leave nothing behind but those.
 package conformance
 
 import (

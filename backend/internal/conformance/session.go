@@ -20,8 +20,8 @@ type session interface {
 	// next returns the next frame but for heartbeats, counted already. At the end of the connection
 	// the error is an *ended.
 	next() (frame, error)
-	// ask sends a frame and returns the ack or the error that answers it. Over Server-Sent Events and
-	// long polling it is a POST.
+	// ask sends a frame and returns the ack or the error that answers it. Over Server-Sent Events
+	// and long polling it is a POST.
 	ask(text string) (frame, error)
 	// cursor is where it stands.
 	cursor() cursor

@@ -27,8 +27,9 @@ type Selection struct {
 	Slow bool   `json:"slow,omitempty"`
 	Node string `json:"node,omitempty"` // at the instance of this name
 	Filter
-	// Within limits it to rooms of these warehouses: listed are connections in at least one such room,
-	// without their other rooms, and disconnected are those that are in no other. Empty for no limit.
+	// Within limits it to rooms of these warehouses: listed are connections in at least one such
+	// room, without their other rooms, and disconnected are those that are in no other. Empty for
+	// no limit.
 	Within []string `json:"within,omitempty"`
 	// After leaves out those whose ID is not greater; Limit bounds a page.
 	After string `json:"after,omitempty"`
@@ -61,7 +62,8 @@ type Connection struct {
 	RTT float64 `json:"roundTripTime,omitempty"`
 }
 
-// A Page is part of a list, in the order of its sorting, or of the IDs. It is also what one instance answers.
+// A Page is part of a list, in the order of its sorting, or of the IDs. It is also what one
+// instance answers.
 type Page struct {
 	Total       int          `json:"total"` // after the place where the page begins
 	Connections []Connection `json:"connections"`

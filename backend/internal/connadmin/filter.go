@@ -27,8 +27,8 @@ type Filter struct {
 	Sort Sort `json:"sort,omitempty"`
 	// AfterValue goes with After where the list is not sorted by the IDs.
 	AfterValue int64 `json:"afterValue,omitempty"`
-	// Show asks for these connections, at most MaxIDs, instead of a page of those that are selected,
-	// which are only counted.
+	// Show asks for these connections, at most MaxIDs, instead of a page of those that are
+	// selected, which are only counted.
 	Show []string `json:"show,omitempty"`
 }
 

@@ -17,8 +17,8 @@ import (
 const (
 	kindList       = "connections"
 	kindDisconnect = "disconnect"
-	// limited, after one of them, is the question with a limit to warehouses: an older instance that
-	// knows none must not answer it without.
+	// limited, after one of them, is the question with a limit to warehouses: an older instance
+	// that knows none must not answer it without.
 	limited = " within warehouses"
 	// filtered, before that, is the question with a Filter, for the same reason.
 	filtered = " filtered"

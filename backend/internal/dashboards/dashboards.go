@@ -136,7 +136,8 @@ func annotations() []object {
 	}
 }
 
-// links lead to the other dashboards, with the same time and variables, and to the operators' pages.
+// links lead to the other dashboards, with the same time and variables, and to the operators'
+// pages.
 func links() []object {
 	return []object{
 		{"type": "dashboards", "title": "Zonecast", "tags": []string{"zonecast"}, "asDropdown": false, "includeVars": true, "keepTime": true},

@@ -1,4 +1,5 @@
-// Package edge bounds what connections cost, over TCP and Unix sockets, before HTTP sees the first byte of them.
+// Package edge bounds what connections cost, over TCP and Unix sockets, before HTTP sees the first
+// byte of them.
 //
 //	accept(2) ──▶ Listener ── over a limit: reset or closed, counted ──▶ gone
 //	                 └─▶ conn, with a bounded send buffer and a user timeout ──▶ net/http ──▶ transports
@@ -23,8 +24,8 @@ type Options struct {
 	// SendBufferBytes is SO_SNDBUF of tcp(7), which bounds what the kernel holds for a client that
 	// does not read: the system lets it grow to several MiB. Linux takes twice as much.
 	SendBufferBytes int
-	// UserTimeout is TCP_USER_TIMEOUT of tcp(7): how long a peer may acknowledge nothing, or keep its
-	// window closed, although something is sent to it. Only Linux knows it.
+	// UserTimeout is TCP_USER_TIMEOUT of tcp(7): how long a peer may acknowledge nothing, or keep
+	// its window closed, although something is sent to it. Only Linux knows it.
 	UserTimeout time.Duration
 	// Refused is told each connection over a limit: "tcp_limit" or "tcp_address_limit".
 	Refused func(reason string)
@@ -49,7 +50,8 @@ func Listen(l net.Listener, o Options) *Listener {
 	return &Listener{Listener: l, opts: o, addresses: map[netip.Addr]int{}}
 }
 
-// Accept implements net.Listener. Connections over a limit are reset, or closed on a Unix socket, and never returned.
+// Accept implements net.Listener. Connections over a limit are reset, or closed on a Unix socket,
+// and never returned.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		accepted, err := l.Listener.Accept()
@@ -135,8 +137,8 @@ func (l *Listener) Open() int {
 }
 
 // A peer may take what was written to it before Close for as long as it takes something every
-// lingerTime, and maxLingerTime in all. The kernel itself would wait for as long as the peer answers
-// its window probes.
+// lingerTime, and maxLingerTime in all. The kernel itself would wait for as long as the peer
+// answers its window probes.
 const lingerTime, maxLingerTime = 5 * time.Second, 20 * time.Second
 
 // A conn is counted until its socket is gone. It keeps all that a TCP connection can do.
@@ -191,8 +193,9 @@ func (c *conn) linger(left int, moved, over time.Time, step time.Duration) {
 	})
 }
 
-// A localConn is a connection over a Unix socket, counted until it is closed. Its peer has no address: it
-// is this machine, where a proxy may stand for many clients, so there is no limit by address.
+// A localConn is a connection over a Unix socket, counted until it is closed. Its peer has no
+// address: it is this machine, where a proxy may stand for many clients, so there is no limit by
+// address.
 type localConn struct {
 	*net.UnixConn
 	leave func() // once

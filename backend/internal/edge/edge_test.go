@@ -109,7 +109,8 @@ func TestConnectionsAreBoundedInTotalButAFewOfThisMachine(t *testing.T) {
 	testkit.Eventually(t, "it is counted", func() bool { return s.count("tcp_limit") == 1 })
 }
 
-// Connections over a Unix socket count as those over TCP do, and keep what a Unix connection can do.
+// Connections over a Unix socket count as those over TCP do, and keep what a Unix connection can
+// do.
 func TestConnectionsOverAUnixSocketAreBoundedInTotal(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "http.sock"))
 	testkit.Must(t, err)

@@ -17,8 +17,8 @@ func setUserTimeout(c *net.TCPConn, d time.Duration) {
 }
 
 // SetReceiveBuffer sets SO_RCVBUF of the connections that a TCP listener accepts, which bounds what
-// the kernel holds of what a client has sent and nobody has read yet, as while its answers wait. The
-// system lets it grow to many MiB. It has to be set before a connection is there: the client is
+// the kernel holds of what a client has sent and nobody has read yet, as while its answers wait.
+// The system lets it grow to many MiB. It has to be set before a connection is there: the client is
 // told at the first moment how much it may send.
 func SetReceiveBuffer(l net.Listener, bytes int) {
 	if tcp, ok := l.(*net.TCPListener); ok {

@@ -8,7 +8,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Check returns what of the promises was broken, in the order in which it was seen; nil for nothing.
+// Check returns what of the promises was broken, in the order in which it was seen; nil for
+// nothing.
 func Check(records []Record, limits Limits) []Violation {
 	c := &checker{limits: limits, rooms: map[string]*roomHistory{}, stands: map[place]*stand{}, keys: map[string]accepted{},
 		seenOnce: map[string]accepted{}, sent: map[string]Record{}}

@@ -7,8 +7,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/history"
 )
 
-// Each promise that is broken is found, by the rule of its name, with what came and what was wanted;
-// one that is kept is not.
+// Each promise that is broken is found, by the rule of its name, with what came and what was
+// wanted; one that is kept is not.
 func TestEachBrokenPromiseIsFound(t *testing.T) {
 	const room = `"room":"warehouse:w"`
 	seen := func(who, kind, at, hash string) string {

@@ -3,8 +3,8 @@
 //	simulator, chaos tests ── Recorder ──┐
 //	load tester, anybody's log ── Read ──┴─▶ Record ──▶ Check ──▶ Violation
 //
-// A record is what a client or a publisher saw, nothing that it concluded. They stand in the order in
-// which they happened; only the order of one client's own records matters for what it received.
+// A record is what a client or a publisher saw, nothing that it concluded. They stand in the order
+// in which they happened; only the order of one client's own records matters for what it received.
 package history
 
 import (
@@ -18,8 +18,8 @@ import (
 
 // The kinds of records.
 const (
-	// Publish is an answer to a publication: who, room, event, hash; outcome ok, refused or unknown,
-	// and with ok the offset. key is its idempotency key, if it has one.
+	// Publish is an answer to a publication: who, room, event, hash; outcome ok, refused or
+	// unknown, and with ok the offset. key is its idempotency key, if it has one.
 	Publish = "publish"
 	// Join says that a client stands in a room at offset without having asked for what it missed.
 	Join = "join"
@@ -37,8 +37,8 @@ const (
 	// Closed is a connection that the server ended with a close code. reading says that the client
 	// was reading all the time.
 	Closed = "closed"
-	// Lost says that something happened by which the server may have lost the latest messages, or all
-	// of them: a fork or a gap is true from here on. With unsure it is not known when it was.
+	// Lost says that something happened by which the server may have lost the latest messages, or
+	// all of them: a fork or a gap is true from here on. With unsure it is not known when it was.
 	Lost = "lost"
 	// Newest says, at rest, where a room stands: every client that is in it must stand there too.
 	Newest = "newest"
@@ -71,8 +71,8 @@ type Record struct {
 type Limits struct {
 	Messages int   // HISTORY_MESSAGES
 	AgeMS    int64 // HISTORY_AGE
-	// UnseenLossUntold permits that a message which Redis lost before anybody received it is not told:
-	// docs/promises.md says when that can be.
+	// UnseenLossUntold permits that a message which Redis lost before anybody received it is not
+	// told: docs/promises.md says when that can be.
 	UnseenLossUntold bool
 	LateMS           int64 // the most from the acceptance of an event to its arrival at a client that was there
 }

@@ -50,8 +50,8 @@ func TestNewcomersGetTheAlertsThatAreOpen(t *testing.T) {
 	})
 }
 
-// An alert that has expired and is raised again is another one: newcomers are not told that somebody
-// has seen to it.
+// An alert that has expired and is raised again is another one: newcomers are not told that
+// somebody has seen to it.
 func TestAnAlertThatIsRaisedAgainIsNotAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := build(t, options{overPipe: true})

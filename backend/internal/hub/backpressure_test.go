@@ -170,8 +170,8 @@ func (s *slowed) Slow(n int) { s.Add(int64(max(n, 0))) }
 func TestAFloodOfSlowReadersIsDeliveredToEverybody(t *testing.T) {
 	const members = 20
 	var slow slowed
-	// A smaller bound is filled while the system does not run the thread of one reader, which is then
-	// an outlier.
+	// A smaller bound is filled while the system does not run the thread of one reader, which is
+	// then an outlier.
 	h := build(t, options{bytes: 512 << 10, limits: endless, slow: 50 * time.Millisecond,
 		wait: time.Minute, stall: patient, meter: &slow})
 	h.dial = narrow

@@ -22,8 +22,9 @@ type Options struct {
 	Heartbeat time.Duration
 	// MaxRooms is the most rooms of one session (default wire.RoomsPerConnection).
 	MaxRooms int
-	// InstanceRooms is the most rooms of all sessions together, WarehouseRooms that of one warehouse
-	// (default no limit). OnRoomRefused, if not nil, is told which one a room was refused for.
+	// InstanceRooms is the most rooms of all sessions together, WarehouseRooms that of one
+	// warehouse (default no limit). OnRoomRefused, if not nil, is told which one a room was refused
+	// for.
 	InstanceRooms, WarehouseRooms int
 	OnRoomRefused                 func(limit string)
 	// Linger is how long a room stays subscribed to at the broker after its last member has left,
@@ -113,8 +114,8 @@ func New(opts Options) *Hub {
 // Use sets the broker, whose handler the hub is.
 func (h *Hub) Use(b broker.Broker) { h.broker = b }
 
-// SetSignal sets what tells other instances of rooms that are overloaded. It must come before the first
-// session.
+// SetSignal sets what tells other instances of rooms that are overloaded. It must come before the
+// first session.
 func (h *Hub) SetSignal(s backpressure.Signal) { h.control.Signal = s }
 
 func (h *Hub) shard(r wire.Room) *shard {
@@ -266,8 +267,8 @@ func newRetainedFrame(m *broker.Message, retention broker.Retention) retainedFra
 	return retainedFrame{retention.Name, m.Offset.N, m.Time, retention.Expires, outbox.NewRetained(&m.Message)}
 }
 
-// takeRetained takes over what a room retains: each stands for itself, for what came between them is
-// not among them.
+// takeRetained takes over what a room retains: each stands for itself, for what came between them
+// is not among them.
 func (h *Hub) takeRetained(r *room, all []*broker.Message) {
 	for _, m := range all {
 		if !r.wasDeleted(m) {

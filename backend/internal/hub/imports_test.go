@@ -8,7 +8,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// Who may do what is decided before the hub: neither it nor the queues know tokens, keys and operators.
+// Who may do what is decided before the hub: neither it nor the queues know tokens, keys and
+// operators.
 func TestTheHubAndTheQueuesKnowNothingOfAuthentication(t *testing.T) {
 	seen := map[string]bool{}
 	var look func(name string)

@@ -36,8 +36,8 @@ func (m *hubMeter) Joined(_ string, resumed bool, replayed int, _ time.Duration)
 	m.joins = append(m.joins, join{resumed, replayed})
 }
 
-// Each membership is told once, with what the session was sent first: what it had missed from recent
-// frames or from the history, or the retained events.
+// Each membership is told once, with what the session was sent first: what it had missed from
+// recent frames or from the history, or the retained events.
 func TestTheMeterTellsFreshFromResumedMembers(t *testing.T) {
 	m := new(hubMeter)
 	h := build(t, options{hubMeter: m})

@@ -19,8 +19,8 @@ type roomCount struct {
 	warehouses map[string]int
 }
 
-// addRoom counts one more room of a warehouse in, or refuses it. The rooms that there are already are not
-// touched: who comes back to one is let in.
+// addRoom counts one more room of a warehouse in, or refuses it. The rooms that there are already
+// are not touched: who comes back to one is let in.
 func (h *Hub) addRoom(name wire.Room) error {
 	c := &h.kept
 	c.mu.Lock()

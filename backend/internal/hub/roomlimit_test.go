@@ -9,8 +9,9 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// However many connections join rooms that nobody publishes to, the instance has so many, and one warehouse
-// takes no more than its share. Rooms that are there can be joined, and those that are left make room.
+// However many connections join rooms that nobody publishes to, the instance has so many, and one
+// warehouse takes no more than its share. Rooms that are there can be joined, and those that are
+// left make room.
 func TestRoomsAreBoundedByInstanceAndByWarehouse(t *testing.T) {
 	var refused []string
 	h := build(t, options{instanceRooms: 5, warehouseRooms: 3, onRoomRefused: func(limit string) { refused = append(refused, limit) }})

@@ -72,10 +72,10 @@ type Join struct {
 }
 
 // Join adds the session to rooms. announce is called once, when all of them can be joined, with the
-// place of each: its newest offset at that time, and how many retained events follow. What it pushes
-// comes before anything of these rooms. Then follow, room by room, the retained events, if After is
-// not known or they are asked for; the messages after After; and everything newer. Joining a room
-// again sends what was asked for again.
+// place of each: its newest offset at that time, and how many retained events follow. What it
+// pushes comes before anything of these rooms. Then follow, room by room, the retained events, if
+// After is not known or they are asked for; the messages after After; and everything newer. Joining
+// a room again sends what was asked for again.
 func (s *Session) Join(ctx context.Context, joins []Join, announce func(wire.Cursor)) error {
 	s.joining.Lock()
 	defer s.joining.Unlock()
@@ -145,8 +145,8 @@ func (s *Session) check(joins []Join) error {
 	return nil
 }
 
-// catchUp makes the session a member once it has the retained events and everything up to the room's
-// offset. It takes over the caller's count of the room when it returns nil.
+// catchUp makes the session a member once it has the retained events and everything up to the
+// room's offset. It takes over the caller's count of the room when it returns nil.
 func (s *Session) catchUp(ctx context.Context, r *room, after wire.Offset, retained []*outbox.Frame, resumed bool) error {
 	began, replayed := time.Now(), len(retained)
 	if err := s.pushAll(ctx, retained); err != nil {
@@ -268,7 +268,8 @@ func (h *Hub) place(r *room, j Join) (p wire.Place, retained []*outbox.Frame) {
 	return p, retained
 }
 
-// tryJoinLive adds the session if the room's recent frames hold all that it lacks, which is lacking messages.
+// tryJoinLive adds the session if the room's recent frames hold all that it lacks, which is lacking
+// messages.
 func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, lacking int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -302,8 +303,8 @@ func (s *Session) tryJoinLive(r *room, after wire.Offset) (done bool, lacking in
 	return true, lacking, nil
 }
 
-// ErrSessionClosed is why a session could not join: it has ended meanwhile, as when the client hung up. It
-// is nobody's fault.
+// ErrSessionClosed is why a session could not join: it has ended meanwhile, as when the client hung
+// up. It is nobody's fault.
 var ErrSessionClosed = &wire.Error{Code: wire.CodeUnavailable, Message: "the connection is closing: reconnect and resume", RetryAfter: 1000}
 
 func (s *Session) findLocked(name wire.Room) *membership {

@@ -22,14 +22,15 @@ func (h *Hub) Standing(name wire.Room) (members int, newest wire.Offset) {
 
 // A Content is what a room keeps.
 type Content struct {
-	// Offset is that of the newest message. Its number is 0 in a room that nothing was published to.
+	// Offset is that of the newest message. Its number is 0 in a room that nothing was published
+	// to.
 	Offset   wire.Offset
 	Latest   []*broker.Message // oldest first
 	Retained []*wire.Message   // in the order of their offsets
 }
 
-// ContentOf returns what a room keeps, with at most limit of its latest messages. Errors are those of
-// [broker.Broker.Subscribe] and [broker.Broker.History].
+// ContentOf returns what a room keeps, with at most limit of its latest messages. Errors are those
+// of [broker.Broker.Subscribe] and [broker.Broker.History].
 func (h *Hub) ContentOf(ctx context.Context, name wire.Room, limit int) (c Content, err error) {
 	if c.Offset, c.Retained, err = h.retainedIn(ctx, name); err != nil || c.Offset.N == 0 {
 		return c, err

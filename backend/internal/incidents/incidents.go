@@ -3,8 +3,8 @@
 //	cmd, Watcher ── Record, Count ──▶ Log ── each second ──▶ audit.Store (memory, or a Redis stream for all instances)
 //	dashboard ◀── Read ────────────────────────────────────────┘
 //
-// The store keeps the last [audit.MaxEntries]. What may happen often is counted, and recorded once a
-// minute at most, so that days fit. While the store is away a bounded number waits for it.
+// The store keeps the last [audit.MaxEntries]. What may happen often is counted, and recorded once
+// a minute at most, so that days fit. While the store is away a bounded number waits for it.
 package incidents
 
 import (
@@ -57,7 +57,8 @@ const (
 	list audit.List = "events"
 	// maxText is the most bytes of a detail; maxValue of a value of the store.
 	maxText, maxValue = 512, 8 << 10
-	// maxWaiting is how many incidents wait for a store that is away; more are dropped, the oldest first.
+	// maxWaiting is how many incidents wait for a store that is away; more are dropped, the oldest
+	// first.
 	maxWaiting = 500
 	// maxCounted is how many things are counted at once; more are not told apart.
 	maxCounted = 64

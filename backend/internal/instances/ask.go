@@ -125,8 +125,8 @@ func (c Client) HasOther(ctx context.Context, id string) (has, known bool) {
 // Known returns what instances announced, without asking them anything.
 func (c Client) Known() List { return merge(c.Cluster.View(), nil, time.Now()) }
 
-// Drain takes the instance of an ID out of service, or puts it back with cancel. Refused says why it was
-// not done. Without an Info it has not answered.
+// Drain takes the instance of an ID out of service, or puts it back with cancel. Refused says why
+// it was not done. Without an Info it has not answered.
 func (c Client) Drain(ctx context.Context, id string, cancel bool, by string) (done *Info, refused string, _ error) {
 	results, _, err := connadmin.Ask[result](ctx, c.Cluster, kindDrain, order{id, cancel, by})
 	for _, r := range results {

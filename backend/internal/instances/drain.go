@@ -147,8 +147,8 @@ func (d *Drainer) drain(one running) (why string) {
 	case <-one.ctx.Done():
 		return "cancelled by an operator"
 	}
-	// Others may have been drained at the same time. Of two that look after they are not ready any more,
-	// one sees the other.
+	// Others may have been drained at the same time. Of two that look after they are not ready any
+	// more, one sees the other.
 	if has, known := d.HasOther(one.ctx); !has && known && one.ctx.Err() == nil {
 		return ErrNoOther.Error()
 	}

@@ -85,8 +85,8 @@ func (b *bench) want(t *testing.T, when, state string, drained bool, done ...str
 	}
 }
 
-// It is not ready at once, sends its clients away when load balancers had time to see that, stays so
-// for as long as nobody says otherwise, and takes clients again when someone does.
+// It is not ready at once, sends its clients away when load balancers had time to see that, stays
+// so for as long as nobody says otherwise, and takes clients again when someone does.
 func TestADrainedInstanceGoesOnRunningUntilItIsPutBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench()
@@ -180,7 +180,8 @@ func TestTheLastReadyInstanceIsNotDrained(t *testing.T) {
 	})
 }
 
-// What an instance takes is read once a second, whoever asks, and CPU is the mean between two readings.
+// What an instance takes is read once a second, whoever asks, and CPU is the mean between two
+// readings.
 func TestWhatAProcessTakesIsReadOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		times := 0
@@ -206,8 +207,8 @@ func TestWhatAProcessTakesIsReadOnceASecond(t *testing.T) {
 	}
 }
 
-// Instances that do not answer are listed with what they announced, those that are gone named, and of a
-// name that several have none is found.
+// Instances that do not answer are listed with what they announced, those that are gone named, and
+// of a name that several have none is found.
 func TestTheListNamesWhoDoesNotAnswer(t *testing.T) {
 	now := time.Now()
 	view := cluster.View{

@@ -1,5 +1,5 @@
-// Package instances tells operators how each instance is, and takes one out of service while it goes on
-// running.
+// Package instances tells operators how each instance is, and takes one out of service while it
+// goes on running.
 //
 //	operator ── api, dashboard ──▶ Client ── cluster.Ask ──▶ Handler of every instance ──▶ Meter: what the process takes
 //	                                                                                  └──▶ Drainer
@@ -131,8 +131,8 @@ func merge(view cluster.View, answered []Info, now time.Time) (l List) {
 	return l
 }
 
-// A Meter reads what this process takes, at most once a second whoever asks. It is safe for concurrent
-// use.
+// A Meter reads what this process takes, at most once a second whoever asks. It is safe for
+// concurrent use.
 type Meter struct {
 	// Static after construction.
 	Started  time.Time

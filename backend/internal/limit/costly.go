@@ -31,8 +31,8 @@ func (b *Budget) Do(work func()) bool {
 	return true
 }
 
-// Within returns what does costly work within a [Budget] of its own, for one goroutine at a time, and reports
-// whether it did.
+// Within returns what does costly work within a [Budget] of its own, for one goroutine at a time,
+// and reports whether it did.
 func Within() func(work func()) bool {
 	var mu sync.Mutex
 	var b Budget
@@ -43,8 +43,8 @@ func Within() func(work func()) bool {
 	}
 }
 
-// A Costly value is computed anew when it is asked for, within a [Budget]; who asks beyond that gets
-// the last value.
+// A Costly value is computed anew when it is asked for, within a [Budget]; who asks beyond that
+// gets the last value.
 type Costly[T any] struct {
 	compute func() T
 

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// However often it is asked for, what is costly takes three seconds at once and a tenth of the time; who
-// asks seldom, and for what costs nothing, gets a value of now.
+// However often it is asked for, what is costly takes three seconds at once and a tenth of the
+// time; who asks seldom, and for what costs nothing, gets a value of now.
 func TestCostlyFiguresTakeATenthOfTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var computed int

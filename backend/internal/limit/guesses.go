@@ -9,9 +9,9 @@ import (
 // maxTrusted is how many pairs of an address and what it knew are kept.
 const maxTrusted = 10_000
 
-// Guesses bound wrong logins: of an address, and at one secret from all addresses together, since who
-// has many could try everything. An address that was right spends its own alone from then on, so that
-// who guesses locks out nobody who was in.
+// Guesses bound wrong logins: of an address, and at one secret from all addresses together, since
+// who has many could try everything. An address that was right spends its own alone from then on,
+// so that who guesses locks out nobody who was in.
 type Guesses struct {
 	ofAddress, ofSecret *Keyed
 	trusted             *lru.Cache[guess, struct{}]

@@ -143,8 +143,8 @@ func NewCount(most int) *Count {
 	return c
 }
 
-// SetMost puts another limit in force for those to come, and reports whether it could: without a limit
-// nobody was counted, so there can't be one from now on, nor none.
+// SetMost puts another limit in force for those to come, and reports whether it could: without a
+// limit nobody was counted, so there can't be one from now on, nor none.
 func (c *Count) SetMost(most int) bool {
 	if (c.most.Load() == 0) != (most == 0) {
 		return false

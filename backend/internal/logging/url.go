@@ -5,8 +5,8 @@ import (
 	"net/url"
 )
 
-// URL is a URL as it may be logged: without the login and the query, which can hold secrets. What is
-// none is returned as it is.
+// URL is a URL as it may be logged: without the login and the query, which can hold secrets. What
+// is none is returned as it is.
 func URL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {

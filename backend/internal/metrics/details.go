@@ -1,7 +1,7 @@
 package metrics
 
-// details say what the labels of a metric mean, and what else its help has no room for, in Markdown for
-// docs/metrics.md.
+// details say what the labels of a metric mean, and what else its help has no room for, in Markdown
+// for docs/metrics.md.
 var details = map[string]string{
 	"zonecast_audit_entries_total": "see [the audit log](security.md#the-audit-log)",
 	"zonecast_audit_failures_total": "`file` (operators can change nothing then), `store` (the list lags, or lacks " +

@@ -12,8 +12,8 @@ import (
 // traceLabel is the label of exemplars by which Grafana finds their trace.
 const traceLabel = "trace_id"
 
-// exemplarAge is for how long an exemplar stands for its bucket, before a newer one may: a message of a
-// trace has as many as its room has members.
+// exemplarAge is for how long an exemplar stands for its bucket, before a newer one may: a message
+// of a trace has as many as its room has members.
 const exemplarAge = time.Second
 
 // exemplars are messages that were traced, the latest of each classic bucket.

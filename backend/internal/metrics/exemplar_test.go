@@ -20,8 +20,8 @@ const (
 	askProtobuf    = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 )
 
-// A message that was traced is found from the bucket of its latency, beside native buckets too, by whoever
-// asks in a form that has exemplars.
+// A message that was traced is found from the bucket of its latency, beside native buckets too, by
+// whoever asks in a form that has exemplars.
 func TestTracedMessagesAreExemplarsOfTheirBuckets(t *testing.T) {
 	m := New("test")
 	m.AddTransport("websocket", func() int { return 0 })

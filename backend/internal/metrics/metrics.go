@@ -135,8 +135,8 @@ func New(version string) *Metrics {
 	return m
 }
 
-// atZero begins the series of labels that are known before anything is counted: a panel shows 0 then
-// and not that there is no data, and rate() sees the first event.
+// atZero begins the series of labels that are known before anything is counted: a panel shows 0
+// then and not that there is no data, and rate() sees the first event.
 func atZero(c *prometheus.CounterVec, labels ...string) {
 	for _, label := range labels {
 		c.WithLabelValues(label)
@@ -178,8 +178,8 @@ func (m *Metrics) Written(transport string, messages, bytes int) {
 	w.bytes.Add(float64(bytes))
 }
 
-// Latencies implements outbox.Meter, for the transports that were added. Where clocks differ, the one
-// that accepted may be ahead.
+// Latencies implements outbox.Meter, for the transports that were added. Where clocks differ, the
+// one that accepted may be ahead.
 func (m *Metrics) Latencies(transport string, durations, queued []time.Duration) {
 	if w, ok := m.written[transport]; ok {
 		w.latency.observe(durations)

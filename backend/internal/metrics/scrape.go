@@ -13,7 +13,8 @@ import (
 )
 
 // Handler answers scrapes. What they cost is bounded, however many ask, and in whatever form: those
-// beyond a [limit.Budget] get what the last one got. Exemplars are in OpenMetrics and protocol buffers alone.
+// beyond a [limit.Budget] get what the last one got. Exemplars are in OpenMetrics and protocol
+// buffers alone.
 func (m *Metrics) Handler() http.Handler {
 	return &scraper{collect: promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}), last: map[form]*scrape{}}
 }
@@ -52,8 +53,8 @@ type form struct {
 	encoding string // of the content
 }
 
-// maxAccept is the most bytes of Accept that are read: scrapers send some 300, and parsing what strangers
-// send is not within the budget.
+// maxAccept is the most bytes of Accept that are read: scrapers send some 300, and parsing what
+// strangers send is not within the budget.
 const maxAccept = 1 << 10
 
 func formOf(h http.Header) form {

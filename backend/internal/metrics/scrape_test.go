@@ -32,8 +32,8 @@ func scrapeOf(h http.Handler, header http.Header) *httptest.ResponseRecorder {
 	return w
 }
 
-// A stranger who scrapes without a pause has the server collect for a tenth of the time, in whatever
-// form he asks.
+// A stranger who scrapes without a pause has the server collect for a tenth of the time, in
+// whatever form he asks.
 func TestAFloodOfScrapesTakesATenthOfTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, s := New("test"), new(slowly)

@@ -36,9 +36,9 @@ func NewLine(name, role, password string) (string, error) {
 	return line, err
 }
 
-// ReadFile reads a password file: a line is name:bcrypt hash:role, the role as [ParseGrant] reads it;
-// empty lines and those that begin with # count for nothing. [NewLine] writes one. The error names
-// all mistakes, never a hash.
+// ReadFile reads a password file: a line is name:bcrypt hash:role, the role as [ParseGrant] reads
+// it; empty lines and those that begin with # count for nothing. [NewLine] writes one. The error
+// names all mistakes, never a hash.
 func ReadFile(name string) (map[string]Account, error) {
 	text, err := os.ReadFile(name)
 	if err != nil {

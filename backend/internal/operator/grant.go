@@ -37,8 +37,8 @@ type Grant struct {
 	Warehouses []string `json:"warehouses,omitempty"`
 }
 
-// ParseGrant reads a grant as String writes it: a role, viewer, operator or admin, alone or followed
-// by @ and the warehouses that it is limited to, separated by commas.
+// ParseGrant reads a grant as String writes it: a role, viewer, operator or admin, alone or
+// followed by @ and the warehouses that it is limited to, separated by commas.
 func ParseGrant(text string) (Grant, error) {
 	name, warehouses, limited := strings.Cut(text, "@")
 	role, known := roleNames[name]

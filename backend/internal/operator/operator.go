@@ -38,8 +38,8 @@ const DefaultName = "operator"
 const MinPasswordBytes = 8
 
 var (
-	// addressGuesses and nameGuesses are how many wrong logins an address, or a name from everywhere
-	// that it has not come from, may try at once, and each second from then on.
+	// addressGuesses and nameGuesses are how many wrong logins an address, or a name from
+	// everywhere that it has not come from, may try at once, and each second from then on.
 	addressGuesses = limit.Rate{Tokens: 10, Refill: 0.2}
 	nameGuesses    = limit.Rate{Tokens: 30, Refill: 0.5}
 	// refusals is how many of an address are written down.
@@ -65,7 +65,8 @@ type Options struct {
 	Password string
 	// File is the name of the password file; empty for none. See [ReadFile].
 	File string
-	// Provider is the OpenID provider whose users may be operators; without an issuer there is none.
+	// Provider is the OpenID provider whose users may be operators; without an issuer there is
+	// none.
 	Provider ProviderOptions
 	// Closed lets in nobody, rather than everybody, while there are no operators.
 	Closed   bool
@@ -319,8 +320,8 @@ func (o *Operators) seen(address, name, password string) (sum [sha256.Size]byte)
 	return sum
 }
 
-// remembers reports whether the login was right lately, and nothing has changed since. It is remembered
-// for as long as it is used, so that who guesses at its name locks nobody out.
+// remembers reports whether the login was right lately, and nothing has changed since. It is
+// remembered for as long as it is used, so that who guesses at its name locks nobody out.
 func (o *Operators) remembers(seen [sha256.Size]byte, hash string, now time.Time) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

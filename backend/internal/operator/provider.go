@@ -24,12 +24,12 @@ import (
 // operators.
 type ProviderOptions struct {
 	Issuer, ClientID, ClientSecret string
-	// RedirectURL is where the provider sends browsers back to; empty for CallbackPath at the host that
-	// the browser asked.
+	// RedirectURL is where the provider sends browsers back to; empty for CallbackPath at the host
+	// that the browser asked.
 	RedirectURL string
 	Scopes      []string // besides openid
-	// RoleClaim names the claim, a text or a list of texts, whose values grant roles: those of Roles, or
-	// where that is empty those that [ParseGrant] reads. Others grant nothing.
+	// RoleClaim names the claim, a text or a list of texts, whose values grant roles: those of
+	// Roles, or where that is empty those that [ParseGrant] reads. Others grant nothing.
 	RoleClaim string
 	Roles     map[string]Grant
 }
@@ -68,7 +68,8 @@ func newProvider(o ProviderOptions) *provider {
 	return &provider{opts: o, client: &http.Client{Timeout: providerTimeout}, discovering: make(chan struct{}, 1)}
 }
 
-// discover returns the provider. One request at a time asks it, and none soon after one that failed.
+// discover returns the provider. One request at a time asks it, and none soon after one that
+// failed.
 func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
 	select {
 	case p.discovering <- struct{}{}:
@@ -105,8 +106,8 @@ type signIn struct {
 // HasProvider reports whether operators can sign in at an OpenID provider.
 func (o *Operators) HasProvider() bool { return o.opts.Provider.Issuer != "" }
 
-// StartSignIn begins a sign-in at the OpenID provider, which ends at the path next. It sets a cookie
-// and returns the address to send the browser to. The error is a *wire.Error.
+// StartSignIn begins a sign-in at the OpenID provider, which ends at the path next. It sets a
+// cookie and returns the address to send the browser to. The error is a *wire.Error.
 func (o *Operators) StartSignIn(w http.ResponseWriter, r *http.Request, address, next string) (string, error) {
 	at, err := o.provider.discover(r.Context())
 	if err != nil {
@@ -227,8 +228,8 @@ func nameOf(subject string, claims map[string]any) string {
 	return shown("oidc:" + subject)
 }
 
-// roles returns the value of the claim that has the roles; a.b is the claim b inside a, unless there
-// is one of this very name.
+// roles returns the value of the claim that has the roles; a.b is the claim b inside a, unless
+// there is one of this very name.
 func (p ProviderOptions) roles(claims map[string]any) any {
 	if value, ok := claims[p.RoleClaim]; ok {
 		return value

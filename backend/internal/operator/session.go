@@ -20,11 +20,11 @@ import (
 
 // SessionOptions are those of sessions, which browsers have instead of HTTP Basic.
 type SessionOptions struct {
-	// Secrets sign the cookies: the first signs, all are accepted. Instances with the same ones accept
-	// each other's sessions. With none, sessions hold for this process alone.
+	// Secrets sign the cookies: the first signs, all are accepted. Instances with the same ones
+	// accept each other's sessions. With none, sessions hold for this process alone.
 	Secrets []string
-	// IdleTimeout is how long a session lasts after its last request, MaxAge after it began. Defaults:
-	// 1 h and 12 h.
+	// IdleTimeout is how long a session lasts after its last request, MaxAge after it began.
+	// Defaults: 1 h and 12 h.
 	IdleTimeout, MaxAge time.Duration
 	// Secure reports whether a request came over TLS, maybe to a proxy; nil for never.
 	Secure func(*http.Request) bool
@@ -126,8 +126,8 @@ func sign(claims jwt.Claims, keys []jwt.VerificationKey) (string, error) {
 	return text, nil
 }
 
-// maxCookie is the most bytes of a cookie that browsers keep (RFC 6265 section 6.1). Longer ones, which
-// strangers send, are not decoded.
+// maxCookie is the most bytes of a cookie that browsers keep (RFC 6265 section 6.1). Longer ones,
+// which strangers send, are not decoded.
 const maxCookie = 4 << 10
 
 func verify(text string, claims jwt.Claims, keys func() ([]jwt.VerificationKey, error), audiences ...string) error {
@@ -263,8 +263,8 @@ func (o *Operators) cookieName(r *http.Request, name string) string {
 	return hostPrefix + name
 }
 
-// cookie is one that ends with the browser. It is sent along with links from elsewhere, as that of an
-// OpenID provider back to here, and with nothing else that other sites send.
+// cookie is one that ends with the browser. It is sent along with links from elsewhere, as that of
+// an OpenID provider back to here, and with nothing else that other sites send.
 func (o *Operators) cookie(r *http.Request, name, value string) *http.Cookie {
 	return &http.Cookie{Name: o.cookieName(r, name), Value: value, Path: base.Path(r.Context(), "/"), HttpOnly: true, Secure: o.secure(r),
 		SameSite: http.SameSiteLaxMode}

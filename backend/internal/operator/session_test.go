@@ -178,7 +178,8 @@ func TestWhatIsUnderWayKnowsWhetherItIsStillLetIn(t *testing.T) {
 	testkit.Eventually(t, "a changed password ends what is under way by HTTP Basic", func() bool { return !o.StillValid(byBasic) })
 }
 
-// What strangers send is not decoded, however long it is; browsers keep no cookies of this length either.
+// What strangers send is not decoded, however long it is; browsers keep no cookies of this length
+// either.
 func TestCookiesThatAreTooLongAreNotDecoded(t *testing.T) {
 	secret := []byte("0123456789abcdef0123456789abcdef")
 	for length, accepted := range map[int]bool{1 << 10: true, 4 << 10: false} {

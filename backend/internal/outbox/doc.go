@@ -18,7 +18,7 @@
 // frame, and ends. A socket that takes no more holds up neither the writer nor any other
 // connection.
 //
-// The package imports nothing of Zonecast but wire and backpressure. A transport brings how frames look on its
-// socket ([Encoding]), what it writes to ([Sink]) and, where each connection differs, what stands
-// before a frame ([Prefixer]): docs/transports.md says how to add one.
+// The package imports nothing of Zonecast but wire and backpressure. A transport brings how frames
+// look on its socket ([Encoding]), what it writes to ([Sink]) and, where each connection differs,
+// what stands before a frame ([Prefixer]): docs/transports.md says how to add one.
 package outbox

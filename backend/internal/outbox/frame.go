@@ -25,8 +25,8 @@ type Frame struct {
 	// delivery latency. 0 for frames of the protocol itself and for messages that are late because
 	// their client was away.
 	Accepted int64
-	// FannedOut is when this instance began to push the message to its members, in microseconds since
-	// 1970; 0 where that is not measured.
+	// FannedOut is when this instance began to push the message to its members, in microseconds
+	// since 1970; 0 where that is not measured.
 	FannedOut int64
 	// Message says which message this is; its room is empty for frames that concern no room.
 	Message Identity
@@ -35,8 +35,8 @@ type Frame struct {
 	// pushes, and must not push itself.
 	OnEncoded func(bytes int)
 
-	// OnWritten, if not nil, is called for each socket that has the frame, with its transport and the
-	// time since the broker accepted the message; it must not block.
+	// OnWritten, if not nil, is called for each socket that has the frame, with its transport and
+	// the time since the broker accepted the message; it must not block.
 	OnWritten func(transport string, took time.Duration)
 
 	skipped skipped // what this frame stands for, when it is a notice of conflated messages
@@ -73,7 +73,8 @@ func Broadcast(m *wire.Message, accepted int64, conflate string) *Frame {
 	return BroadcastTraced(m, accepted, conflate, "")
 }
 
-// BroadcastTraced is Broadcast for a message that is part of a trace; traceparent is empty for none.
+// BroadcastTraced is Broadcast for a message that is part of a trace; traceparent is empty for
+// none.
 func BroadcastTraced(m *wire.Message, accepted int64, conflate, traceparent string) *Frame {
 	const around = 160 // bytes of a usual frame around its data; longer ones grow
 	buf := wire.AppendTraced(make([]byte, headroom, headroom+around+len(m.Data)), m, traceparent)

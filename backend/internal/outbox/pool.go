@@ -24,8 +24,8 @@ type Options struct {
 	CloseGrace time.Duration
 	// Meter is told what happens; it must not block.
 	Meter Meter
-	// BeforeTake, if not nil, is called before what waits for a connection is taken to be written. A
-	// simulation waits in it until nobody pushes any more, so that what leaves together repeats.
+	// BeforeTake, if not nil, is called before what waits for a connection is taken to be written.
+	// A simulation waits in it until nobody pushes any more, so that what leaves together repeats.
 	BeforeTake func()
 }
 
@@ -38,9 +38,11 @@ type Meter interface {
 	// how long the first one of each write took from its fan-out: a sample, since the others of
 	// the write waited for less. The slices are the caller's.
 	Latencies(transport string, durations, queued []time.Duration)
-	// DroppedSlow tells that so many messages were dropped with a client that was too slow for them.
+	// DroppedSlow tells that so many messages were dropped with a client that was too slow for
+	// them.
 	DroppedSlow(messages int)
-	// DroppedLost tells that so many messages waited for a connection when it ended for another reason.
+	// DroppedLost tells that so many messages waited for a connection when it ended for another
+	// reason.
 	DroppedLost(messages int)
 	// Conflated tells that a waiting message was replaced by a newer one.
 	Conflated()

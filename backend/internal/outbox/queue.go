@@ -13,10 +13,10 @@ import (
 // ErrClosed is returned for a queue that takes no more frames.
 var ErrClosed = errors.New("outbox: closed")
 
-// A Queue holds what waits for one connection, at most Options.MaxQueuedBytes of memory: of the frames,
-// whether others hold them too or not, and of what each costs beside its bytes. The copy of at most
-// 64 KiB that a full socket did not take comes on top. Its methods may be called by several goroutines;
-// frames leave in the order in which they were pushed.
+// A Queue holds what waits for one connection, at most Options.MaxQueuedBytes of memory: of the
+// frames, whether others hold them too or not, and of what each costs beside its bytes. The copy of
+// at most 64 KiB that a full socket did not take comes on top. Its methods may be called by several
+// goroutines; frames leave in the order in which they were pushed.
 //
 // Frames are atomic on the socket: one that was begun is finished before anything else is written.
 type Queue struct {
@@ -209,8 +209,8 @@ func (q *Queue) Hangup(code wire.CloseCode) {
 	isStalled, needsWriter := q.state == stalled, q.wakeLocked()
 	q.mu.Unlock()
 	if isStalled {
-		// Its goroutine finds out and does the rest. Closing waits for it to leave the socket, where
-		// it may be about to note what the socket took: so not with the lock held.
+		// Its goroutine finds out and does the rest. Closing waits for it to leave the socket,
+		// where it may be about to note what the socket took: so not with the lock held.
 		q.sink.Close()
 	}
 	if needsWriter {

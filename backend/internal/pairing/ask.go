@@ -56,7 +56,8 @@ func (h Handler) Answer(ctx context.Context, q cluster.Question) (any, error) {
 // A Client asks all instances.
 type Client struct{ Cluster cluster.Cluster }
 
-// Find returns the screen that shows a code. The error is a *wire.Error that says why there is none.
+// Find returns the screen that shows a code. The error is a *wire.Error that says why there is
+// none.
 func (c Client) Find(ctx context.Context, code string) (Request, error) {
 	if !codeShape.MatchString(code) {
 		return Request{}, wire.Errorf(wire.CodeInvalidData, "the code is %.20q: it has eight letters, as the screen shows them", code)
@@ -86,8 +87,8 @@ func (c Client) Find(ctx context.Context, code string) (Request, error) {
 	return found, nil
 }
 
-// Confirm lets the screen that shows a code have a token, whose ID it fills in. The error is a *wire.Error:
-// then it gets none.
+// Confirm lets the screen that shows a code have a token, whose ID it fills in. The error is a
+// *wire.Error: then it gets none.
 func (c Client) Confirm(ctx context.Context, code string, grant auth.ScreenGrant) (Request, auth.ScreenGrant, error) {
 	if err := Check(grant); err != nil {
 		return Request{}, grant, err

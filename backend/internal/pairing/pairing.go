@@ -3,10 +3,10 @@
 //	screen ── api, each 3 s, with its ticket ──▶ Desk of whatever instance: a code to show, or its token
 //	operator ── api, dashboard: the code ──▶ Client ── cluster.Ask ──▶ Handler of every instance ──▶ its Desk
 //
-// A ticket is signed by an instance and understood by all of them, so nothing is stored for it. An instance
-// remembers, in memory and for minutes, which codes screens show now, as they come with their tickets, and
-// what operators confirmed, which all instances are told. The code is what people read and type; the ticket,
-// which no person sees, is what the token is given for.
+// A ticket is signed by an instance and understood by all of them, so nothing is stored for it. An
+// instance remembers, in memory and for minutes, which codes screens show now, as they come with
+// their tickets, and what operators confirmed, which all instances are told. The code is what
+// people read and type; the ticket, which no person sees, is what the token is given for.
 package pairing
 
 import (
@@ -30,13 +30,13 @@ const (
 	// Interval is how often a screen comes, and silence after how long it counts as switched off.
 	Interval = 3 * time.Second
 	silence  = 5 * Interval
-	// MaxOpen is how many codes screens may show at once, as far as an instance knows, and maxOfAddress
-	// how many of them at one address: a warehouse may be behind one.
+	// MaxOpen is how many codes screens may show at once, as far as an instance knows, and
+	// maxOfAddress how many of them at one address: a warehouse may be behind one.
 	MaxOpen, maxOfAddress = 512, 64
 	// maxConfirmed bounds what operators confirmed within Valid.
 	maxConfirmed = 1024
-	// codeLetters are those that can't make up words, nor be taken for digits (RFC 8628 section 6.1). Eight of them
-	// are 34 bits.
+	// codeLetters are those that can't make up words, nor be taken for digits (RFC 8628 section
+	// 6.1). Eight of them are 34 bits.
 	codeLetters = "BCDFGHJKLMNPQRSTVWXZ"
 	codeLength  = 8
 )
@@ -60,7 +60,8 @@ type Request struct {
 	Code    string `json:"code"`
 	Address string `json:"address,omitempty"`
 	Agent   string `json:"userAgent,omitempty"`
-	// Name and Place are what it says of itself: what people call it, and the zone that it was opened for.
+	// Name and Place are what it says of itself: what people call it, and the zone that it was
+	// opened for.
 	Name  string `json:"name,omitempty"`
 	Place string `json:"place,omitempty"`
 	Since int64  `json:"since"` // ms since 1970, when this instance first heard of it
@@ -116,9 +117,9 @@ func NewDesk(o Options) *Desk {
 	return &Desk{Options: o, open: map[string]*shown{}, ofAddress: map[string]int{}, confirmed: map[string]confirmed{}}
 }
 
-// Come is what a screen gets for its ticket: a token when it was confirmed, and else the code to show. With a
-// ticket that is over, or none, it is another code. The error is a *wire.Error of wire.CodeRateLimited where
-// too many screens show one.
+// Come is what a screen gets for its ticket: a token when it was confirmed, and else the code to
+// show. With a ticket that is over, or none, it is another code. The error is a *wire.Error of
+// wire.CodeRateLimited where too many screens show one.
 func (d *Desk) Come(ticket string, from Request, now time.Time) (Answer, error) {
 	claims, err := d.parse(ticket, now)
 	isNew := err != nil

@@ -16,8 +16,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// newDesk returns a desk of an instance, and what it counts. Instances with the same key understand the same
-// tickets.
+// newDesk returns a desk of an instance, and what it counts. Instances with the same key understand
+// the same tickets.
 func newDesk(key string) (*Desk, map[string]int) {
 	counted := map[string]int{}
 	return NewDesk(Options{Keys: func() [][]byte { return [][]byte{[]byte(strings.Repeat(key, 32))} },
@@ -55,8 +55,8 @@ func (d *Desk) come(t *testing.T, ticket string, now time.Time) Answer {
 	return got
 }
 
-// A screen comes to any instance, and so does the operator: what the one opened and the other confirmed, a third
-// gives the token for, again while the answer may have been lost.
+// A screen comes to any instance, and so does the operator: what the one opened and the other
+// confirmed, a third gives the token for, again while the answer may have been lost.
 func TestAScreenIsPairedAtAnyInstance(t *testing.T) {
 	a, counted := newDesk("k")
 	b, _ := newDesk("k")
@@ -87,7 +87,8 @@ func TestAScreenIsPairedAtAnyInstance(t *testing.T) {
 	}
 }
 
-// The code, which everybody can read, is no ticket; neither is one that is forged, of another server or over.
+// The code, which everybody can read, is no ticket; neither is one that is forged, of another
+// server or over.
 func TestWithoutItsTicketNobodyGetsAToken(t *testing.T) {
 	d, _ := newDesk("k")
 	other, _ := newDesk("o")
@@ -107,7 +108,8 @@ func TestWithoutItsTicketNobodyGetsAToken(t *testing.T) {
 	}
 }
 
-// Strangers open so many codes and no more; those that nobody shows any longer make room, and everything is counted.
+// Strangers open so many codes and no more; those that nobody shows any longer make room, and
+// everything is counted.
 func TestOpenCodesAreBounded(t *testing.T) {
 	d, counted := newDesk("k")
 	now := time.Now()

@@ -25,8 +25,8 @@ func (p *Publisher) OpenAlerts(ctx context.Context, room wire.Room) ([]alert.Ope
 	return state.At(time.Now().UnixMilli()), nil
 }
 
-// Acknowledge tells the room that someone has seen to an alert, and returns it as it stands then. One
-// that is acknowledged already stays as it is. There is none when it is nil.
+// Acknowledge tells the room that someone has seen to an alert, and returns it as it stands then.
+// One that is acknowledged already stays as it is. There is none when it is nil.
 func (p *Publisher) Acknowledge(ctx context.Context, via string, room wire.Room, id, by string) (*alert.Open, error) {
 	found, err := p.find(ctx, room, id)
 	if err != nil || found == nil || found.Acknowledged {

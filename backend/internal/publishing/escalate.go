@@ -24,8 +24,8 @@ const (
 	viaServer     = "server"
 )
 
-// An Escalator tells rooms that nobody has seen to an alert for too long, with ALERT_ESCALATED. Each
-// instance has one; the idempotency key lets one of them tell.
+// An Escalator tells rooms that nobody has seen to an alert for too long, with ALERT_ESCALATED.
+// Each instance has one; the idempotency key lets one of them tell.
 type Escalator struct {
 	Publisher *Publisher
 	// After is for how long an alert may be open that does not say so itself; 0 for ever.

@@ -13,9 +13,9 @@ import (
 // testFor is for how long screens show a test.
 const testFor = 2 * time.Minute
 
-// SendTest publishes an alert to a room, for an operator, that says of itself that it is a test, and
-// ends by itself. The same key sends it once; again it is refused with wire.CodeIdempotencyConflict. The
-// error is a *wire.Error, or the broker's.
+// SendTest publishes an alert to a room, for an operator, that says of itself that it is a test,
+// and ends by itself. The same key sends it once; again it is refused with
+// wire.CodeIdempotencyConflict. The error is a *wire.Error, or the broker's.
 func (p *Publisher) SendTest(ctx context.Context, via string, room wire.Room, text, by, key string) (wire.Position, error) {
 	err := wire.CheckIdempotencyKey(key)
 	if key == "" || text == "" {

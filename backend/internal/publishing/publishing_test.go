@@ -148,7 +148,8 @@ func TestRecentZones(t *testing.T) {
 	}
 }
 
-// What no screen can show is counted and delivered, refused with the name of its field, or left alone.
+// What no screen can show is counted and delivered, refused with the name of its field, or left
+// alone.
 func TestEventsThatNoScreenCanShowAreCountedOrRefused(t *testing.T) {
 	service, err := auth.New(auth.Options{}).Service(httptest.NewRequest(http.MethodPost, "/", nil), auth.Visit{})
 	testkit.Must(t, err)

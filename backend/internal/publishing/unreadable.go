@@ -20,7 +20,8 @@ const (
 type Unreadable int
 
 const (
-	// maxUnreadableRooms bounds the rooms that are counted; the events of others are only in the metric.
+	// maxUnreadableRooms bounds the rooms that are counted; the events of others are only in the
+	// metric.
 	maxUnreadableRooms = 1000
 	// MaxUnreadable is how many rooms [Publisher.Unreadable] returns at most.
 	MaxUnreadable = 12

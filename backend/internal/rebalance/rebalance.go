@@ -4,8 +4,8 @@
 //	operator ── api ──▶ Client ── cluster.Ask ──▶ Balancer of every instance
 //	                            by itself, if wanted ──▶ ┘ ── drain, paced ──▶ what it has above the mean
 //
-// Each instance decides for itself: it asks those of its clients to connect again that are more than
-// its share, and the load balancer sends them where few are. Clients see what they see when an
+// Each instance decides for itself: it asks those of its clients to connect again that are more
+// than its share, and the load balancer sends them where few are. Clients see what they see when an
 // instance leaves, and miss nothing. Polls go to another instance by themselves.
 package rebalance
 

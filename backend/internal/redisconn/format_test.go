@@ -10,8 +10,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// What a newer version wrote is refused, with what to do; what is not marked yet is marked, each prefix
-// by itself.
+// What a newer version wrote is refused, with what to do; what is not marked yet is marked, each
+// prefix by itself.
 func TestANewerFormatIsRefused(t *testing.T) {
 	s := stacktest.Redis(t, stack.Single)
 	target, err := redisconn.Find(t.Context(), redisconn.Options{URL: s.RedisURL})

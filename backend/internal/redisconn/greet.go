@@ -93,8 +93,8 @@ func (t *Target) CheckChannels(ctx context.Context, prefix string) error {
 	return t.ExplainDenied(publish(ctx, channel, "").Err(), prefix)
 }
 
-// IsTemporary reports whether an error of [Find] may go away by itself: the server is not there yet,
-// does not answer, or loads its data.
+// IsTemporary reports whether an error of [Find] may go away by itself: the server is not there
+// yet, does not answer, or loads its data.
 func IsTemporary(err error) bool {
 	if errors.As(err, new(*fs.PathError)) { // a file that settings name; its errno would pass for one of the network
 		return false

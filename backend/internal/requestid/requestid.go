@@ -1,5 +1,5 @@
-// Package requestid names each request over HTTP, so that what a caller saw and what the log says of
-// it are found together.
+// Package requestid names each request over HTTP, so that what a caller saw and what the log says
+// of it are found together.
 //
 //	caller or proxy ── X-Request-Id ──▶ Set ──▶ routes ── Of ──▶ the answer's header, problem+json
 //	                                              └────── Attr ──▶ lines of refusals and errors
@@ -34,7 +34,8 @@ func Set(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// valid reports whether an id has 1 to maxBytes letters, digits and the signs of UUIDs, base64 and paths.
+// valid reports whether an id has 1 to maxBytes letters, digits and the signs of UUIDs, base64 and
+// paths.
 func valid(id string) bool {
 	return id != "" && len(id) <= maxBytes && strings.IndexFunc(id, func(r rune) bool {
 		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'

@@ -67,7 +67,8 @@ func TestLinesNameTheRequestAndItsTrace(t *testing.T) {
 	}
 }
 
-// serve answers a request with headers by a handler that logs; it returns the answer's header and the line.
+// serve answers a request with headers by a handler that logs; it returns the answer's header and
+// the line.
 func serve(t *testing.T, h http.Header) (http.Header, map[string]any) {
 	t.Helper()
 	var out bytes.Buffer

@@ -3,8 +3,8 @@
 //	operator ── api ──▶ Service.Revoke, Lift ── Store (Redis) ◀── every 2 s ── Service.Run of every instance
 //	                        └── cluster.Ask ──▶ Service.Answer of every instance ──▶ auth.Revocations, CloseRevoked
 //
-// What is in force is kept in the store, so that it survives restarts, and each instance has a copy:
-// it loads them at its start, when it is asked to, and when it notices that there are others.
+// What is in force is kept in the store, so that it survives restarts, and each instance has a
+// copy: it loads them at its start, when it is asked to, and when it notices that there are others.
 // Without a store the process's own memory has to do.
 package revocation
 

@@ -22,7 +22,8 @@ var planted = flag.String("planted", "conflated-not-told,epoch-not-compared",
 
 const backend = "../.."
 
-// A plantedBug is a patch, which breaks a promise: of one file, or of more where it is guarded twice.
+// A plantedBug is a patch, which breaks a promise: of one file, or of more where it is guarded
+// twice.
 type plantedBug struct {
 	name  string
 	files map[string]string // what they have with the bug, by their paths from backend
@@ -97,8 +98,9 @@ func TestPlantedBugsApply(t *testing.T) {
 	}
 }
 
-// Each bug of -planted is found within -seeds: two that are found soon, all with make simulate-bugs. The
-// test is built anew with each of them, by an overlay: the code itself is not touched.
+// Each bug of -planted is found within -seeds: two that are found soon, all with make
+// simulate-bugs. The test is built anew with each of them, by an overlay: the code itself is not
+// touched.
 func TestPlantedBugsAreFound(t *testing.T) {
 	all := bugs(t, *planted)
 	if len(all) == 0 {

@@ -43,7 +43,8 @@ type client struct {
 	next   time.Time // when to connect, or poll, again
 	tries  int
 	asleep bool // it has not read all the time
-	// restless clients give their connections up after a few frames, and then may have forgotten where they were.
+	// restless clients give their connections up after a few frames, and then may have forgotten
+	// where they were.
 	restless bool
 	leaving  map[int64]string // rooms that it asked to leave, by the frame's id
 	sse      struct {
@@ -128,7 +129,8 @@ func (c *client) forget(room string) {
 	delete(c.owed, room)
 }
 
-// leaveRoom asks to leave a room that was subscribed to by a frame, and to join it again after a time.
+// leaveRoom asks to leave a room that was subscribed to by a frame, and to join it again after a
+// time.
 func (c *client) leaveRoom(after time.Duration) {
 	if c.peer == nil || !c.head || len(c.rooms) < 2 || c.kind != "ws" {
 		return

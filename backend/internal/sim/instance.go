@@ -86,8 +86,8 @@ func startInstance(name string, redis *redisModel, s *Scenario) (*instance, erro
 	return in, nil
 }
 
-// A pausedBroker lets whoever subscribes and unsubscribes rest for a while afterwards, now and then, as a busy
-// processor does: what happens meanwhile comes between two steps of the hub.
+// A pausedBroker lets whoever subscribes and unsubscribes rest for a while afterwards, now and
+// then, as a busy processor does: what happens meanwhile comes between two steps of the hub.
 type pausedBroker struct{ *broker.Redis }
 
 func (b pausedBroker) Subscribe(ctx context.Context, room wire.Room) (broker.Snapshot, error) {

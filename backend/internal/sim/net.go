@@ -19,9 +19,10 @@ import (
 
 // A network has all connections. What is written waits in a link until the world delivers it.
 //
-// What a program writes while the world waits for it may come from several goroutines, in any order.
-// So it is looked at only when all are at rest (settle): what was written to one connection at one
-// moment is one chunk, and when it is delivered follows from the connection and from what was written.
+// What a program writes while the world waits for it may come from several goroutines, in any
+// order. So it is looked at only when all are at rest (settle): what was written to one connection
+// at one moment is one chunk, and when it is delivered follows from the connection and from what
+// was written.
 type network struct {
 	seed  uint64
 	trace func(l *link, what string) // is told of each delivery; nil for nobody
@@ -30,8 +31,8 @@ type network struct {
 	links []*link // in the order of their connections
 }
 
-// A link is one direction of a connection. Guarded by the network's mutex, but for deliver and ended,
-// which the world calls.
+// A link is one direction of a connection. Guarded by the network's mutex, but for deliver and
+// ended, which the world calls.
 type link struct {
 	name     string
 	chance   *linkChance
@@ -65,8 +66,8 @@ var errCut = errors.New("connection reset by peer")
 type linkChance struct {
 	seed uint64
 	name uint64
-	// pooled connections are used by whoever comes first, and have one name. So what is drawn follows
-	// from what is sent, or was sent last; not from which of them it is sent over.
+	// pooled connections are used by whoever comes first, and have one name. So what is drawn
+	// follows from what is sent, or was sent last; not from which of them it is sent over.
 	pooled bool
 	last   uint64
 }
@@ -116,9 +117,9 @@ func (n *network) send(l *link, p []byte) {
 	}
 }
 
-// moment is the time to the microsecond, which is when the world made the last thing happen, or a timer
-// of a program fired. Writers have their rounds within it, a nanosecond each, in an order that does not
-// repeat.
+// moment is the time to the microsecond, which is when the world made the last thing happen, or a
+// timer of a program fired. Writers have their rounds within it, a nanosecond each, in an order
+// that does not repeat.
 func moment() time.Time { return time.Now().Truncate(time.Microsecond) }
 
 // writeLocked queues what a program writes.
@@ -168,8 +169,8 @@ func (n *network) settleLink(l *link) {
 	}
 }
 
-// sortChannels puts the channels of each SUBSCRIBE in order: after a reconnect go-redis asks for them in
-// the order of a map.
+// sortChannels puts the channels of each SUBSCRIBE in order: after a reconnect go-redis asks for
+// them in the order of a map.
 func sortChannels(p []byte) (sorted []byte) {
 	for len(p) > 0 {
 		args, n := parseCommand(p)
@@ -225,8 +226,8 @@ func (n *network) cut(links ...*link) {
 	}
 }
 
-// next returns the link whose first chunk is due first, and when that is; nil for none. All goroutines
-// are at rest.
+// next returns the link whose first chunk is due first, and when that is; nil for none. All
+// goroutines are at rest.
 func (n *network) next() (first *link, due time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

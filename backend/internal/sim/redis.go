@@ -17,8 +17,8 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// A redisModel is a Redis that runs the real scripts, one command at a time. It keeps its writes as a
-// list, so that it can come back without the last ones. Only the world calls it.
+// A redisModel is a Redis that runs the real scripts, one command at a time. It keeps its writes as
+// a list, so that it can come back without the last ones. Only the world calls it.
 type redisModel struct {
 	net     *network
 	dialing sync.Mutex // instances dial at any time
@@ -125,9 +125,9 @@ func (m *redisModel) dial(instance string) (net.Conn, error) {
 	return end, nil
 }
 
-// greet answers what a client says first. It is answered at once, since go-redis waits for it with a
-// mutex of its subscriptions held, and testing/synctest takes nobody who waits for a mutex to be at
-// rest.
+// greet answers what a client says first. It is answered at once, since go-redis waits for it with
+// a mutex of its subscriptions held, and testing/synctest takes nobody who waits for a mutex to be
+// at rest.
 func greet(p []byte) (answer []byte) {
 	for len(p) > 0 {
 		args, n := parseCommand(p)
@@ -240,8 +240,8 @@ func bulks(texts ...string) []byte {
 	return p
 }
 
-// parseCommand reads the command that p begins with: an array of bulk strings. n is 0 when it is not
-// all there yet.
+// parseCommand reads the command that p begins with: an array of bulk strings. n is 0 when it is
+// not all there yet.
 func parseCommand(p []byte) (args []string, n int) {
 	line := func() (string, bool) {
 		end := bytes.Index(p[n:], []byte("\r\n"))

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A Scenario is what happens in one simulation. It follows from a seed; parts of it can be left out.
+// A Scenario is what happens in one simulation. It follows from a seed; parts of it can be left
+// out.
 type Scenario struct {
 	Seed        uint64
 	Instances   int
@@ -85,8 +86,8 @@ func New(seed uint64) *Scenario {
 	return s
 }
 
-// Parse returns the scenario that a person asks for: that of a seed, as a number, without some of its
-// parts, by their names with commas between them. The errors say what was expected.
+// Parse returns the scenario that a person asks for: that of a seed, as a number, without some of
+// its parts, by their names with commas between them. The errors say what was expected.
 func Parse(seed, without string) (*Scenario, error) {
 	n, err := strconv.ParseUint(seed, 10, 64)
 	if err != nil || n == 0 {
@@ -115,8 +116,9 @@ func (s *Scenario) Without(names ...string) *Scenario {
 	return &less
 }
 
-// late is the most from the acceptance of an event to its arrival at a client that is there and reads, in
-// ms; 0 where a fault may silence a connection without a word, which is found by a comparison later.
+// late is the most from the acceptance of an event to its arrival at a client that is there and
+// reads, in ms; 0 where a fault may silence a connection without a word, which is found by a
+// comparison later.
 func (s *Scenario) late() int64 {
 	if slices.ContainsFunc(s.Faults, func(f Fault) bool { return slices.Contains(silent, f.Kind) }) {
 		return 0

@@ -12,9 +12,9 @@ import (
 // patienceOfWatchdog is how long, in real time, one step of a world may take.
 const patienceOfWatchdog = time.Minute
 
-// watch ends the program when a simulation stands still, and names those for whom it waits. The usual
-// cause is a mutex that is held while something is awaited: testing/synctest takes nobody who waits for
-// a mutex to be at rest, so its clock stops.
+// watch ends the program when a simulation stands still, and names those for whom it waits. The
+// usual cause is a mutex that is held while something is awaited: testing/synctest takes nobody who
+// waits for a mutex to be at rest, so its clock stops.
 func watch(seed uint64, steps *atomic.Int64) (end func()) {
 	done := make(chan struct{})
 	go func() {
@@ -45,7 +45,8 @@ func allStacks() string {
 	}
 }
 
-// restless returns the stacks of the goroutines in bubbles that synctest does not take to be at rest.
+// restless returns the stacks of the goroutines in bubbles that synctest does not take to be at
+// rest.
 func restless(stacks string) string {
 	var found []string
 	for one := range strings.SplitSeq(stacks, "\n\n") {

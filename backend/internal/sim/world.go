@@ -6,8 +6,8 @@
 //	                        └──┴──▶ transcript, records ──▶ history.Check
 //
 // Everything runs in one testing/synctest bubble. The world makes one thing happen, waits until all
-// goroutines have come to rest, and chooses the next. A seed decides the scenario, each delay and so the
-// order of all that happens: the same seed has the same transcript.
+// goroutines have come to rest, and chooses the next. A seed decides the scenario, each delay and
+// so the order of all that happens: the same seed has the same transcript.
 package sim
 
 import (

@@ -63,8 +63,8 @@ func RewriteNginx(config string, place NginxPlace) (string, error) {
 	return edited, nil
 }
 
-// RewriteNginxTLS returns the repository's deploy/nginx-tls.conf for another place, and for the nginx
-// of Debian, which has HTTP/2 in another directive.
+// RewriteNginxTLS returns the repository's deploy/nginx-tls.conf for another place, and for the
+// nginx of Debian, which has HTTP/2 in another directive.
 func RewriteNginxTLS(config, listen, certificate, key string) (string, error) {
 	edited, err := edit(config,
 		replace(`(?m)^listen 443 ssl `, "listen "+listen+" ssl http2 "),

@@ -40,11 +40,11 @@ type Options struct {
 	// Settings are environment variables for every instance, like "HISTORY_MESSAGES". They come
 	// after the stack's own ones (LISTEN, NODE_NAME, REDIS_URL) and so override them.
 	Settings map[string]string
-	// FirstPort makes the ports the same in each stack of these options: this one and those after it, in
-	// the order in which processes start. 0 takes free ones.
+	// FirstPort makes the ports the same in each stack of these options: this one and those after
+	// it, in the order in which processes start. 0 takes free ones.
 	FirstPort int
-	// LogDir is a folder that keeps the log of each process after the stack was closed; those of the
-	// stack before are replaced. Empty keeps none.
+	// LogDir is a folder that keeps the log of each process after the stack was closed; those of
+	// the stack before are replaced. Empty keeps none.
 	LogDir string
 	// ReadyWithin bounds the wait for each process to become ready; 0 means 30 s.
 	ReadyWithin time.Duration
@@ -206,10 +206,10 @@ func processes[Part interface{ process() *Process }](parts []Part) (all []*Proce
 	return all
 }
 
-// Close stops every process, the instances side by side and before nginx, through which their clients
-// are told, gives the ports back and removes the folder. It goes on when something fails, and its error says
-// all that did: a process that left with another exit code than 0, or before it was asked to. A
-// stack is closed once.
+// Close stops every process, the instances side by side and before nginx, through which their
+// clients are told, gives the ports back and removes the folder. It goes on when something fails,
+// and its error says all that did: a process that left with another exit code than 0, or before it
+// was asked to. A stack is closed once.
 func (s *Stack) Close() error {
 	var errs []error
 	if s.Prometheus != nil {

@@ -233,8 +233,8 @@ func fetch(t *testing.T, url string) string {
 	return strings.TrimSpace(string(body))
 }
 
-// Clients are told by their instances, through nginx, so it ends after them; and each end of a process
-// is logged.
+// Clients are told by their instances, through nginx, so it ends after them; and each end of a
+// process is logged.
 func TestInstancesEndBeforeNginx(t *testing.T) {
 	options := played("instance", Full(repository, ""))
 	testkit.NeedProgram(t, options.Programs()...)

@@ -65,8 +65,8 @@ func (a *Authority) Issue(t testing.TB, end time.Time) (cert, key []byte) {
 	return cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// IssueFiles is Issue for an hour, into the files cert.pem, key.pem of a folder. The authority's own
-// certificate is in ca.pem.
+// IssueFiles is Issue for an hour, into the files cert.pem, key.pem of a folder. The authority's
+// own certificate is in ca.pem.
 func (a *Authority) IssueFiles(t testing.TB, folder string) (certFile, keyFile, caFile string) {
 	t.Helper()
 	cert, key := a.Issue(t, time.Now().Add(time.Hour))

@@ -46,8 +46,8 @@ func Succeeds(t testing.TB, what string, check func() error) {
 	}
 }
 
-// NoGoroutineBeyond waits until no more goroutines than these are left. A test in which some stay for
-// [Patience] fails, and shows where each of them stands.
+// NoGoroutineBeyond waits until no more goroutines than these are left. A test in which some stay
+// for [Patience] fails, and shows where each of them stands.
 func NoGoroutineBeyond(t testing.TB, before int) {
 	t.Helper()
 	for deadline := time.Now().Add(Patience); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {

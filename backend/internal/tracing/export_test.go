@@ -15,8 +15,8 @@ import (
 	"github.com/zonecast/zonecast/backend/internal/testkit"
 )
 
-// A collector gets what its own protocol calls a request for export. One that is busy is asked again;
-// what it refuses is told.
+// A collector gets what its own protocol calls a request for export. One that is busy is asked
+// again; what it refuses is told.
 func TestSpansReachACollectorInItsProtocol(t *testing.T) {
 	partly, err := proto.Marshal(&collector.ExportTraceServiceResponse{PartialSuccess: &collector.ExportTracePartialSuccess{RejectedSpans: 3, ErrorMessage: "too old"}})
 	testkit.Must(t, err)

@@ -1,4 +1,5 @@
-// Package tracing follows sampled publications with OpenTelemetry, from the publisher to the sockets.
+// Package tracing follows sampled publications with OpenTelemetry, from the publisher to the
+// sockets.
 //
 //	publishing ── Publish ──▶ span "publish" ── traceparent ──▶ broker ──▶ hub of each instance
 //	                                                                        └─ Deliver ──▶ "deliver"
@@ -158,8 +159,8 @@ type Delivery struct {
 	end   *time.Timer
 }
 
-// Deliver begins the span of a delivery, at the time that the broker accepted the message. It is nil
-// unless traceparent names a sampled trace.
+// Deliver begins the span of a delivery, at the time that the broker accepted the message. It is
+// nil unless traceparent names a sampled trace.
 func (t *Tracer) Deliver(traceparent string, room wire.Room, at wire.Offset, accepted time.Time) *Delivery {
 	if t == nil || traceparent == "" {
 		return nil

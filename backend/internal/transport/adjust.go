@@ -2,7 +2,8 @@ package transport
 
 import "sync/atomic"
 
-// adjustable is what can be changed while clients are connected. What is pointed to is never changed.
+// adjustable is what can be changed while clients are connected. What is pointed to is never
+// changed.
 type adjustable struct {
 	limits  atomic.Pointer[Limits]
 	origins atomic.Pointer[[]string]

@@ -26,8 +26,9 @@ func (a *Admission) Open(queue *outbox.Queue) Connection {
 }
 
 // Admit lets in who asks for a stream or a poll, or refuses the request over HTTP: its query, its
-// token, the rooms that the token permits, and the limits of rate and of connections. (WebSocket tells some of
-// this over the connection, since a browser tells its page nothing about a refused handshake.)
+// token, the rooms that the token permits, and the limits of rate and of connections. (WebSocket
+// tells some of this over the connection, since a browser tells its page nothing about a refused
+// handshake.)
 func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 	r := c.Request()
 	q, err := ParseQuery(r)

@@ -12,7 +12,8 @@ import (
 )
 
 // Identify returns who sends a request, by its token, and notes in the query what the token says:
-// the user, and which rooms are left out. It costs a frame of the address. The error is a *wire.Error.
+// the user, and which rooms are left out. It costs a frame of the address. The error is a
+// *wire.Error.
 func (g *Gate) Identify(c echo.Context, q *Query) (*auth.Identity, error) {
 	if err := g.AllowAddress(c); err != nil {
 		q.User = ""

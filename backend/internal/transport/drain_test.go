@@ -16,8 +16,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A client that was let in just before the instance left, and whose session opens only then, is sent
-// away like the others: it does not stay until it is cut.
+// A client that was let in just before the instance left, and whose session opens only then, is
+// sent away like the others: it does not stay until it is cut.
 func TestDrainSendsLatecomersAway(t *testing.T) {
 	var pool *outbox.Pool
 	s := transporttest.Start(t, transporttest.Options{Transport: toyName,
@@ -51,7 +51,8 @@ func TestDrainSendsLatecomersAway(t *testing.T) {
 	s.WantClosed(wire.CloseRestart, 1)
 }
 
-// A drain that is cancelled leaves those alone that it has not come to, and clients are let in again.
+// A drain that is cancelled leaves those alone that it has not come to, and clients are let in
+// again.
 func TestACancelledDrainLetsClientsInAgain(t *testing.T) {
 	s := startToy(t)
 	clients := []*toyClient{connectToy(t, s, "warehouse=w1"), connectToy(t, s, "warehouse=w1")}

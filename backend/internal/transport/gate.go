@@ -177,7 +177,8 @@ func (g *Gate) LeaveRefused() {
 var errLeaving = &wire.Error{Code: wire.CodeUnavailable, Message: "this instance is leaving: connect again", RetryAfter: 1000}
 
 // EnterUser counts a connection of a user in, or refuses it; someone without a name is never
-// refused, nor anybody where the newest connection replaces the oldest. Without an error, LeaveUser has to follow.
+// refused, nor anybody where the newest connection replaces the oldest. Without an error, LeaveUser
+// has to follow.
 func (g *Gate) EnterUser(user string) error {
 	if g.Options.Limits.ReplaceOldest || g.users.Enter(user) {
 		return nil
@@ -236,14 +237,14 @@ func (g *Gate) allow(user string, ofUser int, address string, ofAddress int, now
 	return wait
 }
 
-// AllowAddress takes a frame of the address that a request comes from, before anybody looks at whose it
-// is, or returns the error to answer with: so tokens and keys are not guessed for nothing.
+// AllowAddress takes a frame of the address that a request comes from, before anybody looks at
+// whose it is, or returns the error to answer with: so tokens and keys are not guessed for nothing.
 func (g *Gate) AllowAddress(c echo.Context) error {
 	return orRateLimited(g.allow("", 0, Address(c), 1, time.Now()))
 }
 
-// ReturnAddress gives back what AllowAddress took, for who comes with a good token and may come with
-// thousands of others at once.
+// ReturnAddress gives back what AllowAddress took, for who comes with a good token and may come
+// with thousands of others at once.
 func (g *Gate) ReturnAddress(c echo.Context) { g.addressFrames.Return(Address(c), 1) }
 
 // AllowRequest takes n frames for a request, out of the same limits as those over WebSocket, or
@@ -266,7 +267,8 @@ func ErrRateLimited(wait time.Duration) error {
 }
 
 // Clients that are sent away come back at random within these times: those that leave one after the
-// other soon, so that what they miss meanwhile is little; those that leave at once over a longer time.
+// other soon, so that what they miss meanwhile is little; those that leave at once over a longer
+// time.
 const (
 	SpreadWhenPaced  = 500 * time.Millisecond
 	SpreadWhenAtOnce = 2 * time.Second
@@ -295,9 +297,9 @@ const (
 const spreadShare = 0.75
 
 // Drain lets nobody in any more, tells each client to come back elsewhere and closes the
-// connections, spread over three quarters of the time that ctx gives. It returns how many clients were
-// told, and how many connections had to be cut at the end of that time. When ctx is cancelled, who was
-// not told yet stays.
+// connections, spread over three quarters of the time that ctx gives. It returns how many clients
+// were told, and how many connections had to be cut at the end of that time. When ctx is cancelled,
+// who was not told yet stays.
 func (g *Gate) Drain(ctx context.Context) (moved, cut int) {
 	if isCancelled(ctx) {
 		return 0, 0

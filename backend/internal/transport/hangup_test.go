@@ -21,7 +21,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// Whoever hangs up during a replay is no fault of the server: it is no error in its log, nor a warning.
+// Whoever hangs up during a replay is no fault of the server: it is no error in its log, nor a
+// warning.
 func TestWhoHangsUpDuringAReplayIsNoFault(t *testing.T) {
 	file := new(logFile)
 	s := transporttest.Start(t, transporttest.Options{Transport: transport.WebSocket, Queued: 64 << 10, Log: logging.New(file, "json", slog.LevelDebug),

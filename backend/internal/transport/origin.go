@@ -56,8 +56,8 @@ func originMatches(allowed, origin string) bool {
 	return ok && len(host) > len(suffix)+1 && strings.HasSuffix(host, "."+suffix)
 }
 
-// withoutDefaultPort returns an origin as browsers send it (RFC 6454, section 6.2): without the port
-// of its scheme, which a proxy may add to Host, and an operator to the setting.
+// withoutDefaultPort returns an origin as browsers send it (RFC 6454, section 6.2): without the
+// port of its scheme, which a proxy may add to Host, and an operator to the setting.
 func withoutDefaultPort(origin string) string {
 	for scheme, port := range map[string]string{"http://": ":80", "https://": ":443"} {
 		if strings.HasPrefix(origin, scheme) {
@@ -90,8 +90,9 @@ func (o *refusedOrigins) log(log *slog.Logger, origin, own string) {
 		"origin", fmt.Sprintf("%.100s", origin), "server", fmt.Sprintf("%.100s", own))
 }
 
-// ForwardedScheme returns what a proxy says of how it was reached, "https" or "http", and "" for nothing
-// that can be read. Some name WebSocket's own schemes, and a chain of proxies a list, the outermost first.
+// ForwardedScheme returns what a proxy says of how it was reached, "https" or "http", and "" for
+// nothing that can be read. Some name WebSocket's own schemes, and a chain of proxies a list, the
+// outermost first.
 func ForwardedScheme(r *http.Request) string {
 	said, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
 	switch strings.ToLower(strings.TrimSpace(said)) {

@@ -74,6 +74,7 @@ func TestPagesOfOtherSitesAreRefusedOverEveryTransport(t *testing.T) {
 			testkit.Must(t, err)
 			r.Header.Set("Content-Type", "text/plain") // as a form of a page may
 			r.Header.Set("Sec-Fetch-Site", site)
+			r.Close = true // a stream that is left closes its connection
 			answer, err := http.DefaultTransport.RoundTrip(r)
 			testkit.Must(t, err)
 			answer.Body.Close()

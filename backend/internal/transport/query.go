@@ -25,14 +25,14 @@ type Query struct {
 // maxUser is the most bytes of ?userId=, which operators see and the connection keeps.
 const maxUser = 128
 
-// maxParameters is the most parameters of a query, which strangers send: all rooms that a connection
-// may be in, twice.
+// maxParameters is the most parameters of a query, which strangers send: all rooms that a
+// connection may be in, twice.
 const maxParameters = 2 * wire.RoomsPerConnection
 
 // ParseQuery reads ?warehouse=&zone=&userId=&room=&cursor=, and the header Last-Event-ID, which
 // counts more than the cursor: a browser's EventSource that comes back by itself sends it to the
-// address of the beginning. Polyfills that can't set a header send it as a parameter, lastEventId or
-// Last-Event-ID in any case of letters, which counts less than the header. The error is a
+// address of the beginning. Polyfills that can't set a header send it as a parameter, lastEventId
+// or Last-Event-ID in any case of letters, which counts less than the header. The error is a
 // *wire.Error.
 func ParseQuery(r *http.Request) (Query, error) {
 	if n := strings.Count(r.URL.RawQuery, "&") + 1; n > maxParameters {
@@ -68,7 +68,8 @@ func ParseQuery(r *http.Request) (Query, error) {
 	return q, nil
 }
 
-// lastEventID is that of polyfills: the last one, where they appended it to an address that has one.
+// lastEventID is that of polyfills: the last one, where they appended it to an address that has
+// one.
 func lastEventID(values url.Values) (last string) {
 	for name, all := range values {
 		if strings.EqualFold(name, "lastEventId") || strings.EqualFold(name, "Last-Event-ID") {

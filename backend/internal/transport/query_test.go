@@ -82,7 +82,8 @@ func TestAQueryThatCanNotBeReadSaysWhatToChange(t *testing.T) {
 	}
 }
 
-// Strangers are read too: what the longest query costs is in proportion to its length, whatever is in it.
+// Strangers are read too: what the longest query costs is in proportion to its length, whatever is
+// in it.
 func TestLongQueriesAreRefusedBeforeTheyCost(t *testing.T) {
 	const length = 48 << 10 // of the whole header, at most
 	rooms := make([]string, length/len("room=warehouse:w1000&"))

@@ -380,8 +380,9 @@ func TestWithoutADecisionNobodyIsLetInAndMayComeBack(t *testing.T) {
 	}
 }
 
-// An idempotency key is its caller's, whatever way it comes: who publishes again gets the offset of the
-// first time, and another who uses the same key publishes, and learns nothing of the other's event.
+// An idempotency key is its caller's, whatever way it comes: who publishes again gets the offset of
+// the first time, and another who uses the same key publishes, and learns nothing of the other's
+// event.
 func TestAnIdempotencyKeyOfAnotherCallerReplaysNothingOverAnyWay(t *testing.T) {
 	s := startAll(t, auth.Options{TokenSecret: transporttest.Secret})
 	publisher := func(user string) string {

@@ -9,8 +9,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// userSessions knows the open sessions of each user, over all transports, where the newest replaces the
-// oldest: one whose network dropped silently keeps nobody out.
+// userSessions knows the open sessions of each user, over all transports, where the newest replaces
+// the oldest: one whose network dropped silently keeps nobody out.
 type userSessions struct {
 	limit atomic.Int64 // of one user; 0 is no limit
 

@@ -97,7 +97,8 @@ func TestTheNewestConnectionOfAUserReplacesTheOldestOverAndAcrossAllTransports(t
 	}
 }
 
-// A device whose network dropped without a word comes back at once, not only after the pong timeout.
+// A device whose network dropped without a word comes back at once, not only after the pong
+// timeout.
 func TestADeadConnectionDoesNotLockItsUserOut(t *testing.T) {
 	s := startLimited(t, auth.Options{TokenSecret: transporttest.Secret}, transport.Limits{ConnectionsPerUser: 2, ReplaceOldest: true})
 	token := transporttest.Token(t, jwt.MapClaims{"sub": "u", "warehouses": []string{"w1"}})

@@ -50,8 +50,8 @@ func allRoutes(e *echo.Echo, g *transport.Gate, pool *outbox.Pool) {
 		MaxFrameBytes: transporttest.FrameLimit})
 }
 
-// A result is what became of someone who came with a token: the error's code and message, the rooms that
-// they are in, or where the event that they published stands.
+// A result is what became of someone who came with a token: the error's code and message, the rooms
+// that they are in, or where the event that they published stands.
 type result struct {
 	code    wire.ErrorCode
 	message string

@@ -50,8 +50,8 @@ const (
 // A Command is what an operator wants of a screen.
 type Command = wire.Screen
 
-// ParseCommand reads what is to be done, and for Show what is to be shown: warehouse, warehouse/zone or
-// warehouse?wall=name. The error is a *[wire.Error].
+// ParseCommand reads what is to be done, and for Show what is to be shown: warehouse,
+// warehouse/zone or warehouse?wall=name. The error is a *[wire.Error].
 func ParseCommand(do, show string) (Command, error) {
 	switch do {
 	case Identify, Reload, Unpair:
@@ -155,7 +155,8 @@ func (c Client) List(ctx context.Context, wanted Query) (Page, connadmin.FanOut,
 	return all, fanOut, err
 }
 
-// Find returns the screen of an ID, or none. The error says that instances were silent which may know it.
+// Find returns the screen of an ID, or none. The error says that instances were silent which may
+// know it.
 func (c Client) Find(ctx context.Context, wanted Query) (*Wall, error) {
 	page, fanOut, err := c.List(ctx, wanted)
 	switch {

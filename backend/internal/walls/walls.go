@@ -5,8 +5,9 @@
 //	operator ── api, dashboard ──▶ Client ── cluster.Ask ──▶ Handler of every instance ──▶ its Registry
 //	                                                           └──▶ the session of the screen ──▶ EventScreen
 //
-// An instance remembers what it was told itself, in memory: what the instances know together is known
-// until the last of them has been started anew, and is told again by each screen that is not dark.
+// An instance remembers what it was told itself, in memory: what the instances know together is
+// known until the last of them has been started anew, and is told again by each screen that is not
+// dark.
 package walls
 
 import (
@@ -23,7 +24,8 @@ import (
 )
 
 const (
-	// DarkAfter is how long a screen may be silent, which is told each 15 s: as long as three times.
+	// DarkAfter is how long a screen may be silent, which is told each 15 s: as long as three
+	// times.
 	DarkAfter = 45 * time.Second
 	// Kept is how many screens an instance remembers; that which was silent for longest gives way.
 	Kept = 2000
@@ -48,7 +50,8 @@ type Wall struct {
 	Node      string `json:"node"` // that it told last
 	// Connection is what it gets events by; empty while it has none.
 	Connection string `json:"connectionId,omitempty"`
-	// TokenID is that of the token which the screen was given when it was paired; empty for another.
+	// TokenID is that of the token which the screen was given when it was paired; empty for
+	// another.
 	TokenID string `json:"tokenId,omitempty"`
 }
 

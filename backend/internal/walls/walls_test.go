@@ -46,8 +46,8 @@ func newInstances(n int) (i instances) {
 
 func idOf(n int) string { return fmt.Sprintf("%08x-0000-4000-8000-000000000000", n) }
 
-// A screen checks in wherever the load balancer sends it: what it said last counts, and it is dark when
-// no instance has heard of it for 45 s.
+// A screen checks in wherever the load balancer sends it: what it said last counts, and it is dark
+// when no instance has heard of it for 45 s.
 func TestAScreenIsDarkWhenNoInstanceHearsOfIt(t *testing.T) {
 	two := newInstances(2)
 	now := time.Now()

@@ -202,8 +202,9 @@ var secrets = map[string]string{
 	"CLUSTER_SECRET": "0123456789abcdef0123456789abcdef", "REDIS_PASSWORD": "0123456789abcdef",
 }
 
-// The programs take what the file gives them: with the secrets of make up there is nothing to change, and
-// without any the instances serve this machine; but not without one of those that make up generates.
+// The programs take what the file gives them: with the secrets of make up there is nothing to
+// change, and without any the instances serve this machine; but not without one of those that make
+// up generates.
 func TestTheProgramsAcceptWhatTheyAreGiven(t *testing.T) {
 	server, loadtest := programs(t)
 	check := func(env map[string]string) (string, error) {

@@ -101,8 +101,8 @@ type serviceMonitor struct {
 // manifests are what a set of values makes, by kind and name.
 type manifests map[string]any
 
-// read decodes strictly what was rendered: Kubernetes ignores fields that it does not know, here they
-// are mistakes.
+// read decodes strictly what was rendered: Kubernetes ignores fields that it does not know, here
+// they are mistakes.
 func read(t *testing.T, set string) manifests {
 	t.Helper()
 	files, err := render(values(t, set))

@@ -155,7 +155,8 @@ func TestTheProgramAcceptsItsSettings(t *testing.T) {
 	}
 }
 
-// One port of clients and one of operators run through all objects, and each selector finds the pods.
+// One port of clients and one of operators run through all objects, and each selector finds the
+// pods.
 func TestPortsPathsAndNamesAgree(t *testing.T) {
 	all := read(t, valueSets["scaled, watched and walled in"]+"\n"+`ingress: {enabled: true}`)
 	d, c := pod(t, all, "push")
@@ -235,8 +236,8 @@ func TestPortsPathsAndNamesAgree(t *testing.T) {
 	}
 }
 
-// An instance leaves by its own rules before Kubernetes loses patience, without a shell, while a new
-// one is there already; and it has no rights.
+// An instance leaves by its own rules before Kubernetes loses patience, without a shell, while a
+// new one is there already; and it has no rights.
 func TestInstancesLeaveInTheirTimeAndHaveNoRights(t *testing.T) {
 	for _, name := range []string{"least", "every other value"} {
 		release := map[string]string{"least": "push", "every other value": "floor"}[name]

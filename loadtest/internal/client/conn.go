@@ -266,7 +266,8 @@ func (l *Loop) Resume(c *Conn, most int) {
 	l.Flush(c)
 }
 
-// Drain reads and forgets all that comes from now on, and tells nothing but why the connection ended.
+// Drain reads and forgets all that comes from now on, and tells nothing but why the connection
+// ended.
 func (l *Loop) Drain(c *Conn, ended func(why error)) {
 	if c.state == closed {
 		return

@@ -76,7 +76,8 @@ func Ports() int {
 	return to - from + 1
 }
 
-// descriptorLimit returns the limit that holds: Go raised it to the hard one when the program began.
+// descriptorLimit returns the limit that holds: Go raised it to the hard one when the program
+// began.
 func descriptorLimit() (uint64, error) {
 	var l syscall.Rlimit
 	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l)

@@ -60,7 +60,8 @@ type Result struct {
 	Ramp       []RampStep `json:"ramp,omitempty"` // the steps of scenario ramp
 	Seconds    []Second   `json:"seconds"`        // from the first connection on
 
-	// Verdict is passed, failed, missed (nothing but thresholds) or invalid: what the exit code says.
+	// Verdict is passed, failed, missed (nothing but thresholds) or invalid: what the exit code
+	// says.
 	Verdict    string    `json:"verdict,omitempty"`
 	Thresholds []Outcome `json:"thresholds"`
 	// Failures says in sentences what makes this a failed run, missed thresholds apart.

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Headers and certificates are taken as they are given, or refused before the run by a line that says
-// what to change.
+// Headers and certificates are taken as they are given, or refused before the run by a line that
+// says what to change.
 func TestHeadersAndCertificates(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none.pem")
 	if err := os.WriteFile(none, []byte("no certificate"), 0o600); err != nil {

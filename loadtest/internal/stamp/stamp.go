@@ -5,8 +5,8 @@
 //
 // The data looks like what a warehouse sends, a JSON object with lines of an order, so that deflate
 // has what it would have in earnest. Its last field is the stamp: which run, which message of which
-// stream, when it was meant to be sent, and a checksum of these. All else is the same in every message of a run, so each
-// one that arrives is compared byte for byte.
+// stream, when it was meant to be sent, and a checksum of these. All else is the same in every
+// message of a run, so each one that arrives is compared byte for byte.
 package stamp
 
 import (

@@ -41,9 +41,9 @@ func (w *Worker) stopBehaviour() {
 	w.drainSlowMembers()
 }
 
-// drainSlowMembers lets the slow members read what is left, which counts for nothing: behind it they
-// find whether the server has ended their connections. (A server that closes what nobody reads is
-// not heard before.)
+// drainSlowMembers lets the slow members read what is left, which counts for nothing: behind it
+// they find whether the server has ended their connections. (A server that closes what nobody reads
+// is not heard before.)
 func (w *Worker) drainSlowMembers() {
 	for _, m := range w.joined {
 		if !m.slow || m.conn == nil || !m.joined {

@@ -125,8 +125,8 @@ func alertExpires(t *testing.T, open Open, age time.Duration) {
 	}
 }
 
-// An alert that is raised again after it has expired, or was deleted, is another one: nobody has seen
-// to it.
+// An alert that is raised again after it has expired, or was deleted, is another one: nobody has
+// seen to it.
 func acknowledgementsEnd(t *testing.T, open Open) {
 	b, _ := start(t, open, broker.Limits{})
 	room := Room(t)

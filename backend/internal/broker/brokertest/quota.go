@@ -106,8 +106,8 @@ func quotaRetained(t *testing.T, open Open) {
 	r.WantExactly(zone(3), 1, 3)
 }
 
-// quotaOfOne: while one warehouse is published to as fast as can be, at many times what it may keep,
-// all that is published to another one is accepted and arrives.
+// quotaOfOne: while one warehouse is published to as fast as can be, at many times what it may
+// keep, all that is published to another one is accepted and arrives.
 func quotaOfOne(t *testing.T, open Open) {
 	const rooms, messages = 10, 200
 	b, r := start(t, open, broker.Limits{Warehouse: broker.Quota{Rooms: rooms, HistoryBytes: 50_000, RetainedBytes: 20_000,

@@ -15,8 +15,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// encoding is how frames stand in an answer: in a list, with a comma before each. Heartbeats, but for
-// those that tell news, and drain are for those who stay.
+// encoding is how frames stand in an answer: in a list, with a comma before each. Heartbeats, but
+// for those that tell news, and drain are for those who stay.
 var encoding = &outbox.Encoding{Transport: transport.Poll, Final: true,
 	Append: func(dst []byte, f *outbox.Frame) []byte {
 		if f.Kind == outbox.Control && !f.Urgent {
@@ -27,9 +27,9 @@ var encoding = &outbox.Encoding{Transport: transport.Poll, Final: true,
 	Closing: func(wire.CloseCode, string) []byte { return nil }, // a poll that ends is answered with what it has
 }
 
-// An answer is the sink of a poll: it keeps what is written until the poll is answered with it. Retained
-// events for which it has no room go to the client at once, since no later poll would bring them: a
-// Write waits for that.
+// An answer is the sink of a poll: it keeps what is written until the poll is answered with it.
+// Retained events for which it has no room go to the client at once, since no later poll would
+// bring them: a Write waits for that.
 type answer struct {
 	limit  int           // of bytes; static
 	parts  *parts        // static
@@ -140,7 +140,8 @@ type parts struct {
 	begun    bool
 }
 
-// write writes frames, with a comma before each. The client has [transport.ActionTimeout] to take them.
+// write writes frames, with a comma before each. The client has [transport.ActionTimeout] to take
+// them.
 func (p *parts) write(frames []byte) error {
 	if err := p.control.SetWriteDeadline(time.Now().Add(transport.ActionTimeout)); err != nil {
 		return err

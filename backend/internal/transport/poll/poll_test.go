@@ -246,8 +246,8 @@ func TestANewRoomBesideALongReplay(t *testing.T) {
 	}
 }
 
-// However many retained events there are, the first poll is answered with all of them, in parts; and
-// so is the next one of a client that got only some.
+// However many retained events there are, the first poll is answered with all of them, in parts;
+// and so is the next one of a client that got only some.
 func TestRetainedEventsThatDoNotFitIntoAnAnswerComeInParts(t *testing.T) {
 	for name, through := range transporttest.Over {
 		t.Run(name, func(t *testing.T) {

@@ -17,10 +17,10 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// A browser's EventSource gives up for good on any status but 200 (WHATWG HTML section 9.2.2), so one
-// that is refused for a reason that passes is answered with a stream: when to come back, the error,
-// and its end. What would be refused again keeps its status, which ends it. Programs that don't ask
-// for text/event-stream by name get the status in both cases.
+// A browser's EventSource gives up for good on any status but 200 (WHATWG HTML section 9.2.2), so
+// one that is refused for a reason that passes is answered with a stream: when to come back, the
+// error, and its end. What would be refused again keeps its status, which ends it. Programs that
+// don't ask for text/event-stream by name get the status in both cases.
 
 const contentType = "text/event-stream"
 

@@ -91,8 +91,8 @@ func TestLastEventIDResumesAndCountsMoreThanTheCursor(t *testing.T) {
 	}
 }
 
-// Whoever comes back with the id of connected gets the retained events again, beside what was missed:
-// they came after it.
+// Whoever comes back with the id of connected gets the retained events again, beside what was
+// missed: they came after it.
 func TestRetainedEventsThatAStreamStillOwedComeOnTheNext(t *testing.T) {
 	for name, through := range transporttest.Over {
 		t.Run(name, func(t *testing.T) {

@@ -25,8 +25,8 @@ type inbound struct {
 	// Static.
 	limit   int  // bytes of a message, compressed and inflated
 	deflate bool // was negotiated
-	// allow is asked before a compressed message is inflated; nil for always. Without it the message
-	// goes no further.
+	// allow is asked before a compressed message is inflated; nil for always. Without it the
+	// message goes no further.
 	allow func(op wsframe.Op, payload []byte, now time.Time) bool
 
 	closeOnly bool  // the connection is closing: nothing passes any more but close frames

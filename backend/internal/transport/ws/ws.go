@@ -150,8 +150,8 @@ func (h *Handler) Serve(c echo.Context) error {
 	return nil
 }
 
-// freeRooms is how many rooms a connection may begin in at no cost: those of its warehouse and zone,
-// with which thousands may come back at once.
+// freeRooms is how many rooms a connection may begin in at no cost: those of its warehouse and
+// zone, with which thousands may come back at once.
 const freeRooms = 2
 
 // who returns who connects, or why they are not let in: told over the connection, since a browser
