@@ -78,6 +78,7 @@ func (c *Config) Surfaces() []Surface {
 		{"acknowledge alerts: …/alerts/acknowledge", who(token || keys, acknowledgers), "PUBLISH_KEYS, AUTH_TOKEN_SECRET, ACKNOWLEDGE_PINS"},
 		{"dashboard and list of screens: /ui/…, /screen/", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"list and end connections, direct and pair screens: /api/v1/connections…, /api/v1/screens…, /api/v1/pairings/…", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
+		{"list and drain instances: /api/v1/instances…", internal(operator, operators), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"revoke tokens: /api/v1/revocations…", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"audit log, rebalance: /api/v1/audit, /api/v1/rebalance", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
 		{"delete rooms: /api/v1/warehouses/{warehouse}, …/zones/{zone}", internal(operator, admins), "OPERATOR_PASSWORD, OPERATORS_FILE"},
