@@ -38,6 +38,22 @@ func TestWhatTheIndexOfTheCodeNamesExists(t *testing.T) {
 	}
 }
 
+// Each package of the server has its line in docs/architecture.md.
+func TestEachPackageSaysWhatItPromises(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/architecture.md")
+	testkit.Must(t, err)
+	packages, err := filepath.Glob("../*")
+	testkit.Must(t, err)
+	for _, path := range packages {
+		if name := "`internal/" + filepath.Base(path) + "`"; !regexp.MustCompile(`(?m)^\| .*` + name + `.* \| \w`).Match(text) {
+			t.Errorf("%s has no line", name)
+		}
+	}
+	if len(packages) < 40 {
+		t.Errorf("only %d packages", len(packages))
+	}
+}
+
 // declared returns what a file declares at its top, methods as Type.Method.
 func declared(t *testing.T, path string) (all []string) {
 	t.Helper()
