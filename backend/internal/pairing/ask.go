@@ -60,7 +60,7 @@ type Client struct{ Cluster cluster.Cluster }
 // none.
 func (c Client) Find(ctx context.Context, code string) (Request, error) {
 	if !codeShape.MatchString(code) {
-		return Request{}, wire.Errorf(wire.CodeInvalidData, "the code is %.20q: it has eight letters, as the screen shows them", code)
+		return Request{}, wire.Errorf(wire.CodeInvalidData, "the code is %.20q: codes are eight letters without vowels, like BCDF-GHJK; read it from the screen again", code)
 	}
 	answers, fanOut, err := connadmin.Ask[[]Request](ctx, c.Cluster, kindFind, code)
 	if err != nil {
