@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"testing"
 	"time"
 
@@ -24,7 +23,7 @@ func TestAnHTTP2ConnectionThatTakesNothingCostsLittle(t *testing.T) {
 	s := serving(t)
 	const requests, settings, headers, reset, most = 250, 4, 1, 3, 8 << 20
 	s.ask(t, "GET", "/screen/w/a") // what all pages share
-	before := heap()
+	before := int(testkit.LiveHeap())
 	c, err := net.Dial("tcp", s.listener.Addr().String())
 	testkit.Must(t, err)
 	defer c.Close()
@@ -53,15 +52,7 @@ func TestAnHTTP2ConnectionThatTakesNothingCostsLittle(t *testing.T) {
 			refused++
 		}
 	}
-	if cost := heap() - before; begun != maxStreams || cost > most {
+	if cost := int(testkit.LiveHeap()) - before; begun != maxStreams || cost > most {
 		t.Errorf("%d pages were begun, %d refused, and cost %d KiB; want %d, and at most %d KiB", begun, refused, cost>>10, maxStreams, most>>10)
 	}
-}
-
-// heap is what lives, in bytes.
-func heap() int {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/zonecast/zonecast/backend/internal/audit"
 	"github.com/zonecast/zonecast/backend/internal/problem"
+	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
@@ -41,7 +42,8 @@ func (t *Table) entry(c echo.Context) *audit.Entry {
 	}
 	query := r.URL.Query()
 	query.Del("token")
-	e := &audit.Entry{Action: action, Target: r.URL.Path, Reason: r.Header.Get(reasonHeader), Address: c.RealIP()}
+	e := &audit.Entry{Action: action, Target: r.URL.Path, Reason: r.Header.Get(reasonHeader), Address: c.RealIP(),
+		RequestID: requestid.Of(c)}
 	if e.Reason == "" {
 		e.Reason = query.Get("reason")
 	}

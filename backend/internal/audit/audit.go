@@ -71,6 +71,8 @@ type Entry struct {
 	Count   int    `json:"count,omitempty"`
 	Address string `json:"address,omitempty"`
 	Node    string `json:"node"`
+	// RequestID is that of the request, as its answer and the log have it.
+	RequestID string `json:"requestId,omitempty"`
 }
 
 // Options of a [Log].

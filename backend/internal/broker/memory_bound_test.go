@@ -144,7 +144,7 @@ func TestMemoryTakesWhatIsDocumented(t *testing.T) {
 		{name: "long keys", rooms: 100, size: 2, key: 255},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			before := heap()
+			before := int(testkit.LiveHeap())
 			b := broker.NewMemory(broker.Limits{Total: total, Messages: 1 << 30, Warehouse: broker.Quota{HistoryBytes: total}}, discard{})
 			for i := range 3 * total / (tt.size + 128) {
 				p := broker.Publication{Room: room(i % tt.rooms), Event: "E", Data: text(tt.size)}
@@ -155,7 +155,7 @@ func TestMemoryTakesWhatIsDocumented(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			took := heap() - before
+			took := int(testkit.LiveHeap()) - before
 			t.Logf("%.2f times the bound", float64(took)/total)
 			if float64(took) > 1.5*total {
 				t.Errorf("%d bytes of heap are taken, %.2f times the bound", took, float64(took)/total)
@@ -163,14 +163,6 @@ func TestMemoryTakesWhatIsDocumented(t *testing.T) {
 			runtime.KeepAlive(b)
 		})
 	}
-}
-
-func heap() int {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
 }
 
 // Publications to one warehouse that is refused all it asks for cost others nothing: they are

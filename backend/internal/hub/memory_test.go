@@ -44,7 +44,7 @@ func TestWhatIsKeptForReplaysIsChargedItsMemory(t *testing.T) {
 				last = h.send(broker.Publication{Room: room("a"), Data: data})
 			}
 			eventually(t, "it has read", func() bool { return h.pool.QueuedBytes() == 0 })
-			before := reachable()
+			before := int(testkit.LiveHeap())
 			for i, encoding := range c.encodings {
 				s := h.Open(fmt.Sprint(i), "", h.pool.NewQueue(drain(t), encoding, nil), nil)
 				if err := s.Join(t.Context(), []hub.Join{{Room: room("a"), After: wire.Offset{Epoch: last.Epoch, N: 1}}}, silent); err != nil {
@@ -52,7 +52,7 @@ func TestWhatIsKeptForReplaysIsChargedItsMemory(t *testing.T) {
 				}
 				eventually(t, "it has read", func() bool { return h.pool.QueuedBytes() == 0 })
 			}
-			charged, takes := h.KeptForReplay(), reachable()-before
+			charged, takes := h.KeptForReplay(), int(testkit.LiveHeap())-before
 			t.Logf("%d KiB are charged for %d KiB of heap", charged>>10, takes>>10)
 			if charged > hub.ReplayBytes {
 				t.Errorf("%d bytes are charged, the bound is %d", charged, hub.ReplayBytes)
@@ -64,15 +64,6 @@ func TestWhatIsKeptForReplaysIsChargedItsMemory(t *testing.T) {
 			runtime.KeepAlive(h)
 		})
 	}
-}
-
-// reachable returns how many bytes of the heap are.
-func reachable() int {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
 }
 
 // What rooms keep for those who join in the next moment is bounded for all rooms together, and none

@@ -11,7 +11,9 @@ import (
 type Peer struct {
 	// Address is where it is, as limits count it.
 	Address string
-	agent   unique.Handle[string] // kept once for all that have the same
+	// RequestID is that of its handshake, as the log has it; empty for none.
+	RequestID string
+	agent     unique.Handle[string] // kept once for all that have the same
 }
 
 // maxAgent is the most bytes that are kept of a User-Agent.

@@ -55,7 +55,7 @@ func TestTheBoundIsOneOfMemory(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p, _ := start(t, outbox.Options{MaxQueuedBytes: bound})
 			q, _ := stalledQueue(t, p, c.by)
-			before := heap()
+			before := testkit.LiveHeap()
 			for i, step := 0, 0; i < 5_000 && q.Stats().QueuedBytes+2*step < bound; i++ {
 				waiting := q.Stats().QueuedBytes
 				testkit.Must(t, c.push(q, i))
@@ -63,7 +63,7 @@ func TestTheBoundIsOneOfMemory(t *testing.T) {
 			}
 			// The writer's own 64 KiB, and the lists that hold the entries, come on top.
 			const most = bound + 64<<10 + bound/8
-			if grown := heap() - before; grown > most {
+			if grown := testkit.LiveHeap() - before; grown > most {
 				t.Errorf("%d bytes of heap for %d that are charged", grown, q.Stats().QueuedBytes)
 			} else {
 				t.Logf("%d bytes of heap for %d that are charged", grown, q.Stats().QueuedBytes)
@@ -72,13 +72,4 @@ func TestTheBoundIsOneOfMemory(t *testing.T) {
 			endAll(t, nil, q)
 		})
 	}
-}
-
-// heap returns how many bytes are in use.
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

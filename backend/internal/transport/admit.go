@@ -14,15 +14,21 @@ import (
 // An Admission is a request that was let in. Leave has to follow.
 type Admission struct {
 	Query
-	Who     *auth.Identity
-	gate    *Gate
-	address string
-	agent   string
+	Who  *auth.Identity
+	gate *Gate
+	peer hub.Peer
+}
+
+// PeerOf returns who sends a request.
+func PeerOf(c echo.Context) hub.Peer {
+	p := hub.NewPeer(Address(c), c.Request().UserAgent())
+	p.RequestID = requestid.Of(c)
+	return p
 }
 
 // Open begins the session of who was let in. End has to follow.
 func (a *Admission) Open(queue *outbox.Queue) Connection {
-	return a.gate.Open(a.User, hub.NewPeer(a.address, a.agent), queue, nil)
+	return a.gate.Open(a.User, a.peer, queue, nil)
 }
 
 // Admit lets in who asks for a stream or a poll, or refuses the request over HTTP: its query, its
@@ -45,11 +51,11 @@ func (g *Gate) Admit(c echo.Context) (*Admission, error) {
 	if err := g.AllowRequest(c, who.User, 1+g.NewRooms(q)); err != nil {
 		return nil, g.Refuse(err, requestid.Attr(c))
 	}
-	a := &Admission{Query: q, Who: who, gate: g, address: Address(c), agent: r.UserAgent()}
+	a := &Admission{Query: q, Who: who, gate: g, peer: PeerOf(c)}
 	if err := g.EnterUser(who.User); err != nil {
 		return nil, g.Refuse(err, requestid.Attr(c))
 	}
-	if err := g.Enter(a.address, requestid.Attr(c)); err != nil {
+	if err := g.Enter(a.peer.Address, requestid.Attr(c)); err != nil {
 		g.LeaveUser(who.User)
 		return nil, err
 	}
@@ -70,7 +76,7 @@ func (g *Gate) NewRooms(q Query) (n int) {
 // Leave gives back what the admission holds of the limits.
 func (a *Admission) Leave() {
 	a.gate.LeaveUser(a.Who.User)
-	a.gate.Leave(a.address)
+	a.gate.Leave(a.peer.Address)
 }
 
 // Address returns where a request comes from, as limits count it: an IPv6 network of 64 bits is one

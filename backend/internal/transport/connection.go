@@ -78,7 +78,8 @@ func (s *Connection) End() {
 	}
 	g.closedLog.Log(context.Background(), level, "connection closed", "connection", s.ID, "transport", queue.Transport(),
 		"code", uint16(code), "reason", code.String(), "user", s.User, "address", s.Peer.Address, "rooms", names,
-		"more_rooms", len(rooms)-len(names), "after", t.Duration, "received", t.Received, "sent", t.Messages, "bytes", t.Bytes, "rtt", t.RTT)
+		"more_rooms", len(rooms)-len(names), "after", t.Duration, "received", t.Received, "sent", t.Messages, "bytes", t.Bytes, "rtt", t.RTT,
+		"request_id", s.Peer.RequestID)
 }
 
 // maxRoomsLogged is how many rooms the line of a closed connection names.

@@ -1,10 +1,12 @@
 package transport_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -52,5 +54,29 @@ func TestARefusalHasTheSameRequestIDInTheAnswerAndTheLog(t *testing.T) {
 		if lines != 1 {
 			t.Errorf("%s: %d lines, want 1", id, lines)
 		}
+	}
+}
+
+// The line of a connection that ended, over any transport, has the id of the request that began it.
+func TestAClosedConnectionIsLoggedWithTheRequestIDOfItsBeginning(t *testing.T) {
+	file := new(logFile)
+	s := transporttest.Start(t, transporttest.Options{Log: logging.New(file, "json", slog.LevelDebug), Transport: transport.WebSocket, Routes: allRoutes})
+	c, _, err := websocket.DefaultDialer.Dial("ws"+s.URL[len("http"):]+"/ws?warehouse=w", http.Header{requestid.Header: {"a-ws"}})
+	testkit.Must(t, err)
+	c.Close()
+	for _, path := range []string{"/sse?warehouse=w", "/poll?warehouse=w&timeout=1"} {
+		ctx, leave := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+path, nil)
+		testkit.Must(t, err)
+		r.Header.Set(requestid.Header, "a"+path[:4])
+		answer, err := http.DefaultClient.Do(r)
+		testkit.Must(t, err)
+		leave()
+		answer.Body.Close()
+	}
+	for _, id := range []string{"a-ws", "a/sse", "a/pol"} {
+		testkit.Eventually(t, id+" is logged", func() bool {
+			return slices.ContainsFunc(file.lines(t, "connection closed"), func(l map[string]any) bool { return l["request_id"] == id })
+		})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -212,7 +211,7 @@ func (s *server) publishUntil(least int, over func() bool) (p phase) {
 			return p
 		}
 		if p.published++; p.published%look == 0 {
-			p.heap = max(p.heap, liveHeap())
+			p.heap = max(p.heap, testkit.LiveHeap())
 		}
 		<-tick.C
 	}
@@ -229,15 +228,6 @@ func deflated(p []byte) string {
 	_, _ = w.Write(p)
 	_ = w.Flush()
 	return strings.TrimSuffix(out.String(), "\x00\x00\xff\xff") // RFC 7692 section 7.2.1
-}
-
-// liveHeap returns how many bytes are reachable.
-func liveHeap() int64 {
-	runtime.GC()
-	runtime.GC() // what was allocated during the first one
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // A bystander notes how long each message took.

@@ -24,7 +24,6 @@ import (
 	"github.com/olahol/melody"
 
 	"github.com/zonecast/zonecast/backend/internal/auth"
-	"github.com/zonecast/zonecast/backend/internal/hub"
 	"github.com/zonecast/zonecast/backend/internal/outbox"
 	"github.com/zonecast/zonecast/backend/internal/requestid"
 	"github.com/zonecast/zonecast/backend/internal/transport"
@@ -100,8 +99,8 @@ func (h *Handler) Serve(c echo.Context) error {
 		return h.RefuseAs(string(wire.CodeBadFrame), err, requestid.Attr(c))
 	}
 	who, refused := h.who(c, &query)
-	address := transport.Address(c)
-	leave, err := h.enter(address, who, refused, requestid.Attr(c))
+	peer := transport.PeerOf(c)
+	leave, err := h.enter(peer.Address, who, refused, requestid.Attr(c))
 	if err != nil {
 		return err
 	}
@@ -122,7 +121,7 @@ func (h *Handler) Serve(c echo.Context) error {
 		_, _ = io.ReadFull(buffered, early)
 		wrapped.Conn = earlyConn{taken, io.MultiReader(bytes.NewReader(early), taken)}
 	}
-	cl := &frameHandler{handler: h, conn: wrapped, queue: wrapped.queue, query: query, peer: hub.NewPeer(address, r.UserAgent()), who: who, refused: refused}
+	cl := &frameHandler{handler: h, conn: wrapped, queue: wrapped.queue, query: query, peer: peer, who: who, refused: refused}
 	wrapped.frameHandler = cl
 	if refused == nil {
 		cl.counted = who.User
