@@ -81,7 +81,7 @@ func TestEveryChangeByAnOperatorIsRecorded(t *testing.T) {
 			continue
 		}
 		e := all[0]
-		if e.Who != operator.DefaultName || e.Reason != "for the test" || e.Address != "127.0.0.1" || e.Node != s.config.NodeName || e.Target == "" {
+		if e.Who != operator.DefaultName || e.Reason != "for the test" || e.Address != "127.0.0.1" || e.Node != s.config.NodeName || e.Target == "" || e.RequestID == "" {
 			t.Errorf("%s %s: %+v", r.Method, r.Path, e)
 		}
 		if want := answer.StatusCode < 400; (e.Result == audit.Done) != want || !want && e.Detail == "" {
