@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -40,12 +41,55 @@ type RoomState struct {
 	Instances []RoomInstance
 	// Zones are those of the warehouse that were published to.
 	Zones []string
+	// Quotas are those of the warehouse; none for a zone.
+	Quotas []RoomQuota
 	// Problem says why nothing is known of what follows; empty when it is.
 	Problem string
 	// Offset is that of the newest message; empty when there was never one.
 	Offset   string
 	Messages []RoomMessage // the newest first
 	Retained []RoomMessage // in the order of their offsets
+}
+
+// A RoomQuota is how much of something a warehouse keeps, and may keep.
+type RoomQuota struct {
+	Name, Setting string
+	Used, Limit   int // 0 for no limit
+	Bytes         bool
+}
+
+// nearlyFull is the share of a quota from which it is marked.
+const nearlyFull = 0.9
+
+func (q RoomQuota) amount(n int) string {
+	if q.Bytes {
+		return size(int64(n))
+	}
+	return grouped(int64(n))
+}
+
+// limitText is how much is permitted.
+func (q RoomQuota) limitText() string {
+	if q.Limit == 0 {
+		return "no limit"
+	}
+	return q.amount(q.Limit)
+}
+
+// share is that of the limit, in percent and for the eye.
+func (q RoomQuota) share() string {
+	if q.Limit == 0 {
+		return ""
+	}
+	percent := float64(q.Used) / float64(q.Limit) * 100
+	if percent > 0 && percent < 1 {
+		return "under 1 %"
+	}
+	return strconv.FormatFloat(percent, 'f', 0, 64) + " %"
+}
+
+func (q RoomQuota) isNearlyFull() bool {
+	return q.Limit > 0 && float64(q.Used) >= nearlyFull*float64(q.Limit)
 }
 
 // A RoomInstance is how a room stands at one instance.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,5 +98,24 @@ func TestARoomThatIsNotThereHasAPageThatHelps(t *testing.T) {
 	doc, code = getRoom(t, RoomState{FanOut: FanOut{Asked: 1, Answered: 1}, Problem: "the broker is away"}, Viewer{}, "/ui/warehouses/w/zones/z")
 	if got := text(doc.Find("#room")); code != 200 || !strings.Contains(got, "can't be read now: the broker is away") {
 		t.Errorf("%d %q", code, got)
+	}
+}
+
+// A warehouse that fills its quotas is seen to, before its publishers are refused; a zone has none of its own.
+func TestTheWarehousePageShowsItsQuotas(t *testing.T) {
+	state := someRoom()
+	state.Quotas = []RoomQuota{{Name: "Rooms", Setting: "QUOTA_ROOMS", Used: 9_000, Limit: 10_000},
+		{Name: "History", Setting: "QUOTA_HISTORY_BYTES", Used: 1, Limit: 64 << 20, Bytes: true}, {Name: "Retained events", Used: 3}}
+	doc, _ := getRoom(t, state, Viewer{}, "/ui/warehouses/w")
+	var rows []string
+	for _, row := range doc.Find("#quotas-title").Closest("section").Find("tbody tr").EachIter() {
+		rows = append(rows, spaced(row)+map[bool]string{true: "!"}[row.Find("svg").Length() > 0])
+	}
+	want := []string{"Rooms 9,000 10,000 90 % QUOTA_ROOMS!", "History 1 B 64 MiB under 1 % QUOTA_HISTORY_BYTES", "Retained events 3 no limit"}
+	if !slices.Equal(rows, want) {
+		t.Errorf("%q, want %q", rows, want)
+	}
+	if doc, _ = getRoom(t, someRoom(), Viewer{}, "/ui/warehouses/w/zones/z"); doc.Find("#quotas-title").Length() > 0 {
+		t.Error("a zone shows quotas")
 	}
 }

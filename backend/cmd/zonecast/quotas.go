@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
+
 	"github.com/zonecast/zonecast/backend/internal/auth"
 	"github.com/zonecast/zonecast/backend/internal/broker"
 	"github.com/zonecast/zonecast/backend/internal/config"
 	"github.com/zonecast/zonecast/backend/internal/limit"
 	"github.com/zonecast/zonecast/backend/internal/metrics"
+	"github.com/zonecast/zonecast/web/dashboard"
 )
 
 // brokerLimits is what the broker may keep.
@@ -31,6 +34,21 @@ func (s *server) usage() map[string]metrics.WarehouseUsage {
 			broker.QuotaRetainedBytes: u.RetainedBytes, broker.QuotaRetainedEvents: u.RetainedEvents}
 	}
 	return all
+}
+
+// quotas is what a warehouse keeps, and may keep.
+func (s *server) quotas(ctx context.Context, warehouse string) ([]dashboard.RoomQuota, error) {
+	used, err := s.broker.UsageOf(ctx, warehouse)
+	if err != nil {
+		return nil, err
+	}
+	c := s.config
+	return []dashboard.RoomQuota{
+		{Name: "Rooms that were published to", Setting: "QUOTA_ROOMS", Used: used.Rooms, Limit: c.QuotaRooms},
+		{Name: "History", Setting: "QUOTA_HISTORY_BYTES", Used: used.HistoryBytes, Limit: c.QuotaHistoryBytes, Bytes: true},
+		{Name: "Retained events", Setting: "QUOTA_RETAINED_EVENTS", Used: used.RetainedEvents, Limit: c.QuotaRetainedEvents},
+		{Name: "Retained data", Setting: "QUOTA_RETAINED_BYTES", Used: used.RetainedBytes, Limit: c.QuotaRetainedBytes, Bytes: true},
+	}, nil
 }
 
 func (s *server) pins() *auth.PINs {

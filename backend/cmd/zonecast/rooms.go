@@ -40,6 +40,9 @@ func (s *server) room(ctx context.Context, name dashboard.Room) (out dashboard.R
 	if out.Zones, err = s.broker.Zones(ctx, room.Warehouse); err == nil {
 		err = s.roomContent(ctx, room, &out)
 	}
+	if err == nil && room.Zone == "" {
+		out.Quotas, err = s.quotas(ctx, room.Warehouse)
+	}
 	if err != nil {
 		out.Problem = err.Error()
 	}

@@ -105,6 +105,9 @@ func TestThePagesOfRoomsHoldRolesAndWarehouses(t *testing.T) {
 			t.Errorf("%s is answered %s: %s", path, answer.Status, page)
 		}
 	}
+	if _, page := ann.get("/ui/warehouses/w1"); !strings.Contains(page, "QUOTA_HISTORY_BYTES") {
+		t.Error("the page of a warehouse does not show its quotas")
+	}
 	for _, path := range []string{"/ui/test", "/ui/retained"} {
 		form := func(warehouse string) url.Values {
 			return url.Values{"warehouse": {warehouse}, "text": {"x"}, "key": {"k"}, "event": {"X"}}

@@ -167,6 +167,9 @@ type Broker interface {
 	Deleter
 	// Usage returns what each warehouse keeps that was published to through this instance lately.
 	Usage() map[string]Usage
+	// UsageOf returns what one warehouse keeps, also where this instance has not published to it
+	// lately.
+	UsageOf(ctx context.Context, warehouse string) (Usage, error)
 	// Zones returns the zones of a warehouse that were published to and not deleted since, by name.
 	// What is published through other instances is there after seconds.
 	Zones(ctx context.Context, warehouse string) ([]string, error)

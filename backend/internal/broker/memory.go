@@ -414,6 +414,11 @@ func (b *Memory) History(_ context.Context, room wire.Room, after wire.Offset, l
 // Usage implements [Broker].
 func (b *Memory) Usage() map[string]Usage { return b.ledger.usage() }
 
+// UsageOf implements [Broker].
+func (b *Memory) UsageOf(_ context.Context, warehouse string) (Usage, error) {
+	return b.ledger.usage()[warehouse], b.Health()
+}
+
 // Zones implements [Broker].
 func (b *Memory) Zones(_ context.Context, warehouse string) ([]string, error) {
 	if err := b.Health(); err != nil {

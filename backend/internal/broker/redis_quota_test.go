@@ -127,6 +127,10 @@ func TestRedisInstancesShareAQuota(t *testing.T) {
 			_, err = other.Publish(t.Context(), broker.Publication{Room: zone(0), Event: "E", Retain: true, Data: []byte("1")})
 			brokertest.WantExceeded(t, err, broker.QuotaRetainedEvents, 5)
 			// An instance that begins now knows at once.
+			asked := openRedis(t, broker.RedisOptions{Target: target, Limits: limits}, brokertest.NewRecorder(t))
+			if u, err := asked.UsageOf(t.Context(), w); err != nil || u.Rooms != 20 || u.RetainedEvents != 5 || u.HistoryBytes == 0 {
+				t.Errorf("asked before it publishes, it says %+v, %v", u, err)
+			}
 			third := openRedis(t, broker.RedisOptions{Target: target, Limits: limits}, brokertest.NewRecorder(t))
 			_, err = third.Publish(t.Context(), broker.Publication{Room: zone(21), Event: "E", Data: []byte("1")})
 			brokertest.WantExceeded(t, err, broker.QuotaRooms, 20)

@@ -313,6 +313,18 @@ func (b *Redis) Usage() map[string]Usage {
 	return all
 }
 
+// UsageOf implements [Broker].
+func (b *Redis) UsageOf(ctx context.Context, warehouse string) (Usage, error) {
+	b.usage.left(ctx, warehouse) // reads the index, if that is not known
+	b.usage.mu.Lock()
+	defer b.usage.mu.Unlock()
+	w := b.usage.warehouses[warehouse]
+	if w == nil || !w.known {
+		return Usage{}, wire.Errorf(wire.CodeUnavailable, "Redis does not answer")
+	}
+	return w.total, nil
+}
+
 // Zones implements [Broker]: the index of the warehouse has them, and what was published here since
 // it was brought there.
 func (b *Redis) Zones(ctx context.Context, warehouse string) ([]string, error) {

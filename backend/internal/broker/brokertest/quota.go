@@ -148,6 +148,9 @@ func quotaOfOne(t *testing.T, open Open) {
 	if u := used[greedy]; u.Rooms > rooms+publishers || u.HistoryBytes == 0 {
 		t.Errorf("it is said to keep %+v", u)
 	}
+	if u, err := b.UsageOf(t.Context(), modest.Warehouse); err != nil || u != used[modest.Warehouse] {
+		t.Errorf("asked for one warehouse, it says %+v, %v; want %+v", u, err, used[modest.Warehouse])
+	}
 	if u := used[modest.Warehouse]; u.Rooms != 1 || u.RetainedEvents != 1 || u.HistoryBytes < 100*messages {
 		t.Errorf("the other is said to keep %+v", u)
 	}
