@@ -101,7 +101,8 @@ func TestARoomThatIsNotThereHasAPageThatHelps(t *testing.T) {
 	}
 }
 
-// A warehouse that fills its quotas is seen to, before its publishers are refused; a zone has none of its own.
+// A warehouse that fills its quotas is seen to, before its publishers are refused; a zone has none
+// of its own.
 func TestTheWarehousePageShowsItsQuotas(t *testing.T) {
 	state := someRoom()
 	state.Quotas = []RoomQuota{{Name: "Rooms", Setting: "QUOTA_ROOMS", Used: 9_000, Limit: 10_000},
