@@ -112,7 +112,7 @@ func TestTheWarehousePageShowsItsQuotas(t *testing.T) {
 	for _, row := range doc.Find("#quotas-title").Closest("section").Find("tbody tr").EachIter() {
 		rows = append(rows, spaced(row)+map[bool]string{true: "!"}[row.Find("svg").Length() > 0])
 	}
-	want := []string{"Rooms 9,000 10,000 90 % QUOTA_ROOMS!", "History 1 B 64 MiB under 1 % QUOTA_HISTORY_BYTES", "Retained events 3 no limit"}
+	want := []string{"Rooms 9,000 10,000 nearly full, 90 % QUOTA_ROOMS!", "History 1 B 64 MiB under 1 % QUOTA_HISTORY_BYTES", "Retained events 3 no limit"}
 	if !slices.Equal(rows, want) {
 		t.Errorf("%q, want %q", rows, want)
 	}
