@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,7 +141,7 @@ func copyIntoImage(t *testing.T, rules ignoreRules, source, target string) {
 			return err
 		}
 		if rules.keepOut(relative) {
-			if entry.IsDir() {
+			if entry.IsDir() && !rules.takeBackBelow(relative) {
 				return filepath.SkipDir
 			}
 			return nil
@@ -174,6 +175,7 @@ func copyIntoImage(t *testing.T, rules ignoreRules, source, target string) {
 type ignoreRules []ignoreRule
 
 type ignoreRule struct {
+	pattern string
 	matches *regexp.Regexp
 	back    bool // takes back what an earlier rule kept out
 }
@@ -191,9 +193,14 @@ func readIgnoreRules(t *testing.T) ignoreRules {
 		expression = strings.ReplaceAll(expression, `\*\*/`, `(.*/)?`)
 		expression = strings.ReplaceAll(expression, `\*`, `[^/]*`)
 		// A folder that matches takes along what lies below it.
-		rules = append(rules, ignoreRule{regexp.MustCompile(`^` + expression + `(/.*)?$`), back})
+		rules = append(rules, ignoreRule{pattern, regexp.MustCompile(`^` + expression + `(/.*)?$`), back})
 	}
 	return rules
+}
+
+// takeBackBelow reports whether something in a folder that is kept out may not be.
+func (rules ignoreRules) takeBackBelow(folder string) bool {
+	return slices.ContainsFunc(rules, func(r ignoreRule) bool { return r.back && strings.HasPrefix(r.pattern, folder+"/") })
 }
 
 func (rules ignoreRules) keepOut(path string) bool {
