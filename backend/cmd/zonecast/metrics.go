@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -84,14 +85,18 @@ func count(m *metrics.Metrics) echo.MiddlewareFunc {
 			if err != nil {
 				c.Error(err)
 			}
-			m.Requests.WithLabelValues(c.Path(), method(c.Request()), strconv.Itoa(c.Response().Status)).Inc()
+			route := cmp.Or(c.Path(), noRoute)
+			m.Requests.WithLabelValues(route, method(c.Request()), strconv.Itoa(c.Response().Status)).Inc()
 			if !isLong(c) {
-				m.RequestDuration.WithLabelValues(c.Path()).Observe(time.Since(began).Seconds())
+				m.RequestDuration.WithLabelValues(route).Observe(time.Since(began).Seconds())
 			}
 			return nil
 		}
 	}
 }
+
+// noRoute counts requests for what there is not.
+const noRoute = "none"
 
 // isLong reports whether a request lasts for as long as its client likes.
 func isLong(c echo.Context) bool {

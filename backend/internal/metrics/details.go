@@ -38,7 +38,7 @@ var details = map[string]string{
 	"zonecast_frames_refused_total":          "`rate_limited`: one too many",
 	"zonecast_gaps_total":                    "one for each client that comes back too late, one for a room that loses its history",
 	"zonecast_http_request_duration_seconds": "`route` is the pattern",
-	"zonecast_http_requests_total":           "`route` is the pattern, never the path; a `/ws` that was upgraded counts as 101",
+	"zonecast_http_requests_total":           "`route` is the pattern, never the path, and `none` where there is no route; a `/ws` that was upgraded counts as 101",
 	"zonecast_limit": "`connections` (`MAX_CONNECTIONS`; beside it `zonecast_connections`), `tcp_connections` " +
 		"(`MAX_TCP_CONNECTIONS`; `zonecast_tcp_connections`), `queued_bytes` (`MAX_QUEUED_BYTES`; " +
 		"`zonecast_queued_bytes`), `rooms` (`MAX_ROOMS`; `zonecast_rooms`)",
