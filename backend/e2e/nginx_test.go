@@ -138,17 +138,99 @@ func pollsAreNotLogged(t *testing.T, s *stack.Stack) {
 	}
 }
 
-// A page is fetched from another instance when one does not answer, within seconds.
+// A page, and what the API reads, is fetched from another instance when one does not answer,
+// within seconds.
 func frozenCostsLittle(t *testing.T, s *stack.Stack) {
 	pid := s.Instances[0].PID()
 	testkit.Must(t, syscall.Kill(pid, syscall.SIGSTOP))
 	defer func() { testkit.Must(t, syscall.Kill(pid, syscall.SIGCONT)) }()
-	for range 6 {
-		began := time.Now()
-		answer := get(t, s.Nginx.URL+"/ui/")
-		if took := time.Since(began); answer.StatusCode != http.StatusOK || took > 20*time.Second {
-			t.Errorf("%s after %v, want a page of the other instance within seconds", answer.Status, took)
+	for _, path := range []string{"/ui/", "/api/v1/warehouses/w/zones"} {
+		for range 6 {
+			began := time.Now()
+			answer := get(t, s.Nginx.URL+path)
+			if took := time.Since(began); answer.StatusCode != http.StatusOK || took > 20*time.Second {
+				t.Errorf("%s: %s after %v, want the answer of the other instance within seconds", path, answer.Status, took)
+			}
 		}
+	}
+}
+
+// One address has so many connections and requests and no more, and is told so: the limits of
+// nginx.conf, made small.
+func TestNginxBoundsEachAddress(t *testing.T) {
+	const connections, burst = 5, 50
+	s := stacktest.Start(t, stack.Options{Root: withLimits(t, connections, burst), Binary: binary(), Instances: 1, Nginx: true})
+	var streams []*http.Response
+	for range connections {
+		streams = append(streams, request(t, s.Nginx.URL+"/sse?warehouse=w", "text/event-stream"))
+	}
+	for _, answer := range streams {
+		if answer.StatusCode != http.StatusOK {
+			t.Fatalf("one of %d connections: %s", connections, answer.Status)
+		}
+	}
+	wantTooMany(t, "one connection more", request(t, s.Nginx.URL+"/livez", "*/*"), "application/problem+json")
+	wantTooMany(t, "one connection more, of a browser", request(t, s.Nginx.URL+"/ui/", "text/html,*/*;q=0.8"), "text/html")
+	streams[0].Body.Close()
+	testkit.Eventually(t, "a connection that ended makes room", func() bool {
+		return request(t, s.Nginx.URL+"/livez", "*/*").StatusCode == http.StatusOK
+	})
+	for _, answer := range streams {
+		answer.Body.Close()
+	}
+
+	for n := range 20 * burst {
+		if answer := request(t, s.Nginx.URL+"/livez", "*/*"); answer.StatusCode != http.StatusOK {
+			wantTooMany(t, fmt.Sprint("request ", n), answer, "application/problem+json")
+			return
+		}
+	}
+	t.Errorf("%d requests at once were all answered, want %d and one a second", 20*burst, burst)
+}
+
+// withLimits returns a folder like the repository's, where nginx.conf gives one address fewer
+// connections, and requests: one a second after a burst.
+func withLimits(t *testing.T, connections, burst int) (root string) {
+	t.Helper()
+	root = t.TempDir()
+	testkit.Must(t, os.Symlink(filepath.Join(repository, "deploy"), filepath.Join(root, "deploy")))
+	text, err := os.ReadFile(filepath.Join(repository, "nginx.conf"))
+	testkit.Must(t, err)
+	edited := string(text)
+	for was, is := range map[string]string{
+		"limit_conn addresses 24000;": fmt.Sprintf("limit_conn addresses %d;", connections),
+		"rate=5000r/s;":               "rate=1r/s;",
+		"burst=10000 nodelay;":        fmt.Sprintf("burst=%d nodelay;", burst),
+	} {
+		if strings.Count(edited, was) != 1 {
+			t.Fatalf("nginx.conf has no line with %q", was)
+		}
+		edited = strings.Replace(edited, was, is, 1)
+	}
+	testkit.Must(t, os.WriteFile(filepath.Join(root, "nginx.conf"), []byte(edited), 0o600))
+	return root
+}
+
+// request returns the head of the answer to one request, over a connection of its own, which stays
+// until the test ends or the body is closed.
+func request(t *testing.T, url, accept string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	testkit.Must(t, err)
+	r.Header.Set("Accept", accept)
+	r.Close = true
+	answer, err := http.DefaultClient.Do(r)
+	testkit.Must(t, err)
+	t.Cleanup(func() { answer.Body.Close() })
+	return answer
+}
+
+func wantTooMany(t *testing.T, what string, answer *http.Response, contentType string) {
+	t.Helper()
+	answer.Body.Close()
+	if got := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusTooManyRequests || got != contentType ||
+		answer.Header.Get("Retry-After") == "" {
+		t.Errorf("%s: %s as %s, want 429 as %s with Retry-After", what, answer.Status, got, contentType)
 	}
 }
 
