@@ -1,6 +1,8 @@
 // Pairing of wall screens: a screen without a token shows a code, an operator confirms it, and the screen has a token of its own.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import jsQR from 'jsqr';
+import { PNG } from 'pngjs';
 import { assertAccessible, assertRoot, assertText, closeCalm, openBrowser, openPage, picture } from './browser.js';
 import { Redis } from './redis.js';
 import { Server } from './server.js';
@@ -33,6 +35,12 @@ async function codeOf(screen) {
   return screen.locator('#code').textContent();
 }
 
+/** What a phone reads in the QR code on the screen. */
+async function scan(screen) {
+  const { data, width, height } = PNG.sync.read(await screen.screenshot());
+  return jsQR(new Uint8ClampedArray(data), width, height)?.data;
+}
+
 /** The claims of the token that the browser of a screen keeps. */
 const claims = (screen) =>
   screen.evaluate(() => {
@@ -60,9 +68,12 @@ test('a screen shows a code, an operator of another instance confirms it, and it
   assert.deepEqual([scrollWidth, scrollHeight], [1920, 1080], 'nothing is cut');
   await picture(screen, 'pair-code');
 
-  // As the QR code leads there: what the screen was opened for is filled in.
+  const { origin, pathname, search } = new URL(await scan(screen));
+  assert.equal(origin, here.url);
+
+  // As the QR code leads there, at another instance: what the screen was opened for is filled in.
   const operator = await openPage(browser, 'about:blank', { viewport: { width: 1280, height: 800 }, extraHTTPHeaders: { Authorization } });
-  await operator.goto(`${there.url}/ui/screens?code=${code.toLowerCase().replace('-', ' ')}`);
+  await operator.goto(there.url + pathname + search);
   await assertText(operator, '#pairing .code', code);
   await assertText(operator, '#pairing .asks', /^It was asked for from 127\.0\.0\.1 \d+ s ago, by Mozilla/);
   assert.equal(await operator.getByLabel('Warehouse').inputValue(), 'w-pair');
