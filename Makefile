@@ -146,6 +146,12 @@ test-field: build web/e2e/node_modules web/client/node_modules ## Let Chromium g
 	cd web/client && npm run build
 	cd web/e2e && ZONECAST_BIN=$(CURDIR)/bin/zonecast node field-table.js
 
+.PHONY: soak
+soak: build web/e2e/node_modules ## Let a screen, a board and the dashboard stand for an hour of quick shifts and drops; print their heaps (MINUTES=60)
+	cd web/e2e && ZONECAST_BIN=$(CURDIR)/bin/zonecast node soak.js $(MINUTES)
+
+MINUTES ?= 60
+
 .PHONY: generate
 generate: web/node_modules ## Make templ's Go code, the assets and docs/configuration.md anew
 	cd web && $(TEMPL) generate

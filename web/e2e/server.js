@@ -16,14 +16,14 @@ export class Server {
 
   /**
    * Starts a server; with the address of an earlier one it takes that one's place. Settings are environment variables. `run`
-   * is another build of the program.
+   * is another build of the program, `args` are what it is given.
    */
-  static async start(address = '127.0.0.1:0', settings = {}, run = program) {
+  static async start(address = '127.0.0.1:0', settings = {}, run = program, args = []) {
     await access(run, constants.X_OK).catch(() => {
       throw new Error(`there is no program ${run}: build the server first, or name it in ZONECAST_BIN`);
     });
     const server = new Server();
-    server.#process = spawn(run, [], {
+    server.#process = spawn(run, args, {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, LISTEN: address, NODE_NAME: 'e2e-node', LOG_FORMAT: 'text', ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
