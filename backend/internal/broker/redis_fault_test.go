@@ -189,6 +189,22 @@ func TestRedisSilentSubscriptionIsNotTrusted(t *testing.T) {
 	p.recorder.WantExactly(p.room, 1, 2)
 }
 
+// Redis lost the newest message and gave its offset to another one, which pub/sub dropped: the
+// number alone does not show it.
+func TestRedisReusesAnOffsetUnheard(t *testing.T) {
+	url := startRedis(t).URL
+	p := newPair(t, url, broker.RedisOptions{Timings: broker.RedisTimings{Reconcile: 200 * time.Millisecond}})
+	p.publish(t, 10)
+	before := p.recorder.WantExactly(p.room, 1, 10)[9].Offset
+	p.loseAfter(t, url, 9)
+	p.publishUnheard(t, url, `"another"`)
+	testkit.Eventually(t, "the message that was not heard", func() bool { return len(p.recorder.Messages(p.room)) == 11 })
+	got, gaps := p.recorder.Messages(p.room)[10], p.recorder.Gaps(p.room)
+	if got.Offset.N != 10 || got.Offset.Epoch == before.Epoch || len(gaps) != 1 || gaps[0].From != before {
+		t.Errorf("got %s after %s and the gaps %v, want number 10 of another epoch after one gap", got.Offset, before, gaps)
+	}
+}
+
 // loseAfter makes Redis lose what came after message n of the pair's room, as one does that comes
 // back from an older copy.
 func (p *pair) loseAfter(t *testing.T, url string, n int) {

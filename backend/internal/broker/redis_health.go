@@ -151,42 +151,56 @@ func (b *Redis) idleRooms() []*redisRoom {
 
 // staleRooms returns those of the rooms that lack what Redis has, or have what it lacks.
 func (b *Redis) staleRooms(rooms []*redisRoom) (stale []*redisRoom) {
-	before := make([]wire.Offset, len(rooms))
+	before := make([]delivered, len(rooms))
 	for i, r := range rooms {
 		before[i], _ = r.lastDelivered()
 	}
-	changed := b.changedOffsets(rooms, before)
+	changed := b.changedRooms(rooms, before)
 	if len(changed) == 0 || !pauseFor(b.ctx, 2*deliveryGrace) {
 		return nil
 	}
 	for _, i := range slices.Sorted(maps.Keys(changed)) {
 		there := changed[i]
 		here, _ := rooms[i].lastDelivered()
-		if here.Epoch != there.Epoch || here.N < there.N || before[i].N > there.N {
+		if here.at.Epoch != there.at.Epoch || here.at.N < there.at.N || before[i].at.N > there.at.N || there.reuses(here) {
 			stale = append(stale, rooms[i])
 		}
 	}
 	return stale
 }
 
-// changedOffsets reads the rooms' offsets, and returns those that differ from before, by index.
-func (b *Redis) changedOffsets(rooms []*redisRoom, before []wire.Offset) map[int]wire.Offset {
+// A newestMessage is what a room's meta hash says of its last message: when it was accepted in ms,
+// 0 if that is unknown.
+type newestMessage struct {
+	at       wire.Offset
+	accepted int64
+}
+
+// reuses reports whether this is another message than the one that was delivered at its offset:
+// Redis had lost that, and gave its number again.
+func (m newestMessage) reuses(last delivered) bool {
+	return m.at == last.at && m.accepted != 0 && last.accepted != 0 && m.accepted != last.accepted.Millis()
+}
+
+// changedRooms reads the rooms' newest messages, and returns those that are not the ones of before,
+// by index.
+func (b *Redis) changedRooms(rooms []*redisRoom, before []delivered) map[int]newestMessage {
 	ctx, cancel := context.WithTimeout(b.ctx, b.opts.Timings.Command)
 	defer cancel()
 	pipe := b.client.Pipeline()
 	reads := make([]*redis.SliceCmd, len(rooms))
 	emptyEpochs := map[string]*redis.StringCmd{} // by key
 	for i, r := range rooms {
-		reads[i] = pipe.HMGet(ctx, r.keys.meta, "epoch", "n")
+		reads[i] = pipe.HMGet(ctx, r.keys.meta, "epoch", "n", "at")
 		if key := b.emptyEpochKey(r.name); emptyEpochs[key] == nil {
 			emptyEpochs[key] = pipe.Get(ctx, key)
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
-	changed := map[int]wire.Offset{}
+	changed := map[int]newestMessage{}
 	for i, r := range rooms {
 		values, err := reads[i].Result()
-		if err != nil || len(values) != 2 {
+		if err != nil || len(values) != 3 {
 			continue // Redis is away: each room is confirmed anew after that
 		}
 		epoch, known := values[0].(string)
@@ -195,9 +209,12 @@ func (b *Redis) changedOffsets(rooms []*redisRoom, before []wire.Offset) map[int
 				continue
 			}
 		}
-		text, _ := values[1].(string)
-		n, _ := strconv.ParseUint(text, 10, 64)
-		if there := (wire.Offset{Epoch: epoch, N: n}); there != before[i] {
+		digits, _ := values[1].(string)
+		n, _ := strconv.ParseUint(digits, 10, 64)
+		digits, _ = values[2].(string)
+		accepted, _ := strconv.ParseInt(digits, 10, 64)
+		there := newestMessage{wire.Offset{Epoch: epoch, N: n}, accepted}
+		if there.at != before[i].at || there.reuses(before[i]) {
 			changed[i] = there
 		}
 	}

@@ -39,9 +39,7 @@ func newLeftRooms() *leftRooms {
 
 // leave remembers a room that was subscribed to.
 func (l *leftRooms) leave(r *redisRoom) {
-	r.mu.Lock()
-	last := delivered{r.last, r.lastAccepted}
-	r.mu.Unlock()
+	last, _ := r.lastDelivered()
 	if last.at.N > 0 {
 		l.cache.Add(r.name, last)
 	}

@@ -234,11 +234,11 @@ func (b *Redis) readMissed(room wire.Room, after wire.Offset, accepted wire.Micr
 	return p, err
 }
 
-// lastDelivered returns the last offset that was delivered, and whether the room is live and idle.
-func (r *redisRoom) lastDelivered() (last wire.Offset, idle bool) {
+// lastDelivered returns the last message that was delivered, and whether the room is live and idle.
+func (r *redisRoom) lastDelivered() (last delivered, idle bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.last, r.state == stateLive && time.Since(r.lastMessage) > idleAfter
+	return delivered{r.last, r.lastAccepted}, r.state == stateLive && time.Since(r.lastMessage) > idleAfter
 }
 
 // deliverPage delivers a page, which nobody else does while the room is repairing. What is

@@ -149,7 +149,9 @@ func (p *pair) publishUnheard(t *testing.T, url, data string) {
 	key := "zonecast:{" + p.room.String() + "}"
 	command(t, url, "HSETNX", key+":meta", "epoch", command(t, url, "GET", "zonecast:life"))
 	n := command(t, url, "HINCRBY", key+":meta", "n", 1)
-	command(t, url, "XADD", key+":stream", fmt.Sprintf("%v-%d", n, time.Now().UnixMicro()), "e", "E", "d", data)
+	now := time.Now()
+	command(t, url, "XADD", key+":stream", fmt.Sprintf("%v-%d", n, now.UnixMicro()), "e", "E", "d", data)
+	command(t, url, "HSET", key+":meta", "at", now.UnixMilli())
 	p.sent++
 }
 

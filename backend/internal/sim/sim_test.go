@@ -19,7 +19,7 @@ import (
 var (
 	seed      = flag.String("seed", "", "the seed to simulate, with its transcript; empty for the first -seeds")
 	without   = flag.String("without", "", "names of clients, publishers and faults of -seed to leave out, with commas")
-	trace     = flag.Bool("trace", false, "show each delivery of the network in the transcript of -seed, too")
+	trace     = flag.Bool("network", false, "show each delivery of the network in the transcript of -seed, too")
 	first     = flag.Uint64("first", 1, "the first of -seeds")
 	seeds     = flag.Uint64("seeds", 200, "how many seeds to simulate")
 	failFirst = flag.Bool("failfirst", false, "stop at the first seed that fails")
