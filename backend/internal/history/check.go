@@ -77,6 +77,9 @@ type stand struct {
 	retained  map[string]wire.Offset
 	fresh     wire.Offset // where it joined afresh; zero after a resume
 	events    []version
+	// beyond is a retained event of later, after a loss: it is of another epoch then, as a gap says
+	// before any event does.
+	beyond *Violation
 }
 
 func (c *checker) room(name string) *roomHistory {
@@ -217,6 +220,7 @@ func (c *checker) event(r Record) {
 	if !ok {
 		return
 	}
+	c.reportBeyond(s)
 	switch {
 	case !s.in:
 		c.report("member", []int{c.line}, "%s received %s of %s, want nothing of it before it joins", r.Who, at, r.Room)
@@ -255,7 +259,11 @@ func (c *checker) retained(r Record) {
 		s.retained = map[string]wire.Offset{}
 	}
 	if at.Epoch == s.at.Epoch && at.N > s.at.N {
-		c.report("retained", []int{s.line, c.line}, "%s joined %s and received %s as retained, want none beyond %s, where it is", r.Who, r.Room, at, s.at)
+		s.beyond = &Violation{"retained", fmt.Sprintf("%s joined %s and received %s as retained, want none beyond %s, where it is", r.Who, r.Room,
+			at, s.at), []int{s.line, c.line}}
+		if c.lossesBetween(r.Room, 0, c.line) == 0 {
+			c.reportBeyond(s)
+		}
 	}
 	if was := s.retained[r.Event]; !was.IsZero() && was != at && c.sent[r.Room+" "+r.Hash].Retain { // alerts are retained by their ids
 		c.report("retained", []int{s.since, c.line}, "%s joined %s and received both %s and %s as the retained %s, want the newest alone", r.Who, r.Room,
@@ -263,6 +271,12 @@ func (c *checker) retained(r Record) {
 	}
 	s.retained[r.Event] = at
 	c.version(c.line, r, at, true)
+}
+
+func (c *checker) reportBeyond(s *stand) {
+	if s.beyond != nil {
+		c.found, s.beyond = append(c.found, *s.beyond), nil
+	}
 }
 
 // gap checks that there is a reason for it, and that it begins where the client is.
@@ -291,6 +305,9 @@ func (c *checker) gap(r Record) {
 		c.report("gap", lines, "%s was told that %s fell back from %s to %s, want none of it, for nothing was lost", r.Who, r.Room, from, to)
 	case !c.expired(r, to):
 		c.report("gap", lines, "%s was told that what follows %s of %s is gone up to %s, want the messages, for they are kept", r.Who, from, r.Room, to)
+	}
+	if to.Epoch != from.Epoch {
+		s.beyond = nil
 	}
 	s.ranges = append(s.ranges, [2]wire.Offset{from, to})
 	s.at, s.line = to, c.line

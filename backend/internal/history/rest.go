@@ -20,6 +20,7 @@ func (c *checker) atRest() {
 		if !s.in {
 			continue
 		}
+		c.reportBeyond(s)
 		if room.newestAt > 0 && s.at != room.newest {
 			c.report("liveness", []int{s.line, room.newestAt}, "%s is at %s of %s at rest, want %s", p.who, s.at, p.room, room.newest)
 		}
