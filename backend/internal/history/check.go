@@ -42,11 +42,13 @@ type place struct{ who, room string }
 type loss struct {
 	line int
 	room string // "" for all
+	at   int64
 }
 
 type accepted struct {
 	line   int
 	offset wire.Offset
+	sent   int64 // 0 if that is unknown
 }
 
 // A version is one message that stood at an offset.
@@ -105,6 +107,13 @@ func (c *checker) lossesBetween(room string, from, to int) (n int) {
 	return n
 }
 
+// mayBeLost reports whether what was accepted may have been lost before a line.
+func (c *checker) mayBeLost(room string, a accepted, before int) bool {
+	return c.lossesBetween(room, a.line, before) > 0 || slices.ContainsFunc(c.losses, func(l loss) bool {
+		return l.line < a.line && a.sent > 0 && l.at >= a.sent && (l.room == "" || l.room == room)
+	})
+}
+
 func (c *checker) offset(text, what string) (wire.Offset, bool) {
 	o, err := wire.ParseOffset(text)
 	if err != nil {
@@ -121,7 +130,7 @@ func (c *checker) publications(line int, r Record) {
 	}
 	switch {
 	case r.Kind == Lost:
-		c.losses = append(c.losses, loss{line, r.Room})
+		c.losses = append(c.losses, loss{line, r.Room, r.At})
 	case r.Kind == Publish && r.Outcome == "ok":
 		at, ok := c.offset(r.Offset, "the offset of an answer")
 		if !ok {
@@ -129,10 +138,10 @@ func (c *checker) publications(line int, r Record) {
 		}
 		if r.Key != "" {
 			key := r.Who + " " + r.Room + " " + r.Key
-			if first, known := c.keys[key]; known && first.offset != at && c.lossesBetween(r.Room, first.line, line) == 0 {
+			if first, known := c.keys[key]; known && first.offset != at && !c.mayBeLost(r.Room, first, line) {
 				c.report("once", []int{first.line, line}, "%s was told %s for the key %s, want %s as before", r.Who, at, r.Key, first.offset)
 			}
-			c.keys[key] = accepted{line, at}
+			c.keys[key] = accepted{line, at, r.Sent}
 		}
 		c.version(line, r, at, false)
 	}
@@ -233,7 +242,7 @@ func (c *checker) event(r Record) {
 	if first, known := c.seenOnce[key]; known && first.offset != at && c.lossesBetween(r.Room, 0, c.line) == 0 {
 		c.report("once", []int{first.line, c.line}, "%s received a message of %s again, at %s, want it at %s alone", r.Who, r.Room, at, first.offset)
 	}
-	c.seenOnce[key] = accepted{c.line, at}
+	c.seenOnce[key] = accepted{line: c.line, offset: at}
 	c.version(c.line, r, at, true)
 	sent := c.sent[r.Room+" "+r.Hash]
 	if took := r.At - max(sent.At, s.came); c.limits.LateMS > 0 && sent.Outcome == "ok" && took > c.limits.LateMS {

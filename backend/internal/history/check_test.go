@@ -85,6 +85,12 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 		{"a key counts once", []string{accept("e-1", "1", `,"key":"k"`), accept("e-1", "1", `,"key":"k"`)}, ""},
 		{"a key counts twice", []string{accept("e-1", "1", `,"key":"k"`), accept("e-2", "1", `,"key":"k"`)},
 			"once: p was told e-2 for the key k, want e-1 as before"},
+		{"a key counts twice, for what it was answered with was lost", []string{accept("e-1", "1", `,"key":"k"`), lost,
+			accept("f-1", "1", `,"key":"k"`)}, ""},
+		{"a key counts twice, for what it was answered with was lost meanwhile", []string{`{"kind":"lost","at":1002}`,
+			accept("e-1", "1", `,"key":"k","sent":1001`), accept("f-1", "1", `,"key":"k"`)}, ""},
+		{"a key counts twice after a loss", []string{`{"kind":"lost","at":1002}`, accept("e-1", "1", `,"key":"k","sent":1003`),
+			accept("f-1", "1", `,"key":"k"`)}, "once: p was told f-1 for the key k, want e-1 as before"},
 		{"a message comes twice", []string{joined, one, event("e-2", "1")},
 			"once: c received a message of warehouse:w again, at e-2, want it at e-1 alone"},
 

@@ -19,7 +19,8 @@ import (
 // The kinds of records.
 const (
 	// Publish is an answer to a publication: who, room, event, hash; outcome ok, refused or
-	// unknown, and with ok the offset. key is its idempotency key, if it has one.
+	// unknown, and with ok the offset. key is its idempotency key, if it has one, sent when it was
+	// sent: what the answer says may have been lost while the answer was under way.
 	Publish = "publish"
 	// Join says that a client stands in a room at offset without having asked for what it missed.
 	Join = "join"
@@ -49,7 +50,8 @@ const (
 // A Record is one thing that was seen. Fields that don't belong to its kind are ignored.
 type Record struct {
 	Kind     string `json:"kind"`
-	At       int64  `json:"at,omitempty"` // ms, of one clock
+	At       int64  `json:"at,omitempty"`   // ms, of one clock
+	Sent     int64  `json:"sent,omitempty"` // ms, of the same
 	Who      string `json:"who,omitempty"`
 	Room     string `json:"room,omitempty"`
 	Offset   string `json:"offset,omitempty"`

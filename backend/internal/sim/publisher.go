@@ -190,7 +190,7 @@ func (p *publisher) end(outcome, offset string) {
 		return
 	}
 	p.logf("has %s %s for %s", outcome, p.w.text(offset), p.now.Hash[:min(len(p.now.Hash), 30)])
-	p.now.Outcome, p.now.Offset = outcome, offset
+	p.now.Outcome, p.now.Offset, p.now.Sent = outcome, offset, p.sent.Sub(p.w.began).Milliseconds()
 	p.w.record(p.now)
 	if outcome == "ok" && p.now.Key != "" && p.rand.IntN(10) == 0 {
 		p.logf("does not remember the answer, and tries again")
