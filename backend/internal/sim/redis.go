@@ -190,8 +190,11 @@ func (c *redisConn) run(args []string) {
 		}
 	}
 	s := c.store
-	if cmd == "SCRIPT" {
+	switch cmd {
+	case "SCRIPT":
 		c.model.scripts = append(c.model.scripts, args)
+	case "EVAL": // which keeps the script, too, whether or not it writes
+		c.model.scripts = append(c.model.scripts, []string{"SCRIPT", "LOAD", args[1]})
 	}
 	s.mini.SetTime(time.Now().Add(c.model.skew))
 	s.mini.Server().SetPreHook(c.model.hook(s))
@@ -301,7 +304,12 @@ func (m *redisModel) rebuild(lose int) error {
 	s.mini.Server().SetPreHook(m.hook(s))
 	for _, one := range s.writes {
 		s.mini.SetTime(one.at)
+		sink.Reset()
 		s.mini.Server().Dispatch(session, one.args)
+		_ = w.Flush() // to memory
+		if strings.HasPrefix(sink.String(), "-NOSCRIPT") {
+			return fmt.Errorf("a write can't be repeated: %s", sink.String())
+		}
 	}
 	m.full = was
 	s.mini.Server().Dispatch(session, []string{"SCRIPT", "FLUSH"})
