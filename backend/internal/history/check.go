@@ -12,7 +12,7 @@ import (
 // nothing.
 func Check(records []Record, limits Limits) []Violation {
 	c := &checker{limits: limits, rooms: map[string]*roomHistory{}, stands: map[place]*stand{}, keys: map[string]accepted{},
-		seenOnce: map[string]accepted{}, sent: map[string]Record{}}
+		seenOnce: map[string]accepted{}, sent: map[string]Record{}, ended: map[string]bool{}}
 	for i, r := range records { // who was told ok may hear of it after those who received it
 		c.publications(i+1, r)
 	}
@@ -29,6 +29,7 @@ type checker struct {
 	limits   Limits
 	line     int
 	losses   []loss
+	ended    map[string]bool // instances
 	rooms    map[string]*roomHistory
 	stands   map[place]*stand
 	keys     map[string]accepted // by publisher, room and key
@@ -56,7 +57,7 @@ type version struct {
 	line int
 	Record
 	offset wire.Offset
-	seen   bool // by anyone
+	via    []string // the instances that delivered it, "" for one that is not named
 }
 
 // A roomHistory is what is known of a room.
@@ -75,7 +76,7 @@ type stand struct {
 	since     int   // the line since which it is in the room without interruption
 	came      int64 // when it joined or came back last, in ms
 	conflated []version
-	ranges    [][2]wire.Offset // gaps and what was conflated
+	gaps      []int // their lines
 	retained  map[string]wire.Offset
 	fresh     wire.Offset // where it joined afresh; zero after a resume
 	events    []version
@@ -129,6 +130,8 @@ func (c *checker) publications(line int, r Record) {
 		c.sent[r.Room+" "+r.Hash] = r
 	}
 	switch {
+	case r.Kind == Ended:
+		c.ended[r.Who] = true
 	case r.Kind == Lost:
 		c.losses = append(c.losses, loss{line, r.Room, r.At})
 	case r.Kind == Publish && r.Outcome == "ok":
@@ -143,17 +146,17 @@ func (c *checker) publications(line int, r Record) {
 			}
 			c.keys[key] = accepted{line, at, r.Sent}
 		}
-		c.version(line, r, at, false)
+		c.version(line, r, at)
 	}
 }
 
 // version takes a message that stood at an offset. There is one, and one more for each loss.
-func (c *checker) version(line int, r Record, at wire.Offset, seen bool) {
+func (c *checker) version(line int, r Record, at wire.Offset, via ...string) {
 	room := c.room(r.Room)
 	room.top[at.Epoch] = max(room.top[at.Epoch], at.N)
 	for _, v := range room.versions[at] {
 		if v.Hash == r.Hash && v.Event == r.Event {
-			v.seen = v.seen || seen
+			v.via = append(v.via, via...)
 			return
 		}
 	}
@@ -161,7 +164,7 @@ func (c *checker) version(line int, r Record, at wire.Offset, seen bool) {
 	if sent, known := c.sent[r.Room+" "+r.Hash]; known {
 		r.Conflate, r.Retain = sent.Conflate, sent.Retain
 	}
-	room.versions[at] = append(all, &version{line, r, at, seen})
+	room.versions[at] = append(all, &version{line, r, at, via})
 	if len(all) > c.lossesBetween(r.Room, 0, math.MaxInt) {
 		c.report("same bytes", []int{all[0].line, line}, "%s of %s is %s %s, want %s %s as before", at, r.Room, r.Event, r.Hash,
 			all[0].Event, all[0].Hash)
@@ -243,14 +246,14 @@ func (c *checker) event(r Record) {
 		c.report("once", []int{first.line, c.line}, "%s received a message of %s again, at %s, want it at %s alone", r.Who, r.Room, at, first.offset)
 	}
 	c.seenOnce[key] = accepted{line: c.line, offset: at}
-	c.version(c.line, r, at, true)
+	c.version(c.line, r, at, r.Via)
 	sent := c.sent[r.Room+" "+r.Hash]
 	if took := r.At - max(sent.At, s.came); c.limits.LateMS > 0 && sent.Outcome == "ok" && took > c.limits.LateMS {
 		c.report("late", []int{s.line, c.line}, "%s received %s of %s %d ms after it was accepted, want it within %d ms, for the client was there", r.Who,
 			at, r.Room, took, c.limits.LateMS)
 	}
 	r.Conflate = sent.Conflate
-	s.events = append(s.events, version{c.line, r, at, true})
+	s.events = append(s.events, version{line: c.line, Record: r, offset: at})
 	s.at, s.line = at, c.line
 }
 
@@ -279,7 +282,7 @@ func (c *checker) retained(r Record) {
 			was, at, r.Event)
 	}
 	s.retained[r.Event] = at
-	c.version(c.line, r, at, true)
+	c.version(c.line, r, at, r.Via)
 }
 
 func (c *checker) reportBeyond(s *stand) {
@@ -318,7 +321,7 @@ func (c *checker) gap(r Record) {
 	if to.Epoch != from.Epoch {
 		s.beyond = nil
 	}
-	s.ranges = append(s.ranges, [2]wire.Offset{from, to})
+	s.gaps = append(s.gaps, c.line)
 	s.at, s.line = to, c.line
 	s.fresh = wire.Offset{}
 }
@@ -358,6 +361,5 @@ func (c *checker) conflated(r Record) {
 		at := wire.Offset{Epoch: to.Epoch, N: n}
 		s.conflated = append(s.conflated, version{line: c.line, Record: r, offset: at})
 	}
-	s.ranges = append(s.ranges, [2]wire.Offset{from, to})
 	s.at, s.line = to, c.line
 }

@@ -26,7 +26,8 @@ const (
 	Join = "join"
 	// Resume says that a client came back and asked for what it missed after offset.
 	Resume = "resume"
-	// Event is a published event that arrived: room, offset, event, hash.
+	// Event is a published event that arrived: room, offset, event, hash; via is the instance that
+	// delivered it.
 	Event = "event"
 	// Retained is an event that arrived marked as retained.
 	Retained = "retained"
@@ -41,6 +42,8 @@ const (
 	// Lost says that something happened by which the server may have lost the latest messages, or
 	// all of them: a fork or a gap is true from here on. With unsure it is not known when it was.
 	Lost = "lost"
+	// Ended says that an instance ended: what it alone had delivered nobody knows any more.
+	Ended = "ended"
 	// Newest says, at rest, where a room stands: every client that is in it must stand there too.
 	Newest = "newest"
 	// Bound is a measured amount that has a limit: who, event (its name), value and most.
@@ -53,6 +56,7 @@ type Record struct {
 	At       int64  `json:"at,omitempty"`   // ms, of one clock
 	Sent     int64  `json:"sent,omitempty"` // ms, of the same
 	Who      string `json:"who,omitempty"`
+	Via      string `json:"via,omitempty"`
 	Room     string `json:"room,omitempty"`
 	Offset   string `json:"offset,omitempty"`
 	From     string `json:"from,omitempty"`
@@ -73,8 +77,8 @@ type Record struct {
 type Limits struct {
 	Messages int   // HISTORY_MESSAGES
 	AgeMS    int64 // HISTORY_AGE
-	// UnseenLossUntold permits that a message which Redis lost before anybody received it is not
-	// told: docs/promises.md says when that can be.
+	// UnseenLossUntold permits that a message which Redis lost is not told when no instance knows of
+	// it: none had delivered it, or those that had have ended. docs/promises.md says how that can be.
 	UnseenLossUntold bool
 	LateMS           int64 // the most from the acceptance of an event to its arrival at a client that was there
 }
@@ -91,7 +95,7 @@ func (v Violation) Error() string {
 }
 
 var kinds = map[string]bool{Publish: true, Join: true, Resume: true, Event: true, Retained: true, Gap: true, Conflated: true,
-	Leave: true, Closed: true, Lost: true, Newest: true, Bound: true}
+	Leave: true, Closed: true, Lost: true, Ended: true, Newest: true, Bound: true}
 
 // Read reads records, one JSON object a line. The error names the line and what was expected there.
 func Read(r io.Reader) (records []Record, err error) {

@@ -51,7 +51,7 @@ func (c *checker) replaced(p place, s *stand) {
 }
 
 // lossIsTold checks that Redis gave the offset of a message that was accepted to another one, for
-// somebody who was there, not without a word: with another epoch, or a gap.
+// somebody who was there, not without a word: a gap, after which the client fetches fresh state.
 func (c *checker) lossIsTold(p place, s *stand) {
 	if c.lossesBetween(p.room, 0, c.line) == 0 {
 		return // what is missing is a silent hole
@@ -62,11 +62,20 @@ func (c *checker) lossIsTold(p place, s *stand) {
 	}
 	for at, got := range has {
 		all := c.room(p.room).versions[at]
+		i := slices.IndexFunc(all, func(o *version) bool { return o.Hash == got[0].Hash })
+		if i < 0 {
+			continue // of another event
+		}
 		for _, v := range all {
+			first, second := v, all[i]
+			if second.line < first.line {
+				first, second = second, first
+			}
 			switch {
-			case v.Kind != Publish, s.told(at), slices.ContainsFunc(got, func(e version) bool { return e.Hash == v.Hash }):
-			case c.limits.UnseenLossUntold && !v.seen:
-			case c.lossesBetween(p.room, s.since, max(v.line, lineOf(all, got[0].Hash))) == 0: // before the client came
+			case v.Kind != Publish, slices.ContainsFunc(got, func(e version) bool { return e.Hash == v.Hash }):
+			case c.limits.UnseenLossUntold && !c.isKnown(first):
+			case s.toldAfter(c.lossOf(p.room, first.line, second.line)):
+			case c.lossesBetween(p.room, s.since, second.line) == 0: // before the client came
 			default:
 				c.report("accepted", []int{v.line, got[0].line}, "%s received %s at %s of %s, want %s, which was accepted there, or a gap", p.who,
 					got[0].Hash, at, p.room, v.Hash)
@@ -75,28 +84,28 @@ func (c *checker) lossIsTold(p place, s *stand) {
 	}
 }
 
-// lineOf is where a version of a message is known since.
-func lineOf(all []*version, hash string) int {
-	i := slices.IndexFunc(all, func(o *version) bool { return o.Hash == hash })
-	if i < 0 {
-		return 0
-	}
-	return all[i].line
+// isKnown reports whether an instance that goes on has delivered the message.
+func (c *checker) isKnown(v *version) bool {
+	return slices.ContainsFunc(v.via, func(instance string) bool { return !c.ended[instance] })
 }
 
-// told reports whether the client was told that what stands at an offset may be lost: by a gap, or
-// by another epoch.
-func (s *stand) told(at wire.Offset) bool {
-	return slices.ContainsFunc(s.ranges, func(r [2]wire.Offset) bool {
-		from, to := r[0], r[1]
-		switch {
-		case from.Epoch != to.Epoch:
-			return from.Epoch == at.Epoch || to.Epoch == at.Epoch && at.N <= to.N
-		case from.Epoch != at.Epoch:
-			return false
+// lossOf returns the line of the loss by which the second of two messages got the offset of the
+// first: the first loss between them or, since answers may be told late, the last one before.
+func (c *checker) lossOf(room string, first, second int) (line int) {
+	for _, l := range c.losses {
+		if l.room != "" && l.room != room || l.line > second {
+			continue
 		}
-		return min(from.N, to.N) < at.N && at.N <= max(from.N, to.N)
-	})
+		if line = l.line; line > first {
+			break
+		}
+	}
+	return line
+}
+
+// toldAfter reports whether the client was told a gap after a line.
+func (s *stand) toldAfter(line int) bool {
+	return slices.ContainsFunc(s.gaps, func(gap int) bool { return gap > line })
 }
 
 // wantRetained checks that a client that joined afresh was given the latest of each retained event.

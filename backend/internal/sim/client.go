@@ -27,6 +27,7 @@ type client struct {
 	owed   map[string]bool   // rooms of whose retained events some are still to come
 	count  map[string]int    // how many, over WebSocket; else the server's cursor says that there are some
 	peer   *peer             // nil while it is away
+	via    string            // the instance that it connected to last
 	buf    []byte
 	head   bool // the response's head was read
 	body   []byte
@@ -175,6 +176,7 @@ func (c *client) connect() {
 		})
 	in.peers = append(in.peers, p)
 	in.listener.waiting <- end
+	c.via = in.name
 	c.peer, c.buf, c.head, c.body, c.frames, c.heard, c.asleep = p, nil, false, nil, wsframe.Reader{}, time.Now(), false
 	c.asked, c.ids, c.leaving = map[string]string{}, map[int64]string{}, map[int64]string{}
 	q := url.Values{}
@@ -297,7 +299,7 @@ func (c *client) event(f wire.ServerFrame) {
 		c.at[f.Room] = f.Offset
 	}
 	c.logf("receives %s %s %s %s %.40s", kind, f.Room, c.w.text(f.Offset), f.Event, f.Data)
-	c.record(history.Record{Kind: kind, Room: f.Room, Offset: f.Offset, Event: f.Event, Hash: string(f.Data)})
+	c.record(history.Record{Kind: kind, Room: f.Room, Offset: f.Offset, Event: f.Event, Hash: string(f.Data), Via: c.via})
 }
 
 func (c *client) connected(d wire.Connected) {

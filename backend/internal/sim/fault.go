@@ -49,11 +49,13 @@ func (w *world) fault(f Fault) {
 		}
 	case "kill instance":
 		if in := w.leaver(f.N); in != nil {
+			w.record(history.Record{Kind: history.Ended, Who: in.name})
 			in.kill(w.redis)
 			later(w.startInstance)
 		}
 	case "drain instance":
 		if in := w.leaver(f.N); in != nil {
+			w.record(history.Record{Kind: history.Ended, Who: in.name})
 			in.drain()
 			later(w.startInstance)
 		}
