@@ -273,6 +273,34 @@ func TestRedisLosesItsLatestMessages(t *testing.T) {
 	}
 }
 
+// Redis lost messages, for which the room got a new epoch, and then that epoch, too: the older one
+// is there again and gives its offsets once more. Who had these is told a gap.
+func TestRedisLosesANewEpoch(t *testing.T) {
+	url := startRedis(t).URL
+	p := newPair(t, url, broker.RedisOptions{})
+	p.publish(t, 10)
+	first := p.recorder.WantExactly(p.room, 1, 10)[9].Offset
+	p.loseAfter(t, url, 7)
+	p.publish(t, 1)
+	testkit.Eventually(t, "another epoch", func() bool { return len(p.recorder.Gaps(p.room)) == 1 })
+	second := p.recorder.Gaps(p.room)[0].To
+
+	key := "zonecast:{" + p.room.String() + "}"
+	command(t, url, "XTRIM", key+":stream", "MINID", 9) // the message that came in place of the eighth is lost, too
+	command(t, url, "HSET", key+":meta", "epoch", first.Epoch, "n", 7)
+	command(t, url, "HDEL", key+":meta", "was", "fork")
+	p.publish(t, 5) // 8 to 12 of the first epoch, where 8 to 10 were something else
+	testkit.Eventually(t, "a third epoch", func() bool {
+		got := p.recorder.Messages(p.room)
+		last := got[len(got)-1].Offset
+		return last.N == 12 && last.Epoch != first.Epoch && last.Epoch != second.Epoch
+	})
+	page, err := p.publisher.History(t.Context(), p.room, first, 100)
+	if err != nil || page.Gap == nil || page.Gap.From != first {
+		t.Errorf("who has %s is told %v, %v; want a gap", first, page.Gap, err)
+	}
+}
+
 // Redis loses what was delivered in a room that nobody is in any more, and other messages are
 // published in its place: who comes back is told a gap, at the instance where it was, or after that
 // one had its connection to Redis back, at any other.

@@ -234,7 +234,9 @@ return answer
 // again when a Redis comes back that had lost its latest messages (a replica that lagged, an
 // append-only file that was not written). The history has forked then, which is told by a new
 // epoch. The meta hash remembers the old one (was) and the number of the last message that both
-// have (fork), so that only what was lost is missed.
+// have (fork), so that only what was lost is missed. Epochs begin with the time: when the room has
+// an older one than was delivered, and not by a fork of that, Redis lost the newer epoch itself,
+// and gives the older one's offsets again.
 var historyScript = redis.NewScript(roomPreamble + `
 local limit, age, stamp = tonumber(ARGV[5]), tonumber(ARGV[7]), ARGV[8]
 local after = tonumber(ARGV[4])
@@ -242,9 +244,14 @@ local function at(number)
   local entry = redis.call('XRANGE', KEYS[2], text(number), text(number))[1]
   return entry and string.match(entry[1], '%d+$')
 end
-local forked = 0
-if epoch == ARGV[3] and ARGV[9] == '1' and (after > n or known and stamp ~= '' and (at(after) or stamp) ~= stamp) then
+local forked, lost = 0, false
+if ARGV[9] == '1' then
+  if epoch == ARGV[3] then lost = after > n or known and stamp ~= '' and (at(after) or stamp) ~= stamp
+  else lost = epoch < ARGV[3] and redis.call('HGET', KEYS[1], 'was') ~= ARGV[3] end
+end
+if lost then
   local fork = math.min(after, n)
+  if epoch ~= ARGV[3] and stamp == '' then fork = 0 end
   while known and stamp ~= '' and fork > 0 and tonumber(at(fork) or 0) > tonumber(stamp) do fork = fork - 1 end
   epoch, forked = ARGV[1], 1
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'n', text(n), 'was', ARGV[3], 'fork', text(fork))
