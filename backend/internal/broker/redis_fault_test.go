@@ -273,6 +273,25 @@ func TestRedisLosesItsLatestMessages(t *testing.T) {
 	}
 }
 
+// Redis loses what an instance read from the history of a room that it is not subscribed to: who
+// asks it for what follows is told a gap.
+func TestRedisLosesWhatWasReadFromTheHistory(t *testing.T) {
+	url := startRedis(t).URL
+	p := newPair(t, url, broker.RedisOptions{})
+	p.publish(t, 10)
+	before := p.recorder.WantExactly(p.room, 1, 10)[9].Offset
+	if page, err := p.publisher.History(t.Context(), p.room, wire.Offset{Epoch: before.Epoch, N: 5}, 100); err != nil || len(page.Messages) != 5 {
+		t.Fatalf("read %d messages, %v; want 5", len(page.Messages), err)
+	}
+	p.subscriber.Unsubscribe(p.room)
+	p.loseAfter(t, url, 7)
+	p.publish(t, 5) // 8 to 12, of which 8 to 10 were something else before
+	page, err := p.publisher.History(t.Context(), p.room, before, 100)
+	if err != nil || page.Gap == nil || page.Gap.To.N != 7 || len(page.Messages) != 5 {
+		t.Errorf("who has %s is told of %v and gets %d messages, %v; want a gap to number 7 and five messages", before, page.Gap, len(page.Messages), err)
+	}
+}
+
 // Redis lost messages, for which the room got a new epoch, and then that epoch, too: the older one
 // is there again and gives its offsets once more. Who had these is told a gap.
 func TestRedisLosesANewEpoch(t *testing.T) {

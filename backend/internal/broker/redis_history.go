@@ -90,9 +90,16 @@ func (b *Redis) History(ctx context.Context, room wire.Room, after wire.Offset, 
 	if b.ctx.Err() != nil {
 		return Page{}, errClosed()
 	}
-	page, _, err := b.history(ctx, room, after, undelivered, limit)
+	accepted := undelivered
+	if last, ok := b.left.cache.Peek(room); ok && last.at == after {
+		accepted = last.accepted
+	}
+	page, _, err := b.history(ctx, room, after, accepted, limit)
 	if err != nil {
 		return Page{}, b.unavailable("read history of "+room.String(), err)
+	}
+	if n := len(page.Messages); n > 0 {
+		b.noteRead(page.Messages[n-1])
 	}
 	return page, nil
 }

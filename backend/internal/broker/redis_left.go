@@ -14,10 +14,11 @@ import (
 // that it left longest ago is forgotten first.
 const maxLeftRooms = 50_000
 
-// leftRooms are the rooms that this instance was subscribed to, with the last message that it
-// delivered there. When Redis loses that, nobody is there to notice; so it is looked for when the
-// instance subscribes again, and when a connection to Redis is back. Then the room gets a new
-// epoch, by which clients that were away are told, at whichever instance they come back.
+// leftRooms are rooms with the last message that this instance delivered there without a
+// subscription that knows of it: before it left the room, or out of the history. When Redis loses
+// that, nobody is there to notice; so it is looked for when the instance subscribes again, when a
+// subscription is repaired, and when a connection to Redis is back. Then the room gets a new epoch,
+// by which clients that were away are told, at whichever instance they come back.
 type leftRooms struct {
 	cache    *lru.Cache[wire.Room, delivered]
 	checking atomic.Bool
@@ -45,7 +46,21 @@ func (l *leftRooms) leave(r *redisRoom) {
 	}
 }
 
-// checkLeft makes sure that Redis has what was delivered in a room before this instance left it.
+// noteRead remembers a message that was read from the history, unless the room's subscription has
+// delivered it, too.
+func (b *Redis) noteRead(m *Message) {
+	b.mu.RLock()
+	r := b.rooms[b.keysOf(m.Room).channel]
+	b.mu.RUnlock()
+	if r != nil {
+		if last, _ := r.lastDelivered(); m.Offset.Epoch == last.at.Epoch && m.Offset.N <= last.at.N {
+			return
+		}
+	}
+	b.left.cache.Add(m.Room, delivered{m.Offset, m.Accepted})
+}
+
+// checkLeft makes sure that Redis has what was delivered in a room without its subscription.
 func (b *Redis) checkLeft(ctx context.Context, room wire.Room) error {
 	last, ok := b.left.cache.Get(room)
 	if !ok {

@@ -186,7 +186,11 @@ func (r *redisRoom) repair() {
 		r.pending, r.pendingBytes, r.reread = nil, 0, false
 		r.mu.Unlock()
 
-		page, err := b.readMissed(r.name, after, accepted, deleted)
+		err := b.checkLeft(b.ctx, r.name)
+		var page missedPage
+		if err == nil {
+			page, err = b.readMissed(r.name, after, accepted, deleted)
+		}
 		if err != nil {
 			b.opts.Log.Warn("room resynchronisation failed", "room", r.name, "error", err)
 			r.setReread()

@@ -74,7 +74,7 @@ type stand struct {
 	line      int
 	in        bool
 	since     int   // the line since which it is in the room without interruption
-	came      int64 // when it joined or came back last, in ms
+	came      int64 // when it joined, came back or was told another epoch last, in ms
 	conflated []version
 	gaps      []int // their lines
 	retained  map[string]wire.Offset
@@ -318,8 +318,8 @@ func (c *checker) gap(r Record) {
 	case !c.expired(r, to):
 		c.report("gap", lines, "%s was told that what follows %s of %s is gone up to %s, want the messages, for they are kept", r.Who, from, r.Room, to)
 	}
-	if to.Epoch != from.Epoch {
-		s.beyond = nil
+	if to.Epoch != from.Epoch { // the client begins anew
+		s.beyond, s.came = nil, r.At
 	}
 	s.gaps = append(s.gaps, c.line)
 	s.at, s.line = to, c.line

@@ -129,6 +129,8 @@ func TestEachBrokenPromiseIsFound(t *testing.T) {
 			"late: c received e-1 of warehouse:w 5001 ms after it was accepted, want it within 5000 ms"},
 		{"in time, for who was away", []string{joined, accept("e-1", "1", `,"at":1000`), strings.Replace(stands("c", "resume", "e-0"), "{", `{"at":5000,`, 1),
 			strings.Replace(one, "{", `{"at":6001,`, 1)}, ""},
+		{"in time, for who was told another epoch", []string{joined, lost, accept("f-1", "1", `,"at":1000`),
+			strings.Replace(span("gap", "e-0", "f-0"), "{", `{"at":5000,`, 1), strings.Replace(event("f-1", "1"), "{", `{"at":6001,`, 1)}, ""},
 		{"an offset that is none", []string{stands("c", "join", "7")}, `protocol: the offset of a join is "7", want an offset like k3f9-7`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

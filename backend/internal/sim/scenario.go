@@ -123,7 +123,13 @@ func (s *Scenario) late() int64 {
 	if slices.ContainsFunc(s.Faults, func(f Fault) bool { return slices.Contains(silent, f.Kind) }) {
 		return 0
 	}
-	return 4000
+	most := 4 * time.Second
+	for _, f := range s.Faults {
+		if f.Kind == "restart redis" {
+			most += f.For
+		}
+	}
+	return most.Milliseconds()
 }
 
 var silent = []string{"sleep client", "half-open client", "lose pubsub", "demote", "freeze redis"}
