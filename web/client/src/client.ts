@@ -369,13 +369,12 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       // Our own probe may be what replaced it.
       const replacedItself = probe && error.code === 'replaced';
       closeConnections();
-      if (closeCode === CloseCode.too_big) requests.rejectAll(new ZonecastError('too_large', error.message, error));
       errors.push(error);
       if (fallsBack(loss)) {
         passedOver++;
         return dial();
       }
-      if (errors.length > 1) Object.assign(error, { errors });
+      if (errors[1]) Object.assign(error, { errors });
       const renews = closeCode === CloseCode.unauthenticated && typeof token === 'function';
       const terminal = isPermanent(error.code) && !replacedItself && !(renews && ++refusedTokens < REFUSED_TOKENS);
       if (terminal || !autoReconnect) return stop({ name: 'failed', error }, error);

@@ -236,7 +236,8 @@ export function connect(
   const failure = (problem: string, { closeCode, cause = refusal, retryAfter }: ErrorDetails = {}) => {
     const { code, message = cause } = (cause ?? {}) as Partial<ZonecastError>;
     return new ZonecastError(
-      [nameOf(closeCode), code].find(isPermanent) ?? (awaited ? 'connect_failed' : 'connection_lost'),
+      [nameOf(closeCode), code].find(isPermanent) ??
+        (awaited ? 'connect_failed' : closeCode === CloseCode.too_big ? 'too_large' : 'connection_lost'),
       `${base.host} by ${transport.name}: ${problem}${message ? `: ${message}` : ''}`,
       { cause, closeCode, retryAfter },
     );
@@ -257,6 +258,9 @@ export function connect(
     // Unless the server is draining, it may be dead: no closing handshake is waited for then.
     if (draining) open?.close();
     else open?.abort();
+    // One of those that the server was sent is too large for what is on the way; which one, nobody says.
+    if (error.code === 'too_large')
+      for (const { isSent, sent, answered } of pending.values()) if (sent && isSent) answered(error);
     owner.lost(connection, loss);
   };
 
@@ -314,7 +318,7 @@ export function connect(
       if (retryAfter) returnAt = performance.now() + retryAfter;
       if (!isError) {
         draining = retryAfter > 0; // a server that is always leaving, at once, gets no more tries than others
-        after(retryAfter, () => lost('is leaving'));
+        after(retryAfter, () => lost('drained'));
       }
     }
     owner.received(frame);

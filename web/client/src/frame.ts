@@ -38,6 +38,6 @@ export function encodeFrame(event: string, data: unknown, id?: number): string {
   try {
     return JSON.stringify({ event, data, id }, refuseSilentLoss);
   } catch (cause) {
-    throw new ZonecastError('invalid_data', `data has no JSON form: ${cause}`, { cause });
+    throw new ZonecastError('invalid_data', `no JSON form: ${cause}`, { cause });
   }
 }

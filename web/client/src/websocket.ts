@@ -12,7 +12,7 @@ export const webSocket: Transport = {
   name: 'websocket',
 
   async dial({ WebSocket, url, token: currentToken, received, lost, pause }) {
-    if (!WebSocket) throw Error('no global WebSocket: pass the option WebSocket, like that of ws');
+    if (!WebSocket) throw Error('no global WebSocket: pass the option WebSocket');
     const token = await currentToken();
     let address = url('/ws', { subscribesByFrame: true }).replace(/^http/, 'ws');
     let protocols: string[] | undefined;

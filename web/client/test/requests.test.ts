@@ -290,6 +290,20 @@ describe('a publication that is too large', () => {
     expect(client.state.name).toBe('connected');
     expect(socket().sent).toEqual([]);
   });
+
+  test('takes none with it that the server was not sent yet: they follow, in order', async () => {
+    const { client, connect, socket } = fakeClient();
+    await connect(); // takes 100 frames at once
+    const published = Array.from({ length: 110 }, (_, data) => client.publish({ ...message, data }));
+    const sent = Promise.allSettled(published.slice(0, 100));
+    socket().closes(1009, 'too big');
+    expect((await sent).every((it) => it.status === 'rejected' && it.reason.code === 'too_large')).toBe(true);
+    await vi.advanceTimersByTimeAsync(500);
+    socket().saysConnected();
+    expect(sentData(socket().sent)).toEqual([100, 101, 102, 103, 104, 105, 106, 107, 108, 109]);
+    client.disconnect();
+    await Promise.allSettled(published);
+  });
 });
 
 test.each([
