@@ -453,9 +453,10 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
 
     unsubscribe,
 
-    publish: ({ warehouse, zone, ...message }, options) =>
+    publish: (message, options) =>
       watched(() => {
-        const data = { ...makeRoom(warehouse, zone), idempotencyKey: `${keyPrefix}-${++lastKey}`, ...message };
+        const { warehouse, zone, ...others } = (message ?? {}) as Message;
+        const data = { ...makeRoom(warehouse, zone), idempotencyKey: `${keyPrefix}-${++lastKey}`, ...others };
         return request('publish', data, options) as Running<Position>;
       }, options),
 

@@ -61,7 +61,7 @@ export async function dialHTTP(
         if (response.ok) await read(response, host);
         else host.refused(`answered ${response.status}`, problemOf(response, await bodyOf(response)));
       } catch (cause) {
-        if (!signal.aborted) host.lost("can't be read", { cause });
+        if (!signal.aborted) host.lost('not read', { cause });
       }
       // By then all that came has moved the offsets, which the next query names. Once the
       // connection is over, the pause never ends.
