@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test, vi } from 'vitest';
 import { type ShiftSnapshot, webSocket, type ZoneUpdate } from '@zonecast/client';
 import { createClient, createWebSocketClient, withRooms } from '@zonecast/client/rooms';
+import * as iife from '../src/iife.js';
 import { fakeClient, FakeSocket, fakeTime, settle } from './fake-socket.js';
 
 fakeTime({ beforeEach, afterEach });
@@ -218,9 +219,10 @@ describe('a handle', () => {
   });
 });
 
-test('clients that are made by this export have handles of themselves', () => {
+test('clients that are made by this export, or by the global of pages without a bundler, have handles of themselves', () => {
   const options = { url: 'http://localhost:3001', transports: [webSocket], WebSocket: FakeSocket };
-  for (const ws of [createWebSocketClient<{ COUNT: number }>(options), createClient<{ COUNT: number }>(options)]) {
+  const forPages = iife.createWebSocketClient<{ COUNT: number }>(options);
+  for (const ws of [createWebSocketClient<{ COUNT: number }>(options), createClient<{ COUNT: number }>(options), forPages]) {
     const zone = ws.zone('warehouse-1', 'zone-a');
     zone.on('ZONE_UPDATE', (update) => expectTypeOf(update).toEqualTypeOf<ZoneUpdate>());
     zone.on('COUNT', (count) => expectTypeOf(count).toEqualTypeOf<number>());
