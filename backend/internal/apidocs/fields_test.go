@@ -21,7 +21,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// fields are the JSON fields of a struct or of a schema, each with its JSON type if that is plain to see.
+// fields are the JSON fields of a struct or of a schema, each with its JSON type if that is plain
+// to see.
 type fields map[string]string
 
 // agree reports whether both have the same fields, and no field has two types.
@@ -106,7 +107,8 @@ var frames = map[string]any{
 	"drain": wire.Drain{}, "screen": wire.Screen{},
 }
 
-// The data of each frame has the fields of its Go type, and those that are always there are required.
+// The data of each frame has the fields of its Go type, and those that are always there are
+// required.
 func TestAsyncAPIHasEachFieldOfAFrame(t *testing.T) {
 	var tree map[string]any
 	testkit.Must(t, yaml.Unmarshal(apidocs.AsyncAPI, &tree))

@@ -258,7 +258,8 @@ export function connect(
     // Unless the server is draining, it may be dead: no closing handshake is waited for then.
     if (draining) open?.close();
     else open?.abort();
-    // One of those that the server was sent is too large for what is on the way; which one, nobody says.
+    // One of those that the server was sent is too large for what is on the way; which one, nobody
+    // says.
     if (error.code === 'too_large')
       for (const { isSent, sent, answered } of pending.values()) if (sent && isSent) answered(error);
     owner.lost(connection, loss);

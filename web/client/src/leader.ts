@@ -262,8 +262,8 @@ export function lead(make: Make, post: (message: LeaderMessage) => void, whenGon
     const [id = ''] = tab.split(' ');
     tabs.add(tab);
     welcome(tab);
-    // A hidden page may have slept, so its connection is in doubt. The retries of all tabs together would
-    // undo the leader's backoff.
+    // A hidden page may have slept, so its connection is in doubt. The retries of all tabs
+    // together would undo the leader's backoff.
     if (!isRetry || upstream.state.name !== 'waiting') wake();
     if (watched.has(id)) return;
     watched.add(id);

@@ -1,6 +1,6 @@
 /**
- * When a JSON Web Token (RFC 7519) expires, in milliseconds since 1970; NaN for one that does not say,
- * undefined for what is none.
+ * When a JSON Web Token (RFC 7519) expires, in milliseconds since 1970; NaN for one that does not
+ * say, undefined for what is none.
  */
 export function expiryOf(token: string | undefined): number | undefined {
   try {
