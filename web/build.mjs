@@ -35,6 +35,7 @@ async function bundle(entryPoints, globalName) {
     legalComments: 'none',
     // Fonts lie beside the style sheets; the server puts their hashed names in.
     external: ['*.woff2'],
+    alias: { '@zonecast/client': './client/src/index.ts' },
   });
   return outputFiles.map(({ path, contents }) => [path.split('/').at(-1).replace('-style', ''), Buffer.from(contents)]);
 }

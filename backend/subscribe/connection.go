@@ -26,13 +26,17 @@ var errSilent = errors.New("the server was silent for too long")
 // connection passes on what one connection brings, and returns why it ended, and whether it was
 // accepted before.
 func (s *Subscription) connection(ctx context.Context, yield func(Event, error) bool) (connected bool, err error) {
+	token, err := s.freshToken(ctx)
+	if err != nil {
+		return false, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	patience := connectTimeout
 	// The loop may take its time: only reading is timed.
 	silence := time.AfterFunc(patience, func() { cancel(errSilent) })
 	defer silence.Stop()
-	body, err := s.open(ctx)
+	body, err := s.open(ctx, token)
 	if err != nil {
 		return false, cmpCause(ctx, err)
 	}
@@ -82,8 +86,25 @@ func (s *Subscription) connection(ctx context.Context, yield func(Event, error) 
 	}
 }
 
+// freshToken returns the token for a connection, if there is one. The time that it takes is not the
+// server's.
+func (s *Subscription) freshToken(ctx context.Context) (token string, err error) {
+	if s.token == nil {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("no token within %v", connectTimeout))
+	defer cancel()
+	if token, err = s.token(ctx); err == nil && token == "" {
+		err = errors.New("it returned none")
+	}
+	if err != nil {
+		return "", fmt.Errorf("the token function failed: %w", cmpCause(ctx, err))
+	}
+	return token, nil
+}
+
 // open asks for the stream. The error is an *Error when the server refuses.
-func (s *Subscription) open(ctx context.Context) (io.ReadCloser, error) {
+func (s *Subscription) open(ctx context.Context, token string) (io.ReadCloser, error) {
 	query := url.Values{}
 	for _, room := range s.rooms {
 		if s.at(room).IsZero() {
@@ -97,11 +118,7 @@ func (s *Subscription) open(ctx context.Context) (io.ReadCloser, error) {
 	if cursor := s.Cursor(); cursor != "" {
 		r.Header.Set("Last-Event-ID", cursor)
 	}
-	if s.token != nil {
-		token, err := s.token(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("get a token: %w", err)
-		}
+	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	response, err := s.http.Do(r)

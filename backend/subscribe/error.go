@@ -12,7 +12,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// An Error is the server's refusal of a subscription, or the end that it gave to one.
+// An Error is the server's refusal of a subscription, or the end that it gave to one. One that a
+// token function makes has a Code and a Detail alone.
 type Error struct {
 	// Status is the HTTP status; 0 when a stream was ended.
 	Status int
@@ -28,7 +29,10 @@ type Error struct {
 
 func (e *Error) Error() string {
 	text := fmt.Sprintf("the server answered %d", e.Status)
-	if e.Status == 0 {
+	switch {
+	case e.Status == 0 && e.Close == 0:
+		text = "refused"
+	case e.Status == 0:
 		text = fmt.Sprintf("the server ended the stream with %d", e.Close)
 	}
 	if e.Code != "" {
@@ -44,8 +48,8 @@ func (e *Error) Error() string {
 // next request has another token.
 func (e *Error) temporary(freshToken bool) bool {
 	switch {
-	case e.Code == wire.CodeUnauthenticated:
-		return freshToken
+	case e.Code == wire.CodeUnauthenticated: // the token function's own is final
+		return freshToken && (e.Status != 0 || e.Close != 0)
 	case e.Status != 0 && e.Code == "": // a proxy's, which may have another answer soon
 		return true
 	case e.Status == 0: // a code that is not known here is no reason to give up

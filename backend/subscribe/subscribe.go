@@ -125,9 +125,10 @@ func WithToken(token string) Option {
 	}
 }
 
-// WithTokenFunc asks for a token before each connection. An error of it is a connection that
-// failed: it is asked again, with a longer wait each time. The loop ends when the server refuses
-// three tokens in a row.
+// WithTokenFunc asks for a token before each connection, within 10 s. An error of it is a
+// connection that failed: it is asked again, with a longer wait each time. The loop ends when the
+// server refuses three tokens in a row, or when the function returns an [*Error] whose Code is
+// "unauthenticated": nobody is signed in any more.
 func WithTokenFunc(token func(context.Context) (string, error)) Option {
 	return func(s *Subscription) error {
 		s.token, s.renews = token, true

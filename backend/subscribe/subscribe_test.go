@@ -3,10 +3,12 @@
 package subscribe
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -349,6 +351,44 @@ func TestATokenFunctionIsAskedAgain(t *testing.T) {
 		s = &served{script: script{refuse(401, "unauthenticated", "")}}
 		if _, err := collect(t, subscription(t, s, token), 1); err == nil || len(s.requests) != maxRefusals {
 			t.Errorf("ended with %v after %d refusals", err, len(s.requests))
+		}
+	})
+}
+
+// A token function that hangs, or returns nothing, is a connection that failed and says why; one
+// that knows that nobody is signed in any more ends the loop.
+func TestATokenFunctionMayBeSlowOrSayThatItIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		asked := 0
+		token := WithTokenFunc(func(ctx context.Context) (string, error) {
+			switch asked++; asked {
+			case 1:
+				<-ctx.Done()
+				return "", ctx.Err()
+			case 2:
+				return "", nil
+			case 3: // slow, and still no part of the time that the server has
+				time.Sleep(connectTimeout - time.Second)
+				return "token", nil
+			}
+			return "", &Error{Code: wire.CodeUnauthenticated, Detail: "signed out"}
+		})
+		late := func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(connectTimeout - time.Second)
+			stream(connected("k-1"), message("k-2"))(w, r)
+		}
+		s := &served{script: script{late}}
+		got, err := collect(t, subscription(t, s, token, WithLog(slog.New(slog.NewTextHandler(&log, nil)))), 2)
+		equal(t, got, "k-2")
+		var refused *Error
+		if !errors.As(err, &refused) || err.Error() != "refused (unauthenticated): signed out" || asked != 4 {
+			t.Errorf("ended with %v after %d tokens", err, asked)
+		}
+		for _, want := range []string{"the token function failed: no token within 10s", "the token function failed: it returned none"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log lacks %q:\n%s", want, log.String())
+			}
 		}
 	})
 }

@@ -24,7 +24,7 @@ const checks = [
   { what: 'the whole client with all transports', content: await code('index'), limit: 8 * 1024 },
   { what: 'the server for tests', content: await code('testing'), limit: 2048 },
   { what: 'the trace of a client', content: await code('debug'), limit: 1024 },
-  { what: 'one connection for all tabs', content: await code('tabs'), limit: 3072 },
+  { what: 'one connection for all tabs', content: await code('tabs'), limit: 3200 },
   { what: 'the outbox', content: await code('offline'), limit: 2048 },
   { what: 'the handles of rooms', content: await code('rooms'), limit: 2048 },
   { what: 'the hooks for React, with them', content: await code('react'), limit: 2560 },

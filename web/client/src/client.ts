@@ -194,8 +194,8 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   let retryTimer: Timer | undefined;
   /** Tries since the last good connection; 0 while the first is under way. */
   let attempt = 0;
-  /** Of these, those that the browser made offline. */
-  let offlineAttempts = 0;
+  /** Of these, those that count: not made while the browser was offline. */
+  let onlineAttempts = 0;
   /** Refused tokens since the last good connection. */
   let refusedTokens = 0;
   /** Short lives in a row. */
@@ -284,6 +284,8 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     setState(next);
   };
 
+  const fail = (error: ZonecastError) => stop({ name: 'failed', error }, error);
+
   /** Tries at once, or looks at once whether the connection still stands. */
   const tryNow = () => {
     if (state.name === 'connected') connection?.check();
@@ -294,7 +296,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
     if (type === 'offline') {
       if (state.name === 'connected') connection?.drop('offline');
     } else if (type === 'online' && state.name === 'failed') {
-      attempt = offlineAttempts = 0;
+      attempt = onlineAttempts = 0;
       dialFirst();
     } else if (active() && !(type === 'visibilitychange' && environment.document?.hidden)) tryNow();
   };
@@ -333,7 +335,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
         closeConnections();
         connection = by;
       }
-      attempt = offlineAttempts = refusedTokens = 0;
+      attempt = onlineAttempts = refusedTokens = 0;
       wasConnected = true;
       establishedAt = performance.now();
       const index = transports.indexOf(by.transport);
@@ -377,7 +379,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       if (errors[1]) Object.assign(error, { errors });
       const renews = closeCode === CloseCode.unauthenticated && typeof token === 'function';
       const terminal = isPermanent(error.code) && !replacedItself && !(renews && ++refusedTokens < REFUSED_TOKENS);
-      if (terminal || !autoReconnect) return stop({ name: 'failed', error }, error);
+      if (terminal || !autoReconnect) return fail(error);
       if (wasGood) {
         // What just breaks has no code, or that of no closing handshake.
         const wasCut = (closeCode ?? 1006) === 1006 && !isOffline() && performance.now() - establishedAt < SHORT_LIFE;
@@ -385,11 +387,10 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
         if (shortLives >= SHORT_LIVES) store.set(TRANSPORT, `${transports.indexOf(by.transport) + 1}`);
       }
       attempt++;
-      if (isOffline()) offlineAttempts++;
-      if (attempt - offlineAttempts > maxAttempts) {
+      if (!isOffline()) onlineAttempts++;
+      if (onlineAttempts > maxAttempts) {
         const message = `gave up after ${maxAttempts} attempts: ${error.message}`;
-        const last = new ZonecastError('gave_up', message, { ...error, cause: error });
-        return stop({ name: 'failed', error: last }, last);
+        return fail(new ZonecastError('gave_up', message, { ...error, cause: error }));
       }
       const wait = retryAfter + (jittered ? 0 : backoff(attempt, backoffBase, backoffCap));
       retryTimer = startTimer(wait, dialFirst);
@@ -404,7 +405,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
   const unsubscribe = (warehouse: string, zone?: string) =>
     watched(() => [memberships.unsubscribe(makeRoom(warehouse, zone))]);
 
-  return {
+  const client: ZonecastClient<Events> = {
     get state() {
       return state;
     },
@@ -422,7 +423,7 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
       watched(() => {
         const outcome = state.name === 'connected' ? Promise.resolve(state.info) : connectWaiters.wait();
         if (!active()) {
-          attempt = offlineAttempts = refusedTokens = shortLives = 0;
+          attempt = onlineAttempts = refusedTokens = shortLives = 0;
           wasConnected = false;
           for (const event of WAKE_EVENTS) environment.addEventListener?.(event, onWake);
         }
@@ -452,9 +453,10 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
 
     unsubscribe,
 
-    publish: ({ warehouse, zone, ...message }, options) =>
+    publish: (message, options) =>
       watched(() => {
-        const data = { ...makeRoom(warehouse, zone), idempotencyKey: `${keyPrefix}-${++lastKey}`, ...message };
+        const { warehouse, zone, ...others } = (message ?? {}) as Message;
+        const data = { ...makeRoom(warehouse, zone), idempotencyKey: `${keyPrefix}-${++lastKey}`, ...others };
         return request('publish', data, options) as Running<Position>;
       }, options),
 
@@ -465,4 +467,6 @@ export function makeClient<Events>(settings: Settings): ZonecastClient<Events> {
         return [outcome.then(() => performance.now() - sent), end];
       }, options),
   };
+  settings.debug?.(client);
+  return client;
 }

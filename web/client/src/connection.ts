@@ -31,7 +31,7 @@ export interface Connection {
   /** Runs something after some milliseconds, unless the connection ends before. */
   after(ms: number, run: () => void): void;
   /** Runs something later, on this connection, if the error is transient. Returns whether it is. */
-  retryTransient(error: ZonecastError, run: () => void): boolean;
+  retry(error: ZonecastError, run: () => void): boolean;
   /** Asks the server for a sign of life; without one in time, the connection is lost. */
   check(): void;
   /** Takes the connection for lost. */
@@ -138,10 +138,10 @@ export function connect(
 
   const connection: Connection = {
     transport,
-    subscribesByFrame: () => !open?.repeatRequest,
+    subscribesByFrame: () => !open?.repeat,
     request(event, data, answered, sent) {
       if (awaited || ended) return;
-      if (!sent && open?.repeatRequest) return open.repeatRequest();
+      if (!sent && open?.repeat) return open.repeat();
       const id = ++lastId;
       try {
         const text = encodeFrame(event, data, id);
@@ -166,7 +166,7 @@ export function connect(
       });
       timers.add(timer);
     },
-    retryTransient(error, run) {
+    retry(error, run) {
       const transient = isTransient(error);
       if (transient) connection.after((error.retryAfter ?? 0) + backoff(1, backoffBase, backoffCap), run);
       return transient;
@@ -178,7 +178,7 @@ export function connect(
       // Where there is a request that reads, that is repeated. Any frame is a sign of life.
       connection.request('echo', null, () => {});
     },
-    drop: (problem) => lost(problem),
+    drop: lost,
     close() {
       end();
       open?.close();
@@ -189,7 +189,7 @@ export function connect(
   /** Sends what the server's rate limit permits, and the rest when it does. */
   const flush = () => {
     // Several POSTs at once would overtake one another.
-    if (!pending.size) width = open?.repeatRequest ? 1 : Infinity;
+    if (!pending.size) width = open?.repeat ? 1 : Infinity;
     while (!pauses && !ended) {
       const unsent = [...pending].filter(([, { isSent }]) => !isSent);
       const turn = pending.size - unsent.length < width ? unsent[0] : undefined;
@@ -219,7 +219,7 @@ export function connect(
   /** What keeps its order and is refused for the moment goes out again, and what follows waits with it. */
   const settle = (id: number, error?: ZonecastError, data?: unknown) => {
     const call = pending.get(id);
-    if (error && call?.sent && connection.retryTransient(error, resume)) {
+    if (error && call?.sent && connection.retry(error, resume)) {
       call.isSent = false;
       width = 1;
       pauses++;
@@ -243,7 +243,7 @@ export function connect(
     );
   };
 
-  const lost = (problem: string, details: ErrorDetails = {}) => {
+  function lost(problem: string, details: ErrorDetails = {}) {
     if (ended) return;
     const now = performance.now();
     if (details.retryAfter) returnAt = now + details.retryAfter;
@@ -258,11 +258,12 @@ export function connect(
     // Unless the server is draining, it may be dead: no closing handshake is waited for then.
     if (draining) open?.close();
     else open?.abort();
-    // One of those that the server was sent is too large for what is on the way; which one, nobody says.
+    // One of those that the server was sent is too large for what is on the way; which one, nobody
+    // says.
     if (error.code === 'too_large')
       for (const { isSent, sent, answered } of pending.values()) if (sent && isSent) answered(error);
     owner.lost(connection, loss);
-  };
+  }
 
   const fetchToken = async () => {
     try {
@@ -386,7 +387,7 @@ export function connect(
       refused(problem, details) {
         const { closeCode, retryAfter } = details;
         const isOfRoom = !awaited && closeCode && closeCode !== CloseCode.unauthenticated && !retryAfter;
-        if (!isOfRoom || !memberships.queryRefused(failure(problem, details))) lost(problem, details);
+        if (!isOfRoom || !memberships.refused(failure(problem, details))) lost(problem, details);
       },
       pause: (ms) => new Promise((resolve) => after(ms, resolve)),
     })

@@ -85,7 +85,7 @@ export function isPermanent(code: unknown): code is ErrorCode {
 /** Reads the data of an error frame. */
 export function serverError(data: unknown): ZonecastError {
   const { code, message, retryAfter } = (data ?? {}) as Record<string, unknown>;
-  return new ZonecastError(String(code ?? 'internal'), String(message ?? 'no message'), {
+  return new ZonecastError(`${code ?? 'internal'}`, `${message ?? 'no message'}`, {
     retryAfter: (retryAfter as number) > 0 ? (retryAfter as number) : undefined,
   });
 }

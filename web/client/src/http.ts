@@ -32,7 +32,7 @@ export async function dialHTTP(
   let reading = posts;
   let extra = WITHOUT_WAIT;
 
-  const fetchPath = async ({ signal }: AbortController, extra: string, body: string | null = null) => {
+  const fetchPath = async ({ signal }: AbortController, extra: string, body?: string) => {
     const token = await host.token();
     return fetch(host.url(path, { extra, subscribesByFrame: false }), {
       signal,
@@ -41,8 +41,7 @@ export async function dialHTTP(
         ...(token && { Authorization: `Bearer ${token}` }),
         ...(body && { 'Content-Type': 'application/json' }),
       },
-      method: body ? 'POST' : 'GET',
-      body,
+      ...(body && { method: 'POST', body }),
     });
   };
 
@@ -62,7 +61,7 @@ export async function dialHTTP(
         if (response.ok) await read(response, host);
         else host.refused(`answered ${response.status}`, problemOf(response, await bodyOf(response)));
       } catch (cause) {
-        if (!signal.aborted) host.lost("can't be read", { cause });
+        if (!signal.aborted) host.lost('not read', { cause });
       }
       // By then all that came has moved the offsets, which the next query names. Once the
       // connection is over, the pause never ends.
@@ -92,7 +91,7 @@ export async function dialHTTP(
       }
       host.received({ event: 'error', id, data }, true);
     },
-    repeatRequest() {
+    repeat() {
       extra = WITHOUT_WAIT;
       reading.abort();
     },

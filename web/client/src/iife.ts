@@ -1,6 +1,6 @@
 /**
  * The client for pages without a bundler, as the global `Zonecast`. A server has it at
- * /assets/zonecast.js.
+ * /assets/zonecast.js. Its clients have zone() and warehouse().
  */
 export * from './index.js';
-export { withRooms } from './rooms.js';
+export { createClient, createWebSocketClient, withRooms } from './rooms.js';

@@ -13,7 +13,8 @@ import { isAtOrBefore, parseOffset } from './offset.js';
 
 /** What a tab tells the leader. `tab` names one dial of one client: the client's id and a number. */
 export type ClientMessage =
-  | { readonly kind: 'hello'; readonly tab: string }
+  /** `isRetry`: the tab's own backoff is over; else somebody wants a connection now. */
+  | { readonly kind: 'hello'; readonly tab: string; readonly isRetry?: boolean }
   | { readonly kind: 'bye'; readonly tab: string }
   | { readonly kind: 'send'; readonly tab: string; readonly text: string };
 
@@ -238,16 +239,16 @@ export function lead(make: Make, post: (message: LeaderMessage) => void, whenGon
   };
 
   const answer = (tab: string, id: number, event: string, data: any) => {
-    const settle = (asked: Promise<unknown>, answer: (got: any) => unknown) =>
-      asked.then((got) => acknowledge(tab, id, answer(got)), (error) => refuse(tab, id, error));
+    const settle = (asked: Promise<unknown>) =>
+      asked.then((got) => acknowledge(tab, id, got), (error) => refuse(tab, id, error));
     if (event === 'subscribe') subscribe(tab, id, data);
     else if (event === 'unsubscribe') {
       const room = formatRoom(data);
       const shared = rooms.get(room);
       if (shared) leave(shared, tab);
       acknowledge(tab, id, { room });
-    } else if (event === 'publish') settle(upstream.publish(data), (position) => position);
-    else settle(upstream.echo(data), () => data);
+    } else if (event === 'publish') settle(upstream.publish(data));
+    else settle(upstream.echo(data).then(() => data));
   };
 
   const remove = (tab: string) => {
@@ -257,12 +258,13 @@ export function lead(make: Make, post: (message: LeaderMessage) => void, whenGon
 
   const wake = () => void upstream.connect().catch(() => {}); // the state has the error
 
-  const greet = (tab: string) => {
+  const greet = (tab: string, isRetry: boolean | undefined) => {
     const [id = ''] = tab.split(' ');
     tabs.add(tab);
     welcome(tab);
-    // A hidden page may have slept, so its connection is in doubt.
-    if (upstream.state.name !== 'waiting') wake();
+    // A hidden page may have slept, so its connection is in doubt. The retries of all tabs
+    // together would undo the leader's backoff.
+    if (!isRetry || upstream.state.name !== 'waiting') wake();
     if (watched.has(id)) return;
     watched.add(id);
     whenGone(id, () => {
@@ -309,7 +311,7 @@ export function lead(make: Make, post: (message: LeaderMessage) => void, whenGon
   return {
     hear(message) {
       const { tab } = message;
-      if (message.kind === 'hello') greet(tab);
+      if (message.kind === 'hello') greet(tab, message.isRetry);
       else if (message.kind === 'bye') remove(tab);
       else if (tabs.has(tab)) {
         const { event, id, data } = JSON.parse(message.text);

@@ -30,8 +30,8 @@ export function makeListeners(report: (error: unknown) => void, kept: () => Kept
   const byName = new Map<string, Map<Callback, Callback>>();
   const remove = (name: string, listener: Callback) => void byName.get(name)?.delete(listener);
   const call = (runs: Callback[], ...args: unknown[]) => {
-    // A promise takes in what is thrown as well.
-    for (const run of runs) new Promise((resolve) => resolve(run(...args))).catch(report);
+    // What an async function throws its promise takes in.
+    for (const run of runs) (async () => run(...args))().catch(report);
   };
   return {
     call,

@@ -34,7 +34,7 @@ export interface Memberships {
   /** The server has joined a connection to rooms. Those that are missing are asked for. */
   joined(connection: Connection, rooms: Position[]): void;
   /** The server refused a query. Returns whether the next one asks for less. */
-  queryRefused(error: ZonecastError): boolean;
+  refused(error: ZonecastError): boolean;
   /** The connection is gone. With an error there is none to come, and subscribers are told it. */
   disconnected(error?: ZonecastError): void;
   /** Resolves when the server has joined us, on this connection or a later one. */
@@ -73,7 +73,7 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
       { ...room, offset: membership.offset() },
       (error, data) => {
         if (!error) membership.confirm(Object(data));
-        else if (!on.retryTransient(error, () => join(membership)) && wanted()) forget(membership, error);
+        else if (!on.retry(error, () => join(membership)) && wanted()) forget(membership, error);
       },
     );
   };
@@ -123,7 +123,7 @@ export function makeMemberships({ initialRooms, keepOffsets, store, onError }: S
       }
     },
 
-    queryRefused(error) {
+    refused(error) {
       const [first] = missing();
       if (first) forget(first, error);
       return !!first;

@@ -1,4 +1,5 @@
 import { BACKOFF_CAP } from './backoff.js';
+import type { ZonecastClient } from './client.js';
 import { makeRoom, type Room } from './room.js';
 import { openStore, type Store, type WebStorage } from './store.js';
 import { assertValid, matches } from './text.js';
@@ -93,6 +94,8 @@ export interface ClientOptions {
    * Default false.
    */
   keepOffsets?: boolean;
+  /** Gets the new client, to tell what it does: traceClient of @zonecast/client/debug. */
+  debug?: ((client: ZonecastClient<any>) => unknown) | undefined;
   /**
    * Gets the errors that reach nobody else: those of listeners, of promises that nobody awaits, of
    * frames that make no sense, and the server's error frames. Default console.error.
@@ -124,6 +127,7 @@ export interface Settings {
   readonly store: Store;
   readonly keepOffsets: boolean;
   readonly onError: (error: unknown) => void;
+  readonly debug: ClientOptions['debug'];
 }
 
 /** In milliseconds. */
@@ -149,20 +153,21 @@ const TYPES: Record<string, string> = {
   storage: 'object',
   parse: 'function',
   onError: 'function',
+  debug: 'function',
   WebSocket: 'function',
 };
 
 /**
  * Checks the options and fills in the defaults. Throws a ZonecastError that says what to change.
  */
-export function readOptions(options: ClientOptions, fallbackOrder: readonly Transport[] = []): Settings {
+export function readOptions(options: ClientOptions, fallbackOrder?: readonly Transport[]): Settings {
   const { url, warehouse, zone, transports = fallbackOrder, ...others } = options ?? {};
   const { storage, parse, onError, WebSocket } = others;
   const base = readUrl(url);
   const initialRooms = zone === undefined && warehouse === undefined ? [] : [makeRoom(warehouse)];
   if (zone !== undefined) initialRooms.push(makeRoom(warehouse, zone));
   const check = (valid: unknown, name: string, value: unknown, expected: string) =>
-    assertValid(!!valid, 'invalid_option', name, value, expected);
+    assertValid(valid, 'invalid_option', name, value, expected);
   check(Array.isArray(transports) && transports[0] && [...transports].every((it) => it?.dial), 'transports', transports, 'like [webSocket, longPolling]');
   for (const [name, value] of Object.entries(others)) {
     const type = TYPES[name];
@@ -176,7 +181,7 @@ export function readOptions(options: ClientOptions, fallbackOrder: readonly Tran
     ...values,
     base,
     initialRooms,
-    transports,
+    transports: transports as readonly Transport[],
     WebSocket: WebSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket,
     parse: parse ?? JSON.parse,
     store: openStore(`zonecast ${base} `, storage),

@@ -7,15 +7,18 @@ export interface Rate {
 /** That of a server that does not tell it, as the protocol has it. */
 export const DEFAULT_RATE: Rate = { tokens: 100, refill: 10 };
 
-/** The share of the refill that is used: what is sent at a steady pace may arrive bunched together. */
-const SHARE = 0.8;
+/**
+ * The share of the refill that is used, each millisecond of a second: what is sent at a steady pace
+ * may arrive bunched together.
+ */
+const SHARE = 0.8 / 1000;
 
 /**
  * Makes a token bucket. Each call takes a token and returns 0, or returns in how many milliseconds
  * there will be one. A rate of 0 tokens is no limit.
  */
 export function makeBucket({ tokens, refill }: Rate): () => number {
-  const perMs = (refill * SHARE) / 1000;
+  const perMs = refill * SHARE;
   const most = tokens || Infinity;
   let left = most;
   let since = performance.now();

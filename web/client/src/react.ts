@@ -10,7 +10,7 @@
 import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import type { ZonecastClient } from './client.js';
 import type { WellKnownEvents } from './events.js';
-import type { RoomState } from './rooms.js';
+import type { RoomState } from './room-handles.js';
 import type { State } from './state.js';
 import { EMPTY, handleOf, type ZoneListener, useClient, useRoom } from './used.js';
 

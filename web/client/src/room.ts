@@ -28,6 +28,6 @@ export function formatRoom({ warehouse, zone }: Room): string {
 export function parseRoom(text: string): Room {
   const [, warehouse, zone] = text.split(':');
   const room = makeRoom(warehouse, zone);
-  assertValid(formatRoom(room) === text, 'invalid_room', 'room', text, 'like zone:w-1:a or warehouse:w-1');
+  assertValid(formatRoom(room) === text, 'invalid_room', 'room', text, 'like zone:w-1:a');
   return room;
 }

@@ -11,7 +11,7 @@
 import { type Readable, readable } from 'svelte/store';
 import type { ZonecastClient } from './client.js';
 import type { WellKnownEvents } from './events.js';
-import type { RoomState } from './rooms.js';
+import type { RoomState } from './room-handles.js';
 import type { State } from './state.js';
 import { EMPTY, handleOf, useClient, useRoom, type ZoneListener } from './used.js';
 

@@ -11,7 +11,6 @@
  */
 import {
   type ClientOptions,
-  createClient,
   createWebSocketClient,
   type State,
   type With,
@@ -31,6 +30,9 @@ export interface SharedOptions {
 /** The longest time of a timer, in milliseconds: the leader has its own connectTimeout. */
 const NO_TIMEOUT = 2 ** 31 - 1;
 
+/** So many milliseconds before its time a timer may fire. */
+const EARLY = 20;
+
 /**
  * Makes a client that shares its connection with the other tabs of its origin. It is used like any other; from the
  * first connect() on, and until disconnect(), its tab may lead. Without Web Locks or BroadcastChannel (old browsers,
@@ -40,12 +42,11 @@ export function createSharedClient<Events extends object = {}>(
   options: ClientOptions,
   { name = `${options.url} ${options.userId ?? ''}`, ...unknown }: SharedOptions = {},
 ): ZonecastClient<With<Events>> {
-  const { transports } = options;
-  for (const option of Object.keys(unknown)) throw new ZonecastError('invalid_option', `${option} belongs into the first argument, or nowhere`);
-  const make: Make = (more) =>
-    transports ? createClient({ ...options, ...more, transports }) : createWebSocketClient({ ...options, ...more });
+  for (const option of Object.keys(unknown)) throw new ZonecastError('invalid_option', `${option} belongs into the first argument`);
+  // What is debugged is the tab's own client.
+  const make: Make = (more) => createWebSocketClient({ ...options, debug: undefined, ...more });
   const locks = (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks;
-  if (!locks || !globalThis.BroadcastChannel) return make({}) as ZonecastClient<With<Events>>;
+  if (!locks || !globalThis.BroadcastChannel) return createWebSocketClient<Events>(options);
   make({}); // throws for what is wrong with the options
 
   const id = crypto.randomUUID();
@@ -66,7 +67,7 @@ export function createSharedClient<Events extends object = {}>(
     } else if (kind === 'down') {
       link?.host.lost('the leading tab has no connection', message.details);
     } else {
-      if (kind === 'leader' && link?.isEstablished) link.host.lost('another tab leads now');
+      if (kind === 'leader' && link?.isEstablished) link.host.lost('another tab leads');
       else if (kind === 'leader' && link) session?.post({ kind: 'hello', tab: link.name });
       if (client.state.name === 'waiting') client.connect().catch(() => {}); // the state has the error
     }
@@ -76,10 +77,13 @@ export function createSharedClient<Events extends object = {}>(
     name: 'tabs',
     async dial(host: TransportHost) {
       const on = (session ??= openSession(locks, `zonecast ${name}`, id, make, hear));
+      // Before its time it is no retry, but somebody who called connect() or looks at the page again.
+      const { state } = client;
+      const isRetry = state.name === 'waiting' && Date.now() > state.retryAt - EARLY;
       await on.isAlive;
       const mine = (link = { name: `${id} ${++dials}`, host, isEstablished: false });
       const tab = mine.name;
-      void host.pause(0).then(() => on.post({ kind: 'hello', tab }));
+      void host.pause(0).then(() => on.post({ kind: 'hello', tab, isRetry }));
       const leave = () => {
         if (link === mine) link = undefined;
         on.post({ kind: 'bye', tab });
@@ -89,7 +93,7 @@ export function createSharedClient<Events extends object = {}>(
   };
 
   const { token: _, ...own } = options; // the leader's to know
-  const client = createClient<Events>({ ...own, connectTimeout: NO_TIMEOUT, transports: [transport satisfies Transport] });
+  const client = createWebSocketClient<Events>({ ...own, connectTimeout: NO_TIMEOUT, transports: [transport satisfies Transport] });
   client.onState(({ name }: State) => {
     if (name !== 'closed' && name !== 'failed') return;
     session?.close();

@@ -7,7 +7,7 @@ export function matches(value: unknown, pattern: RegExp): value is string {
 
 /** Throws a ZonecastError that says what the value is and what it must be, unless it is valid. */
 export function assertValid(
-  valid: boolean,
+  valid: unknown,
   code: ErrorCode,
   name: string,
   value: unknown,

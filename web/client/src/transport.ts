@@ -52,7 +52,7 @@ export interface OpenTransport {
    * Repeats the request that reads, with the rooms and the token of now. Only where these belong to
    * a request: without it there are frames to subscribe, unsubscribe and authenticate.
    */
-  repeatRequest?(): void;
+  repeat?(): void;
   /** Ends it by the closing handshake, where there is one. */
   close(): void;
   /** Ends it without waiting for the other side, which may be dead. */

@@ -1,7 +1,7 @@
 import type { ZonecastClient } from './client.js';
 import type { MessageMeta } from './events.js';
 import { formatRoom } from './room.js';
-import { type RoomHandle, type RoomState, withRooms } from './rooms.js';
+import { type RoomHandle, type RoomState, withRooms } from './room-handles.js';
 
 /** Hears every event of a room, also those that come between two renderings. */
 export type ZoneListener = (data: unknown, meta: MessageMeta) => unknown;

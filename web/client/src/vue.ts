@@ -21,7 +21,7 @@ import {
 } from 'vue';
 import type { ZonecastClient } from './client.js';
 import type { WellKnownEvents } from './events.js';
-import type { RoomState } from './rooms.js';
+import type { RoomState } from './room-handles.js';
 import type { State } from './state.js';
 import { EMPTY, handleOf, useClient, useRoom, type ZoneListener } from './used.js';
 

@@ -64,3 +64,14 @@ test('ends when told to, and writes to console.debug by default', async () => {
   expect(debug).toHaveBeenCalledWith('zonecast: state connected by websocket to backend-1');
   debug.mockRestore();
 });
+
+test('is an option of the client, which is given the new client', async () => {
+  const lines: string[] = [];
+  const { client } = fakeClient({ debug: (client) => traceClient(client, (line) => lines.push(line)) });
+  expect(lines).toEqual(['zonecast: state idle']);
+  client.disconnect();
+  expect(lines).toEqual(['zonecast: state idle', 'zonecast: state closed']);
+  const debug = vi.spyOn(console, 'debug').mockImplementation(() => {});
+  fakeClient({ debug: traceClient });
+  expect(debug).toHaveBeenCalledWith('zonecast: state idle');
+});

@@ -20,10 +20,11 @@ function fakePolls(options: object = {}) {
   const server = { get: never as Answer, post: never as Answer };
   vi.stubGlobal('fetch', (text: string, init: RequestInit) => {
     const url = new URL(text);
-    if (init.method === 'GET') asked.push(url.search);
-    const answer = init.method === 'GET' && asked.length === 1 ? polled() : server[init.method === 'GET' ? 'get' : 'post'](url, init);
+    const isGet = (init.method ?? 'GET') === 'GET';
+    if (isGet) asked.push(url.search);
+    const answer = isGet && asked.length === 1 ? polled() : server[isGet ? 'get' : 'post'](url, init);
     return new Promise((resolve, reject) => {
-      if (init.method === 'GET') init.signal?.addEventListener('abort', () => reject(Error('aborted')));
+      if (isGet) init.signal?.addEventListener('abort', () => reject(Error('aborted')));
       Promise.resolve(answer).then(resolve, reject);
     });
   });

@@ -36,6 +36,7 @@ test.each([
   { give: { url, token: 7 }, want: /^token is 7: it must be of type string or function/ },
   { give: { url, userId: {} }, want: /^userId is \[object Object\]: it must be of type string/ },
   { give: { url, onError: 'log' }, want: /^onError is "log": it must be of type function/ },
+  { give: { url, debug: true }, want: /^debug is true: it must be of type function/ },
   { give: { url, WebSocket: 'ws' }, want: /^WebSocket is "ws": it must be of type function/ },
   { give: { url, storage: 'session' }, want: /^storage is "session": it must be of type object/ },
   { give: { url, probeInterval: 49 }, want: /^probeInterval is 49: it must be a number of at least 50, like 60000/ },
@@ -59,7 +60,7 @@ test.each([
 });
 
 test('createClient without transports is refused at once', () => {
-  const want = expect.objectContaining({ code: 'invalid_option', message: expect.stringMatching(/^transports is : it must be like/) });
+  const want = expect.objectContaining({ code: 'invalid_option', message: expect.stringMatching(/^transports is undefined: it must be like/) });
   expect(() => createClient({ url } as never)).toThrow(want);
 });
 

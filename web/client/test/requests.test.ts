@@ -57,6 +57,7 @@ describe('publish', () => {
 
   test.each([
     { give: { ...message, warehouse: '' }, want: { code: 'invalid_room' } },
+    { give: undefined as never, want: { code: 'invalid_room', message: expect.stringMatching(/^warehouse is undefined/) } },
     { give: { ...message, data: 1n }, want: { code: 'invalid_data', message: expect.stringMatching(/no JSON form/) } },
   ])('refuses by itself: $want', async ({ give, want }) => {
     const { client, connect } = fakeClient();

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test, vi } from 'vitest';
-import type { ShiftSnapshot } from '@zonecast/client';
-import { withRooms } from '@zonecast/client/rooms';
-import { fakeClient, fakeTime, settle } from './fake-socket.js';
+import { type ShiftSnapshot, webSocket, type ZoneUpdate } from '@zonecast/client';
+import { createClient, createWebSocketClient, withRooms } from '@zonecast/client/rooms';
+import * as iife from '../src/iife.js';
+import { fakeClient, FakeSocket, fakeTime, settle } from './fake-socket.js';
 
 fakeTime({ beforeEach, afterEach });
 
@@ -216,4 +217,19 @@ describe('a handle', () => {
     expect(withRooms(client)).toBe(client);
     expect(withRooms(client).warehouse('w').room).toBe('warehouse:w');
   });
+});
+
+test('clients that are made by this export, or by the global of pages without a bundler, have handles of themselves', () => {
+  const options = { url: 'http://localhost:3001', transports: [webSocket], WebSocket: FakeSocket };
+  const forPages = iife.createWebSocketClient<{ COUNT: number }>(options);
+  for (const ws of [createWebSocketClient<{ COUNT: number }>(options), createClient<{ COUNT: number }>(options), forPages]) {
+    const zone = ws.zone('warehouse-1', 'zone-a');
+    zone.on('ZONE_UPDATE', (update) => expectTypeOf(update).toEqualTypeOf<ZoneUpdate>());
+    zone.on('COUNT', (count) => expectTypeOf(count).toEqualTypeOf<number>());
+    expectTypeOf(zone.latest.SHIFT_SNAPSHOT).toEqualTypeOf<ShiftSnapshot | undefined>();
+    expect(ws.rooms).toEqual([zone.room]);
+    expect(zone.latest).toEqual({});
+    void zone.leave();
+    expect(ws.rooms).toEqual([]);
+  }
 });

@@ -262,3 +262,26 @@ test('wrong options are refused at once', () => {
   expect(() => createSharedClient({ url: 'nowhere' })).toThrow(/url is "nowhere"/);
   expect(() => createSharedClient({ url: 'http://zonecast.test' }, { nmae: 'floor' } as never)).toThrow(/nmae/);
 });
+
+test('a tab that somebody opens, or whose connect() is called, wakes a leading tab that waits for its next try', async () => {
+  const { server, openTab } = origin();
+  const backoff = { backoffBase: 3_600_000, backoffCap: 3_600_000 };
+  const first = await openTab(backoff);
+  server.online = false;
+  await vi.waitFor(() => expect(first.client.state.name).toBe('waiting'));
+  server.online = true;
+  const second = await openTab(backoff); // waits until it is connected
+  await vi.waitFor(() => expect(first.client.state.name).toBe('connected'));
+  server.online = false;
+  for (const { client } of [first, second]) await vi.waitFor(() => expect(client.state.name).toBe('waiting'));
+  server.online = true;
+  await second.client.connect();
+  await vi.waitFor(() => expect(first.client.state.name).toBe('connected'));
+});
+
+test('the option debug gets the client of the tab, and no other', async () => {
+  const { openTab } = origin();
+  const debugged: unknown[] = [];
+  const { client } = await openTab({ debug: (made: unknown) => debugged.push(made) });
+  expect(debugged).toEqual([client]);
+});

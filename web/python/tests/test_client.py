@@ -298,6 +298,56 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
         with self.assertRaisesRegex(ZonecastError, "400"):
             await publish(server.url, "w", "a", "connected", key="k" * 16)
 
+    async def test_a_token_function_may_be_slow_or_say_that_it_is_over(self) -> None:
+        asked = 0
+
+        async def token() -> str:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                await asyncio.sleep(PATIENCE)
+            if asked == 2:
+                return ""
+            raise ZonecastError(code="unauthenticated", detail="signed out")
+
+        with unittest.mock.patch("zonecast.subscribing._CONNECT_TIMEOUT", 0.1), self.assertLogs("zonecast") as logs:
+            with self.assertRaisesRegex(ZonecastError, r"^refused \(unauthenticated\): signed out$"):
+                async for _ in Subscription("http://127.0.0.1:1", [ZONE], token=token, backoff=(0.01, 0.01)):
+                    pass
+        self.assertEqual(asked, 3)
+        self.assertRegex(logs.output[0], "the token function failed: no token within 0.1 s")
+        self.assertRegex(logs.output[1], "the token function failed: .*it returned none")
+
+    async def test_publishing_bridges_a_server_that_hangs(self) -> None:
+        server = await self.start()
+        tries: list[bytes] = []
+
+        async def door(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            tries.append(await reader.readuntil(b"\r\n\r\n"))
+            body = await reader.readexactly(int(re.search(rb"Content-Length: (\d+)", tries[-1])[1]))
+            if len(tries) > 1:
+                host, port = server.address.split(":")
+                up, down = await asyncio.open_connection(host, int(port))
+                down.write(tries[-1] + body)
+                writer.write(await up.read())
+                down.close()
+            else:
+                await reader.read()  # until the client gives up
+            writer.close()
+
+        proxy = await asyncio.start_server(door, "127.0.0.1", 0)
+        self.addAsyncCleanup(proxy.wait_closed)
+        self.addCleanup(proxy.close)
+        with unittest.mock.patch("zonecast.publishing._ATTEMPT_TIMEOUT", 1):
+            answer = await publish("http://%s:%d" % proxy.sockets[0].getsockname(), "w", "a", "E", 1, within=PATIENCE)
+        self.assertEqual(answer["room"], ZONE)
+        self.assertGreaterEqual(len(tries), 2)
+        keys = {re.search(rb"Idempotency-Key: (\S+)", text)[1] for text in tries}
+        self.assertEqual(len(keys), 1)
+        with unittest.mock.patch("zonecast.publishing._ATTEMPT_TIMEOUT", PATIENCE), self.assertRaises(TimeoutError):
+            tries.clear()
+            await publish("http://%s:%d" % proxy.sockets[0].getsockname(), "w", "a", "E", 1, within=0.3)
+
     async def test_mistakes_are_named(self) -> None:
         for want, call in {
             "url is": lambda: Subscription("ftp://x", [ZONE]),
@@ -309,6 +359,9 @@ class ClientTest(unittest.IsolatedAsyncioTestCase):
                 call()
         with self.assertRaises(ValueError):
             await publish("http://127.0.0.1:1", "w", "a", "E", float("nan"))
+        for data in (b"bytes", {1, 2}, {"at": object()}):
+            with self.assertRaisesRegex(ValueError, "data has no JSON form"):
+                await publish("http://127.0.0.1:1", "w", "a", "E", data)
 
     async def test_the_curl_of_the_documentation_publishes(self) -> None:
         server = await self.start()

@@ -14,6 +14,7 @@ from .errors import ZonecastError
 from .http import check_base, request
 
 _TEMPORARY = {429, 502, 503, 504}
+_ATTEMPT_TIMEOUT = 5.0
 
 
 async def publish(url: str, warehouse: str, zone: str | None, event: str, data: Any = None, *, key: str = "",
@@ -35,26 +36,30 @@ async def publish(url: str, warehouse: str, zone: str | None, event: str, data: 
         message["retain"] = True
     if durable:
         message["durable"] = True
-    body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+    try:
+        body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"data has no JSON form: {error}") from error
     headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    end = asyncio.get_running_loop().time() + within
+    clock = asyncio.get_running_loop().time
+    end = clock() + within
     for attempt in range(1_000_000):
         try:
-            async with asyncio.timeout_at(end):
+            async with asyncio.timeout_at(min(end, clock() + _ATTEMPT_TIMEOUT)):
                 async with request("POST", target, headers, body, tls=tls) as answer:
                     if answer.status == 200:
                         return json.loads(await answer.body.read())
                     error: Exception = await answer.error()
         except (OSError, ValueError, EOFError) as caught:
-            if isinstance(caught, (TimeoutError, ssl.SSLCertVerificationError)) or type(caught) is ValueError:
+            if isinstance(caught, ssl.SSLCertVerificationError) or type(caught) is ValueError:
                 raise
             error = caught
         if isinstance(error, ZonecastError) and error.status not in _TEMPORARY:
             raise error
         wait = getattr(error, "retry_after", 0) + random.uniform(0, min(2, 0.1 * 2 ** min(attempt, 10)))
-        if asyncio.get_running_loop().time() + wait >= end:
+        if clock() + wait >= end:
             raise error
         await asyncio.sleep(wait)
     raise AssertionError("unreachable")

@@ -19,7 +19,8 @@ from .http import Answer, check_base, request
 
 log = logging.getLogger("zonecast")
 
-#: A token, or what returns one, or a coroutine of it; asked before each connection.
+#: A token, or what returns one, or a coroutine of it; asked before each connection. A ZonecastError
+#: of a function with the code "unauthenticated" ends the loop: nobody is signed in any more.
 Token = str | Callable[[], str | Awaitable[str]]
 
 _ROOM = re.compile(r"(warehouse:[\w.-]{1,64}|zone:[\w.-]{1,64}:[\w.-]{1,64})", re.ASCII)
@@ -107,7 +108,8 @@ class Subscription:
                 raise ConnectionError("the stream ended")
             except ZonecastError as error:
                 refusals += error.code == "unauthenticated"
-                renews = callable(self.token) and refusals < _MAX_REFUSALS
+                refused = error.status or error.close  # else the token function said so
+                renews = callable(self.token) and refused and refusals < _MAX_REFUSALS
                 if error.code == "unauthenticated":
                     final = not renews
                 elif error.status:  # without a code it is a proxy's, which may have another answer soon
@@ -133,9 +135,9 @@ class Subscription:
         headers = {"Last-Event-ID": self.cursor} if self.cursor else {}
         query = urlencode([("room", room) for room in missing])
         async with contextlib.AsyncExitStack() as connection:
+            if self.token is not None:
+                headers["Authorization"] = f"Bearer {await self._fresh_token()}"
             async with asyncio.timeout(_CONNECT_TIMEOUT):
-                if self.token is not None:
-                    headers["Authorization"] = f"Bearer {await self._fresh_token()}"
                 answer = await connection.enter_async_context(request("GET", f"{self.url}/sse?{query}", headers, tls=self.tls))
             if answer.status != 200:
                 raise await answer.error()
@@ -171,12 +173,17 @@ class Subscription:
 
     async def _fresh_token(self) -> str:
         try:
-            token = self.token() if callable(self.token) else self.token
-            return str(await token if inspect.isawaitable(token) else token)
-        except (ZonecastError, OSError):
+            async with asyncio.timeout(_CONNECT_TIMEOUT) as limit:
+                token = self.token() if callable(self.token) else self.token
+                token = await token if inspect.isawaitable(token) else token
+            if not token:
+                raise ValueError("it returned none")
+            return str(token)
+        except ZonecastError:
             raise
         except Exception as error:  # whatever a library of HTTP raises: the issuer may be back soon
-            raise ConnectionError(f"the token function failed: {error!r}") from error
+            why = f"no token within {_CONNECT_TIMEOUT:g} s" if limit.expired() else repr(error)
+            raise ConnectionError(f"the token function failed: {why}") from error
 
     def _message(self, frame: dict[str, Any]) -> list[Event]:
         room, offset = frame["room"], frame["offset"]

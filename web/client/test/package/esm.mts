@@ -12,7 +12,7 @@ import {
 } from '@zonecast/client';
 import { traceClient } from '@zonecast/client/debug';
 import { useConnection, useConnectionState, useZone } from '@zonecast/client/react';
-import { withRooms } from '@zonecast/client/rooms';
+import { createWebSocketClient as createWithRooms, type RoomsClient, withRooms } from '@zonecast/client/rooms';
 import { createSharedClient } from '@zonecast/client/tabs';
 import { createOutbox, memoryStore } from '@zonecast/client/offline';
 import { createTestServer } from '@zonecast/client/testing';
@@ -78,3 +78,10 @@ declare module '@zonecast/client' {
 createWebSocketClient({ url: 'http://localhost:3001' }).on('SHELF_EMPTY', (data) => data.shelf.toFixed());
 // @ts-expect-error: a SHELF_EMPTY has no sku
 ws.on('SHELF_EMPTY', (data) => data.sku);
+
+// The same client with room handles, traced from its first state on.
+const rooms: RoomsClient<{ PICK_DONE: { sku: string } } & object> = createWithRooms<{ PICK_DONE: { sku: string } }>({ url: 'http://localhost:3001', WebSocket, debug: traceClient });
+const zoneA = rooms.zone('warehouse-1', 'zone-a');
+zoneA.on('PICK_DONE', (data) => data.sku.toUpperCase());
+zoneA.latest.PICK_DONE?.sku satisfies string | undefined;
+await zoneA.leave();
