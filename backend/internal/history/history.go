@@ -77,8 +77,9 @@ type Record struct {
 type Limits struct {
 	Messages int   // HISTORY_MESSAGES
 	AgeMS    int64 // HISTORY_AGE
-	// UnseenLossUntold permits that a message which Redis lost is not told when no instance knows of
-	// it: none had delivered it, or those that had have ended. docs/promises.md says how that can be.
+	// UnseenLossUntold permits that a message which Redis lost is not told when no instance knows
+	// of it: none had delivered it, or those that had have ended. docs/promises.md says how that
+	// can be.
 	UnseenLossUntold bool
 	LateMS           int64 // the most from the acceptance of an event to its arrival at a client that was there
 }
