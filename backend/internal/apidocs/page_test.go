@@ -33,6 +33,7 @@ var pageTemplate = template.Must(template.New("").Funcs(template.FuncMap{"json":
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Zonecast: HTTP API and frames</title>
 <link rel="stylesheet" href="docs.css">
+<main>
 <h1>HTTP API and frames</h1>
 <p>For tools: <a href="openapi.yaml">OpenAPI 3.1</a> of the HTTP API, <a href="asyncapi.yaml">AsyncAPI 3</a> of the frames.</p>
 <h2>HTTP API</h2>
@@ -46,12 +47,19 @@ var pageTemplate = template.Must(template.New("").Funcs(template.FuncMap{"json":
 </section>
 {{ end }}<h2>Frames</h2>
 <p>{{ .Frames.Info.Description }}</p>
+<section>
+<h3>transports</h3>
 <table>
 {{ range $name, $channel := .Frames.Channels }}<tr><td><code>{{ $channel.Address }}</code></td><td>{{ $channel.Description }}</td></tr>
 {{ end }}</table>
+</section>
+<section>
+<h3>events</h3>
 <table>
 {{ range $name, $m := .Frames.Components.Messages }}<tr><td><code>{{ $name }}</code></td><td>{{ $m.Summary }}</td></tr>
 {{ end }}</table>
+</section>
+</main>
 </html>
 `))
 
