@@ -20,8 +20,8 @@ import (
 	"github.com/zonecast/zonecast/backend/wire"
 )
 
-// keyOfRoom returns a key of a room in Redis, "" for none. What instances keep for themselves they may
-// write at any time.
+// keyOfRoom returns a key of a room in Redis, "" for none. What instances keep for themselves they
+// may write at any time.
 func keyOfRoom(t *testing.T, r *stack.Redis) string {
 	t.Helper()
 	key, err := r.Command(t.Context(), "KEYS zonecast:{*")
