@@ -16,7 +16,6 @@ import (
 
 // What docs/architecture.md answers under "Where to look" stands where it says.
 func TestWhatTheIndexOfTheCodeNamesExists(t *testing.T) {
-	const root = "../../.."
 	text, err := os.ReadFile(root + "/docs/architecture.md")
 	testkit.Must(t, err)
 	_, index, found := strings.Cut(string(text), "\n## Where to look\n")
@@ -40,7 +39,7 @@ func TestWhatTheIndexOfTheCodeNamesExists(t *testing.T) {
 
 // Each package of the server has its line in docs/architecture.md.
 func TestEachPackageSaysWhatItPromises(t *testing.T) {
-	text, err := os.ReadFile("../../../docs/architecture.md")
+	text, err := os.ReadFile(root + "/docs/architecture.md")
 	testkit.Must(t, err)
 	packages, err := filepath.Glob("../*")
 	testkit.Must(t, err)
