@@ -171,7 +171,7 @@ TEMPL := go run github.com/a-h/templ/cmd/templ@v0.3.1020
 
 .PHONY: bench
 bench: ## Run the Go benchmarks; compare two outputs with benchstat
-	cd backend && go test -run '^$$' -bench . -benchmem -count 6 ./wire ./internal/auth ./internal/outbox ./internal/hub ./internal/transport ./internal/transport/ws
+	cd backend && go test -run '^$$' -bench . -benchmem -count 6 ./wire ./internal/auth ./internal/outbox ./internal/hub ./internal/transport ./internal/transport/ws ./internal/canary
 
 .PHONY: bench-return
 bench-return: build web/client/node_modules ## Measure how soon 1,000 clients are back after a network that was away (RETURN='--transport longPolling')

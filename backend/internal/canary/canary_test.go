@@ -27,7 +27,7 @@ import (
 // A bird is a canary with the memory broker, which can be made to refuse what is published and to
 // lose what is accepted.
 type bird struct {
-	t             *testing.T
+	t             testing.TB
 	metrics       *metrics.Metrics
 	hub           *hub.Hub
 	refuses, lose atomic.Bool
@@ -75,8 +75,11 @@ func (l losing) Message(m *broker.Message) {
 	}
 }
 
+// often is the interval of a canary under test.
+const often = 5 * time.Millisecond
+
 // fly runs a canary until the test ends, and checks then that nothing of it is left.
-func fly(t *testing.T, timeout time.Duration) *bird {
+func fly(t testing.TB, timeout, interval time.Duration) *bird {
 	b := &bird{t: t, metrics: metrics.New("test")}
 	pool := outbox.NewPool(outbox.Options{Meter: canary.ClientsOnly{Meter: b.metrics}})
 	b.hub = hub.New(hub.Options{Pool: pool, Heartbeat: time.Hour})
@@ -86,7 +89,7 @@ func fly(t *testing.T, timeout time.Duration) *bird {
 		MaxFrameBytes: wire.InboundFrameBytes})
 	e := echo.New()
 	e.GET("/*", ws.New(ws.Options{Gate: gate, Pool: pool, Transport: canary.Transport}).Serve)
-	c := canary.New(canary.Options{Node: "n", Interval: 5 * time.Millisecond, Timeout: timeout, Hub: b.hub, WebSocket: e,
+	c := canary.New(canary.Options{Node: "n", Interval: interval, Timeout: timeout, Hub: b.hub, WebSocket: e,
 		Metrics: b.metrics.AddCanary(canary.Results()...), Log: slog.New(slog.NewTextHandler(&b.log, nil))})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -132,7 +135,7 @@ func (b *bird) more(n float64, result string) {
 }
 
 func TestTheCanaryMeasuresTheWayToASocket(t *testing.T) {
-	b := fly(t, testkit.Patience)
+	b := fly(t, testkit.Patience, often)
 	b.more(3, canary.Arrived)
 	if n := b.value("zonecast_canary_latency_seconds", ""); n < 3 {
 		t.Errorf("%v latencies were measured, want 3 at least", n)
@@ -148,7 +151,7 @@ func TestTheCanaryMeasuresTheWayToASocket(t *testing.T) {
 
 // Whoever is on call is told once that it began and once that it ended, and which part it is.
 func TestTheCanarySaysWhatFailsAndWhenItIsOver(t *testing.T) {
-	b := fly(t, 50*time.Millisecond)
+	b := fly(t, 50*time.Millisecond, often)
 	b.more(1, canary.Arrived)
 	for _, tt := range []struct {
 		fault  *atomic.Bool
@@ -170,7 +173,7 @@ func TestTheCanarySaysWhatFailsAndWhenItIsOver(t *testing.T) {
 // A member that nothing comes to stays one, for that is what clients do; one that was cut off comes
 // back.
 func TestTheCanaryConnectsAgainWhenItWasCutOff(t *testing.T) {
-	b := fly(t, testkit.Patience)
+	b := fly(t, testkit.Patience, often)
 	b.more(1, canary.Arrived)
 	first := b.hub.Sessions()[0]
 	first.Queue.Hangup(wire.CloseGoingAway)
@@ -192,4 +195,13 @@ func TestNobodyElseCanNameTheCanarysRoom(t *testing.T) {
 	if canary.Owns("warehouse-1") {
 		t.Error("a warehouse of clients is the canary's")
 	}
+}
+
+// BenchmarkEvent is what one event of the canary takes, from its publication to the client's end;
+// there is one every CANARY_INTERVAL.
+func BenchmarkEvent(b *testing.B) {
+	bird := fly(b, testkit.Patience, time.Nanosecond)
+	bird.more(1, canary.Arrived)
+	b.ResetTimer()
+	bird.more(float64(b.N), canary.Arrived)
 }
