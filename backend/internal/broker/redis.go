@@ -284,9 +284,9 @@ func (b *Redis) warnOnceASecond(message string, facts ...any) {
 	}
 }
 
-// isFull reports whether Redis refused a command because its memory is full. An older one says so
-// within another error, for a command of a script.
-func isFull(err error) bool {
+// isOutOfMemory reports whether Redis refused a command because its memory is full. An older one
+// says so within another error, for a command of a script.
+func isOutOfMemory(err error) bool {
 	return err != nil && (redis.HasErrorPrefix(err, "OOM") || strings.Contains(err.Error(), "OOM command not allowed"))
 }
 
@@ -301,7 +301,7 @@ func isRefusal(err error) bool {
 func refusalText(err error) string {
 	var network *net.OpError
 	switch {
-	case isFull(err): // which scripts are told before they write anything
+	case isOutOfMemory(err): // which scripts are told before they write anything
 		return "Redis is out of memory, nothing was done: try again later, or have its operator make room"
 	case redis.HasErrorPrefix(err, "READONLY"):
 		return "Redis takes no writes: try again"

@@ -31,7 +31,7 @@ func (b *Redis) Health() error {
 		return errClosed()
 	}
 	if err := b.down.Load(); err != nil {
-		if !isFull(*err) {
+		if !isOutOfMemory(*err) {
 			return fmt.Errorf("Redis is not available: %w", *err)
 		}
 		if other := b.pubsubHealth(); other != nil {

@@ -75,7 +75,7 @@ func (b *Redis) readEmptyEpoch(ctx context.Context, room wire.Room) (emptyEpoch 
 			break
 		}
 	}
-	if isFull(err) { // nothing can be kept: whoever resumes from this one is told a gap
+	if isOutOfMemory(err) { // nothing can be kept: whoever resumes from this one is told a gap
 		return NewEpoch(), nil
 	}
 	return "", fmt.Errorf("epoch of empty rooms: %w", err)

@@ -63,7 +63,7 @@ func (m *monitor) look() {
 		b.opts.Log.Info("Redis is available again")
 	case err != nil:
 		b.down.Store(&err)
-		if isFull(err) && (was == nil || !isFull(*was)) {
+		if isOutOfMemory(err) && (was == nil || !isOutOfMemory(*was)) {
 			b.opts.Log.Error("Redis is out of memory: nothing can be published until there is room", "error", err)
 		} else if was == nil {
 			b.opts.Log.Error("Redis is not available", "error", err)

@@ -141,7 +141,7 @@ func (p *Pool) Fanout(f *Frame, queues []*Queue) {
 		if i%fanoutChunk == 0 {
 			prefetch(queues[i:min(i+fanoutChunk, len(queues))])
 		}
-		one, _ := q.push(f, now)
+		one, _ := q.add(f, now)
 		charge += one.charge
 		if one.needsWriter {
 			c[n] = q

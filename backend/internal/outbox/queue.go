@@ -85,11 +85,11 @@ const (
 // that the queue takes no more, maybe because of these very frames: over the bound, the queue drops
 // what waits and closes with [wire.CloseSlowConsumer].
 func (q *Queue) Push(frames ...*Frame) (err error) {
-	var all pushResult
+	var all addResult
 	now := q.pool.now()
 	for _, f := range frames {
-		var one pushResult
-		one, err = q.push(f, now)
+		var one addResult
+		one, err = q.add(f, now)
 		all.needsWriter = all.needsWriter || one.needsWriter
 		all.charge += one.charge
 	}
@@ -114,29 +114,29 @@ func (q *Queue) WriteRaw(p []byte) error {
 	return q.Push(NewRaw(append([]byte(nil), p...)))
 }
 
-// A pushResult is what the caller of push has to see to, without the lock.
-type pushResult struct {
+// A addResult is what the caller of push has to see to, without the lock.
+type addResult struct {
 	needsWriter bool // the queue has to be given to a writer now
 	charge      int  // what has to be added to what waits in the pool
 }
 
-func (q *Queue) push(f *Frame, now moment) (pushResult, error) {
+func (q *Queue) add(f *Frame, now moment) (addResult, error) {
 	n := f.in(q.encoding).charge
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closing {
-		return pushResult{}, ErrClosed
+		return addResult{}, ErrClosed
 	}
 	if f.Message.Conflate != "" && len(q.frames) > 0 {
 		q.conflateLocked(f.Message)
 	}
 	if q.queuedBytes+n > q.pool.opts.MaxQueuedBytes {
 		q.dropLocked(f)
-		return pushResult{needsWriter: q.closeLocked(wire.CloseSlowConsumer,
+		return addResult{needsWriter: q.closeLocked(wire.CloseSlowConsumer,
 			"too many bytes were waiting: reconnect and resume")}, ErrClosed
 	}
 	q.appendLocked(f, n, now)
-	return pushResult{q.wakeLocked(), n}, nil
+	return addResult{q.wakeLocked(), n}, nil
 }
 
 func (q *Queue) appendLocked(f *Frame, charge int, now moment) {

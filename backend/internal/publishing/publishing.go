@@ -116,7 +116,7 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 	ctx, span, carried := p.opts.Tracer.Publish(ctx, publication.Traceparent, via, publication.Room, publication.Event)
 	publication.Traceparent = carried
 	receipt, err := p.opts.Hub.Publish(ctx, publication)
-	if publication.Implicit && isFull(err) { // nobody asked to keep it: it is delivered, and not there for newcomers
+	if publication.Implicit && retainsNoMore(err) { // nobody asked to keep it: it is delivered, and not there for newcomers
 		publication.Retain, publication.Implicit = false, false
 		receipt, err = p.opts.Hub.Publish(ctx, publication)
 	}
@@ -153,8 +153,8 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 	}, nil
 }
 
-// isFull reports whether nothing more is retained in the room.
-func isFull(err error) bool { return err != nil && wire.AsError(err).Code == wire.CodeLimitReached }
+// retainsNoMore reports whether nothing more is retained in the room.
+func retainsNoMore(err error) bool { return err != nil && wire.AsError(err).Code == wire.CodeLimitReached }
 
 // Reject counts a publication that err keeps from being published, and returns err. Callers use it
 // for what they can't decode.
