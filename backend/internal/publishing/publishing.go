@@ -154,7 +154,9 @@ func (p *Publisher) send(ctx context.Context, via string, publication broker.Pub
 }
 
 // retainsNoMore reports whether nothing more is retained in the room.
-func retainsNoMore(err error) bool { return err != nil && wire.AsError(err).Code == wire.CodeLimitReached }
+func retainsNoMore(err error) bool {
+	return err != nil && wire.AsError(err).Code == wire.CodeLimitReached
+}
 
 // Reject counts a publication that err keeps from being published, and returns err. Callers use it
 // for what they can't decode.
