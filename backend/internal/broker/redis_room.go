@@ -275,6 +275,9 @@ func (r *redisRoom) deliverState(gap *Gap, now *storedRoom) bool {
 	switch {
 	case r.closed:
 	case gap != nil:
+		if gap.To.Epoch != gap.From.Epoch && now.deleted == r.deleted {
+			r.broker.warnOnceASecond("Redis lost the history of a room: its members are told a gap", "room", r.name, "had", gap.From, "now", gap.To)
+		}
 		r.last, r.lastAccepted, r.deleted = gap.To, 0, now.deleted
 		r.broker.handler.Gap(r.name, *gap, now.Retained)
 	default:

@@ -271,10 +271,11 @@ func TestRedisHangs(t *testing.T) {
 	}
 }
 
-// An emptied Redis is a new epoch: subscribers are told of the gap and hear what comes.
+// An emptied Redis is a new epoch: subscribers are told of the gap and hear what comes, and the log
+// says it.
 func TestRedisEmptied(t *testing.T) {
-	url := startRedis(t).URL
-	p := newPair(t, url, broker.RedisOptions{})
+	url, said := startRedis(t).URL, make(lines, 100)
+	p := newPair(t, url, broker.RedisOptions{Log: slog.New(slog.NewTextHandler(said, nil))})
 	p.publish(t, 1)
 	before := p.recorder.WantExactly(p.room, 1, 1)[0].Offset
 	command(t, url, "FLUSHALL")
@@ -287,6 +288,7 @@ func TestRedisEmptied(t *testing.T) {
 		t.Errorf("after %s came the gaps %v and %s, want one gap from %s to %s-0 and then %s-1",
 			before, gaps, after, before, after.Epoch, after.Epoch)
 	}
+	said.await(t, "Redis lost the history of a room")
 }
 
 func BenchmarkRedisPublish(b *testing.B) {

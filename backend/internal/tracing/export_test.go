@@ -2,7 +2,9 @@ package tracing
 
 import (
 	"context"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -50,11 +52,24 @@ func TestSpansReachACollectorInItsProtocol(t *testing.T) {
 				asked++
 			}))
 			defer server.Close()
-			e := &exporter{url: server.URL}
-			err := e.UploadTraces(context.Background(), []*tracepb.ResourceSpans{{ScopeSpans: []*tracepb.ScopeSpans{{Spans: []*tracepb.Span{{Name: "publish"}}}}}})
+			var err error
+			e := &exporter{url: server.URL, sent: func(e error) { err = e }}
+			testkit.Must(t, e.UploadTraces(context.Background(), []*tracepb.ResourceSpans{{ScopeSpans: []*tracepb.ScopeSpans{{Spans: []*tracepb.Span{{Name: "publish"}}}}}}))
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) || asked != tt.asked {
 				t.Errorf("%v after %d requests, want %q after %d", err, asked, tt.want, tt.asked)
 			}
 		})
+	}
+}
+
+// A collector that is away is said once, and once when it is back.
+func TestACollectorThatIsAwayIsSaidOnce(t *testing.T) {
+	var log strings.Builder
+	sent := sayOnce(slog.New(slog.NewTextHandler(&log, nil)), "http://127.0.0.1:4318")
+	for _, err := range []error{nil, errors.New("connection refused"), errors.New("connection refused"), nil, nil} {
+		sent(err)
+	}
+	if away, back := strings.Count(log.String(), "traces not sent"), strings.Count(log.String(), "traces are sent again"); away != 1 || back != 1 {
+		t.Errorf("said %d and %d times, want once each:\n%s", away, back, log.String())
 	}
 }

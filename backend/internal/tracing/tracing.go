@@ -66,8 +66,8 @@ func CheckEndpoint(endpoint string) error {
 	return nil
 }
 
-// New returns a tracer. The collector need not be there: what can't be sent is dropped and logged,
-// at most once a second.
+// New returns a tracer. The collector need not be there: what can't be sent is dropped. The log
+// says when that begins and when it is over.
 func New(o Options) (*Tracer, error) {
 	if err := CheckEndpoint(o.Endpoint); err != nil {
 		return nil, err
@@ -76,21 +76,35 @@ func New(o Options) (*Tracer, error) {
 	if u.Path == "" || u.Path == "/" {
 		u.Path = "/v1/traces"
 	}
-	spans, err := otlptrace.New(context.Background(), &exporter{url: u.String()})
+	client := &exporter{url: u.String(), sent: func(error) {}}
+	if o.Log != nil {
+		client.sent = sayOnce(o.Log, o.Endpoint)
+		log := logging.Sampled(o.Log, "traces")
+		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces", "error", logging.WithoutURL(err)) }))
+	}
+	spans, err := otlptrace.New(context.Background(), client)
 	if err != nil {
 		return nil, fmt.Errorf("exporter of traces: %w", err)
-	}
-	if o.Log != nil {
-		log := logging.Sampled(o.Log, "traces not sent")
-		otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-			log.Warn("traces not sent: is the collector there?", "endpoint", logging.URL(o.Endpoint), "error", logging.WithoutURL(err))
-		}))
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(spans),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.SampleRatio))),
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "zonecast"),
 			attribute.String("service.instance.id", o.Node), attribute.String("service.version", o.Version))))
 	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/zonecast/zonecast")}, nil
+}
+
+// sayOnce logs when spans begin to be lost, and when they are sent again.
+func sayOnce(log *slog.Logger, endpoint string) func(error) {
+	failing := false // the batches are sent one after the other
+	return func(err error) {
+		switch {
+		case err != nil && !failing:
+			log.Warn("traces not sent: is the collector there?", "endpoint", logging.URL(endpoint), "error", logging.WithoutURL(err))
+		case err == nil && failing:
+			log.Info("traces are sent again", "endpoint", logging.URL(endpoint))
+		}
+		failing = err != nil
+	}
 }
 
 // Flush sends what waits, until ctx ends.
