@@ -58,7 +58,7 @@ func streamsFlow(t *testing.T, s *stack.Stack) {
 		for {
 			e, err := events.Next()
 			testkit.Must(t, err)
-			if !e.Frame.Retained {
+			if !e.Frame.Retained && e.Frame.Event != wire.EventHeartbeat {
 				return e
 			}
 		}
