@@ -38,9 +38,9 @@ const Transport = "canary"
 // The results of an event: the label result.
 const (
 	Arrived      = "arrived"
-	Refused      = "refused"    // by the broker
-	Lost         = "lost"       // accepted, and not there in time
-	NoConnection = "no_connect" // no connection, or the room could not be joined
+	Refused      = "refused"       // by the broker
+	Lost         = "lost"          // accepted, and not there in time
+	NoConnection = "no_connection" // no connection, or the room could not be joined
 )
 
 // Results are all of them.

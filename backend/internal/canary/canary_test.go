@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -204,4 +205,17 @@ func BenchmarkEvent(b *testing.B) {
 	bird.more(1, canary.Arrived)
 	b.ResetTimer()
 	bird.more(float64(b.N), canary.Arrived)
+}
+
+// What the documents call the results of an event, the metric calls them, too.
+func TestTheDocumentsNameTheResults(t *testing.T) {
+	documented, err := os.ReadFile("../../../docs/metrics.md")
+	testkit.Must(t, err)
+	_, row, _ := strings.Cut(string(documented), "zonecast_canary_events_total")
+	row, _, _ = strings.Cut(row, "\n")
+	for _, result := range canary.Results() {
+		if !strings.Contains(row, "`"+result+"`") {
+			t.Errorf("docs/metrics.md does not say what %s is", result)
+		}
+	}
 }
